@@ -1,0 +1,1 @@
+"""What the services say to one another and to students: data only, no behaviour, no I/O."""

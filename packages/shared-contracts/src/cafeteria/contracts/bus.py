@@ -1,0 +1,96 @@
+"""Every subject, stream and durable consumer, each with its one owner. Nobody re-declares a name."""
+
+from typing import Any
+
+from cafeteria.contracts import identity, kitchen, orders, stock
+from cafeteria.contracts.wire import Durable, Rpc, Stream, Topic
+
+GATEWAY = "gateway"
+IDENTITY = "identity"
+STOCK = "stock"
+KITCHEN = "kitchen"
+NOTIFICATION = "notification"
+SERVICES = (IDENTITY, GATEWAY, STOCK, KITCHEN, NOTIFICATION)
+"""In the order of their default ports: see `PORT_OFFSETS`."""
+
+PORT_OFFSETS = {GATEWAY: 0, IDENTITY: 1, STOCK: 2, KITCHEN: 3, NOTIFICATION: 4}
+
+RESERVE = Rpc(
+    owner=STOCK, subject="stock.rpc.v1.reserve", request=stock.ReserveStock, reply=stock.StockDecided
+)
+RELEASE = Rpc(
+    owner=STOCK, subject="stock.rpc.v1.release", request=stock.ReleaseStock, reply=stock.StockReleased
+)
+CANCEL = Rpc(
+    owner=KITCHEN,
+    subject="kitchen.rpc.v1.cancel",
+    request=kitchen.CancelTicket,
+    reply=kitchen.CancelAnswered,
+)
+JWKS = Rpc(owner=IDENTITY, subject="identity.rpc.v1.jwks", request=identity.AskJwks, reply=identity.Jwks)
+KITCHEN_KNOWN = Rpc(
+    owner=KITCHEN, subject="kitchen.rpc.v1.known", request=orders.AskKnown, reply=orders.KnownAnswered
+)
+GATEWAY_KNOWN = Rpc(
+    owner=GATEWAY, subject="gateway.rpc.v1.known", request=orders.AskKnown, reply=orders.KnownAnswered
+)
+NOTIFICATION_KNOWN = Rpc(
+    owner=NOTIFICATION,
+    subject="notification.rpc.v1.known",
+    request=orders.AskKnown,
+    reply=orders.KnownAnswered,
+)
+
+AVAILABILITY = Topic(
+    owner=STOCK,
+    subject="stock.availability.v1",
+    type_name="stock.availability-changed.v1",
+    body=stock.AvailabilityChanged,
+)
+WORK_PLACED = Topic(
+    owner=GATEWAY,
+    subject="kitchen.work.v1.placed",
+    type_name="kitchen.cook-order.v1",
+    body=kitchen.CookOrder,
+)
+GATEWAY_STATUS = Topic(
+    owner=GATEWAY,
+    subject="order.status.v1.gateway",
+    type_name="order.status-changed.v1",
+    body=orders.OrderStatusChanged,
+)
+KITCHEN_STATUS = Topic(
+    owner=KITCHEN,
+    subject="order.status.v1.kitchen",
+    type_name="order.status-changed.v1",
+    body=orders.OrderStatusChanged,
+)
+
+KITCHEN_STREAM = Stream(name="KITCHEN", subjects=(WORK_PLACED.subject,))
+NOTIFICATION_STREAM = Stream(name="NOTIFICATION", subjects=(GATEWAY_STATUS.subject, KITCHEN_STATUS.subject))
+
+KITCHEN_WORK = Durable(
+    owner=KITCHEN,
+    stream=KITCHEN_STREAM.name,
+    name="kitchen-work",
+    filter_subject=WORK_PLACED.subject,
+)
+GATEWAY_PROJECTION = Durable(
+    owner=GATEWAY,
+    stream=NOTIFICATION_STREAM.name,
+    name="gateway-projection",
+    filter_subject=KITCHEN_STATUS.subject,
+)
+
+RPCS: tuple[Rpc[Any, Any], ...] = (
+    RESERVE,
+    RELEASE,
+    CANCEL,
+    JWKS,
+    KITCHEN_KNOWN,
+    GATEWAY_KNOWN,
+    NOTIFICATION_KNOWN,
+)
+TOPICS: tuple[Topic[Any], ...] = (AVAILABILITY, WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS)
+STREAMS = (KITCHEN_STREAM, NOTIFICATION_STREAM)
+DURABLES = (KITCHEN_WORK, GATEWAY_PROJECTION)

@@ -1,0 +1,32 @@
+"""What gateway and kitchen say of an order's state, and the question whether a receiver knows it."""
+
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.contracts.values import Instant, OrderStatus, OrderVersion, RejectionReason, StatusTime
+
+
+class OrderStatusChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """An order entered `status`. `earlier` repeats every state before it that the sender knows."""
+
+    order_id: UUID
+    student_id: str
+    status: OrderStatus
+    version: int
+    at: Instant
+    earlier: tuple[StatusTime, ...] = ()
+    reason: RejectionReason | None = None
+
+
+class AskKnown(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of these order versions has the receiver not heard of?"""
+
+    items: tuple[OrderVersion, ...]
+
+
+class KnownAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """`behind` means: too far behind its stream to judge; send nothing again."""
+
+    missing: tuple[OrderVersion, ...] = ()
+    behind: bool = False

@@ -1,0 +1,127 @@
+"""Stock's messages: the decision on an order, its release, what is left, and its HTTP bodies."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.contracts.values import Instant, Line, RejectionReason
+
+
+class Decision(StrEnum):
+    RESERVED = "RESERVED"
+    REJECTED = "REJECTED"
+
+
+class TransactionKind(StrEnum):
+    DEDUCT = "DEDUCT"
+    RELEASE = "RELEASE"
+
+
+class ReserveStock(msgspec.Struct, frozen=True, kw_only=True):
+    """Decide on this order; the same `order_id` always gets the same answer."""
+
+    order_id: UUID
+    lines: tuple[Line, ...]
+    expires_at: Instant
+
+
+class ItemPrice(msgspec.Struct, frozen=True, kw_only=True):
+    item_id: UUID
+    name: str
+    unit_price: Decimal
+
+
+class StockDecided(msgspec.Struct, frozen=True, kw_only=True):
+    """Stock's committed word. `refused_item_ids` names the items that made it a refusal."""
+
+    order_id: UUID
+    decision: Decision
+    reason: RejectionReason | None = None
+    items: tuple[ItemPrice, ...] = ()
+    refused_item_ids: tuple[UUID, ...] = ()
+
+
+class ReleaseStock(msgspec.Struct, frozen=True, kw_only=True):
+    """Give back what this order took, once; an order never seen can then never take anything."""
+
+    order_id: UUID
+
+
+class StockReleased(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    released_at: Instant
+
+
+class ItemAvailability(msgspec.Struct, frozen=True, kw_only=True):
+    """A hint: `available` is whole portions, 0 when off sale; the highest `version` is the newest."""
+
+    item_id: UUID
+    name: str
+    unit_price: Decimal
+    available: int
+    version: int
+
+
+class AvailabilityChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """`complete` marks a message that lists every item there is."""
+
+    items: tuple[ItemAvailability, ...]
+    complete: bool = False
+
+
+ItemName = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Price = Annotated[Decimal, msgspec.Meta(description="Not negative, at most two decimal places")]
+StockQuantity = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+RestockQuantity = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+class CreateItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: ItemName
+    price: Price
+    quantity: StockQuantity
+
+
+class ChangeItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is absent stays as it is."""
+
+    name: ItemName | msgspec.UnsetType = msgspec.UNSET
+    price: Price | msgspec.UnsetType = msgspec.UNSET
+    on_sale: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Restock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    quantity: RestockQuantity
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """`quantity` is what lies in the store; `available` is what can be ordered: 0 when off sale."""
+
+    id: UUID
+    name: str
+    price: Decimal
+    on_sale: bool
+    quantity: int
+    version: int
+    available: int
+
+
+class Items(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[Item, ...]
+
+
+class StockTransaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the ledger; a release is negative."""
+
+    order_id: UUID
+    item_id: UUID
+    quantity_deducted: int
+    kind: TransactionKind
+    created_at: Instant
+
+
+class StockTransactions(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[StockTransaction, ...]
+    next_cursor: str | None

@@ -1,0 +1,84 @@
+"""Values that several messages share: what an id, a portion, a price and a state is."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+MAX_LINES_PER_ORDER = 20
+MAX_PORTIONS_PER_LINE = 20
+MAX_PRICE = Decimal("99999999.99")
+
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORTIONS_PER_LINE)]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+StudentId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,32}$")]
+
+
+class Role(StrEnum):
+    STUDENT = "student"
+    KITCHEN = "kitchen"
+    OPERATOR = "operator"
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands. READY is the last state that happens by itself: people collect."""
+
+    PENDING = "PENDING"
+    STOCK_VERIFIED = "STOCK_VERIFIED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    IN_KITCHEN = "IN_KITCHEN"
+    READY = "READY"
+    COLLECTED = "COLLECTED"
+
+
+STATUS_VERSIONS = {
+    OrderStatus.PENDING: 1,
+    OrderStatus.STOCK_VERIFIED: 2,
+    OrderStatus.REJECTED: 2,
+    OrderStatus.CANCELLED: 3,
+    OrderStatus.IN_KITCHEN: 3,
+    OrderStatus.READY: 4,
+    OrderStatus.COLLECTED: 5,
+}
+"""A state's place on the order's path; a receiver keeps the highest that it has heard."""
+
+ENDED_STATUSES = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.COLLECTED})
+
+
+class RejectionReason(StrEnum):
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    UNKNOWN_ITEM = "UNKNOWN_ITEM"
+    EXPIRED = "EXPIRED"
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """So many portions of one item."""
+
+    item_id: UUID
+    quantity: Quantity
+
+
+class PricedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line as stock decided it; name and unit price are null while nobody has decided."""
+
+    item_id: UUID
+    name: str | None = None
+    quantity: Quantity
+    unit_price: Decimal | None = None
+
+
+class StatusTime(msgspec.Struct, frozen=True, kw_only=True):
+    """When an order entered a state; messages carry the earlier ones, for receivers that missed them."""
+
+    status: OrderStatus
+    version: int
+    at: Instant
+
+
+class OrderVersion(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    version: int
