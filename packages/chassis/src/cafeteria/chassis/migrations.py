@@ -1,0 +1,119 @@
+"""One Alembic environment for all services: a service ships revision files only, in `migrations/versions`.
+
+A schema goes from one revision to another in a single transaction, run as the schema's owner, or it
+stays as it was. Services' roles own nothing: a revision ends by granting what its service needs.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+from zlib import crc32
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, StampStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, TextClause, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+OWNER_ROLE = "cafeteria_owner"
+"""Owns every schema and table; nobody logs in as it, an administrator becomes it."""
+
+
+class MigrationsMissingError(LookupError):
+    """The service's package ships no revision files."""
+
+
+class Operations(Protocol):
+    """The part of Alembic's `op` that grants need."""
+
+    def get_bind(self) -> Connection: ...
+
+
+def revisions_of(service: str) -> Path:
+    """Folder of the service's revision files.
+
+    Raises `MigrationsMissingError` when there are none, also when the service itself is not installed.
+    """
+    package = find_spec(f"cafeteria.{service}")
+    if package is None or not package.submodule_search_locations:
+        raise MigrationsMissingError(f"{service} is not installed")
+    folder = Path(package.submodule_search_locations[0]) / "migrations" / "versions"
+    if not any(folder.glob("*.py")):
+        raise MigrationsMissingError(f"{service} ships no migrations in {folder}")
+    return folder
+
+
+async def migrate(service: str, admin_url: str, *, revision: str = "head") -> None:
+    """Bring the service's schema to `revision`; does nothing when it is there.
+
+    `admin_url` (`postgresql://…`) logs in somebody who may become `cafeteria_owner`. Safe to run twice at
+    once from several processes: the second waits. Within a process one at a time, because Alembic keeps
+    the running migration in a module.
+    """
+    script = _script_directory(revisions_of(service))
+    url = make_url(admin_url).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            for statement in _session_statements(service):
+                await connection.execute(statement)
+            await connection.run_sync(_upgrade, script=script, service=service, revision=revision)
+    finally:
+        await engine.dispose()
+
+
+def _script_directory(revisions: Path) -> ScriptDirectory:
+    return ScriptDirectory(revisions.parent, version_locations=[revisions])
+
+
+def _session_statements(service: str) -> tuple[TextClause, ...]:
+    """Wait for another migrator of this schema, then work as the owner, in the service's schema alone."""
+    return (
+        text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=crc32(f"migrate {service}".encode())),
+        text(f'SET LOCAL ROLE "{OWNER_ROLE}"'),
+        text(f'SET LOCAL search_path TO "{service}"'),
+    )
+
+
+def _upgrade(connection: Connection, *, script: ScriptDirectory, service: str, revision: str) -> None:
+    def steps(current: Sequence[str], _context: MigrationContext) -> list[StampStep]:
+        # Alembic declares its own callback's parameters too narrowly
+        return script._upgrade_revs(revision, current)  # type: ignore[arg-type,return-value]  # noqa: SLF001 - Alembic's cookbook calls it so, there is no public name
+
+    with EnvironmentContext(Config(), script, fn=steps, destination_rev=revision) as environment:
+        environment.configure(connection=connection, version_table_schema=service)
+        with environment.begin_transaction():
+            environment.run_migrations()
+
+
+def grant_tables(op: Operations, *, schema: str, role: str, insert_only: Sequence[str] = ()) -> None:
+    """Give `role` what a service needs on the tables that it cannot read yet; call it last in a revision.
+
+    Tables named `insert_only` (ledgers, histories) may be read and appended to, all others changed too.
+    Tables that an earlier revision granted stay as they are, so a later one names only its own ledgers.
+    Raises `ValueError` for an `insert_only` table that does not exist.
+    """
+    connection = op.get_bind()
+    new = _tables_without_grants(connection, schema=schema, role=role)
+    if unknown := set(insert_only) - set(new):
+        raise ValueError(f"insert_only names no new table of {schema}: {', '.join(sorted(unknown))}")
+    for table in new:
+        rights = "SELECT, INSERT" if table in insert_only else "SELECT, INSERT, UPDATE, DELETE"
+        connection.execute(text(f'GRANT {rights} ON "{schema}"."{table}" TO "{role}"'))
+    connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"'))
+
+
+_TABLES_WITHOUT_GRANTS = text("""
+SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+  AND NOT has_table_privilege(:role, c.oid, 'SELECT')
+ORDER BY c.relname
+""")
+
+
+def _tables_without_grants(connection: Connection, *, schema: str, role: str) -> list[str]:
+    found = connection.execute(_TABLES_WITHOUT_GRANTS, {"schema": schema, "role": role})
+    return list(found.scalars())
