@@ -1,0 +1,91 @@
+"""Refusals are facts with a stable code. What a code means on HTTP stands on its class, nowhere else.
+
+`detail` is a sentence for a person: what happened, what was kept, what to do. It never holds a secret.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+from uuid import UUID
+
+from cafeteria.contracts.problems import ProblemCode
+
+
+class ServiceError(Exception):
+    """Every refusal of a service derives from this; anything else that is raised is a bug, answered 500.
+
+    `item_ids`, `order_id` and `errors` are members of the problem document; `headers` go on the answer.
+    """
+
+    code: ClassVar[ProblemCode] = ProblemCode.INTERNAL
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        item_ids: tuple[UUID, ...] = (),
+        order_id: UUID | None = None,
+        errors: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers: dict[str, str] = dict(headers or {})
+        self.item_ids = item_ids
+        self.order_id = order_id
+        self.errors = errors
+
+
+class InvalidRequest(ServiceError):
+    """`errors` names each thing that is wrong, with its place in the request."""
+
+    code = ProblemCode.INVALID_REQUEST
+    status = 400
+    title = "Invalid request"
+
+
+class Unauthenticated(ServiceError):
+    code = ProblemCode.UNAUTHENTICATED
+    status = 401
+    title = "Not signed in"
+
+    def __init__(self, detail: str, *, challenge: str = 'Bearer realm="cafeteria"') -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class Forbidden(ServiceError):
+    code = ProblemCode.FORBIDDEN
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(ServiceError):
+    code = ProblemCode.NOT_FOUND
+    status = 404
+    title = "Not found"
+
+
+class Conflict(ServiceError):
+    code = ProblemCode.CONFLICT
+    status = 409
+    title = "Conflict"
+
+
+class Unavailable(ServiceError):
+    """Something that is needed is away. What the failed step did is unknown, unless `detail` says so."""
+
+    code = ProblemCode.UNAVAILABLE
+    status = 503
+    title = "Service unavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1, order_id: UUID | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)}, order_id=order_id)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """Refused before anything was written: nothing exists, and the same request may be sent again."""
+
+    code = ProblemCode.OVERLOADED
+    title = "Too busy"

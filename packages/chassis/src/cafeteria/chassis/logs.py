@@ -1,0 +1,129 @@
+"""One JSON object per line on standard output. Never a body, a token, a cookie, a key or a query string.
+
+Events are `noun_verbed`. What is bound at a door (request_id, order_id, message_id) stands in every line until the
+door closes. The libraries' own loggers come out in the same shape as `library_logged`.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, cast
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from cafeteria.chassis import trace
+from cafeteria.chassis.settings import LogFormat, LogLevel
+
+Logger = FilteringBoundLogger
+
+QUIET_LIBRARIES = ("nats", "sqlalchemy", "alembic", "asyncio", "litestar", "httpx", "httpcore")
+"""They say at INFO what our own lines say better; uvicorn's lines are kept from WARNING on too."""
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
+
+
+def get_logger() -> Logger:
+    return cast("Logger", structlog.get_logger())
+
+
+def bind(**values: Any) -> None:
+    """Add to every further line of this task and of the tasks that it starts."""
+    _bound.set({**_bound.get(), **values})
+
+
+@contextmanager
+def bound(**values: Any) -> Iterator[None]:
+    """Add to every line within."""
+    token = _bound.set({**_bound.get(), **values})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> None:
+    """Set up the process's logs. Done by the process's entry point alone, never by an app or a test."""
+    number = getattr(logging, level.name)
+    processors: list[Processor] = [_context_added(service), structlog.processors.add_log_level, _time_added]
+    if log_format is LogFormat.JSON:
+        factory: Any = structlog.BytesLoggerFactory(sys.stdout.buffer)
+        processors += [structlog.processors.format_exc_info, _rendered]
+    else:
+        factory = structlog.PrintLoggerFactory(sys.stdout)
+        processors.append(_console())
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    _route_libraries(number)
+
+
+def _context_added(service: str) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        line: dict[str, Any] = {"service": service, **_bound.get()}
+        if "trace_id" not in line and (trace_id := trace.trace_id()):
+            line["trace_id"] = trace_id
+        line.update(event)
+        return line
+
+    return add
+
+
+def _time_added(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["at"] = datetime.now(UTC)
+    return event
+
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _rendered(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+    try:
+        return _encoder.encode(event)
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        # a log line must not fail its request; a key that is no text is the usual cause
+        return _encoder.encode({str(key): repr(value) for key, value in event.items()})
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback, timestamp_key="at"
+    )
+
+
+class _IntoOurLines(logging.Handler):
+    """Hands the libraries' log records to our own logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.log(
+            record.levelno,
+            "library_logged",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info or None,
+        )
+
+
+def _route_libraries(level: int) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [_IntoOurLines()]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    for name in (*QUIET_LIBRARIES, "uvicorn", "uvicorn.error"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(max(level, logging.WARNING))
+    logging.getLogger("uvicorn.access").disabled = True

@@ -1,0 +1,55 @@
+"""W3C trace context: one trace follows a request through HTTP, outbox rows and the bus.
+
+What is current stands in a context variable, so that whoever sends a message can pass it on.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+TRACE_ID_END = 35
+"""A traceparent is `00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>`; the trace id stands in [3:35]."""
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_VERSION_00_LENGTH = 55
+_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+
+def current() -> str | None:
+    return _current.get()
+
+
+def trace_id() -> str | None:
+    """What joins the log lines of one request over all services."""
+    traceparent = _current.get()
+    return traceparent[3:TRACE_ID_END] if traceparent else None
+
+
+def enter(incoming: str | None) -> str:
+    """Go on with the trace that a caller sent, under a span of our own; without a valid one, start a trace."""
+    traceparent = _next_span(incoming) if incoming else None
+    if traceparent is None:
+        fresh = os.urandom(24).hex()
+        traceparent = f"00-{fresh[:32]}-{fresh[32:]}-01"
+    _current.set(traceparent)
+    return traceparent
+
+
+@contextmanager
+def following(incoming: str | None) -> Iterator[str]:
+    """As `enter`, for a message in a task that goes on to the next one."""
+    token = _current.set(None)
+    try:
+        yield enter(incoming)
+    finally:
+        _current.reset(token)
+
+
+def _next_span(incoming: str) -> str | None:
+    if not _TRACEPARENT.fullmatch(incoming):
+        return None
+    if incoming.startswith("00") and len(incoming) != _VERSION_00_LENGTH:
+        return None
+    return f"00-{incoming[3:TRACE_ID_END]}-{os.urandom(8).hex()}-{incoming[53:55]}"
