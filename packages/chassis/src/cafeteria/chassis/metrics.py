@@ -5,15 +5,17 @@ current for its lifespan and its requests; a declaration finds its metric there.
 on a hot path bind the child once and keep it.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.process_collector import ProcessCollector
 
-M = TypeVar("M", Counter, Gauge, Histogram)
+M = TypeVar("M", bound=MetricWrapperBase)
 
 BATCH_ITEMS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -24,7 +26,7 @@ class Registry(CollectorRegistry):
 
     def __init__(self) -> None:
         super().__init__(auto_describe=True)
-        self.made: dict[object, Counter | Gauge | Histogram] = {}
+        self.made: dict[object, MetricWrapperBase] = {}
         ProcessCollector(registry=self)
         GCCollector(registry=self)
 
@@ -53,25 +55,12 @@ def make_current(registry: Registry) -> None:
 
 
 class Declaration(Generic[M]):
-    """A metric's name, meaning and labels."""
+    """What a metric is; `make` puts it in one app's registry."""
 
-    __slots__ = ("_buckets", "_kind", "_labels", "meaning", "name")
+    __slots__ = ("_make",)
 
-    def __init__(
-        self,
-        kind: type[M],
-        name: str,
-        meaning: str,
-        labels: tuple[str, ...],
-        buckets: tuple[float, ...] | None,
-    ) -> None:
-        self._kind, self.name, self.meaning, self._labels, self._buckets = (
-            kind,
-            name,
-            meaning,
-            labels,
-            buckets,
-        )
+    def __init__(self, make: Callable[[Registry], M]) -> None:
+        self._make = make
 
     def labels(self, *values: str) -> M:
         """The child for these label values in the current app."""
@@ -80,26 +69,23 @@ class Declaration(Generic[M]):
     def metric(self, registry: Registry | None = None) -> M:
         """The metric in the current app: for one without labels, what is counted with."""
         registry = registry or current_registry()
-        metric = registry.made.get(self)
-        if metric is None:
-            options = {"buckets": self._buckets} if self._buckets else {}
-            metric = self._kind(self.name, self.meaning, self._labels, registry=registry, **options)
-            registry.made[self] = metric
-        return metric  # type: ignore[return-value]  # made by our own kind, just above
+        if self not in registry.made:
+            registry.made[self] = self._make(registry)
+        return cast("M", registry.made[self])
 
 
 def counter(name: str, meaning: str, *labels: str) -> Declaration[Counter]:
-    return Declaration(Counter, name, meaning, labels, None)
+    return Declaration(lambda registry: Counter(name, meaning, labels, registry=registry))
 
 
 def gauge(name: str, meaning: str, *labels: str) -> Declaration[Gauge]:
-    return Declaration(Gauge, name, meaning, labels, None)
+    return Declaration(lambda registry: Gauge(name, meaning, labels, registry=registry))
 
 
 def histogram(
     name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = SECONDS_BUCKETS
 ) -> Declaration[Histogram]:
-    return Declaration(Histogram, name, meaning, labels, buckets)
+    return Declaration(lambda registry: Histogram(name, meaning, labels, registry=registry, buckets=buckets))
 
 
 GROUP_BATCH_ITEMS = histogram(
