@@ -1,0 +1,50 @@
+# `./just <recipe>` needs only Python 3.11 and a shell; `just <recipe>` and `uv run just <recipe>` do the same.
+
+set positional-arguments
+
+# the lock is never rewritten by running something
+run := "uv run --locked"
+
+_list:
+    @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
+
+# Start everything on this machine: Postgres, NATS, five services, demo data (Ctrl-C stops it)
+[group('run')]
+up *args:
+    @exec {{ run }} python -m cafeteria.local_stack up "$@"
+
+# Throw the local stack's data away
+[group('run')]
+reset *args:
+    @exec {{ run }} python -m cafeteria.local_stack reset "$@"
+
+# Run the tests, or some of them: `just test packages/stock -k release`
+[group('develop')]
+test *args:
+    @exec {{ run }} pytest "$@"
+
+# Everything that must hold besides the tests: lock, format, lint, types, imports, sizes, each member alone. Edits nothing
+[group('develop')]
+check:
+    uv lock --check --quiet
+    {{ run }} ruff format --check
+    {{ run }} ruff check
+    {{ run }} mypy
+    {{ run }} lint-imports
+    {{ run }} pytest -q -m 'house or alone'
+
+# Format the code and apply the safe fixes of the linter
+[group('develop')]
+fmt:
+    {{ run }} ruff format
+    {{ run }} ruff check --fix
+
+# Bring every schema to the newest migration
+[group('data')]
+migrate *args:
+    @exec {{ run }} python -m cafeteria.local_stack migrate "$@"
+
+# The messages and their golden examples against the code of all services
+[group('data')]
+contracts *args:
+    @exec {{ run }} pytest packages/shared-contracts/tests tests/contracts "$@"
