@@ -1,0 +1,215 @@
+"""One NATS connection per process, logged in as the service's own user; it comes back by itself.
+
+Nothing is buffered while the server is away: a request delivered after its caller gave up would be worse
+than one that fails at once.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerInfo
+
+from cafeteria.chassis.bus import rpc as rpc_door
+from cafeteria.chassis.bus import stored
+from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
+from cafeteria.chassis.bus.errors import NoAnswer
+from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.wire import Durable, Rpc, Topic
+
+CONNECT_TIMEOUT_S = 2
+RECONNECT_WAIT_S = 0.25
+PING_INTERVAL_S = 2  # with two pings outstanding a frozen server is noticed after about six seconds
+MAX_PINGS_OUTSTANDING = 2
+API_TIMEOUT_S = 2.0
+
+Request = TypeVar("Request", bound=msgspec.Struct)
+Reply = TypeVar("Reply", bound=msgspec.Struct)
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+logger = get_logger()
+
+
+class Bus:
+    """Use as a context manager: entering begins to connect and does not wait, so a service starts without NATS."""
+
+    def __init__(self, settings: ServiceSettings, *, service: str) -> None:
+        self.service = service
+        self.client = Client()
+        self._settings = settings
+        self._connected = asyncio.Event()
+        self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reconnect_listeners: list[Callable[[], None]] = []
+        self._endpoints = rpc_door.Endpoints(self.client, service=service)
+        self._complained = False
+
+    async def __aenter__(self) -> Self:
+        self._spawn(self._connect())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop taking requests, answer those that are running, say everything that is left to say."""
+        self._closing = True
+        await self._endpoints.close()
+        for task in self._tasks:
+            task.cancel()
+        if self.client.is_connected:
+            with suppress(nats.errors.Error, TimeoutError):
+                await self.client.flush(timeout=1)
+        if not self.client.is_closed:
+            await self.client.close()
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self.client.is_connected)
+
+    async def ping(self) -> None:
+        """For readiness: raises NoAnswer unless the server answers."""
+        if not self.is_connected:
+            raise NoAnswer("the bus")
+        try:
+            await self.client.flush(timeout=1)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise NoAnswer("the bus") from error
+
+    async def connected(self) -> None:
+        """Wait for the first connection."""
+        await self._connected.wait()
+
+    def on_reconnect(self, listener: Callable[[], None]) -> None:
+        self._reconnect_listeners.append(listener)
+
+    def inbox(self) -> str:
+        return str(self.client.new_inbox())
+
+    async def request(
+        self, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, traceparent: str | None = None
+    ) -> Reply:
+        """Ask the owner of `rpc`. Raises NoResponder, NoAnswer (unknown!) or PeerRefused."""
+        return await rpc_door.ask(
+            self.client, rpc, message, deadline_s=deadline_s, headers=headers_for(self.service, traceparent)
+        )
+
+    async def serve(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
+        """Answer `rpc` from now on, or from the first connection on; requests are handled side by side."""
+
+        async def begin() -> None:
+            await self._connected.wait()
+            await self._endpoints.add(rpc, handler)
+
+        await self._now_or_when_connected(begin)
+
+    async def publish(self, topic: Topic[Body], body: Body) -> None:
+        """Fire and forget. Raises NoAnswer when the server is away."""
+        try:
+            await self.client.publish(
+                topic.subject,
+                ENCODER.encode(body),
+                headers=headers_for(self.service, None, type_name=topic.type_name),
+            )
+        except nats.errors.Error as error:
+            raise NoAnswer(topic.subject) from error
+
+    async def subscribe(self, topic: Topic[Body], handler: Callable[[Body], None]) -> None:
+        """Hear a core NATS topic from now on, or from the first connection on."""
+        decode = decoder_for(topic.body).decode
+
+        async def on_message(message: Msg) -> None:
+            try:
+                handler(decode(message.data))
+            except msgspec.MsgspecError as error:
+                logger.warning("message_undecodable", subject=topic.subject, reason=str(error))
+
+        async def begin() -> None:
+            await self._connected.wait()
+            await self.client.subscribe(topic.subject, cb=on_message)
+
+        await self._now_or_when_connected(begin)
+
+    async def publish_stored(self, messages: list[OutboxMessage]) -> None:
+        """Returns when JetStream has acknowledged all of them; raises NotStored otherwise."""
+        await stored.publish(self.client, messages, sender=self.service)
+
+    async def pending(self, durable: Durable) -> int:
+        """Messages of `durable` that are not acknowledged yet. Raises NoAnswer."""
+        try:
+            info: ConsumerInfo = await self.client.jetstream(timeout=API_TIMEOUT_S).consumer_info(
+                durable.stream, durable.name
+            )
+        except (nats.errors.Error, TimeoutError) as error:
+            raise NoAnswer(durable.name) from error
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def _connect(self) -> None:
+        address = urlsplit(self._settings.nats_url)
+        await self.client.connect(
+            servers=[f"nats://{address.hostname}:{address.port or 4222}"],
+            user=self.service,
+            password=self._settings.nats_password.reveal(),
+            name=f"cafeteria-{self.service}",
+            inbox_prefix=f"_INBOX_{self.service}".encode(),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # any number of seconds works
+            max_reconnect_attempts=-1,
+            ping_interval=PING_INTERVAL_S,
+            max_outstanding_pings=MAX_PINGS_OUTSTANDING,
+            pending_size=-1,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnect,
+            reconnected_cb=self._on_reconnect,
+            closed_cb=self._on_closed,
+        )
+        self._complained = False
+        self._connected.set()
+        logger.info("bus_connected")
+
+    async def _now_or_when_connected(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._connected.is_set():
+            await begin()
+        else:
+            self._spawn(begin())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("bus_task_failed", exc_info=error)
+
+    async def _on_error(self, error: Exception) -> None:
+        """The only place where a refused publish or a slow consumer shows."""
+        if self.client.is_connected:
+            logger.warning("bus_error", reason=str(error) or repr(error))
+        elif not self._complained:
+            self._complained = True
+            logger.warning("bus_unreachable", reason=str(error) or repr(error))
+
+    async def _on_disconnect(self) -> None:
+        if not self._closing:
+            logger.warning("bus_disconnected")
+
+    async def _on_reconnect(self) -> None:
+        self._complained = False
+        logger.info("bus_reconnected")
+        for listener in self._reconnect_listeners:
+            listener()
+
+    async def _on_closed(self) -> None:
+        """The client gives up only when its login is refused; a new process starts from a clean state."""
+        if not self._closing:
+            logger.error("bus_closed", reason="The bus refused this service's login.")
+            os.kill(os.getpid(), signal.SIGTERM)

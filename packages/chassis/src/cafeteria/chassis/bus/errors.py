@@ -1,0 +1,26 @@
+"""What can go wrong on the bus. A time-out means that the outcome is unknown, never that it is "no"."""
+
+from cafeteria.chassis.errors import Unavailable
+
+
+class NoAnswer(Unavailable):
+    """No reply before the deadline, or the connection is down: the peer may have acted or not."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"No answer on {subject} in time.")
+
+
+class NoResponder(NoAnswer):
+    """Nobody listens on the subject now; the request was not delivered."""
+
+
+class PeerRefused(Unavailable):
+    """The peer answered that it could not decide, for instance because its database is away."""
+
+    def __init__(self, subject: str, *, code: str, description: str) -> None:
+        super().__init__(f"{subject} answered {code}: {description}")
+        self.peer_code = code
+
+
+class NotStored(Unavailable):
+    """JetStream did not acknowledge every message; some may be stored. Sending again is safe."""

@@ -1,0 +1,157 @@
+"""Request-reply by the NATS micro protocol: one queue group per service, `$SRV.PING/INFO/STATS` answer.
+
+A handler that raises answers with an error header, never with silence; the asker then knows that nothing
+was decided and asks again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, TypeVar
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.micro import add_service
+from nats.micro.request import Request as MicroRequest
+from nats.micro.service import Service
+
+from cafeteria.chassis import metrics, trace
+from cafeteria.chassis.bus.codec import ENCODER, decoder_for
+from cafeteria.chassis.bus.errors import NoAnswer, NoResponder, PeerRefused
+from cafeteria.chassis.errors import ServiceError
+from cafeteria.chassis.logs import get_logger
+from cafeteria.contracts.wire import HEADER_SENDER, HEADER_TRACEPARENT, Rpc
+
+VERSION = "1.0.0"
+ERROR_CODE_HEADER = "Nats-Service-Error-Code"
+ERROR_HEADER = "Nats-Service-Error"
+DRAIN_TIMEOUT_S = 2.0
+
+Request = TypeVar("Request", bound=msgspec.Struct)
+Reply = TypeVar("Reply", bound=msgspec.Struct)
+
+SECONDS = metrics.histogram("cafeteria_rpc_seconds", "From request to reply, at the owner", "subject")
+FAILURES = metrics.counter("cafeteria_rpc_failures_total", "Requests answered with an error", "subject")
+
+logger = get_logger()
+
+
+async def ask(
+    client: Client, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, headers: dict[str, str]
+) -> Reply:
+    """Raises NoResponder, NoAnswer or PeerRefused."""
+    try:
+        answer = await client.request(
+            rpc.subject, ENCODER.encode(message), timeout=deadline_s, headers=headers
+        )
+    except nats.errors.NoRespondersError as error:
+        raise NoResponder(rpc.subject) from error
+    except (nats.errors.Error, TimeoutError) as error:
+        raise NoAnswer(rpc.subject) from error
+    if answer.headers and ERROR_CODE_HEADER in answer.headers:
+        raise PeerRefused(
+            rpc.subject,
+            code=answer.headers[ERROR_CODE_HEADER],
+            description=answer.headers.get(ERROR_HEADER, ""),
+        )
+    try:
+        return decoder_for(rpc.reply).decode(answer.data)
+    except msgspec.MsgspecError as error:
+        logger.exception("reply_undecodable", subject=rpc.subject)
+        raise NoAnswer(rpc.subject) from error
+
+
+class Endpoints:
+    """All subjects that one service answers."""
+
+    def __init__(self, client: Client, *, service: str) -> None:
+        self._client = client
+        self._service = service
+        self._micro: Service | None = None
+        self._adding = asyncio.Lock()
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def add(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
+        door = _Door(rpc, handler)
+
+        async def on_request(request: MicroRequest) -> None:
+            """nats-py delivers one message at a time: take it and return."""
+            task = asyncio.create_task(door.answer(request))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+        async with self._adding:
+            if self._micro is None:
+                self._micro = await add_service(
+                    self._client,
+                    name=f"cafeteria-{self._service}",
+                    version=VERSION,
+                    queue_group=self._service,
+                )
+        await self._micro.add_endpoint(
+            name=rpc.subject.rsplit(".", 1)[-1],
+            subject=rpc.subject,
+            queue_group=self._service,
+            handler=on_request,
+        )
+
+    async def close(self) -> None:
+        """Leave the queue groups, then answer what has arrived."""
+        if self._micro is not None and self._client.is_connected:
+            await self._micro.stop()
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=DRAIN_TIMEOUT_S)
+
+
+class _Door:
+    """Decodes, handles, replies; one canonical log line and one measurement for each request."""
+
+    def __init__(self, rpc: Rpc[Any, Any], handler: Callable[[Any], Awaitable[Any]]) -> None:
+        self._subject = rpc.subject
+        self._decode = decoder_for(rpc.request).decode
+        self._handler = handler
+        self._seconds = SECONDS.labels(rpc.subject)
+        self._failures = FAILURES.labels(rpc.subject)
+
+    async def answer(self, request: MicroRequest) -> None:
+        started = perf_counter()
+        headers = request.headers or {}
+        trace.enter(headers.get(HEADER_TRACEPARENT))
+        outcome = "answered"
+        try:
+            await request.respond(ENCODER.encode(await self._handler(self._decode(request.data))))
+        except (msgspec.MsgspecError, ServiceError) as error:
+            outcome = "refused"
+            await self._refuse(request, error)
+        except nats.errors.Error as error:
+            outcome = f"not sent: {error!r}"
+        except Exception:
+            outcome = "failed"
+            logger.exception("request_failed", subject=self._subject)
+            await self._refuse(request, None)
+        seconds = perf_counter() - started
+        self._seconds.observe(seconds)
+        logger.info(
+            "request_handled",
+            subject=self._subject,
+            sender=headers.get(HEADER_SENDER),
+            outcome=outcome,
+            duration_ms=round(seconds * 1000, 2),
+        )
+
+    async def _refuse(self, request: MicroRequest, error: Exception | None) -> None:
+        self._failures.inc()
+        code, description = _error_reply(error)
+        try:
+            await request.respond_error(code, description)
+        except nats.errors.Error:
+            logger.warning("reply_not_sent", subject=self._subject)
+
+
+def _error_reply(error: Exception | None) -> tuple[str, str]:
+    if isinstance(error, ServiceError):
+        return str(error.status), error.code
+    if isinstance(error, msgspec.MsgspecError):
+        return "400", str(error)
+    return "500", "internal"

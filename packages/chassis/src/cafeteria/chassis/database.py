@@ -1,0 +1,154 @@
+"""One engine per service; a transaction is rolled back unless its block ends, and loss of the server has one name.
+
+Whatever the driver raises when the server is away, `DatabaseUnavailable` comes out, and says only that the
+outcome is unknown: a COMMIT may or may not have happened. Who needs to know reads again.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.settings import ServiceSettings
+
+CONNECT_TIMEOUT_S = 3.0
+POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that the database is away
+STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
+CONNECTION_LIFETIME_S = 1800
+
+_UNAVAILABLE_SQLSTATES = ("08", "53", "57P", "58", "28")
+"""Classes of SQLSTATE: connection, resources, operator intervention, system error, authorization."""
+
+_NAMING = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database did not answer; what was asked of it may have happened or not."""
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer just now.")
+
+
+def schema_base(schema: str) -> type[DeclarativeBase]:
+    """A declarative base for one service's schema: aware times, money to the cent, named constraints."""
+
+    class Base(DeclarativeBase):
+        metadata = sa.MetaData(schema=schema, naming_convention=_NAMING)
+        type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads the class attribute
+            datetime: sa.TIMESTAMP(timezone=True),
+            Decimal: sa.Numeric(10, 2),
+            UUID: sa.Uuid(),
+            dict[str, Any]: JSONB(),
+            list[Any]: JSONB(),
+        }
+
+    return Base
+
+
+class Database:
+    """The service's pool of connections, logged in as the service's own role."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @classmethod
+    def connect(cls, settings: ServiceSettings, *, service: str, pool_size: int = 8) -> "Database":
+        """Make the pool; no connection is opened before the first use."""
+        url = sa.make_url(settings.postgres_url).set(
+            drivername="postgresql+asyncpg",
+            username=service,
+            password=settings.postgres_password.reveal(),
+        )
+        return cls(
+            create_async_engine(
+                url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=POOL_WAIT_S,
+                pool_recycle=CONNECTION_LIFETIME_S,
+                hide_parameters=True,
+                connect_args={
+                    "timeout": CONNECT_TIMEOUT_S,
+                    "command_timeout": STATEMENT_TIMEOUT_S + 1,
+                    "server_settings": {
+                        "application_name": f"cafeteria-{service}",
+                        "search_path": service,
+                        "statement_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
+                        "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
+                        # A plan for "some array" suits every batch; planning each anew costs more.
+                        "plan_cache_mode": "force_generic_plan",
+                    },
+                },
+            )
+        )
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self._engine
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """BEGIN, and COMMIT when the block ends; ROLLBACK when it raises. Raises DatabaseUnavailable."""
+        with _loss_has_one_name():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """For a single statement, which then is its own transaction: one round trip instead of three."""
+        with _loss_has_one_name():
+            async with self._autocommit.connect() as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """Raise DatabaseUnavailable unless the server answers."""
+        async with self.statement() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@contextmanager
+def _loss_has_one_name() -> Iterator[None]:
+    try:
+        yield
+    except (exc.TimeoutError, OSError) as error:
+        raise DatabaseUnavailable from error
+    except exc.DBAPIError as error:
+        if _means_unavailable(error):
+            raise DatabaseUnavailable from error
+        raise
+    except Exception as error:
+        # A refused login surfaces as the driver's own error, outside SQLAlchemy's hierarchy.
+        if _sqlstate(error).startswith(_UNAVAILABLE_SQLSTATES):
+            raise DatabaseUnavailable from error
+        raise
+
+
+def _means_unavailable(error: exc.DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error, exc.InterfaceError):
+        return True
+    if isinstance(error.orig, OSError | TimeoutError):
+        return True
+    return _sqlstate(error.orig).startswith(_UNAVAILABLE_SQLSTATES)
+
+
+def _sqlstate(error: BaseException | None) -> str:
+    return getattr(error, "sqlstate", None) or ""

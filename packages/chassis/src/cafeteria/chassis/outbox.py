@@ -1,0 +1,125 @@
+"""A change and its message are one commit: the outbox row rides in the caller's transaction.
+
+A row is deleted only after the server has acknowledged its message, so a message may be sent twice and is
+never lost; receivers tell a repeat by its message id, and for good by their own UNIQUE constraints.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import DeclarativeBase
+
+from cafeteria.chassis import trace
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts.wire import Topic
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message on its way to a stream; `order_id` and `version` say whose news it carries."""
+
+    order_id: UUID
+    version: int
+    subject: str
+    type_name: str
+    message_id: UUID
+    traceparent: str | None
+    body: bytes
+
+
+def outbox_message(
+    topic: Topic[Body], body: Body, *, order_id: UUID, version: int, traceparent: str | None = None
+) -> OutboxMessage:
+    """Encode `body` under a new message id. `traceparent` defaults to that of the running request."""
+    return OutboxMessage(
+        order_id=order_id,
+        version=version,
+        subject=topic.subject,
+        type_name=topic.type_name,
+        message_id=new_id(),
+        traceparent=traceparent or trace.current(),
+        body=_ENCODER.encode(body),
+    )
+
+
+def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
+    """The outbox of one schema."""
+    return sa.Table(
+        "outbox",
+        base.metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        # The mending loop asks whether a message for this order is on its way already.
+        sa.Column("order_id", sa.Uuid, nullable=False, index=True),
+        sa.Column("version", sa.SmallInteger, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("type_name", sa.Text, nullable=False),
+        sa.Column("message_id", sa.Uuid, nullable=False),
+        sa.Column("traceparent", sa.Text),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
+    )
+
+
+class Outbox:
+    """Writes, reads and deletes the rows of one schema's outbox."""
+
+    def __init__(self, table: sa.Table) -> None:
+        name = f"{table.schema}.{table.name}"
+        self.schema = str(table.schema)
+        self._insert = sa.text(
+            f"""INSERT INTO {name} (order_id, version, subject, type_name, message_id, traceparent, body)
+                SELECT * FROM unnest(
+                    CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
+                    CAST(:type_names AS text[]), CAST(:message_ids AS uuid[]),
+                    CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))"""  # noqa: S608 - a table's name
+        )
+        self._read = sa.text(
+            f"""SELECT id, order_id, version, subject, type_name, message_id, traceparent, body
+                FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
+        )
+        self._delete = sa.text(
+            f"DELETE FROM {name} WHERE id = ANY(CAST(:ids AS bigint[]))"  # noqa: S608 - a table's name
+        )
+
+    async def add(self, connection: AsyncConnection, messages: Sequence[OutboxMessage]) -> None:
+        """In the caller's transaction, in the order given; earlier rows are sent first."""
+        if not messages:
+            return
+        await connection.execute(
+            self._insert,
+            {
+                "order_ids": [message.order_id for message in messages],
+                "versions": [message.version for message in messages],
+                "subjects": [message.subject for message in messages],
+                "type_names": [message.type_name for message in messages],
+                "message_ids": [message.message_id for message in messages],
+                "traceparents": [message.traceparent for message in messages],
+                "bodies": [message.body for message in messages],
+            },
+        )
+
+    async def read(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], list[OutboxMessage]]:
+        """The oldest rows that are there, ids beside them. Never "id > last seen": ids commit out of order."""
+        rows = (await connection.execute(self._read, {"limit": limit})).all()
+        return [row.id for row in rows], [
+            OutboxMessage(
+                order_id=row.order_id,
+                version=row.version,
+                subject=row.subject,
+                type_name=row.type_name,
+                message_id=row.message_id,
+                traceparent=row.traceparent,
+                body=row.body,
+            )
+            for row in rows
+        ]
+
+    async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
+        await connection.execute(self._delete, {"ids": list(ids)})

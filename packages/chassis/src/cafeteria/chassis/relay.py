@@ -1,0 +1,112 @@
+"""Carries outbox rows to JetStream in id order, one relay at a time for each schema.
+
+The advisory lock and the rows are read over the same connection: whoever has lost the lock has lost the
+means to read, so two relays never work on one outbox at once.
+"""
+
+import asyncio
+import zlib
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.chassis import metrics
+from cafeteria.chassis.bus import Bus, NotStored
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.outbox import Outbox
+
+POLL_S = 0.25  # finds rows that another replica, or an earlier life of this one, has left
+RETRY_S = 0.5  # after a failure; the rows stay where they are
+PASS_LIMIT = 512  # rows in one pass; an atomic batch holds at most 1,000 messages
+
+_TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(:key)")
+
+RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows carried to JetStream")
+FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Passes of the relay that failed")
+
+logger = get_logger()
+
+
+class Relay:
+    """Runs while its block is open. `wake` says that a commit has left rows."""
+
+    def __init__(self, database: Database, bus: Bus, outbox: Outbox, *, service: str) -> None:
+        self._database = database
+        self._bus = bus
+        self._outbox = outbox
+        self._lock_key = zlib.crc32(f"{service}.relay".encode())
+        self._woken = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._failing = False
+        self._task: asyncio.Task[None] | None = None
+        self._service = service
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name=f"relay-{self._service}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the pass that is running; what is left is carried by the next life or a replica."""
+        self._closing.set()
+        self.wake()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                await self._hold_lock_and_carry()
+            except (DatabaseUnavailable, NotStored) as error:
+                self._log_failure(error)
+            except Exception as error:  # noqa: BLE001 - the rows are safe; the relay must outlive any surprise
+                self._log_failure(error, unforeseen=True)
+            await _wait(self._closing, RETRY_S)
+
+    async def _hold_lock_and_carry(self) -> None:
+        async with self._database.statement() as connection:
+            if not await connection.scalar(_TRY_LOCK, {"key": self._lock_key}):
+                return
+            try:
+                while not self._closing.is_set():
+                    await self._carry_what_is_there(connection)
+                    await _wait(self._woken, POLL_S)
+            finally:
+                # A pooled connection would keep the session's lock: close it for good.
+                await connection.invalidate()
+
+    async def _carry_what_is_there(self, connection: AsyncConnection) -> None:
+        self._woken.clear()
+        ids, messages = await self._outbox.read(connection, limit=PASS_LIMIT)
+        if not ids:
+            return
+        await self._bus.publish_stored(messages)
+        await self._outbox.delete(connection, ids)
+        RELAYED.metric().inc(len(ids))
+        if len(ids) == PASS_LIMIT:
+            self.wake()
+        if self._failing:
+            self._failing = False
+            logger.info("relay_recovered", service=self._service)
+
+    def _log_failure(self, error: Exception, *, unforeseen: bool = False) -> None:
+        """Once for each time of failing: the relay tries twice a second."""
+        FAILURES.metric().inc()
+        if not self._failing:
+            log = logger.error if unforeseen else logger.warning
+            log("relay_failed", service=self._service, reason=str(error), exc_info=unforeseen and error)
+        self._failing = True
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
