@@ -1,0 +1,25 @@
+"""What stock refuses. A REJECTED order is no error: it is an answer."""
+
+from uuid import UUID
+
+from cafeteria.chassis.errors import Conflict, InvalidRequest, NotFound
+
+
+class ImpossibleOrder(InvalidRequest):
+    """No order could look like this; nothing is decided, nothing is stored."""
+
+
+class ImpossibleItem(InvalidRequest):
+    """No item could have this name or this price."""
+
+
+class ItemNotFound(NotFound):
+    def __init__(self, item_id: UUID) -> None:
+        super().__init__("There is no such item.", item_ids=(item_id,))
+
+
+class StoreFull(Conflict):
+    def __init__(self, item_id: UUID, *, most: int) -> None:
+        super().__init__(
+            f"The store holds at most {most:,} portions of an item; nothing was added.", item_ids=(item_id,)
+        )

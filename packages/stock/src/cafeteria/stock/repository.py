@@ -1,0 +1,264 @@
+"""All SQL of stock. A batch is one read and one write, and the write is whole or is rolled back by its caller.
+
+Locks are taken in one order everywhere: inventory by item, new reservations by order, old reservations by
+order. So two replicas wait for each other, but never in a circle.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts.stock import Decision, StockTransaction, TransactionKind
+from cafeteria.contracts.values import RejectionReason
+from cafeteria.stock.domain import MAX_QUANTITY, Changes, DecidedLine, Reservation, StoredItem
+from cafeteria.stock.tables import InventoryRow, ItemRow, RestockRow, StockTransactionRow
+
+_encode_lines = msgspec.json.Encoder().encode
+_decode_lines = msgspec.json.Decoder(tuple[DecidedLine, ...]).decode
+
+_WANTED_ITEMS = """
+    SELECT unnest(CAST(:item_ids AS uuid[]))
+    UNION SELECT item_id FROM stock.stock_transactions WHERE order_id = ANY(CAST(:released_ids AS uuid[]))
+"""
+"""What a batch may move: the items of its reserve requests, and what its releases had taken."""
+
+_LOCK_ITEMS = text(f"""
+SELECT item_id FROM stock.inventory WHERE item_id IN ({_WANTED_ITEMS}) ORDER BY item_id FOR UPDATE
+""")  # noqa: S608 - put together from constants of this module
+
+_READ = text(f"""
+SELECT items.id, name, price, on_sale, quantity, version, NULL AS decision, NULL AS reason, NULL AS lines,
+    CAST(NULL AS timestamptz) AS decided_at, CAST(NULL AS timestamptz) AS released_at
+FROM stock.items JOIN stock.inventory ON inventory.item_id = items.id
+WHERE items.id IN ({_WANTED_ITEMS})
+UNION ALL
+SELECT order_id, NULL, NULL, NULL, NULL, NULL, decision, reason, CAST(lines AS text), decided_at, released_at
+FROM stock.reservations WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
+""")  # noqa: S608 - put together from constants of this module
+"""Items and earlier decisions, from one snapshot."""
+
+_WRITE = text("""
+WITH held AS (
+    SELECT inventory.item_id FROM stock.inventory
+    JOIN unnest(CAST(:item_ids AS uuid[]), CAST(:versions AS int[])) AS seen (item_id, version)
+        ON inventory.item_id = seen.item_id AND inventory.version = seen.version
+    ORDER BY inventory.item_id FOR UPDATE OF inventory
+), decided AS (
+    INSERT INTO stock.reservations (order_id, decision, reason, lines, released_at, decided_at)
+    SELECT fresh.*, CAST(:now AS timestamptz) FROM unnest(CAST(:order_ids AS uuid[]),
+        CAST(:decisions AS text[]), CAST(:reasons AS text[]), CAST(:lines AS jsonb[]),
+        CAST(:released_ats AS timestamptz[])) AS fresh
+    WHERE (SELECT count(*) FROM held) = cardinality(CAST(:item_ids AS uuid[]))
+    ON CONFLICT (order_id) DO NOTHING RETURNING order_id
+), gate AS (
+    SELECT (SELECT count(*) FROM held) = cardinality(CAST(:item_ids AS uuid[]))
+        AND (SELECT count(*) FROM decided) = cardinality(CAST(:order_ids AS uuid[])) AS open
+), noted AS (
+    INSERT INTO stock.stock_transactions (id, order_id, item_id, quantity_deducted, kind, created_at)
+    SELECT entry.*, CAST(:now AS timestamptz) FROM unnest(CAST(:entry_ids AS uuid[]),
+        CAST(:entry_order_ids AS uuid[]), CAST(:entry_item_ids AS uuid[]),
+        CAST(:entry_quantities AS int[]), CAST(:entry_kinds AS text[])) AS entry
+    WHERE (SELECT open FROM gate)
+), moved AS (
+    UPDATE stock.inventory SET quantity = later.quantity, version = inventory.version + 1,
+        updated_at = CAST(:now AS timestamptz)
+    FROM unnest(CAST(:item_ids AS uuid[]), CAST(:quantities AS int[])) AS later (item_id, quantity)
+    WHERE inventory.item_id = later.item_id AND (SELECT open FROM gate)
+)
+SELECT open FROM gate
+""")
+"""First the versions are checked and the rows locked: unless all match, nothing is inserted. Then unless all
+decisions are new, nothing is moved. The gate tells the caller whether the batch is whole."""
+
+_MARK_RELEASED = text("""
+WITH held AS (
+    SELECT order_id FROM stock.reservations
+    WHERE order_id = ANY(CAST(:order_ids AS uuid[])) AND released_at IS NULL ORDER BY order_id FOR UPDATE
+)
+UPDATE stock.reservations SET released_at = :now FROM held WHERE reservations.order_id = held.order_id
+""")
+
+_ITEM_COLUMNS = (
+    ItemRow.id,
+    ItemRow.name,
+    ItemRow.price,
+    ItemRow.on_sale,
+    InventoryRow.quantity,
+    InventoryRow.version,
+)
+_SELECT_ITEMS = select(*_ITEM_COLUMNS).join(InventoryRow, InventoryRow.item_id == ItemRow.id)
+
+
+class BatchMoved(Exception):
+    """An item's version moved, or a decision came into being, between the read and the write."""
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids that a batch names. `released_ids` are those of `order_ids` that are to be released."""
+
+    order_ids: list[UUID]
+    item_ids: list[UUID]
+    released_ids: list[UUID]
+
+
+async def lock_items(connection: AsyncConnection, named: Named) -> None:
+    """Nobody else moves these items before the transaction ends."""
+    await connection.execute(_LOCK_ITEMS, {"item_ids": named.item_ids, "released_ids": named.released_ids})
+
+
+async def read_shelf(connection: AsyncConnection, named: Named) -> tuple[list[StoredItem], list[Reservation]]:
+    rows = (await connection.execute(_READ, msgspec.structs.asdict(named))).all()
+    return (
+        [_item(row) for row in rows if row.decision is None],
+        [_reservation(row) for row in rows if row.decision is not None],
+    )
+
+
+async def write_changes(connection: AsyncConnection, changes: Changes, *, now: datetime) -> None:
+    """Raises BatchMoved when what was read is no longer so; the transaction must then be rolled back."""
+    written = await connection.execute(_WRITE, _write_parameters(changes, now=now))
+    if not written.scalar_one():
+        raise BatchMoved
+    if changes.released:
+        marked = await connection.execute(_MARK_RELEASED, {"order_ids": list(changes.released), "now": now})
+        if marked.rowcount != len(changes.released):
+            raise BatchMoved
+
+
+def _write_parameters(changes: Changes, *, now: datetime) -> dict[str, Any]:
+    decided, ledger, items = changes.decided, changes.ledger, changes.items
+    return {
+        "now": now,
+        "order_ids": [each.order_id for each in decided],
+        "decisions": [each.decision.value for each in decided],
+        "reasons": [each.reason and each.reason.value for each in decided],
+        "lines": [_encode_lines(each.lines).decode() for each in decided],
+        "released_ats": [each.released_at for each in decided],
+        "entry_ids": [new_id() for _ in ledger],
+        "entry_order_ids": [each.order_id for each in ledger],
+        "entry_item_ids": [each.item_id for each in ledger],
+        "entry_quantities": [each.quantity_deducted for each in ledger],
+        "entry_kinds": [each.kind.value for each in ledger],
+        "item_ids": [each.id for each in items],
+        "versions": [each.version - 1 for each in items],
+        "quantities": [each.quantity for each in items],
+    }
+
+
+async def list_items(connection: AsyncConnection) -> list[StoredItem]:
+    """Every item there is, by name."""
+    rows = await connection.execute(_SELECT_ITEMS.order_by(ItemRow.name, ItemRow.id))
+    return [_item(row) for row in rows]
+
+
+async def find_item(connection: AsyncConnection, item_id: UUID) -> StoredItem | None:
+    row = (await connection.execute(_SELECT_ITEMS.where(ItemRow.id == item_id))).one_or_none()
+    return row and _item(row)
+
+
+async def insert_item(connection: AsyncConnection, item: StoredItem, *, actor: str, now: datetime) -> None:
+    """The item, its shelf, and its first restock: without it the ledger would not add up."""
+    await connection.execute(
+        insert(ItemRow).values(
+            id=item.id, name=item.name, price=item.price, on_sale=item.on_sale, created_at=now
+        )
+    )
+    await connection.execute(
+        insert(InventoryRow).values(
+            id=new_id(), item_id=item.id, quantity=item.quantity, version=item.version, updated_at=now
+        )
+    )
+    await _insert_restock(connection, item.id, quantity=item.quantity, actor=actor, now=now)
+
+
+async def change_item(
+    connection: AsyncConnection, item_id: UUID, *, values: dict[str, Any], now: datetime
+) -> StoredItem | None:
+    """The item as it is now, or None when there is none. Inventory's row first: it orders all changes."""
+    if not await _raise_version(connection, item_id, now=now):
+        return None
+    if values:
+        await connection.execute(update(ItemRow).where(ItemRow.id == item_id).values(**values))
+    return await find_item(connection, item_id)
+
+
+async def add_portions(
+    connection: AsyncConnection, item_id: UUID, *, quantity: int, actor: str, now: datetime
+) -> StoredItem | None:
+    """The item as it is now, or None when there is none or its store is full; then nothing was added."""
+    if not await _raise_version(connection, item_id, added=quantity, now=now):
+        return None
+    await _insert_restock(connection, item_id, quantity=quantity, actor=actor, now=now)
+    return await find_item(connection, item_id)
+
+
+async def _raise_version(
+    connection: AsyncConnection, item_id: UUID, *, now: datetime, added: int = 0
+) -> bool:
+    raised = update(InventoryRow).where(InventoryRow.item_id == item_id)
+    if added:
+        raised = raised.where(InventoryRow.quantity <= MAX_QUANTITY - added)
+    result = await connection.execute(
+        raised.values(
+            quantity=InventoryRow.quantity + added, version=InventoryRow.version + 1, updated_at=now
+        )
+    )
+    return result.rowcount == 1
+
+
+async def _insert_restock(
+    connection: AsyncConnection, item_id: UUID, *, quantity: int, actor: str, now: datetime
+) -> None:
+    await connection.execute(
+        insert(RestockRow).values(
+            id=new_id(), item_id=item_id, quantity=quantity, actor=actor, created_at=now
+        )
+    )
+
+
+async def list_transactions(
+    connection: AsyncConnection, item_id: UUID, *, before: UUID | None, limit: int
+) -> list[tuple[UUID, StockTransaction]]:
+    """Newest first, each with its own id, from the entry before `before` on."""
+    query = select(StockTransactionRow.__table__).where(StockTransactionRow.item_id == item_id)
+    if before is not None:
+        query = query.where(StockTransactionRow.id < before)
+    rows = await connection.execute(query.order_by(StockTransactionRow.id.desc()).limit(limit))
+    return [(row.id, _transaction(row)) for row in rows]
+
+
+def _item(row: Any) -> StoredItem:
+    return StoredItem(
+        id=row.id,
+        name=row.name,
+        price=row.price,
+        on_sale=row.on_sale,
+        quantity=row.quantity,
+        version=row.version,
+    )
+
+
+def _reservation(row: Any) -> Reservation:
+    return Reservation(
+        order_id=row.id,
+        decision=Decision(row.decision),
+        reason=RejectionReason(row.reason) if row.reason else None,
+        lines=_decode_lines(row.lines),
+        decided_at=row.decided_at,
+        released_at=row.released_at,
+    )
+
+
+def _transaction(row: Any) -> StockTransaction:
+    return StockTransaction(
+        order_id=row.order_id,
+        item_id=row.item_id,
+        quantity_deducted=row.quantity_deducted,
+        kind=TransactionKind(row.kind),
+        created_at=row.created_at,
+    )

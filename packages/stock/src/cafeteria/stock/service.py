@@ -1,0 +1,204 @@
+"""Stock decides once per order, in groups, and answers only what is committed.
+
+A batch reads, decides in memory and writes in one transaction. When another replica was faster, the batch is
+rolled back and decided anew on fresh reads; nothing of the first try is left, in the tables or in an answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.metrics import counter
+from cafeteria.contracts.stock import (
+    ChangeItem,
+    CreateItem,
+    Decision,
+    ReleaseStock,
+    ReserveStock,
+    StockTransaction,
+)
+from cafeteria.contracts.values import RejectionReason
+from cafeteria.stock import repository
+from cafeteria.stock.domain import (
+    MAX_QUANTITY,
+    Changes,
+    Reservation,
+    Shelf,
+    StoredItem,
+    check_name,
+    check_order,
+    check_price,
+)
+from cafeteria.stock.errors import ItemNotFound, StoreFull
+from cafeteria.stock.peers import Listeners
+from cafeteria.stock.views import ChangedItems
+
+Command = ReserveStock | ReleaseStock
+
+OPTIMISTIC_TRIES = 2  # then rows are locked before they are read: two replicas on one hot item take turns
+MAX_TRIES = 20  # locked tries fail only when one order is decided by two replicas at once, so never often
+
+CONFLICTS = counter("stock_batch_conflicts_total", "Batches redone because another replica was faster")
+DECISIONS = counter("stock_decisions_total", "New decisions on orders", "decision", "reason")
+RELEASES = counter("stock_releases_total", "Decisions that were released")
+
+
+class OrderBook:
+    """The batches: every reserve and release goes through `commit`, in arrival order."""
+
+    def __init__(self, database: Database, changed: ChangedItems) -> None:
+        self._database = database
+        self._changed = changed
+        self._conflicts = CONFLICTS.metric()
+        self._releases = RELEASES.metric()
+        self._decisions = {
+            reason: DECISIONS.labels(Decision.REJECTED if reason else Decision.RESERVED, reason or "")
+            for reason in (None, *RejectionReason)
+        }
+
+    async def commit(self, commands: list[Command]) -> Sequence[Reservation]:
+        """The decision on each command's order, as committed. Safe to repeat."""
+        named = _named(commands)
+        for attempt in range(MAX_TRIES):
+            try:
+                return await self._try(commands, named=named, lock=attempt >= OPTIMISTIC_TRIES)
+            except repository.BatchMoved:
+                self._conflicts.inc()
+        raise Unavailable("Too many replicas decide on the same orders; nothing was changed.")
+
+    async def _try(
+        self, commands: list[Command], *, named: repository.Named, lock: bool
+    ) -> Sequence[Reservation]:
+        async with self._database.transaction() as connection:
+            if lock:
+                await repository.lock_items(connection, named)
+            items, reservations = await repository.read_shelf(connection, named)
+            moment = now()
+            shelf = Shelf(items=items, reservations=reservations, now=moment)
+            outcomes = [_decide(shelf, command) for command in commands]
+            changes = shelf.changes
+            if changes:
+                await repository.write_changes(connection, changes, now=moment)
+        self._note(changes)
+        return outcomes
+
+    def _note(self, changes: Changes) -> None:
+        self._changed.note(changes.items)
+        for each in changes.decided:
+            self._decisions[each.reason].inc()
+        self._releases.inc(len(changes.released))
+
+
+def _named(commands: list[Command]) -> repository.Named:
+    """Sorted, so that every batch touches rows in the same order."""
+    orders = [command for command in commands if isinstance(command, ReserveStock)]
+    return repository.Named(
+        order_ids=sorted({command.order_id for command in commands}),
+        item_ids=sorted({line.item_id for order in orders for line in order.lines}),
+        released_ids=sorted({each.order_id for each in commands if isinstance(each, ReleaseStock)}),
+    )
+
+
+def _decide(shelf: Shelf, command: Command) -> Reservation:
+    if isinstance(command, ReserveStock):
+        return shelf.reserve(command)
+    return shelf.release(command.order_id)
+
+
+class StockService:
+    """The use cases, whichever door they come through."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        group: GroupCommit[Command, Reservation],
+        changed: ChangedItems,
+        listeners: Listeners,
+    ) -> None:
+        self._database = database
+        self._group = group
+        self._changed = changed
+        self._listeners = listeners
+
+    async def reserve(self, order: ReserveStock) -> Reservation:
+        """Raises ImpossibleOrder before it could reach a batch, where it would trouble its neighbours."""
+        return await self._group.submit(check_order(order))
+
+    async def release(self, order: ReleaseStock) -> Reservation:
+        """The decision, with `released_at`."""
+        return await self._group.submit(order)
+
+    async def list_items(self) -> list[StoredItem]:
+        async with self._database.statement() as connection:
+            return await repository.list_items(connection)
+
+    async def create_item(self, wanted: CreateItem, *, actor: str) -> StoredItem:
+        item = StoredItem(
+            id=new_id(),
+            name=check_name(wanted.name),
+            price=check_price(wanted.price),
+            on_sale=True,
+            quantity=wanted.quantity,
+            version=1,
+        )
+        async with self._database.transaction() as connection:
+            await repository.insert_item(connection, item, actor=actor, now=now())
+        self._changed.note([item])
+        return item
+
+    async def change_item(self, item_id: UUID, *, wanted: ChangeItem) -> StoredItem:
+        """Never changes the quantity; always raises the version."""
+        values: dict[str, Any] = {}
+        if wanted.name is not UNSET:
+            values["name"] = check_name(wanted.name)
+        if wanted.price is not UNSET:
+            values["price"] = check_price(wanted.price)
+        if wanted.on_sale is not UNSET:
+            values["on_sale"] = wanted.on_sale
+        async with self._database.transaction() as connection:
+            item = await repository.change_item(connection, item_id, values=values, now=now())
+        if item is None:
+            raise ItemNotFound(item_id)
+        self._changed.note([item])
+        return item
+
+    async def restock(self, item_id: UUID, *, quantity: int, actor: str) -> StoredItem:
+        async with self._database.transaction() as connection:
+            item = await repository.add_portions(
+                connection, item_id, quantity=quantity, actor=actor, now=now()
+            )
+            if item is None:
+                if await repository.find_item(connection, item_id) is None:
+                    raise ItemNotFound(item_id)
+                raise StoreFull(item_id, most=MAX_QUANTITY)
+        self._changed.note([item])
+        return item
+
+    async def list_transactions(
+        self, item_id: UUID, *, before: UUID | None, limit: int
+    ) -> tuple[list[StockTransaction], UUID | None]:
+        """A page, and where the next one begins."""
+        async with self._database.statement() as connection:
+            found = await repository.list_transactions(connection, item_id, before=before, limit=limit + 1)
+            if not found and await repository.find_item(connection, item_id) is None:
+                raise ItemNotFound(item_id)
+        page = found[:limit]
+        following = page[-1][0] if len(found) > limit else None
+        return [transaction for _, transaction in page], following
+
+    async def tell_everything(self) -> None:
+        """Availability of every item, from Postgres: what renews it at the gateways."""
+        await self._listeners.tell(await self.list_items(), complete=True)
+
+    async def tell_changes(self) -> None:
+        """Availability of what changed since this was last called."""
+        if items := self._changed.take():
+            await self._listeners.tell(items, complete=False)
