@@ -15,7 +15,12 @@ from cafeteria.contracts.values import (
     RejectionReason,
 )
 
-Lines = Annotated[tuple[Line, ...], msgspec.Meta(min_length=1, max_length=MAX_LINES_PER_ORDER)]
+
+class OrderLine(Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line as a student asks for it: a misspelt field is refused, not dropped."""
+
+
+Lines = Annotated[tuple[OrderLine, ...], msgspec.Meta(min_length=1, max_length=MAX_LINES_PER_ORDER)]
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

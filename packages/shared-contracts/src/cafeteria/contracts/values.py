@@ -14,7 +14,8 @@ MAX_PRICE = Decimal("99999999.99")
 
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORTIONS_PER_LINE)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-StudentId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,32}$")]
+# "$" would also match before a line's end
+StudentId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,32}(?![\s\S])")]
 
 
 class Role(StrEnum):

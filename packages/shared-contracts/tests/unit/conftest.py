@@ -1,0 +1,52 @@
+"""What the tests of the contracts go over: every message in every module, and every example file."""
+
+import inspect
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cafeteria.contracts import gateway, identity, kitchen, notification, orders, problems, stock, values
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MODULES = (gateway, identity, kitchen, notification, orders, problems, stock, values)
+
+
+def messages_of(module: object) -> list[type[msgspec.Struct]]:
+    """The structs that this module declares, not those that it imports."""
+    return [
+        struct
+        for _, struct in inspect.getmembers(module, inspect.isclass)
+        if issubclass(struct, msgspec.Struct) and struct.__module__ == module.__name__
+    ]
+
+
+MESSAGES = {
+    f"{module.__name__.rpartition('.')[2]}/{struct.__name__}": struct
+    for module in MODULES
+    for struct in messages_of(module)
+}
+
+
+def examples(folder: str) -> list[str]:
+    return sorted(str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob(folder))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "message" in metafunc.fixturenames:
+        metafunc.parametrize("message", MESSAGES.values(), ids=MESSAGES.keys())
+    if "example" in metafunc.fixturenames:
+        metafunc.parametrize("example", examples("*/*.json"))
+    if "older_example" in metafunc.fixturenames:
+        metafunc.parametrize("older_example", examples("*/older/*.json"))
+
+
+@pytest.fixture
+def messages() -> dict[str, type[msgspec.Struct]]:
+    """Every message by `<owner>/<Message>`."""
+    return MESSAGES
+
+
+@pytest.fixture
+def examples_folder() -> Path:
+    return EXAMPLES

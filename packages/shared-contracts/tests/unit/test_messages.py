@@ -1,0 +1,119 @@
+"""Every message is a value: it cannot change, cannot be built by position, and says exactly what it means."""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from cafeteria import contracts
+from cafeteria.contracts import gateway, identity, stock, values
+
+SENT_BY_CLIENTS = {
+    gateway.PlaceOrder,
+    gateway.OrderLine,
+    identity.Login,
+    identity.RefreshToken,
+    identity.Logout,
+    identity.CreateStudent,
+    stock.CreateItem,
+    stock.ChangeItem,
+    stock.Restock,
+}
+"""Bodies that people send: a misspelt field is their mistake, and silence would hide it."""
+
+
+def test_every_module_of_the_package_is_looked_at(messages: dict[str, type]) -> None:
+    modules = {module.name for module in pkgutil.iter_modules(contracts.__path__)}
+    assert modules - {"bus", "wire"} == {key.partition("/")[0] for key in messages}
+
+
+def test_a_message_cannot_change(message: type[msgspec.Struct]) -> None:
+    assert message.__struct_config__.frozen
+
+
+def test_a_message_is_built_by_keyword(message: type[msgspec.Struct]) -> None:
+    kinds = {parameter.kind for parameter in inspect.signature(message).parameters.values()}
+    assert kinds <= {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_what_clients_send_refuses_unknown_fields_and_all_else_tolerates_them(
+    message: type[msgspec.Struct],
+) -> None:
+    """A service that has not learned a new field yet must go on reading the events that carry it."""
+    assert message.__struct_config__.forbid_unknown_fields == (message in SENT_BY_CLIENTS)
+
+
+def test_every_time_in_a_message_is_aware(message: type[msgspec.Struct]) -> None:
+    info = msgspec.inspect.type_info(message)
+    assert isinstance(info, msgspec.inspect.StructType)
+    for field in info.fields:
+        for kind in _leaves(field.type):
+            if isinstance(kind, msgspec.inspect.DateTimeType):
+                assert kind.tz is True, f"{message.__name__}.{field.name} takes a naive time"
+
+
+def test_no_message_carries_a_float(message: type[msgspec.Struct]) -> None:
+    """Money would lose cents."""
+    info = msgspec.inspect.type_info(message)
+    assert isinstance(info, msgspec.inspect.StructType)
+    kinds = [kind for field in info.fields for kind in _leaves(field.type)]
+    assert not any(isinstance(kind, msgspec.inspect.FloatType) for kind in kinds)
+
+
+def _leaves(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
+    """A field's type with what its unions, tuples and constraints hold."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        for part in kind.types:
+            yield from _leaves(part)
+    elif isinstance(kind, msgspec.inspect.VarTupleType):
+        yield from _leaves(kind.item_type)
+    elif isinstance(kind, msgspec.inspect.Metadata):
+        yield from _leaves(kind.type)
+    else:
+        yield kind
+
+
+def test_a_naive_time_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="timezone"):
+        msgspec.json.decode(b'"2026-03-01T18:04:00"', type=values.Instant)
+
+
+def test_money_is_a_string_that_keeps_its_cents() -> None:
+    assert msgspec.json.encode(stock.ChangeItem(price=Decimal("10.10"))) == b'{"price":"10.10"}'
+
+
+def test_a_states_version_is_its_place_on_the_path() -> None:
+    assert set(values.STATUS_VERSIONS) == set(values.OrderStatus)
+    for ended in values.ENDED_STATUSES:
+        assert values.STATUS_VERSIONS[ended] > values.STATUS_VERSIONS[values.OrderStatus.PENDING]
+
+
+def test_an_aware_time_keeps_its_microseconds() -> None:
+    text = b'"2026-03-01T18:04:00.123456Z"'
+    moment = msgspec.json.decode(text, type=values.Instant)
+    assert isinstance(moment, datetime)
+    assert msgspec.json.encode(moment) == text
+
+
+@pytest.mark.parametrize("student_id", ["", "a" * 33, "2100 41101", "210041101\n", "é"])
+def test_a_student_id_has_1_to_32_plain_characters(student_id: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(student_id, type=values.StudentId)
+
+
+@pytest.mark.parametrize("lines", [0, values.MAX_LINES_PER_ORDER + 1])
+def test_an_order_has_1_to_20_lines(lines: int) -> None:
+    line = {"item_id": "0193a400-0000-7000-8000-000000000001", "quantity": 1}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"lines": [line] * lines}, type=gateway.PlaceOrder)
+
+
+@pytest.mark.parametrize("quantity", [0, values.MAX_PORTIONS_PER_LINE + 1, 1.5, "1"])
+def test_a_line_has_1_to_20_whole_portions(quantity: object) -> None:
+    line = {"item_id": "0193a400-0000-7000-8000-000000000001", "quantity": quantity}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"lines": [line]}, type=gateway.PlaceOrder)

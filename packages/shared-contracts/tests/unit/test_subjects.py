@@ -1,0 +1,100 @@
+"""Every subject has one owner, every name one meaning, every durable a place in its stream."""
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from cafeteria.contracts import bus, problems, wire
+from cafeteria.contracts.kitchen import TicketStatus
+from cafeteria.contracts.values import OrderStatus
+
+STREAMS = {stream.name: stream for stream in bus.STREAMS}
+TOPICS = {topic.subject: topic for topic in bus.TOPICS}
+
+
+def declared(kind: type[msgspec.Struct]) -> list[msgspec.Struct]:
+    return [value for value in vars(bus).values() if isinstance(value, kind)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [
+        (wire.Rpc, bus.RPCS),
+        (wire.Topic, bus.TOPICS),
+        (wire.Stream, bus.STREAMS),
+        (wire.Durable, bus.DURABLES),
+    ],
+)
+def test_what_is_declared_is_listed_once(
+    kind: type[msgspec.Struct], listed: tuple[msgspec.Struct, ...]
+) -> None:
+    assert sorted(map(repr, declared(kind))) == sorted(map(repr, listed))
+
+
+def test_a_subject_has_exactly_one_owner() -> None:
+    counts = Counter(entry.subject for entry in (*bus.RPCS, *bus.TOPICS))
+    assert max(counts.values()) == 1
+    assert {entry.owner for entry in (*bus.RPCS, *bus.TOPICS, *bus.DURABLES)} <= set(bus.SERVICES)
+
+
+@pytest.mark.parametrize("rpc", bus.RPCS, ids=lambda rpc: rpc.subject)
+def test_a_request_goes_to_its_owners_subject(rpc: wire.Rpc) -> None:
+    assert rpc.subject.startswith(f"{rpc.owner}.rpc.v1.")
+
+
+def test_no_subject_holds_another() -> None:
+    """Plain names only: an allow-list and a stream can then name each exactly."""
+    for entry in (*bus.RPCS, *bus.TOPICS):
+        assert set(entry.subject) <= set("abcdefghijklmnopqrstuvwxyz0123456789.")
+
+
+def test_a_subject_is_stored_by_one_stream_at_most() -> None:
+    counts = Counter(subject for stream in bus.STREAMS for subject in stream.subjects)
+    assert max(counts.values()) == 1
+
+
+@pytest.mark.parametrize("stream", bus.STREAMS, ids=lambda stream: stream.name)
+def test_what_a_stream_stores_is_owned(stream: wire.Stream) -> None:
+    assert set(stream.subjects) <= set(TOPICS)
+
+
+@pytest.mark.parametrize("durable", bus.DURABLES, ids=lambda durable: durable.name)
+def test_a_durables_filter_lies_in_its_stream(durable: wire.Durable) -> None:
+    assert durable.filter_subject in STREAMS[durable.stream].subjects
+
+
+def test_a_durables_name_is_its_own() -> None:
+    assert max(Counter((durable.stream, durable.name) for durable in bus.DURABLES).values()) == 1
+
+
+def test_nobody_consumes_what_it_says_itself() -> None:
+    for durable in bus.DURABLES:
+        assert TOPICS[durable.filter_subject].owner != durable.owner
+
+
+def test_a_type_name_means_one_message_and_a_message_has_one_type_name() -> None:
+    pairs = {(topic.type_name, topic.body) for topic in bus.TOPICS}
+    assert len(pairs) == len({name for name, _ in pairs}) == len({body for _, body in pairs})
+
+
+def test_a_request_and_its_reply_belong_to_one_subject_or_one_question() -> None:
+    """The same request type on two subjects asks the same of two services, and is answered alike."""
+    for rpc in bus.RPCS:
+        assert {other.reply for other in bus.RPCS if other.request is rpc.request} == {rpc.reply}
+
+
+def test_every_service_has_a_port_of_its_own() -> None:
+    assert set(bus.PORT_OFFSETS) == set(bus.SERVICES)
+    assert sorted(bus.PORT_OFFSETS.values()) == list(range(len(bus.SERVICES)))
+
+
+def test_a_tickets_states_are_the_orders_but_for_the_queue() -> None:
+    names = {status.value for status in TicketStatus} - {TicketStatus.QUEUED.value}
+    assert names <= {status.value for status in OrderStatus}
+
+
+@pytest.mark.parametrize("code", problems.ProblemCode)
+def test_a_problems_type_is_a_path_that_clients_can_switch_on(code: problems.ProblemCode) -> None:
+    assert problems.problem_type(code) == f"/problems/{code.value}"
+    assert set(code.value) <= set("abcdefghijklmnopqrstuvwxyz-")
