@@ -1,0 +1,141 @@
+"""Makes servers ready for the services: roles, schemas, tables, demo data; streams and durables.
+
+    python -m cafeteria.local_stack.bootstrap --prepare FOLDER   secrets, and the NATS configuration
+    python -m cafeteria.local_stack.bootstrap                    everything above, once
+    python -m cafeteria.local_stack.bootstrap --watch            the same, then look after the streams for ever
+
+Every step creates or updates, so it may run at any time, and twice at once.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import asyncpg
+import httpx
+import nats.errors
+
+from cafeteria.chassis.migrations import migrate
+from cafeteria.contracts.bus import SERVICES
+from cafeteria.local_stack.credentials import Credentials
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.nats_config import NatsPlan, render
+from cafeteria.local_stack.roles import ensure_database, ensure_roles
+from cafeteria.local_stack.streams import BusAdmin, require_synchronous
+from cafeteria.local_stack.targets import Targets, stream_max_bytes
+
+SERVER_TIMEOUT_S = 60.0  # containers start in any order
+RETRY_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+async def prepare_database(targets: Targets) -> None:
+    """Roles, schemas, tables and, if wanted, demo data."""
+    await ensure_database(targets.postgres_url)
+    await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
+    for service in SERVICES:
+        await migrate(service, targets.postgres_url)
+
+
+async def prepare_bus(targets: Targets) -> list[str]:
+    """Streams and durables; returns what was created or changed."""
+    if targets.monitor_url:
+        await require_synchronous(targets.monitor_url)
+    async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
+        return await admin.ensure()
+
+
+async def watch_bus(targets: Targets) -> None:
+    """Make what is missing on the bus, for ever."""
+    async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
+        await admin.keep()
+
+
+def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
+    """Secrets and `nats.conf` for servers in containers, which listen on all of their own addresses."""
+    credentials = Credentials.ensure(folder)
+    plan = NatsPlan(
+        host="0.0.0.0",  # noqa: S104 - inside a container; what is published is compose's business
+        port=4222,
+        monitor_port=8222,
+        store=Path("/data"),
+        stream_max_bytes=stream_max_bytes(os.environ),
+        password_of=credentials.nats_password,
+    )
+    config = folder / "nats.conf"
+    descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(render(plan))
+    if owner:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, *owner)
+
+
+async def _run(*, watch: bool, ready_file: Path | None) -> None:
+    targets = Targets.from_environment()
+    await _once_it_answers("Postgres", lambda: prepare_database(targets))
+    await _once_it_answers("NATS", lambda: prepare_bus(targets))
+    logger.info("database and bus are ready")
+    if ready_file:
+        await asyncio.to_thread(ready_file.touch)
+    if watch:
+        await watch_bus(targets)
+
+
+async def _once_it_answers(server: str, step: Callable[[], Awaitable[object]]) -> None:
+    """Raises `StackError` when the server stays away."""
+    deadline = time.monotonic() + SERVER_TIMEOUT_S
+    while True:
+        try:
+            await step()
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, nats.errors.Error, httpx.HTTPError):
+            if time.monotonic() > deadline:
+                raise StackError(f"{server} did not answer within {SERVER_TIMEOUT_S:.0f} s.") from None
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m cafeteria.local_stack.bootstrap")
+    parser.add_argument(
+        "--prepare", type=Path, metavar="FOLDER", help="write secrets and nats.conf, then end"
+    )
+    parser.add_argument("--owner", metavar="UID:GID", help="with --prepare: whom those files belong to")
+    parser.add_argument("--watch", action="store_true", help="go on looking after the streams")
+    parser.add_argument("--ready-file", type=Path, help="made once everything is ready, for health checks")
+    return parser.parse_args(argv)
+
+
+def _owner(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    uid, _, gid = text.partition(":")
+    return int(uid), int(gid or uid)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="bootstrap: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        if arguments.prepare:
+            write_preparations(arguments.prepare, owner=_owner(arguments.owner))
+        else:
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(_run(watch=arguments.watch, ready_file=arguments.ready_file))
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

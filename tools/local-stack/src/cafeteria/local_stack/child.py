@@ -1,0 +1,116 @@
+"""One child process: started so that it cannot outlive this one, its output in a file or on the terminal."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cafeteria.local_stack import launch
+from cafeteria.local_stack.accounts import SAME_USER, Account
+
+LAUNCHER = str(Path(launch.__file__))
+LAST_LINES_S = 1.0  # what a program wrote is read to its end, unless somebody else holds its output open
+MAX_LINE_BYTES = 1 << 20  # a longer line is a fault of its writer; it is cut, not waited for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What to run. `own_group`: a signal to this process' group, Ctrl-C too, does not reach it.
+
+    `stop_signal` asks it to end in good order; `death_signal` is what the kernel sends when this process
+    is gone.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    account: Account = SAME_USER
+    own_group: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    cwd: Path | None = None
+
+
+Echo = Callable[[str], None]
+
+
+class Child:
+    """A running program. Made by `start`; it is waited for once, by whoever calls `wait` first."""
+
+    def __init__(self, process: Process, program: Program, reader: asyncio.Task[None] | None) -> None:
+        self._process = process
+        self._program = program
+        self._reader = reader
+
+    @classmethod
+    async def start(cls, program: Program, *, log: Path, echo: Echo | None = None) -> "Child":
+        """With `echo` each line of output goes there too, otherwise into `log` alone, appended."""
+        with log.open("ab") as file:
+            process = await asyncio.create_subprocess_exec(
+                *_launched(program),
+                env=dict(program.env),
+                cwd=program.cwd,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if echo else file,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=program.own_group,
+                limit=MAX_LINE_BYTES,
+            )
+        reader = None
+        if echo and process.stdout:
+            reader = asyncio.create_task(_copy_lines(process.stdout, log, echo))
+        return cls(process, program, reader)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        code = await self._process.wait()
+        if self._reader:
+            await asyncio.wait({self._reader}, timeout=LAST_LINES_S)
+        return code
+
+    async def stop(self, *, grace_s: float) -> int:
+        """Ask it to end, and end it after `grace_s`."""
+        self.signal(self._program.stop_signal)
+        self.signal(signal.SIGCONT)
+        try:
+            await asyncio.wait_for(self._process.wait(), grace_s)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+        return await self.wait()
+
+
+def _launched(program: Program) -> tuple[str, ...]:
+    account = program.account
+    return (
+        *(sys.executable, "-I", "-S", LAUNCHER),
+        *(str(int(program.death_signal)), str(os.getpid()), str(account.uid), str(account.gid)),
+        *program.argv,
+    )
+
+
+async def _copy_lines(output: asyncio.StreamReader, log: Path, echo: Echo) -> None:
+    with log.open("ab", buffering=0) as file:
+        while True:
+            try:
+                line = await output.readline()
+            except ValueError:  # longer than the limit: what was read of it is dropped
+                continue
+            if not line:
+                return
+            file.write(line)
+            echo(line.decode(errors="replace").rstrip("\n"))

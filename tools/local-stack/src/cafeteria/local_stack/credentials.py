@@ -1,0 +1,80 @@
+"""The stack's secrets: made once, kept in files that only their owner can read, never shown.
+
+Passwords travel to servers and services by file; they stand on no command line and in no log.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from cafeteria.contracts.bus import SERVICES
+
+ADMIN = "admin"
+"""The NATS user of the bootstrap, and the file name of the Postgres administrator's password."""
+
+_PASSWORD_BYTES = 24  # 192 bits: nobody guesses it, and its text is safe in URLs and configuration
+
+
+class Credentials:
+    """Reads what `ensure` made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def ensure(cls, folder: Path) -> "Credentials":
+        """Make what is missing; what is there stays."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        credentials = cls(folder)
+        for user in (ADMIN, *SERVICES):
+            _keep(credentials.postgres_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
+            _keep(credentials.nats_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
+        if not credentials.signing_key_file.exists():
+            _keep(credentials.signing_key_file, _new_signing_key())
+        return credentials
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    def postgres_file(self, role: str) -> Path:
+        return self._folder / f"postgres-{role}"
+
+    def nats_file(self, user: str) -> Path:
+        return self._folder / f"nats-{user}"
+
+    @property
+    def signing_key_file(self) -> Path:
+        return self._folder / "identity-signing-key.pem"
+
+    def postgres_password(self, role: str) -> str:
+        return self.postgres_file(role).read_text().strip()
+
+    def nats_password(self, user: str) -> str:
+        return self.nats_file(user).read_text().strip()
+
+
+def _keep(path: Path, content: str) -> None:
+    """Write the file whole or not at all, unless there is one: of two writers at once the first wins."""
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _new_signing_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

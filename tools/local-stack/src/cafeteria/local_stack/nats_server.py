@@ -1,0 +1,103 @@
+"""The embedded NATS server: JetStream on files, on 127.0.0.1 alone, with a user for each service."""
+
+import asyncio
+import os
+import shutil
+import time
+from pathlib import Path
+
+import httpx
+
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.binaries import nats_server
+from cafeteria.local_stack.child import Child, Program
+from cafeteria.local_stack.credentials import ADMIN, Credentials
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.nats_config import NatsPlan, render
+
+START_TIMEOUT_S = 30.0  # a large store is read through at the start
+POLL_S = 0.03
+
+
+class NatsServer:
+    """Configuration, store and start command of one server."""
+
+    def __init__(
+        self,
+        *,
+        home: Home,
+        credentials: Credentials,
+        port: int,
+        monitor_port: int,
+        stream_max_bytes: int,
+    ) -> None:
+        self.port = port
+        self.monitor_port = monitor_port
+        self._stream_max_bytes = stream_max_bytes
+        self._home = home
+        self._credentials = credentials
+
+    @property
+    def address(self) -> str:
+        """For services: without credentials."""
+        return f"nats://{ports.HOST}:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"nats://{ADMIN}:{self._credentials.nats_password(ADMIN)}@{ports.HOST}:{self.port}"
+
+    @property
+    def monitor_url(self) -> str:
+        return f"http://{ports.HOST}:{self.monitor_port}"
+
+    @property
+    def store(self) -> Path:
+        return self._home.nats / "store"
+
+    def prepare(self) -> None:
+        plan = NatsPlan(
+            host=ports.HOST,
+            port=self.port,
+            monitor_port=self.monitor_port,
+            store=self.store,
+            stream_max_bytes=self._stream_max_bytes,
+            password_of=self._credentials.nats_password,
+        )
+        descriptor = os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(render(plan))
+
+    def program(self) -> Program:
+        return Program(
+            argv=(nats_server(), "--config", str(self._config)),
+            env={"PATH": os.defpath, "TZ": "UTC"},
+            own_group=True,
+        )
+
+    async def wait_ready(self, child: Child, *, log: Path) -> None:
+        """Return once JetStream is up. Raises `StackError` when it ended or takes too long."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+            while not await _is_healthy(client, self.monitor_url):
+                if child.exit_code is not None:
+                    raise StackError(f"NATS ended while it started: the end of {log} says why.")
+                if time.monotonic() > deadline:
+                    raise StackError(f"NATS was not ready within {START_TIMEOUT_S:.0f} s: see {log}.")
+                await asyncio.sleep(POLL_S)
+
+    def wipe(self) -> None:
+        """Remove the store; only while the server does not run."""
+        shutil.rmtree(self.store, ignore_errors=True)
+
+    @property
+    def _config(self) -> Path:
+        return self._home.nats / "nats.conf"
+
+
+async def _is_healthy(client: httpx.AsyncClient, monitor_url: str) -> bool:
+    try:
+        answer = await client.get(f"{monitor_url}/healthz")
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == httpx.codes.OK

@@ -1,0 +1,46 @@
+"""Ports on the loopback address."""
+
+import random
+import socket
+from collections.abc import Iterable
+
+from cafeteria.local_stack.errors import StackError
+
+HOST = "127.0.0.1"
+
+_FREE_RANGE = range(20_000, 32_000)
+"""Below the ports that Linux lends to outgoing connections: a server that was killed must find its port
+free when it comes back."""
+_ATTEMPTS = 200
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` free ports in a row. Raises `StackError` when none are found."""
+    for _ in range(_ATTEMPTS):
+        first = random.choice(_FREE_RANGE[:-count])  # noqa: S311 - a port is no secret
+        if all(is_free(port) for port in range(first, first + count)):
+            return first
+    raise StackError(f"No {count} free ports in a row between {_FREE_RANGE.start} and {_FREE_RANGE.stop}.")
+
+
+def free_port() -> int:
+    return free_ports(1)
+
+
+def require_free(ports: Iterable[tuple[str, int]], *, advice: str) -> None:
+    """Raise `StackError` naming every port that somebody else listens on."""
+    taken = [f"{port} ({name})" for name, port in ports if not is_free(port)]
+    if taken:
+        plural = "Port" if len(taken) == 1 else "Ports"
+        verb = "is" if len(taken) == 1 else "are"
+        raise StackError(f"{plural} {', '.join(taken)} {verb} in use on {HOST}: {advice}")

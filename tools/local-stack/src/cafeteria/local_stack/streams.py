@@ -1,0 +1,180 @@
+"""The bus's streams and durable consumers, created or updated to what the contracts and this file say.
+
+Services may not create them, and wait. A store that is lost is made anew by the next look (`keep`).
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+from cafeteria.contracts.bus import DURABLES, STREAMS
+from cafeteria.contracts.wire import Durable, Stream
+from cafeteria.local_stack.bus_rights import inbox_prefix
+from cafeteria.local_stack.credentials import ADMIN
+from cafeteria.local_stack.errors import StackError
+
+DEFAULT_STREAM_MAX_BYTES = 2 << 30
+MAX_ACK_PENDING = (
+    10_000  # above what all replicas of a service hold in their batches; reached, delivery stops
+)
+ACK_WAIT_S = 5
+MAX_AGE_S = 7 * 24 * 3600
+DUPLICATE_WINDOW_S = 600
+WATCH_INTERVAL_S = 1.0
+API_TIMEOUT_S = 5.0
+_NANOSECONDS = 1_000_000_000
+_NOT_FOUND = frozenset({10059, 10014})  # stream, consumer: the server's own error codes
+
+logger = logging.getLogger(__name__)
+
+
+class BusAdminError(StackError):
+    """The server refused; `code` is its own error code."""
+
+    def __init__(self, subject: str, error: Mapping[str, Any]) -> None:
+        super().__init__(f"NATS refused {subject}: {error.get('description', 'no reason given')}.")
+        self.code = error.get("err_code")
+
+
+def stream_config(stream: Stream, *, max_bytes: int) -> dict[str, Any]:
+    return {
+        "name": stream.name,
+        "subjects": list(stream.subjects),
+        "storage": "file",
+        "retention": "limits",  # with others the server forgets at a restart which ids it has seen
+        "discard": "old",  # what is dropped unread the senders notice and send again
+        "max_bytes": max_bytes,
+        "max_age": MAX_AGE_S * _NANOSECONDS,
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_atomic": True,  # a batch of messages costs one flush
+        "num_replicas": 1,
+    }
+
+
+def durable_config(durable: Durable) -> dict[str, Any]:
+    return {
+        "durable_name": durable.name,
+        "name": durable.name,
+        "filter_subject": durable.filter_subject,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": ACK_WAIT_S * _NANOSECONDS,
+        "max_deliver": -1,  # what cannot be handled now is handled later; the undecodable is set aside
+        "max_ack_pending": MAX_ACK_PENDING,
+        "replay_policy": "instant",
+    }
+
+
+class BusAdmin:
+    """The bootstrap's connection, as the administrator. Use as a context manager; it reconnects for ever."""
+
+    def __init__(self, admin_url: str, *, stream_max_bytes: int) -> None:
+        self._url = urlsplit(admin_url)
+        self._stream_max_bytes = stream_max_bytes
+        self._client = Client()
+
+    async def __aenter__(self) -> Self:
+        self._client = await nats.connect(
+            f"nats://{self._url.hostname}:{self._url.port}",
+            user=self._url.username or ADMIN,
+            password=self._url.password,
+            name="cafeteria-bootstrap",
+            inbox_prefix=inbox_prefix(ADMIN).encode(),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,
+            ping_interval=2,
+            error_cb=_ignore,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def ensure(self) -> list[str]:
+        """Make every stream and durable what it should be; returns what was created or changed.
+
+        Raises `StackError` when the server refuses a change, such as another storage type.
+        """
+        changed = [name for stream in STREAMS if (name := await self._ensure_stream(stream))]
+        changed += [name for durable in DURABLES if (name := await self._ensure_durable(durable))]
+        return changed
+
+    async def keep(self) -> None:
+        """Look every second, for ever, and make what is missing: a store may be lost while we run."""
+        while True:
+            try:
+                if changed := await self.ensure():
+                    logger.warning("made on the bus: %s", ", ".join(changed))
+            except (nats.errors.Error, TimeoutError):
+                pass  # the server is away; the next look will tell
+            except StackError:
+                logger.exception("the bus is not as it should be")
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    async def purge(self) -> None:
+        """Remove every stored message."""
+        for stream in STREAMS:
+            await self._ask(f"$JS.API.STREAM.PURGE.{stream.name}")
+
+    async def _ensure_stream(self, stream: Stream) -> str | None:
+        wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
+        info = await self._info(f"$JS.API.STREAM.INFO.{stream.name}")
+        if info and _holds(info["config"], wanted):
+            return None
+        verb = "UPDATE" if info else "CREATE"
+        await self._ask(f"$JS.API.STREAM.{verb}.{stream.name}", wanted)
+        return f"stream {stream.name}"
+
+    async def _ensure_durable(self, durable: Durable) -> str | None:
+        wanted = durable_config(durable)
+        info = await self._info(f"$JS.API.CONSUMER.INFO.{durable.stream}.{durable.name}")
+        if info and _holds(info["config"], wanted):
+            return None
+        await self._ask(
+            f"$JS.API.CONSUMER.CREATE.{durable.stream}.{durable.name}.{durable.filter_subject}",
+            {"stream_name": durable.stream, "config": wanted},
+        )
+        return f"durable {durable.stream}/{durable.name}"
+
+    async def _info(self, subject: str) -> dict[str, Any] | None:
+        try:
+            return await self._ask(subject)
+        except BusAdminError as error:
+            if error.code in _NOT_FOUND:
+                return None
+            raise
+
+    async def _ask(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        body = json.dumps(request).encode() if request else b""
+        message = await self._client.request(subject, body, timeout=API_TIMEOUT_S)
+        answer: dict[str, Any] = json.loads(message.data)
+        if error := answer.get("error"):
+            raise BusAdminError(subject, error)
+        return answer
+
+
+def _holds(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(config.get(key) == value for key, value in wanted.items())
+
+
+async def _ignore(_error: Exception) -> None:
+    """nats-py prints a traceback for each failed reconnect otherwise; requests tell whoever waits."""
+
+
+async def require_synchronous(monitor_url: str) -> None:
+    """Raise `StackError` unless the server flushes every message before it acknowledges it."""
+    async with httpx.AsyncClient(trust_env=False, timeout=API_TIMEOUT_S, verify=False) as client:  # noqa: S501 - plain HTTP; loading the certificates takes 50 ms
+        answer = await client.get(f"{monitor_url}/jsz", params={"config": "1"})
+    if not answer.json().get("config", {}).get("sync_always"):
+        raise StackError(
+            "NATS does not flush messages before it acknowledges them, so a power cut would lose some: "
+            "set `sync_interval: always` in its jetstream block."
+        )

@@ -1,0 +1,99 @@
+"""Which servers the bootstrap works on, and with whose credentials: read from the environment, once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from cafeteria.local_stack.credentials import ADMIN, Credentials
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.postgres import DATABASE, SUPERUSER
+from cafeteria.local_stack.streams import DEFAULT_STREAM_MAX_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Admin URLs with credentials. Without `monitor_url` nobody can look whether NATS flushes in time."""
+
+    postgres_url: str = field(repr=False)
+    nats_url: str = field(repr=False)
+    monitor_url: str | None
+    credentials: Credentials
+    stream_max_bytes: int
+    with_demo_data: bool
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Targets":
+        """Raises `StackError` naming a variable that is missing or makes no sense."""
+        credentials = Credentials.ensure(secrets_folder(environ))
+        return cls(
+            postgres_url=postgres_admin_url(_required(environ, "CAFETERIA_POSTGRES_URL"), credentials),
+            nats_url=nats_admin_url(_required(environ, "CAFETERIA_NATS_URL"), credentials),
+            monitor_url=read_variable(environ, "CAFETERIA_NATS_MONITOR_URL"),
+            credentials=credentials,
+            stream_max_bytes=stream_max_bytes(environ),
+            with_demo_data=with_demo_data(environ),
+        )
+
+
+def secrets_folder(environ: Mapping[str, str]) -> Path:
+    named = read_variable(environ, "CAFETERIA_SECRETS_DIR")
+    return Path(named).absolute() if named else Home.from_environment(environ).secrets
+
+
+def postgres_admin_url(url: str, credentials: Credentials) -> str:
+    """`url` with the administrator's user, password and the database's name filled in where it has none."""
+    parts = urlsplit(url)
+    user, password = parts.username or SUPERUSER, parts.password or credentials.postgres_password(ADMIN)
+    address = f"{quote(user)}:{quote(password)}@{parts.hostname}:{parts.port or 5432}"
+    return parts._replace(
+        scheme="postgresql", netloc=address, path=parts.path.rstrip("/") or f"/{DATABASE}"
+    ).geturl()
+
+
+def nats_admin_url(url: str, credentials: Credentials) -> str:
+    parts = urlsplit(url)
+    user, password = parts.username or ADMIN, parts.password or credentials.nats_password(ADMIN)
+    return f"nats://{quote(user)}:{quote(password)}@{parts.hostname}:{parts.port or 4222}"
+
+
+def without_credentials(url: str) -> str:
+    """The URL that a service is handed."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.hostname}:{parts.port}").geturl()
+
+
+def stream_max_bytes(environ: Mapping[str, str]) -> int:
+    text = read_variable(environ, "CAFETERIA_STREAM_MAX_BYTES")
+    if text is None:
+        return DEFAULT_STREAM_MAX_BYTES
+    if not text.isdecimal() or int(text) == 0:
+        raise StackError(f"CAFETERIA_STREAM_MAX_BYTES must be a number of bytes, not {text!r}.")
+    return int(text)
+
+
+def with_demo_data(environ: Mapping[str, str]) -> bool:
+    text = read_variable(environ, "CAFETERIA_DEMO_DATA") or "true"
+    if text.lower() not in {"true", "false"}:
+        raise StackError(f"CAFETERIA_DEMO_DATA must be true or false, not {text!r}.")
+    return text.lower() == "true"
+
+
+def read_variable(environ: Mapping[str, str], name: str) -> str | None:
+    """The variable, or the content of the file that `<name>_FILE` names; an empty one counts as absent."""
+    if value := environ.get(name):
+        return value
+    path = environ.get(f"{name}_FILE")
+    try:
+        return Path(path).read_text().strip() or None if path else None
+    except OSError as error:
+        raise StackError(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from None
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = read_variable(environ, name)
+    if value is None:
+        raise StackError(f"{name} is not set: set it to the administrator's URL of a running server.")
+    return value
