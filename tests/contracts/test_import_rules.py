@@ -3,6 +3,7 @@
 A rule that nothing can break would be a comment; these tests are what makes it a rule.
 """
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -131,10 +132,7 @@ def test_the_domain_may_not_reach_a_framework_through_another_module(tree: Path,
 
 
 OUTWARD = [
-    (inner, outer)
-    for outers, inners in zip(LAYERS[:-1], LAYERS[1:], strict=True)
-    for inner in inners
-    for outer in outers
+    (inner, outer) for outers, inners in itertools.pairwise(LAYERS) for inner in inners for outer in outers
 ]
 
 
