@@ -1,0 +1,192 @@
+"""Who may come in, how often they may try, and what a refresh token is still worth: pure rules, time passed in."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from math import ceil
+from re import compile as compile_pattern
+from unicodedata import category
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.contracts.values import Role
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}")
+
+
+class LoginOutcome(StrEnum):
+    """What became of a login attempt, as the audit keeps it. To the caller all but the first look alike."""
+
+    SUCCEEDED = "succeeded"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of an outcome, no secret
+    UNKNOWN_USER = "unknown_user"
+    DISABLED = "disabled"
+    THROTTLED = "throttled"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as a login or a refresh sees them."""
+
+    user_id: UUID
+    student_id: str
+    role: Role
+    password_hash: str
+    is_disabled: bool
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as others may see them."""
+
+    student_id: str
+    role: Role
+    full_name: str | None
+
+
+class LoginLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """So many attempts in a window that runs from the first one, whatever becomes of them."""
+
+    per_client: int
+    per_student: int
+    window: timedelta
+
+
+class LoginWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been counted for a student id: from everywhere, and from the client that asks."""
+
+    started_at: datetime
+    attempts: int
+    client_started_at: datetime | None
+    client_attempts: int
+
+
+class RefreshVerdict(StrEnum):
+    """What a presented refresh token leads to."""
+
+    ROTATE = "rotate"
+    REFUSE = "refuse"
+    RACED = "raced"
+    REVOKE_FAMILY = "revoke_family"
+
+
+class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored refresh token. `used_alongside`: it was used after the request that presents it now had begun."""
+
+    token_id: UUID
+    family: UUID
+    account: Account
+    expires_at: datetime
+    is_used: bool
+    used_alongside: bool
+    is_family_revoked: bool
+
+
+class NewRefreshToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A refresh token to store: its hash only. The first of a family gives the family its id."""
+
+    token_id: UUID
+    family: UUID
+    user_id: UUID
+    token_hash: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the login audit. `user_id` is None for an unknown id, `client_ip` when there was no address."""
+
+    attempt_id: UUID
+    user_id: UUID | None
+    student_id: str
+    client_ip: str | None
+    attempted_at: datetime
+    response_time_ms: int
+    outcome: LoginOutcome
+
+
+def is_student_id(text: str) -> bool:
+    """Stricter than the wire's pattern, whose `$` lets a final newline pass."""
+    return _STUDENT_ID.fullmatch(text) is not None
+
+
+def is_storable_name(text: str) -> bool:
+    """Control characters are no part of a name, and Postgres keeps no NUL; joiners of many scripts are welcome."""
+    return bool(text.strip()) and not any(category(character) == "Cc" for character in text)
+
+
+def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutcome:
+    """The password comes before everything that is known of the account, so that only its owner can learn it."""
+    if account is None:
+        return LoginOutcome.UNKNOWN_USER
+    if not password_matches:
+        return LoginOutcome.WRONG_PASSWORD
+    return LoginOutcome.DISABLED if account.is_disabled else LoginOutcome.SUCCEEDED
+
+
+def retry_after_s(window: LoginWindow | None, limits: LoginLimits, *, now: datetime) -> int:
+    """Whole seconds, at least one, after which the next attempt counts again."""
+    if window is None:
+        return 1
+    ends = [now]
+    if window.attempts >= limits.per_student:
+        ends.append(window.started_at + limits.window)
+    if window.client_started_at is not None and window.client_attempts >= limits.per_client:
+        ends.append(window.client_started_at + limits.window)
+    return max(1, ceil((max(ends) - now).total_seconds()))
+
+
+def judge_refresh(token: RefreshToken | None, *, now: datetime) -> RefreshVerdict:
+    """A used token that comes again was copied by somebody: the whole family ends.
+
+    The exception is a request that had begun before the token was used, as two tabs of a browser do: it loses
+    the race, and nothing is revoked.
+    """
+    if token is None or token.is_family_revoked:
+        return RefreshVerdict.REFUSE
+    if token.is_used:
+        return RefreshVerdict.RACED if token.used_alongside else RefreshVerdict.REVOKE_FAMILY
+    if token.expires_at <= now or token.account.is_disabled:
+        return RefreshVerdict.REFUSE
+    return RefreshVerdict.ROTATE
+
+
+def client_address(
+    peer: str | None, *, forwarded_for: Sequence[str], trusted_proxies: Sequence[Network]
+) -> str | None:
+    """The address that limits and audit count: the peer's, or what trusted proxies say that they forward for.
+
+    Read from the right, the end that the nearest proxy wrote; the first address that is no trusted proxy's is the
+    client's, for what stands left of it anybody may have invented.
+    """
+    address = _address(peer)
+    hops = [hop for header in forwarded_for for hop in header.split(",")]
+    while address is not None and hops and _is_among(address, trusted_proxies):
+        earlier = _address(hops.pop())
+        if earlier is None:
+            break
+        address = earlier
+    return None if address is None else str(address)
+
+
+def is_from_proxy(peer: str | None, *, trusted_proxies: Sequence[Network]) -> bool:
+    """May what this peer says of its own peer be believed?"""
+    address = _address(peer)
+    return address is not None and _is_among(address, trusted_proxies)
+
+
+def _is_among(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _address(text: str | None) -> Address | None:
+    """One spelling per address: IPv4 that came over an IPv6 socket is IPv4, and an interface's name is dropped."""
+    try:
+        address = ip_address((text or "").strip().partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,64 @@
+"""Identity's refusals. None says whether a student id exists, nor repeats what was sent."""
+
+from cafeteria.chassis.errors import Conflict, ServiceError, Unauthenticated
+from cafeteria.contracts.problems import ProblemCode
+
+
+class InvalidCredentials(ServiceError):
+    """The same for an unknown id, a wrong password and a disabled account."""
+
+    code = ProblemCode.INVALID_CREDENTIALS
+    status = 401
+    title = "Sign-in refused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The student id or the password is wrong.",
+            headers={"WWW-Authenticate": 'Bearer realm="cafeteria"'},
+        )
+
+
+class TooManyAttempts(ServiceError):
+    """Refused unjudged and uncounted: waiting as long as it says is enough."""
+
+    code = ProblemCode.TOO_MANY_ATTEMPTS
+    status = 429
+    title = "Too many attempts"
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__(
+            f"Too many sign-ins were tried for this student id. Try again in {retry_after_s} s.",
+            headers={"Retry-After": str(retry_after_s)},
+        )
+
+
+class RefreshRefused(Unauthenticated):
+    """The refresh token is absent, unknown, expired, revoked or was used before."""
+
+    def __init__(self) -> None:
+        super().__init__("The refresh token is not valid any more. Sign in again.")
+
+
+class RefreshRaced(Unauthenticated):
+    """Another request with the same token won; the session lives on in that request's answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This refresh token was used by another request at the same moment. Use the tokens which that one got."
+        )
+
+
+class AccountGone(Unauthenticated):
+    """The token is genuine, but its account was removed or disabled since."""
+
+    def __init__(self) -> None:
+        super().__init__("The account of this token cannot sign in any more.")
+
+
+class StudentIdTaken(Conflict):
+    def __init__(self, student_id: str) -> None:
+        super().__init__(f"The student id {student_id} is taken; its account was left as it is.")
+
+
+class SigningKeyUnusable(Exception):
+    """The service cannot start: its message is a sentence for the person who runs it, without a byte of the key."""

@@ -1,0 +1,102 @@
+"""The private key stays in this module: what leaves it are signatures and public keys.
+
+A key's `kid` is its RFC 7638 thumbprint, so the same key has the same name in every replica and after every restart.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from stat import S_IRWXG, S_IRWXO
+
+import jwt
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.tokens import ALGORITHM, AUDIENCE, ISSUER
+from cafeteria.contracts import identity
+from cafeteria.contracts.values import Role
+from cafeteria.identity.errors import SigningKeyUnusable
+
+logger = get_logger()
+
+
+class Keys:
+    """The key that signs, and every public key that still verifies: its own first, then older ones."""
+
+    def __init__(self, private: Ed25519PrivateKey, older: Sequence[Ed25519PublicKey] = ()) -> None:
+        self._private = private
+        publics = {jwk.kid: jwk for jwk in map(_jwk, (private.public_key(), *older))}
+        self.kid = next(iter(publics))
+        self.jwks = identity.Jwks(keys=tuple(publics.values()))
+
+    @classmethod
+    def load(cls, signing_key_file: str, *, older_key_files: Sequence[str] = ()) -> "Keys":
+        """Raise SigningKeyUnusable, with a sentence that names the file."""
+        return cls(
+            _load_private(Path(signing_key_file)), [_load_public(Path(each)) for each in older_key_files]
+        )
+
+    def sign_access_token(
+        self, *, student_id: str, role: Role, issued_at: datetime, expires_at: datetime
+    ) -> str:
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": student_id,
+            "role": role.value,
+            "iat": int(issued_at.timestamp()),
+            "exp": int(expires_at.timestamp()),
+        }
+        return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self.kid})
+
+
+def _jwk(key: Ed25519PublicKey) -> identity.Jwk:
+    x = _base64url(key.public_bytes_raw())
+    thumbprint = sha256(msgspec.json.encode({"crv": "Ed25519", "kty": "OKP", "x": x})).digest()
+    return identity.Jwk(kid=_base64url(thumbprint), x=x)
+
+
+def _base64url(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def _load_private(path: Path) -> Ed25519PrivateKey:
+    pem = _read(path)
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SigningKeyUnusable(
+            f"The signing key {path} is not an unencrypted private key in PEM form (PKCS8)."
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningKeyUnusable(f"The signing key {path} is not an Ed25519 key; other kinds are not used.")
+    if path.stat().st_mode & (S_IRWXG | S_IRWXO):
+        logger.warning(
+            "signing_key_exposed", path=str(path), advice="Only its owner should read it: chmod 600."
+        )
+    return key
+
+
+def _load_public(path: Path) -> Ed25519PublicKey:
+    """An older key may be kept whole or as its public half, which is all that verifying needs."""
+    if b"PRIVATE KEY" in _read(path):
+        return _load_private(path).public_key()
+    try:
+        key = load_pem_public_key(_read(path))
+    except (ValueError, UnsupportedAlgorithm):
+        raise SigningKeyUnusable(f"The older key {path} is not a key in PEM form.") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise SigningKeyUnusable(f"The older key {path} is not an Ed25519 key; other kinds are not used.")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SigningKeyUnusable(f"The key file {path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,280 @@
+"""All of identity's SQL. A login costs one statement before the hash and one after, each its own transaction.
+
+Rows are locked in one order: a refresh token's family is locked by its first token's row.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import TIMESTAMP, Insert, Integer, RowMapping, TextClause, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.contracts.values import Role
+from cafeteria.identity.domain import (
+    Account,
+    Attempt,
+    LoginLimits,
+    LoginOutcome,
+    LoginWindow,
+    NewRefreshToken,
+    Profile,
+    RefreshToken,
+)
+from cafeteria.identity.tables import LoginAttemptRow, LoginWindowRow, RefreshTokenRow, UserRow
+
+UNKNOWN_CLIENT = "unknown"
+"""The window of clients without an address, as behind a Unix socket."""
+
+
+class CountedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """`is_allowed`: it was within the limits, and is counted now."""
+
+    is_allowed: bool
+    user_id: UUID | None
+    account: Account | None
+
+
+# Both limits are judged under the lock of the student id's one row: a refused attempt changes nothing.
+_COUNT_ATTEMPT = text("""
+WITH counted AS (
+    INSERT INTO login_windows AS w (student_id, started_at, attempts, last_attempt_at, clients)
+    VALUES (
+        CAST(:student_id AS text), CAST(:now AS timestamptz), 1, CAST(:now AS timestamptz),
+        jsonb_build_object(
+            CAST(:client AS text), jsonb_build_object('since', CAST(:now AS timestamptz), 'attempts', 1))
+    )
+    ON CONFLICT (student_id) DO UPDATE SET
+        started_at = CASE WHEN w.started_at > CAST(:ended AS timestamptz) THEN w.started_at ELSE :now END,
+        attempts = CASE WHEN w.started_at > :ended THEN w.attempts + 1 ELSE 1 END,
+        last_attempt_at = :now,
+        clients = (
+            SELECT coalesce(jsonb_object_agg(c.key, c.value), '{}') FROM jsonb_each(w.clients) AS c
+            WHERE CAST(c.value->>'since' AS timestamptz) > :ended
+        ) || CASE
+            WHEN CAST(w.clients->:client->>'since' AS timestamptz) > :ended THEN jsonb_build_object(
+                :client, jsonb_build_object(
+                    'since', w.clients->:client->'since',
+                    'attempts', CAST(w.clients->:client->>'attempts' AS integer) + 1))
+            ELSE excluded.clients END
+    WHERE (w.started_at <= :ended OR w.attempts < CAST(:per_student AS integer))
+      AND coalesce(
+          CAST(w.clients->:client->>'since' AS timestamptz) <= :ended
+          OR CAST(w.clients->:client->>'attempts' AS integer) < CAST(:per_client AS integer), true)
+    RETURNING student_id
+)
+SELECT EXISTS (SELECT FROM counted) AS is_allowed,
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+FROM (SELECT) AS asked LEFT JOIN users AS u ON u.student_id = :student_id
+""")
+
+# transaction_timestamp() is when this transaction began, used_at is read off the same clock: a token that was
+# used after this request had begun was used alongside it, not copied and replayed.
+_LOCK_REFRESH_TOKEN = text("""
+SELECT t.id AS token_id, t.family, t.expires_at, t.used_at IS NOT NULL AS is_used,
+       coalesce(t.used_at >= transaction_timestamp(), false) AS used_alongside,
+       f.revoked_at IS NOT NULL AS is_family_revoked,
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+FROM refresh_tokens AS t
+JOIN refresh_tokens AS f ON f.id = t.family
+JOIN users AS u ON u.id = t.user_id
+WHERE t.token_hash = CAST(:token_hash AS bytea)
+FOR UPDATE OF f, t
+""")
+
+_MARK_USED = text("UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = CAST(:token_id AS uuid)")
+
+_REVOKE_FAMILY = text("""
+UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
+WHERE id = CAST(:family AS uuid) AND revoked_at IS NULL
+""")
+
+_REVOKE_FAMILY_OF = text("""
+UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
+WHERE id = (SELECT family FROM refresh_tokens WHERE token_hash = CAST(:token_hash AS bytea))
+  AND revoked_at IS NULL
+""")
+
+_DELETE_EXPIRED_TOKENS = text("""
+DELETE FROM refresh_tokens WHERE id IN (
+    SELECT id FROM refresh_tokens WHERE expires_at <= CAST(:now AS timestamptz)
+    ORDER BY expires_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+""")
+
+_DELETE_OLD_WINDOWS = text("""
+DELETE FROM login_windows WHERE student_id IN (
+    SELECT student_id FROM login_windows WHERE last_attempt_at <= CAST(:ended AS timestamptz)
+    ORDER BY last_attempt_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+""")
+
+
+async def count_attempt(
+    connection: AsyncConnection, *, student_id: str, client: str | None, limits: LoginLimits, now: datetime
+) -> CountedAttempt:
+    """Count the attempt if the limits allow it, and fetch whom it is about, in one statement."""
+    result = await connection.execute(
+        _COUNT_ATTEMPT,
+        {
+            "student_id": student_id,
+            "client": client or UNKNOWN_CLIENT,
+            "now": now,
+            "ended": now - limits.window,
+            "per_client": limits.per_client,
+            "per_student": limits.per_student,
+        },
+    )
+    row = result.mappings().one()
+    account = None if row["user_id"] is None else _account(row)
+    return CountedAttempt(is_allowed=row["is_allowed"], user_id=row["user_id"], account=account)
+
+
+async def record_throttled(connection: AsyncConnection, attempt: Attempt) -> LoginWindow | None:
+    """Return what the limits have counted, if the window is still there."""
+    counted = LoginWindowRow.clients[attempt.client_ip or UNKNOWN_CLIENT]
+    query = (
+        select(
+            LoginWindowRow.started_at,
+            LoginWindowRow.attempts,
+            counted["since"].astext.cast(TIMESTAMP(timezone=True)).label("client_started_at"),
+            func.coalesce(counted["attempts"].astext.cast(Integer), 0).label("client_attempts"),
+        )
+        .where(LoginWindowRow.student_id == attempt.student_id)
+        .add_cte(_attempt_insert(attempt).cte("recorded"))
+    )
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else LoginWindow(**row)
+
+
+async def record_failure(connection: AsyncConnection, attempt: Attempt) -> None:
+    await connection.execute(_attempt_insert(attempt))
+
+
+async def record_success(connection: AsyncConnection, attempt: Attempt, token: NewRefreshToken) -> None:
+    """The attempt and the session that it opened, in one statement."""
+    await connection.execute(_token_insert(token).add_cte(_attempt_insert(attempt).cte("recorded")))
+
+
+async def replace_password_hash(
+    connection: AsyncConnection, *, user_id: UUID, old: str, new: str, now: datetime
+) -> None:
+    """Only while the old hash is in place: a password that was changed meanwhile stays changed."""
+    await connection.execute(
+        update(UserRow)
+        .where(UserRow.id == user_id, UserRow.password_hash == old)
+        .values(password_hash=new, updated_at=now)
+    )
+
+
+async def lock_refresh_token(connection: AsyncConnection, token_hash: bytes) -> RefreshToken | None:
+    """Lock the token and its family until the transaction ends."""
+    result = await connection.execute(_LOCK_REFRESH_TOKEN, {"token_hash": token_hash})
+    row = result.mappings().one_or_none()
+    if row is None:
+        return None
+    return RefreshToken(
+        token_id=row["token_id"],
+        family=row["family"],
+        account=_account(row),
+        expires_at=row["expires_at"],
+        is_used=row["is_used"],
+        used_alongside=row["used_alongside"],
+        is_family_revoked=row["is_family_revoked"],
+    )
+
+
+async def rotate_refresh_token(
+    connection: AsyncConnection, *, used: UUID, successor: NewRefreshToken
+) -> None:
+    await connection.execute(_MARK_USED, {"token_id": used})
+    await connection.execute(_token_insert(successor))
+
+
+async def revoke_family(connection: AsyncConnection, family: UUID, *, now: datetime) -> None:
+    await connection.execute(_REVOKE_FAMILY, {"family": family, "now": now})
+
+
+async def revoke_family_of(connection: AsyncConnection, token_hash: bytes, *, now: datetime) -> None:
+    """A token that is unknown, or whose family has ended, changes nothing."""
+    await connection.execute(_REVOKE_FAMILY_OF, {"token_hash": token_hash, "now": now})
+
+
+async def find_profile(connection: AsyncConnection, student_id: str) -> Profile | None:
+    """None also for a disabled user."""
+    query = select(UserRow.student_id, UserRow.role, UserRow.full_name).where(
+        UserRow.student_id == student_id, UserRow.disabled_at.is_(None)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return Profile(student_id=row.student_id, role=Role(row.role), full_name=row.full_name)
+
+
+async def insert_user(
+    connection: AsyncConnection, profile: Profile, *, user_id: UUID, password_hash: str, now: datetime
+) -> bool:
+    """False when the student id is taken; then nothing is written."""
+    statement = (
+        upsert(UserRow)
+        .values(
+            id=user_id,
+            student_id=profile.student_id,
+            password_hash=password_hash,
+            created_at=now,
+            updated_at=now,
+            full_name=profile.full_name,
+            role=profile.role.value,
+        )
+        .on_conflict_do_nothing(index_elements=[UserRow.student_id])
+        .returning(UserRow.id)
+    )
+    return (await connection.execute(statement)).one_or_none() is not None
+
+
+async def delete_expired_tokens(connection: AsyncConnection, *, now: datetime, limit: int) -> int:
+    """Return how many; fewer than `limit` means that none are left."""
+    return await _deleted(connection, _DELETE_EXPIRED_TOKENS, {"now": now, "limit": limit})
+
+
+async def delete_old_windows(connection: AsyncConnection, *, ended: datetime, limit: int) -> int:
+    """Delete windows without an attempt since `ended`; return how many."""
+    return await _deleted(connection, _DELETE_OLD_WINDOWS, {"ended": ended, "limit": limit})
+
+
+async def _deleted(connection: AsyncConnection, statement: TextClause, values: dict[str, Any]) -> int:
+    return (await connection.execute(statement, values)).rowcount
+
+
+def _account(row: RowMapping) -> Account:
+    return Account(
+        user_id=row["user_id"],
+        student_id=row["student_id"],
+        role=Role(row["role"]),
+        password_hash=row["password_hash"],
+        is_disabled=row["is_disabled"],
+    )
+
+
+def _attempt_insert(attempt: Attempt) -> Insert:
+    return insert(LoginAttemptRow).values(
+        id=attempt.attempt_id,
+        user_id=attempt.user_id,
+        attempted_at=attempt.attempted_at,
+        success=attempt.outcome is LoginOutcome.SUCCEEDED,
+        response_time_ms=attempt.response_time_ms,
+        student_id=attempt.student_id,
+        client_ip=attempt.client_ip,
+        outcome=attempt.outcome.value,
+    )
+
+
+def _token_insert(token: NewRefreshToken) -> Insert:
+    return insert(RefreshTokenRow).values(
+        id=token.token_id,
+        family=token.family,
+        user_id=token.user_id,
+        token_hash=token.token_hash,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+    )

@@ -1,0 +1,43 @@
+"""Identity's own variables, beside those of every service."""
+
+from ipaddress import ip_network
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.identity.domain import Network
+
+PositiveInt = Annotated[int, Meta(ge=1, description="a whole number above 0")]
+Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
+Niceness = Annotated[int, Meta(ge=0, le=19, description="a whole number from 0 to 19")]
+
+
+class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
+    """`*_s` are seconds."""
+
+    signing_key_file: str = field(name="IDENTITY_SIGNING_KEY_FILE")
+    older_key_files: tuple[str, ...] = field(name="IDENTITY_OLDER_KEY_FILES", default=())
+    access_token_s: PositiveInt = field(name="IDENTITY_ACCESS_TOKEN_S", default=15 * 60)
+    session_s: PositiveInt = field(name="IDENTITY_SESSION_S", default=30 * 24 * 3600)
+    secure_cookies: bool = field(name="IDENTITY_SECURE_COOKIES", default=False)
+    logins_per_client: PositiveInt = field(name="IDENTITY_LOGINS_PER_CLIENT", default=3)
+    logins_per_student: PositiveInt = field(name="IDENTITY_LOGINS_PER_STUDENT", default=30)
+    login_window_s: PositiveInt = field(name="IDENTITY_LOGIN_WINDOW_S", default=60)
+    trusted_proxies: tuple[str, ...] = field(name="IDENTITY_TRUSTED_PROXIES", default=())
+    hash_threads: Limit = field(name="IDENTITY_HASH_THREADS", default=0)
+    hash_queue: Limit = field(name="IDENTITY_HASH_QUEUE", default=64)
+    hash_niceness: Niceness = field(name="IDENTITY_HASH_NICENESS", default=10)
+
+    def __post_init__(self) -> None:
+        """Say at the start, not at the first request, that a network is none."""
+        try:
+            self.trusted_networks()
+        except ValueError as error:
+            raise ValueError(
+                f"IDENTITY_TRUSTED_PROXIES must be addresses or networks, with commas between: {error}."
+            ) from None
+
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """Proxies whose X-Forwarded-For and X-Forwarded-Proto count."""
+        return tuple(ip_network(each) for each in self.trusted_proxies)

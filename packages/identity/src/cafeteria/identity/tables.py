@@ -1,0 +1,134 @@
+"""Identity's rows. A login attempt is written once and never changed; a password or token only as its hash."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cafeteria.chassis.database import schema_base
+
+Base = schema_base("identity")
+
+INSERT_ONLY = ("login_attempts",)
+
+_STUDENT_ID_RULE = "student_id ~ '^[A-Za-z0-9-]{1,32}$'"
+
+
+class UserRow(Base):
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("student_id", comment="a student id is one person"),
+        CheckConstraint(_STUDENT_ID_RULE, name="student_id_form", comment="the id is the subject of a token"),
+        CheckConstraint(
+            "role IN ('student', 'kitchen', 'operator')",
+            name="role_known",
+            comment="a role is a right to act",
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    student_id: Mapped[str]
+    password_hash: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    full_name: Mapped[str | None]
+    role: Mapped[str] = mapped_column(server_default="student")
+    disabled_at: Mapped[datetime | None]
+
+
+class LoginAttemptRow(Base):
+    """The audit: the service's role may insert and read, nothing else."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (
+        CheckConstraint(
+            "outcome IN ('succeeded', 'wrong_password', 'unknown_user', 'disabled', 'throttled')",
+            name="outcome_known",
+            comment="what became of the attempt",
+        ),
+        CheckConstraint(
+            "success = (outcome = 'succeeded')",
+            name="success_is_outcome",
+            comment="one fact told twice cannot differ",
+        ),
+        CheckConstraint(
+            "response_time_ms >= 0", name="response_time_not_negative", comment="time runs forward"
+        ),
+        Index(None, "user_id", "attempted_at"),
+        Index(None, "student_id", "attempted_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("identity.users.id"))
+    attempted_at: Mapped[datetime]
+    success: Mapped[bool]
+    response_time_ms: Mapped[int]
+    student_id: Mapped[str]
+    client_ip: Mapped[Any] = mapped_column(INET, nullable=True)
+    outcome: Mapped[str]
+
+
+class LoginWindowRow(Base):
+    """One row per student id, so that one lock and one statement judge both limits.
+
+    `clients` maps a client address to `{"since": <timestamp>, "attempts": <n>}`; the limit per student id bounds it.
+    """
+
+    __tablename__ = "login_windows"
+    __table_args__ = (
+        CheckConstraint(
+            _STUDENT_ID_RULE, name="student_id_form", comment="what could never sign in has no window"
+        ),
+        CheckConstraint(
+            "attempts >= 1", name="attempts_counted", comment="a window begins with its first attempt"
+        ),
+        CheckConstraint(
+            "jsonb_typeof(clients) = 'object'", name="clients_object", comment="counters by client address"
+        ),
+        Index(None, "last_attempt_at"),
+    )
+
+    student_id: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    attempts: Mapped[int]
+    last_attempt_at: Mapped[datetime]
+    clients: Mapped[dict[str, Any]]
+
+
+class RefreshTokenRow(Base):
+    """`family` is the id of the family's first token; `revoked_at` on that row ends the whole family."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (
+        UniqueConstraint("token_hash", comment="a token names one row"),
+        CheckConstraint(
+            "octet_length(token_hash) = 32", name="token_hash_sha256", comment="never the token itself"
+        ),
+        CheckConstraint(
+            "expires_at > created_at", name="expires_later", comment="every token ends by itself"
+        ),
+        CheckConstraint(
+            "revoked_at IS NULL OR id = family",
+            name="revoked_on_first",
+            comment="one row per family carries its end, and is its lock",
+        ),
+        Index(None, "expires_at"),
+        Index(
+            "uq_refresh_tokens_family_live",
+            "family",
+            unique=True,
+            postgresql_where="used_at IS NULL",
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    family: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("identity.users.id"))
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

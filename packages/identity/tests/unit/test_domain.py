@@ -1,0 +1,180 @@
+"""The rules of signing in, as tables."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from uuid import UUID
+
+import pytest
+
+from cafeteria.contracts.values import Role
+from cafeteria.identity.domain import (
+    Account,
+    LoginLimits,
+    LoginOutcome,
+    LoginWindow,
+    RefreshToken,
+    RefreshVerdict,
+    client_address,
+    is_from_proxy,
+    is_storable_name,
+    is_student_id,
+    judge_login,
+    judge_refresh,
+    retry_after_s,
+)
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LIMITS = LoginLimits(per_client=3, per_student=30, window=timedelta(seconds=60))
+SOMEBODY = UUID(int=1)
+
+
+def account(*, disabled: bool = False) -> Account:
+    return Account(
+        user_id=SOMEBODY,
+        student_id="210041101",
+        role=Role.STUDENT,
+        password_hash="",
+        is_disabled=disabled,
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "matches", "outcome"),
+    [
+        (None, False, LoginOutcome.UNKNOWN_USER),
+        (None, True, LoginOutcome.UNKNOWN_USER),
+        (account(), False, LoginOutcome.WRONG_PASSWORD),
+        (account(), True, LoginOutcome.SUCCEEDED),
+        (account(disabled=True), False, LoginOutcome.WRONG_PASSWORD),
+        (account(disabled=True), True, LoginOutcome.DISABLED),
+    ],
+)
+def test_a_login_succeeds_only_for_the_owner_of_a_living_account(
+    who: Account | None, *, matches: bool, outcome: LoginOutcome
+) -> None:
+    assert judge_login(who, password_matches=matches) is outcome
+
+
+def stored(
+    *,
+    used: bool = False,
+    alongside: bool = False,
+    revoked: bool = False,
+    ends_in_s: int = 60,
+    disabled: bool = False,
+) -> RefreshToken:
+    return RefreshToken(
+        token_id=UUID(int=2),
+        family=UUID(int=3),
+        account=account(disabled=disabled),
+        expires_at=NOON + timedelta(seconds=ends_in_s),
+        is_used=used,
+        used_alongside=alongside,
+        is_family_revoked=revoked,
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "verdict"),
+    [
+        (None, RefreshVerdict.REFUSE),
+        (stored(), RefreshVerdict.ROTATE),
+        (stored(ends_in_s=0), RefreshVerdict.REFUSE),
+        (stored(disabled=True), RefreshVerdict.REFUSE),
+        (stored(revoked=True), RefreshVerdict.REFUSE),
+        (stored(used=True), RefreshVerdict.REVOKE_FAMILY),
+        (stored(used=True, ends_in_s=0), RefreshVerdict.REVOKE_FAMILY),
+        (stored(used=True, disabled=True), RefreshVerdict.REVOKE_FAMILY),
+        (stored(used=True, alongside=True), RefreshVerdict.RACED),
+        (stored(used=True, alongside=True, revoked=True), RefreshVerdict.REFUSE),
+    ],
+)
+def test_a_refresh_token_is_worth_one_rotation(token: RefreshToken | None, verdict: RefreshVerdict) -> None:
+    assert judge_refresh(token, now=NOON) is verdict
+
+
+@pytest.mark.parametrize(
+    ("attempts", "started_s_ago", "client_attempts", "client_started_s_ago", "seconds"),
+    [
+        (3, 10, 3, 10, 50),
+        (3, 59.5, 3, 59.5, 1),
+        (30, 20, 0, None, 40),
+        (30, 50, 3, 10, 50),
+        (30, 10, 3, 50, 50),
+        (2, 10, 2, 10, 1),  # counted away meanwhile: the next attempt may come at once
+        (3, 61, 3, 61, 1),
+    ],
+)
+def test_waiting_as_long_as_told_ends_every_window_that_refused(
+    attempts: int,
+    started_s_ago: float,
+    client_attempts: int,
+    client_started_s_ago: float | None,
+    seconds: int,
+) -> None:
+    window = LoginWindow(
+        started_at=NOON - timedelta(seconds=started_s_ago),
+        attempts=attempts,
+        client_started_at=None
+        if client_started_s_ago is None
+        else NOON - timedelta(seconds=client_started_s_ago),
+        client_attempts=client_attempts,
+    )
+    assert retry_after_s(window, LIMITS, now=NOON) == seconds
+
+
+def test_a_window_that_is_gone_is_worth_one_second() -> None:
+    assert retry_after_s(None, LIMITS, now=NOON) == 1
+
+
+@pytest.mark.parametrize("text", ["2", "210041101", "kitchen-1", "A" * 32])
+def test_letters_digits_and_hyphens_make_a_student_id(text: str) -> None:
+    assert is_student_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "A" * 33, "a b", "a\n", "২১০", "a_b", "a\x00"])
+def test_nothing_else_makes_one(text: str) -> None:
+    assert not is_student_id(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "storable"),
+    [("Ada", True), ("ক্ষ\u200d", True), (" ", False), ("a\x00b", False), ("a\nb", False)],
+)
+def test_a_name_has_no_control_characters(text: str, *, storable: bool) -> None:
+    assert is_storable_name(text) is storable
+
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("203.0.113.9", [], "203.0.113.9"),
+        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # anybody may send the header
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", ["6.6.6.6, 198.51.100.1"], "198.51.100.1"),  # what the client invented stands left
+        ("10.0.0.1", ["198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+        ("10.0.0.1", ["198.51.100.1", "10.0.0.2"], "198.51.100.1"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["198.51.100.1, nonsense"], "10.0.0.1"),
+        ("2001:db8::1", ["2001:DB8:1::5, 2a00::1"], "2a00::1"),
+        ("::ffff:10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+        ("::ffff:203.0.113.9", [], "203.0.113.9"),
+        ("fe80::1%eth0", [], "fe80::1"),
+        ("testclient", ["198.51.100.1"], None),
+        (None, ["198.51.100.1"], None),
+    ],
+)
+def test_only_a_trusted_proxy_is_believed_about_its_client(
+    peer: str | None, forwarded: list[str], client: str | None
+) -> None:
+    assert client_address(peer, forwarded_for=forwarded, trusted_proxies=PROXIES) == client
+
+
+def test_a_peer_is_a_proxy_only_within_the_networks_named() -> None:
+    assert is_from_proxy("10.1.2.3", trusted_proxies=PROXIES)
+    assert not is_from_proxy("11.1.2.3", trusted_proxies=PROXIES)
+    assert not is_from_proxy(None, trusted_proxies=PROXIES)
