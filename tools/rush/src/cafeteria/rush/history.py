@@ -1,0 +1,74 @@
+"""What the students saw: every request with its answer, and every event of every stream, as it happened.
+
+The checker compares this with what is stored. A request without an answer is kept too: it may have had an effect.
+"""
+
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.contracts.gateway import OrderLine
+from cafeteria.contracts.values import OrderStatus
+
+
+class Wish(StrEnum):
+    """What a request was for."""
+
+    ORDER = "order"
+    CANCEL = "cancel"
+    READ = "read"
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. Times are seconds since the rush began; `status` is None where no answer came."""
+
+    wish: Wish
+    student_id: str
+    sent_at_s: float
+    ended_at_s: float
+    status: int | None
+    body: bytes = b""
+    key: str | None = None
+    lines: tuple[OrderLine, ...] = ()
+    order_id: UUID | None = None
+    replayed: bool = False
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream. `client` is one student's device, `connection` counts its reconnects."""
+
+    student_id: str
+    client: int
+    connection: int
+    seen_at_s: float
+    event_id: str
+    order_id: UUID
+    status: OrderStatus
+    version: int
+
+
+class History(msgspec.Struct, kw_only=True):
+    """Everything that one rush saw, in the order in which it ended."""
+
+    exchanges: list[Exchange] = msgspec.field(default_factory=list)
+    sightings: list[Sighting] = msgspec.field(default_factory=list)
+
+    def orders(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges if exchange.wish is Wish.ORDER]
+
+    def cancelled_ids(self) -> set[UUID]:
+        """Orders whose student was told that they are cancelled."""
+        return {
+            exchange.order_id
+            for exchange in self.exchanges
+            if exchange.wish is Wish.CANCEL and exchange.status == 200 and exchange.order_id  # noqa: PLR2004 - HTTP
+        }
+
+    def cancel_wishes(self) -> set[UUID]:
+        """Orders that their student asked to cancel, whatever the answer was."""
+        return {
+            exchange.order_id
+            for exchange in self.exchanges
+            if exchange.wish is Wish.CANCEL and exchange.order_id
+        }
