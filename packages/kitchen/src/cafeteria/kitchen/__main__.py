@@ -1,0 +1,9 @@
+"""`python -m cafeteria.kitchen`"""
+
+from cafeteria.chassis.server import run
+from cafeteria.contracts.bus import KITCHEN
+from cafeteria.kitchen.app import create_app
+from cafeteria.kitchen.settings import KitchenSettings
+
+if __name__ == "__main__":
+    run(KITCHEN, create_app, KitchenSettings)

@@ -1,0 +1,40 @@
+"""The kitchen's ears on the bus: work from the stream, requests to cancel, and what it is known to have.
+
+Work is acknowledged after the commit of the batch that holds it; a request is answered after its commit.
+"""
+
+from collections.abc import Sequence
+
+from cafeteria.chassis.bus import Bus, Delivery
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.contracts import bus as wire
+from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.kitchen.service.board import Board
+from cafeteria.kitchen.service.cancelling import Cancelling
+from cafeteria.kitchen.service.intake import Intake
+
+WorkGroup = GroupCommit[Delivery[CookOrder], None]
+CancelGroup = GroupCommit[CancelTicket, CancelAnswered]
+
+
+def work_group(intake: Intake) -> WorkGroup:
+    async def commit(work: Sequence[Delivery[CookOrder]]) -> list[None]:
+        await intake.take([each.body for each in work])
+        return [None] * len(work)
+
+    return GroupCommit("kitchen-work", commit)
+
+
+def cancel_group(cancelling: Cancelling) -> CancelGroup:
+    return GroupCommit("kitchen-cancel", cancelling.cancel)
+
+
+async def serve(bus: Bus, *, cancels: CancelGroup, board: Board) -> None:
+    """Answer from now on, or from the first connection on."""
+
+    async def known(asked: AskKnown) -> KnownAnswered:
+        return await board.known(asked.items)
+
+    await bus.serve(wire.CANCEL, cancels.submit)
+    await bus.serve(wire.KITCHEN_KNOWN, known)

@@ -1,0 +1,34 @@
+"""What the kitchen refuses; each says where the ticket stands, so that the screen can be put right."""
+
+from uuid import UUID
+
+from cafeteria.chassis.errors import Conflict, InvalidRequest, NotFound
+from cafeteria.contracts.kitchen import TicketStatus
+from cafeteria.contracts.problems import ProblemCode
+
+
+class TicketNotFound(NotFound):
+    def __init__(self, ticket_id: UUID) -> None:
+        super().__init__(f"There is no ticket {ticket_id}.")
+
+
+class IllegalTransition(Conflict):
+    """The ticket is in a state that this does not start from; nothing was changed."""
+
+    code = ProblemCode.ILLEGAL_TRANSITION
+    title = "Not possible in this state"
+
+    def __init__(self, *, order_id: UUID, standing: TicketStatus, asked: TicketStatus, because: str) -> None:
+        super().__init__(
+            f"The ticket is {standing} and cannot become {asked}: {because} Nothing was changed.",
+            order_id=order_id,
+        )
+        self.standing = standing
+        self.asked = asked
+
+
+class UnknownCursor(InvalidRequest):
+    def __init__(self) -> None:
+        super().__init__(
+            "The cursor is not one that this kitchen gave.", errors=("cursor: take it from next_cursor",)
+        )

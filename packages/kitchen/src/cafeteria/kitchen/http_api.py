@@ -1,0 +1,88 @@
+"""The HTTP door: what the people in the kitchen see and press.
+
+How busy the kitchen is may be seen by anybody who is signed in: it names no student.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from typing import Annotated
+from uuid import UUID
+
+from litestar import get, post
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from cafeteria.chassis.tokens import requires
+from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
+from cafeteria.contracts.values import Role
+from cafeteria.kitchen.domain import Press
+from cafeteria.kitchen.errors import UnknownCursor
+from cafeteria.kitchen.service.board import Board
+from cafeteria.kitchen.service.pressing import Pressing
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 200
+
+_KITCHEN = requires(Role.KITCHEN)
+_STAFF = requires(Role.KITCHEN, Role.OPERATOR)
+_ANYBODY = requires()
+_TAGS = ["tickets"]
+
+
+@get("/v1/tickets", guards=[_STAFF], tags=_TAGS)
+async def list_tickets(
+    state: State,
+    status: TicketStatus | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+) -> Tickets:
+    """QUEUED and IN_KITCHEN oldest first, as they are cooked; the others, and all together, newest first."""
+    board: Board = state.board
+    after = None if cursor is None else _read_cursor(cursor)
+    items, following = await board.tickets(status=status, after=after, limit=limit)
+    return Tickets(items=tuple(items), next_cursor=None if following is None else _write_cursor(following))
+
+
+@post("/v1/tickets/{ticket_id:uuid}/start", guards=[_KITCHEN], status_code=200, tags=_TAGS)
+async def start(state: State, ticket_id: UUID) -> Ticket:
+    """Begin to cook a QUEUED ticket. Refused where the kitchen cooks by itself."""
+    return await _press(state, ticket_id, Press.START)
+
+
+@post("/v1/tickets/{ticket_id:uuid}/ready", guards=[_KITCHEN], status_code=200, tags=_TAGS)
+async def ready(state: State, ticket_id: UUID) -> Ticket:
+    """The meal of a ticket IN_KITCHEN stands at the counter. Refused where the kitchen cooks by itself."""
+    return await _press(state, ticket_id, Press.READY)
+
+
+@post("/v1/tickets/{ticket_id:uuid}/collect", guards=[_KITCHEN], status_code=200, tags=_TAGS)
+async def collect(state: State, ticket_id: UUID) -> Ticket:
+    """The student has taken the READY meal."""
+    return await _press(state, ticket_id, Press.COLLECT)
+
+
+@get("/v1/load", guards=[_ANYBODY], tags=_TAGS)
+async def show_load(state: State) -> Load:
+    """How many tickets wait, cook and stand ready; at most a second old."""
+    board: Board = state.board
+    return await board.load()
+
+
+ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load]
+
+
+async def _press(state: State, ticket_id: UUID, pressed: Press) -> Ticket:
+    pressing: Pressing = state.pressing
+    return await pressing.press(ticket_id, pressed)
+
+
+def _write_cursor(ticket_id: UUID) -> str:
+    return urlsafe_b64encode(ticket_id.bytes).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=urlsafe_b64decode(f"{cursor}=="))
+    except (Base64Error, ValueError):
+        raise UnknownCursor from None

@@ -1,0 +1,70 @@
+"""What people and peers may look at; nothing here changes a row."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.contracts import kitchen
+from cafeteria.contracts.kitchen import TicketStatus
+from cafeteria.kitchen.repository.rows import to_view
+
+_KNOWN = text("""
+SELECT order_id FROM kitchen.kitchen_orders WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
+""")
+
+
+async def read_known(connection: AsyncConnection, order_ids: Sequence[UUID]) -> set[UUID]:
+    return set((await connection.execute(_KNOWN, {"order_ids": list(order_ids)})).scalars())
+
+
+_LOAD = text("""
+SELECT (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED') AS queued,
+       (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN') AS in_kitchen,
+       (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'READY') AS ready
+""")
+
+
+async def count_load(connection: AsyncConnection, *, stations: int | None) -> kitchen.Load:
+    row = (await connection.execute(_LOAD)).mappings().one()
+    return kitchen.Load(**row, stations=stations)
+
+
+_PAGE = """
+SELECT id, order_id, student_id, status, version, lines, received_at, started_at, due_at, completed_at,
+       collected_at
+FROM kitchen.kitchen_orders
+"""
+_READ = text(f"{_PAGE} WHERE id = CAST(:id AS uuid)")
+_OLDEST_FIRST = text(
+    f"""{_PAGE} WHERE status = :status AND id > CAST(:after AS uuid) ORDER BY id LIMIT :limit"""
+)
+_NEWEST_FIRST = text(
+    f"""{_PAGE} WHERE status = :status AND id < CAST(:after AS uuid) ORDER BY id DESC LIMIT :limit"""
+)
+_ALL_NEWEST_FIRST = text(f"""{_PAGE} WHERE id < CAST(:after AS uuid) ORDER BY id DESC LIMIT :limit""")
+
+_FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+_OPEN = frozenset({TicketStatus.QUEUED, TicketStatus.IN_KITCHEN})
+
+
+async def read_ticket(connection: AsyncConnection, ticket_id: UUID) -> kitchen.Ticket:
+    return to_view((await connection.execute(_READ, {"id": ticket_id})).mappings().one())
+
+
+async def read_page(
+    connection: AsyncConnection, *, status: TicketStatus | None, after: UUID | None, limit: int
+) -> list[kitchen.Ticket]:
+    """Work to be done oldest first, as it is cooked; everything else, and all together, newest first."""
+    is_oldest_first = status in _OPEN
+    statement = _OLDEST_FIRST if is_oldest_first else _NEWEST_FIRST if status else _ALL_NEWEST_FIRST
+    parameters: dict[str, Any] = {
+        "after": after or (_FIRST_ID if is_oldest_first else _LAST_ID),
+        "limit": limit,
+    }
+    if status:
+        parameters["status"] = status.value
+    rows = await connection.execute(statement, parameters)
+    return [to_view(row) for row in rows.mappings()]

@@ -1,0 +1,34 @@
+"""Between rows and values: jsonb columns hold what the contracts' structs encode to."""
+
+import msgspec
+from sqlalchemy import RowMapping
+
+from cafeteria.contracts import kitchen
+from cafeteria.contracts.kitchen import TicketStatus
+from cafeteria.contracts.values import PricedLine, StatusTime
+from cafeteria.kitchen.domain import Ticket
+
+_decode_path = msgspec.json.Decoder(tuple[StatusTime, ...]).decode
+_decode_lines = msgspec.json.Decoder(tuple[PricedLine, ...]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def to_json(value: object) -> str:
+    return _encode(value).decode()
+
+
+def to_ticket(row: RowMapping) -> Ticket:
+    return Ticket(
+        id=row["id"],
+        order_id=row["order_id"],
+        student_id=row["student_id"],
+        status=TicketStatus(row["status"]),
+        path=_decode_path(row["status_times"]),
+    )
+
+
+def to_view(row: RowMapping) -> kitchen.Ticket:
+    """The ticket as people see it."""
+    return kitchen.Ticket(
+        **{**row, "status": TicketStatus(row["status"]), "lines": _decode_lines(row["lines"])}
+    )

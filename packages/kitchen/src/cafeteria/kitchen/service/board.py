@@ -1,0 +1,60 @@
+"""What people and peers may ask: the tickets, how busy the kitchen is, and which orders it has heard of."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
+from cafeteria.chassis.database import Database
+from cafeteria.contracts import kitchen
+from cafeteria.contracts.kitchen import TicketStatus
+from cafeteria.contracts.orders import KnownAnswered
+from cafeteria.contracts.values import OrderVersion
+from cafeteria.kitchen.repository import board
+from cafeteria.kitchen.views import Recent
+
+LOAD_FOR_S = 1.0  # counting a long queue for every one of hundreds of askers would make it longer
+BACKLOG_FOR_S = 1.0
+BEHIND_FROM = (
+    1000  # messages that wait for this kitchen: more than that, and a missing order is most likely among them
+)
+
+
+class Board:
+    """`backlog` counts the work that waits on the stream, None when the bus cannot say; `stations` is None where people press."""
+
+    def __init__(
+        self, database: Database, *, stations: int | None, backlog: Callable[[], Awaitable[int | None]]
+    ) -> None:
+        self._database = database
+        self._stations = stations
+        self._load = Recent(self._count, for_s=LOAD_FOR_S)
+        self._backlog = Recent(backlog, for_s=BACKLOG_FOR_S)
+
+    async def tickets(
+        self, *, status: TicketStatus | None, after: UUID | None, limit: int
+    ) -> tuple[list[kitchen.Ticket], UUID | None]:
+        """A page, and after which ticket the next one begins; None at the end."""
+        async with self._database.statement() as connection:
+            found = await board.read_page(connection, status=status, after=after, limit=limit + 1)
+        page = found[:limit]
+        return page, page[-1].id if len(found) > limit else None
+
+    async def load(self) -> kitchen.Load:
+        """At most a second old."""
+        return await self._load.get()
+
+    async def known(self, items: Sequence[OrderVersion]) -> KnownAnswered:
+        """Any ticket counts, a cancelled one too: its order needs no cooking."""
+        async with self._database.statement() as connection:
+            known = await board.read_known(connection, [item.order_id for item in items])
+        missing = tuple(item for item in items if item.order_id not in known)
+        if missing and await self._is_behind():
+            return KnownAnswered(behind=True)
+        return KnownAnswered(missing=missing)
+
+    async def _is_behind(self) -> bool:
+        backlog = await self._backlog.get()
+        return backlog is None or backlog > BEHIND_FROM
+
+    async def _count(self) -> kitchen.Load:
+        async with self._database.statement() as connection:
+            return await board.count_load(connection, stations=self._stations)

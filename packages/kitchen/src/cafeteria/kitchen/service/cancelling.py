@@ -1,0 +1,36 @@
+"""An order is cancelled until its cooking has begun, also before its work has come: then the work meets the ticket."""
+
+from collections.abc import Callable, Sequence
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, TicketStatus
+from cafeteria.kitchen.domain import cancel, cancel_answer
+from cafeteria.kitchen.repository import tickets
+from cafeteria.kitchen.service.intake import to_new_ticket
+from cafeteria.kitchen.service.journal import Journal
+
+
+class Cancelling:
+    """`on_moved` is called after a commit that left messages."""
+
+    def __init__(self, database: Database, journal: Journal, *, on_moved: Callable[[], None]) -> None:
+        self._database = database
+        self._journal = journal
+        self._on_moved = on_moved
+
+    async def cancel(self, requests: Sequence[CancelTicket]) -> list[CancelAnswered]:
+        """One commit for all; an answer for each, the same for every repeat."""
+        at = now()
+        async with self._database.transaction() as connection:
+            await tickets.insert_tickets(
+                connection, [to_new_ticket(each) for each in requests], received_at=at
+            )
+            standing = await tickets.lock_by_order(connection, [each.order_id for each in requests])
+            moves = [cancel(ticket, at=at) for ticket in standing if ticket.status is TicketStatus.QUEUED]
+            await self._journal.write(connection, moves)
+        if moves:
+            self._on_moved()
+        answers = {ticket.order_id: ticket for ticket in standing}
+        answers.update({move.ticket.order_id: move.moved for move in moves})
+        return [cancel_answer(answers[each.order_id]) for each in requests]

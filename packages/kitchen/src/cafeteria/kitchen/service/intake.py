@@ -1,0 +1,35 @@
+"""K1: work becomes a ticket, once for each order, however often and in whatever order it arrives."""
+
+from collections.abc import Callable, Sequence
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.contracts.kitchen import CancelTicket, CookOrder
+from cafeteria.kitchen.domain import path_before_cooking
+from cafeteria.kitchen.repository import tickets
+from cafeteria.kitchen.repository.tickets import NewTicket
+
+
+class Intake:
+    """`on_queued` is called after the commit of a batch that brought something new."""
+
+    def __init__(self, database: Database, *, on_queued: Callable[[], None]) -> None:
+        self._database = database
+        self._on_queued = on_queued
+
+    async def take(self, work: Sequence[CookOrder]) -> None:
+        """One statement, one commit. Work for an order that has a ticket, cancelled or not, changes nothing."""
+        new_tickets = [to_new_ticket(order) for order in work]
+        async with self._database.statement() as connection:
+            queued = await tickets.insert_tickets(connection, new_tickets, received_at=now())
+        if queued:
+            self._on_queued()
+
+
+def to_new_ticket(order: CookOrder | CancelTicket) -> NewTicket:
+    return NewTicket(
+        order_id=order.order_id,
+        student_id=order.student_id,
+        lines=order.lines,
+        path=path_before_cooking(order.earlier),
+    )

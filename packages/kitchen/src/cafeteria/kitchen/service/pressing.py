@@ -1,0 +1,43 @@
+"""What people press: a ticket starts, is ready, is collected. One press, one transaction."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.contracts import kitchen
+from cafeteria.kitchen.domain import Press, press
+from cafeteria.kitchen.errors import TicketNotFound
+from cafeteria.kitchen.repository import board, tickets
+from cafeteria.kitchen.service.journal import Journal
+
+
+class Pressing:
+    """`on_moved` is called after a commit that left messages."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        *,
+        cooks_by_itself: bool,
+        on_moved: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._cooks_by_itself = cooks_by_itself
+        self._on_moved = on_moved
+
+    async def press(self, ticket_id: UUID, pressed: Press) -> kitchen.Ticket:
+        """The ticket as it stands then. Raises TicketNotFound or IllegalTransition; a repeat changes nothing."""
+        async with self._database.transaction() as connection:
+            ticket = await tickets.lock(connection, ticket_id)
+            if ticket is None:
+                raise TicketNotFound(ticket_id)
+            move = press(ticket, pressed, at=now(), cooks_by_itself=self._cooks_by_itself)
+            if move is not None:
+                await self._journal.write(connection, [move])
+            standing = await board.read_ticket(connection, ticket_id)
+        if move is not None:
+            self._on_moved()
+        return standing

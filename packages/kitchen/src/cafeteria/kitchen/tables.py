@@ -1,0 +1,101 @@
+"""The kitchen's rows. A ticket's status, version and times always agree; its history only grows.
+
+A status that was not yet confirmed by both of its receivers always has a time at which they are asked
+(`confirm_at`): nothing that the kitchen has said can be forgotten without the database refusing it.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cafeteria.chassis.database import schema_base
+from cafeteria.chassis.dead_letters import dead_letters_table
+from cafeteria.chassis.outbox import outbox_table
+
+
+class Base(schema_base("kitchen")):  # type: ignore[misc]  # a computed base class is more than mypy reads
+    __abstract__ = True
+
+
+VERSION_OF_STATUS = (
+    "version = CASE status WHEN 'QUEUED' THEN 2 WHEN 'IN_KITCHEN' THEN 3 WHEN 'CANCELLED' THEN 3"
+    " WHEN 'READY' THEN 4 WHEN 'COLLECTED' THEN 5 END"
+)
+TIMES_OF_STATUS = (
+    "(started_at IS NOT NULL) = (status IN ('IN_KITCHEN', 'READY', 'COLLECTED'))"
+    " AND (completed_at IS NOT NULL) = (status IN ('READY', 'COLLECTED'))"
+    " AND (collected_at IS NOT NULL) = (status = 'COLLECTED')"
+    " AND (due_at IS NULL OR started_at IS NOT NULL)"
+)
+UNCONFIRMED_IS_WATCHED = (
+    "version < 3 OR confirm_at IS NOT NULL OR (gateway_version >= version AND notified_version >= version)"
+)
+
+
+class KitchenOrderRow(Base):
+    """One ticket for each order that has come to the kitchen, or was cancelled before it came."""
+
+    __tablename__ = "kitchen_orders"
+    __table_args__ = (
+        UniqueConstraint("order_id", comment="work that arrives twice is cooked once"),
+        CheckConstraint(
+            "status IN ('QUEUED', 'IN_KITCHEN', 'READY', 'COLLECTED', 'CANCELLED')", name="status_known"
+        ),
+        CheckConstraint(
+            VERSION_OF_STATUS, name="version_of_status", comment="receivers trust the version alone"
+        ),
+        CheckConstraint(
+            TIMES_OF_STATUS, name="times_of_status", comment="each time is that of a state entered"
+        ),
+        CheckConstraint(
+            UNCONFIRMED_IS_WATCHED,
+            name="unconfirmed_is_watched",
+            comment="what a receiver may lack is asked about until it does not",
+        ),
+        # The queue and the screens: tickets of one state in the order of arrival.
+        Index(None, "status", "id"),
+        Index("ix_kitchen_orders_cooking", "due_at", postgresql_where=text("status = 'IN_KITCHEN'")),
+        Index("ix_kitchen_orders_unconfirmed", "confirm_at", postgresql_where=text("confirm_at IS NOT NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID]
+    student_id: Mapped[str]
+    status: Mapped[str]
+    version: Mapped[int] = mapped_column(SmallInteger)
+    lines: Mapped[list[Any]]
+    status_times: Mapped[list[Any]]
+    received_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    collected_at: Mapped[datetime | None]
+    gateway_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    notified_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    confirm_at: Mapped[datetime | None]
+
+
+class OrderStatusHistoryRow(Base):
+    """When a ticket entered each state that others hear of; written with the change itself, never changed."""
+
+    __tablename__ = "order_status_history"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('IN_KITCHEN', 'READY', 'COLLECTED', 'CANCELLED')",
+            name="status_known",
+            comment="QUEUED is internal and leaves no trace here",
+        ),
+        UniqueConstraint("kitchen_order_id", "status", comment="no state is entered twice"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kitchen_order_id: Mapped[UUID] = mapped_column(ForeignKey(KitchenOrderRow.id))
+    status: Mapped[str]
+    changed_at: Mapped[datetime]
+
+
+outbox = outbox_table(Base)
+dead_letters = dead_letters_table(Base)

@@ -1,0 +1,24 @@
+"""Memory that may be lost: an answer that is kept for a moment, so that many askers cost one question."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Recent(Generic[Answer]):
+    """Asks at most once in `for_s` seconds; an answer that failed is not kept."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Answer]], *, for_s: float) -> None:
+        self._ask = ask
+        self._for_s = for_s
+        self._kept: tuple[float, Answer] | None = None
+        self._asking = asyncio.Lock()
+
+    async def get(self) -> Answer:
+        async with self._asking:
+            if self._kept is None or monotonic() - self._kept[0] >= self._for_s:
+                self._kept = (monotonic(), await self._ask())
+            return self._kept[1]

@@ -1,0 +1,161 @@
+"""Every step of a ticket as a table: what may follow what, and what each step tells the world."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from uuid import UUID
+
+import pytest
+
+from cafeteria.contracts.kitchen import TicketStatus
+from cafeteria.contracts.values import OrderStatus, StatusTime
+from cafeteria.kitchen import domain
+from cafeteria.kitchen.domain import Move, Press, Ticket
+from cafeteria.kitchen.errors import IllegalTransition
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+VERIFIED = (
+    StatusTime(status=OrderStatus.PENDING, version=1, at=NOON),
+    StatusTime(status=OrderStatus.STOCK_VERIFIED, version=2, at=NOON + timedelta(seconds=1)),
+)
+QUEUED, IN_KITCHEN, READY, COLLECTED, CANCELLED = TicketStatus
+
+
+def a_ticket(status: TicketStatus = QUEUED) -> Ticket:
+    ticket = Ticket(
+        id=UUID(int=1), order_id=UUID(int=2), student_id="210041101", status=QUEUED, path=VERIFIED
+    )
+    for step in _STEPS_TO[status]:
+        ticket = step(ticket).moved
+    return ticket
+
+
+def started(ticket: Ticket) -> Move:
+    return domain.start(ticket, at=NOON + timedelta(seconds=2), prep_s=3)
+
+
+def finished(ticket: Ticket) -> Move:
+    return domain.finish(ticket, at=NOON + timedelta(seconds=5))
+
+
+def collected(ticket: Ticket) -> Move:
+    move = domain.press(ticket, Press.COLLECT, at=NOON + timedelta(seconds=9), cooks_by_itself=True)
+    assert move is not None
+    return move
+
+
+def cancelled(ticket: Ticket) -> Move:
+    return domain.cancel(ticket, at=NOON + timedelta(seconds=2))
+
+
+_STEPS_TO = {
+    QUEUED: (),
+    IN_KITCHEN: (started,),
+    READY: (started, finished),
+    COLLECTED: (started, finished, collected),
+    CANCELLED: (cancelled,),
+}
+LEGAL = {
+    (QUEUED, started): (IN_KITCHEN, 3),
+    (IN_KITCHEN, finished): (READY, 4),
+    (READY, collected): (COLLECTED, 5),
+    (QUEUED, cancelled): (CANCELLED, 3),
+}
+
+
+@pytest.mark.parametrize(("before", "step"), LEGAL, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_a_legal_step_leads_to_its_state_and_version(
+    before: TicketStatus, step: Callable[[Ticket], Move]
+) -> None:
+    move = step(a_ticket(before))
+
+    assert (move.was, (move.status, move.step.version)) == (before, LEGAL[before, step])
+    assert move.moved.status is move.status
+
+
+@pytest.mark.parametrize(
+    ("before", "step"),
+    [pair for pair in product(TicketStatus, (started, finished, cancelled)) if pair not in LEGAL],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_any_other_step_raises_and_says_where_the_ticket_stands(
+    before: TicketStatus, step: Callable[[Ticket], Move]
+) -> None:
+    with pytest.raises(IllegalTransition) as refused:
+        step(a_ticket(before))
+
+    assert refused.value.standing is before
+    assert f"is {before} " in refused.value.detail
+    assert refused.value.order_id == a_ticket().order_id
+
+
+@pytest.mark.parametrize("pressed", Press)
+def test_a_repeat_of_a_press_is_no_move(pressed: Press) -> None:
+    ticket = a_ticket(pressed.leads_to)
+
+    for cooks_by_itself in (True, False):
+        assert domain.press(ticket, pressed, at=NOON, cooks_by_itself=cooks_by_itself) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "pressed"), [(QUEUED, Press.START), (IN_KITCHEN, Press.READY), (READY, Press.COLLECT)]
+)
+def test_where_people_press_each_press_moves_its_ticket_and_nothing_is_due(
+    before: TicketStatus, pressed: Press
+) -> None:
+    move = domain.press(a_ticket(before), pressed, at=NOON, cooks_by_itself=False)
+
+    assert move is not None
+    assert (move.status, move.due_at) == (pressed.leads_to, None)
+
+
+@pytest.mark.parametrize(("before", "pressed"), [(QUEUED, Press.START), (IN_KITCHEN, Press.READY)])
+def test_a_kitchen_that_cooks_by_itself_is_not_driven_by_people(before: TicketStatus, pressed: Press) -> None:
+    with pytest.raises(IllegalTransition, match="by itself"):
+        domain.press(a_ticket(before), pressed, at=NOON, cooks_by_itself=True)
+
+
+def test_only_people_collect_in_both_kitchens() -> None:
+    for cooks_by_itself in (True, False):
+        move = domain.press(a_ticket(READY), Press.COLLECT, at=NOON, cooks_by_itself=cooks_by_itself)
+        assert move is not None
+        assert move.status is COLLECTED
+
+
+def test_a_started_ticket_is_due_when_its_cooking_time_is_over() -> None:
+    assert started(a_ticket()).due_at == NOON + timedelta(seconds=5)
+    assert domain.start(a_ticket(), at=NOON, prep_s=0).due_at == NOON
+
+
+def test_news_carry_every_earlier_state_of_the_order_and_never_queued() -> None:
+    news = domain.news_of(a_ticket(COLLECTED))
+
+    assert (news.status, news.version, news.at) == (OrderStatus.COLLECTED, 5, NOON + timedelta(seconds=9))
+    assert [(step.status, step.version) for step in news.earlier] == [
+        (OrderStatus.PENDING, 1),
+        (OrderStatus.STOCK_VERIFIED, 2),
+        (OrderStatus.IN_KITCHEN, 3),
+        (OrderStatus.READY, 4),
+    ]
+
+
+@pytest.mark.parametrize("status", [IN_KITCHEN, READY, COLLECTED, CANCELLED])
+def test_an_answer_to_cancel_says_where_the_ticket_stands(status: TicketStatus) -> None:
+    answer = domain.cancel_answer(a_ticket(status))
+
+    assert answer.cancelled is (status is CANCELLED)
+    assert answer.status == OrderStatus(status)
+    assert answer.version == {IN_KITCHEN: 3, CANCELLED: 3, READY: 4, COLLECTED: 5}[status]
+
+
+def test_only_the_gateways_part_of_the_path_is_taken_over_in_version_order() -> None:
+    foreign = StatusTime(status=OrderStatus.IN_KITCHEN, version=3, at=NOON)
+
+    assert domain.path_before_cooking((foreign, VERIFIED[1], VERIFIED[0])) == VERIFIED
+
+
+@pytest.mark.parametrize(("age_s", "pause_s"), [(0, 1), (5, 1.25), (12, 3), (16, 4), (3600, 4)])
+def test_the_pause_before_asking_again_grows_with_age_to_four_seconds(age_s: float, pause_s: float) -> None:
+    pause = domain.confirm_pause(age=timedelta(seconds=age_s))
+
+    assert pause == timedelta(seconds=pause_s)
