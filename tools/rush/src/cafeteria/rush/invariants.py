@@ -175,11 +175,10 @@ def nobody_saw_another_student(stored: Snapshot, seen: History) -> Iterator[str]
     """I9: no answer, event, ticket or log row shows an order to anyone but its student."""
     owners = {order.order_id: order.student_id for order in stored.orders.values()}
     for exchange in seen.exchanges:
-        order_id = _order_of(exchange) if exchange.status == CREATED else exchange.order_id
-        if (
-            exchange.status in {200, CREATED}
-            and owners.get(order_id, exchange.student_id) != exchange.student_id
-        ):
+        if exchange.status not in {200, CREATED}:
+            continue
+        order_id = _order_of(exchange)
+        if owners.get(order_id, exchange.student_id) != exchange.student_id:
             yield f"student {exchange.student_id} was shown order {order_id} of {owners[order_id]}"
     for sighting in seen.sightings:
         if owners.get(sighting.order_id, sighting.student_id) != sighting.student_id:
