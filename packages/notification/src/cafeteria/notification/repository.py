@@ -1,0 +1,278 @@
+"""All SQL of notification. Whoever writes the log holds the counter's lock, so the log has one writer at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts.notification import Notification
+from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
+from cafeteria.notification.domain import RESTING_STATUSES, LoggedStatus, Mark, Status
+from cafeteria.notification.tables import NotificationRow, PositionCounterRow
+
+_LOCK_COUNTER = select(
+    PositionCounterRow.position, PositionCounterRow.stream_epoch, PositionCounterRow.stream_sequence
+).with_for_update()
+
+_ADD_COUNTER = text("INSERT INTO notification.position_counter VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING")
+
+_FOLLOW = text("""
+UPDATE notification.position_counter SET stream_epoch = :epoch, stream_sequence = :sequence
+""")
+
+_RECORD = text("""
+WITH fresh AS (
+    SELECT given.*, :position + row_number() OVER (ORDER BY given.place) AS position
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
+        CAST(:statuses AS text[]), CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]),
+        CAST(:reasons AS text[])
+    ) WITH ORDINALITY AS given (id, order_id, student_id, status, version, at, reason, place)
+    WHERE (
+        SELECT logged.id FROM notification.notifications AS logged
+        WHERE logged.order_id = given.order_id AND logged.version = given.version
+    ) IS NULL
+), added AS (
+    INSERT INTO notification.notifications
+        (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason)
+    SELECT id, order_id, student_id, status, :now, version, position, at, reason FROM fresh
+    ON CONFLICT (order_id, version) DO NOTHING
+    RETURNING id, order_id, student_id, status_sent, version, position
+), newest AS (
+    SELECT DISTINCT ON (order_id) order_id, student_id, version, status_sent = ANY(:resting) AS is_resting
+    FROM added ORDER BY order_id, version DESC
+), opened AS (
+    INSERT INTO notification.open_orders (order_id, student_id)
+    SELECT order_id, student_id FROM newest
+    WHERE NOT is_resting AND (
+        SELECT logged.id FROM notification.notifications AS logged
+        WHERE logged.order_id = newest.order_id AND logged.version > newest.version LIMIT 1
+    ) IS NULL
+    ON CONFLICT (order_id) DO NOTHING
+), closed AS (
+    DELETE FROM notification.open_orders WHERE ctid = ANY(ARRAY(
+        SELECT (SELECT ctid FROM notification.open_orders WHERE open_orders.order_id = newest.order_id)
+        FROM newest WHERE is_resting
+    ))
+), moved AS (
+    UPDATE notification.position_counter SET
+        position = position_counter.position + (SELECT count(*) FROM added),
+        stream_sequence = CASE WHEN stream_epoch = :epoch THEN greatest(stream_sequence, :sequence)
+            ELSE stream_sequence END
+)
+SELECT id, position FROM added ORDER BY position
+""")
+"""Needs the counter's lock, taken by an earlier statement: only then does this one's snapshot hold all that
+other writers have logged, and the row that is not there can be added without a conflict.
+
+Lookups stand as scalar subqueries: the planner cannot turn those into a join over the whole table, which it likes
+while a young table has no statistics."""
+
+_COLUMNS = (
+    NotificationRow.position,
+    NotificationRow.order_id,
+    NotificationRow.student_id,
+    NotificationRow.status_sent,
+    NotificationRow.version,
+    NotificationRow.status_at,
+    NotificationRow.reason,
+    NotificationRow.delivered_at.is_not(None).label("is_delivered"),
+)
+
+_LIVE = text("""
+WITH live AS (
+    SELECT order_id FROM notification.open_orders WHERE student_id = :student_id
+    UNION
+    SELECT order_id FROM notification.notifications
+    WHERE student_id = :student_id AND status_at > :since AND position > coalesce((
+        SELECT position FROM notification.notifications
+        WHERE student_id = :student_id AND sent_at <= :since ORDER BY position DESC LIMIT 1
+    ), 0)
+)
+SELECT position, order_id, student_id, status_sent, version, status_at, reason,
+    delivered_at IS NOT NULL AS is_delivered
+FROM notification.notifications JOIN live USING (order_id)
+WHERE student_id = :student_id AND position > :after AND position <= :upto
+ORDER BY position LIMIT :limit
+""")
+"""A status is logged after it was entered, so the backwards walk ends at the student's first old row."""
+
+_MISSING = text("""
+SELECT place FROM unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]))
+    WITH ORDINALITY AS asked (order_id, version, place)
+WHERE (
+    SELECT logged.id FROM notification.notifications AS logged
+    WHERE logged.order_id = asked.order_id AND logged.version = asked.version
+) IS NULL
+""")
+
+_MARK_DELIVERED = text("""
+UPDATE notification.notifications SET delivered_at = :now WHERE ctid = ANY(ARRAY(
+    SELECT undelivered.row FROM unnest(CAST(:positions AS bigint[])) AS taken (position)
+    CROSS JOIN LATERAL (
+        SELECT logged.ctid AS row FROM notification.notifications AS logged
+        WHERE logged.position = taken.position AND logged.delivered_at IS NULL FOR UPDATE SKIP LOCKED
+    ) AS undelivered
+))
+""")
+"""What another replica is marking at this moment needs no second mark."""
+
+
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose rows are shown, and of which order if of one only. Nobody sees a row of another student."""
+
+    student_id: str
+    order_id: UUID | None = None
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Positions above `after` up to and with `upto`, at most `limit` of them."""
+
+    after: int
+    upto: int
+    limit: int
+
+
+async def lock_counter(connection: AsyncConnection) -> Mark:
+    """Everybody else who writes the log now waits for this transaction's end."""
+    row = (await connection.execute(_LOCK_COUNTER)).one_or_none()
+    if row is None:
+        await connection.execute(_ADD_COUNTER)
+        row = (await connection.execute(_LOCK_COUNTER)).one()
+    return Mark(position=row.position, stream_epoch=row.stream_epoch, stream_sequence=row.stream_sequence)
+
+
+async def follow_stream(connection: AsyncConnection, *, epoch: str, sequence: int) -> None:
+    """From now on only batches of this epoch move the sequence. Needs the counter's lock."""
+    await connection.execute(_FOLLOW, {"epoch": epoch, "sequence": sequence})
+
+
+async def record(
+    connection: AsyncConnection,
+    statuses: Sequence[Status],
+    *,
+    mark: Mark,
+    epoch: str,
+    sequence: int,
+    now: datetime,
+) -> list[LoggedStatus]:
+    """Log what the log lacks, in the order given, no pair of order and version twice; returns what was new.
+
+    Needs the counter's lock; `mark` is what it said.
+    """
+    by_id = {new_id(): status for status in statuses}
+    added = await connection.execute(
+        _RECORD,
+        {
+            "position": mark.position,
+            "ids": list(by_id),
+            "order_ids": [status.order_id for status in statuses],
+            "student_ids": [status.student_id for status in statuses],
+            "statuses": [status.status for status in statuses],
+            "versions": [status.version for status in statuses],
+            "ats": [status.at for status in statuses],
+            "reasons": [status.reason for status in statuses],
+            "resting": list(RESTING_STATUSES),
+            "epoch": epoch,
+            "sequence": sequence,
+            "now": now,
+        },
+    )
+    return [
+        LoggedStatus(position=row.position, **msgspec.structs.asdict(by_id[row.id])) for row in added.all()
+    ]
+
+
+async def newest_position(connection: AsyncConnection) -> int:
+    return await connection.scalar(select(PositionCounterRow.position)) or 0
+
+
+async def read_log(connection: AsyncConnection, *, after: int, limit: int) -> list[LoggedStatus]:
+    """Everybody's, by position."""
+    query = select(*_COLUMNS).where(NotificationRow.position > after)
+    rows = await connection.execute(query.order_by(NotificationRow.position).limit(limit))
+    return [_logged(row) for row in rows]
+
+
+async def read_viewed(connection: AsyncConnection, viewer: Viewer, span: Span) -> list[LoggedStatus]:
+    """The viewer's, by position."""
+    query = select(*_COLUMNS).where(
+        NotificationRow.student_id == viewer.student_id,
+        NotificationRow.position > span.after,
+        NotificationRow.position <= span.upto,
+    )
+    if viewer.order_id is not None:
+        query = query.where(NotificationRow.order_id == viewer.order_id)
+    rows = await connection.execute(query.order_by(NotificationRow.position).limit(span.limit))
+    return [_logged(row) for row in rows]
+
+
+async def read_live(
+    connection: AsyncConnection, student_id: str, span: Span, *, since: datetime
+) -> list[LoggedStatus]:
+    """By position, every status of the orders that are open or have one entered after `since`."""
+    parameters = {"student_id": student_id, "since": since, **msgspec.structs.asdict(span)}
+    return [_logged(row) for row in await connection.execute(_LIVE, parameters)]
+
+
+async def read_missing(connection: AsyncConnection, asked: Sequence[OrderVersion]) -> list[OrderVersion]:
+    """Which of these the log lacks."""
+    found = await connection.execute(
+        _MISSING,
+        {"order_ids": [each.order_id for each in asked], "versions": [each.version for each in asked]},
+    )
+    return [asked[place - 1] for place in sorted(found.scalars())]
+
+
+async def read_history(
+    connection: AsyncConnection, student_id: str, *, before: int, limit: int
+) -> list[tuple[int, Notification]]:
+    """Newest first, each with its position."""
+    query = (
+        select(
+            NotificationRow.position,
+            NotificationRow.order_id,
+            NotificationRow.status_sent,
+            NotificationRow.version,
+            NotificationRow.sent_at,
+            NotificationRow.delivered_at,
+        )
+        .where(NotificationRow.student_id == student_id, NotificationRow.position < before)
+        .order_by(NotificationRow.position.desc())
+        .limit(limit)
+    )
+    return [
+        (
+            row.position,
+            Notification(
+                order_id=row.order_id,
+                status=OrderStatus(row.status_sent),
+                version=row.version,
+                sent_at=row.sent_at,
+                delivered_at=row.delivered_at,
+            ),
+        )
+        for row in await connection.execute(query)
+    ]
+
+
+async def mark_delivered(connection: AsyncConnection, positions: Sequence[int], *, now: datetime) -> None:
+    await connection.execute(_MARK_DELIVERED, {"positions": sorted(positions), "now": now})
+
+
+def _logged(row: Any) -> LoggedStatus:
+    return LoggedStatus(
+        position=row.position,
+        order_id=row.order_id,
+        student_id=row.student_id,
+        status=OrderStatus(row.status_sent),
+        version=row.version,
+        at=row.status_at,
+        reason=None if row.reason is None else RejectionReason(row.reason),
+        is_delivered=row.is_delivered,
+    )

@@ -1,0 +1,82 @@
+"""Notification's rows. The log only grows; positions come from one counter row, locked until their commit.
+
+So commit order is position order: whoever has read up to a position has missed nothing before it.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cafeteria.chassis.database import schema_base
+from cafeteria.chassis.dead_letters import dead_letters_table
+
+
+class Base(schema_base("notification")):  # type: ignore[misc]  # a computed base class is more than mypy reads
+    __abstract__ = True
+
+
+class NotificationRow(Base):
+    """One status of one order. `status_at` is when the order entered it, `sent_at` when it was logged here."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        CheckConstraint(
+            "status_sent IN ('PENDING', 'STOCK_VERIFIED', 'REJECTED', 'CANCELLED', 'IN_KITCHEN', 'READY', "
+            "'COLLECTED')",
+            name="status_known",
+        ),
+        CheckConstraint(
+            "version = CASE status_sent WHEN 'PENDING' THEN 1 WHEN 'STOCK_VERIFIED' THEN 2 "
+            "WHEN 'REJECTED' THEN 2 WHEN 'CANCELLED' THEN 3 WHEN 'IN_KITCHEN' THEN 3 "
+            "WHEN 'READY' THEN 4 WHEN 'COLLECTED' THEN 5 END",
+            name="version_of_status",
+        ),
+        CheckConstraint("reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED')", name="reason_known"),
+        CheckConstraint("position > 0", name="position_positive", comment="0 stands for nothing seen yet"),
+        UniqueConstraint("order_id", "version", comment="a status is told once, however often it is heard"),
+        UniqueConstraint("position", comment="one place each; serves: what must be pushed, by position"),
+        # Serves a student's resume (position > …), connect (backwards to the first old row) and history pages.
+        Index(None, "student_id", "position"),
+        # The mark of delivery finds room on the row's own page, and touches no index.
+        {"postgresql_with": {"fillfactor": 75}},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID]
+    student_id: Mapped[str]
+    status_sent: Mapped[str]
+    sent_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(SmallInteger)
+    position: Mapped[int] = mapped_column(BigInteger)
+    delivered_at: Mapped[datetime | None]
+    status_at: Mapped[datetime]
+    reason: Mapped[str | None]
+
+
+class OpenOrderRow(Base):
+    """Orders that are neither ended nor READY: few at any time, so that a new stream finds the old ones too."""
+
+    __tablename__ = "open_orders"
+    __table_args__ = (Index(None, "student_id"),)
+
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)
+    student_id: Mapped[str]
+
+
+class PositionCounterRow(Base):
+    """The last position given out, and how far which stream has been read."""
+
+    __tablename__ = "position_counter"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row", comment="its lock puts the replicas in one line"),
+    )
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    stream_epoch: Mapped[str]
+    stream_sequence: Mapped[int] = mapped_column(BigInteger)
+
+
+dead_letters = dead_letters_table(Base)
