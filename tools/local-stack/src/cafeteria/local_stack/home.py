@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,3 +76,16 @@ class Home:
                 f"A stack is running on {self.root} already (process {holder}): stop it first, "
                 "or give this one another folder with CAFETERIA_HOME."
             ) from None
+
+
+@contextmanager
+def temporary_home() -> Iterator[Home]:
+    """A home that is gone afterwards. Under root Postgres runs as another user, who may pass through it."""
+    folder = Path(tempfile.mkdtemp(prefix="cafeteria-"))
+    folder.chmod(0o711)
+    home = Home(root=folder)
+    try:
+        home.create()
+        yield home
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,38 @@
+"""Access tokens as identity signs them, without a login."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cafeteria.contracts.values import Role
+from cafeteria.identity.keys import Keys
+
+LIFETIME = timedelta(hours=1)
+
+
+class Tokens:
+    """Signs with the key whose public half the services under test are given."""
+
+    def __init__(self, signing_key_file: Path) -> None:
+        self._keys = Keys.load(str(signing_key_file))
+
+    def student(self, student_id: str = "210041101") -> str:
+        return self.sign(student_id, Role.STUDENT)
+
+    def kitchen(self, student_id: str = "kitchen-1") -> str:
+        return self.sign(student_id, Role.KITCHEN)
+
+    def operator(self, student_id: str = "operator-1") -> str:
+        return self.sign(student_id, Role.OPERATOR)
+
+    def sign(self, student_id: str, role: Role, *, lifetime: timedelta = LIFETIME) -> str:
+        """A token of any age: with a negative `lifetime` it has expired."""
+        now = datetime.now(UTC)
+        return self._keys.sign_access_token(
+            student_id=student_id,
+            role=role,
+            issued_at=min(now, now + lifetime),
+            expires_at=now + lifetime,
+        )
+
+    def header(self, token: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"}

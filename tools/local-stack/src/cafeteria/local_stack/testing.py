@@ -1,0 +1,92 @@
+"""The pytest plugin behind integration tests: real servers, a clean slate, real HTTP, real tokens.
+
+Servers start once per session and nothing of a service is imported before a test asks for it, so unit
+tests pay nothing for this plugin. Fixtures: `servers`, `clean`, `service_settings`, `serve`, `tokens`,
+`wait_until`.
+"""
+
+# ruff: noqa: PLC0415 - what a fixture needs is imported when a test asks for it, or unit tests would wait for it
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests alone need not pay
+    from litestar import Litestar
+
+    from cafeteria.local_stack.fixture_servers import FixtureServers
+    from cafeteria.local_stack.fixture_tokens import Tokens
+
+POLL_S = 0.02
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def servers() -> "AsyncIterator[FixtureServers]":
+    """Real Postgres and NATS, roles and users made, schemas migrated, streams there."""
+    from cafeteria.local_stack.fixture_servers import FixtureServers
+    from cafeteria.local_stack.home import temporary_home
+
+    with temporary_home() as home:
+        running = FixtureServers(home)
+        try:
+            await running.start()
+            yield running
+        finally:
+            await running.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def clean(servers: "FixtureServers") -> None:
+    """Every table as its migration left it, every stream empty, both servers up."""
+    await servers.clean()
+
+
+@pytest.fixture
+def service_settings(servers: "FixtureServers") -> "Callable[..., Any]":
+    """Settings as the process would load them; called with service, settings type and overrides.
+
+    Overrides in capitals are environment variables, the others are fields of the settings.
+    """
+    return servers.settings
+
+
+@pytest.fixture
+def serve() -> "Callable[[Litestar], AbstractAsyncContextManager[str]]":
+    """A real HTTP server on a free port, in the test's own loop; used as `async with serve(app) as url`."""
+    from cafeteria.local_stack.fixture_app import serve_app
+
+    return serve_app
+
+
+@pytest.fixture
+def tokens(servers: "FixtureServers") -> "Tokens":
+    """Access tokens that the services under test accept."""
+    from cafeteria.local_stack.fixture_tokens import Tokens
+
+    return Tokens(servers.credentials.signing_key_file)
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., Awaitable[Any]]:
+    """Wait for a condition, sync or async, and return its first true value; see `until`."""
+    return until
+
+
+async def until(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+    """The first true value of `condition`. Raises `TimeoutError` with the last value it had."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not true within {timeout_s} s; the last value was {value!r}")
+        await asyncio.sleep(POLL_S)

@@ -1,0 +1,90 @@
+"""What every other package's integration tests stand on."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar, get
+from nats.errors import NoRespondersError
+
+from cafeteria.contracts import bus
+from cafeteria.contracts.identity import Jwks
+from cafeteria.local_stack.fixture_servers import FixtureServers
+
+Serve = Callable[[Litestar], AbstractAsyncContextManager[str]]
+
+
+async def test_every_schema_is_migrated_and_the_streams_are_there(servers: FixtureServers) -> None:
+    assert servers.migrated == bus.SERVICES
+    async with servers.bus_as("admin") as client:
+        for stream in bus.STREAMS:
+            info = await client.jetstream().stream_info(stream.name)
+            assert info.config.allow_atomic
+
+
+async def test_clean_brings_tables_and_streams_back_to_their_first_state(
+    servers: FixtureServers, clean: None
+) -> None:
+    async with servers.database_as("stock") as connection:
+        await connection.execute(
+            "INSERT INTO items (id, name, price, on_sale, created_at) "
+            "VALUES (gen_random_uuid(), 'Samosa', 20, true, now())"
+        )
+    async with servers.bus_as("gateway") as client:
+        await client.jetstream().publish(bus.WORK_PLACED.subject, b"{}")
+    await servers.clean()
+    async with servers.database_as("stock") as connection:
+        assert await connection.fetchval("SELECT count(*) FROM items") == 0
+    async with servers.bus_as("admin") as client:
+        info = await client.jetstream().stream_info(bus.KITCHEN_STREAM.name)
+        assert info.state.messages == 0
+
+
+async def test_clean_keeps_the_rows_that_a_migration_inserted(servers: FixtureServers, clean: None) -> None:
+    async with servers.database_as("notification") as connection:
+        before = await connection.fetch("SELECT * FROM position_counter")
+        await connection.execute("UPDATE position_counter SET position = position + 7")
+    await servers.clean()
+    async with servers.database_as("notification") as connection:
+        assert await connection.fetch("SELECT * FROM position_counter") == before
+        assert len(before) == 1
+
+
+async def test_clean_starts_the_servers_that_a_test_left_stopped(
+    servers: FixtureServers, clean: None
+) -> None:
+    await servers.nats.stop()
+    await servers.postgres.stop()
+    await servers.clean()
+    async with servers.database_as("gateway") as connection, servers.bus_as("gateway") as client:
+        assert await connection.fetchval("SELECT 1") == 1
+        assert client.is_connected
+
+
+async def test_somebody_answers_for_identity_until_told_otherwise(
+    servers: FixtureServers, clean: None
+) -> None:
+    async with servers.bus_as("gateway") as client:
+        reply = await client.request(bus.JWKS.subject, b"{}", timeout=2)
+        assert len(msgspec.json.decode(reply.data, type=Jwks).keys) == 1
+        async with servers.without_identity():
+            with pytest.raises(NoRespondersError):
+                await client.request(bus.JWKS.subject, b"{}", timeout=2)
+        await client.request(bus.JWKS.subject, b"{}", timeout=2)
+
+
+async def test_an_app_is_served_on_a_port_of_its_own(serve: Serve) -> None:
+    @get("/hello", sync_to_thread=False)
+    def hello() -> str:
+        return "Iftar Mubarak"
+
+    async with serve(Litestar([hello], openapi_config=None)) as url, httpx.AsyncClient() as client:
+        assert (await client.get(f"{url}/hello")).text == "Iftar Mubarak"
+
+
+async def test_a_wrong_password_opens_nothing(servers: FixtureServers) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(servers.postgres_url, user="stock", password="guess")
