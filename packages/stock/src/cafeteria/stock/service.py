@@ -5,6 +5,7 @@ rolled back and decided anew on fresh reads; nothing of the first try is left, i
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -132,9 +133,12 @@ class StockService:
         """Raises ImpossibleOrder before it could reach a batch, where it would trouble its neighbours."""
         return await self._group.submit(check_order(order))
 
-    async def release(self, order: ReleaseStock) -> Reservation:
-        """The decision, with `released_at`."""
-        return await self._group.submit(order)
+    async def release(self, order: ReleaseStock) -> datetime:
+        """When the order was first released."""
+        released_at = (await self._group.submit(order)).released_at
+        if released_at is None:
+            raise AssertionError("A release left its order unreleased.")
+        return released_at
 
     async def list_items(self) -> list[StoredItem]:
         async with self._database.statement() as connection:
@@ -193,6 +197,11 @@ class StockService:
         page = found[:limit]
         following = page[-1][0] if len(found) > limit else None
         return [transaction for _, transaction in page], following
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether `tell_changes` would tell anything."""
+        return bool(self._changed)
 
     async def tell_everything(self) -> None:
         """Availability of every item, from Postgres: what renews it at the gateways."""

@@ -22,6 +22,9 @@ class ChangedItems:
         if self._items and self.when_noted is not None:
             self.when_noted()
 
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
     def take(self) -> list[StoredItem]:
         items = list(self._items.values())
         self._items.clear()

@@ -1,0 +1,64 @@
+"""Stock, put together: what is opened, in which order, and who knows whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from litestar import Litestar
+
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import JWKS, STOCK
+from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.stock import bus_api, loops
+from cafeteria.stock.http_api import ROUTES
+from cafeteria.stock.peers import Listeners
+from cafeteria.stock.service import OrderBook, StockService
+from cafeteria.stock.views import ChangedItems
+
+KEYS_DEADLINE_S = 2.0
+
+
+def create_app(settings: ServiceSettings) -> ServiceApp:
+    """Nothing is connected before the app starts, and neither server need be there when it does."""
+    database = Database.connect(settings, service=STOCK)
+    bus = Bus(settings, service=STOCK)
+
+    async def fetch_keys() -> Jwks:
+        async with asyncio.timeout(KEYS_DEADLINE_S):
+            await bus.connected()
+        return await bus.request(JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            app.state.service = await _open_service(stack, database=database, bus=bus)
+            yield
+
+    return build_app(
+        service=STOCK,
+        settings=settings,
+        route_handlers=ROUTES,
+        checks={"postgres": database.ping, "nats": bus.ping},
+        lifespan=[lifespan],
+        keys=KeySource(fetch_keys),
+    )
+
+
+async def _open_service(stack: AsyncExitStack, *, database: Database, bus: Bus) -> StockService:
+    """Closed in reverse: the loops stop, the bus door answers what it has taken, the last batch commits."""
+    changed = ChangedItems()
+    book = OrderBook(database, changed)
+    group = await stack.enter_async_context(GroupCommit("stock-decisions", book.commit))
+    await stack.enter_async_context(bus)
+    service = StockService(database=database, group=group, changed=changed, listeners=Listeners(bus))
+    await bus_api.serve(bus, service)
+    await stack.enter_async_context(loops.tell_everything(service))
+    changes = await stack.enter_async_context(loops.tell_changes(service))
+    changed.when_noted = changes.wake
+    return service

@@ -1,0 +1,131 @@
+"""Real services on real servers: stock is asked over NATS as the gateway asks it, and watched in Postgres."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import GATEWAY, RELEASE, RESERVE
+from cafeteria.contracts.stock import ReleaseStock, ReserveStock, StockDecided, StockReleased
+from cafeteria.contracts.values import Line
+from cafeteria.stock.app import create_app
+
+DEADLINE_S = 20.0
+
+_UNBALANCED = """
+SELECT item_id, quantity, restocked, deducted FROM stock.inventory
+CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS restocked FROM stock.restocks AS r
+    WHERE r.item_id = inventory.item_id) AS incoming
+CROSS JOIN LATERAL (SELECT coalesce(sum(quantity_deducted), 0) AS deducted FROM stock.stock_transactions AS t
+    WHERE t.item_id = inventory.item_id) AS outgoing
+WHERE restocked - quantity <> deducted
+"""
+
+
+class Canteen:
+    """One or several stock services, the gateway that asks them, and the books."""
+
+    def __init__(self, *, urls: list[str], bus: Bus, books: asyncpg.Connection, operator: str) -> None:
+        self.urls = urls
+        self.bus = bus
+        self.books = books
+        self.web = httpx.AsyncClient(
+            base_url=urls[0], headers={"Authorization": f"Bearer {operator}"}, timeout=DEADLINE_S
+        )
+
+    async def stock_up(self, quantity: int, *, name: str = "Haleem", price: str | Decimal = "120.00") -> UUID:
+        answer = await self.web.post(
+            "/v1/items", json={"name": name, "price": str(price), "quantity": quantity}
+        )
+        assert answer.status_code == 201, answer.text
+        return UUID(answer.json()["id"])
+
+    async def change(self, item_id: UUID, **changes: Any) -> dict[str, Any]:
+        answer = await self.web.patch(f"/v1/items/{item_id}", json=changes)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def order(
+        self, lines: dict[UUID, int], *, order_id: UUID | None = None, lives_s: float = 60
+    ) -> ReserveStock:
+        return ReserveStock(
+            order_id=order_id or new_id(),
+            lines=tuple(Line(item_id=item_id, quantity=quantity) for item_id, quantity in lines.items()),
+            expires_at=now() + timedelta(seconds=lives_s),
+        )
+
+    async def reserve(self, order: ReserveStock) -> StockDecided:
+        return await self.bus.request(RESERVE, order, deadline_s=DEADLINE_S)
+
+    async def release(self, order_id: UUID) -> StockReleased:
+        return await self.bus.request(RELEASE, ReleaseStock(order_id=order_id), deadline_s=DEADLINE_S)
+
+    async def quantity(self, item_id: UUID) -> int:
+        return int(
+            await self.books.fetchval("SELECT quantity FROM stock.inventory WHERE item_id = $1", item_id)
+        )
+
+    async def ledger_of(self, order_id: UUID) -> list[tuple[str, int]]:
+        """The order's entries, as (kind, quantity), deductions first."""
+        rows = await self.books.fetch(
+            "SELECT kind, quantity_deducted FROM stock.stock_transactions WHERE order_id = $1 ORDER BY kind",
+            order_id,
+        )
+        return [(row["kind"], row["quantity_deducted"]) for row in rows]
+
+    async def check_books(self) -> None:
+        """Per item: what came in, less what is there, is what went out; in one snapshot."""
+        assert await self.books.fetch(_UNBALANCED) == []
+
+
+OpenCanteen = Callable[..., Awaitable[Canteen]]
+
+
+@pytest.fixture
+async def open_canteen(
+    clean: None, servers: Any, service_settings: Any, serve: Any, tokens: Any, wait_until: Any
+) -> AsyncIterator[OpenCanteen]:
+    """Start so many stock services; they stop with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_with(*, services: int = 1) -> Canteen:
+            settings = service_settings("stock", ServiceSettings)
+            urls = [await stack.enter_async_context(serve(create_app(settings))) for _ in range(services)]
+            bus = await stack.enter_async_context(
+                Bus(service_settings("gateway", ServiceSettings), service=GATEWAY)
+            )
+            await bus.connected()
+            books = await asyncpg.connect(servers.postgres_admin_url)
+            stack.push_async_callback(books.close)
+            await wait_until(lambda: all_ready(urls))
+            canteen = Canteen(urls=urls, bus=bus, books=books, operator=tokens.operator())
+            stack.push_async_callback(canteen.web.aclose)
+            return canteen
+
+        yield open_with
+
+
+@pytest.fixture
+async def canteen(open_canteen: OpenCanteen) -> Canteen:
+    return await open_canteen()
+
+
+@pytest.fixture
+async def two_stocks(open_canteen: OpenCanteen) -> Canteen:
+    return await open_canteen(services=2)
+
+
+async def all_ready(urls: list[str]) -> bool:
+    async with httpx.AsyncClient() as web:
+        answers = [await web.get(f"{url}/health/ready") for url in urls]
+    return all(answer.status_code == 200 for answer in answers)
