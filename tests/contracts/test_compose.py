@@ -1,0 +1,161 @@
+"""compose.yaml is what its specification allows, what the code reads, and open to this machine alone.
+
+No container engine is needed; that also means that these tests cannot show that the containers run.
+"""
+
+import importlib
+import importlib.util
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
+from cafeteria.local_stack.bootstrap import write_preparations
+from cafeteria.local_stack.postgres import SETTINGS
+
+pytestmark = pytest.mark.house
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
+SERVERS = ("postgres", "nats", "bootstrap")
+POSTGRES_IMAGE_READS = {"PGDATA", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS"}
+"""Of what the documentation of the Postgres image lists."""
+SIGNING_KEYS = ("identity-signing-key.pem",)
+
+
+def schema(name: str) -> Any:
+    return json.loads((files("check_jsonschema") / "builtin_schemas" / "vendor" / name).read_text())
+
+
+def test_the_file_is_valid_by_the_compose_specification() -> None:
+    jsonschema.validate(COMPOSE, schema("compose-spec.json"))
+
+
+def test_the_workflow_is_valid_by_its_schema() -> None:
+    # BaseLoader: to YAML 1.1 the key `on` is true
+    workflow = yaml.load((ROOT / ".github/workflows/ci.yaml").read_text(), Loader=yaml.BaseLoader)  # noqa: S506 - makes text only
+    assert workflow["on"] == {"push": "", "pull_request": ""}
+    steps = [step.get("run") for step in workflow["jobs"]["check-and-test"]["steps"]]
+    assert [step for step in steps if step] == ["./just check", "./just test"]
+    assert set(schema("github-workflows.json")["properties"]) >= set(workflow)
+
+
+def test_it_runs_every_service_and_its_servers() -> None:
+    assert set(CONTAINERS) == {*SERVICES, *SERVERS}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_ports_are_open_to_this_machine_alone(name: str) -> None:
+    port = 8000 + PORT_OFFSETS[name] if name in SERVICES else None
+    assert CONTAINERS[name].get("ports", []) == ([f"127.0.0.1:{port}:{port}"] if port else [])
+    assert "network_mode" not in CONTAINERS[name]
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_says_whether_it_is_well(name: str) -> None:
+    check = CONTAINERS[name]["healthcheck"]
+    assert check["test"][0] == "CMD"
+    assert not check.get("disable")
+    if name in SERVICES:
+        assert f"127.0.0.1:{8000 + PORT_OFFSETS[name]}/health/ready" in check["test"][-1]
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_waits_until_what_it_needs_is_well(name: str) -> None:
+    needed = {"bootstrap": {"postgres", "nats"}} | {service: set(SERVERS) for service in SERVICES}
+    waited = CONTAINERS[name].get("depends_on", {})
+    assert set(waited) == needed.get(name, set())
+    assert all(condition == {"condition": "service_healthy"} for condition in waited.values())
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_has_no_rights_that_it_does_not_need(name: str) -> None:
+    container = CONTAINERS[name]
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["user"] == "${CAFETERIA_UID:-1000}:${CAFETERIA_GID:-1000}"
+    assert "privileged" not in container
+
+
+def variables_of_settings(service: str) -> set[str]:
+    """What the service's settings read, each also from a file; without settings of its own, the chassis'."""
+    settings = [ServiceSettings]
+    if importlib.util.find_spec(f"cafeteria.{service}.settings"):
+        module = importlib.import_module(f"cafeteria.{service}.settings")
+        kinds = [kind for kind in vars(module).values() if isinstance(kind, type)]
+        settings += [kind for kind in kinds if issubclass(kind, ServiceSettings)]
+    names = {name for kind in settings for name in kind.__struct_encode_fields__}
+    return names | {f"{name}_FILE" for name in names}
+
+
+def variables_of_local_stack() -> set[str]:
+    sources = (ROOT / "tools/local-stack/src").rglob("*.py")
+    return {name for path in sources for name in re.findall(r"CAFETERIA_[A-Z_]+[A-Z]", path.read_text())}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_variable_that_is_set_is_read(name: str) -> None:
+    read = {"postgres": POSTGRES_IMAGE_READS, "nats": set[str](), "bootstrap": variables_of_local_stack()}
+    known = read[name] if name in read else variables_of_settings(name)
+    assert set(CONTAINERS[name].get("environment", {})) <= known
+
+
+def secrets_of(name: str) -> dict[str, str]:
+    """The file in the container, and the secret that it shows."""
+    entries = CONTAINERS[name].get("secrets", [])
+    named = [{"source": entry, "target": entry} if isinstance(entry, str) else entry for entry in entries]
+    return {f"/run/secrets/{entry['target']}": entry["source"] for entry in named}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_secret_is_a_file_that_is_there_and_its_owners_alone(name: str) -> None:
+    environment = CONTAINERS[name].get("environment", {})
+    wanted = {value for value in environment.values() if str(value).startswith("/run/secrets/")}
+    assert wanted <= set(secrets_of(name))
+    assert not {key for key in environment if re.search("PASSWORD|KEY|SECRET", key)} - {
+        key for key in environment if key.endswith(("_FILE", "_DIR"))
+    }
+    if name in SERVICES:
+        own = {f"postgres-{name}", f"nats-{name}"} | {key for key in SIGNING_KEYS if key.startswith(name)}
+        assert set(secrets_of(name).values()) == own
+
+
+def test_the_documented_command_makes_every_secret(tmp_path: Path) -> None:
+    write_preparations(tmp_path, owner=None)
+    assert {path.name for path in tmp_path.iterdir()} == set(COMPOSE["secrets"])
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+    folders = {Path(secret["file"]).parent for secret in COMPOSE["secrets"].values()}
+    assert folders == {Path(".cafeteria/compose")}
+    assert f"--prepare {folders.pop()}\n" in (ROOT / "deploy/README.md").read_text()
+
+
+def test_postgres_runs_with_the_settings_of_the_embedded_server() -> None:
+    flags = dict(flag.removeprefix("-c").split("=", 1) for flag in CONTAINERS["postgres"]["command"][1:])
+    embedded = {name: value.strip("'") for name, value in SETTINGS.items()}
+    embedded.pop("unix_socket_directories")  # the image's own scripts use the socket
+    assert flags == embedded
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "bootstrap"])
+def test_an_image_is_built_of_a_package_that_is_there(name: str) -> None:
+    build = CONTAINERS[name]["build"]
+    assert (ROOT / build["dockerfile"]).is_file()
+    package = build["args"]["PACKAGE"]
+    assert package == ("local-stack" if name == "bootstrap" else name)
+    assert list(ROOT.glob(f"*/{package}/pyproject.toml"))
+
+
+def test_the_variables_that_a_person_may_set_are_documented() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    offered = set(re.findall(r"\$\{([A-Z_]+):-", text))
+    documented = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", (ROOT / "deploy/README.md").read_text()))
+    assert offered == documented
