@@ -11,7 +11,7 @@ from uuid import UUID
 from litestar import get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from cafeteria.chassis.tokens import requires
 from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
@@ -33,9 +33,9 @@ _TAGS = ["tickets"]
 @get("/v1/tickets", guards=[_STAFF], tags=_TAGS)
 async def list_tickets(
     state: State,
-    status: TicketStatus | None = None,
-    cursor: str | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    status: FromQuery[TicketStatus | None] = None,
+    cursor: FromQuery[str | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> Tickets:
     """QUEUED and IN_KITCHEN oldest first, as they are cooked; the others, and all together, newest first."""
     board: Board = state.board
@@ -45,19 +45,19 @@ async def list_tickets(
 
 
 @post("/v1/tickets/{ticket_id:uuid}/start", guards=[_KITCHEN], status_code=200, tags=_TAGS)
-async def start(state: State, ticket_id: UUID) -> Ticket:
+async def start(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """Begin to cook a QUEUED ticket. Refused where the kitchen cooks by itself."""
     return await _press(state, ticket_id, Press.START)
 
 
 @post("/v1/tickets/{ticket_id:uuid}/ready", guards=[_KITCHEN], status_code=200, tags=_TAGS)
-async def ready(state: State, ticket_id: UUID) -> Ticket:
+async def ready(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """The meal of a ticket IN_KITCHEN stands at the counter. Refused where the kitchen cooks by itself."""
     return await _press(state, ticket_id, Press.READY)
 
 
 @post("/v1/tickets/{ticket_id:uuid}/collect", guards=[_KITCHEN], status_code=200, tags=_TAGS)
-async def collect(state: State, ticket_id: UUID) -> Ticket:
+async def collect(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """The student has taken the READY meal."""
     return await _press(state, ticket_id, Press.COLLECT)
 

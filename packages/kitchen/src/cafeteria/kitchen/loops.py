@@ -5,7 +5,6 @@ for what another replica left behind when it died.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -67,23 +66,3 @@ def _rest_after(tick: Tick) -> float:
 
 def confirm_loop(confirming: Confirming) -> Loop:
     return Loop("confirm", CONFIRM_EVERY_S, confirming.tick)
-
-
-class Loops:
-    """Both loops, or the second alone where people press."""
-
-    def __init__(self, *, cook: CookLoop | None, confirm: Loop) -> None:
-        self._cook = cook
-        self._confirm = confirm
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        if self._cook is not None:
-            await self._stack.enter_async_context(self._cook)
-        await self._stack.enter_async_context(self._confirm)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)

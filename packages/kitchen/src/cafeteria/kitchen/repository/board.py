@@ -33,7 +33,7 @@ async def count_load(connection: AsyncConnection, *, stations: int | None) -> ki
 
 
 _PAGE = """
-SELECT id, order_id, student_id, status, version, lines, received_at, started_at, due_at, completed_at,
+SELECT id, order_id, student_id, status, version, CAST(lines AS text) AS lines, received_at, started_at, due_at, completed_at,
        collected_at
 FROM kitchen.kitchen_orders
 """

@@ -71,7 +71,7 @@ UPDATE kitchen.kitchen_orders AS ticket SET
 FROM held WHERE ticket.id = held.id
 RETURNING held.missing, ticket.id, ticket.order_id,
     CASE WHEN held.missing THEN ticket.student_id END AS student_id, ticket.status,
-    CASE WHEN held.missing THEN ticket.status_times END AS status_times
+    CASE WHEN held.missing THEN CAST(ticket.status_times AS text) END AS path
 """)
 
 

@@ -1,4 +1,7 @@
-"""Between rows and values: jsonb columns hold what the contracts' structs encode to."""
+"""Between rows and values: jsonb columns hold what the contracts' structs encode to.
+
+They are read as text, which msgspec decodes at once; the driver would make lists of dicts of it first.
+"""
 
 import msgspec
 from sqlalchemy import RowMapping
@@ -23,7 +26,7 @@ def to_ticket(row: RowMapping) -> Ticket:
         order_id=row["order_id"],
         student_id=row["student_id"],
         status=TicketStatus(row["status"]),
-        path=_decode_path(row["status_times"]),
+        path=_decode_path(row["path"]),
     )
 
 

@@ -77,7 +77,7 @@ async def insert_tickets(
 
 
 _LOCK_BY_ORDER = text("""
-SELECT id, order_id, student_id, status, status_times FROM kitchen.kitchen_orders
+SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE order_id = ANY(CAST(:order_ids AS uuid[])) ORDER BY id FOR UPDATE
 """)
 
@@ -88,7 +88,7 @@ async def lock_by_order(connection: AsyncConnection, order_ids: Sequence[UUID]) 
 
 
 _LOCK = text("""
-SELECT id, order_id, student_id, status, status_times FROM kitchen.kitchen_orders
+SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE id = CAST(:id AS uuid) FOR UPDATE
 """)
 
@@ -116,11 +116,11 @@ async def lock_stations(connection: AsyncConnection) -> None:
 # started, before the kitchen was told to cook by itself, has no due_at and is due.
 _WORKLOAD = text("""
 WITH due AS (
-    SELECT id, order_id, student_id, status, status_times FROM kitchen.kitchen_orders
+    SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
     WHERE status = 'IN_KITCHEN' AND (due_at <= CAST(:now AS timestamptz) OR due_at IS NULL)
     ORDER BY id LIMIT CAST(:batch AS integer) FOR UPDATE SKIP LOCKED
 ), startable AS (
-    SELECT id, order_id, student_id, status, status_times FROM kitchen.kitchen_orders
+    SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
     WHERE status = 'QUEUED'
     ORDER BY id LIMIT least(CAST(:batch AS integer), greatest(0, CAST(:stations AS integer)
         - (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN')

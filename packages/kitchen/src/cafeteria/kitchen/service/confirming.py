@@ -58,6 +58,8 @@ class Confirming:
             self._peers.lacking_at_gateway(_behind(unconfirmed, lambda each: each.gateway_version)),
             self._peers.lacking_at_notification(_behind(unconfirmed, lambda each: each.notified_version)),
         )
+        if at_gateway is None and at_notification is None:
+            return False
         await self._record(
             [
                 _learn(each, at_gateway=at_gateway, at_notification=at_notification, at=now())

@@ -1,0 +1,106 @@
+"""The kitchen, put together: what is opened, in which order, and who knows whom."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+from litestar import Litestar
+
+from cafeteria.chassis.app import build_app
+from cafeteria.chassis.bus import Bus, Consumer
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.outbox import Outbox
+from cafeteria.chassis.relay import Relay
+from cafeteria.contracts import bus as wire
+from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.kitchen import bus_api, tables
+from cafeteria.kitchen.http_api import ROUTES
+from cafeteria.kitchen.loops import CookLoop, confirm_loop
+from cafeteria.kitchen.peers import Peers
+from cafeteria.kitchen.service.board import Board
+from cafeteria.kitchen.service.cancelling import Cancelling
+from cafeteria.kitchen.service.confirming import Confirming
+from cafeteria.kitchen.service.cooking import Cooking, prep_between
+from cafeteria.kitchen.service.intake import Intake
+from cafeteria.kitchen.service.journal import Journal
+from cafeteria.kitchen.service.pressing import Pressing
+from cafeteria.kitchen.settings import KitchenSettings
+
+KEYS_DEADLINE_S = 2.0
+
+
+def create_app(settings: KitchenSettings) -> Litestar:
+    """Nothing is opened before the app's lifespan begins."""
+    database = Database.connect(settings, service=wire.KITCHEN)
+    bus = Bus(settings, service=wire.KITCHEN)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            await _open(_Servers(database=database, bus=bus), settings, app=app, stack=stack)
+            yield
+
+    async def fetch_keys() -> Jwks:
+        return await bus.request(wire.JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
+
+    return build_app(
+        service=wire.KITCHEN,
+        settings=settings,
+        route_handlers=ROUTES,
+        checks={"postgres": database.ping, "nats": bus.ping},
+        lifespan=[lifespan],
+        keys=KeySource(fetch_keys),
+    )
+
+
+class _Servers(msgspec.Struct, frozen=True, kw_only=True):
+    database: Database
+    bus: Bus
+
+
+async def _open(
+    servers: _Servers, settings: KitchenSettings, *, app: Litestar, stack: AsyncExitStack
+) -> None:
+    """In reverse, at the end: no more work is taken, what was taken is committed, what was said is carried."""
+    database, bus = servers.database, servers.bus
+    await stack.enter_async_context(bus)
+    outbox = Outbox(tables.outbox)
+    relay = await stack.enter_async_context(Relay(database, bus, outbox, service=wire.KITCHEN))
+    journal, peers = Journal(outbox), Peers(bus)
+
+    confirming = Confirming(database, journal, peers, on_resent=relay.wake)
+    await stack.enter_async_context(confirm_loop(confirming))
+    intake = Intake(database, on_queued=lambda: None)
+    if settings.cooks_by_itself:
+        cook = await stack.enter_async_context(_cook_loop(database, journal, relay, settings=settings))
+        intake = Intake(database, on_queued=cook.wake)
+
+    app.state.board = board = Board(
+        database,
+        stations=settings.stations if settings.cooks_by_itself else None,
+        backlog=peers.work_waiting,
+    )
+    app.state.pressing = Pressing(
+        database, journal, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake
+    )
+    cancelling = Cancelling(database, journal, on_moved=relay.wake)
+    cancels = await stack.enter_async_context(bus_api.cancel_group(cancelling))
+    work = await stack.enter_async_context(bus_api.work_group(intake))
+    dead_letters = DeadLetters(database, tables.dead_letters)
+    await stack.enter_async_context(Consumer(bus, wire.KITCHEN_WORK, wire.WORK_PLACED, work, dead_letters))
+    await bus_api.serve(bus, cancels=cancels, board=board)
+
+
+def _cook_loop(database: Database, journal: Journal, relay: Relay, *, settings: KitchenSettings) -> CookLoop:
+    return CookLoop(
+        Cooking(
+            database,
+            journal,
+            stations=settings.stations,
+            prep_s=prep_between(settings.prep_min_s, settings.prep_max_s),
+            on_moved=relay.wake,
+        )
+    )

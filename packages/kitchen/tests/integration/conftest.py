@@ -1,0 +1,236 @@
+"""A real kitchen on real servers: work comes as the gateway sends it, and what it says is read off the stream."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import msgspec
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.outbox import outbox_message
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts import bus as wire
+from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
+from cafeteria.kitchen.app import create_app
+from cafeteria.kitchen.settings import KitchenSettings
+from cafeteria.local_stack.testing import until
+
+DEADLINE_S = 20.0
+STUDENT = "210041101"
+
+
+def an_order() -> CookOrder:
+    """Verified a moment ago; its path is the gateway's."""
+    at = now()
+    return CookOrder(
+        order_id=new_id(),
+        student_id=STUDENT,
+        lines=(
+            PricedLine(item_id=new_id(), name="Haleem", quantity=2, unit_price=Decimal("120.50")),
+            PricedLine(item_id=new_id(), name="Jilapi", quantity=1, unit_price=Decimal("15.00")),
+        ),
+        version=2,
+        earlier=(
+            StatusTime(status=OrderStatus.PENDING, version=1, at=at - timedelta(milliseconds=20)),
+            StatusTime(status=OrderStatus.STOCK_VERIFIED, version=2, at=at),
+        ),
+    )
+
+
+class Gateway:
+    """What the gateway asks and sends, over a connection with the gateway's rights."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    def an_order(self) -> CookOrder:
+        return an_order()
+
+    async def place(self, *orders: CookOrder) -> None:
+        """Returns when the stream has them."""
+        await self.bus.publish_stored(
+            [
+                outbox_message(wire.WORK_PLACED, order, order_id=order.order_id, version=order.version)
+                for order in orders
+            ]
+        )
+
+    async def place_some(self, count: int) -> list[CookOrder]:
+        orders = [an_order() for _ in range(count)]
+        await self.place(*orders)
+        return orders
+
+    async def cancel(self, order: CookOrder) -> CancelAnswered:
+        asked = CancelTicket(**msgspec.structs.asdict(order))
+        return await self.bus.request(wire.CANCEL, asked, deadline_s=DEADLINE_S)
+
+    async def ask_known(self, *order_ids: UUID) -> KnownAnswered:
+        items = tuple(OrderVersion(order_id=order_id, version=2) for order_id in order_ids)
+        return await self.bus.request(wire.KITCHEN_KNOWN, AskKnown(items=items), deadline_s=DEADLINE_S)
+
+
+class Books:
+    """Everything that the kitchen has stored, read by an administrator."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def value(self, query: str, *parameters: Any) -> Any:
+        return await self.connection.fetchval(query, *parameters)
+
+    async def count(self, status: str) -> int:
+        return int(await self.value("SELECT count(*) FROM kitchen.kitchen_orders WHERE status = $1", status))
+
+    async def status_of(self, order: CookOrder) -> str | None:
+        query = "SELECT status FROM kitchen.kitchen_orders WHERE order_id = $1"
+        return await self.value(query, order.order_id)  # type: ignore[no-any-return]
+
+    async def ticket_of(self, order: CookOrder) -> asyncpg.Record:
+        query = "SELECT * FROM kitchen.kitchen_orders WHERE order_id = $1"
+        return await self.connection.fetchrow(query, order.order_id)
+
+    async def history_of(self, order: CookOrder) -> list[str]:
+        rows = await self.connection.fetch(
+            """SELECT h.status FROM kitchen.order_status_history AS h
+               JOIN kitchen.kitchen_orders AS k ON k.id = h.kitchen_order_id
+               WHERE k.order_id = $1 ORDER BY h.changed_at, h.id""",
+            order.order_id,
+        )
+        return [row["status"] for row in rows]
+
+    async def histories(self) -> set[tuple[str, ...]]:
+        """The distinct histories over all tickets."""
+        rows = await self.connection.fetch(
+            """SELECT array_agg(h.status ORDER BY h.changed_at, h.id) AS path
+               FROM kitchen.order_status_history AS h GROUP BY h.kitchen_order_id"""
+        )
+        return {tuple(row["path"]) for row in rows}
+
+
+class Stream:
+    """The NOTIFICATION stream, read and damaged by an administrator."""
+
+    NAME = wire.NOTIFICATION_STREAM.name
+
+    def __init__(self, client: Client) -> None:
+        self._jetstream = client.jetstream()
+
+    async def said(self) -> list[OrderStatusChanged]:
+        """What the kitchen has said and the stream still has, in stream order."""
+        return [news for _, news in await self._stored()]
+
+    async def said_of(self, order: CookOrder) -> list[OrderStatusChanged]:
+        return [news for news in await self.said() if news.order_id == order.order_id]
+
+    async def lose(self, order: CookOrder) -> int:
+        """Delete what was said of the order; returns how many messages that were."""
+        lost = [sequence for sequence, news in await self._stored() if news.order_id == order.order_id]
+        for sequence in lost:
+            await self._jetstream.delete_msg(self.NAME, sequence)
+        return len(lost)
+
+    async def _stored(self) -> list[tuple[int, OrderStatusChanged]]:
+        state = (await self._jetstream.stream_info(self.NAME)).state
+        found = []
+        for sequence in range(state.first_seq, state.last_seq + 1):
+            try:
+                message = await self._jetstream.get_msg(self.NAME, sequence)
+            except nats.js.errors.NotFoundError:
+                continue
+            assert message.data is not None
+            found.append((sequence, msgspec.json.decode(message.data, type=OrderStatusChanged)))
+        return found
+
+
+class Kitchen:
+    """Running replicas and everybody around them."""
+
+    def __init__(
+        self, *, urls: Sequence[str], gateway: Gateway, books: Books, stream: Stream, web: httpx.AsyncClient
+    ) -> None:
+        self.urls = urls
+        self.gateway = gateway
+        self.books = books
+        self.stream = stream
+        self.web = web
+
+    async def hear(self, order: CookOrder, *, count: int) -> list[OrderStatusChanged]:
+        """What was said of the order, once there is that much."""
+
+        async def enough() -> list[OrderStatusChanged] | None:
+            said = await self.stream.said_of(order)
+            return said if len(said) >= count else None
+
+        return await until(enough)  # type: ignore[no-any-return]
+
+    async def all_stand(self, status: str, count: int) -> None:
+        """Returns when so many tickets have that status."""
+
+        async def are_there() -> bool:
+            return await self.books.count(status) == count
+
+        await until(are_there, timeout_s=DEADLINE_S)
+
+
+OpenKitchen = Callable[..., Awaitable[Kitchen]]
+
+
+@pytest.fixture
+def kitchen_settings(service_settings: Any) -> Callable[..., KitchenSettings]:
+    """A kitchen that cooks in no time, unless told otherwise."""
+
+    def settings(**overrides: Any) -> KitchenSettings:
+        times = {"prep_min_s": 0.0, "prep_max_s": 0.0}
+        return service_settings(wire.KITCHEN, KitchenSettings, **(times | overrides))  # type: ignore[no-any-return]
+
+    return settings
+
+
+@pytest.fixture
+async def gateway(clean: None, service_settings: Any) -> AsyncIterator[Gateway]:
+    async with Bus(service_settings(wire.GATEWAY, ServiceSettings), service=wire.GATEWAY) as bus:
+        await bus.connected()
+        yield Gateway(bus)
+
+
+@pytest.fixture
+async def books(clean: None, servers: Any) -> AsyncIterator[Books]:
+    async with servers.database_as_admin() as connection:
+        yield Books(connection)
+
+
+@pytest.fixture
+async def stream(clean: None, servers: Any) -> AsyncIterator[Stream]:
+    async with servers.bus_as("admin") as client:
+        yield Stream(client)
+
+
+@pytest.fixture
+async def open_kitchen(  # noqa: PLR0917 - fixtures come by name
+    gateway: Gateway, books: Books, stream: Stream, kitchen_settings: Any, serve: Any, tokens: Any
+) -> AsyncIterator[OpenKitchen]:
+    """Start so many replicas with these settings; they stop with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_with(*, replicas: int = 1, **overrides: Any) -> Kitchen:
+            apps = [create_app(kitchen_settings(**overrides)) for _ in range(replicas)]
+            urls = [await stack.enter_async_context(serve(app)) for app in apps]
+            client = httpx.AsyncClient(
+                base_url=urls[0], headers=tokens.header(tokens.kitchen()), timeout=DEADLINE_S
+            )
+            web = await stack.enter_async_context(client)
+            return Kitchen(urls=urls, gateway=gateway, books=books, stream=stream, web=web)
+
+        yield open_with
