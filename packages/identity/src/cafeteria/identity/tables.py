@@ -10,7 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from cafeteria.chassis.database import schema_base
 
-Base = schema_base("identity")
+
+class Base(schema_base("identity")):  # type: ignore[misc]  # a computed base class is more than mypy reads
+    __abstract__ = True
+
 
 INSERT_ONLY = ("login_attempts",)
 

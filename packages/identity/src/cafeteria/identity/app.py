@@ -1,0 +1,66 @@
+"""Identity's composition root: what it is made of, in the order in which it opens and, backwards, closes."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from litestar import Litestar
+
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.keys import KeySource
+from cafeteria.contracts.bus import IDENTITY
+from cafeteria.contracts.identity import Jwks
+from cafeteria.identity.bus_api import answer_requests
+from cafeteria.identity.http_api import ROUTES
+from cafeteria.identity.keys import Keys
+from cafeteria.identity.loops import retention
+from cafeteria.identity.passwords import Passwords
+from cafeteria.identity.service import Identity
+from cafeteria.identity.settings import IdentitySettings
+
+
+def create_app(settings: IdentitySettings) -> ServiceApp:
+    """Raise SigningKeyUnusable when the key file is not what it should be; nothing else is opened before the lifespan."""
+    keys = Keys.load(settings.signing_key_file, older_key_files=settings.older_key_files)
+    database = Database.connect(settings, service=IDENTITY)
+    bus = Bus(settings, service=IDENTITY)
+    passwords = Passwords(
+        threads=settings.hash_threads or _cores(),
+        queue_limit=settings.hash_queue,
+        niceness=settings.hash_niceness,
+    )
+    service = Identity(database=database, passwords=passwords, keys=keys, settings=settings)
+
+    async def own_keys() -> Jwks:
+        """Identity asks nobody which keys verify its tokens."""
+        return service.jwks
+
+    @asynccontextmanager
+    async def running(app: Litestar) -> AsyncIterator[None]:
+        app.state.identity = service
+        app.state.trusted_proxies = settings.trusted_networks()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            await stack.enter_async_context(passwords.running())
+            await stack.enter_async_context(bus)
+            await answer_requests(bus, service)
+            await stack.enter_async_context(retention(service))
+            yield
+
+    return build_app(
+        service=IDENTITY,
+        settings=settings,
+        route_handlers=ROUTES,
+        checks={"postgres": database.ping, "nats": bus.ping},
+        lifespan=[running],
+        keys=KeySource(own_keys),
+    )
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,121 @@
+"""A real identity on real servers, asked as browsers and services ask it, and watched in Postgres."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from cafeteria.chassis.ids import new_id
+from cafeteria.identity.app import create_app
+from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES
+from cafeteria.identity.settings import IdentitySettings
+
+STUDENT = "210041101"
+PASSWORD = "iftar-rush-2026"
+PASSWORD_HASH = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES).hash(PASSWORD)
+TIMEOUT_S = 20.0
+
+_INSERT_USER = """
+INSERT INTO identity.users (id, student_id, password_hash, created_at, updated_at, full_name, role, disabled_at)
+VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
+"""
+
+
+class Desk:
+    """Where students sign in, and the books behind it."""
+
+    def __init__(self, *, url: str, books: asyncpg.Connection) -> None:
+        self.url = url
+        self.books = books
+        self.web = self.client()
+        self._others: list[httpx.AsyncClient] = []
+
+    def client(self, *, address: str | None = None) -> httpx.AsyncClient:
+        """Somebody with a cookie jar, and maybe an address of their own."""
+        transport = httpx.AsyncHTTPTransport(local_address=address)
+        return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT_S, transport=transport)
+
+    def another_client(self, *, address: str | None = None) -> httpx.AsyncClient:
+        self._others.append(self.client(address=address))
+        return self._others[-1]
+
+    async def close(self) -> None:
+        for client in (self.web, *self._others):
+            await client.aclose()
+
+    async def add_user(
+        self,
+        student_id: str = STUDENT,
+        *,
+        role: str = "student",
+        full_name: str | None = None,
+        disabled: bool = False,
+        password_hash: str = PASSWORD_HASH,
+    ) -> UUID:
+        user_id, now = new_id(), datetime.now(UTC)
+        disabled_at = now if disabled else None
+        await self.books.execute(
+            _INSERT_USER, user_id, student_id, password_hash, now, full_name, role, disabled_at
+        )
+        return user_id
+
+    async def login(
+        self,
+        student_id: str = STUDENT,
+        password: str = PASSWORD,
+        *,
+        web: httpx.AsyncClient | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        body = {"student_id": student_id, "password": password, **more}
+        return await (web or self.web).post("/v1/login", json=body)
+
+    async def signed_in(self, student_id: str = STUDENT, **more: Any) -> dict[str, Any]:
+        answer = await self.login(student_id, **more)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def refresh(self, refresh_token: str) -> httpx.Response:
+        return await self.web.post("/v1/token/refresh", json={"refresh_token": refresh_token})
+
+    async def forget_windows(self) -> None:
+        """As if a minute had passed for everybody."""
+        await self.books.execute("DELETE FROM identity.login_windows")
+
+    async def attempts(self) -> list[tuple[str, str, bool]]:
+        """The audit in order, as (student id, outcome, success)."""
+        rows = await self.books.fetch(
+            "SELECT student_id, outcome, success FROM identity.login_attempts ORDER BY attempted_at, id"
+        )
+        return [(row["student_id"], row["outcome"], row["success"]) for row in rows]
+
+
+OpenDesk = Callable[..., Awaitable[Desk]]
+
+
+@pytest.fixture
+async def open_desk(clean: None, servers: Any, service_settings: Any, serve: Any) -> AsyncIterator[OpenDesk]:
+    """Start an identity with these settings; it stops with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_with(**settings: Any) -> Desk:
+            loaded = service_settings("identity", IdentitySettings, **settings)
+            url = await stack.enter_async_context(serve(create_app(loaded)))
+            books = await asyncpg.connect(servers.postgres_admin_url)
+            stack.push_async_callback(books.close)
+            desk = Desk(url=url, books=books)
+            stack.push_async_callback(desk.close)
+            return desk
+
+        yield open_with
+
+
+@pytest.fixture
+async def desk(open_desk: OpenDesk) -> Desk:
+    return await open_desk()

@@ -1,0 +1,58 @@
+"""Registering people, which operators do, and asking who one is."""
+
+
+async def test_an_operator_registers_a_student_who_can_sign_in(desk, tokens) -> None:
+    body = {"student_id": "210041999", "password": "a-new-password", "full_name": "Rumana"}
+    answer = await desk.web.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
+    assert answer.status_code == 201
+    assert answer.json() == {"student_id": "210041999", "role": "student", "full_name": "Rumana"}
+    assert (await desk.login("210041999", "a-new-password")).status_code == 200
+
+
+async def test_a_role_is_given_at_registration(desk, tokens) -> None:
+    body = {"student_id": "kitchen-2", "password": "a-new-password", "role": "kitchen"}
+    answer = await desk.web.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
+    assert answer.json() == {"student_id": "kitchen-2", "role": "kitchen", "full_name": None}
+
+
+async def test_a_taken_id_is_a_conflict_and_its_account_stays_as_it_is(desk, tokens) -> None:
+    await desk.add_user()
+    before = await desk.books.fetchrow("SELECT * FROM identity.users")
+    body = {"student_id": "210041101", "password": "another-password", "role": "operator"}
+    answer = await desk.web.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+    assert await desk.books.fetchrow("SELECT * FROM identity.users") == before
+
+
+async def test_nobody_else_registers_anybody(desk, tokens) -> None:
+    body = {"student_id": "210041999", "password": "a-new-password"}
+    for token in (tokens.student(), tokens.kitchen()):
+        answer = await desk.web.post("/v1/students", json=body, headers=tokens.header(token))
+        assert answer.status_code == 403
+    assert (await desk.web.post("/v1/students", json=body)).status_code == 401
+    assert await desk.books.fetchval("SELECT count(*) FROM identity.users") == 0
+
+
+async def test_what_cannot_be_kept_is_refused(desk, tokens) -> None:
+    fine = {"student_id": "210041999", "password": "a-new-password"}
+    for wrong in (
+        {"password": "short"},
+        {"student_id": "no spaces"},
+        {"student_id": "210041999\n"},
+        {"full_name": "a\u0000b"},
+        {"full_name": " "},
+        {"full_name": ""},
+        {"full_name": "x" * 121},
+        {"role": "king"},
+    ):
+        answer = await desk.web.post(
+            "/v1/students", json={**fine, **wrong}, headers=tokens.header(tokens.operator())
+        )
+        assert answer.status_code == 400, wrong
+    assert await desk.books.fetchval("SELECT count(*) FROM identity.users") == 0
+
+
+async def test_who_am_i_needs_a_token_of_somebody_known(desk, tokens) -> None:
+    assert (await desk.web.get("/v1/me")).status_code == 401
+    stranger = await desk.web.get("/v1/me", headers=tokens.header(tokens.student("nobody-1")))
+    assert stranger.status_code == 401
