@@ -68,7 +68,8 @@ class Bus:
             with suppress(nats.errors.Error, TimeoutError):
                 await self.client.flush(timeout=1)
         if not self.client.is_closed:
-            await self.client.close()
+            with suppress(OSError):  # the server may be gone already
+                await self.client.close()
 
     @property
     def is_connected(self) -> bool:
@@ -134,6 +135,7 @@ class Bus:
         async def begin() -> None:
             await self._connected.wait()
             await self.client.subscribe(topic.subject, cb=on_message)
+            await self.client.flush()
 
         await self._now_or_when_connected(begin)
 

@@ -95,6 +95,7 @@ class Endpoints:
             queue_group=self._service,
             handler=on_request,
         )
+        await self._client.flush()
 
     async def close(self) -> None:
         """Leave the queue groups, then answer what has arrived."""

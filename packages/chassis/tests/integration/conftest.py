@@ -1,0 +1,75 @@
+"""The chassis against real servers, as the gateway's user and role: it owns an outbox, dead letters and a durable."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.database import Database, schema_base
+from cafeteria.chassis.dead_letters import DeadLetters, dead_letters_table
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.outbox import Outbox, OutboxMessage, outbox_message, outbox_table
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts import bus as names
+from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.values import OrderStatus
+
+GATEWAY_SCHEMA = schema_base(names.GATEWAY)
+
+
+@pytest.fixture
+async def gateway_settings(clean: None, service_settings: Callable[..., Any]) -> ServiceSettings:
+    return service_settings(names.GATEWAY, ServiceSettings)
+
+
+@pytest.fixture
+async def database(gateway_settings: ServiceSettings) -> AsyncIterator[Database]:
+    database = Database.connect(gateway_settings, service=names.GATEWAY)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def bus(gateway_settings: ServiceSettings) -> AsyncIterator[Bus]:
+    async with Bus(gateway_settings, service=names.GATEWAY) as bus:
+        await bus.connected()
+        yield bus
+
+
+@pytest.fixture
+async def kitchen_bus(service_settings: Callable[..., Any], clean: None) -> AsyncIterator[Bus]:
+    settings = service_settings(names.KITCHEN, ServiceSettings)
+    async with Bus(settings, service=names.KITCHEN) as bus:
+        await bus.connected()
+        yield bus
+
+
+@pytest.fixture(scope="session")
+def outbox() -> Outbox:
+    return Outbox(outbox_table(GATEWAY_SCHEMA))
+
+
+@pytest.fixture
+def dead_letters(database: Database) -> DeadLetters:
+    table = GATEWAY_SCHEMA.metadata.tables.get("gateway.dead_letters")
+    return DeadLetters(database, dead_letters_table(GATEWAY_SCHEMA) if table is None else table)
+
+
+@pytest.fixture
+def status_message() -> Callable[..., OutboxMessage]:
+    """A status event of an order of its own, from the gateway or the kitchen."""
+
+    def make(topic: Any = names.GATEWAY_STATUS) -> OutboxMessage:
+        order_id = new_id()
+        event = OrderStatusChanged(
+            order_id=order_id,
+            student_id="210041101",
+            status=OrderStatus.READY,
+            version=4,
+            at=datetime.now(UTC),
+        )
+        return outbox_message(topic, event, order_id=order_id, version=4)
+
+    return make

@@ -1,0 +1,112 @@
+"""Request-reply: what the asker learns when all is well, when nobody is there, and when the peer is in trouble."""
+
+import asyncio
+
+import pytest
+
+from cafeteria.chassis.bus import Bus, NoAnswer, NoResponder, PeerRefused
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus as names
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.values import OrderVersion
+
+QUESTION = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
+
+
+async def test_a_request_gets_the_typed_reply_of_its_owner(bus: Bus, kitchen_bus: Bus) -> None:
+    async def answer(question: AskKnown) -> KnownAnswered:
+        return KnownAnswered(missing=question.items)
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered(
+        missing=QUESTION.items
+    )
+
+
+async def test_with_nobody_listening_the_asker_knows_at_once(bus: Bus) -> None:
+    async with asyncio.timeout(1):
+        with pytest.raises(NoResponder):
+            await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=10)
+
+
+async def test_a_silent_peer_is_unknown_after_the_deadline(bus: Bus, kitchen_bus: Bus) -> None:
+    never = asyncio.Event()
+
+    async def stay_silent(_: AskKnown) -> KnownAnswered:
+        await never.wait()
+        return KnownAnswered()
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, stay_silent)
+    with pytest.raises(NoAnswer) as caught:
+        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.2)
+    assert not isinstance(caught.value, NoResponder)
+    never.set()
+
+
+async def test_a_peer_in_trouble_answers_an_error_and_not_silence(bus: Bus, kitchen_bus: Bus) -> None:
+    async def fail(_: AskKnown) -> KnownAnswered:
+        raise Unavailable("The database does not answer just now.")
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, fail)
+    with pytest.raises(PeerRefused) as caught:
+        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2)
+    assert caught.value.peer_code == "503"
+
+
+async def test_an_unforeseen_failure_of_the_peer_shows_nothing_of_its_inside(
+    bus: Bus, kitchen_bus: Bus
+) -> None:
+    async def fail(_: AskKnown) -> KnownAnswered:
+        raise RuntimeError("password=hunter2")
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, fail)
+    with pytest.raises(PeerRefused) as caught:
+        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2)
+    assert caught.value.peer_code == "500"
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_requests_are_handled_side_by_side(bus: Bus, kitchen_bus: Bus) -> None:
+    all_here = asyncio.Barrier(20)
+
+    async def meet(_: AskKnown) -> KnownAnswered:
+        await all_here.wait()
+        return KnownAnswered()
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, meet)
+    await asyncio.gather(*(bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=5) for _ in range(20)))
+
+
+async def test_an_endpoint_comes_back_by_itself_after_nats_was_killed(
+    bus: Bus, kitchen_bus: Bus, servers, wait_until
+) -> None:
+    async def answer(_: AskKnown) -> KnownAnswered:
+        return KnownAnswered()
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    servers.nats.kill()
+    await servers.nats.ended()
+    with pytest.raises(NoAnswer):
+        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.5)
+    await servers.nats.start()
+
+    async def answers() -> bool:
+        try:
+            return await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.5) == KnownAnswered()
+        except NoAnswer:
+            return False
+
+    await wait_until(answers)
+
+
+async def test_a_service_answers_the_micro_protocol(bus: Bus, kitchen_bus: Bus, servers) -> None:
+    async def answer(_: AskKnown) -> KnownAnswered:
+        return KnownAnswered()
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    async with servers.bus_as("admin") as admin:
+        pong = await admin.request("$SRV.PING.cafeteria-kitchen", timeout=2)
+        info = await admin.request("$SRV.INFO.cafeteria-kitchen", timeout=2)
+    assert b"cafeteria-kitchen" in pong.data
+    assert names.KITCHEN_KNOWN.subject.encode() in info.data

@@ -1,0 +1,179 @@
+"""Stored messages: published whole, consumed with an ack after the commit, and never acked after the unforeseen."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from cafeteria.chassis.bus import Bus, Consumer, Delivery, NotStored
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.contracts import bus as names
+from cafeteria.contracts.orders import OrderStatusChanged
+
+StatusMessage = Callable[..., OutboxMessage]
+
+
+class Reader:
+    """Commits deliveries to memory; `failures` are raised first, one for each commit."""
+
+    def __init__(self) -> None:
+        self.bodies: list[OrderStatusChanged] = []
+        self.failures: list[Exception] = []
+
+    async def commit(self, items: list[Delivery[OrderStatusChanged]]) -> Sequence[None]:
+        if self.failures:
+            raise self.failures.pop()
+        self.bodies += [item.body for item in items]
+        return [None] * len(items)
+
+    @property
+    def order_ids(self) -> set[object]:
+        return {body.order_id for body in self.bodies}
+
+
+def consumer(bus: Bus, group: GroupCommit, dead_letters: DeadLetters) -> Consumer[OrderStatusChanged]:
+    return Consumer(bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, dead_letters)
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 300])
+async def test_what_was_published_is_stored_once_also_when_it_is_published_again(
+    kitchen_bus: Bus, servers, status_message: StatusMessage, count: int
+) -> None:
+    messages = [status_message(names.KITCHEN_STATUS) for _ in range(count)]
+    await kitchen_bus.publish_stored(messages)
+    await kitchen_bus.publish_stored(messages)
+    async with servers.bus_as("admin") as admin:
+        info = await admin.jetstream().stream_info(names.NOTIFICATION_STREAM.name)
+    assert info.state.messages == count
+
+
+async def test_a_batch_with_one_known_message_stores_the_others(
+    kitchen_bus: Bus, servers, status_message: StatusMessage
+) -> None:
+    messages = [status_message(names.KITCHEN_STATUS) for _ in range(20)]
+    await kitchen_bus.publish_stored(messages[7:8])
+    await kitchen_bus.publish_stored(messages)
+    async with servers.bus_as("admin") as admin:
+        info = await admin.jetstream().stream_info(names.NOTIFICATION_STREAM.name)
+    assert info.state.messages == 20
+
+
+async def test_publishing_without_the_server_says_so(
+    kitchen_bus: Bus, servers, status_message: StatusMessage
+) -> None:
+    servers.nats.kill()
+    await servers.nats.ended()
+    with pytest.raises(NotStored):
+        await kitchen_bus.publish_stored([status_message(names.KITCHEN_STATUS)])
+
+
+async def test_messages_are_acknowledged_after_their_commit(
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, status_message: StatusMessage, wait_until
+) -> None:
+    reader = Reader()
+    messages = [status_message(names.KITCHEN_STATUS) for _ in range(2000)]
+    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+        for start in range(0, 2000, 500):
+            await kitchen_bus.publish_stored(messages[start : start + 500])
+        await wait_until(lambda: len(reader.bodies) >= 2000)
+    assert [body.order_id for body in reader.bodies] == [message.order_id for message in messages]
+    await wait_until(_nothing_pending(bus))
+
+
+async def test_a_commit_that_failed_brings_its_messages_again(
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, status_message: StatusMessage, wait_until
+) -> None:
+    reader = Reader()
+    reader.failures = [DatabaseUnavailable(), DatabaseUnavailable(), RuntimeError("unforeseen")]
+    message = status_message(names.KITCHEN_STATUS)
+    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+        await kitchen_bus.publish_stored([message])
+        await wait_until(lambda: reader.order_ids == {message.order_id})
+        await wait_until(_nothing_pending(bus))
+    assert len(reader.bodies) == 1
+
+
+async def test_poison_becomes_one_dead_letter_and_its_neighbours_pass(
+    bus: Bus,
+    kitchen_bus: Bus,
+    database: Database,
+    dead_letters: DeadLetters,
+    status_message: StatusMessage,
+    servers,
+    wait_until,
+) -> None:
+    reader = Reader()
+    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+        await kitchen_bus.publish_stored([status_message(names.KITCHEN_STATUS)])
+        await kitchen_bus.client.jetstream().publish(names.KITCHEN_STATUS.subject, b"{not json")
+        await kitchen_bus.publish_stored([status_message(names.KITCHEN_STATUS)])
+        await wait_until(lambda: len(reader.bodies) == 2)
+        await wait_until(_nothing_pending(bus))
+    async with servers.database_as("gateway") as connection:
+        letters = await connection.fetch("SELECT subject, body FROM gateway.dead_letters")
+    assert [(letter["subject"], letter["body"]) for letter in letters] == [
+        (names.KITCHEN_STATUS.subject, b"{not json")
+    ]
+
+
+async def test_a_consumer_goes_on_after_nats_was_killed_and_after_its_store_was_wiped(
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers, status_message: StatusMessage, wait_until
+) -> None:
+    reader = Reader()
+    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+        for disturb in (_killed_and_started, _wiped):
+            before = status_message(names.KITCHEN_STATUS)
+            await _published(kitchen_bus, before)
+            await wait_until(lambda before=before: before.order_id in reader.order_ids)
+            await disturb(servers)
+            after = status_message(names.KITCHEN_STATUS)
+            await _published(kitchen_bus, after)
+            await wait_until(lambda after=after: after.order_id in reader.order_ids)
+
+
+async def test_two_consumers_share_the_work(
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, status_message: StatusMessage, wait_until
+) -> None:
+    first, second = Reader(), Reader()
+    messages = [status_message(names.KITCHEN_STATUS) for _ in range(1500)]
+    async with (
+        GroupCommit("first", first.commit) as one,
+        GroupCommit("second", second.commit) as two,
+        consumer(bus, one, dead_letters),
+        consumer(bus, two, dead_letters),
+    ):
+        for start in range(0, 1500, 500):
+            await kitchen_bus.publish_stored(messages[start : start + 500])
+        await wait_until(lambda: len(first.bodies) + len(second.bodies) >= 1500)
+    assert first.order_ids | second.order_ids == {message.order_id for message in messages}
+
+
+async def _killed_and_started(servers) -> None:
+    await servers.nats.stop()
+    await servers.nats.start()
+
+
+async def _wiped(servers) -> None:
+    await servers.wipe_nats()
+
+
+def _nothing_pending(bus: Bus) -> Callable[[], Awaitable[bool]]:
+    async def nothing_pending() -> bool:
+        return await bus.pending(names.GATEWAY_PROJECTION) == 0
+
+    return nothing_pending
+
+
+async def _published(bus: Bus, message: OutboxMessage) -> None:
+    """As the relay does: again until it is stored."""
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                await bus.publish_stored([message])
+            except NotStored:
+                await asyncio.sleep(0.1)
+            else:
+                return

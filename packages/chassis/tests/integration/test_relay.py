@@ -1,0 +1,133 @@
+"""The outbox and its relay: a change and its message are one commit, and the message outlives every fault."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.outbox import Outbox, OutboxMessage
+from cafeteria.chassis.relay import Relay
+from cafeteria.contracts import bus as names
+
+StatusMessage = Callable[..., OutboxMessage]
+
+
+async def stored_ids(servers) -> list[str]:
+    """Message ids of the stream, in its order."""
+    async with servers.bus_as("admin") as admin:
+        stream = admin.jetstream()
+        info = await stream.stream_info(names.NOTIFICATION_STREAM.name)
+        ids = []
+        for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+            message = await stream.get_msg(names.NOTIFICATION_STREAM.name, sequence)
+            ids.append((message.headers or {})["Nats-Msg-Id"])
+        return ids
+
+
+async def outbox_rows(servers) -> int:
+    async with servers.database_as("gateway") as connection:
+        return await connection.fetchval("SELECT count(*) FROM gateway.outbox")
+
+
+async def add(database: Database, outbox: Outbox, messages: list[OutboxMessage]) -> None:
+    async with database.transaction() as connection:
+        await outbox.add(connection, messages)
+
+
+async def test_rows_are_carried_in_the_order_in_which_they_were_written_and_then_deleted(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    messages = [status_message() for _ in range(30)]
+    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+        await add(database, outbox, messages)
+        relay.wake()
+        await wait_until(lambda: _is_empty(servers))
+    assert await stored_ids(servers) == [str(message.message_id) for message in messages]
+
+
+async def test_a_rolled_back_change_says_nothing(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage
+) -> None:
+    async def change_and_fail() -> None:
+        async with database.transaction() as connection:
+            await outbox.add(connection, [status_message()])
+            raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        await change_and_fail()
+    assert await outbox_rows(servers) == 0
+
+
+async def test_rows_of_an_earlier_life_are_carried_without_a_wake_up(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    await add(database, outbox, [status_message()])
+    async with Relay(database, bus, outbox, service=names.GATEWAY):
+        await wait_until(lambda: _is_empty(servers))
+    assert len(await stored_ids(servers)) == 1
+
+
+async def test_while_nats_is_away_rows_wait_and_then_go_out_once(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    messages = [status_message() for _ in range(25)]
+    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+        servers.nats.kill()
+        await servers.nats.ended()
+        await add(database, outbox, messages)
+        relay.wake()
+        assert await outbox_rows(servers) == 25
+        await servers.nats.start()
+        await wait_until(lambda: _is_empty(servers))
+    assert sorted(await stored_ids(servers)) == sorted(str(message.message_id) for message in messages)
+
+
+async def test_a_relay_that_died_before_deleting_leaves_one_message_in_the_stream(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    messages = [status_message() for _ in range(15)]
+    await add(database, outbox, messages)
+    await bus.publish_stored(messages)
+    async with Relay(database, bus, outbox, service=names.GATEWAY):
+        await wait_until(lambda: _is_empty(servers))
+    assert len(await stored_ids(servers)) == 15
+
+
+async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    async with (
+        Relay(database, bus, outbox, service=names.GATEWAY) as first,
+        Relay(database, bus, outbox, service=names.GATEWAY) as second,
+    ):
+        for _ in range(5):
+            await add(database, outbox, [status_message() for _ in range(12)])
+            first.wake()
+            second.wake()
+            async with servers.database_as_admin() as admin:
+                await admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                )
+            await wait_until(lambda: _is_empty(servers))
+    assert len(await stored_ids(servers)) == 60
+
+
+async def test_two_relays_at_work_carry_each_row_once(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    async with (
+        Relay(database, bus, outbox, service=names.GATEWAY) as first,
+        Relay(database, bus, outbox, service=names.GATEWAY) as second,
+    ):
+        batches = [[status_message() for _ in range(20)] for _ in range(10)]
+        await asyncio.gather(*(add(database, outbox, batch) for batch in batches))
+        first.wake()
+        second.wake()
+        await wait_until(lambda: _is_empty(servers))
+    assert len(await stored_ids(servers)) == 200
+
+
+async def _is_empty(servers) -> bool:
+    return await outbox_rows(servers) == 0
