@@ -1,0 +1,146 @@
+"""The gateway, put together: what is opened, in which order, and who knows whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+
+import msgspec
+from litestar import Litestar
+
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.outbox import Outbox
+from cafeteria.chassis.relay import Relay
+from cafeteria.contracts.bus import GATEWAY, JWKS, KITCHEN_KNOWN, NOTIFICATION_KNOWN
+from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.gateway import bus_api, loops, tables
+from cafeteria.gateway.http_api import ROUTES
+from cafeteria.gateway.peers import Kitchen, Receiver, Stock
+from cafeteria.gateway.service import Gateway
+from cafeteria.gateway.service.cancel_order import CancelOrder
+from cafeteria.gateway.service.confirm import Confirmation
+from cafeteria.gateway.service.decide import Decider
+from cafeteria.gateway.service.mend import Undecided, Unreleased
+from cafeteria.gateway.service.place_order import Intake, PlaceOrder
+from cafeteria.gateway.service.project_status import Projection
+from cafeteria.gateway.service.read_orders import ReadOrders
+from cafeteria.gateway.settings import GatewaySettings
+from cafeteria.gateway.views import AvailabilityView, Backlog
+
+KEYS_DEADLINE_S = 2.0
+MENU_AWAITED_S = 5.0  # stock says everything each second; without it, ordering asks stock
+
+
+def create_app(settings: GatewaySettings) -> ServiceApp:
+    """Nothing is connected before the app starts, and neither server need be there when it does."""
+    parts = _Parts(
+        settings=settings,
+        database=Database.connect(settings, service=GATEWAY, pool_size=settings.pool_size),
+        bus=Bus(settings, service=GATEWAY),
+        outbox=Outbox(tables.outbox),
+        availability=AvailabilityView(),
+        backlog=Backlog(),
+    )
+
+    async def fetch_keys() -> Jwks:
+        async with asyncio.timeout(KEYS_DEADLINE_S):
+            await parts.bus.connected()
+        return await parts.bus.request(JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
+
+    async def check_menu() -> None:
+        if not parts.availability.is_complete and monotonic() < app.state.menu_awaited_until_s:
+            raise Unavailable("stock has not said yet what is left")
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        app.state.menu_awaited_until_s = monotonic() + MENU_AWAITED_S
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(parts.database.close)
+            app.state.gateway = await _open(parts, stack)
+            yield
+
+    app = build_app(
+        service=GATEWAY,
+        settings=settings,
+        route_handlers=ROUTES,
+        checks={"postgres": parts.database.ping, "nats": parts.bus.ping, "menu": check_menu},
+        lifespan=[lifespan],
+        keys=KeySource(fetch_keys),
+    )
+    return app
+
+
+class _Parts(msgspec.Struct, frozen=True, kw_only=True):
+    settings: GatewaySettings
+    database: Database
+    bus: Bus
+    outbox: Outbox
+    availability: AvailabilityView
+    backlog: Backlog
+
+
+async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
+    """Closed in reverse: nothing new is begun, what was taken in is settled, what was said is carried."""
+    database, bus = parts.database, parts.bus
+    await stack.enter_async_context(bus)
+    relay = await stack.enter_async_context(Relay(database, bus, parts.outbox, service=GATEWAY))
+    decider = await stack.enter_async_context(
+        Decider(database=database, stock=Stock(bus), relay=relay, backlog=parts.backlog)
+    )
+    intake = await stack.enter_async_context(
+        Intake(database=database, backlog=parts.backlog, queue_limit=parts.settings.queue_limit)
+    )
+    projection = await _open_projection(parts, stack)
+    await _open_loops(parts, stack, decider=decider, relay=relay)
+    await bus_api.hear_availability(bus, parts.availability)
+    return Gateway(
+        place_order=PlaceOrder(
+            intake=intake,
+            decider=decider,
+            availability=parts.availability,
+            backlog=parts.backlog,
+            pending_limit=parts.settings.pending_limit,
+        ),
+        cancel_order=CancelOrder(
+            database=database, decider=decider, kitchen=Kitchen(bus), projection=projection
+        ),
+        read_orders=ReadOrders(database=database, availability=parts.availability),
+    )
+
+
+async def _open_projection(parts: _Parts, stack: AsyncExitStack) -> Projection:
+    release = await stack.enter_async_context(
+        loops.release_loop(Unreleased(database=parts.database, stock=Stock(parts.bus)))
+    )
+    projection = Projection(database=parts.database, connection=parts.bus, release=release)
+    group = await stack.enter_async_context(GroupCommit("gateway-projection", projection.commit))
+    dead_letters = DeadLetters(parts.database, tables.dead_letters)
+    await stack.enter_async_context(bus_api.projection_consumer(parts.bus, group, dead_letters))
+    await bus_api.answer_known(parts.bus, projection)
+    return projection
+
+
+async def _open_loops(parts: _Parts, stack: AsyncExitStack, *, decider: Decider, relay: Relay) -> None:
+    undecided = Undecided(
+        database=parts.database, outbox=parts.outbox, decider=decider, relay=relay, backlog=parts.backlog
+    )
+    confirmation = Confirmation(
+        database=parts.database,
+        outbox=parts.outbox,
+        kitchen=Receiver(parts.bus, KITCHEN_KNOWN),
+        notification=Receiver(parts.bus, NOTIFICATION_KNOWN),
+        relay=relay,
+    )
+    for loop in (
+        loops.ask_again_loop(undecided),
+        loops.count_loop(undecided, pending_limit=parts.settings.pending_limit),
+        loops.confirm_loop(confirmation),
+        loops.forget_loop(parts.database),
+    ):
+        await stack.enter_async_context(loop)

@@ -1,0 +1,332 @@
+"""What an order is, and what stock's word makes of it. Pure: ids and times are passed in.
+
+An order leaves PENDING only by a decision that stock has committed. Its answer is encoded here, once, and
+everyone who ever asks about the same key gets those bytes.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.contracts.gateway import Order
+from cafeteria.contracts.kitchen import CancelTicket, CookOrder
+from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.problems import Problem, problem_type
+from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
+from cafeteria.contracts.values import (
+    STATUS_VERSIONS,
+    Line,
+    OrderStatus,
+    PricedLine,
+    RejectionReason,
+    StatusTime,
+)
+from cafeteria.gateway.errors import (
+    DecisionUnusableError,
+    IdempotencyKeyMissing,
+    OrderExpired,
+    OutOfStock,
+    Refused,
+    UnknownItem,
+)
+
+ORDER_LIFETIME = timedelta(seconds=60)
+"""After this stock rejects an order that it has never seen; one that it has reserved is verified late."""
+
+OWN_VERSION_LIMIT = 2
+"""The gateway says PENDING (1) and what stock decided (2); what comes after is the kitchen's to say."""
+
+CREATED = 201
+
+_PLAIN_KEY = re.compile(r"[!#-~][!-~]{0,254}")
+_QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
+_ESCAPED = re.compile(r"\\(.)")
+_KEY_LIMIT = 255
+
+_ENCODER = msgspec.json.Encoder()
+
+StatusTimes = Mapping[OrderStatus, datetime]
+
+
+class PendingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to ask stock, and to ask it again after a crash."""
+
+    id: UUID
+    student_id: str
+    lines: tuple[Line, ...]
+    created_at: datetime
+    expires_at: datetime
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to order: an order that exists only if `key` is new."""
+
+    order: PendingOrder
+    key: str
+    request_hash: bytes
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the student is told at the end, to the byte: 201 with the order, or 409 with the problem."""
+
+    status: int
+    body: bytes
+
+
+class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the database has it."""
+
+    id: UUID
+    student_id: str
+    status: OrderStatus
+    version: int
+    lines: tuple[PricedLine, ...]
+    total: Decimal | None
+    rejection_reason: RejectionReason | None
+    status_times: dict[OrderStatus, datetime]
+    created_at: datetime
+    expires_at: datetime
+
+
+class KeyedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands behind an idempotency key. `answer` is None until the order is decided."""
+
+    order: StoredOrder
+    request_hash: bytes
+    answer: Answer | None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Stock's decision as the gateway will write it down: the order's new state and the final answer."""
+
+    order: StoredOrder
+    decided_at: datetime
+    answer: Answer
+
+
+# --- a request to order ------------------------------------------------------------------------------
+
+
+def parse_idempotency_key(header: str | None) -> str:
+    """The key in an `Idempotency-Key` header: bare, or a quoted structured-field string.
+
+    Raises IdempotencyKeyMissing unless it is 1 to 255 visible ASCII characters.
+    """
+    text = (header or "").strip()
+    if _PLAIN_KEY.fullmatch(text):
+        return text
+    quoted = _QUOTED_KEY.fullmatch(text)
+    key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else ""
+    if not 0 < len(key) <= _KEY_LIMIT:
+        raise IdempotencyKeyMissing
+    return key
+
+
+def stored_key(student_id: str, key: str) -> str:
+    """Keys are a student's own: a student id holds no colon, so no two students' keys can meet."""
+    return f"{student_id}:{key}"
+
+
+def request_hash(lines: Iterable[Line]) -> bytes:
+    """Of what was asked for, however it was written: the order of lines and of JSON members is no matter."""
+    asked = sorted((line.item_id.bytes, line.quantity) for line in lines)
+    return sha256(b"".join(item + bytes((quantity,)) for item, quantity in asked)).digest()
+
+
+def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
+    """Items that stand in more than one line."""
+    items = [line.item_id for line in lines]
+    if len(set(items)) == len(items):
+        return ()
+    return tuple(item for item, times in Counter(items).items() if times > 1)
+
+
+def new_order(*, order_id: UUID, student_id: str, lines: tuple[Line, ...], at: datetime) -> PendingOrder:
+    return PendingOrder(
+        id=order_id, student_id=student_id, lines=lines, created_at=at, expires_at=at + ORDER_LIFETIME
+    )
+
+
+def as_received(order: PendingOrder) -> StoredOrder:
+    """The PENDING order: nobody has decided, so it has no prices."""
+    return StoredOrder(
+        id=order.id,
+        student_id=order.student_id,
+        status=OrderStatus.PENDING,
+        version=STATUS_VERSIONS[OrderStatus.PENDING],
+        lines=tuple(PricedLine(item_id=line.item_id, quantity=line.quantity) for line in order.lines),
+        total=None,
+        rejection_reason=None,
+        status_times={OrderStatus.PENDING: order.created_at},
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+    )
+
+
+def as_pending(order: StoredOrder) -> PendingOrder:
+    """The question to stock that a stored order still holds."""
+    return PendingOrder(
+        id=order.id,
+        student_id=order.student_id,
+        lines=tuple(Line(item_id=line.item_id, quantity=line.quantity) for line in order.lines),
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+    )
+
+
+# --- stock's decision --------------------------------------------------------------------------------
+
+
+def judge(order: PendingOrder, decided: StockDecided, *, at: datetime) -> Verdict:
+    """What stock's decision makes of a PENDING order. Raises DecisionUnusableError if it is about another."""
+    if decided.order_id != order.id:
+        raise DecisionUnusableError(f"asked about {order.id}, stock answered about {decided.order_id}")
+    if decided.decision is Decision.RESERVED:
+        return _verified(order, decided.items, at=at)
+    return _rejected(order, decided, at=at)
+
+
+def _verified(order: PendingOrder, items: tuple[ItemPrice, ...], *, at: datetime) -> Verdict:
+    priced = _priced(order.lines, items)
+    verified = StoredOrder(
+        id=order.id,
+        student_id=order.student_id,
+        status=OrderStatus.STOCK_VERIFIED,
+        version=STATUS_VERSIONS[OrderStatus.STOCK_VERIFIED],
+        lines=priced,
+        total=sum((line.unit_price * line.quantity for line in priced if line.unit_price), Decimal("0.00")),
+        rejection_reason=None,
+        status_times={OrderStatus.PENDING: order.created_at, OrderStatus.STOCK_VERIFIED: at},
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+    )
+    return Verdict(order=verified, decided_at=at, answer=Answer(status=CREATED, body=order_body(verified)))
+
+
+def _priced(lines: tuple[Line, ...], items: tuple[ItemPrice, ...]) -> tuple[PricedLine, ...]:
+    prices = {item.item_id: item for item in items}
+    try:
+        return tuple(
+            PricedLine(
+                item_id=line.item_id,
+                name=(item := prices[line.item_id]).name,
+                quantity=line.quantity,
+                unit_price=item.unit_price,
+            )
+            for line in lines
+        )
+    except KeyError as missing:
+        raise DecisionUnusableError(f"stock reserved, but gave no price for {missing}") from None
+
+
+def _rejected(order: PendingOrder, decided: StockDecided, *, at: datetime) -> Verdict:
+    if decided.reason is None:
+        raise DecisionUnusableError(f"stock rejected {order.id} without a reason")
+    received = as_received(order)
+    rejected = msgspec.structs.replace(
+        received,
+        status=OrderStatus.REJECTED,
+        version=STATUS_VERSIONS[OrderStatus.REJECTED],
+        rejection_reason=decided.reason,
+        status_times={**received.status_times, OrderStatus.REJECTED: at},
+    )
+    refusal = refusal_of(decided.reason, item_ids=decided.refused_item_ids, order_id=order.id)
+    return Verdict(
+        order=rejected, decided_at=at, answer=Answer(status=refusal.status, body=problem_body(refusal))
+    )
+
+
+def refusal_of(reason: RejectionReason, *, item_ids: tuple[UUID, ...], order_id: UUID) -> Refused:
+    if reason is RejectionReason.OUT_OF_STOCK:
+        return OutOfStock(item_ids=item_ids, order_id=order_id)
+    if reason is RejectionReason.UNKNOWN_ITEM:
+        return UnknownItem(item_ids=item_ids, order_id=order_id)
+    return OrderExpired(order_id=order_id)
+
+
+def is_from_kitchen(event: OrderStatusChanged) -> bool:
+    """Whether the kitchen may say so at all: its own states only, each with its version."""
+    return event.version == STATUS_VERSIONS[event.status] > OWN_VERSION_LIMIT
+
+
+# --- bytes and messages ------------------------------------------------------------------------------
+
+
+def order_on_the_wire(order: StoredOrder) -> Order:
+    return Order(
+        id=order.id,
+        status=order.status,
+        version=order.version,
+        lines=order.lines,
+        total=order.total,
+        created_at=order.created_at,
+        reason=order.rejection_reason,
+    )
+
+
+def order_body(order: StoredOrder) -> bytes:
+    return _ENCODER.encode(order_on_the_wire(order))
+
+
+def problem_body(refusal: Refused) -> bytes:
+    """A stored problem holds nothing of the request that met it first: each repeat sends the same bytes."""
+    return _ENCODER.encode(
+        Problem(
+            type=problem_type(refusal.code),
+            title=refusal.title,
+            status=refusal.status,
+            detail=refusal.detail,
+            item_ids=refusal.item_ids,
+            order_id=refusal.order_id,
+        )
+    )
+
+
+def path_of(status_times: StatusTimes, *, below: int) -> tuple[StatusTime, ...]:
+    """The states that the order went through before version `below`, in their order."""
+    times = (
+        StatusTime(status=status, version=STATUS_VERSIONS[status], at=at)
+        for status, at in status_times.items()
+        if STATUS_VERSIONS[status] < below
+    )
+    return tuple(sorted(times, key=lambda time: time.version))
+
+
+def own_status_event(order: StoredOrder) -> OrderStatusChanged:
+    """The last state that is the gateway's own to tell, wherever the order stands by now."""
+    said = path_of(order.status_times, below=OWN_VERSION_LIMIT + 1)[-1]
+    return OrderStatusChanged(
+        order_id=order.id,
+        student_id=order.student_id,
+        status=said.status,
+        version=said.version,
+        at=said.at,
+        earlier=path_of(order.status_times, below=said.version),
+        reason=order.rejection_reason,
+    )
+
+
+def cook_order(order: StoredOrder) -> CookOrder:
+    return CookOrder(
+        order_id=order.id,
+        student_id=order.student_id,
+        lines=order.lines,
+        version=order.version,
+        earlier=path_of(order.status_times, below=order.version + 1),
+    )
+
+
+def cancel_ticket(order: StoredOrder) -> CancelTicket:
+    return CancelTicket(
+        order_id=order.id,
+        student_id=order.student_id,
+        lines=order.lines,
+        version=order.version,
+        earlier=path_of(order.status_times, below=order.version + 1),
+    )

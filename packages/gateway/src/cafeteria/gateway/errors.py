@@ -1,0 +1,127 @@
+"""The gateway's refusals. Each says what happened, what was kept and what to do; the code is stable."""
+
+from uuid import UUID
+
+from cafeteria.chassis.errors import ServiceError, Unavailable
+from cafeteria.contracts.problems import ProblemCode
+
+SAY_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempotency-Key."
+
+
+class IdempotencyKeyMissing(ServiceError):
+    """The key is absent, or is not 1 to 255 visible ASCII characters."""
+
+    code = ProblemCode.IDEMPOTENCY_KEY_MISSING
+    status = 400
+    title = "Idempotency-Key missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send an Idempotency-Key header of 1 to 255 visible ASCII characters, new for each order"
+            " and the same for each repeat of it. Nothing was ordered."
+        )
+
+
+class IdempotencyKeyReused(ServiceError):
+    """The key stands for an order with another body."""
+
+    code = ProblemCode.IDEMPOTENCY_KEY_REUSED
+    status = 422
+    title = "Idempotency-Key used for another order"
+
+    def __init__(self, *, order_id: UUID) -> None:
+        super().__init__(
+            "This Idempotency-Key belongs to an earlier order with other lines, which stands as it was."
+            " Use a new key for a new order.",
+            order_id=order_id,
+        )
+
+
+class Refused(ServiceError):
+    """Stock has decided against the order; the decision is final for this order."""
+
+    status = 409
+
+
+class OutOfStock(Refused):
+    """`item_ids` are the items of which too few are left; one that is off sale counts as none."""
+
+    code = ProblemCode.OUT_OF_STOCK
+    title = "Out of stock"
+
+    def __init__(self, *, item_ids: tuple[UUID, ...], order_id: UUID | None = None) -> None:
+        super().__init__(
+            "There are not enough portions left for this order, so nothing was taken."
+            " Order fewer portions or another dish.",
+            item_ids=item_ids,
+            order_id=order_id,
+        )
+
+
+class UnknownItem(Refused):
+    code = ProblemCode.UNKNOWN_ITEM
+    title = "Unknown item"
+
+    def __init__(self, *, item_ids: tuple[UUID, ...], order_id: UUID | None = None) -> None:
+        super().__init__(
+            "The order names items that do not exist, so nothing was taken. Read the menu again.",
+            item_ids=item_ids,
+            order_id=order_id,
+        )
+
+
+class OrderExpired(Refused):
+    code = ProblemCode.EXPIRED
+    title = "Order expired"
+
+    def __init__(self, *, order_id: UUID) -> None:
+        super().__init__(
+            "The stock could not be asked in time, so the order was given up and nothing was taken."
+            " Order again with a new Idempotency-Key.",
+            order_id=order_id,
+        )
+
+
+class TooLateToCancel(ServiceError):
+    code = ProblemCode.TOO_LATE_TO_CANCEL
+    status = 409
+    title = "Too late to cancel"
+
+    def __init__(self, *, order_id: UUID) -> None:
+        super().__init__(
+            "The kitchen has begun with this order, or it has ended. It stands as it is.", order_id=order_id
+        )
+
+
+class OrderUndecided(ServiceError):
+    code = ProblemCode.ORDER_UNDECIDED
+    status = 409
+    title = "Order not decided yet"
+
+    def __init__(self, *, order_id: UUID) -> None:
+        super().__init__(
+            "Whether the stock has taken this order is not known yet, so it cannot be cancelled now."
+            " Try again in a moment.",
+            order_id=order_id,
+        )
+
+
+class OutcomeUnknown(Unavailable):
+    """The database did not say whether the order was written: it may exist or not."""
+
+    def __init__(self) -> None:
+        super().__init__(f"It is not known whether this order was received. {SAY_AGAIN_WITH_THE_SAME_KEY}")
+
+
+class KitchenSilent(Unavailable):
+    """The kitchen may have cancelled the order or not; asking again is safe."""
+
+    def __init__(self, *, order_id: UUID) -> None:
+        super().__init__(
+            "The kitchen does not answer, so it is not known whether the order is cancelled. Cancel again.",
+            order_id=order_id,
+        )
+
+
+class DecisionUnusableError(Exception):
+    """Stock's reply does not fit the order that was asked about: a bug at one of the two ends."""

@@ -1,0 +1,127 @@
+"""The HTTP door: the menu for everyone, and each student's own orders.
+
+Whoever is signed in may order; nobody sees another's orders. An answer to an order is sent as it is stored,
+to the byte.
+"""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import MediaType, Response, get, post
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.errors import InvalidRequest
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.tokens import SignedInRequest, requires
+from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
+from cafeteria.contracts.problems import Problem
+from cafeteria.gateway.domain import (
+    CREATED,
+    Placing,
+    new_order,
+    order_on_the_wire,
+    parse_idempotency_key,
+    repeated_items,
+    request_hash,
+    stored_key,
+)
+from cafeteria.gateway.service import Gateway
+from cafeteria.gateway.service.place_order import RECEIVED
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 200
+PROBLEM_JSON = "application/problem+json"
+
+_SIGNED_IN = requires()
+_REPLAYED = {"Idempotent-Replayed": "true"}
+_TAGS = ["orders"]
+_PLACED = {
+    CREATED: ResponseSpec(data_container=Order, description="The order is accepted."),
+    RECEIVED: ResponseSpec(
+        data_container=Order, description="Received; stock has not decided yet. It may still end REJECTED."
+    ),
+    409: ResponseSpec(data_container=Problem, description="Out of stock, an unknown item, or expired."),
+    422: ResponseSpec(data_container=Problem, description="The key belongs to an order with other lines."),
+}
+
+
+@get("/v1/menu", tags=["menu"], sync_to_thread=False)
+def read_menu(state: State) -> Menu:
+    """What there is, by name. `available` is null when that is not known just now: ordering asks stock."""
+    gateway: Gateway = state.gateway
+    return gateway.read_orders.menu()
+
+
+@post("/v1/orders", guards=[_SIGNED_IN], tags=_TAGS, responses=_PLACED)
+async def place_order(
+    request: SignedInRequest,
+    state: State,
+    data: JSONBody[PlaceOrder],
+    idempotency_key: Annotated[
+        str | None,
+        HeaderParameter(
+            name="Idempotency-Key",
+            required=False,
+            description="1 to 255 visible ASCII characters; the same for each repeat of one order.",
+        ),
+    ] = None,
+) -> Response[Any]:
+    """Order. With the same key, the same order and the same answer, however often it is sent."""
+    gateway: Gateway = state.gateway
+    placing = _placing(data, student_id=request.user.student_id, key=parse_idempotency_key(idempotency_key))
+    placed = await gateway.place_order(placing)
+    return Response(
+        placed.body,
+        status_code=placed.status,
+        media_type=MediaType.JSON if placed.status in (CREATED, RECEIVED) else PROBLEM_JSON,
+        headers=_REPLAYED if placed.is_replay else None,
+    )
+
+
+@get("/v1/orders/{order_id:uuid}", guards=[_SIGNED_IN], tags=_TAGS)
+async def read_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
+    """One of the student's own orders, as it stands now."""
+    gateway: Gateway = state.gateway
+    order = await gateway.read_orders.one(order_id, student_id=request.user.student_id)
+    return order_on_the_wire(order)
+
+
+@get("/v1/orders", guards=[_SIGNED_IN], tags=_TAGS)
+async def list_orders(
+    request: SignedInRequest,
+    state: State,
+    cursor: FromQuery[str | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+) -> Orders:
+    """The student's orders, newest first."""
+    gateway: Gateway = state.gateway
+    page, following = await gateway.read_orders.page(request.user.student_id, cursor=cursor, limit=limit)
+    return Orders(items=tuple(map(order_on_the_wire, page)), next_cursor=following)
+
+
+@post("/v1/orders/{order_id:uuid}/cancel", guards=[_SIGNED_IN], status_code=200, tags=_TAGS)
+async def cancel_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
+    """Give an order back, as long as the kitchen has not begun with it. Cancelling again answers the same."""
+    gateway: Gateway = state.gateway
+    order = await gateway.cancel_order(order_id, student_id=request.user.student_id)
+    return order_on_the_wire(order)
+
+
+ROUTES: list[HTTPRouteHandler] = [read_menu, place_order, read_order, list_orders, cancel_order]
+
+
+def _placing(body: PlaceOrder, *, student_id: str, key: str) -> Placing:
+    if repeated := repeated_items(body.lines):
+        raise InvalidRequest(
+            "An item may stand in one line only; add its portions up. Nothing was ordered.",
+            errors=tuple(f"body.lines: item {item_id} stands in more than one line" for item_id in repeated),
+        )
+    return Placing(
+        order=new_order(order_id=new_id(), student_id=student_id, lines=body.lines, at=now()),
+        key=stored_key(student_id, key),
+        request_hash=request_hash(body.lines),
+    )

@@ -1,0 +1,102 @@
+"""G2: stock's decisions, the final answers and the messages that say so, for orders that are still PENDING."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.gateway.domain import Answer, StoredOrder, Verdict
+from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, stored_answer, stored_order
+from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
+
+# One statement is one commit. Prices, total and snapshot are read out of the answer, so what is stored is
+# what is sent. Rows are locked in id order before any is changed; an order that has moved on gets nothing,
+# neither a new answer nor a message.
+_SETTLE = sa.text("""
+WITH verdicts AS (
+    SELECT order_id, status, reason, decided_at, answer_status, body,
+        CAST(convert_from(body, 'UTF8') AS jsonb) AS snapshot
+    FROM unnest(
+        CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:reasons AS text[]),
+        CAST(:decided_ats AS text[]), CAST(:answer_statuses AS smallint[]), CAST(:bodies AS bytea[])
+    ) AS verdict (order_id, status, reason, decided_at, answer_status, body)
+), still_pending AS (
+    SELECT id FROM gateway.orders
+    WHERE id = ANY(CAST(:order_ids AS uuid[])) AND status = 'PENDING'
+    ORDER BY id FOR UPDATE
+), moved AS (
+    UPDATE gateway.orders AS o
+    SET status = v.status, version = 2, rejection_reason = v.reason,
+        lines = COALESCE(v.snapshot -> 'lines', o.lines), total = CAST(v.snapshot ->> 'total' AS numeric),
+        status_times = o.status_times || jsonb_build_object(v.status, v.decided_at),
+        updated_at = CAST(v.decided_at AS timestamptz), next_ask_at = NULL,
+        next_check_at = CAST(v.decided_at AS timestamptz) + interval '5 seconds'
+    FROM still_pending AS p JOIN verdicts AS v ON v.order_id = p.id
+    WHERE o.id = p.id AND o.status = 'PENDING'
+    RETURNING o.id
+), answered AS (
+    UPDATE gateway.idempotency_keys AS k
+    SET response_snapshot = v.snapshot, response_status = v.answer_status, response_body = v.body
+    FROM moved AS m JOIN verdicts AS v ON v.order_id = m.id
+    WHERE k.order_id = m.id
+), said AS (
+    INSERT INTO gateway.outbox (order_id, version, subject, type_name, message_id, traceparent, body)
+    SELECT order_id, message_version, subject, type_name, message_id, traceparent, message_body
+    FROM unnest(
+        CAST(:message_order_ids AS uuid[]), CAST(:message_versions AS smallint[]), CAST(:subjects AS text[]),
+        CAST(:type_names AS text[]), CAST(:message_ids AS uuid[]), CAST(:traceparents AS text[]),
+        CAST(:message_bodies AS bytea[])
+    ) WITH ORDINALITY AS message (
+        order_id, message_version, subject, type_name, message_id, traceparent, message_body, place
+    )
+    WHERE order_id IN (SELECT id FROM moved)
+    ORDER BY place
+)
+SELECT id FROM moved
+""")
+
+_FIND_ANSWERS = (
+    sa.select(*ORDER_COLUMNS, *KEY_COLUMNS)
+    .outerjoin(IdempotencyKeyRow, IdempotencyKeyRow.order_id == OrderRow.id)
+    .where(OrderRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Uuid))))
+)
+
+
+async def settle(
+    connection: AsyncConnection, verdicts: Sequence[Verdict], messages: Sequence[OutboxMessage]
+) -> set[UUID]:
+    """Write down the verdicts, each order once; returns the orders that this moved out of PENDING.
+
+    Messages are stored in the order given, those of orders that did not move are left out.
+    """
+    orders = [verdict.order for verdict in verdicts]
+    moved = await connection.scalars(
+        _SETTLE,
+        {
+            "order_ids": [order.id for order in orders],
+            "statuses": [order.status for order in orders],
+            "reasons": [order.rejection_reason for order in orders],
+            "decided_ats": [verdict.decided_at.isoformat() for verdict in verdicts],
+            "answer_statuses": [verdict.answer.status for verdict in verdicts],
+            "bodies": [verdict.answer.body for verdict in verdicts],
+            "message_order_ids": [message.order_id for message in messages],
+            "message_versions": [message.version for message in messages],
+            "subjects": [message.subject for message in messages],
+            "type_names": [message.type_name for message in messages],
+            "message_ids": [message.message_id for message in messages],
+            "traceparents": [message.traceparent for message in messages],
+            "message_bodies": [message.body for message in messages],
+        },
+    )
+    return set(moved)
+
+
+async def find_answers(
+    connection: AsyncConnection, order_ids: Sequence[UUID]
+) -> dict[UUID, tuple[StoredOrder, Answer | None]]:
+    """The orders as they stand, each with its stored final answer; None while it has none."""
+    rows = await connection.execute(_FIND_ANSWERS, {"ids": list(order_ids)})
+    return {row.id: (stored_order(row), stored_answer(row)) for row in rows}

@@ -1,0 +1,188 @@
+"""What the loops look for, and what they write down. Each finds its orders by a partial index, a batch at a time.
+
+Claims skip rows that another replica has claimed and move their next time on, so that no lock is held while a
+peer is asked.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.domain import StoredOrder
+from cafeteria.gateway.repository.rows import ORDER_COLUMNS, stored_order
+from cafeteria.gateway.tables import OrderRow, outbox
+
+_UNIX_MILLISECONDS_SHIFT = 80  # a UUIDv7 opens with 48 bits of milliseconds
+
+# Half of how long it has waited already, from one second to four.
+_BACK_OFF = (
+    "LEAST(GREATEST((CAST(:at AS timestamptz) - {since}) / 2, interval '1 second'), interval '4 seconds')"
+)
+
+_RETURNED = """o.id, o.student_id, o.status, o.version, o.lines, o.total, o.rejection_reason, o.status_times,
+    o.created_at, o.expires_at"""
+
+# Nobody was told of a PENDING order while it has no time to check whether notification knows it, and
+# notification is not known to.
+_CLAIM_UNDECIDED = sa.text(f"""
+WITH due AS (
+    SELECT id, next_check_at IS NULL AND notified_version = 0 AS is_untold FROM gateway.orders
+    WHERE next_ask_at <= :at AND status = 'PENDING'
+    ORDER BY next_ask_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway.orders AS o
+SET next_ask_at = CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.created_at")},
+    next_check_at = CASE WHEN due.is_untold THEN CAST(:at AS timestamptz) + interval '5 seconds'
+        ELSE o.next_check_at END
+FROM due WHERE o.id = due.id
+RETURNING {_RETURNED}, due.is_untold
+""")  # noqa: S608 - put together from constants
+
+_CLAIM_UNRELEASED = sa.text(f"""
+WITH due AS (
+    SELECT id FROM gateway.orders
+    WHERE next_ask_at <= :at AND status = 'CANCELLED' AND released_at IS NULL
+    ORDER BY next_ask_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway.orders AS o
+SET next_ask_at = CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.updated_at")}
+FROM due WHERE o.id = due.id
+RETURNING o.id
+""")  # noqa: S608 - put together from constants
+
+_MARK_RELEASED = sa.text("""
+UPDATE gateway.orders SET released_at = :released_at, next_ask_at = NULL
+WHERE id = :id AND status = 'CANCELLED' AND released_at IS NULL
+""")
+
+_COUNT_PENDING = sa.text("""
+SELECT count(*) FROM (
+    SELECT FROM gateway.orders WHERE next_ask_at IS NOT NULL AND status = 'PENDING' LIMIT :limit
+) AS pending
+""")
+
+_FIND_UNCONFIRMED = (
+    sa.select(OrderRow.id, OrderRow.status, OrderRow.kitchen_seen_at, OrderRow.notified_version)
+    .where(OrderRow.next_check_at <= sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True)))
+    .where(~sa.exists().where(outbox.c.order_id == OrderRow.id))
+    .order_by(OrderRow.next_check_at)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+
+_FIND_ORDERS = sa.select(*ORDER_COLUMNS).where(
+    OrderRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Uuid)))
+)
+
+# Whoever comes second, with the same answers, finds that the time to check has moved and sends nothing.
+_CONFIRM = sa.text(f"""
+WITH findings AS (
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:kitchen_knows AS boolean[]), CAST(:notified_versions AS smallint[]),
+        CAST(:are_done AS boolean[])
+    ) AS finding (id, kitchen_knows, notified_version, is_done)
+), due AS (
+    SELECT o.id FROM gateway.orders AS o JOIN findings AS f ON f.id = o.id
+    WHERE o.next_check_at <= :at ORDER BY o.id FOR UPDATE OF o
+)
+UPDATE gateway.orders AS o
+SET kitchen_seen_at = CASE WHEN f.kitchen_knows THEN COALESCE(o.kitchen_seen_at, :at) ELSE o.kitchen_seen_at END,
+    notified_version = GREATEST(o.notified_version, f.notified_version),
+    next_check_at = CASE WHEN NOT f.is_done
+        THEN CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.created_at")} END
+FROM due AS d JOIN findings AS f ON f.id = d.id
+WHERE o.id = d.id AND o.next_check_at <= :at
+RETURNING o.id
+""")  # noqa: S608 - put together from constants
+
+_FORGET_KEYS = sa.text("""
+DELETE FROM gateway.idempotency_keys WHERE id IN (
+    SELECT k.id FROM gateway.idempotency_keys AS k JOIN gateway.orders AS o ON o.id = k.order_id
+    WHERE k.id < :before AND o.status IN ('REJECTED', 'CANCELLED', 'COLLECTED', 'READY')
+    ORDER BY k.id LIMIT :limit FOR UPDATE OF k SKIP LOCKED
+)
+""")
+
+
+class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that some receiver is not known to have."""
+
+    id: UUID
+    status: OrderStatus
+    is_known_to_kitchen: bool
+    notified_version: int
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the receivers said of one order; `is_done` when there is nothing left to ask them."""
+
+    order_id: UUID
+    kitchen_knows: bool
+    notified_version: int
+    is_done: bool
+
+
+async def claim_undecided(
+    connection: AsyncConnection, *, at: datetime, limit: int
+) -> list[tuple[StoredOrder, bool]]:
+    """PENDING orders that are due to be asked about, and whether nobody has been told of each yet."""
+    rows = await connection.execute(_CLAIM_UNDECIDED, {"at": at, "limit": limit})
+    return [(stored_order(row), row.is_untold) for row in rows]
+
+
+async def claim_unreleased(connection: AsyncConnection, *, at: datetime, limit: int) -> list[UUID]:
+    return list(await connection.scalars(_CLAIM_UNRELEASED, {"at": at, "limit": limit}))
+
+
+async def mark_released(connection: AsyncConnection, order_id: UUID, *, released_at: datetime) -> None:
+    await connection.execute(_MARK_RELEASED, {"id": order_id, "released_at": released_at})
+
+
+async def count_pending(connection: AsyncConnection, *, limit: int) -> int:
+    """Counts no further than `limit`."""
+    return int(await connection.scalar(_COUNT_PENDING, {"limit": limit}) or 0)
+
+
+async def find_unconfirmed(connection: AsyncConnection, *, at: datetime, limit: int) -> list[Unconfirmed]:
+    """Due orders of which no message is on its way already."""
+    rows = await connection.execute(_FIND_UNCONFIRMED, {"at": at, "limit": limit})
+    return [
+        Unconfirmed(
+            id=row.id,
+            status=OrderStatus(row.status),
+            is_known_to_kitchen=row.kitchen_seen_at is not None,
+            notified_version=row.notified_version,
+        )
+        for row in rows
+    ]
+
+
+async def find_orders(connection: AsyncConnection, order_ids: Sequence[UUID]) -> dict[UUID, StoredOrder]:
+    rows = await connection.execute(_FIND_ORDERS, {"ids": list(order_ids)})
+    return {row.id: stored_order(row) for row in rows}
+
+
+async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, at: datetime) -> set[UUID]:
+    """Write the findings down; returns the orders of which nobody else has done so meanwhile."""
+    confirmed = await connection.scalars(
+        _CONFIRM,
+        {
+            "ids": [finding.order_id for finding in findings],
+            "kitchen_knows": [finding.kitchen_knows for finding in findings],
+            "notified_versions": [finding.notified_version for finding in findings],
+            "are_done": [finding.is_done for finding in findings],
+            "at": at,
+        },
+    )
+    return set(confirmed)
+
+
+async def forget_keys(connection: AsyncConnection, *, made_before: datetime, limit: int) -> int:
+    """Delete keys whose order has ended or is READY; returns how many. Their ids tell when they were made."""
+    before = UUID(int=int(made_before.timestamp() * 1000) << _UNIX_MILLISECONDS_SHIFT)
+    return (await connection.execute(_FORGET_KEYS, {"before": before, "limit": limit})).rowcount

@@ -1,0 +1,60 @@
+"""How a row of `orders`, alone or beside its idempotency key, becomes what the domain knows."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute
+
+from cafeteria.contracts.values import OrderStatus, PricedLine, RejectionReason
+from cafeteria.gateway.domain import Answer, KeyedOrder, StoredOrder
+from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
+
+# jsonb comes as its text, so that it is decoded once, straight into what it stands for.
+ORDER_COLUMNS: tuple[sa.ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
+    OrderRow.id,
+    OrderRow.student_id,
+    OrderRow.status,
+    OrderRow.version,
+    sa.type_coerce(OrderRow.lines, sa.Text).label("lines"),
+    OrderRow.total,
+    OrderRow.rejection_reason,
+    sa.type_coerce(OrderRow.status_times, sa.Text).label("status_times"),
+    OrderRow.created_at,
+    OrderRow.expires_at,
+)
+KEY_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    IdempotencyKeyRow.key,
+    IdempotencyKeyRow.request_hash,
+    IdempotencyKeyRow.response_status,
+    IdempotencyKeyRow.response_body,
+)
+
+_LINES = msgspec.json.Decoder(tuple[PricedLine, ...])
+_STATUS_TIMES = msgspec.json.Decoder(dict[OrderStatus, datetime])
+
+
+def stored_order(row: sa.Row[Any]) -> StoredOrder:
+    return StoredOrder(
+        id=row.id,
+        student_id=row.student_id,
+        status=OrderStatus(row.status),
+        version=row.version,
+        lines=_LINES.decode(row.lines),
+        total=row.total,
+        rejection_reason=row.rejection_reason and RejectionReason(row.rejection_reason),
+        status_times=_STATUS_TIMES.decode(row.status_times),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+def keyed_order(row: sa.Row[Any]) -> KeyedOrder:
+    return KeyedOrder(order=stored_order(row), request_hash=row.request_hash, answer=stored_answer(row))
+
+
+def stored_answer(row: sa.Row[Any]) -> Answer | None:
+    if row.response_status is None:
+        return None
+    return Answer(status=row.response_status, body=row.response_body)

@@ -1,0 +1,34 @@
+"""What the gateway does, a file for each use case, and the list of points from which an order always goes on.
+
+An order's life is a walk over these points. Each is what a commit has left behind; a crash between two of them
+leaves the order at the one before, and who is named there goes on from it, any number of times.
+
+    point        what is stored                          who goes on, and where
+    ---------    ------------------------------------    ------------------------------------------------------
+    (nothing)    nothing; the key is unused              the student repeats                  place_order
+    RECEIVED     key and PENDING order (G1)              its task, a repeat, or loop 1        decide, mend.Undecided
+    DECIDED      stock's decision, at stock (S2)         the same: the question is repeated   decide
+    SETTLED      state, final answer, messages (G2)      the relay; a repeat replays          chassis.relay
+    SENT         messages in the streams                 loop 3 until the receivers know      confirm
+    FOLLOWING    the kitchen's states (P1)               the kitchen's events                 project_status
+
+    cancelled at the kitchen                             its event (P1), or a repeat          cancel_order
+    CANCELLED    the order; portions not yet back        loop 4 until stock has answered      mend.Unreleased
+    released     `released_at`                           nobody: this is an end
+
+Each row has a test that begins there: `tests/integration/test_recovery_points.py`.
+"""
+
+import msgspec
+
+from cafeteria.gateway.service.cancel_order import CancelOrder
+from cafeteria.gateway.service.place_order import PlaceOrder
+from cafeteria.gateway.service.read_orders import ReadOrders
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """What the HTTP door needs."""
+
+    place_order: PlaceOrder
+    cancel_order: CancelOrder
+    read_orders: ReadOrders

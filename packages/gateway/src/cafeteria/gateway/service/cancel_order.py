@@ -1,0 +1,86 @@
+"""Cancelling an order: SETTLED → the kitchen has cancelled → CANCELLED → released.
+
+The kitchen alone knows whether cooking has begun, so it decides, in one commit; the gateway then follows its
+word. If the process dies in between, the kitchen's event carries the same word. Stock gives the portions back
+once it is asked, and is asked until it has answered.
+"""
+
+import asyncio
+from uuid import UUID
+
+from cafeteria.chassis.bus import NoAnswer, PeerRefused
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.errors import NotFound
+from cafeteria.contracts.kitchen import CancelAnswered
+from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.domain import StoredOrder, as_pending, path_of
+from cafeteria.gateway.errors import KitchenSilent, OrderUndecided, TooLateToCancel
+from cafeteria.gateway.peers import Kitchen
+from cafeteria.gateway.repository import orders
+from cafeteria.gateway.service.decide import Decider
+from cafeteria.gateway.service.project_status import Projection
+
+DECIDE_WITHIN_S = 1.3  # as long as a student waits when ordering
+
+
+class CancelOrder:
+    def __init__(
+        self, *, database: Database, decider: Decider, kitchen: Kitchen, projection: Projection
+    ) -> None:
+        self._database = database
+        self._decider = decider
+        self._kitchen = kitchen
+        self._projection = projection
+
+    async def __call__(self, order_id: UUID, *, student_id: str) -> StoredOrder:
+        """The cancelled order, for repeats too.
+
+        Raises NotFound (another student's too), OrderUndecided, TooLateToCancel or KitchenSilent.
+        """
+        order = await self._find(order_id, student_id)
+        if order.status is OrderStatus.PENDING:
+            await asyncio.wait((self._decider.carry_on(as_pending(order)),), timeout=DECIDE_WITHIN_S)
+            order = await self._find(order_id, student_id)
+        if order.status is OrderStatus.STOCK_VERIFIED:
+            await self._ask_kitchen(order)
+            order = await self._find(order_id, student_id)
+        return _cancelled_or_refused(order)
+
+    async def _ask_kitchen(self, order: StoredOrder) -> None:
+        """Take the kitchen's word as if its event had come: whichever comes second changes nothing."""
+        try:
+            answered = await self._kitchen.cancel(order)
+        except (NoAnswer, PeerRefused) as error:
+            raise KitchenSilent(order_id=order.id) from error
+        await self._projection.take([_as_event(answered, order)])
+
+    async def _find(self, order_id: UUID, student_id: str) -> StoredOrder:
+        async with self._database.statement() as connection:
+            order = await orders.find_order(connection, order_id)
+        if order is None or order.student_id != student_id:
+            raise NotFound("You have no order with this id.")
+        return order
+
+
+def _cancelled_or_refused(order: StoredOrder) -> StoredOrder:
+    match order.status:
+        case OrderStatus.CANCELLED:
+            return order
+        case OrderStatus.PENDING:
+            raise OrderUndecided(order_id=order.id)
+        case OrderStatus.STOCK_VERIFIED:  # the kitchen has it and did not cancel; its word is not here yet
+            raise KitchenSilent(order_id=order.id)
+        case _:
+            raise TooLateToCancel(order_id=order.id)
+
+
+def _as_event(answered: CancelAnswered, order: StoredOrder) -> OrderStatusChanged:
+    return OrderStatusChanged(
+        order_id=order.id,
+        student_id=order.student_id,
+        status=answered.status,
+        version=answered.version,
+        at=answered.at,
+        earlier=path_of(order.status_times, below=answered.version),
+    )

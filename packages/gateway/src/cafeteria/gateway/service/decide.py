@@ -1,0 +1,142 @@
+"""RECEIVED → DECIDED → SETTLED: asks stock about a PENDING order and writes down what stock has committed.
+
+The gateway moves only on stock's committed decision. Whatever goes wrong on the way leaves the order where it
+was, at a point from which the same steps lead to the same end: the same question gets the same answer, and
+the second to write it down finds that the order has moved and answers what is stored.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.chassis import logs
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.outbox import OutboxMessage, outbox_message
+from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.domain import (
+    CREATED,
+    Answer,
+    PendingOrder,
+    StoredOrder,
+    Verdict,
+    cook_order,
+    judge,
+    order_body,
+    own_status_event,
+)
+from cafeteria.gateway.peers import Stock
+from cafeteria.gateway.repository import decisions
+from cafeteria.gateway.views import Backlog
+
+DRAIN_S = 0.5  # at shutdown; what is cut off is asked again after the restart or by a replica
+
+logger = logs.get_logger()
+
+
+class Wakes(Protocol):
+    """Something that can be told to look at once."""
+
+    def wake(self) -> None: ...
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """One order's share of a G2 commit: its verdict, and what the others must hear of it."""
+
+    verdict: Verdict
+    messages: tuple[OutboxMessage, ...]
+
+
+class Decider:
+    """One task for each order; whoever asks about the same order meanwhile joins it.
+
+    Enter it to start; leaving it waits DRAIN_S for what is under way.
+    """
+
+    def __init__(self, *, database: Database, stock: Stock, relay: Wakes, backlog: Backlog) -> None:
+        self._database = database
+        self._stock = stock
+        self._relay = relay
+        self._backlog = backlog
+        self._settling = GroupCommit("gateway-settle", self._settle)
+        self._running: dict[UUID, asyncio.Task[Answer | None]] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._settling.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=DRAIN_S)
+            for task in late:
+                task.cancel()
+        await self._settling.__aexit__(kind, error, trace)
+
+    def carry_on(self, order: PendingOrder) -> asyncio.Task[Answer | None]:
+        """The final answer, or None when it is not known yet; never raises. Goes on if nobody waits for it."""
+        task = self._running.get(order.id)
+        if task is None:
+            task = self._running[order.id] = asyncio.create_task(self._carry(order))
+            task.add_done_callback(lambda _: self._running.pop(order.id))
+        return task
+
+    async def _carry(self, order: PendingOrder) -> Answer | None:
+        try:
+            decided = await self._stock.reserve(order)  # S1; from its reply on the order is DECIDED
+            verdict = judge(order, decided, at=now())
+            return await self._settling.submit(settlement(verdict))  # G2; the order is SETTLED
+        except Unavailable:
+            return None
+        except Exception:
+            logger.exception("order_not_decided", order_id=str(order.id))
+            return None
+
+    async def _settle(self, batch: Sequence[Settlement]) -> list[Answer | None]:
+        """G2 for a batch. Safe to repeat: what has moved is answered from what is stored."""
+        settlements = {each.verdict.order.id: each for each in batch}
+        async with self._database.statement() as connection:
+            moved = await decisions.settle(
+                connection,
+                [each.verdict for each in settlements.values()],
+                [message for each in settlements.values() for message in each.messages],
+            )
+        if moved:
+            self._relay.wake()
+            self._backlog.settled(len(moved))
+        answers: dict[UUID, Answer | None] = {
+            order_id: settlements[order_id].verdict.answer for order_id in moved
+        }
+        if len(moved) < len(settlements):
+            answers.update(await self._stored_answers(settlements.keys() - moved))
+        return [answers.get(each.verdict.order.id) for each in batch]
+
+    async def _stored_answers(self, order_ids: set[UUID]) -> dict[UUID, Answer | None]:
+        async with self._database.statement() as connection:
+            found = await decisions.find_answers(connection, list(order_ids))
+        return {order_id: answer or answer_without_key(order) for order_id, (order, answer) in found.items()}
+
+
+def settlement(verdict: Verdict) -> Settlement:
+    """The status event goes before the work; both are encoded here, once."""
+    order = verdict.order
+    news = outbox_message(GATEWAY_STATUS, own_status_event(order), order_id=order.id, version=order.version)
+    if order.status is OrderStatus.REJECTED:
+        return Settlement(verdict=verdict, messages=(news,))
+    work = outbox_message(WORK_PLACED, cook_order(order), order_id=order.id, version=order.version)
+    return Settlement(verdict=verdict, messages=(news, work))
+
+
+def answer_without_key(order: StoredOrder) -> Answer | None:
+    """For an order that moved on without G2 (its row came from a backup, then the kitchen told of it)."""
+    if order.status is OrderStatus.PENDING:
+        return None
+    return Answer(status=CREATED, body=order_body(order))

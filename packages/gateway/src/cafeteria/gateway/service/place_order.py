@@ -1,0 +1,196 @@
+"""Placing an order: nothing → RECEIVED (G1), and from there on with `decide` to the final answer.
+
+Everyone who sends the same key gets the same answer, to the byte, whichever process they meet and however
+often: the key's row is written before the order's, in one commit. Refusals that leave no trace are given
+before that commit; after it, the order goes on whether or not the student still waits.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.errors import Overloaded
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.domain import (
+    Answer,
+    KeyedOrder,
+    PendingOrder,
+    Placing,
+    as_pending,
+    as_received,
+    order_body,
+)
+from cafeteria.gateway.errors import IdempotencyKeyReused, OutcomeUnknown, OutOfStock
+from cafeteria.gateway.repository import intake
+from cafeteria.gateway.service.decide import Decider, answer_without_key
+from cafeteria.gateway.views import AvailabilityView, Backlog
+
+ANSWER_WITHIN_S = 1.3  # then 202: the student knows within 1.5 s that the order has been received
+SLOW_COMMIT_S = 1.0  # a G1 that takes longer than this stands for a database that cannot keep up
+RECEIVED = 202
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the student is sent. `is_replay`: a stored answer, to a request that did not create the order."""
+
+    status: int
+    body: bytes
+    is_replay: bool
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """G1's outcome for one request: its order is new, or `known` stands behind its key already."""
+
+    is_new: bool
+    known: KeyedOrder | None = None
+
+
+class Intake:
+    """G1 and the reading of keys, both grouped. Enter it to start; leaving it settles what has been taken in."""
+
+    def __init__(self, *, database: Database, backlog: Backlog, queue_limit: int) -> None:
+        self._database = database
+        self._backlog = backlog
+        self._receiving = GroupCommit("gateway-receive", self._receive, queue_limit=queue_limit)
+        self._finding = GroupCommit("gateway-find-key", self._find, queue_limit=queue_limit)
+        self._commit_began_at_s: float | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._receiving.__aenter__()
+        await self._finding.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._receiving.__aexit__(kind, error, trace)
+        await self._finding.__aexit__(kind, error, trace)
+
+    async def receive(self, placing: Placing) -> Receipt:
+        """Raises Overloaded before anything was written, DatabaseUnavailable when nobody knows."""
+        began_at_s = self._commit_began_at_s
+        if began_at_s is not None and monotonic() - began_at_s > SLOW_COMMIT_S:
+            raise Overloaded(
+                "Orders are written too slowly just now. Nothing was ordered; try again shortly."
+            )
+        return await self._receiving.submit(placing)
+
+    async def find(self, key: str) -> KeyedOrder | None:
+        return await self._finding.submit(key)
+
+    async def _receive(self, batch: Sequence[Placing]) -> list[Receipt]:
+        self._commit_began_at_s = monotonic()
+        try:
+            async with self._database.statement() as connection:
+                new = await intake.receive(connection, batch)
+            self._backlog.received(len(new))
+            if len(new) == len(batch):
+                return [_NEW] * len(batch)
+            known = await self._read([placing.key for placing in batch if placing.order.id not in new])
+        finally:
+            self._commit_began_at_s = None
+        return [
+            _NEW if placing.order.id in new else receipt_of(placing, known.get(placing.key))
+            for placing in batch
+        ]
+
+    async def _find(self, keys: Sequence[str]) -> list[KeyedOrder | None]:
+        known = await self._read(keys)
+        return [known.get(key) for key in keys]
+
+    async def _read(self, keys: Sequence[str]) -> dict[str, KeyedOrder]:
+        async with self._database.statement() as connection:
+            return await intake.find_by_key(connection, keys)
+
+
+_NEW = Receipt(is_new=True)
+
+
+def receipt_of(placing: Placing, known: KeyedOrder | None) -> Receipt:
+    """Our own order under the key: an earlier try of this very commit went through, its answer was lost."""
+    if known is not None and known.order.id == placing.order.id:
+        return _NEW
+    return Receipt(is_new=False, known=known)
+
+
+class PlaceOrder:
+    """The use case. Enter nothing; it owns no resources."""
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        decider: Decider,
+        availability: AvailabilityView,
+        backlog: Backlog,
+        pending_limit: int,
+    ) -> None:
+        self._intake = intake
+        self._decider = decider
+        self._availability = availability
+        self._backlog = backlog
+        self._pending_limit = pending_limit
+
+    async def __call__(self, placing: Placing) -> Placed:
+        """Raises a refusal that leaves no trace, IdempotencyKeyReused, or OutcomeUnknown."""
+        deadline = asyncio.get_running_loop().time() + ANSWER_WITHIN_S
+        try:
+            async with asyncio.timeout_at(deadline):
+                receipt = await self._find_if_sold_out(placing) or await self._receive(placing)
+        except (TimeoutError, DatabaseUnavailable) as error:
+            raise OutcomeUnknown from error
+        if receipt.is_new:
+            return await self._outcome(placing.order, deadline, is_replay=False)
+        if receipt.known is None:  # the key was there, and has been forgotten since
+            raise OutcomeUnknown
+        return await self._repeat(placing, receipt.known, deadline)
+
+    async def _find_if_sold_out(self, placing: Placing) -> Receipt | None:
+        """Raises OutOfStock if memory says so and the key is unused: a repeat must get its order's answer."""
+        short = self._availability.short_items(placing.order.lines, at_s=monotonic())
+        if not short:
+            return None
+        known = await self._intake.find(placing.key)
+        if known is None:
+            raise OutOfStock(item_ids=short)
+        return Receipt(is_new=False, known=known)
+
+    async def _receive(self, placing: Placing) -> Receipt:
+        """After a COMMIT of unknown outcome, look what is stored. That nothing is there proves nothing yet."""
+        if self._backlog.pending >= self._pending_limit:
+            raise Overloaded("Too many orders wait for a decision. Nothing was ordered; try again shortly.")
+        try:
+            return await self._intake.receive(placing)
+        except DatabaseUnavailable:
+            known = await self._intake.find(placing.key)
+            if known is None:
+                raise
+            return receipt_of(placing, known)
+
+    async def _repeat(self, placing: Placing, known: KeyedOrder, deadline: float) -> Placed:
+        if known.request_hash != placing.request_hash:
+            raise IdempotencyKeyReused(order_id=known.order.id)
+        if known.answer is not None:
+            return _final(known.answer, is_replay=True)
+        if known.order.status is not OrderStatus.PENDING and (answer := answer_without_key(known.order)):
+            return _final(answer, is_replay=True)
+        return await self._outcome(as_pending(known.order), deadline, is_replay=True)
+
+    async def _outcome(self, order: PendingOrder, deadline: float, *, is_replay: bool) -> Placed:
+        """Wait for the final answer, not past the deadline; without one the order has been received: 202."""
+        task = self._decider.carry_on(order)
+        await asyncio.wait((task,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        answer = task.result() if task.done() and not task.cancelled() else None
+        if answer is None:
+            return Placed(status=RECEIVED, body=order_body(as_received(order)), is_replay=False)
+        return _final(answer, is_replay=is_replay)
+
+
+def _final(answer: Answer, *, is_replay: bool) -> Placed:
+    return Placed(status=answer.status, body=answer.body, is_replay=is_replay)

@@ -1,0 +1,66 @@
+"""P1: the gateway's orders follow the kitchen, whatever order its events come in and however often.
+
+Every event carries the states before it, so the highest version of a batch is all that is needed. Cancelled
+news, however it came, makes the order due for its release.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from cafeteria.chassis import logs
+from cafeteria.chassis.bus import Bus, Delivery, NoAnswer
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.contracts.bus import GATEWAY_PROJECTION
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.domain import is_from_kitchen
+from cafeteria.gateway.repository import orders
+from cafeteria.gateway.service.decide import Wakes
+
+BEHIND_FROM = 1_000  # unread events; past it "missing" would mostly mean "not read yet"
+
+logger = logs.get_logger()
+
+
+class Projection:
+    """`release` is woken when an order was cancelled."""
+
+    def __init__(self, *, database: Database, connection: Bus, release: Wakes) -> None:
+        self._database = database
+        self._bus = connection
+        self._release = release
+
+    async def commit(self, batch: Sequence[Delivery[OrderStatusChanged]]) -> list[None]:
+        """P1 for a batch of messages, which may then be acknowledged."""
+        await self.take(delivery.body for delivery in batch)
+        return [None] * len(batch)
+
+    async def take(self, events: Iterable[OrderStatusChanged]) -> None:
+        """Follow the highest version of each order."""
+        highest: dict[object, OrderStatusChanged] = {}
+        for event in events:
+            if not is_from_kitchen(event):
+                logger.error("event_unusable", order_id=str(event.order_id), status=event.status)
+            elif (known := highest.get(event.order_id)) is None or known.version < event.version:
+                highest[event.order_id] = event
+        if not highest:
+            return
+        async with self._database.statement() as connection:
+            moved = await orders.project(connection, list(highest.values()), at=now())
+        if any(status is OrderStatus.CANCELLED for _, status in moved):
+            self._release.wake()
+
+    async def answer_known(self, asked: AskKnown) -> KnownAnswered:
+        """Which of these versions are missing here? Raises DatabaseUnavailable."""
+        async with self._database.statement() as connection:
+            missing = await orders.find_missing(connection, asked.items)
+        if missing and await self._is_behind():
+            return KnownAnswered(behind=True)
+        return KnownAnswered(missing=missing)
+
+    async def _is_behind(self) -> bool:
+        """Who cannot tell how far it is behind does not ask for everything again."""
+        try:
+            return await self._bus.pending(GATEWAY_PROJECTION) > BEHIND_FROM
+        except NoAnswer:
+            return True

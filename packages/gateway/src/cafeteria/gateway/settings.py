@@ -1,0 +1,20 @@
+"""What the gateway reads from its environment."""
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from cafeteria.chassis.settings import ServiceSettings
+
+PoolSize = Annotated[int, Meta(ge=4, le=50, description="a whole number from 4 to 50")]
+Limit = Annotated[int, Meta(ge=1, description="a whole number above 0")]
+
+
+class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
+    """`pending_limit` orders may wait for stock's decision, and `queue_limit` requests to be written, before
+    new ones are refused with 503.
+    """
+
+    pool_size: PoolSize = field(name="GATEWAY_POOL_SIZE", default=10)
+    pending_limit: Limit = field(name="GATEWAY_PENDING_LIMIT", default=2_000)
+    queue_limit: Limit = field(name="GATEWAY_QUEUE_LIMIT", default=1_024)

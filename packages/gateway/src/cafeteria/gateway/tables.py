@@ -1,0 +1,114 @@
+"""The gateway's tables. What may not be, cannot be stored: every rule that a row must keep is a named constraint."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cafeteria.chassis.database import schema_base
+from cafeteria.chassis.dead_letters import dead_letters_table
+from cafeteria.chassis.outbox import outbox_table
+from cafeteria.contracts.bus import GATEWAY
+
+
+class Base(schema_base(GATEWAY)):  # type: ignore[misc]  # a computed base class is more than mypy reads
+    """What the gateway's tables have in common."""
+
+    __abstract__ = True
+
+
+# A state and its version are one fact, so a projection cannot store one without the other.
+_STATUS_HAS_ITS_VERSION = (
+    "version = CASE status WHEN 'PENDING' THEN 1 WHEN 'STOCK_VERIFIED' THEN 2 WHEN 'REJECTED' THEN 2 "
+    "WHEN 'CANCELLED' THEN 3 WHEN 'IN_KITCHEN' THEN 3 WHEN 'READY' THEN 4 WHEN 'COLLECTED' THEN 5 END"
+)
+_STATUS_IS_KNOWN = (
+    "status IN ('PENDING', 'STOCK_VERIFIED', 'REJECTED', 'CANCELLED', 'IN_KITCHEN', 'READY', 'COLLECTED')"
+)
+
+
+class OrderRow(Base):
+    """The order as the student sees it. The gateway owns it up to stock's decision; then it follows the kitchen.
+
+    `next_ask_at` is when stock is asked again (while PENDING, or CANCELLED and not released), `next_check_at`
+    when the kitchen and notification are asked whether they know the order. NULL means that nothing is left to ask.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        sa.CheckConstraint(_STATUS_IS_KNOWN, name="status_known"),
+        sa.CheckConstraint(_STATUS_HAS_ITS_VERSION, name="version_of_status"),
+        # Without a time to ask again a PENDING order would wait for ever.
+        sa.CheckConstraint("status <> 'PENDING' OR next_ask_at IS NOT NULL", name="pending_is_asked_again"),
+        # Nor may portions of a cancelled order be forgotten.
+        sa.CheckConstraint(
+            "status <> 'CANCELLED' OR released_at IS NOT NULL OR next_ask_at IS NOT NULL",
+            name="cancelled_is_released",
+        ),
+        sa.CheckConstraint(
+            "(status = 'REJECTED') = (rejection_reason IS NOT NULL)", name="rejected_has_reason"
+        ),
+        sa.CheckConstraint(
+            "rejection_reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED')", name="rejection_reason_known"
+        ),
+        sa.CheckConstraint("released_at IS NULL OR status = 'CANCELLED'", name="only_cancelled_released"),
+        sa.CheckConstraint("total >= 0", name="total_not_negative"),
+        # GET /v1/orders: a student's orders, newest first. Ids are UUIDv7, so their order is that of creation.
+        sa.Index("ix_orders_student_id_id", "student_id", "id"),
+        # The loops look only at orders that somebody must still be asked about, however many old ones there are.
+        sa.Index("ix_orders_next_ask_at", "next_ask_at", postgresql_where=sa.text("next_ask_at IS NOT NULL")),
+        sa.Index(
+            "ix_orders_next_check_at", "next_check_at", postgresql_where=sa.text("next_check_at IS NOT NULL")
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    student_id: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    lines: Mapped[list[Any]] = mapped_column(JSONB)
+    # 20 lines of 20 portions at the highest price come to eleven digits before the point.
+    total: Mapped[Decimal | None] = mapped_column(sa.Numeric(13, 2))
+    version: Mapped[int] = mapped_column(sa.SmallInteger)
+    expires_at: Mapped[datetime]
+    next_ask_at: Mapped[datetime | None]
+    next_check_at: Mapped[datetime | None]
+    rejection_reason: Mapped[str | None]
+    status_times: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    kitchen_seen_at: Mapped[datetime | None]
+    notified_version: Mapped[int] = mapped_column(sa.SmallInteger, server_default="0")
+    released_at: Mapped[datetime | None]
+
+
+class IdempotencyKeyRow(Base):
+    """`key` is `<student_id>:<the client's key>`; `response_body` is, to the byte, what every repeat is sent."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        # One order for a key, and one key for an order: the guard against ordering twice.
+        sa.UniqueConstraint("key"),
+        sa.UniqueConstraint("order_id"),
+        # Only final answers are stored, whole.
+        sa.CheckConstraint(
+            "(response_status IS NULL) = (response_body IS NULL)", name="answer_whole_or_absent"
+        ),
+        sa.CheckConstraint("response_status IN (201, 409)", name="answer_final"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(sa.ForeignKey(OrderRow.id))
+    key: Mapped[str]
+    response_snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime]
+    request_hash: Mapped[bytes]
+    response_status: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    response_body: Mapped[bytes | None]
+
+
+outbox = outbox_table(Base)
+dead_letters = dead_letters_table(Base)
