@@ -58,12 +58,48 @@ class LoggedStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_delivered: bool = False
 
 
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose statuses are shown, and of which order if of one only. Nobody sees those of another student."""
+
+    student_id: str
+    order_id: UUID | None = None
+
+
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """How far the log has read the stream, and how far it has counted itself."""
 
     position: int
     stream_epoch: str
     stream_sequence: int
+
+
+class Backlog(msgspec.Struct, kw_only=True):
+    """What a stream has to show before it is live: positions above `after` up to and with `upto`.
+
+    With `live_since` only those of live orders: open ones, and those with a status entered after that moment.
+    """
+
+    viewer: Viewer
+    after: int
+    upto: int
+    live_since: datetime | None
+
+    @classmethod
+    def open(cls, viewer: Viewer, *, seen: int | None, upto: int, now: datetime) -> "Backlog":
+        """`seen` is None for a client that comes for the first time. Of a single order all is shown."""
+        is_first = seen is None and viewer.order_id is None
+        return cls(viewer=viewer, after=seen or 0, upto=upto, live_since=now - LIVE_FOR if is_first else None)
+
+    @property
+    def is_read(self) -> bool:
+        return self.after >= self.upto
+
+    def advance(self, after: int) -> None:
+        self.after = after
+
+    def extend(self, upto: int) -> None:
+        """What was logged since the opening is shown whole."""
+        self.upto, self.live_since = upto, None
 
 
 def statuses_of(event: OrderStatusChanged) -> list[Status]:
@@ -108,12 +144,11 @@ def sequence_to_follow(mark: Mark, *, epoch: str, last_sequence: int) -> int:
     return mark.stream_sequence
 
 
-def position_from(last_event_id: str | None, *, newest: int) -> int | None:
-    """The position that a client has seen; None, as if it had said nothing, for one that was never given out."""
+def position_from(last_event_id: str | None) -> int | None:
+    """The position that a client has seen; None, as if it had said nothing, for what is no position."""
     if last_event_id is None or not _POSITION.fullmatch(last_event_id):
         return None
-    position = int(last_event_id)
-    return position if position <= newest else None
+    return int(last_event_id)
 
 
 def position_from_cursor(cursor: str | None) -> int:

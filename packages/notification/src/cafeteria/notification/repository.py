@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts.notification import Notification
 from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
-from cafeteria.notification.domain import RESTING_STATUSES, LoggedStatus, Mark, Status
+from cafeteria.notification.domain import RESTING_STATUSES, Backlog, LoggedStatus, Mark, Status
 from cafeteria.notification.tables import NotificationRow, PositionCounterRow
 
 _LOCK_COUNTER = select(
@@ -123,21 +123,6 @@ UPDATE notification.notifications SET delivered_at = :now WHERE ctid = ANY(ARRAY
 """What another replica is marking at this moment needs no second mark."""
 
 
-class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose rows are shown, and of which order if of one only. Nobody sees a row of another student."""
-
-    student_id: str
-    order_id: UUID | None = None
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """Positions above `after` up to and with `upto`, at most `limit` of them."""
-
-    after: int
-    upto: int
-    limit: int
-
-
 async def lock_counter(connection: AsyncConnection) -> Mark:
     """Everybody else who writes the log now waits for this transaction's end."""
     row = (await connection.execute(_LOCK_COUNTER)).one_or_none()
@@ -199,25 +184,26 @@ async def read_log(connection: AsyncConnection, *, after: int, limit: int) -> li
     return [_logged(row) for row in rows]
 
 
-async def read_viewed(connection: AsyncConnection, viewer: Viewer, span: Span) -> list[LoggedStatus]:
-    """The viewer's, by position."""
+async def read_backlog(connection: AsyncConnection, backlog: Backlog, *, limit: int) -> list[LoggedStatus]:
+    """By position, the viewer's next statuses, at most `limit`."""
+    if backlog.live_since is not None:
+        parameters = {
+            "student_id": backlog.viewer.student_id,
+            "since": backlog.live_since,
+            "after": backlog.after,
+            "upto": backlog.upto,
+            "limit": limit,
+        }
+        return [_logged(row) for row in await connection.execute(_LIVE, parameters)]
     query = select(*_COLUMNS).where(
-        NotificationRow.student_id == viewer.student_id,
-        NotificationRow.position > span.after,
-        NotificationRow.position <= span.upto,
+        NotificationRow.student_id == backlog.viewer.student_id,
+        NotificationRow.position > backlog.after,
+        NotificationRow.position <= backlog.upto,
     )
-    if viewer.order_id is not None:
-        query = query.where(NotificationRow.order_id == viewer.order_id)
-    rows = await connection.execute(query.order_by(NotificationRow.position).limit(span.limit))
+    if backlog.viewer.order_id is not None:
+        query = query.where(NotificationRow.order_id == backlog.viewer.order_id)
+    rows = await connection.execute(query.order_by(NotificationRow.position).limit(limit))
     return [_logged(row) for row in rows]
-
-
-async def read_live(
-    connection: AsyncConnection, student_id: str, span: Span, *, since: datetime
-) -> list[LoggedStatus]:
-    """By position, every status of the orders that are open or have one entered after `since`."""
-    parameters = {"student_id": student_id, "since": since, **msgspec.structs.asdict(span)}
-    return [_logged(row) for row in await connection.execute(_LIVE, parameters)]
 
 
 async def read_missing(connection: AsyncConnection, asked: Sequence[OrderVersion]) -> list[OrderVersion]:

@@ -1,0 +1,94 @@
+"""Notification, put together: what is opened, in which order, and who knows whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from litestar import Litestar
+
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.bus.ordered_reader import OrderedReader
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import JWKS, NOTIFICATION, NOTIFICATION_STREAM
+from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.notification import bus_api, loops
+from cafeteria.notification.http_api import ROUTES
+from cafeteria.notification.service import NotificationService
+from cafeteria.notification.tables import dead_letters
+from cafeteria.notification.views import Hub
+
+KEYS_DEADLINE_S = 2.0
+
+
+def create_app(settings: ServiceSettings) -> ServiceApp:
+    """Nothing is connected before the app starts, and neither server need be there when it does."""
+    database = Database.connect(settings, service=NOTIFICATION)
+    bus = Bus(settings, service=NOTIFICATION)
+    readers: list[OrderedReader] = []
+
+    async def fetch_keys() -> Jwks:
+        async with asyncio.timeout(KEYS_DEADLINE_S):
+            await bus.connected()
+        return await bus.request(JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
+
+    async def check_reader() -> None:
+        if not readers or readers[0].lag is None:
+            raise Unavailable("the stream of status events is not being read")
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            service, reader = await _open_service(
+                stack, database=database, bus=bus, closing=app.state.closing
+            )
+            app.state.service = service
+            readers[:] = [reader]
+            yield
+
+    return build_app(
+        service=NOTIFICATION,
+        settings=settings,
+        route_handlers=ROUTES,
+        checks={"postgres": database.ping, "nats": bus.ping, "reader": check_reader},
+        lifespan=[lifespan],
+        keys=KeySource(fetch_keys),
+    )
+
+
+async def _open_service(
+    stack: AsyncExitStack, *, database: Database, bus: Bus, closing: asyncio.Event
+) -> tuple[NotificationService, OrderedReader]:
+    """Closed in reverse: the reader finishes its batch, what streams have taken is marked, the bus falls silent."""
+    hub = Hub()
+    service = NotificationService(database, hub, DeadLetters(database, dead_letters), lag=lambda: reader.lag)
+    await stack.enter_async_context(bus)
+    reader = OrderedReader(bus, NOTIFICATION_STREAM, begin=service.begin, take=service.take)
+    await bus_api.serve(bus, service)
+    await stack.enter_async_context(_closing_streams(hub, closing))
+    await stack.enter_async_context(loops.mark_delivered(service))
+    await stack.enter_async_context(loops.beat_streams(hub))
+    await stack.enter_async_context(reader)
+    return service, reader
+
+
+@asynccontextmanager
+async def _closing_streams(hub: Hub, closing: asyncio.Event) -> AsyncIterator[None]:
+    """Ends the streams as soon as the process is told to stop: open ones would keep it from stopping."""
+
+    async def wait_and_close() -> None:
+        await closing.wait()
+        hub.close_all()
+
+    waiting = asyncio.create_task(wait_and_close(), name="close-streams")
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting

@@ -1,0 +1,213 @@
+"""What notification does: log every status once, push what is logged, show it to whoever comes.
+
+The log is written before anything is pushed, and what is pushed comes from the log: so replicas, redelivery and a
+lost store hide nothing and repeat nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from time import perf_counter
+
+import msgspec
+
+from cafeteria.chassis import metrics
+from cafeteria.chassis.bus.ordered_reader import Batch, StoredMessage, StreamState
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.logs import get_logger
+from cafeteria.contracts.bus import NOTIFICATION_STREAM
+from cafeteria.contracts.notification import Notifications
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.notification import repository
+from cafeteria.notification.domain import (
+    Backlog,
+    LoggedStatus,
+    Mark,
+    Status,
+    Viewer,
+    position_from,
+    position_from_cursor,
+    sequence_to_follow,
+    statuses_of,
+)
+from cafeteria.notification.errors import ImpossibleEvent
+from cafeteria.notification.views import Event, EventStream, Hub, Write, event_of
+
+PAGE_LIMIT = 1000  # rows of the log in memory at once, about 1 MiB: a page of a backlog, a page to push
+BEHIND_MESSAGES = 1000  # past it a status that is missing is probably only not read yet
+
+LOGGED = metrics.counter("cafeteria_statuses_logged_total", "Statuses new in the log")
+BATCH_MESSAGES = metrics.histogram(
+    "cafeteria_log_batch_messages", "Messages in one commit of the log", buckets=metrics.BATCH_ITEMS_BUCKETS
+)
+BATCH_SECONDS = metrics.histogram("cafeteria_log_batch_seconds", "From a batch's arrival to its push")
+
+_decode_event = msgspec.json.Decoder(OrderStatusChanged).decode
+logger = get_logger()
+
+
+class NotificationService:
+    """`lag` says how many messages the reader is behind; None when nobody knows."""
+
+    def __init__(
+        self, database: Database, hub: Hub, dead_letters: DeadLetters, *, lag: Callable[[], int | None]
+    ) -> None:
+        self._database = database
+        self._hub = hub
+        self._dead_letters = dead_letters
+        self._lag = lag
+        self._logged = LOGGED.metric()
+        self._batch_messages = BATCH_MESSAGES.metric()
+        self._batch_seconds = BATCH_SECONDS.metric()
+
+    async def begin(self, state: StreamState) -> int:
+        """The reader (re)starts: where to go on. What was logged meanwhile is pushed."""
+        async with self._database.transaction() as connection:
+            mark = await repository.lock_counter(connection)
+            after = sequence_to_follow(mark, epoch=state.epoch, last_sequence=state.last_sequence)
+            if (mark.stream_epoch, mark.stream_sequence) != (state.epoch, after):
+                await repository.follow_stream(connection, epoch=state.epoch, sequence=after)
+        await self._push(mark, [])
+        return after
+
+    async def take(self, batch: Batch) -> None:
+        """One commit for the whole batch, then the push. Safe to repeat after any failure."""
+        started = perf_counter()
+        statuses = await self._readable_statuses(batch)
+        async with self._database.transaction() as connection:
+            mark = await repository.lock_counter(connection)
+            added = await repository.record(
+                connection, statuses, mark=mark, epoch=batch.epoch, sequence=batch.last_sequence, now=now()
+            )
+        await self._push(mark, added)
+        self._report(batch, added, perf_counter() - started)
+
+    async def known(self, ask: AskKnown) -> KnownAnswered:
+        """Which of these the log lacks, unless they may only not have been read yet."""
+        async with self._database.statement() as connection:
+            missing = await repository.read_missing(connection, ask.items)
+        lag = self._lag()
+        if missing and (lag is None or lag > BEHIND_MESSAGES):
+            return KnownAnswered(behind=True)
+        return KnownAnswered(missing=tuple(missing))
+
+    async def open_backlog(self, viewer: Viewer, *, last_event_id: str | None) -> Backlog:
+        """What a new stream has to show first. Raises DatabaseUnavailable, while an answer can still say so."""
+        newest, seen = self._hub.pushed, position_from(last_event_id)
+        if newest is None or (seen is not None and seen > newest):
+            async with self._database.statement() as connection:
+                newest = await repository.newest_position(connection)
+        if seen is not None and seen > newest:
+            seen = None  # never given out: shown as to one who comes for the first time
+        return Backlog.open(viewer, seen=seen, upto=newest, now=now())
+
+    async def read_backlog(self, backlog: Backlog) -> list[Event]:
+        """The next page; the backlog's end is reached when it says so. Raises DatabaseUnavailable."""
+        if backlog.is_read:
+            return []
+        async with self._database.statement() as connection:
+            rows = await repository.read_backlog(connection, backlog, limit=PAGE_LIMIT)
+        backlog.advance(rows[-1].position if len(rows) == PAGE_LIMIT else backlog.upto)
+        return [event_of(row) for row in rows]
+
+    def open_stream(self, viewer: Viewer, *, expires_at: datetime, write: Write) -> EventStream:
+        """To be followed; shown nothing yet."""
+        return EventStream(self._hub, viewer, expires_at=expires_at, write=write)
+
+    async def follow(self, stream: EventStream, backlog: Backlog, page: list[Event]) -> None:
+        """Show the backlog, whose first page is here, and from then on what happens, without gap or repeat."""
+        try:
+            page = await self._show_to_last_page(stream, backlog, page)
+            self._hub.join(stream, after=backlog.upto)
+            backlog.extend(stream.last_position)
+            page = await self._show_to_last_page(stream, backlog, page)
+            await stream.show(page, tail=_bare_id(backlog, page))
+        except DatabaseUnavailable:
+            stream.close("unavailable")
+        finally:
+            stream.go_live()
+
+    async def history(self, student_id: str, *, cursor: str | None, limit: int) -> Notifications:
+        """A page of the delivery log, newest first. Raises BadCursor."""
+        before = position_from_cursor(cursor)
+        async with self._database.statement() as connection:
+            rows = await repository.read_history(connection, student_id, before=before, limit=limit + 1)
+        items = tuple(item for _, item in rows[:limit])
+        return Notifications(items=items, next_cursor=str(rows[limit - 1][0]) if len(rows) > limit else None)
+
+    async def mark_delivered(self) -> None:
+        """Note what streams have taken since the last time."""
+        positions = self._hub.take_delivered()
+        if not positions:
+            return
+        try:
+            async with self._database.statement() as connection:
+                await repository.mark_delivered(connection, sorted(positions), now=now())
+        except DatabaseUnavailable:
+            self._hub.give_back_delivered(positions)
+            raise
+
+    async def _readable_statuses(self, batch: Batch) -> list[Status]:
+        """Each order's status once, in the order in which they came; what cannot be read is put aside."""
+        found: dict[tuple[object, int], Status] = {}
+        for message in batch.messages:
+            try:
+                for status in statuses_of(_decode_event(message.body)):
+                    found.setdefault((status.order_id, status.version), status)
+            except (msgspec.MsgspecError, ImpossibleEvent) as error:
+                await self._bury(message, str(error))
+        return list(found.values())
+
+    async def _bury(self, message: StoredMessage, error: str) -> None:
+        await self._dead_letters.add(
+            stream=NOTIFICATION_STREAM.name,
+            sequence=message.sequence,
+            stored_at=message.stored_at,
+            subject=message.subject,
+            message_id=message.message_id,
+            body=message.body,
+            error=error,
+        )
+
+    async def _push(self, mark: Mark, added: list[LoggedStatus]) -> None:
+        """All above the last position that was pushed. `added` follows on what `mark` counted."""
+        self._hub.follow(mark.position)
+        if self._hub.pushed == mark.position:
+            self._hub.push(added)
+        else:
+            await self._push_from_log(upto=mark.position + len(added))
+
+    async def _push_from_log(self, *, upto: int) -> None:
+        """Another replica, or a commit whose outcome was unknown, has logged what is not pushed here yet."""
+        while (after := self._hub.pushed) is not None and after < upto:
+            if self._hub.is_empty:
+                self._hub.skip(upto)
+                return
+            async with self._database.statement() as connection:
+                self._hub.push(await repository.read_log(connection, after=after, limit=PAGE_LIMIT))
+
+    async def _show_to_last_page(
+        self, stream: EventStream, backlog: Backlog, page: list[Event]
+    ) -> list[Event]:
+        while not backlog.is_read and stream.closed_for is None:
+            await stream.show(page)
+            page = await self.read_backlog(backlog)
+        return page
+
+    def _report(self, batch: Batch, added: list[LoggedStatus], seconds: float) -> None:
+        self._logged.inc(len(added))
+        self._batch_messages.observe(len(batch.messages))
+        self._batch_seconds.observe(seconds)
+        logger.info(
+            "batch_logged",
+            messages=len(batch.messages),
+            statuses=len(added),
+            sequence=batch.last_sequence,
+            duration_ms=round(seconds * 1000, 2),
+        )
+
+
+def _bare_id(backlog: Backlog, page: list[Event]) -> bytes:
+    """Tells the client how far it has seen, where no event of its own says so."""
+    return b"" if page and page[-1].position == backlog.upto else b"id: %d\n\n" % backlog.upto
