@@ -58,26 +58,24 @@ def _publish(service: str) -> Iterable[str]:
     yield from (f"$JS.API.STREAM.INFO.{stream.name}" for stream in _streams_of(service))
     for durable in bus.DURABLES:
         if durable.owner == service:
-            yield from _consumer(durable.stream, durable.name)
+            yield from _reading(durable.stream, durable.name)
+            yield f"$JS.ACK.{durable.stream}.{durable.name}.>"
     for stream, reader in EPHEMERAL_READERS.items():
         if reader == service:
-            yield from _consumer(stream, "*")
+            yield from _reading(stream, "*")  # in order and without acknowledging
             yield f"$JS.API.CONSUMER.CREATE.{stream}.>"
             yield f"$JS.API.CONSUMER.DELETE.{stream}.*"
 
 
-def _consumer(stream: str, name: str) -> Iterable[str]:
-    """To read a consumer's messages and acknowledge them; an ack names its server domain in newer clusters."""
+def _reading(stream: str, name: str) -> Iterable[str]:
     yield f"$JS.API.CONSUMER.INFO.{stream}.{name}"
     yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
-    yield f"$JS.ACK.{stream}.{name}.>"
-    yield f"$JS.ACK.*.*.{stream}.{name}.>"
 
 
 def _never(service: str) -> Iterable[str]:
     """Where a service may make consumers, the durables of others on that stream stay out of its hands."""
     for durable in _durables_beside(service):
-        yield from _consumer(durable.stream, durable.name)
+        yield from _reading(durable.stream, durable.name)
         yield f"$JS.API.CONSUMER.CREATE.{durable.stream}.{durable.name}"
         yield f"$JS.API.CONSUMER.CREATE.{durable.stream}.{durable.name}.>"
         yield f"$JS.API.CONSUMER.DELETE.{durable.stream}.{durable.name}"

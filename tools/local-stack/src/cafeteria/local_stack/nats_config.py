@@ -14,9 +14,8 @@ from cafeteria.local_stack.credentials import ADMIN
 
 MAX_PAYLOAD_BYTES = 1 << 20  # a list of a few thousand items; more is a fault of its sender
 REPLY_WITHIN = "2m"  # a peer that was stopped and continued may still answer; its asker has long gone on
-STORE_HEADROOM_BYTES = (
-    1 << 30
-)  # beside the streams' own limits: their indexes, and what waits to be compacted
+STORE_HEADROOM_BYTES = 1 << 30  # beside the streams' own limits: indexes, and what is to be compacted
+CONSUMER_MEMORY_BYTES = 64 << 20  # consumers that a process makes for itself; no stream is kept in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ def _jetstream(plan: NatsPlan) -> tuple[str, ...]:
         "jetstream {",
         f"  store_dir: {_quoted(str(plan.store))}",
         f"  max_file_store: {room}",
-        "  max_memory_store: 0",
+        f"  max_memory_store: {CONSUMER_MEMORY_BYTES}",
         "  sync_interval: always  # the default flushes every two minutes, and a power cut loses them",
         "}",
     )

@@ -58,7 +58,7 @@ def service_settings(servers: "FixtureServers") -> "Callable[..., Any]":
 
 @pytest.fixture
 def serve() -> "Callable[[Litestar], AbstractAsyncContextManager[str]]":
-    """A real HTTP server on a free port, in the test's own loop; used as `async with serve(app) as url`."""
+    """A real HTTP server in the test's own loop; what it returns is entered, and gives the base URL."""
     from cafeteria.local_stack.fixture_app import serve_app
 
     return serve_app
