@@ -91,7 +91,7 @@ async def _answer(
 
     async def stream(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
-        await _write(send, RETRY_BLOCK, True)
+        await _write(send, RETRY_BLOCK)
         events = service.open_stream(viewer, expires_at=expires_at, write=partial(_write, send))
         try:
             await service.follow(events, backlog, page)
@@ -103,5 +103,5 @@ async def _answer(
     return EventsAnswer(stream)
 
 
-async def _write(send: Send, chunk: bytes, more: bool) -> None:
+async def _write(send: Send, chunk: bytes, *, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": more})

@@ -6,9 +6,9 @@ lives only while something is being written, so that a slow reader holds up nobo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -26,8 +26,12 @@ PUSHED = metrics.counter("cafeteria_events_pushed_total", "Events written to str
 CLOSED = metrics.counter("cafeteria_event_streams_closed_total", "Streams ended by this service", "reason")
 OPEN = metrics.gauge("cafeteria_event_streams", "Streams that are shown what happens")
 
-Write = Callable[[bytes, bool], Awaitable[None]]
-"""`write(chunk, more)`: waits while the reader's buffers are full; `more` is False for the last one."""
+
+class Write(Protocol):
+    """Waits while the reader's buffers are full; the last chunk says that there is no more."""
+
+    async def __call__(self, chunk: bytes, *, more: bool = True) -> None: ...
+
 
 Key = TypeVar("Key")
 
@@ -90,7 +94,7 @@ class EventStream:
     async def show(self, events: Sequence[Event], *, tail: bytes = b"") -> None:
         """Write a part of the backlog; returns when the reader's buffers have room for more."""
         if chunk := b"".join([*[event.block for event in events], tail]):
-            await self._write(chunk, True)
+            await self._write(chunk)
         self._hub.took(events)
 
     def go_live(self) -> None:
@@ -141,10 +145,10 @@ class EventStream:
         try:
             while self._waiting and self.closed_for is None:
                 events, self._waiting = self._waiting, []
-                await self._write(b"".join([event.block for event in events]), True)
+                await self._write(b"".join([event.block for event in events]))
                 self._hub.took(events)
             if self.closed_for is not None:
-                await self._write(b"", False)
+                await self._write(b"", more=False)
         finally:
             self._writer = None
 

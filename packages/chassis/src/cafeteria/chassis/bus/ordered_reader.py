@@ -175,3 +175,6 @@ class OrderedReader:
         with suppress(TimeoutError):
             async with asyncio.timeout(min(FIRST_RETRY_S * 2 ** min(failures, 10), LONGEST_RETRY_S)):
                 await self._closing.wait()
+
+
+__all__ = ["Batch", "OrderedReader", "StoredMessage", "StreamState"]
