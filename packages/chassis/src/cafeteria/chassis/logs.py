@@ -6,7 +6,7 @@ door closes. The libraries' own loggers come out in the same shape as `library_l
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ Logger = FilteringBoundLogger
 QUIET_LIBRARIES = ("nats", "sqlalchemy", "alembic", "asyncio", "litestar", "httpx", "httpcore")
 """They say at INFO what our own lines say better; uvicorn's lines are kept from WARNING on too."""
 
+_LEVELS = {"exception": "error", "warn": "warning"}
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
 
 
@@ -35,6 +36,17 @@ def get_logger() -> Logger:
 def bind(**values: Any) -> None:
     """Add to every further line of this task and of the tasks that it starts."""
     _bound.set({**_bound.get(), **values})
+
+
+def rebind(**values: Any) -> None:
+    """Begin anew, at a door: what the task inherited was another's."""
+    _bound.set(values)
+
+
+def request_id() -> str | None:
+    """Of the request that is being answered."""
+    value = _bound.get().get("request_id")
+    return value if isinstance(value, str) else None
 
 
 @contextmanager
@@ -50,13 +62,12 @@ def bound(**values: Any) -> Iterator[None]:
 def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> None:
     """Set up the process's logs. Done by the process's entry point alone, never by an app or a test."""
     number = getattr(logging, level.name)
-    processors: list[Processor] = [_context_added(service), structlog.processors.add_log_level, _time_added]
     if log_format is LogFormat.JSON:
         factory: Any = structlog.BytesLoggerFactory(sys.stdout.buffer)
-        processors += [structlog.processors.format_exc_info, _rendered]
+        processors: list[Processor] = [_as_json(service)]
     else:
         factory = structlog.PrintLoggerFactory(sys.stdout)
-        processors.append(_console())
+        processors = [_enriched(service), _console()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -66,37 +77,58 @@ def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> N
     _route_libraries(number)
 
 
-def _context_added(service: str) -> Processor:
-    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        line: dict[str, Any] = {"service": service, **_bound.get()}
-        if "trace_id" not in line and (trace_id := trace.trace_id()):
+def _enriched(service: str) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    """Add what every line has. One step in place of structlog's four: a line is written for every request."""
+
+    def enrich(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
+        trace_id = trace.trace_id()
+        line = {
+            "at": datetime.now(UTC),
+            "level": _LEVELS.get(level, level),
+            "event": event.pop("event", ""),
+            "service": service,
+        }
+        if trace_id:
             line["trace_id"] = trace_id
+        line.update(_bound.get())
         line.update(event)
         return line
 
-    return add
+    return enrich
 
 
-def _time_added(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["at"] = datetime.now(UTC)
-    return event
+def _as_json(service: str) -> Processor:
+    enrich = _enriched(service)
+    explain = structlog.processors.ExceptionRenderer()
+
+    def render(logger: WrappedLogger, level: str, event: EventDict) -> bytes:
+        line = enrich(logger, level, event)
+        if "exc_info" in line:
+            explain(logger, level, line)  # in place
+        return _rendered(line)
+
+    return render
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def _rendered(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+def _rendered(line: EventDict) -> bytes:
     try:
-        return _encoder.encode(event)
+        return _encoder.encode(line)
     except (TypeError, ValueError, msgspec.MsgspecError):
         # a log line must not fail its request; a key that is no text is the usual cause
-        return _encoder.encode({str(key): repr(value) for key, value in event.items()})
+        return _encoder.encode({str(key): repr(value) for key, value in line.items()})
 
 
 def _console() -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(
         colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback, timestamp_key="at"
     )
+
+
+class AlreadyLogged(Exception):
+    """Ends what can only be ended by raising, when its cause stands in the log."""
 
 
 class _IntoOurLines(logging.Handler):
@@ -107,6 +139,8 @@ class _IntoOurLines(logging.Handler):
         self._log = get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and isinstance(record.exc_info[1], AlreadyLogged):
+            return
         self._log.log(
             record.levelno,
             "library_logged",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Generic, TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
@@ -26,6 +26,7 @@ class Registry(CollectorRegistry):
 
     def __init__(self) -> None:
         super().__init__(auto_describe=True)
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every series would double the page
         self.made: dict[object, MetricWrapperBase] = {}
         ProcessCollector(registry=self)
         GCCollector(registry=self)
@@ -93,5 +94,3 @@ GROUP_BATCH_ITEMS = histogram(
 )
 GROUP_COMMIT_SECONDS = histogram("cafeteria_group_commit_seconds", "Duration of one group commit", "group")
 GROUP_PENDING = gauge("cafeteria_group_pending", "Items that wait for or are in a group commit", "group")
-LOOP_FAILURES = counter("cafeteria_loop_failures_total", "Ticks of a background loop that failed", "loop")
-TASK_FAILURES = counter("cafeteria_task_failures_total", "Background tasks that failed", "task")

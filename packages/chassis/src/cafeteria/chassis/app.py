@@ -1,0 +1,158 @@
+"""Build a service's Litestar app: everything that is the same for all five.
+
+Health, metrics, the page to read the API, problem documents for every error, request ids, traces, one canonical
+log line per request, CORS and tokens. Nothing is opened here: a service opens what it needs in its lifespan.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from litestar import Litestar, Response, get
+from litestar.datastructures import State
+from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler, Receive, Scope, Send
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from cafeteria.chassis import metrics
+from cafeteria.chassis.door import Door
+from cafeteria.chassis.health import Check, health_routes
+from cafeteria.chassis.origins import Origins
+from cafeteria.chassis.problem_documents import answer_error
+from cafeteria.chassis.schema_page import SchemaJson, SchemaPage, SchemaRouter
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
+
+MAX_BODY_BYTES = 65_536
+"""The largest body that any service takes is an order of 20 lines, about 2 KiB."""
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
+
+
+class ServiceApp(Litestar):
+    """A Litestar app behind the chassis's door.
+
+    `closing` is set as soon as the process is told to stop: event streams end on it. `registry` holds its metrics.
+    """
+
+    closing: asyncio.Event
+    registry: metrics.Registry
+    door: Door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # the server speaks HTTP alone
+        if scope["type"] == ScopeType.HTTP:
+            await self.door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def build_app(
+    *,
+    service: str,
+    settings: ServiceSettings,
+    route_handlers: Sequence[ControllerRouterHandler],
+    checks: Mapping[str, Check],
+    lifespan: Sequence[Lifespan] = (),
+    keys: KeySource | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> ServiceApp:
+    """`checks` say by name whether a dependency answers; with `keys` comes one of that name.
+
+    The app's state holds `settings`, `closing`, `origins` and `token_verifier`; a service adds its own in its
+    lifespan. `keys` start after the service's lifespan, so that they may be fetched by what that opens.
+    """
+    registry, closing, origins = metrics.Registry(), asyncio.Event(), Origins(settings.allowed_origins)
+    app = ServiceApp(
+        route_handlers=[*route_handlers, *health_routes(_all_checks(checks, keys)), _metrics_route(registry)],
+        lifespan=[_in_registry(registry), *lifespan, *([_running(keys)] if keys else [])],
+        state=State(
+            {
+                "closing": closing,
+                "origins": origins,
+                "settings": settings,
+                "token_verifier": TokenVerifier(keys) if keys else None,
+            }
+        ),
+        exception_handlers={Exception: answer_error},
+        openapi_config=_openapi(service),
+        request_max_body_size=max_body_bytes,
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+    app.closing, app.registry = closing, registry
+    app.door = Door(super(ServiceApp, app).__call__, registry=registry, origins=origins)
+    _mark_guarded(app, has_keys=keys is not None)
+    return app
+
+
+def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[str, Check]:
+    return {**checks, "keys": keys.check} if keys else checks
+
+
+def _in_registry(registry: metrics.Registry) -> Lifespan:
+    @asynccontextmanager
+    async def current(_: Litestar) -> AsyncIterator[None]:
+        metrics.make_current(registry)
+        yield
+
+    return current
+
+
+def _running(keys: KeySource) -> Lifespan:
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        async with keys:
+            yield
+
+    return running
+
+
+def _metrics_route(registry: metrics.Registry) -> HTTPRouteHandler:
+    @get("/metrics", sync_to_thread=False, tags=["operations"])
+    def read_metrics() -> Response[bytes]:
+        """Prometheus' text format."""
+        return Response(registry.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return read_metrics
+
+
+def _openapi(service: str) -> OpenAPIConfig:
+    schemes: Any = {
+        "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+        "cookie": SecurityScheme(type="apiKey", name=ACCESS_COOKIE, security_scheme_in="cookie"),
+    }
+    return OpenAPIConfig(
+        title=f"cafeteria {service}",
+        version=_version(service),
+        openapi_router=SchemaRouter("/schema"),
+        components=Components(security_schemes=schemes),
+        render_plugins=[SchemaPage(), SchemaJson()],
+        use_handler_docstrings=True,
+    )
+
+
+def _version(service: str) -> str:
+    try:
+        return version(f"cafeteria-{service}")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _mark_guarded(app: Litestar, *, has_keys: bool) -> None:
+    """Show in the schema what `requires` guards; an app that could never verify a token must not start."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if any(isinstance(guard, Guard) for guard in handler.resolve_guards()):
+                if not has_keys:
+                    raise RuntimeError(
+                        f"{handler} is guarded, and the app was given no keys to verify tokens with."
+                    )
+                handler.security = _SECURITY

@@ -1,0 +1,130 @@
+"""uvicorn, stopped our way: it ends by events rather than by polling, and logs no error for a clean stop.
+
+uvicorn itself waits for open streams, dies by the signal that it caught, and calls a slow reader an error.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cafeteria.chassis import logs
+from cafeteria.chassis.errors import InvalidRequest
+from cafeteria.chassis.problem_documents import PROBLEM_JSON, encode_problem
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 65
+"""Longer than load balancers keep an idle connection, so that we never close one under a request."""
+
+GRACE_S = 2.0
+"""For requests in flight; the lifespan has the rest of the three seconds that a stop may take."""
+
+UNREAD_GRACE_S = 0.5
+"""For a request that its client has only begun to send, and for answers that a client does not take."""
+
+DATE_S = 1.0
+_POLL_S = 0.01
+_log = logs.get_logger()
+
+
+class HttpServer(uvicorn.Server):
+    """Serves one app; `closing` is set first of all when it stops."""
+
+    def __init__(self, app: Litestar, closing: asyncio.Event) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HttpProtocol,
+                ws="none",
+                lifespan="off",
+                loop="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_S,
+            )
+        )
+        self._closing = closing
+
+    @asynccontextmanager
+    async def listening(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Accept on a bound socket; leaving stops."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.on_tick(0)
+        await self.startup(sockets=[listener])
+        dating = asyncio.create_task(self._keep_date(), name="http-date")
+        try:
+            yield
+        finally:
+            dating.cancel()
+            await self._stop()
+
+    async def _keep_date(self) -> None:
+        while True:
+            await asyncio.sleep(DATE_S)
+            await self.on_tick(0)
+
+    async def _stop(self) -> None:
+        self._closing.set()
+        for server in self.servers:
+            server.close()
+        await self._drain()
+        state = self.server_state
+        if state.tasks:
+            _log.error("requests_abandoned", requests=len(state.tasks))
+            for task in state.tasks:
+                task.cancel()
+            await asyncio.wait(state.tasks, timeout=UNREAD_GRACE_S)
+        for connection in list(state.connections):
+            connection.transport.abort()
+
+    async def _drain(self) -> None:
+        """Until every request is answered, GRACE_S at most; answers that nobody takes are not waited for as long."""
+        loop = asyncio.get_running_loop()
+        state = self.server_state
+        told: set[object] = set()
+        now = loop.time()
+        until, unread_until = now + GRACE_S, now + UNREAD_GRACE_S
+        while state.connections and (now := loop.time()) < until:
+            for connection in state.connections - told:
+                connection.shutdown()
+                told.add(connection)
+            if state.tasks:
+                unread_until = now + UNREAD_GRACE_S
+            elif now > unread_until:
+                break
+            await asyncio.sleep(_POLL_S)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._is_unread():
+            self.loop.call_later(UNREAD_GRACE_S, self._leave_unread)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """What is no HTTP never reaches the app; it too is answered with a problem document."""
+        refusal = InvalidRequest("This is not an HTTP request that can be understood.")
+        body = encode_problem(refusal, instance=None, request_id=None)
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_JSON}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+    def _is_unread(self) -> bool:
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+
+    def _leave_unread(self) -> None:
+        if self._is_unread():
+            self.transport.close()

@@ -1,0 +1,116 @@
+"""Identity's public keys, as another service holds them: the last good ones, for identity may be away.
+
+Nobody can tell a forged token from a good one without a key, so without any key the answer is 503, never 401.
+"""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from cafeteria.chassis import logs
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.loops import Loop
+from cafeteria.contracts.identity import Jwk, Jwks
+
+UNKNOWN_KID_PAUSE_S = 60.0
+"""Anyone can make up a kid: made-up ones must not become a flood of requests at identity."""
+
+REFRESH_S = 600.0
+"""How long a key that identity has withdrawn may go on being accepted."""
+
+RETRY_S = 1.0
+
+_log = logs.get_logger()
+
+
+class KeySource:
+    """Asks `fetch` in the background until it has keys, and again every REFRESH_S. Enter it to start.
+
+    `fetch` carries its own deadline.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[Jwks]]) -> None:
+        self._fetch = fetch
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._is_stale = True
+        self._fetched_at = 0.0
+        self._may_ask_at = 0.0
+        self._asking = asyncio.Lock()
+        self._running = AsyncExitStack()
+        self.generation = 0
+        """Raised when the set of keys has changed: what was verified with the old ones counts no more."""
+
+    async def find(self, kid: str) -> Ed25519PublicKey | None:
+        """None for a key that identity does not have; Unavailable when that cannot be known."""
+        key = self._keys.get(kid)
+        if key is None and self._keys:
+            await self._ask_for_unknown()
+            key = self._keys.get(kid)
+        if key is None and self._is_stale:
+            raise Unavailable(
+                "Tokens cannot be checked just now: identity's keys are not known here. Try again shortly."
+            )
+        return key
+
+    async def check(self) -> None:
+        """For readiness."""
+        if not self._keys:
+            raise Unavailable("identity has not given its keys yet")
+
+    async def refresh(self) -> None:
+        """Fetch now. A failure leaves the keys as they are, and raises."""
+        async with self._asking:
+            self._is_stale = True
+            jwks = await self._fetch()
+            if jwks.keys:
+                self._take(jwks)
+
+    async def __aenter__(self) -> Self:
+        await self._running.enter_async_context(Loop("keys", RETRY_S, self._refresh_when_due))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+
+    async def _refresh_when_due(self) -> None:
+        if self._is_stale or monotonic() - self._fetched_at > REFRESH_S:
+            await self.refresh()
+
+    async def _ask_for_unknown(self) -> None:
+        """At most once in UNKNOWN_KID_PAUSE_S; those who come meanwhile wait for the answer under way."""
+        if self._asking.locked():
+            async with self._asking:
+                return
+        if monotonic() < self._may_ask_at:
+            return
+        self._may_ask_at = monotonic() + UNKNOWN_KID_PAUSE_S
+        try:
+            await self.refresh()
+        except Exception as error:  # noqa: BLE001 - the background goes on asking; the caller sees stale keys
+            _log.warning("keys_unanswered", reason=type(error).__name__)
+
+    def _take(self, jwks: Jwks) -> None:
+        keys = {jwk.kid: _public_key(jwk) for jwk in jwks.keys if _is_ours(jwk)}
+        if keys.keys() != self._keys.keys():
+            self.generation += 1
+            _log.info("keys_changed", kids=sorted(keys))
+        self._keys = keys
+        self._is_stale = False
+        self._fetched_at = monotonic()
+
+
+def _is_ours(jwk: Jwk) -> bool:
+    return (jwk.kty, jwk.crv, jwk.alg, jwk.use) == ("OKP", "Ed25519", "EdDSA", "sig")
+
+
+def _public_key(jwk: Jwk) -> Ed25519PublicKey:
+    padding = "=" * (-len(jwk.x) % 4)
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(jwk.x + padding))

@@ -1,0 +1,154 @@
+"""Every error leaves as one RFC 9457 problem document, whatever raised it: a service, Litestar or a bug.
+
+The mapping stands here alone. Nothing of an unforeseen error reaches the client; it is logged, once.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, SerializationException
+from litestar.response.base import ASGIResponse
+
+from cafeteria.chassis import logs
+from cafeteria.chassis.errors import (
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+)
+from cafeteria.contracts.problems import Problem, ProblemCode, problem_type
+
+PROBLEM_JSON = "application/problem+json"
+
+_log = logs.get_logger()
+_encoder = msgspec.json.Encoder()
+
+
+class MethodNotAllowed(ServiceError):
+    code = ProblemCode.METHOD_NOT_ALLOWED
+    status = 405
+    title = "Method not allowed"
+
+
+class TooLarge(ServiceError):
+    code = ProblemCode.TOO_LARGE
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    status = 415
+    title = "Unsupported media type"
+
+
+class InternalError(ServiceError):
+    """Stands for anything unforeseen."""
+
+    code = ProblemCode.INTERNAL
+    status = 500
+    title = "Internal error"
+    DETAIL: ClassVar[str] = (
+        "Something unforeseen went wrong here, and was logged under this request_id. "
+        "What the request did is unknown: look before you send it again."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(self.DETAIL)
+
+
+def refusal_of(error: Exception) -> ServiceError:
+    """Say any error in a service's terms."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, HTTPException):
+        return _of_litestar(error)
+    return InternalError()
+
+
+def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: str | None) -> bytes:
+    return _encoder.encode(
+        Problem(
+            type=problem_type(refusal.code),
+            title=refusal.title,
+            status=refusal.status,
+            detail=refusal.detail,
+            instance=instance,
+            request_id=request_id,
+            item_ids=refusal.item_ids,
+            order_id=refusal.order_id,
+            errors=refusal.errors,
+        )
+    )
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Litestar's exception handler for everything."""
+    refusal = refusal_of(error)
+    if isinstance(refusal, InternalError):
+        log_unforeseen(error)
+    body = encode_problem(refusal, instance=request.scope["path"], request_id=logs.request_id())
+    return _ProblemResponse(body, status_code=refusal.status, headers=refusal.headers)
+
+
+def log_unforeseen(error: BaseException) -> None:
+    """One line with the traceback."""
+    _log.error("request_failed", exc_info=error)
+
+
+class _ProblemResponse(Response[bytes]):
+    """Skips what Litestar's Response does for content that has yet to be encoded: refusals come in floods."""
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        return ASGIResponse(
+            body=self.content,
+            status_code=self.status_code or 500,
+            headers=self.headers,
+            media_type=PROBLEM_JSON,
+        )
+
+
+_LITESTAR: dict[int, tuple[type[ServiceError], str]] = {
+    401: (Unauthenticated, "This address needs an access token; none was sent, or it was not accepted."),
+    403: (Forbidden, "You may not do this."),
+    404: (NotFound, "Nothing is found at this address."),
+    413: (TooLarge, "The body is larger than this address takes. Nothing was done."),
+    503: (Unavailable, "This service cannot answer just now. Try again shortly."),
+}
+_METHODS_DETAIL = "This address does not take that method; the Allow header names the ones that it takes."
+_INVALID_DETAIL = (
+    "The request was not understood, and nothing was done. Mend what `errors` names, then send it again."
+)
+_CLIENT_LEFT = "client disconnected prematurely"
+"""Litestar's words, raised as a 500; nobody is there to read the answer, and nothing went wrong here."""
+
+
+def _of_litestar(error: HTTPException) -> ServiceError:
+    status = error.status_code
+    if error.detail == _CLIENT_LEFT:
+        return InvalidRequest("The body ended before it was complete. Nothing was done.")
+    if status == MethodNotAllowed.status:
+        return MethodNotAllowed(_METHODS_DETAIL, headers={"Allow": (error.headers or {}).get("allow", "")})
+    if status in _LITESTAR:
+        kind, detail = _LITESTAR[status]
+        return kind(detail)
+    if status >= InternalError.status:
+        return InternalError()
+    return InvalidRequest(_INVALID_DETAIL, errors=tuple(_faults(error)))
+
+
+def _faults(error: HTTPException) -> Iterator[str]:
+    """One sentence for each fault, opening with its place in the request."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    for fault in extra:
+        if fault.get("key") == "data":
+            yield "body: a JSON body is missing"
+        else:
+            yield f"{fault.get('source', 'request')}.{fault.get('key', '')}: {fault.get('message', '')}"
+    if not extra:
+        # Litestar's own sentence, which may name the path but never the query
+        place = "body: " if isinstance(error.__cause__, SerializationException) else ""
+        yield place + error.detail.partition(" for path ")[0]

@@ -1,0 +1,137 @@
+"""A service as a process: start, serve, and stop without dropping what was read.
+
+On SIGTERM or SIGINT: no new connections, event streams end at once, every request whose bytes had been read gets
+its answer, the lifespan closes, and the process exits 0, all within three seconds. Tests serve through the same path.
+"""
+
+import asyncio
+import errno
+import gc
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn, TypeVar
+
+import uvloop
+
+from cafeteria.chassis import logs
+from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.http_server import HttpServer
+from cafeteria.chassis.settings import ServiceSettings, SettingsError, load_settings
+
+EXIT_FAILED = 1
+EXIT_UNUSABLE_SETTINGS = 2
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+S = TypeVar("S", bound=ServiceSettings)
+_log = logs.get_logger()
+
+
+def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type[S]) -> None:
+    """The whole life of a service's process. What cannot start says why on standard error, in a sentence."""
+    try:
+        settings = load_settings(settings_type)
+        logs.configure_logs(service, level=settings.log_level, log_format=settings.log_format)
+        app = create_app(settings)
+    except SettingsError as error:
+        _refuse(*(f"{service}: {sentence}" for sentence in error.sentences))
+    port = settings.listen_port(service)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(app, settings.host, port))
+    except _PortRefused as error:
+        _refuse(f"{service}: {error}")
+    except Exception as error:  # noqa: BLE001 - nobody is left to hear of it: the log is
+        _log.critical("service_failed", exc_info=error)
+        sys.exit(EXIT_FAILED)
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not turn a clean exit into a death
+
+
+@asynccontextmanager
+async def serving(app: ServiceApp, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve in the running loop, without signals; yields the base URL. Leaving stops as SIGTERM does."""
+    with _bound_socket(host, port) as listener:
+        async with app.lifespan(), HttpServer(app, app.closing).listening(listener):
+            yield _base_url(listener)
+
+
+async def _live(app: ServiceApp, host: str, port: int) -> None:
+    with _stop_on_signals() as life:
+        async with serving(app, host=host, port=port) as url:
+            life.is_started = True
+            _settle_memory()
+            _log.info("service_started", url=url)
+            await life.told_to_stop.wait()
+            _log.info("service_stopping")
+    _log.info("service_stopped")
+
+
+class _Life:
+    """Told to stop before it has started, a process gives up the start: that may be waiting for a peer."""
+
+    def __init__(self) -> None:
+        self.is_started = False
+        self.told_to_stop = asyncio.Event()
+        self._task = asyncio.current_task()
+
+    def stop(self) -> None:
+        if not self.is_started and not self.told_to_stop.is_set() and self._task is not None:
+            self._task.cancel()
+        self.told_to_stop.set()
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Life]:
+    life = _Life()
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, life.stop)
+    try:
+        yield life
+    except asyncio.CancelledError:
+        if not life.told_to_stop.is_set():
+            raise
+
+
+class _PortRefused(Exception):
+    """Says in a sentence why the service cannot listen."""
+
+
+@contextmanager
+def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """Bound before the service starts, so that a port in use is known at once; it listens once the service has."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise _PortRefused(_bind_sentence(error, host, port)) from error
+        listener.setblocking(False)
+        yield listener
+
+
+def _bind_sentence(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use: stop what listens there, or set CAFETERIA_PORT_BASE or CAFETERIA_PORT."
+    return f"cannot listen on port {port} of {host}: {(error.strerror or str(error)).lower()}."
+
+
+def _base_url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _settle_memory() -> None:
+    """What was loaded stays for good: left in the collector, each full pass would walk all of it in one pause."""
+    gc.collect()
+    gc.freeze()
+
+
+def _refuse(*sentences: str) -> NoReturn:
+    sys.stderr.write("".join(f"{sentence}\n" for sentence in sentences))
+    sys.exit(EXIT_UNUSABLE_SETTINGS)
