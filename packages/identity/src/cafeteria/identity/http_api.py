@@ -10,6 +10,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie, State
+from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.errors import Forbidden
@@ -32,7 +33,7 @@ AnyRequest = Request[Any, Any, State]
 
 
 @post("/v1/login", status_code=200, summary="Sign in")
-async def login(data: identity.Login, request: AnyRequest) -> Response[identity.Tokens]:
+async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
     """At most three attempts a minute per student id and address, right ones included."""
     session = await _service(request).login(data, client=_client(request))
     return _answer(session, request, with_cookies=data.cookie)
@@ -40,7 +41,7 @@ async def login(data: identity.Login, request: AnyRequest) -> Response[identity.
 
 @post("/v1/token/refresh", status_code=200, summary="Trade a refresh token for new tokens")
 async def refresh(
-    request: AnyRequest, data: identity.RefreshToken | None = None
+    request: AnyRequest, data: JSONBody[identity.RefreshToken | None] = None
 ) -> Response[identity.Tokens]:
     """Each refresh token is good once; one that comes again ends its session. Without a body the cookie counts."""
     asked = data or identity.RefreshToken()
@@ -51,7 +52,7 @@ async def refresh(
 
 
 @post("/v1/logout", status_code=204, summary="End the session")
-async def logout(request: AnyRequest, data: identity.Logout | None = None) -> Response[None]:
+async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = None) -> Response[None]:
     """Also for tokens that are unknown or have expired. Without a body the cookie counts."""
     token = data.refresh_token if data and data.refresh_token else _cookie(request, LOGOUT_COOKIE)
     if token:
@@ -65,7 +66,7 @@ async def me(request: SignedInRequest) -> identity.Student:
 
 
 @post("/v1/students", guards=[requires(Role.OPERATOR)], summary="Register somebody (operators only)")
-async def register(data: identity.CreateStudent, request: SignedInRequest) -> identity.Student:
+async def register(data: JSONBody[identity.CreateStudent], request: SignedInRequest) -> identity.Student:
     return await _service(request).register(data)
 
 
