@@ -7,14 +7,16 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar, get
+from litestar import get
 from nats.errors import NoRespondersError
 
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus
 from cafeteria.contracts.identity import Jwks
 from cafeteria.local_stack.fixture_servers import FixtureServers
 
-Serve = Callable[[Litestar], AbstractAsyncContextManager[str]]
+Serve = Callable[[ServiceApp], AbstractAsyncContextManager[str]]
 
 
 async def test_every_schema_is_migrated_and_the_streams_are_there(servers: FixtureServers) -> None:
@@ -76,12 +78,14 @@ async def test_somebody_answers_for_identity_until_told_otherwise(
         await client.request(bus.JWKS.subject, b"{}", timeout=2)
 
 
-async def test_an_app_is_served_on_a_port_of_its_own(serve: Serve) -> None:
+async def test_an_app_is_served_on_a_port_of_its_own(servers: FixtureServers, serve: Serve) -> None:
     @get("/hello", sync_to_thread=False)
     def hello() -> str:
         return "Iftar Mubarak"
 
-    async with serve(Litestar([hello], openapi_config=None)) as url, httpx.AsyncClient() as client:
+    settings = servers.settings("stock", ServiceSettings)
+    app = build_app(service="stock", settings=settings, route_handlers=[hello], checks={})
+    async with serve(app) as url, httpx.AsyncClient() as client:
         assert (await client.get(f"{url}/hello")).text == "Iftar Mubarak"
 
 

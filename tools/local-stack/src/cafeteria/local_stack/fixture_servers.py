@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 import nats
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -217,6 +218,9 @@ class _IdentityStandIn:
         await self._client.flush()
 
     async def leave(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        client, self._client = self._client, None
+        if client is None:
+            return
+        with contextlib.suppress(nats.errors.Error, TimeoutError):  # where the server is away, nobody asks
+            await client.drain()
+        await client.close()

@@ -18,8 +18,7 @@ import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests alone need not pay
-    from litestar import Litestar
-
+    from cafeteria.chassis.app import ServiceApp
     from cafeteria.local_stack.fixture_servers import FixtureServers
     from cafeteria.local_stack.fixture_tokens import Tokens
 
@@ -57,11 +56,11 @@ def service_settings(servers: "FixtureServers") -> "Callable[..., Any]":
 
 
 @pytest.fixture
-def serve() -> "Callable[[Litestar], AbstractAsyncContextManager[str]]":
+def serve() -> "Callable[[ServiceApp], AbstractAsyncContextManager[str]]":
     """A real HTTP server in the test's own loop; what it returns is entered, and gives the base URL."""
-    from cafeteria.local_stack.fixture_app import serve_app
+    from cafeteria.chassis.server import serving
 
-    return serve_app
+    return serving
 
 
 @pytest.fixture
