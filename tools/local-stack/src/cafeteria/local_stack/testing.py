@@ -8,6 +8,7 @@ tests pay nothing for this plugin. Fixtures: `servers`, `clean`, `service_settin
 # ruff: noqa: PLC0415 - what a fixture needs is imported when a test asks for it, or unit tests would wait for it
 
 import asyncio
+import contextlib
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -60,7 +61,7 @@ def serve() -> "Callable[[ServiceApp], AbstractAsyncContextManager[str]]":
     """A real HTTP server in the test's own loop; what it returns is entered, and gives the base URL."""
     from cafeteria.chassis.server import serving
 
-    return serving
+    return lambda app: _in_own_task(serving(app))
 
 
 @pytest.fixture
@@ -75,6 +76,27 @@ def tokens(servers: "FixtureServers") -> "Tokens":
 def wait_until() -> Callable[..., Awaitable[Any]]:
     """Wait for a condition, sync or async, and return its first true value; see `until`."""
     return until
+
+
+@contextlib.asynccontextmanager
+async def _in_own_task(context: AbstractAsyncContextManager[str]) -> AsyncIterator[str]:
+    """A fixture ends in another task than it began in, which an app's lifespan does not bear."""
+    entered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    leave = asyncio.Event()
+
+    async def live() -> None:
+        async with context as value:
+            entered.set_result(value)
+            await leave.wait()
+
+    living = asyncio.create_task(live())
+    await asyncio.wait((entered, living), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if entered.done():
+            yield entered.result()
+    finally:
+        leave.set()
+        await living  # raises what has kept the app from starting
 
 
 async def until(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
