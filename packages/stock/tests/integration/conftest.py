@@ -92,15 +92,27 @@ OpenCanteen = Callable[..., Awaitable[Canteen]]
 
 
 @pytest.fixture
+def stock_settings(clean: None, service_settings: Any) -> ServiceSettings:
+    settings: ServiceSettings = service_settings("stock", ServiceSettings)
+    return settings
+
+
+@pytest.fixture
 async def open_canteen(
-    clean: None, servers: Any, service_settings: Any, serve: Any, tokens: Any, wait_until: Any
+    stock_settings: ServiceSettings,
+    servers: Any,
+    service_settings: Any,
+    serve: Any,
+    tokens: Any,
+    wait_until: Any,
 ) -> AsyncIterator[OpenCanteen]:
     """Start so many stock services; they stop with the test."""
     async with AsyncExitStack() as stack:
 
         async def open_with(*, services: int = 1) -> Canteen:
-            settings = service_settings("stock", ServiceSettings)
-            urls = [await stack.enter_async_context(serve(create_app(settings))) for _ in range(services)]
+            urls = [
+                await stack.enter_async_context(serve(create_app(stock_settings))) for _ in range(services)
+            ]
             bus = await stack.enter_async_context(
                 Bus(service_settings("gateway", ServiceSettings), service=GATEWAY)
             )

@@ -1,27 +1,31 @@
 """The database connection dies around a COMMIT: the batch is there whole or not at all, and asking again tells."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.contracts.stock import Decision
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.contracts.stock import Decision, ReleaseStock, ReserveStock, StockDecided
+from cafeteria.stock.service import OrderBook
+from cafeteria.stock.views import ChangedItems
 
-_WAITING = """
-SELECT pid FROM pg_stat_activity WHERE application_name = 'cafeteria-stock' AND wait_event_type = 'Lock'
-"""
-_KILL_ALL = """
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-WHERE application_name = 'cafeteria-stock' AND state <> 'idle'
+_KILL = """
+SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'cafeteria-stock'
 """
 
 
 async def test_a_batch_whose_connection_dies_is_done_again_and_counts_once(
-    canteen: Any, wait_until: Any
+    canteen: Any, servers: Any, wait_until: Any
 ) -> None:
     haleem = await canteen.stock_up(10)
     orders = [canteen.order({haleem: 1}) for _ in range(5)]
-    async with canteen.books.transaction():
-        await canteen.books.execute("SELECT FROM stock.inventory WHERE item_id = $1 FOR UPDATE", haleem)
+    async with held_up(servers, haleem):
         asking = asyncio.gather(*map(canteen.reserve, orders))
         await wait_until(lambda: terminate_waiting(canteen))
 
@@ -32,13 +36,12 @@ async def test_a_batch_whose_connection_dies_is_done_again_and_counts_once(
     await canteen.check_books()
 
 
-async def test_a_batch_that_dies_twice_is_answered_as_undecided_and_asking_again_decides(
-    canteen: Any, wait_until: Any
+async def test_a_batch_that_dies_twice_is_undecided_and_asking_again_decides(
+    canteen: Any, servers: Any, wait_until: Any
 ) -> None:
     haleem = await canteen.stock_up(10)
     order = canteen.order({haleem: 2})
-    async with canteen.books.transaction():
-        await canteen.books.execute("SELECT FROM stock.inventory WHERE item_id = $1 FOR UPDATE", haleem)
+    async with held_up(servers, haleem):
         asking = asyncio.gather(canteen.reserve(order), return_exceptions=True)
         await wait_until(lambda: terminate_waiting(canteen))
         await wait_until(lambda: terminate_waiting(canteen))
@@ -51,44 +54,83 @@ async def test_a_batch_that_dies_twice_is_answered_as_undecided_and_asking_again
     await canteen.check_books()
 
 
-async def test_connections_that_die_at_any_moment_lose_and_double_nothing(two_stocks: Any) -> None:
+async def test_connections_that_die_at_any_moment_lose_and_double_nothing(
+    two_stocks: Any, wait_until: Any
+) -> None:
     haleem = await two_stocks.stock_up(150)
     orders = [two_stocks.order({haleem: 1}) for _ in range(200)]
-    asking = True
 
-    async def ask_until_answered(order: Any) -> Any:
-        while True:
-            try:
-                return await two_stocks.reserve(order)
-            except (PeerRefused, NoAnswer):
-                await asyncio.sleep(0)
+    async def ask_under_fire(wave: list[ReserveStock]) -> list[StockDecided]:
+        asking = asyncio.gather(*(ask_until_answered(two_stocks, each) for each in wave))
+        await wait_until(lambda: terminate_busy(two_stocks, or_done=asking))
+        return list(await asking)
 
-    async def kill() -> int:
-        killed = 0
-        while asking:
-            killed += await two_stocks.books.fetchval(_KILL_ALL)
-        return killed
+    answers: list[StockDecided] = []
+    for start in range(0, len(orders), 10):
+        answers += await ask_under_fire(orders[start : start + 10])
 
-    async def ask_in_waves() -> list[Any]:
-        answers = []
-        for start in range(0, len(orders), 10):
-            answers += await asyncio.gather(*map(ask_until_answered, orders[start : start + 10]))
-        return answers
-
-    killing = asyncio.create_task(kill())
-    answers = await ask_in_waves()
-    asking = False
-
-    assert await killing > 0
     assert [answer.decision for answer in answers].count(Decision.RESERVED) == 150
     assert await two_stocks.quantity(haleem) == 0
     assert await asyncio.gather(*map(two_stocks.reserve, orders)) == answers
     await two_stocks.check_books()
 
 
+async def test_a_commit_whose_answer_is_lost_counts_once(canteen: Any, stock_settings: Any) -> None:
+    haleem = await canteen.stock_up(10)
+    orders = [canteen.order({haleem: 1}) for _ in range(5)]
+    database = Database.connect(stock_settings, service="stock")
+    book = OrderBook(LosesItsFirstAnswer(database), ChangedItems())  # type: ignore[arg-type]  # what a book needs of it
+
+    async with GroupCommit("lost-answer", book.commit) as group:
+        decided = await asyncio.gather(*map(group.submit, orders))
+        released = await group.submit(ReleaseStock(order_id=orders[0].order_id))
+    await database.close()
+
+    assert [each.decision for each in decided] == [Decision.RESERVED] * 5
+    assert released.released_at is not None
+    assert await canteen.quantity(haleem) == 6
+    assert await canteen.ledger_of(orders[1].order_id) == [("DEDUCT", 1)]
+    await canteen.check_books()
+
+
+class LosesItsFirstAnswer:
+    """COMMIT happens, and the connection is lost before the client hears of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lost = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._database.transaction() as connection:
+            yield connection
+        if not self._lost:
+            self._lost = True
+            raise DatabaseUnavailable
+
+
+@asynccontextmanager
+async def held_up(servers: Any, item_id: UUID) -> AsyncIterator[None]:
+    """Whatever would move this item waits."""
+    async with servers.database_as_admin() as other, other.transaction():
+        await other.execute("SELECT FROM stock.inventory WHERE item_id = $1 FOR UPDATE", item_id)
+        yield
+
+
+async def ask_until_answered(canteen: Any, order: ReserveStock) -> StockDecided:
+    """As the gateway does: an error is no answer."""
+    while True:
+        try:
+            return await canteen.reserve(order)
+        except (PeerRefused, NoAnswer):
+            await asyncio.sleep(0)
+
+
 async def terminate_waiting(canteen: Any) -> bool:
     """Whether a backend of stock was waiting for a lock, and is dead now."""
-    pids = [row["pid"] for row in await canteen.books.fetch(_WAITING)]
-    for pid in pids:
-        await canteen.books.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
-    return bool(pids)
+    return bool(await canteen.books.fetchval(f"{_KILL} AND wait_event_type = 'Lock'"))
+
+
+async def terminate_busy(canteen: Any, *, or_done: asyncio.Future[Any]) -> bool:
+    """Whether a backend of stock was in the middle of something, and is dead now."""
+    return bool(await canteen.books.fetchval(f"{_KILL} AND state <> 'idle'")) or or_done.done()

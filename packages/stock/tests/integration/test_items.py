@@ -1,0 +1,223 @@
+"""The HTTP door: the shelf for everyone to see, and for the operator alone to fill."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+NEW_ITEM = {"name": "Beef haleem", "price": "120.50", "quantity": 40}
+
+
+async def test_a_new_item_is_on_the_shelf_with_its_first_restock(canteen: Any) -> None:
+    made = await canteen.web.post("/v1/items", json=NEW_ITEM)
+
+    assert made.status_code == 201
+    item = made.json()
+    assert item == {
+        "id": item["id"],
+        "name": "Beef haleem",
+        "price": "120.50",
+        "on_sale": True,
+        "quantity": 40,
+        "version": 1,
+        "available": 40,
+    }
+    assert (await canteen.web.get("/v1/items")).json() == {"items": [item]}
+    [restocked] = await canteen.books.fetch("SELECT quantity, actor FROM stock.restocks")
+    assert tuple(restocked) == (40, "operator-1")
+    await canteen.check_books()
+
+
+async def test_items_are_listed_by_name_and_for_anyone(canteen: Any) -> None:
+    for name in ("Piyaju", "Beguni", "Jilapi"):
+        await canteen.stock_up(1, name=name)
+
+    async with httpx.AsyncClient() as nobody:
+        answer = await nobody.get(f"{canteen.urls[0]}/v1/items")
+
+    assert [item["name"] for item in answer.json()["items"]] == ["Beguni", "Jilapi", "Piyaju"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(0, "0.00"), (15, "15.00"), (0.5, "0.50"), ("99999999.99", "99999999.99"), ("7.5", "7.50")],
+)
+async def test_a_price_may_be_a_number_or_a_text(canteen: Any, sent: Any, kept: str) -> None:
+    answer = await canteen.web.post("/v1/items", json={**NEW_ITEM, "price": sent})
+
+    assert answer.status_code == 201
+    assert answer.json()["price"] == kept
+    assert (await canteen.web.get("/v1/items")).json()["items"][0]["price"] == kept
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"price": "-0.01"},
+        {"price": "1.005"},
+        {"price": "100000000"},
+        {"price": "NaN"},
+        {"price": "cheap"},
+        {"price": None},
+        {"name": ""},
+        {"name": "  "},
+        {"name": "a\x00b"},
+        {"name": "x" * 121},
+        {"quantity": -1},
+        {"quantity": 1_000_001},
+        {"quantity": 1.5},
+        {"colour": "green"},
+    ],
+)
+async def test_an_impossible_item_is_a_problem_of_the_client(canteen: Any, wrong: dict[str, Any]) -> None:
+    answer = await canteen.web.post("/v1/items", json={**NEW_ITEM, **wrong})
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["type"] == "/problems/invalid-request"
+    assert (await canteen.web.get("/v1/items")).json() == {"items": []}
+
+
+async def test_a_change_raises_the_version_and_leaves_the_quantity(canteen: Any) -> None:
+    haleem = await canteen.stock_up(7)
+
+    renamed = await canteen.change(haleem, name="Mutton haleem", price="150.00")
+    off_sale = await canteen.change(haleem, on_sale=False)
+    untouched = await canteen.change(haleem)
+
+    assert (renamed["name"], renamed["price"], renamed["version"]) == ("Mutton haleem", "150.00", 2)
+    assert (off_sale["quantity"], off_sale["available"], off_sale["version"]) == (7, 0, 3)
+    assert {**off_sale, "version": 4} == untouched
+    await canteen.check_books()
+
+
+@pytest.mark.parametrize("wrong", [{"price": "1.005"}, {"name": " "}, {"quantity": 5}, {"on_sale": "no"}])
+async def test_an_impossible_change_changes_nothing(canteen: Any, wrong: dict[str, Any]) -> None:
+    haleem = await canteen.stock_up(7)
+
+    answer = await canteen.web.patch(f"/v1/items/{haleem}", json=wrong)
+
+    assert answer.status_code == 400
+    assert (await canteen.web.get("/v1/items")).json()["items"][0]["version"] == 1
+
+
+async def test_a_restock_adds_portions_and_says_who_brought_them(canteen: Any, tokens: Any) -> None:
+    haleem = await canteen.stock_up(7)
+
+    answer = await canteen.web.post(
+        f"/v1/items/{haleem}/restock",
+        json={"quantity": 5},
+        headers=tokens.header(tokens.operator("operator-2")),
+    )
+
+    assert answer.status_code == 200
+    assert (answer.json()["quantity"], answer.json()["version"]) == (12, 2)
+    rows = await canteen.books.fetch("SELECT quantity, actor FROM stock.restocks ORDER BY id")
+    assert [tuple(row) for row in rows] == [(7, "operator-1"), (5, "operator-2")]
+    await canteen.check_books()
+
+
+@pytest.mark.parametrize("quantity", [0, -3, 1_000_001, "many"])
+async def test_an_impossible_restock_adds_nothing(canteen: Any, quantity: Any) -> None:
+    haleem = await canteen.stock_up(7)
+
+    answer = await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": quantity})
+
+    assert answer.status_code == 400
+    assert await canteen.quantity(haleem) == 7
+
+
+async def test_a_full_store_takes_no_more(canteen: Any) -> None:
+    haleem = await canteen.stock_up(0)
+    await canteen.books.execute("UPDATE stock.inventory SET quantity = 999999999")
+
+    answer = await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 2})
+
+    assert answer.status_code == 409
+    assert await canteen.quantity(haleem) == 999_999_999
+
+
+async def test_what_is_not_there_is_not_found(canteen: Any) -> None:
+    nowhere = f"/v1/items/{uuid4()}"
+
+    answers = [
+        await canteen.web.patch(nowhere, json={"price": "1"}),
+        await canteen.web.post(f"{nowhere}/restock", json={"quantity": 1}),
+        await canteen.web.get(f"{nowhere}/transactions"),
+        await canteen.web.get("/v1/items/haleem/transactions"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert {answer.json()["type"] for answer in answers} == {"/problems/not-found"}
+
+
+async def test_only_an_operator_changes_the_shelf_or_reads_the_ledger(canteen: Any, tokens: Any) -> None:
+    haleem = await canteen.stock_up(7)
+
+    async def ask_all(headers: dict[str, str]) -> set[int]:
+        async with httpx.AsyncClient(base_url=canteen.urls[0], headers=headers) as web:
+            answers = [
+                await web.post("/v1/items", json=NEW_ITEM),
+                await web.patch(f"/v1/items/{haleem}", json={"price": "0.01"}),
+                await web.post(f"/v1/items/{haleem}/restock", json={"quantity": 1}),
+                await web.get(f"/v1/items/{haleem}/transactions"),
+            ]
+        return {answer.status_code for answer in answers}
+
+    assert await ask_all({}) == {401}
+    assert await ask_all(tokens.header("not.a.token")) == {401}
+    assert await ask_all(tokens.header(tokens.student())) == {403}
+    assert await ask_all(tokens.header(tokens.kitchen())) == {403}
+
+
+async def test_the_ledger_is_read_page_by_page_newest_first(canteen: Any) -> None:
+    haleem, jilapi = await canteen.stock_up(50), await canteen.stock_up(50)
+    orders = [canteen.order({haleem: 1 + number, jilapi: 1}) for number in range(5)]
+    for order in orders:
+        await canteen.reserve(order)
+    await canteen.release(orders[2].order_id)
+
+    pages, cursor = [], ""
+    while cursor is not None:
+        answer = await canteen.web.get(
+            f"/v1/items/{haleem}/transactions",
+            params={"limit": 4, "cursor": cursor} if cursor else {"limit": 4},
+        )
+        pages.append(answer.json()["items"])
+        cursor = answer.json()["next_cursor"]
+
+    assert [len(page) for page in pages] == [4, 2]
+    entries = [(entry["kind"], entry["quantity_deducted"]) for page in pages for entry in page]
+    assert entries == [
+        ("RELEASE", -3),
+        ("DEDUCT", 5),
+        ("DEDUCT", 4),
+        ("DEDUCT", 3),
+        ("DEDUCT", 2),
+        ("DEDUCT", 1),
+    ]
+    assert {entry["item_id"] for page in pages for entry in page} == {str(haleem)}
+    assert pages[0][0]["order_id"] == str(orders[2].order_id)
+
+
+async def test_a_page_that_ends_with_the_ledger_has_no_next(canteen: Any) -> None:
+    haleem = await canteen.stock_up(50)
+    await canteen.reserve(canteen.order({haleem: 1}))
+
+    answer = await canteen.web.get(f"/v1/items/{haleem}/transactions", params={"limit": 1})
+
+    assert answer.json()["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"cursor": "nonsense"}, {"cursor": "ä"}, {"cursor": ""}, {"limit": 0}, {"limit": 201}, {"limit": "all"}],
+)
+async def test_a_page_that_cannot_be_is_a_problem_of_the_client(canteen: Any, wrong: dict[str, Any]) -> None:
+    haleem = await canteen.stock_up(1)
+
+    answer = await canteen.web.get(f"/v1/items/{haleem}/transactions", params=wrong)
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "/problems/invalid-request"

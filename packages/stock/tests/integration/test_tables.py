@@ -1,0 +1,126 @@
+"""What the tables promise whatever the service does: decisions and ledgers stand, and nothing is sold twice."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from cafeteria.chassis.ids import new_id
+from cafeteria.stock.tables import Base
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE stock_transactions SET quantity_deducted = 1",
+        "DELETE FROM stock_transactions",
+        "TRUNCATE stock_transactions",
+        "UPDATE restocks SET quantity = 1",
+        "DELETE FROM restocks",
+        "UPDATE reservations SET decision = 'RESERVED'",
+        "UPDATE reservations SET lines = '[]'",
+        "UPDATE reservations SET decided_at = now()",
+        "DELETE FROM reservations",
+        "DELETE FROM items",
+        "DELETE FROM inventory",
+        "ALTER TABLE stock_transactions DISABLE TRIGGER ALL",
+        "DROP TABLE reservations",
+        "CREATE TABLE mine (id int)",
+    ],
+)
+async def test_the_service_may_not_rewrite_what_stands(clean: None, servers: Any, statement: str) -> None:
+    async with servers.database_as("stock") as stock:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await stock.execute(statement)
+
+
+async def test_the_service_may_release_a_decision_and_nothing_more(canteen: Any, servers: Any) -> None:
+    haleem = await canteen.stock_up(1)
+    order = canteen.order({haleem: 1})
+    await canteen.reserve(order)
+
+    async with servers.database_as("stock") as stock:
+        done = await stock.execute("UPDATE reservations SET released_at = now()")
+
+    assert done == "UPDATE 1"
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE inventory SET quantity = -1", "ck_inventory_quantity_not_negative"),
+        ("UPDATE items SET price = -1", "ck_items_price_not_negative"),
+        (
+            "INSERT INTO reservations VALUES ($1, 'PERHAPS', NULL, '[1]', now(), NULL)",
+            "ck_reservations_decision_known",
+        ),
+        (
+            "INSERT INTO reservations VALUES ($1, 'REJECTED', NULL, '[1]', now(), NULL)",
+            "ck_reservations_reason_of_refusals",
+        ),
+        (
+            "INSERT INTO reservations VALUES ($1, 'REJECTED', 'TIRED', '[1]', now(), NULL)",
+            "ck_reservations_reason_known",
+        ),
+        (
+            "INSERT INTO reservations VALUES ($1, 'RESERVED', NULL, '[]', now(), NULL)",
+            "ck_reservations_lines_of_reservations",
+        ),
+        (
+            "INSERT INTO stock_transactions SELECT $1, $1, id, -1, now(), 'DEDUCT' FROM items",
+            "ck_stock_transactions_sign_of_kind",
+        ),
+        (
+            "INSERT INTO stock_transactions SELECT $1, $1, id, 0, now(), 'RELEASE' FROM items",
+            "ck_stock_transactions_sign_of_kind",
+        ),
+        (
+            "INSERT INTO stock_transactions SELECT $1, $1, id, 1, now(), 'GIFT' FROM items",
+            "ck_stock_transactions_kind_known",
+        ),
+        (
+            "INSERT INTO restocks SELECT $1, id, -1, 'nobody', now() FROM items",
+            "ck_restocks_quantity_not_negative",
+        ),
+        ("INSERT INTO inventory SELECT $1, id, 1, 1, now() FROM items", "uq_inventory_item_id"),
+    ],
+)
+async def test_a_state_that_cannot_be_is_refused_by_name(
+    canteen: Any, servers: Any, statement: str, constraint: str
+) -> None:
+    await canteen.stock_up(1)
+
+    async with servers.database_as("stock") as stock:
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
+            await stock.execute(statement, *([new_id()] if "$1" in statement else []))
+
+    assert refused.value.constraint_name == constraint
+
+
+async def test_the_migrations_make_the_tables_that_the_code_declares(clean: None, servers: Any) -> None:
+    url = make_url(servers.postgres_admin_url).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            differences = await connection.run_sync(differences_from_code)
+    finally:
+        await engine.dispose()
+
+    assert differences == []
+
+
+def differences_from_code(connection: Connection) -> list[Any]:
+    """In columns, types, keys and indexes; server-side defaults are the migrations' own."""
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "include_schemas": True,
+            "include_name": lambda name, kind, _: kind != "schema" or name == "stock",
+            "include_object": lambda _object, name, kind, *_: (kind, name) != ("table", "alembic_version"),
+        },
+    )
+    return list(compare_metadata(context, Base.metadata))
