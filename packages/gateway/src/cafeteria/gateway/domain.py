@@ -323,10 +323,12 @@ def cook_order(order: StoredOrder) -> CookOrder:
 
 
 def cancel_ticket(order: StoredOrder) -> CancelTicket:
+    """`version` is the one that cancelling would make of the order."""
+    version = STATUS_VERSIONS[OrderStatus.CANCELLED]
     return CancelTicket(
         order_id=order.id,
         student_id=order.student_id,
         lines=order.lines,
-        version=order.version,
-        earlier=path_of(order.status_times, below=order.version + 1),
+        version=version,
+        earlier=path_of(order.status_times, below=version),
     )

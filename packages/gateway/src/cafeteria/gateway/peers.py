@@ -15,7 +15,7 @@ from cafeteria.contracts.values import OrderVersion
 from cafeteria.contracts.wire import Rpc
 from cafeteria.gateway.domain import PendingOrder, StoredOrder, cancel_ticket
 
-RESERVE_DEADLINE_S = 2.0  # longer than a student waits: a decision that comes late is still the decision
+RESERVE_DEADLINE_S = 1.3  # as long as a student waits; who repeats after that asks anew, and so does loop 1
 ASK_DEADLINE_S = 1.0  # loops ask again anyway, and must not hold up a shutdown
 
 

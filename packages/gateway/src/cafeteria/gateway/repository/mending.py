@@ -25,8 +25,8 @@ _BACK_OFF = (
     "LEAST(GREATEST((CAST(:at AS timestamptz) - {since}) / 2, interval '1 second'), interval '4 seconds')"
 )
 
-_RETURNED = """o.id, o.student_id, o.status, o.version, o.lines, o.total, o.rejection_reason, o.status_times,
-    o.created_at, o.expires_at"""
+_RETURNED = """o.id, o.student_id, o.status, o.version, CAST(o.lines AS text) AS lines, o.total,
+    o.rejection_reason, CAST(o.status_times AS text) AS status_times, o.created_at, o.expires_at"""
 
 # Nobody was told of a PENDING order while it has no time to check whether notification knows it, and
 # notification is not known to.

@@ -11,16 +11,16 @@ from cafeteria.contracts.values import OrderStatus, PricedLine, RejectionReason
 from cafeteria.gateway.domain import Answer, KeyedOrder, StoredOrder
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
-# jsonb comes as its text, so that it is decoded once, straight into what it stands for.
+# jsonb is read as text, so that it is decoded once, straight into what it stands for.
 ORDER_COLUMNS: tuple[sa.ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
     OrderRow.id,
     OrderRow.student_id,
     OrderRow.status,
     OrderRow.version,
-    sa.type_coerce(OrderRow.lines, sa.Text).label("lines"),
+    sa.cast(OrderRow.lines, sa.Text).label("lines"),
     OrderRow.total,
     OrderRow.rejection_reason,
-    sa.type_coerce(OrderRow.status_times, sa.Text).label("status_times"),
+    sa.cast(OrderRow.status_times, sa.Text).label("status_times"),
     OrderRow.created_at,
     OrderRow.expires_at,
 )

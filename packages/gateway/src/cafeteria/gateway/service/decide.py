@@ -81,6 +81,9 @@ class Decider:
                 task.cancel()
         await self._settling.__aexit__(kind, error, trace)
 
+    def is_carrying(self, order_id: UUID) -> bool:
+        return order_id in self._running
+
     def carry_on(self, order: PendingOrder) -> asyncio.Task[Answer | None]:
         """The final answer, or None when it is not known yet; never raises. Goes on if nobody waits for it."""
         task = self._running.get(order.id)

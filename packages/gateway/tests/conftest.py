@@ -1,0 +1,256 @@
+"""Stand-ins for the gateway's peers, each speaking on the bus with the rights of the service that it stands for.
+
+They keep the peers' promises (one decision per order, a cancel that answers the same) and can be told to fall
+silent, to lose replies, or to be away. The contract tests hold the real services to the same promises.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus
+from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.stock import (
+    AvailabilityChanged,
+    Decision,
+    ItemAvailability,
+    ItemPrice,
+    ReleaseStock,
+    ReserveStock,
+    StockDecided,
+    StockReleased,
+)
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, OrderVersion, RejectionReason
+from cafeteria.contracts.wire import HEADER_MESSAGE_ID, Rpc
+
+PRICE = Decimal("45.50")
+
+
+class Door:
+    """Answers requests, unless told otherwise. `heard` counts every request that arrived."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.heard = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.loses_replies = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def fall_silent(self) -> None:
+        """Requests wait, as in a process that is stopped, until `speak`."""
+        self.answering.clear()
+
+    def speak(self) -> None:
+        self.answering.set()
+
+    async def serve(self, rpc: Rpc[Any, Any], decide: Callable[[Any], Any]) -> None:
+        decoder = msgspec.json.Decoder(rpc.request)
+
+        async def answer(message: Msg) -> None:
+            await self.answering.wait()
+            reply = decide(decoder.decode(message.data))
+            if not self.loses_replies:
+                await message.respond(msgspec.json.encode(reply))
+
+        async def on_message(message: Msg) -> None:
+            self.heard += 1
+            task = asyncio.create_task(answer(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        await self.client.subscribe(rpc.subject, queue=rpc.owner, cb=on_message)
+        await self.client.flush()
+
+    async def close(self) -> None:
+        self.speak()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class StockDoor(Door):
+    """Portions in memory, one decision per order for ever, and a tombstone for what it has not seen in time."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.portions: dict[UUID, int] = {}
+        self.decisions: dict[UUID, StockDecided] = {}
+        self.released: dict[UUID, StockReleased] = {}
+        self.version = 1
+
+    async def open(self) -> None:
+        await self.serve(bus.RESERVE, self.reserve)
+        await self.serve(bus.RELEASE, self.release)
+
+    def stock_up(self, quantity: int) -> UUID:
+        item_id = new_id()
+        self.portions[item_id] = quantity
+        return item_id
+
+    def reserve(self, asked: ReserveStock) -> StockDecided:
+        if asked.order_id not in self.decisions:
+            self.decisions[asked.order_id] = self._decide(asked)
+        return self.decisions[asked.order_id]
+
+    def _decide(self, asked: ReserveStock) -> StockDecided:
+        if now() > asked.expires_at:
+            return _refused(asked, RejectionReason.EXPIRED, ())
+        if unknown := tuple(line.item_id for line in asked.lines if line.item_id not in self.portions):
+            return _refused(asked, RejectionReason.UNKNOWN_ITEM, unknown)
+        short = tuple(line.item_id for line in asked.lines if self.portions[line.item_id] < line.quantity)
+        if short:
+            return _refused(asked, RejectionReason.OUT_OF_STOCK, short)
+        self.version += 1
+        for line in asked.lines:
+            self.portions[line.item_id] -= line.quantity
+        prices = tuple(
+            ItemPrice(item_id=line.item_id, name=_name(line.item_id), unit_price=PRICE)
+            for line in asked.lines
+        )
+        return StockDecided(order_id=asked.order_id, decision=Decision.RESERVED, items=prices)
+
+    def release(self, asked: ReleaseStock) -> StockReleased:
+        if asked.order_id not in self.released:
+            self.released[asked.order_id] = StockReleased(order_id=asked.order_id, released_at=now())
+        return self.released[asked.order_id]
+
+    async def announce(self, *, complete: bool = True) -> None:
+        """Say what is left, as stock does each second."""
+        items = tuple(
+            ItemAvailability(
+                item_id=item_id,
+                name=_name(item_id),
+                unit_price=PRICE,
+                available=available,
+                version=self.version,
+            )
+            for item_id, available in self.portions.items()
+        )
+        heard = AvailabilityChanged(items=items, complete=complete)
+        await self.client.publish(bus.AVAILABILITY.subject, msgspec.json.encode(heard))
+        await self.client.flush()
+
+
+class KitchenDoor(Door):
+    """Tickets by order; what has begun is not cancelled."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.knows_all = True
+        self.begun: set[UUID] = set()
+        self.cancelled: dict[UUID, CancelAnswered] = {}
+        self.asked_about: list[OrderVersion] = []
+
+    async def open(self) -> None:
+        await self.serve(bus.CANCEL, self.cancel)
+        await self.serve(bus.KITCHEN_KNOWN, self.know)
+
+    def cancel(self, asked: CancelTicket) -> CancelAnswered:
+        if asked.order_id in self.begun:
+            return _stands(asked.order_id, OrderStatus.IN_KITCHEN)
+        if asked.order_id not in self.cancelled:
+            self.cancelled[asked.order_id] = _stands(asked.order_id, OrderStatus.CANCELLED)
+        return self.cancelled[asked.order_id]
+
+    def know(self, asked: AskKnown) -> KnownAnswered:
+        self.asked_about.extend(asked.items)
+        return KnownAnswered(missing=() if self.knows_all else asked.items)
+
+    async def say(
+        self, order: dict[str, Any], status: OrderStatus, *, student_id: str, message_id: UUID | None = None
+    ) -> None:
+        """A status event of the kitchen, stored in the stream."""
+        event = OrderStatusChanged(
+            order_id=UUID(order["id"]),
+            student_id=student_id,
+            status=status,
+            version=STATUS_VERSIONS[status],
+            at=now() + timedelta(milliseconds=STATUS_VERSIONS[status]),
+        )
+        await self.say_raw(msgspec.json.encode(event), message_id=message_id)
+
+    async def say_raw(self, body: bytes, *, message_id: UUID | None = None) -> None:
+        await self.client.jetstream().publish(
+            bus.KITCHEN_STATUS.subject, body, headers={HEADER_MESSAGE_ID: str(message_id or new_id())}
+        )
+
+    async def ask_gateway(self, *versions: OrderVersion) -> KnownAnswered:
+        answer = await self.client.request(
+            bus.GATEWAY_KNOWN.subject, msgspec.json.encode(AskKnown(items=versions)), timeout=5
+        )
+        return msgspec.json.decode(answer.data, type=KnownAnswered)
+
+
+class NotificationDoor(Door):
+    """Knows everything or nothing, as told."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.knows_all = True
+        self.is_behind = False
+        self.asked_about: list[OrderVersion] = []
+
+    async def open(self) -> None:
+        await self.serve(bus.NOTIFICATION_KNOWN, self.know)
+
+    def know(self, asked: AskKnown) -> KnownAnswered:
+        self.asked_about.extend(asked.items)
+        return KnownAnswered(missing=() if self.knows_all else asked.items, behind=self.is_behind)
+
+
+def _refused(asked: ReserveStock, reason: RejectionReason, items: tuple[UUID, ...]) -> StockDecided:
+    return StockDecided(
+        order_id=asked.order_id, decision=Decision.REJECTED, reason=reason, refused_item_ids=items
+    )
+
+
+def _stands(order_id: UUID, status: OrderStatus) -> CancelAnswered:
+    return CancelAnswered(
+        order_id=order_id,
+        cancelled=status is OrderStatus.CANCELLED,
+        status=status,
+        version=STATUS_VERSIONS[status],
+        at=now(),
+    )
+
+
+def _name(item_id: UUID) -> str:
+    return f"Dish {item_id.hex[-6:]}"
+
+
+@pytest.fixture
+async def stock(clean: None, servers: Any) -> AsyncIterator[StockDoor]:
+    async with servers.bus_as(bus.STOCK) as client:
+        door = StockDoor(client)
+        await door.open()
+        yield door
+        await door.close()
+
+
+@pytest.fixture
+async def kitchen(clean: None, servers: Any) -> AsyncIterator[KitchenDoor]:
+    async with servers.bus_as(bus.KITCHEN) as client:
+        door = KitchenDoor(client)
+        await door.open()
+        yield door
+        await door.close()
+
+
+@pytest.fixture
+async def notification(clean: None, servers: Any) -> AsyncIterator[NotificationDoor]:
+    async with servers.bus_as(bus.NOTIFICATION) as client:
+        door = NotificationDoor(client)
+        await door.open()
+        yield door
+        await door.close()

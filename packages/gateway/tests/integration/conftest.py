@@ -1,0 +1,127 @@
+"""One or several real gateways on real servers, students who order over HTTP, and a view of what is stored."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from cafeteria.contracts import bus
+from cafeteria.gateway.app import create_app
+from cafeteria.gateway.settings import GatewaySettings
+
+STUDENT = "210041101"
+ANOTHER_STUDENT = "210041102"
+TIMEOUT_S = 20.0
+
+
+class Counter:
+    """Where students stand: one gateway process, and what it has stored."""
+
+    def __init__(self, *, url: str, books: asyncpg.Connection, tokens: Any, admin: Any) -> None:
+        self.url = url
+        self.books = books
+        self._tokens = tokens
+        self._admin = admin
+        self.web = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
+
+    def headers(self, student: str = STUDENT, *, key: str | None = None) -> dict[str, str]:
+        signed_in = {"Authorization": f"Bearer {self._tokens.student(student)}"}
+        return signed_in if key is None else {**signed_in, "Idempotency-Key": key}
+
+    async def order(
+        self, lines: dict[UUID, int], *, student: str = STUDENT, key: str | None = None
+    ) -> httpx.Response:
+        body = {"lines": [{"item_id": str(item), "quantity": count} for item, count in lines.items()]}
+        return await self.web.post(
+            "/v1/orders", json=body, headers=self.headers(student, key=key or uuid4().hex)
+        )
+
+    async def read(self, order_id: str, *, student: str = STUDENT) -> dict[str, Any]:
+        answer = await self.web.get(f"/v1/orders/{order_id}", headers=self.headers(student))
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def status(self, order_id: str) -> str:
+        return str(
+            await self.books.fetchval("SELECT status FROM gateway.orders WHERE id = $1", UUID(order_id))
+        )
+
+    async def row(self, order_id: str) -> asyncpg.Record:
+        return await self.books.fetchrow("SELECT * FROM gateway.orders WHERE id = $1", UUID(order_id))
+
+    async def cancel(self, order_id: str, *, student: str = STUDENT) -> httpx.Response:
+        return await self.web.post(f"/v1/orders/{order_id}/cancel", headers=self.headers(student))
+
+    async def count(self, table: str) -> int:
+        return int(await self.books.fetchval(f"SELECT count(*) FROM gateway.{table}"))  # noqa: S608 - a table's name
+
+    async def said(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
+        """What has reached the stream on this topic, in its order."""
+        stream = bus.KITCHEN_STREAM if topic is bus.WORK_PLACED else bus.NOTIFICATION_STREAM
+        jetstream = self._admin.jetstream()
+        state = (await jetstream.stream_info(stream.name)).state
+        messages = [
+            await jetstream.get_msg(stream.name, seq) for seq in range(state.first_seq, state.last_seq + 1)
+        ]
+        bodies = [
+            msgspec.json.decode(message.data, type=topic.body)
+            for message in messages
+            if message.subject == topic.subject
+        ]
+        return [body for body in bodies if order_id is None or str(body.order_id) == order_id]
+
+
+OpenGateway = Callable[..., Awaitable[Counter]]
+
+
+@pytest.fixture
+async def books(servers: Any, clean: None) -> AsyncIterator[asyncpg.Connection]:
+    async with servers.database_as_admin() as connection:
+        yield connection
+
+
+@pytest.fixture
+async def open_gateway(
+    clean: None,
+    servers: Any,
+    books: asyncpg.Connection,
+    service_settings: Any,
+    serve: Any,
+    tokens: Any,
+    wait_until: Any,
+) -> AsyncIterator[OpenGateway]:
+    """Start a gateway, with settings as given; it stops with the test."""
+    async with AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(servers.bus_as("admin"))
+
+        async def open_one(**settings: Any) -> Counter:
+            counter = await stack.enter_async_context(a_gateway(**settings))
+            await wait_until(lambda: answers(counter))
+            return counter
+
+        @asynccontextmanager
+        async def a_gateway(**settings: Any) -> AsyncIterator[Counter]:
+            loaded = service_settings(bus.GATEWAY, GatewaySettings, **settings)
+            async with serve(create_app(loaded)) as url:
+                counter = Counter(url=url, books=books, tokens=tokens, admin=admin)
+                async with counter.web:
+                    yield counter
+
+        open_one.unready = a_gateway  # type: ignore[attr-defined]  # for tests that end a gateway themselves
+        yield open_one
+
+
+@pytest.fixture
+async def counter(open_gateway: OpenGateway) -> Counter:
+    return await open_gateway()
+
+
+async def answers(counter: Counter) -> bool:
+    """Signed-in requests are served: both servers and identity's keys are there."""
+    answer = await counter.web.get("/v1/orders", headers=counter.headers())
+    return answer.status_code == 200

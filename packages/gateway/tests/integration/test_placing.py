@@ -1,0 +1,199 @@
+"""Placing an order and repeating it, over HTTP, against real servers."""
+
+import asyncio
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus
+
+ANOTHER_STUDENT = "210041102"
+
+
+async def test_an_order_is_accepted_with_stocks_prices_and_told_to_kitchen_and_notification(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    biryani, dates = stock.stock_up(10), stock.stock_up(10)
+    answer = await counter.order({biryani: 2, dates: 1})
+    assert answer.status_code == 201, answer.text
+    order = answer.json()
+    assert (order["status"], order["version"], order["total"]) == ("STOCK_VERIFIED", 2, "136.50")
+    assert [line["unit_price"] for line in order["lines"]] == ["45.50", "45.50"]
+    assert await counter.read(order["id"]) == order
+    assert stock.portions == {biryani: 8, dates: 9}
+    (work,) = await wait_until(lambda: counter.said(bus.WORK_PLACED))
+    (news,) = await wait_until(lambda: counter.said(bus.GATEWAY_STATUS))
+    assert (str(work.order_id), work.version, len(work.lines)) == (order["id"], 2, 2)
+    assert [(step.status, step.version) for step in work.earlier] == [("PENDING", 1), ("STOCK_VERIFIED", 2)]
+    assert (news.status, news.version, [step.status for step in news.earlier]) == (
+        "STOCK_VERIFIED",
+        2,
+        ["PENDING"],
+    )
+
+
+async def test_fifty_parallel_requests_with_one_key_make_one_order_and_get_the_same_bytes(
+    counter: Any, stock: Any
+) -> None:
+    item = stock.stock_up(100)
+    answers = await asyncio.gather(*(counter.order({item: 1}, key="iftar-1") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert await counter.count("orders") == 1
+    assert stock.portions[item] == 99
+    replayed = [answer.headers.get("Idempotent-Replayed") for answer in answers]
+    assert sorted(replayed, key=str) == [None, *["true"] * 49]
+
+
+async def test_two_gateways_give_fifty_parallel_requests_with_one_key_the_same_bytes(
+    open_gateway: Any, stock: Any
+) -> None:
+    one, other = await open_gateway(), await open_gateway()
+    item = stock.stock_up(100)
+    answers = await asyncio.gather(
+        *(counter.order({item: 1}, key="iftar-1") for counter in (one, other) for _ in range(25))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert await one.count("orders") == 1
+    assert await one.count("outbox") + len(await one.said(bus.WORK_PLACED)) >= 1
+    assert len({work.order_id for work in await one.said(bus.WORK_PLACED)}) <= 1
+
+
+async def test_a_repeat_is_replayed_to_the_byte_and_quotes_around_the_key_do_not_matter(
+    counter: Any, stock: Any
+) -> None:
+    item = stock.stock_up(1)
+    first = await counter.order({item: 1}, key="iftar-1")
+    again = await counter.order({item: 1}, key='"iftar-1"')
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    assert stock.heard == 1
+
+
+async def test_a_key_with_another_body_is_refused_and_the_order_of_lines_is_no_other_body(
+    counter: Any, stock: Any
+) -> None:
+    one, other = stock.stock_up(10), stock.stock_up(10)
+    first = await counter.order({one: 1, other: 2}, key="k")
+    turned = await counter.order({other: 2, one: 1}, key="k")
+    changed = await counter.order({one: 1, other: 3}, key="k")
+    assert turned.content == first.content
+    assert changed.status_code == 422
+    assert changed.json()["type"] == "/problems/idempotency-key-reused"
+    assert changed.json()["order_id"] == first.json()["id"]
+
+
+async def test_another_students_same_key_is_an_order_of_its_own(counter: Any, stock: Any) -> None:
+    item = stock.stock_up(10)
+    mine = await counter.order({item: 1}, key="k")
+    theirs = await counter.order({item: 1}, key="k", student=ANOTHER_STUDENT)
+    assert theirs.status_code == 201
+    assert theirs.json()["id"] != mine.json()["id"]
+    answer = await counter.web.get(
+        f"/v1/orders/{mine.json()['id']}", headers=counter.headers(ANOTHER_STUDENT)
+    )
+    assert answer.status_code == 404
+
+
+async def test_what_is_not_an_order_is_refused_and_nothing_is_stored(counter: Any, stock: Any) -> None:
+    item = str(stock.stock_up(10))
+    line = {"item_id": item, "quantity": 1}
+    bodies: list[Any] = [
+        {"lines": []},
+        {"lines": [line, line]},
+        {"lines": [{**line, "quantity": 0}]},
+        {"lines": [{**line, "quantity": 21}]},
+        {"lines": [{"item_id": str(new_id()), "quantity": 1} for _ in range(21)]},
+        {"lines": [line], "note": "no onions"},
+        {"lines": [{"item_id": "haleem", "quantity": 1}]},
+        [],
+    ]
+    for body in bodies:
+        answer = await counter.web.post("/v1/orders", json=body, headers=counter.headers(key="k"))
+        assert answer.status_code == 400, body
+        assert answer.headers["content-type"] == "application/problem+json"
+    for key in ("", "two words", "x" * 256, '"', "clé"):
+        headers = {**counter.headers(), "Idempotency-Key": key.encode("latin-1")}
+        answer = await counter.web.post("/v1/orders", json={"lines": [line]}, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/idempotency-key-missing"), key
+    missing = await counter.web.post("/v1/orders", json={"lines": [line]}, headers=counter.headers())
+    assert (missing.status_code, missing.json()["type"]) == (400, "/problems/idempotency-key-missing")
+    nobody = await counter.web.post("/v1/orders", json={"lines": [line]}, headers={"Idempotency-Key": "k"})
+    assert nobody.status_code == 401
+    assert await counter.count("idempotency_keys") == 0
+
+
+async def test_refusals_of_stock_are_final_answers_and_replayed_to_the_byte(counter: Any, stock: Any) -> None:
+    item = stock.stock_up(1)
+    short = await counter.order({item: 2}, key="short")
+    assert (short.status_code, short.json()["type"]) == (409, "/problems/out-of-stock")
+    assert short.json()["item_ids"] == [str(item)]
+    assert short.headers["content-type"] == "application/problem+json"
+    unknown = await counter.order({new_id(): 1}, key="unknown")
+    assert (unknown.status_code, unknown.json()["type"]) == (409, "/problems/unknown-item")
+    stock.portions[item] = 10
+    again = await counter.order({item: 2}, key="short")
+    assert (again.status_code, again.content) == (409, short.content)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (await counter.read(short.json()["order_id"]))["reason"] == "OUT_OF_STOCK"
+
+
+async def test_with_stock_silent_the_order_is_received_within_a_second_and_a_half_and_verifies_by_itself(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(10)
+    stock.fall_silent()
+    began = perf_counter()
+    answer = await counter.order({item: 1}, key="k")
+    assert perf_counter() - began < 1.5
+    assert (answer.status_code, answer.json()["status"], answer.json()["total"]) == (202, "PENDING", None)
+    order_id = answer.json()["id"]
+    pending = await wait_until(lambda: counter.said(bus.GATEWAY_STATUS, order_id=order_id))
+    assert [news.status for news in pending] == ["PENDING"]
+    stock.speak()
+    await wait_until(lambda: is_verified(counter, order_id))
+    assert stock.portions[item] == 9
+    again = await counter.order({item: 1}, key="k")
+    assert (again.status_code, again.json()["id"]) == (201, order_id)
+
+
+async def test_without_stock_the_order_is_received_at_once(counter: Any, clean: None) -> None:
+    began = perf_counter()
+    answer = await counter.order({new_id(): 1})
+    assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+    assert perf_counter() - began < 1.0
+
+
+async def test_a_lost_reply_is_asked_for_by_the_repeat(counter: Any, stock: Any) -> None:
+    item = stock.stock_up(1)
+    stock.loses_replies = True
+    assert (await counter.order({item: 1}, key="k")).status_code == 202
+    stock.loses_replies = False
+    again = await counter.order({item: 1}, key="k")
+    assert again.status_code == 201
+    assert stock.portions[item] == 0
+    assert await counter.status(again.json()["id"]) == "STOCK_VERIFIED"
+
+
+async def test_orders_are_read_newest_first_a_page_at_a_time(counter: Any, stock: Any) -> None:
+    item = stock.stock_up(10)
+    made = [(await counter.order({item: 1})).json()["id"] for _ in range(5)]
+    await counter.order({item: 1}, student=ANOTHER_STUDENT)
+    read: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await counter.web.get("/v1/orders", params=query, headers=counter.headers())).json()
+        read += [order["id"] for order in page["items"]]
+        cursor = page["next_cursor"]
+    assert read == made[::-1]
+    wrong = await counter.web.get("/v1/orders", params={"cursor": "nonsense!"}, headers=counter.headers())
+    assert wrong.status_code == 400
+
+
+async def is_verified(counter: Any, order_id: str) -> bool:
+    return bool(await counter.status(order_id) == "STOCK_VERIFIED" and UUID(order_id))
