@@ -1,5 +1,6 @@
 """The statements that need another hour of the day, and what the service's role may not do."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ HERE, THERE = "127.0.0.1", "127.0.0.2"
 
 
 @pytest.fixture
-async def database(clean: None, service_settings: Any):
+async def database(clean: None, service_settings: Any) -> AsyncIterator[Database]:
     database = Database.connect(service_settings("identity", IdentitySettings), service="identity")
     yield database
     await database.close()

@@ -1,0 +1,129 @@
+"""Identity as a process: what it logs, how it ends, and why it does not start."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_TIMEOUT_S = 30.0
+PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd")
+
+
+class Process:
+    """The process and all that it has written."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.lines: list[bytes] = []
+
+    async def url(self) -> str:
+        """Read until it listens."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_TIMEOUT_S):
+            async for line in self._process.stdout:
+                self.lines.append(line)
+                said = json.loads(line)
+                if said["event"] == "service_started":
+                    return str(said["url"])
+        raise AssertionError(self.lines)
+
+    async def end(self) -> tuple[int, str]:
+        """Ask it to stop; return its exit code and everything that it wrote."""
+        self._process.send_signal(signal.SIGTERM)
+        return await self.end_by_itself()
+
+    async def end_by_itself(self) -> tuple[int, str]:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            rest, errors = await self._process.communicate()
+        return self._process.returncode or 0, b"".join([*self.lines, rest, errors]).decode()
+
+
+@asynccontextmanager
+async def identity_process(environment: dict[str, str]) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cafeteria.identity",
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def use_everything(web: httpx.AsyncClient, operator: dict[str, str]) -> list[str]:
+    """Walk through every route, rightly and wrongly; return the secrets that came back."""
+    asked: list[tuple[str, Any]] = [
+        ("/v1/login", {"student_id": "210041101", "password": PASSWORDS[0], "cookie": True}),
+        ("/v1/login", {"student_id": "210041101", "password": PASSWORDS[1]}),
+        ("/v1/login", {"student_id": "999999999", "password": PASSWORDS[1]}),
+        ("/v1/login", {"student_id": 5, "password": PASSWORDS[3]}),
+        ("/v1/login", {"student_id": PASSWORDS[3] + "!", "password": [PASSWORDS[3]]}),
+        ("/v1/login?password=" + PASSWORDS[3], {"password": PASSWORDS[3]}),
+        ("/v1/students", {"student_id": "210041999", "password": PASSWORDS[2]}),
+        ("/v1/students", {"student_id": "210041999", "password": PASSWORDS[2]}),
+        ("/v1/token/refresh", {}),
+    ]
+    answers = [await web.post(path, json=body, headers=operator) for path, body in asked]
+    malformed = f'{{"student_id": "210041101", "password": "{PASSWORDS[3]}"'
+    answers.append(
+        await web.post("/v1/login", content=malformed, headers={"content-type": "application/json"})
+    )
+    first = answers[0].json()
+    # the cookie's refresh above has used this one: now its family ends
+    answers.append(await web.post("/v1/token/refresh", json={"refresh_token": first["refresh_token"]}))
+    await web.get("/v1/me", headers={"Authorization": f"Bearer {first['access_token']}x"})
+    await web.get("/v1/me", params={"access_token": first["access_token"]})
+    await web.post("/v1/logout", json={"refresh_token": first["refresh_token"]})
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [200, 401, 401, 400, 400, 400, 201, 409, 200, 400, 401]
+    bodies = [answer.json() for answer in answers if answer.status_code == 200]
+    return [body[name] for body in bodies for name in ("access_token", "refresh_token")]
+
+
+async def test_no_password_token_or_key_is_ever_logged(desk, servers, tokens) -> None:
+    await desk.add_user()
+    environment = {**servers.environment("identity"), "CAFETERIA_LOG_LEVEL": "debug"}
+    async with identity_process(environment) as process:
+        async with httpx.AsyncClient(base_url=await process.url(), timeout=20) as web:
+            operator = tokens.header(tokens.operator())
+            secrets = [*await use_everything(web, operator), *PASSWORDS, operator["Authorization"][7:]]
+        code, output = await process.end()
+    pem = servers.credentials.signing_key_file.read_text().splitlines()
+    secrets += pem[1:-1]
+    secrets += [
+        servers.credentials.postgres_password("identity"),
+        servers.credentials.nats_password("identity"),
+    ]
+    assert code == 0
+    assert "request_answered" in output
+    assert "refresh_token_reused" in output
+    for secret in secrets:
+        assert len(secret) > 8
+        assert secret not in output
+    assert "$argon2" not in output
+    assert not any(json.loads(line).get("level") in {"error", "critical"} for line in output.splitlines())
+
+
+async def test_a_process_without_a_usable_key_says_why_in_a_sentence(servers, tmp_path: Path) -> None:
+    broken = tmp_path / "key.pem"
+    broken.write_text("no key")
+    environment = {**servers.environment("identity"), "IDENTITY_SIGNING_KEY_FILE": str(broken)}
+    async with identity_process(environment) as process:
+        code, output = await process.end_by_itself()
+    assert code == 2
+    assert output == (
+        f"identity: The signing key {broken} is not an unencrypted private key in PEM form (PKCS8).\n"
+    )
