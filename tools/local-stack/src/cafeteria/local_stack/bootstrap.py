@@ -24,6 +24,7 @@ import nats.errors
 from cafeteria.chassis.migrations import migrate
 from cafeteria.contracts.bus import SERVICES
 from cafeteria.local_stack.credentials import Credentials
+from cafeteria.local_stack.demo_data import ensure_demo_data
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.nats_config import NatsPlan, render
 from cafeteria.local_stack.roles import ensure_database, ensure_roles
@@ -38,6 +39,13 @@ logger = logging.getLogger(__name__)
 
 async def prepare_database(targets: Targets) -> None:
     """Roles, schemas, tables and, if wanted, demo data."""
+    await prepare_schemas(targets)
+    if targets.with_demo_data:
+        await ensure_demo_data(targets.postgres_url)
+
+
+async def prepare_schemas(targets: Targets) -> None:
+    """Roles, schemas, and every service's tables at its newest revision."""
     await ensure_database(targets.postgres_url)
     await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
     for service in SERVICES:

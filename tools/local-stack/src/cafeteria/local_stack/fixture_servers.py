@@ -17,11 +17,12 @@ from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import Credentials
-from cafeteria.local_stack.embedded import EmbeddedServers
 from cafeteria.local_stack.home import Home
-from cafeteria.local_stack.member import Member
+from cafeteria.local_stack.member import STOP_GRACE_S, Member
+from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.postgres import remove_data
 from cafeteria.local_stack.roles import ensure_database, ensure_roles
+from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 from cafeteria.local_stack.slate import Slate
 from cafeteria.local_stack.streams import BusAdmin, require_synchronous
 
@@ -38,7 +39,7 @@ class FixtureServers:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._embedded = EmbeddedServers(home, stream_max_bytes=STREAM_MAX_BYTES, keep=False)
+        self._servers = Servers(home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
         self._slate = Slate(self.postgres_admin_url)
         self._admin = BusAdmin(self.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
         self._identity = _IdentityStandIn(self)
@@ -46,50 +47,50 @@ class FixtureServers:
 
     @property
     def credentials(self) -> Credentials:
-        return self._embedded.credentials
+        return self._servers.credentials
 
     @property
     def postgres(self) -> Member:
         """To stop, kill, freeze and start again."""
-        return self._embedded.postgres
+        return self._servers.members[POSTGRES]
 
     @property
     def nats(self) -> Member:
         """To stop, kill, freeze and start again."""
-        return self._embedded.nats
+        return self._servers.members[NATS]
 
     @property
     def postgres_url(self) -> str:
         """Without credentials."""
-        return self._embedded.postgres_server.address
+        return self._servers.postgres_url
 
     @property
     def postgres_admin_url(self) -> str:
-        return self._embedded.postgres_server.admin_url
+        return self._servers.postgres_admin_url
 
     @property
     def nats_url(self) -> str:
         """Without credentials."""
-        return self._embedded.nats_server.address
+        return self._servers.nats_url
 
     @property
     def nats_admin_url(self) -> str:
-        return self._embedded.nats_server.admin_url
+        return self._servers.nats_admin_url
 
     @property
     def monitor_url(self) -> str:
         """NATS' own HTTP pages."""
-        return self._embedded.nats_server.monitor_url
+        return self._servers.monitor_url or ""
 
     async def start(self) -> None:
-        await self._embedded.start()
+        await self._servers.start()
         await asyncio.gather(self._prepare_database(), self._prepare_bus())
 
     async def stop(self) -> None:
         await self._identity.leave()
         await self._admin.__aexit__(None, None, None)
         await self._slate.close()
-        await self._embedded.stop()
+        await self._servers.stop(grace_s=STOP_GRACE_S)
         remove_data(self.home)
 
     async def clean(self) -> None:
@@ -102,7 +103,7 @@ class FixtureServers:
 
     async def wipe_nats(self) -> None:
         """Kill NATS, remove its store, start it again, and make the streams anew as the bootstrap does."""
-        await self._embedded.wipe_nats()
+        await self._servers.wipe_nats()
         await self._admin.ensure()
 
     async def ensure_bus(self) -> None:

@@ -1,0 +1,78 @@
+"""What a stack is to run, decided before anything starts: ports, replicas, servers, environments."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.streams import DEFAULT_STREAM_MAX_BYTES
+from cafeteria.local_stack.targets import read_variable, stream_max_bytes, with_demo_data
+
+DEFAULT_PORT_BASE = 8000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Ports that are None are any free ones. With a `postgres_url` or `nats_url` (an administrator's, with
+    credentials) that server is borrowed, and none is started.
+
+    `environment` is what services inherit; `service_environments` adds to it, by service.
+    """
+
+    port_base: int | None = None
+    postgres_port: int | None = None
+    nats_port: int | None = None
+    postgres_url: str | None = field(default=None, repr=False)
+    nats_url: str | None = field(default=None, repr=False)
+    nats_monitor_url: str | None = None
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    service_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    stream_max_bytes: int = DEFAULT_STREAM_MAX_BYTES
+    with_demo_data: bool = True
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Plan":
+        """What `up` runs. Raises `StackError` naming a variable that makes no sense."""
+        return cls(
+            port_base=_port(environ, "CAFETERIA_PORT_BASE") or DEFAULT_PORT_BASE,
+            postgres_port=_port(environ, "CAFETERIA_POSTGRES_PORT"),
+            nats_port=_port(environ, "CAFETERIA_NATS_PORT"),
+            postgres_url=read_variable(environ, "CAFETERIA_POSTGRES_URL"),
+            nats_url=read_variable(environ, "CAFETERIA_NATS_URL"),
+            nats_monitor_url=read_variable(environ, "CAFETERIA_NATS_MONITOR_URL"),
+            environment=dict(environ),
+            stream_max_bytes=stream_max_bytes(environ),
+            with_demo_data=with_demo_data(environ),
+        )
+
+    def service_ports(self) -> dict[str, int]:
+        """A port for each member that is a service: the first replica's fixed, the others' any free ones."""
+        base = self.port_base or ports.free_ports(len(SERVICES))
+        taken = {service: base + PORT_OFFSETS[service] for service in SERVICES}
+        for service, count in self.replicas.items():
+            for number in range(2, count + 1):
+                taken[member_name(service, number)] = ports.free_port()
+        return taken
+
+
+def member_name(service: str, number: int = 1) -> str:
+    return service if number == 1 else f"{service}-{number}"
+
+
+def service_of(member: str) -> str:
+    return member.partition("-")[0]
+
+
+def _port(environ: Mapping[str, str], name: str) -> int | None:
+    text = read_variable(environ, name)
+    if text is None:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST:
+        raise StackError(f"{name} must be a port number from 1 to {_HIGHEST}, not {text!r}.")
+    return int(text)
+
+
+_HIGHEST = 65_500  # the five services' ports follow one another

@@ -1,0 +1,130 @@
+"""Postgres and NATS for a stack: started here and kept running, or borrowed where the plan names one."""
+
+import asyncio
+from pathlib import Path
+from typing import Protocol
+
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.child import Child, Program
+from cafeteria.local_stack.credentials import Credentials
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.member import Member
+from cafeteria.local_stack.nats_server import NatsServer
+from cafeteria.local_stack.plan import Plan
+from cafeteria.local_stack.postgres import PostgresServer
+from cafeteria.local_stack.targets import (
+    Targets,
+    nats_admin_url,
+    postgres_admin_url,
+    without_credentials,
+)
+
+POSTGRES = "postgres"
+NATS = "nats"
+
+
+class _Server(Protocol):
+    def program(self) -> Program: ...
+
+    async def wait_ready(self, child: Child, *, log: Path) -> None: ...
+
+
+class Servers:
+    """Both servers on one home. `keep`: what dies is started again; otherwise it stays down until `start`."""
+
+    def __init__(self, home: Home, plan: Plan, *, keep: bool) -> None:
+        self.credentials = Credentials.ensure(home.secrets)
+        self._plan = plan
+        self._postgres = None if plan.postgres_url else self._own_postgres(home)
+        self._nats = None if plan.nats_url else self._own_nats(home)
+        self.members: dict[str, Member] = {}
+        if self._postgres:
+            self.members[POSTGRES] = _member(POSTGRES, self._postgres, home=home, keep=keep)
+        if self._nats:
+            self.members[NATS] = _member(NATS, self._nats, home=home, keep=keep)
+
+    @property
+    def postgres_admin_url(self) -> str:
+        if self._postgres:
+            return self._postgres.admin_url
+        return postgres_admin_url(self._plan.postgres_url or "", self.credentials)
+
+    @property
+    def nats_admin_url(self) -> str:
+        if self._nats:
+            return self._nats.admin_url
+        return nats_admin_url(self._plan.nats_url or "", self.credentials)
+
+    @property
+    def postgres_url(self) -> str:
+        """What services are handed: without credentials."""
+        return without_credentials(self.postgres_admin_url)
+
+    @property
+    def nats_url(self) -> str:
+        """What services are handed: without credentials."""
+        return without_credentials(self.nats_admin_url)
+
+    @property
+    def monitor_url(self) -> str | None:
+        """NATS' own HTTP pages, where known."""
+        return self._nats.monitor_url if self._nats else self._plan.nats_monitor_url
+
+    @property
+    def ports(self) -> list[tuple[str, int]]:
+        """The fixed ones that have to be free."""
+        own = [(POSTGRES, self._postgres), (NATS, self._nats)]
+        return [(name, server.port) for name, server in own if server]
+
+    async def start(self) -> None:
+        """Return once both take clients. Raises `StackError`."""
+        if self._nats:
+            self._nats.prepare()
+        if self._postgres:
+            await self._postgres.prepare()
+        await asyncio.gather(*(member.start() for member in self.members.values()))
+
+    async def stop(self, *, grace_s: float) -> None:
+        await asyncio.gather(*(member.stop(grace_s=grace_s) for member in self.members.values()))
+
+    async def wipe_nats(self) -> None:
+        """Kill NATS, remove its store, and start it again: every stream and durable is gone."""
+        if self._nats is None:
+            raise StackError("The store of a borrowed NATS is not ours to wipe.")
+        nats = self.members[NATS]
+        await nats.stop(grace_s=0)
+        await asyncio.to_thread(self._nats.wipe)
+        await nats.start()
+
+    def targets(self) -> Targets:
+        return Targets(
+            postgres_url=self.postgres_admin_url,
+            nats_url=self.nats_admin_url,
+            monitor_url=self.monitor_url,
+            credentials=self.credentials,
+            stream_max_bytes=self._plan.stream_max_bytes,
+            with_demo_data=self._plan.with_demo_data,
+        )
+
+    def _own_postgres(self, home: Home) -> PostgresServer:
+        port = self._plan.postgres_port or ports.free_port()
+        return PostgresServer(home=home, credentials=self.credentials, port=port)
+
+    def _own_nats(self, home: Home) -> NatsServer:
+        return NatsServer(
+            home=home,
+            credentials=self.credentials,
+            port=self._plan.nats_port or ports.free_port(),
+            monitor_port=ports.free_port(),
+            stream_max_bytes=self._plan.stream_max_bytes,
+        )
+
+
+def _member(name: str, server: _Server, *, home: Home, keep: bool) -> Member:
+    log = home.logs / f"{name}.log"
+
+    async def ready(child: Child) -> None:
+        await server.wait_ready(child, log=log)
+
+    return Member(name, program=server.program, ready=ready, log=log, keep=keep)

@@ -1,0 +1,66 @@
+"""The command, environment and readiness of one service process."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+
+import httpx
+
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.child import Child, Program
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.servers import Servers
+
+START_TIMEOUT_S = 60.0  # five interpreters that start at once on two slow cores
+POLL_S = 0.05
+
+_NOT_INHERITED = ("CAFETERIA_POSTGRES_PASSWORD", "CAFETERIA_NATS_PASSWORD", "CAFETERIA_PORT")
+"""For one process each; and of a secret and the file that holds it only one may be set."""
+_ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE")
+
+
+def service_program(service: str, environment: Mapping[str, str]) -> Program:
+    return Program(argv=(sys.executable, "-m", f"cafeteria.{service}"), env=environment)
+
+
+def service_environment(
+    service: str, *, inherited: Mapping[str, str], home: Home, servers: Servers, port: int
+) -> dict[str, str]:
+    """What the service is started with: the servers without credentials, its own secrets by file."""
+    environment = {
+        name: value for name, value in inherited.items() if name not in (*_NOT_INHERITED, *_ADMINS_OWN)
+    }
+    credentials = servers.credentials
+    environment.setdefault("IDENTITY_SIGNING_KEY_FILE", str(credentials.signing_key_file))
+    return {
+        **environment,
+        "CAFETERIA_HOME": str(home.root),
+        "CAFETERIA_PORT": str(port),
+        "CAFETERIA_POSTGRES_URL": servers.postgres_url,
+        "CAFETERIA_POSTGRES_PASSWORD_FILE": str(credentials.postgres_file(service)),
+        "CAFETERIA_NATS_URL": servers.nats_url,
+        "CAFETERIA_NATS_PASSWORD_FILE": str(credentials.nats_file(service)),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+async def wait_ready(name: str, child: Child, *, port: int, client: httpx.AsyncClient) -> None:
+    """Return once the service says that it is ready. Raises `StackError` when it ended or takes too long."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    answer = "nothing"
+    while True:
+        try:
+            found = await client.get(f"http://{ports.HOST}:{port}/health/ready")
+        except httpx.HTTPError:
+            pass
+        else:
+            if found.status_code == httpx.codes.OK:
+                return
+            answer = found.text
+        if child.exit_code is not None:
+            raise StackError(f"{name} ended while it started, with exit code {child.exit_code}.")
+        if time.monotonic() > deadline:
+            raise StackError(f"{name} was not ready within {START_TIMEOUT_S:.0f} s; it last said {answer}.")
+        await asyncio.sleep(POLL_S)
