@@ -218,7 +218,7 @@ async def stream(clean: None, servers: Any) -> AsyncIterator[Stream]:
 
 
 @pytest.fixture
-async def open_kitchen(  # noqa: PLR0917 - fixtures come by name
+async def open_kitchen(
     gateway: Gateway, books: Books, stream: Stream, kitchen_settings: Any, serve: Any, tokens: Any
 ) -> AsyncIterator[OpenKitchen]:
     """Start so many replicas with these settings; they stop with the test."""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from litestar import Litestar
 
-from cafeteria.chassis.app import build_app
+from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus, Consumer
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.dead_letters import DeadLetters
@@ -31,7 +31,7 @@ from cafeteria.kitchen.settings import KitchenSettings
 KEYS_DEADLINE_S = 2.0
 
 
-def create_app(settings: KitchenSettings) -> Litestar:
+def create_app(settings: KitchenSettings) -> ServiceApp:
     """Nothing is opened before the app's lifespan begins."""
     database = Database.connect(settings, service=wire.KITCHEN)
     bus = Bus(settings, service=wire.KITCHEN)

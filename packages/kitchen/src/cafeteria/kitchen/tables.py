@@ -30,6 +30,7 @@ TIMES_OF_STATUS = (
     " AND (collected_at IS NOT NULL) = (status = 'COLLECTED')"
     " AND (due_at IS NULL OR started_at IS NOT NULL)"
 )
+STATION_OF_STATUS = "station IS NULL OR (status = 'IN_KITCHEN' AND station > 0 AND due_at IS NOT NULL)"
 UNCONFIRMED_IS_WATCHED = (
     "version < 3 OR confirm_at IS NOT NULL OR (gateway_version >= version AND notified_version >= version)"
 )
@@ -51,13 +52,21 @@ class KitchenOrderRow(Base):
             TIMES_OF_STATUS, name="times_of_status", comment="each time is that of a state entered"
         ),
         CheckConstraint(
+            STATION_OF_STATUS,
+            name="station_of_status",
+            comment="only what cooks holds a station, and it is due some time",
+        ),
+        CheckConstraint(
             UNCONFIRMED_IS_WATCHED,
             name="unconfirmed_is_watched",
             comment="what a receiver may lack is asked about until it does not",
         ),
         # The queue and the screens: tickets of one state in the order of arrival.
         Index(None, "status", "id"),
-        Index("ix_kitchen_orders_cooking", "due_at", postgresql_where=text("status = 'IN_KITCHEN'")),
+        # Two replicas cannot put two tickets on one station. It holds what cooks now and stays as small as that.
+        Index(
+            "uq_kitchen_orders_station", "station", unique=True, postgresql_where=text("station IS NOT NULL")
+        ),
         Index("ix_kitchen_orders_unconfirmed", "confirm_at", postgresql_where=text("confirm_at IS NOT NULL")),
     )
 
@@ -70,6 +79,7 @@ class KitchenOrderRow(Base):
     status_times: Mapped[list[Any]]
     received_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
+    station: Mapped[int | None] = mapped_column(SmallInteger)
     due_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     collected_at: Mapped[datetime | None]

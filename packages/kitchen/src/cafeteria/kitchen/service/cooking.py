@@ -4,20 +4,26 @@ A tick is one commit: everything due is finished, and what fits is started. When
 row, so any replica finishes what another one began, also after a kill.
 """
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from random import uniform
+from uuid import UUID
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
-from cafeteria.kitchen.domain import Move, finish, start
-from cafeteria.kitchen.repository import tickets
-from cafeteria.kitchen.repository.tickets import Workload
+from cafeteria.kitchen.domain import Move, Place, Ticket, earliest_id, finish, start
+from cafeteria.kitchen.repository import stations
+from cafeteria.kitchen.repository.stations import Workload
 from cafeteria.kitchen.service.journal import Journal
 
 TICK_LIMIT = 256  # tickets of each kind in one commit; past it the commit's own length shows
+FULL_LOOK_EVERY = timedelta(seconds=5)  # over the whole queue, and for what people had started
+QUEUE_SLACK = timedelta(seconds=10)  # a commit may come so much later than the ids in it were made
+
+_FIRST_ID = UUID(int=0)
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,33 +51,74 @@ class Cooking:
         self._stations = stations
         self._prep_s = prep_s
         self._on_moved = on_moved
+        self._queue = _QueueStart()
 
     async def tick(self) -> Tick:
         async with self._database.transaction() as connection:
-            await tickets.lock_stations(connection)
+            await stations.lock_stations(connection)
             at = now()
-            workload = await tickets.take_workload(
-                connection, now=at, stations=self._stations, batch=TICK_LIMIT
-            )
+            looks_at_all = self._queue.is_to_be_read_whole(at)
+            workload = await self._take(connection, at=at, looks_at_all=looks_at_all)
             finished = [finish(ticket, at=at) for ticket in workload.due]
-            started = [start(ticket, at=at, prep_s=self._prep_s()) for ticket in workload.startable]
-            await self._journal.write(connection, [*finished, *started])
+            if looks_at_all:
+                finished += await self._finish_started_by_hand(connection, at=at)
+            started = self._start(workload, at=at)
+            await self._journal.write(connection, finished, started)
+        self._queue.learn(workload.startable, has_room=len(workload.taken) < self._stations, at=at)
         if finished or started:
             self._on_moved()
-        return self._outcome(workload, started, at=at)
+        return self._outcome(workload, started, moved=len(finished) + len(started), at=at)
 
-    def _outcome(self, workload: Workload, started: list[Move], *, at: datetime) -> Tick:
-        due = [move.due_at for move in started if move.due_at is not None]
-        if workload.next_due_at is not None:
-            due.append(workload.next_due_at)
-        if len(started) == TICK_LIMIT:
-            due.append(at)
-        cooking = workload.cooking - len(workload.due) + len(started)
-        return Tick(
-            moved=len(workload.due) + len(started),
-            is_full=cooking >= self._stations,
-            again_at=min(due, default=None),
+    async def _take(self, connection: AsyncConnection, *, at: datetime, looks_at_all: bool) -> Workload:
+        return await stations.take_workload(
+            connection,
+            now=at,
+            stations=self._stations,
+            queue_from=_FIRST_ID if looks_at_all else self._queue.first_id,
+            batch=TICK_LIMIT,
         )
+
+    async def _finish_started_by_hand(self, connection: AsyncConnection, *, at: datetime) -> list[Move]:
+        left = await stations.take_started_by_hand(connection, batch=TICK_LIMIT)
+        return [finish(ticket, at=at) for ticket in left]
+
+    def _start(self, workload: Workload, *, at: datetime) -> list[Move]:
+        free = (station for station in range(1, self._stations + 1) if station not in workload.taken)
+        return [
+            start(ticket, at=at, place=Place(station=station, due_at=at + timedelta(seconds=self._prep_s())))
+            for ticket, station in zip(workload.startable, free, strict=False)
+        ]
+
+    def _outcome(self, workload: Workload, started: list[Move], *, moved: int, at: datetime) -> Tick:
+        moments = [move.place.due_at for move in started if move.place]
+        if workload.next_due_at is not None:
+            moments.append(workload.next_due_at)
+        if len(started) == TICK_LIMIT:
+            moments.append(at)
+        return Tick(
+            moved=moved,
+            is_full=len(workload.taken) + len(started) >= self._stations,
+            again_at=min(moments, default=None),
+        )
+
+
+class _QueueStart:
+    """Where the queue begins, as far as is known: a hint that is checked every FULL_LOOK_EVERY."""
+
+    def __init__(self) -> None:
+        self.first_id = _FIRST_ID
+        self._read_whole_at = datetime.min.replace(tzinfo=UTC)
+
+    def is_to_be_read_whole(self, at: datetime) -> bool:
+        return at - self._read_whole_at >= FULL_LOOK_EVERY
+
+    def learn(self, startable: Iterable[Ticket], *, has_room: bool, at: datetime) -> None:
+        """After a commit, or what was started and rolled back would be below the beginning."""
+        if self.is_to_be_read_whole(at):
+            self._read_whole_at = at
+        if has_room:
+            oldest = min((ticket.id for ticket in startable), default=None)
+            self.first_id = min(oldest or earliest_id(at), earliest_id(at - QUEUE_SLACK))
 
 
 def prep_between(minimum_s: float, maximum_s: float) -> Callable[[], float]:

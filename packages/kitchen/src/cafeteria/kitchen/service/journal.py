@@ -14,9 +14,12 @@ class Journal:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    async def write(self, connection: AsyncConnection, moves: Sequence[Move]) -> None:
-        """The moved tickets must be locked by this transaction."""
-        written = await tickets.write_moves(connection, moves)
+    async def write(self, connection: AsyncConnection, *groups: Sequence[Move]) -> None:
+        """Group after group: a later one may need what an earlier one sets free.
+
+        The moved tickets must be locked by this transaction.
+        """
+        written = [move for group in groups for move in await tickets.write_moves(connection, group)]
         await self.announce(connection, [move.moved for move in written])
 
     async def announce(self, connection: AsyncConnection, standing: Sequence[Ticket]) -> None:

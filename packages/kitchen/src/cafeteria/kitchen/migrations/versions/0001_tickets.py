@@ -40,6 +40,7 @@ def _create_kitchen_orders() -> None:
         sa.Column("status_times", JSONB, nullable=False),
         sa.Column("received_at", INSTANT, nullable=False),
         sa.Column("started_at", INSTANT),
+        sa.Column("station", sa.SmallInteger),
         sa.Column("due_at", INSTANT),
         sa.Column("completed_at", INSTANT),
         sa.Column("collected_at", INSTANT),
@@ -52,11 +53,12 @@ def _create_kitchen_orders() -> None:
     )
     op.create_index(op.f("ix_kitchen_orders_status_id"), "kitchen_orders", ["status", "id"], schema=SCHEMA)
     op.create_index(
-        op.f("ix_kitchen_orders_cooking"),
+        op.f("uq_kitchen_orders_station"),
         "kitchen_orders",
-        ["due_at"],
+        ["station"],
+        unique=True,
         schema=SCHEMA,
-        postgresql_where=sa.text("status = 'IN_KITCHEN'"),
+        postgresql_where=sa.text("station IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_kitchen_orders_unconfirmed"),
@@ -91,6 +93,11 @@ def _kitchen_orders_rules() -> tuple[sa.Constraint, ...]:
             " AND (due_at IS NULL OR started_at IS NOT NULL)",
             name=op.f("ck_kitchen_orders_times_of_status"),
             comment="each time is that of a state entered",
+        ),
+        sa.CheckConstraint(
+            "station IS NULL OR (status = 'IN_KITCHEN' AND station > 0 AND due_at IS NOT NULL)",
+            name=op.f("ck_kitchen_orders_station_of_status"),
+            comment="only what cooks holds a station, and it is due some time",
         ),
         sa.CheckConstraint(
             "version < 3 OR confirm_at IS NOT NULL"
