@@ -32,9 +32,9 @@ async def test_everything_is_told_again_and_again(canteen: Any, heard: Any, wait
     haleem = await canteen.stock_up(5, name="Haleem", price="120.00")
     jilapi = await canteen.stock_up(0, name="Jilapi", price="15.00")
 
-    await wait_until(lambda: set(newest(heard, complete=True)) == {haleem, jilapi})
-    heard.clear()
-    await wait_until(lambda: set(newest(heard, complete=True)) == {haleem, jilapi})
+    for _ in range(2):
+        heard.clear()
+        await wait_until(lambda: set(newest(heard[-1:], complete=True)) == {haleem, jilapi})
 
     assert newest(heard, complete=True)[haleem] == ItemAvailability(
         item_id=haleem, name="Haleem", unit_price=Decimal("120.00"), available=5, version=1

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 
 NEW_ITEM = {"name": "Beef haleem", "price": "120.50", "quantity": 40}
 
@@ -33,49 +32,44 @@ async def test_items_are_listed_by_name_and_for_anyone(canteen: Any) -> None:
     for name in ("Piyaju", "Beguni", "Jilapi"):
         await canteen.stock_up(1, name=name)
 
-    async with httpx.AsyncClient() as nobody:
-        answer = await nobody.get(f"{canteen.urls[0]}/v1/items")
+    answer = await canteen.web.get("/v1/items", headers={"Authorization": ""})
 
     assert [item["name"] for item in answer.json()["items"]] == ["Beguni", "Jilapi", "Piyaju"]
 
 
-@pytest.mark.parametrize(
-    ("sent", "kept"),
-    [(0, "0.00"), (15, "15.00"), (0.5, "0.50"), ("99999999.99", "99999999.99"), ("7.5", "7.50")],
-)
-async def test_a_price_may_be_a_number_or_a_text(canteen: Any, sent: Any, kept: str) -> None:
-    answer = await canteen.web.post("/v1/items", json={**NEW_ITEM, "price": sent})
+async def test_a_price_may_be_a_number_or_a_text(canteen: Any) -> None:
+    sent = [0, 15, 0.5, "99999999.99", "7.5"]
 
-    assert answer.status_code == 201
-    assert answer.json()["price"] == kept
-    assert (await canteen.web.get("/v1/items")).json()["items"][0]["price"] == kept
+    answers = [await canteen.web.post("/v1/items", json={**NEW_ITEM, "price": price}) for price in sent]
+
+    kept = ["0.00", "15.00", "0.50", "99999999.99", "7.50"]
+    assert [answer.json()["price"] for answer in answers] == kept
+    listed = (await canteen.web.get("/v1/items")).json()["items"]
+    assert sorted(item["price"] for item in listed) == sorted(kept)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"price": "-0.01"},
-        {"price": "1.005"},
-        {"price": "100000000"},
-        {"price": "NaN"},
-        {"price": "cheap"},
-        {"price": None},
-        {"name": ""},
-        {"name": "  "},
-        {"name": "a\x00b"},
-        {"name": "x" * 121},
-        {"quantity": -1},
-        {"quantity": 1_000_001},
-        {"quantity": 1.5},
-        {"colour": "green"},
-    ],
-)
-async def test_an_impossible_item_is_a_problem_of_the_client(canteen: Any, wrong: dict[str, Any]) -> None:
-    answer = await canteen.web.post("/v1/items", json={**NEW_ITEM, **wrong})
+IMPOSSIBLE_ITEMS: list[dict[str, Any]] = [
+    {"price": "-0.01"},
+    {"price": "1.005"},
+    {"price": "100000000"},
+    {"price": "NaN"},
+    {"price": "cheap"},
+    {"price": None},
+    {"name": ""},
+    {"name": "  "},
+    {"name": "a\x00b"},
+    {"name": "x" * 121},
+    {"quantity": -1},
+    {"quantity": 1_000_001},
+    {"quantity": 1.5},
+    {"colour": "green"},
+]
 
-    assert answer.status_code == 400
-    assert answer.headers["content-type"].startswith("application/problem+json")
-    assert answer.json()["type"] == "/problems/invalid-request"
+
+async def test_an_impossible_item_is_a_problem_of_the_client(canteen: Any) -> None:
+    for wrong in IMPOSSIBLE_ITEMS:
+        check_problem(await canteen.web.post("/v1/items", json={**NEW_ITEM, **wrong}), wrong)
+
     assert (await canteen.web.get("/v1/items")).json() == {"items": []}
 
 
@@ -92,13 +86,13 @@ async def test_a_change_raises_the_version_and_leaves_the_quantity(canteen: Any)
     await canteen.check_books()
 
 
-@pytest.mark.parametrize("wrong", [{"price": "1.005"}, {"name": " "}, {"quantity": 5}, {"on_sale": "no"}])
-async def test_an_impossible_change_changes_nothing(canteen: Any, wrong: dict[str, Any]) -> None:
+async def test_an_impossible_change_changes_nothing(canteen: Any) -> None:
     haleem = await canteen.stock_up(7)
+    impossible: list[dict[str, Any]] = [{"price": "1.005"}, {"name": " "}, {"quantity": 5}, {"on_sale": "no"}]
 
-    answer = await canteen.web.patch(f"/v1/items/{haleem}", json=wrong)
+    for wrong in impossible:
+        check_problem(await canteen.web.patch(f"/v1/items/{haleem}", json=wrong), wrong)
 
-    assert answer.status_code == 400
     assert (await canteen.web.get("/v1/items")).json()["items"][0]["version"] == 1
 
 
@@ -118,13 +112,13 @@ async def test_a_restock_adds_portions_and_says_who_brought_them(canteen: Any, t
     await canteen.check_books()
 
 
-@pytest.mark.parametrize("quantity", [0, -3, 1_000_001, "many"])
-async def test_an_impossible_restock_adds_nothing(canteen: Any, quantity: Any) -> None:
+async def test_an_impossible_restock_adds_nothing(canteen: Any) -> None:
     haleem = await canteen.stock_up(7)
 
-    answer = await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": quantity})
+    for quantity in (0, -3, 1_000_001, "many"):
+        answer = await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": quantity})
+        check_problem(answer, quantity)
 
-    assert answer.status_code == 400
     assert await canteen.quantity(haleem) == 7
 
 
@@ -156,16 +150,15 @@ async def test_only_an_operator_changes_the_shelf_or_reads_the_ledger(canteen: A
     haleem = await canteen.stock_up(7)
 
     async def ask_all(headers: dict[str, str]) -> set[int]:
-        async with httpx.AsyncClient(base_url=canteen.urls[0], headers=headers) as web:
-            answers = [
-                await web.post("/v1/items", json=NEW_ITEM),
-                await web.patch(f"/v1/items/{haleem}", json={"price": "0.01"}),
-                await web.post(f"/v1/items/{haleem}/restock", json={"quantity": 1}),
-                await web.get(f"/v1/items/{haleem}/transactions"),
-            ]
+        answers = [
+            await canteen.web.post("/v1/items", json=NEW_ITEM, headers=headers),
+            await canteen.web.patch(f"/v1/items/{haleem}", json={"price": "0.01"}, headers=headers),
+            await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 1}, headers=headers),
+            await canteen.web.get(f"/v1/items/{haleem}/transactions", headers=headers),
+        ]
         return {answer.status_code for answer in answers}
 
-    assert await ask_all({}) == {401}
+    assert await ask_all({"Authorization": ""}) == {401}
     assert await ask_all(tokens.header("not.a.token")) == {401}
     assert await ask_all(tokens.header(tokens.student())) == {403}
     assert await ask_all(tokens.header(tokens.kitchen())) == {403}
@@ -210,14 +203,22 @@ async def test_a_page_that_ends_with_the_ledger_has_no_next(canteen: Any) -> Non
     assert answer.json()["next_cursor"] is None
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"cursor": "nonsense"}, {"cursor": "ä"}, {"cursor": ""}, {"limit": 0}, {"limit": 201}, {"limit": "all"}],
-)
-async def test_a_page_that_cannot_be_is_a_problem_of_the_client(canteen: Any, wrong: dict[str, Any]) -> None:
+async def test_a_page_that_cannot_be_is_a_problem_of_the_client(canteen: Any) -> None:
     haleem = await canteen.stock_up(1)
+    impossible: list[dict[str, Any]] = [
+        {"cursor": "nonsense"},
+        {"cursor": "ä"},
+        {"cursor": ""},
+        {"limit": 0},
+        {"limit": 201},
+        {"limit": "all"},
+    ]
 
-    answer = await canteen.web.get(f"/v1/items/{haleem}/transactions", params=wrong)
+    for wrong in impossible:
+        check_problem(await canteen.web.get(f"/v1/items/{haleem}/transactions", params=wrong), wrong)
 
-    assert answer.status_code == 400
+
+def check_problem(answer: httpx.Response, sent: Any) -> None:
+    assert answer.status_code == 400, sent
+    assert answer.headers["content-type"].startswith("application/problem+json")
     assert answer.json()["type"] == "/problems/invalid-request"

@@ -90,11 +90,11 @@ async def test_the_service_may_release_a_decision_and_nothing_more(canteen: Any,
     ],
 )
 async def test_a_state_that_cannot_be_is_refused_by_name(
-    canteen: Any, servers: Any, statement: str, constraint: str
+    clean: None, servers: Any, statement: str, constraint: str
 ) -> None:
-    await canteen.stock_up(1)
-
     async with servers.database_as("stock") as stock:
+        await stock.execute("INSERT INTO items VALUES ($1, 'Haleem', 120, now())", new_id())
+        await stock.execute("INSERT INTO inventory SELECT id, id, 1, 1, now() FROM items")
         with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
             await stock.execute(statement, *([new_id()] if "$1" in statement else []))
 
