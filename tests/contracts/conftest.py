@@ -1,11 +1,27 @@
-"""What the tests of the whole workspace share."""
+"""What the tests of the whole workspace share: its files, its golden examples, and services that really run."""
 
+import importlib
+import inspect
 import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
+import msgspec
 import pytest
 
+from cafeteria.chassis.server import serving
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts import bus, values
+from cafeteria.local_stack.testing import in_own_task, until
+
+READY_TIMEOUT_S = 20.0
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "packages/shared-contracts/examples"
+
+Start = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +42,92 @@ def project_files() -> list[Path]:
     )
     paths = (ROOT / name for name in listed.stdout.split("\0") if name and name != "uv.lock")
     return [path for path in paths if path.is_file()]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[type[msgspec.Struct]], dict[str, bytes]]:
+    """The golden examples of a message by their variant; the first one's variant is empty."""
+    return examples_of
+
+
+def examples_of(message: type[msgspec.Struct]) -> dict[str, bytes]:
+    folder = EXAMPLES / message.__module__.rpartition(".")[2]
+    paths = sorted(folder.glob(f"{message.__name__}.json")) + sorted(
+        folder.glob(f"{message.__name__}.*.json")
+    )
+    return {path.name.split(".")[1].removesuffix("json"): path.read_bytes().strip() for path in paths}
+
+
+@pytest.fixture
+async def start(clean: None, service_settings: Any, serve: Any) -> AsyncIterator[Start]:
+    """Called with a service's name, and settings to override, it returns the URL of one that is ready."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(service: str, **overrides: Any) -> str:
+            settings = service_settings(service, settings_type_of(service), **overrides)
+            return await stack.enter_async_context(running(service, settings, serve))
+
+        yield start_one
+
+
+@asynccontextmanager
+async def running(service: str, settings: Any, serve: Any) -> AsyncIterator[str]:
+    """The service behind real HTTP, once it is ready."""
+    async with serve(create_app_of(service)(settings)) as url, httpx.AsyncClient(base_url=url) as client:
+
+        async def is_ready() -> bool:
+            return (await client.get("/health/ready")).status_code == httpx.codes.OK
+
+        await until(is_ready, timeout_s=READY_TIMEOUT_S)
+        yield url
+
+
+def create_app_of(service: str) -> Callable[[Any], Any]:
+    create_app: Callable[[Any], Any] = importlib.import_module(f"cafeteria.{service}.app").create_app
+    return create_app
+
+
+def settings_type_of(service: str) -> type[ServiceSettings]:
+    parameters = inspect.signature(create_app_of(service)).parameters
+    settings_type: type[ServiceSettings] = next(iter(parameters.values())).annotation
+    return settings_type
+
+
+@pytest.fixture(scope="module")
+async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
+    """All five, on a clean slate at the module's start; the URL of each."""
+    await servers.clean()
+    async with servers.without_identity(), AsyncExitStack() as stack:
+        urls = {
+            service: await stack.enter_async_context(
+                running(
+                    service,
+                    servers.settings(service, settings_type_of(service)),
+                    lambda app: in_own_task(serving(app)),
+                )
+            )
+            for service in (bus.IDENTITY, bus.STOCK, bus.GATEWAY, bus.KITCHEN, bus.NOTIFICATION)
+        }
+        yield urls
+
+
+@pytest.fixture
+def put_on_the_menu(servers: Any) -> Callable[..., Awaitable[None]]:
+    """Gives stock so many portions of each item that a golden order asks for."""
+
+    async def put(lines: tuple[values.Line, ...], *, quantity: int = 100) -> None:
+        async with servers.database_as_admin() as connection, connection.transaction():
+            for line in lines:
+                await connection.execute(_NEW_ITEM, line.item_id, f"Dish {line.item_id}")
+                await connection.execute(_NEW_STOCK, line.item_id, quantity)
+
+    return put
+
+
+_NEW_ITEM = "INSERT INTO stock.items (id, name, price, created_at) VALUES ($1, $2, 12.50, now())"
+_NEW_STOCK = """
+WITH shelf AS (
+    INSERT INTO stock.inventory (id, item_id, quantity, version, updated_at) VALUES ($1, $1, $2, 1, now())
+)
+INSERT INTO stock.restocks (id, item_id, quantity, actor, created_at) VALUES ($1, $1, $2, 'operator-1', now())
+"""

@@ -61,7 +61,7 @@ def serve() -> "Callable[[ServiceApp], AbstractAsyncContextManager[str]]":
     """A real HTTP server in the test's own loop; what it returns is entered, and gives the base URL."""
     from cafeteria.chassis.server import serving
 
-    return lambda app: _in_own_task(serving(app))
+    return lambda app: in_own_task(serving(app))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def wait_until() -> Callable[..., Awaitable[Any]]:
 
 
 @contextlib.asynccontextmanager
-async def _in_own_task(context: AbstractAsyncContextManager[str]) -> AsyncIterator[str]:
+async def in_own_task(context: AbstractAsyncContextManager[str]) -> AsyncIterator[str]:
     """A fixture ends in another task than it began in, which an app's lifespan does not bear."""
     entered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     leave = asyncio.Event()

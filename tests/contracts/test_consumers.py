@@ -1,0 +1,146 @@
+"""Each consumer takes each golden event twice and acts once.
+
+The stream does not keep them apart here: each copy has a message id of its own, as when a sender whose
+acknowledgement was lost says it again an hour later.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+import msgspec
+import pytest
+
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus, gateway, kitchen, orders, stock
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.contracts.wire import HEADER_MESSAGE_ID, HEADER_SENDER, HEADER_TYPE, Durable, Topic
+
+CONSUMED_HERE = {bus.AVAILABILITY, bus.WORK_PLACED, bus.GATEWAY_STATUS, bus.KITCHEN_STATUS}
+
+
+def test_no_topic_is_left_out() -> None:
+    assert set(bus.TOPICS) == CONSUMED_HERE
+
+
+async def say_twice(servers: Any, topic: Topic[Any], body: bytes) -> int:
+    """As the owner says it; returns the second copy's place in the stream."""
+    sequence = 0
+    async with servers.bus_as(topic.owner) as client:
+        stream = client.jetstream()
+        for _ in range(2):
+            headers = {
+                HEADER_MESSAGE_ID: str(new_id()),
+                HEADER_TYPE: topic.type_name,
+                HEADER_SENDER: topic.owner,
+            }
+            sequence = (await stream.publish(topic.subject, body, headers=headers)).seq
+    return sequence
+
+
+async def all_taken(servers: Any, durable: Durable, sequence: int) -> bool:
+    """Whether every message up to that place was acknowledged."""
+    async with servers.bus_as("admin") as client:
+        info = await client.jetstream().consumer_info(durable.stream, durable.name)
+    floor = info.ack_floor.stream_seq if info.ack_floor else 0
+    return bool(floor >= sequence)
+
+
+async def test_kitchen_cooks_work_that_comes_twice_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any
+) -> None:
+    await start(bus.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
+    work = golden(kitchen.CookOrder)[""]
+    order_id = msgspec.json.decode(work, type=kitchen.CookOrder).order_id
+    sequence = await say_twice(servers, bus.WORK_PLACED, work)
+    await wait_until(lambda: all_taken(servers, bus.KITCHEN_WORK, sequence))
+    async with servers.database_as_admin() as connection:
+        await wait_until(
+            lambda: connection.fetchval("SELECT 1 FROM kitchen.kitchen_orders WHERE version = 4")
+        )
+        tickets = await connection.fetch("SELECT id, order_id FROM kitchen.kitchen_orders")
+        history = await connection.fetch(
+            "SELECT kitchen_order_id, status FROM kitchen.order_status_history ORDER BY id"
+        )
+    assert [ticket["order_id"] for ticket in tickets] == [order_id]
+    assert [tuple(row) for row in history] == [(tickets[0]["id"], "IN_KITCHEN"), (tickets[0]["id"], "READY")]
+
+
+async def test_the_gateways_projection_moves_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any, put_on_the_menu: Any
+) -> None:
+    asked = msgspec.json.decode(golden(gateway.PlaceOrder)[""], type=gateway.PlaceOrder)
+    await put_on_the_menu(asked.lines)
+    await start(bus.STOCK)
+    url = await start(bus.GATEWAY)
+    async with httpx.AsyncClient(base_url=url, headers=tokens.header(tokens.student())) as student:
+        order_id = await placed(student, golden(gateway.PlaceOrder)[""])
+        event = msgspec.json.decode(golden(orders.OrderStatusChanged)[""], type=orders.OrderStatusChanged)
+        event = msgspec.structs.replace(event, order_id=order_id)
+        sequence = await say_twice(servers, bus.KITCHEN_STATUS, msgspec.json.encode(event))
+        await wait_until(lambda: all_taken(servers, bus.GATEWAY_PROJECTION, sequence))
+        shown = (await student.get(f"/v1/orders/{order_id}")).json()
+    assert (shown["status"], shown["version"]) == ("READY", 4)
+    async with servers.database_as_admin() as connection:
+        row = await connection.fetchrow("SELECT * FROM gateway.orders WHERE id = $1", order_id)
+        letters = await connection.fetchval("SELECT count(*) FROM gateway.dead_letters")
+    assert row["status_times"].count("READY") == 1
+    assert letters == 0
+
+
+async def placed(student: httpx.AsyncClient, body: bytes) -> UUID:
+    headers = {"Idempotency-Key": "golden", "Content-Type": "application/json"}
+    answer = await student.post("/v1/orders", content=body, headers=headers)
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def test_the_gateways_menu_shows_what_it_heard_twice_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any
+) -> None:
+    url = await start(bus.GATEWAY)
+    heard = golden(stock.AvailabilityChanged)
+    async with servers.bus_as(bus.STOCK) as client, httpx.AsyncClient(base_url=url) as student:
+
+        async def menu_after_saying_it() -> Any:
+            for body in (heard[""], heard[""], heard["changes"], heard["changes"]):
+                await client.publish(bus.AVAILABILITY.subject, body)
+            await client.flush()
+            return (await student.get("/v1/menu")).json()["items"]
+
+        items = await wait_until(menu_after_saying_it)
+    said = msgspec.json.decode(heard[""], type=stock.AvailabilityChanged).items
+    assert [(item["item_id"], item["available"]) for item in items] == [
+        (str(item.item_id), item.available) for item in sorted(said, key=lambda item: item.name)
+    ]
+
+
+STATUS_EVENTS = [
+    (bus.GATEWAY_STATUS, "verified", [1, 2]),
+    (bus.GATEWAY_STATUS, "rejected", [1, 2]),
+    (bus.KITCHEN_STATUS, "", [1, 2, 3, 4]),
+]
+
+
+@pytest.mark.parametrize(("topic", "variant", "versions"), STATUS_EVENTS)
+async def test_notification_logs_each_status_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any, topic: Any, variant: str, versions: list[int]
+) -> None:
+    """What the sender knew of earlier is logged too, and that once as well."""
+    await start(bus.NOTIFICATION)
+    body = golden(orders.OrderStatusChanged)[variant]
+    event = msgspec.json.decode(body, type=orders.OrderStatusChanged)
+    sequence = await say_twice(servers, topic, body)
+    async with servers.database_as_admin() as connection:
+
+        async def has_read_both() -> bool:
+            read = await connection.fetchval("SELECT stream_sequence FROM notification.position_counter")
+            return bool(read is not None and read >= sequence)
+
+        await wait_until(has_read_both)
+        rows = await connection.fetch("SELECT * FROM notification.notifications ORDER BY position")
+    assert [(row["order_id"], row["version"]) for row in rows] == [
+        (event.order_id, version) for version in versions
+    ]
+    assert len({row["position"] for row in rows}) == len(rows)
+    assert OrderStatus(rows[-1]["status_sent"]) is event.status

@@ -1,0 +1,113 @@
+"""Each undo is executed where it is performed, by the golden requests: portions come back, tickets are not cooked."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import msgspec
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus, kitchen, stock
+from cafeteria.contracts.wire import HEADER_MESSAGE_ID
+
+DEADLINE_S = 5.0
+
+
+async def ask(servers: Any, rpc: Any, request: bytes) -> Any:
+    async with servers.bus_as(bus.GATEWAY) as client:
+        reply = await client.request(rpc.subject, request, timeout=DEADLINE_S)
+    return msgspec.json.decode(reply.data, type=rpc.reply)
+
+
+async def test_released_portions_come_back_exactly_once(
+    start: Any, servers: Any, golden: Any, put_on_the_menu: Any
+) -> None:
+    order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
+    order = msgspec.structs.replace(order, expires_at=now() + timedelta(minutes=1))
+    await put_on_the_menu(order.lines, quantity=10)
+    await start(bus.STOCK)
+    decided = await ask(servers, bus.RESERVE, msgspec.json.encode(order))
+    assert decided.decision is stock.Decision.RESERVED
+    released = await ask(servers, bus.RELEASE, golden(stock.ReleaseStock)[""])
+    assert await ask(servers, bus.RELEASE, golden(stock.ReleaseStock)[""]) == released
+    async with servers.database_as_admin() as connection:
+        left = await connection.fetch("SELECT quantity FROM stock.inventory")
+        ledger = await connection.fetch(
+            "SELECT item_id, sum(quantity_deducted) AS deducted, count(*) AS entries FROM stock.stock_transactions GROUP BY 1"
+        )
+    assert [row["quantity"] for row in left] == [10, 10]
+    assert [(row["deducted"], row["entries"]) for row in ledger] == [(0, 2), (0, 2)]
+
+
+async def test_an_order_released_before_stock_saw_it_never_takes_anything(
+    start: Any, servers: Any, golden: Any, put_on_the_menu: Any
+) -> None:
+    order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
+    order = msgspec.structs.replace(order, expires_at=now() + timedelta(minutes=1))
+    await put_on_the_menu(order.lines)
+    await start(bus.STOCK)
+    await ask(servers, bus.RELEASE, golden(stock.ReleaseStock)[""])
+    decided = await ask(servers, bus.RESERVE, msgspec.json.encode(order))
+    assert decided.decision is stock.Decision.REJECTED
+    async with servers.database_as_admin() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM stock.stock_transactions") == 0
+
+
+async def place_work(servers: Any, work: bytes) -> None:
+    async with servers.bus_as(bus.GATEWAY) as client:
+        await client.jetstream().publish(
+            bus.WORK_PLACED.subject, work, headers={HEADER_MESSAGE_ID: str(new_id())}
+        )
+
+
+async def test_a_waiting_ticket_is_cancelled_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any
+) -> None:
+    await start(bus.KITCHEN, KITCHEN_MODE="manual")
+    await place_work(servers, golden(kitchen.CookOrder)[""])
+    async with servers.database_as_admin() as connection:
+        await wait_until(lambda: connection.fetchval("SELECT 1 FROM kitchen.kitchen_orders"))
+        first = await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""])
+        assert await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""]) == first
+        statuses = await connection.fetch("SELECT status FROM kitchen.order_status_history")
+    assert first.cancelled
+    assert [row["status"] for row in statuses] == ["CANCELLED"]
+
+
+async def test_work_that_comes_after_its_cancel_is_never_cooked(
+    start: Any, servers: Any, golden: Any, wait_until: Any
+) -> None:
+    await start(bus.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
+    answer = await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""])
+    assert answer.cancelled
+    await place_work(servers, golden(kitchen.CookOrder)[""])
+
+    async def work_is_done_with() -> bool:
+        async with servers.bus_as("admin") as client:
+            durable = bus.KITCHEN_WORK
+            info = await client.jetstream().consumer_info(durable.stream, durable.name)
+        return bool(info.num_pending == 0 and info.num_ack_pending == 0 and info.delivered.consumer_seq > 0)
+
+    await wait_until(work_is_done_with)
+    async with servers.database_as_admin() as connection:
+        tickets = await connection.fetch("SELECT status FROM kitchen.kitchen_orders")
+    assert [row["status"] for row in tickets] == ["CANCELLED"]
+
+
+async def test_a_ticket_that_is_being_cooked_is_not_cancelled(
+    start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any
+) -> None:
+    url = await start(bus.KITCHEN, KITCHEN_MODE="manual")
+    await place_work(servers, golden(kitchen.CookOrder)[""])
+    async with httpx.AsyncClient(base_url=url, headers=tokens.header(tokens.kitchen())) as cook:
+
+        async def first_ticket() -> Any:
+            tickets = (await cook.get("/v1/tickets")).json()["items"]
+            return tickets and tickets[0]["id"]
+
+        ticket_id = await wait_until(first_ticket)
+        started = await cook.post(f"/v1/tickets/{ticket_id}/start")
+    assert started.status_code == httpx.codes.OK, started.text
+    answer = await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""])
+    assert (answer.cancelled, answer.status) == (False, "IN_KITCHEN")
