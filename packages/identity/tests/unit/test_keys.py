@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 from structlog.testing import capture_logs
 
 from cafeteria.contracts.values import Role
-from cafeteria.identity.errors import SigningKeyUnusable
 from cafeteria.identity.keys import Keys
+from cafeteria.identity.settings import SigningKeyUnusable
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -1,7 +1,6 @@
 """Identity's refusals. None says whether a student id exists, nor repeats what was sent."""
 
 from cafeteria.chassis.errors import Conflict, ServiceError, Unauthenticated
-from cafeteria.chassis.settings import SettingsError
 from cafeteria.contracts.problems import ProblemCode
 
 
@@ -59,10 +58,3 @@ class AccountGone(Unauthenticated):
 class StudentIdTaken(Conflict):
     def __init__(self, student_id: str) -> None:
         super().__init__(f"The student id {student_id} is taken; its account was left as it is.")
-
-
-class SigningKeyUnusable(SettingsError):
-    """The service cannot start; says so in a sentence for the person who runs it, without a byte of the key."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__((sentence,))

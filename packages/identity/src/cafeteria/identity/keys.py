@@ -20,7 +20,7 @@ from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.tokens import ALGORITHM, AUDIENCE, ISSUER
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
-from cafeteria.identity.errors import SigningKeyUnusable
+from cafeteria.identity.settings import SigningKeyUnusable
 
 logger = get_logger()
 

@@ -5,12 +5,19 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.settings import ServiceSettings, SettingsError
 from cafeteria.identity.domain import Network
 
 PositiveInt = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
 Niceness = Annotated[int, Meta(ge=0, le=19, description="a whole number from 0 to 19")]
+
+
+class SigningKeyUnusable(SettingsError):
+    """The service cannot start; says so in a sentence for the person who runs it, without a byte of the key."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__((sentence,))
 
 
 class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
