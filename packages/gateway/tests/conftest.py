@@ -149,6 +149,7 @@ class KitchenDoor(Door):
         super().__init__(client)
         self.knows_all = True
         self.begun: set[UUID] = set()
+        self.tickets: list[CancelTicket] = []
         self.cancelled: dict[UUID, CancelAnswered] = {}
         self.asked_about: list[OrderVersion] = []
 
@@ -157,6 +158,7 @@ class KitchenDoor(Door):
         await self.serve(bus.KITCHEN_KNOWN, self.know)
 
     def cancel(self, asked: CancelTicket) -> CancelAnswered:
+        self.tickets.append(asked)
         if asked.order_id in self.begun:
             return _stands(asked.order_id, OrderStatus.IN_KITCHEN)
         if asked.order_id not in self.cancelled:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,16 @@ import httpx
 import msgspec
 import pytest
 
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus
+from cafeteria.contracts.stock import StockDecided
+from cafeteria.contracts.values import Line
 from cafeteria.gateway.app import create_app
+from cafeteria.gateway.domain import Placing, judge, new_order, request_hash, stored_key
+from cafeteria.gateway.repository import decisions, intake
+from cafeteria.gateway.service.decide import settlement as settlement_of
 from cafeteria.gateway.settings import GatewaySettings
 
 STUDENT = "210041101"
@@ -22,7 +31,8 @@ TIMEOUT_S = 20.0
 class Counter:
     """Where students stand: one gateway process, and what it has stored."""
 
-    def __init__(self, *, url: str, books: asyncpg.Connection, tokens: Any, admin: Any) -> None:
+    def __init__(self, *, app: Any, url: str, books: asyncpg.Connection, tokens: Any, admin: Any) -> None:
+        self.app = app
         self.url = url
         self.books = books
         self._tokens = tokens
@@ -59,6 +69,13 @@ class Counter:
 
     async def count(self, table: str) -> int:
         return int(await self.books.fetchval(f"SELECT count(*) FROM gateway.{table}"))  # noqa: S608 - a table's name
+
+    async def has_read_all(self) -> bool:
+        """Every event of the kitchen has been acknowledged."""
+        info = await self._admin.jetstream().consumer_info(
+            bus.GATEWAY_PROJECTION.stream, bus.GATEWAY_PROJECTION.name
+        )
+        return bool(info.num_pending == 0 and info.num_ack_pending == 0)
 
     async def said(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
         """What has reached the stream on this topic, in its order."""
@@ -107,8 +124,9 @@ async def open_gateway(
         @asynccontextmanager
         async def a_gateway(**settings: Any) -> AsyncIterator[Counter]:
             loaded = service_settings(bus.GATEWAY, GatewaySettings, **settings)
-            async with serve(create_app(loaded)) as url:
-                counter = Counter(url=url, books=books, tokens=tokens, admin=admin)
+            app = create_app(loaded)
+            async with serve(app) as url:
+                counter = Counter(app=app, url=url, books=books, tokens=tokens, admin=admin)
                 async with counter.web:
                     yield counter
 
@@ -119,6 +137,50 @@ async def open_gateway(
 @pytest.fixture
 async def counter(open_gateway: OpenGateway) -> Counter:
     return await open_gateway()
+
+
+class Wreck:
+    """Makes what a process that died has left behind, with the gateway's own commits."""
+
+    def __init__(self, database: Database, books: asyncpg.Connection) -> None:
+        self._database = database
+        self._books = books
+
+    async def received(self, lines: dict[UUID, int], *, key: str = "k", age_s: float = 0) -> Placing:
+        """G1 was committed so long ago; nobody goes on with it."""
+        asked = tuple(Line(item_id=item, quantity=count) for item, count in lines.items())
+        order = new_order(
+            order_id=new_id(), student_id=STUDENT, lines=asked, at=now() - timedelta(seconds=age_s)
+        )
+        placing = Placing(order=order, key=stored_key(STUDENT, key), request_hash=request_hash(asked))
+        async with self._database.statement() as connection:
+            assert await intake.receive(connection, [placing]) == {order.id}
+        return placing
+
+    async def settled(self, placing: Placing, decided: StockDecided) -> bytes:
+        """G2 was committed too, and its answer never sent; returns the stored answer."""
+        settlement = settlement_of(judge(placing.order, decided, at=now()))
+        async with self._database.statement() as connection:
+            await decisions.settle(connection, [settlement.verdict], settlement.messages)
+        return settlement.verdict.answer.body
+
+    async def lose_messages(self) -> None:
+        """They had left the outbox, and NATS lost them."""
+        await self._books.execute("DELETE FROM gateway.outbox")
+        await self._books.execute("UPDATE gateway.orders SET next_check_at = now() - interval '1 second'")
+
+    async def change(self, placing: Placing, assignment: str) -> None:
+        await self._books.execute(
+            f"UPDATE gateway.orders SET {assignment} WHERE id = $1",  # noqa: S608 - written in the test
+            placing.order.id,
+        )
+
+
+@pytest.fixture
+async def wreck(clean: None, service_settings: Any, books: asyncpg.Connection) -> AsyncIterator[Wreck]:
+    database = Database.connect(service_settings(bus.GATEWAY, GatewaySettings), service=bus.GATEWAY)
+    yield Wreck(database, books)
+    await database.close()
 
 
 async def answers(counter: Counter) -> bool:

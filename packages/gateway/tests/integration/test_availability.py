@@ -1,0 +1,114 @@
+"""The menu and the answer from memory: a hint may refuse, never promise, and never hides an order that exists."""
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+from cafeteria.gateway.views import FRESH_FOR_S
+
+
+async def test_the_menu_is_read_without_a_token_and_by_name(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    items = [stock.stock_up(quantity) for quantity in (3, 0)]
+    await stock.announce()
+    menu = await wait_until(lambda: menu_of(counter, 2))
+    assert [item["name"] for item in menu] == sorted(item["name"] for item in menu)
+    assert {item["item_id"]: item["available"] for item in menu} == {str(items[0]): 3, str(items[1]): 0}
+    assert {item["unit_price"] for item in menu} == {"45.50"}
+
+
+async def test_what_stock_has_not_renewed_is_unknown_in_the_menu_and_stock_is_asked(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(0)
+    await stock.announce()
+    await wait_until(lambda: menu_of(counter, 1))
+    stock.portions[item] = 5  # and nobody says so
+    menu = await wait_until(lambda: menu_with_unknown(counter), timeout_s=FRESH_FOR_S + 2)
+    assert menu[0]["available"] is None
+    assert (await counter.order({item: 1})).status_code == 201
+
+
+async def test_what_is_sold_out_is_refused_from_memory_and_nothing_is_stored(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    few, many = stock.stock_up(1), stock.stock_up(10)
+    await stock.announce()
+    await wait_until(lambda: menu_of(counter, 2))
+    answer = await counter.order({few: 2, many: 1}, key="k")
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/out-of-stock")
+    assert answer.json()["item_ids"] == [str(few)]
+    assert stock.heard == 0
+    assert (await counter.count("orders"), await counter.count("idempotency_keys")) == (0, 0)
+    stock.portions[few] = 5
+    stock.version += 1
+    await stock.announce(complete=False)
+    await wait_until(lambda: menu_of(counter, 2, least=5))
+    assert (await counter.order({few: 2, many: 1}, key="k")).status_code == 201
+
+
+async def test_the_last_portion_bought_the_answer_lost_and_the_request_repeated_when_all_is_sold_out(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(1)
+    first = await counter.order({item: 1}, key="k")
+    assert first.status_code == 201
+    await stock.announce()
+    await wait_until(lambda: menu_of(counter, 1))
+    repeats = await asyncio.gather(*(counter.order({item: 1}, key="k") for _ in range(20)))
+    assert {(repeat.status_code, repeat.content) for repeat in repeats} == {(201, first.content)}
+    other = await counter.order({item: 1}, key="other")
+    assert other.status_code == 409
+    changed = await counter.order({item: 2}, key="k")
+    assert changed.status_code == 422
+
+
+async def test_an_older_version_neither_replaces_nor_renews(
+    counter: Any, stock: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(7)
+    stock.version = 5
+    await stock.announce()
+    await wait_until(lambda: menu_of(counter, 1, least=7))
+    stock.version, stock.portions[item] = 4, 0
+    await stock.announce()
+    marker = stock.stock_up(1)
+    await stock.announce()
+    menu = await wait_until(lambda: menu_of(counter, 2))
+    assert {entry["item_id"]: entry["available"] for entry in menu} == {str(item): 7, str(marker): 1}
+
+
+async def test_it_is_ready_once_stock_has_said_everything(
+    open_gateway: Any, stock: Any, wait_until: Any
+) -> None:
+    began = perf_counter()
+    counter = await open_gateway()
+    early = await counter.web.get("/health/ready")
+    assert early.status_code == 503
+    assert early.json()["dependencies"]["menu"] == "unavailable: stock has not said yet what is left"
+    stock.stock_up(1)
+    await stock.announce()
+    await wait_until(lambda: is_ready(counter))
+    assert perf_counter() - began < 5
+
+
+async def test_without_stock_it_is_ready_after_five_seconds(open_gateway: Any, wait_until: Any) -> None:
+    counter = await open_gateway()
+    await wait_until(lambda: is_ready(counter))
+
+
+async def is_ready(counter: Any) -> bool:
+    return bool((await counter.web.get("/health/ready")).status_code == 200)
+
+
+async def menu_of(counter: Any, count: int, *, least: int = 0) -> Any:
+    """The menu once it has so many items, the fullest with at least so many portions."""
+    menu = (await counter.web.get("/v1/menu")).json()["items"]
+    known = [item["available"] for item in menu if item["available"] is not None]
+    return menu if len(menu) >= count and max(known, default=0) >= least else None
+
+
+async def menu_with_unknown(counter: Any) -> Any:
+    menu = (await counter.web.get("/v1/menu")).json()["items"]
+    return menu if any(item["available"] is None for item in menu) else None

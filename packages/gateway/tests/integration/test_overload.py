@@ -1,0 +1,69 @@
+"""Too much, or a database that is away: refused before anything is written, and right again afterwards."""
+
+import asyncio
+from typing import Any
+
+from cafeteria.chassis.ids import new_id
+
+
+async def test_with_too_many_orders_pending_new_ones_are_refused_and_nothing_is_written(
+    open_gateway: Any, stock: Any, wait_until: Any
+) -> None:
+    counter = await open_gateway(pending_limit=3)
+    item = stock.stock_up(100)
+    stock.fall_silent()
+    received = await asyncio.gather(*(counter.order({item: 1}) for _ in range(3)))
+    assert {answer.status_code for answer in received} == {202}
+    refused = await counter.order({item: 1}, key="k")
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/overloaded")
+    assert refused.headers["Retry-After"]
+    assert (await counter.count("orders"), await counter.count("idempotency_keys")) == (3, 3)
+    stock.speak()
+    await wait_until(lambda: is_accepted(counter, item))
+
+
+async def test_another_gateways_pending_orders_count_too(
+    open_gateway: Any, stock: Any, wreck: Any, wait_until: Any
+) -> None:
+    for number in range(3):
+        placing = await wreck.received({new_id(): 1}, key=f"k{number}")
+        await wreck.change(placing, "next_ask_at = now() + interval '1 hour'")
+    counter = await open_gateway(pending_limit=3)
+    await wait_until(lambda: is_refused(counter))
+    assert await counter.count("orders") == 3
+
+
+async def test_with_the_database_away_nobody_is_promised_anything_and_a_repeat_is_accepted_after(
+    counter: Any, stock: Any, servers: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(10)
+    assert (await counter.order({item: 1})).status_code == 201
+    await servers.postgres.stop()
+    away = await counter.order({item: 1}, key="k")
+    assert (away.status_code, away.json()["type"]) == (503, "/problems/unavailable")
+    assert "same Idempotency-Key" in away.json()["detail"]
+    ready = await counter.web.get("/health/ready")
+    assert ready.json()["dependencies"]["postgres"].startswith("unavailable")
+    await servers.postgres.start()
+    await wait_until(lambda: is_accepted(counter, item, key="k"))
+
+
+async def test_with_the_bus_away_orders_are_received_and_verify_once_it_is_back(
+    counter: Any, stock: Any, servers: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(10)
+    await servers.nats.stop()
+    answer = await counter.order({item: 1}, key="k")
+    assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+    await servers.nats.start()
+    await servers.ensure_bus()
+    await wait_until(lambda: is_accepted(counter, item, key="k"), timeout_s=20)
+    assert stock.portions[item] == 9
+
+
+async def is_accepted(counter: Any, item: Any, *, key: str | None = None) -> bool:
+    return bool((await counter.order({item: 1}, key=key)).status_code == 201)
+
+
+async def is_refused(counter: Any) -> bool:
+    return bool((await counter.order({new_id(): 1})).status_code == 503)
