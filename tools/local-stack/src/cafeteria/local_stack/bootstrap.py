@@ -18,18 +18,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import asyncpg
-import httpx
-import nats.errors
 
 from cafeteria.chassis.migrations import migrate
 from cafeteria.contracts.bus import SERVICES
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.demo_data import ensure_demo_data
-from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.errors import ServerAwayError, StackError
 from cafeteria.local_stack.nats_config import NatsPlan, render
 from cafeteria.local_stack.roles import ensure_database, ensure_roles
 from cafeteria.local_stack.streams import BusAdmin, require_synchronous
-from cafeteria.local_stack.targets import Targets, stream_max_bytes
+from cafeteria.local_stack.targets import Targets, stream_max_bytes, without_credentials
 
 SERVER_TIMEOUT_S = 60.0  # containers start in any order
 RETRY_S = 0.5
@@ -45,8 +43,17 @@ async def prepare_database(targets: Targets) -> None:
 
 
 async def prepare_schemas(targets: Targets) -> None:
-    """Roles, schemas, and every service's tables at its newest revision."""
-    await ensure_database(targets.postgres_url)
+    """Roles, schemas, and every service's tables at its newest revision.
+
+    Raises `ServerAwayError`, or `StackError` when the administrator is not let in.
+    """
+    address = without_credentials(targets.postgres_url)
+    try:
+        await ensure_database(targets.postgres_url)
+    except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+        raise ServerAwayError(f"Postgres at {address} does not answer: {error}.") from None
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise StackError(f"Postgres at {address} did not let the administrator in: {error}.") from None
     await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
     for service in SERVICES:
         await migrate(service, targets.postgres_url)
@@ -88,8 +95,8 @@ def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
 
 async def _run(*, watch: bool, ready_file: Path | None) -> None:
     targets = Targets.from_environment()
-    await _once_it_answers("Postgres", lambda: prepare_database(targets))
-    await _once_it_answers("NATS", lambda: prepare_bus(targets))
+    await _once_it_answers(lambda: prepare_database(targets))
+    await _once_it_answers(lambda: prepare_bus(targets))
     logger.info("database and bus are ready")
     if ready_file:
         await asyncio.to_thread(ready_file.touch)
@@ -97,15 +104,15 @@ async def _run(*, watch: bool, ready_file: Path | None) -> None:
         await watch_bus(targets)
 
 
-async def _once_it_answers(server: str, step: Callable[[], Awaitable[object]]) -> None:
-    """Raises `StackError` when the server stays away."""
+async def _once_it_answers(step: Callable[[], Awaitable[object]]) -> None:
+    """Raises `ServerAwayError` when the server stays away."""
     deadline = time.monotonic() + SERVER_TIMEOUT_S
     while True:
         try:
             await step()
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, nats.errors.Error, httpx.HTTPError):
+        except ServerAwayError:
             if time.monotonic() > deadline:
-                raise StackError(f"{server} did not answer within {SERVER_TIMEOUT_S:.0f} s.") from None
+                raise
             await asyncio.sleep(RETRY_S)
         else:
             return

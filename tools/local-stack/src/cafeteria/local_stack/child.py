@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from cafeteria.local_stack import launch
 from cafeteria.local_stack.accounts import SAME_USER, Account
 
@@ -34,6 +36,8 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL
     cwd: Path | None = None
 
+
+_FOR_THE_WHOLE_FAMILY = frozenset({signal.SIGSTOP, signal.SIGCONT})
 
 Echo = Callable[[str], None]
 
@@ -74,8 +78,12 @@ class Child:
         return self._process.returncode
 
     def signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        """Freezing and continuing reach its own children too, such as Postgres' sessions."""
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             self._process.send_signal(number)
+            if number in _FOR_THE_WHOLE_FAMILY:
+                for process in psutil.Process(self.pid).children(recursive=True):
+                    process.send_signal(number)
 
     async def wait(self) -> int:
         code = await self._process.wait()

@@ -3,3 +3,7 @@
 
 class StackError(Exception):
     """The stack cannot go on; its text is shown as it is."""
+
+
+class ServerAwayError(StackError):
+    """A server does not answer, or not yet."""

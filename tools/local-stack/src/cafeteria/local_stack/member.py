@@ -20,6 +20,8 @@ BACK_OFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)
 STEADY_AFTER_S = 10.0  # one that ran this long starts again with the first pause
 STOP_GRACE_S = 4.0  # all of the stack is to end within five seconds
 
+_FATAL = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+
 Ready = Callable[[Child], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class Member:
         self._keep = keep
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._doomed: Child | None = None
+        self._replaced = asyncio.Event()  # the present child, by another one or by a stop
 
     @property
     def is_running(self) -> bool:
@@ -63,21 +67,16 @@ class Member:
 
     async def start(self) -> None:
         """Start it and return once it is ready. Raises `StackError` when it ends before that."""
-        child = await self.launch()
+        if self.is_running:
+            raise StackError(f"{self.name} is running already.")
+        await self._forget()
+        child = await self._spawn()
         try:
             await self._ready(child)
         except BaseException:
             await self.stop()
             raise
-
-    async def launch(self) -> Child:
-        """Start it without waiting."""
-        if self.is_running:
-            raise StackError(f"{self.name} is running already.")
-        await self._forget()
-        child = self._child = await Child.start(self._program(), log=self.log_file, echo=self._echo)
         self._keeper = asyncio.create_task(self._watch(child))
-        return child
 
     async def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
         """End it, and leave it so. Does nothing when it does not run."""
@@ -87,8 +86,11 @@ class Member:
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal and nothing else: what is kept comes back. SIGSTOP freezes it, SIGCONT continues."""
-        if self._child is not None:
-            self._child.signal(number)
+        if self._child is None:
+            return
+        if number in _FATAL:
+            self._doomed = self._child
+        self._child.signal(number)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
@@ -104,16 +106,36 @@ class Member:
         return await self._child.wait() if self._child else 0
 
     async def ready(self) -> None:
-        """Wait until the present process answers."""
-        if self._child is None:
-            raise StackError(f"{self.name} is not running.")
-        await self._ready(self._child)
+        """Wait until it answers; one that was killed until now is waited for to come back."""
+        while (child := self._child) is not None:
+            replaced = self._replaced
+            try:
+                if child is not self._doomed:
+                    return await self._ready(child)
+            except StackError:
+                if not self._is_kept:
+                    raise
+            if not self._is_kept:
+                break
+            await replaced.wait()
+        raise StackError(f"{self.name} is not running.")
+
+    @property
+    def _is_kept(self) -> bool:
+        return self._keep and self._keeper is not None
+
+    async def _spawn(self) -> Child:
+        self._child = await Child.start(self._program(), log=self.log_file, echo=self._echo)
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+        return self._child
 
     async def _forget(self) -> None:
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
             await asyncio.wait({keeper})
+        self._replaced.set()
 
     async def _watch(self, child: Child) -> None:
         failures = 0
@@ -127,7 +149,10 @@ class Member:
             failures += 1
             logger.warning("%s ended (%s), it is started again", self.name, _reason(code))
             await asyncio.sleep(pause_s)
-            child = self._child = await Child.start(self._program(), log=self.log_file, echo=self._echo)
+            try:
+                child = await self._spawn()
+            except OSError:  # no process to be had just now: the one that ended is met again above
+                logger.exception("%s could not be started", self.name)
 
 
 def _reason(code: int) -> str:

@@ -15,6 +15,7 @@ from cafeteria.local_stack.credentials import ADMIN, Credentials
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.nats_config import NatsPlan, render
+from cafeteria.local_stack.plain_http import plain_http
 
 START_TIMEOUT_S = 30.0  # a large store is read through at the start
 POLL_S = 0.03
@@ -78,7 +79,7 @@ class NatsServer:
     async def wait_ready(self, child: Child, *, log: Path) -> None:
         """Return once JetStream is up. Raises `StackError` when it ended or takes too long."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+        async with plain_http(timeout_s=1) as client:
             while not await _is_healthy(client, self.monitor_url):
                 if child.exit_code is not None:
                     raise StackError(f"NATS ended while it started: the end of {log} says why.")

@@ -19,14 +19,13 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-import httpx
-
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus
 from cafeteria.local_stack.child import Child, Echo, Program
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.member import Member
+from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
@@ -130,9 +129,7 @@ class Stack:
         self._servers = Servers(self.home, self.plan, keep=self._keep)
         self._ports = self.plan.service_ports()
         self._require_free_ports()
-        self._client = await stack.enter_async_context(
-            httpx.AsyncClient(trust_env=False, timeout=2, verify=False)  # noqa: S501 - plain HTTP; loading certificates takes 50 ms
-        )
+        self._client = await stack.enter_async_context(plain_http(timeout_s=2))
         self._members = dict(self._servers.members)
         stack.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
         await self._servers.start()

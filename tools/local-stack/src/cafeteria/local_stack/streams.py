@@ -8,10 +8,9 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
-import nats
 import nats.errors
 from nats.aio.client import Client
 
@@ -19,7 +18,8 @@ from cafeteria.contracts.bus import DURABLES, STREAMS
 from cafeteria.contracts.wire import Durable, Stream
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN
-from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.errors import ServerAwayError, StackError
+from cafeteria.local_stack.plain_http import plain_http
 
 DEFAULT_STREAM_MAX_BYTES = 2 << 30
 MAX_ACK_PENDING = (
@@ -30,6 +30,7 @@ MAX_AGE_S = 7 * 24 * 3600
 DUPLICATE_WINDOW_S = 600
 WATCH_INTERVAL_S = 1.0
 API_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 10.0
 _NANOSECONDS = 1_000_000_000
 _NOT_FOUND = frozenset({10059, 10014})  # stream, consumer: the server's own error codes
 
@@ -80,19 +81,19 @@ class BusAdmin:
         self._url = urlsplit(admin_url)
         self._stream_max_bytes = stream_max_bytes
         self._client = Client()
+        self._last_error = "no answer"
 
     async def __aenter__(self) -> Self:
-        self._client = await nats.connect(
-            f"nats://{self._url.hostname}:{self._url.port}",
-            user=self._url.username or ADMIN,
-            password=self._url.password,
-            name="cafeteria-bootstrap",
-            inbox_prefix=inbox_prefix(ADMIN).encode(),
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.2,
-            ping_interval=2,
-            error_cb=_ignore,
-        )
+        """Raises `ServerAwayError` when it is not let in soon; later it waits for the server for ever."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._connect()
+        except TimeoutError:
+            await self._client.close()
+            address = f"{self._url.hostname}:{self._url.port}"
+            raise ServerAwayError(
+                f"NATS at {address} did not let {self._user} in: {self._last_error}."
+            ) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,6 +124,27 @@ class BusAdmin:
         """Remove every stored message."""
         for stream in STREAMS:
             await self._ask(f"$JS.API.STREAM.PURGE.{stream.name}")
+
+    async def _connect(self) -> None:
+        await self._client.connect(
+            f"nats://{self._url.hostname}:{self._url.port}",
+            user=self._user,
+            password=unquote(self._url.password or ""),
+            name="cafeteria-bootstrap",
+            inbox_prefix=inbox_prefix(ADMIN).encode(),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # any number of seconds works
+            ping_interval=2,
+            error_cb=self._note,
+        )
+
+    @property
+    def _user(self) -> str:
+        return unquote(self._url.username or ADMIN)
+
+    async def _note(self, error: Exception) -> None:
+        """nats-py logs a traceback for each failed attempt otherwise."""
+        self._last_error = str(error) or repr(error)
 
     async def _ensure_stream(self, stream: Stream) -> str | None:
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
@@ -165,14 +187,13 @@ def _holds(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(config.get(key) == value for key, value in wanted.items())
 
 
-async def _ignore(_error: Exception) -> None:
-    """nats-py prints a traceback for each failed reconnect otherwise; requests tell whoever waits."""
-
-
 async def require_synchronous(monitor_url: str) -> None:
     """Raise `StackError` unless the server flushes every message before it acknowledges it."""
-    async with httpx.AsyncClient(trust_env=False, timeout=API_TIMEOUT_S, verify=False) as client:  # noqa: S501 - plain HTTP; loading the certificates takes 50 ms
-        answer = await client.get(f"{monitor_url}/jsz", params={"config": "1"})
+    try:
+        async with plain_http(timeout_s=API_TIMEOUT_S) as client:
+            answer = await client.get(f"{monitor_url}/jsz", params={"config": "1"})
+    except httpx.HTTPError:
+        raise ServerAwayError(f"NATS' monitoring at {monitor_url} does not answer.") from None
     if not answer.json().get("config", {}).get("sync_always"):
         raise StackError(
             "NATS does not flush messages before it acknowledges them, so a power cut would lose some: "
