@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts import bus, values
+from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.testing import in_own_task, until
 
 READY_TIMEOUT_S = 20.0
@@ -91,6 +92,38 @@ def settings_type_of(service: str) -> type[ServiceSettings]:
     parameters = inspect.signature(create_app_of(service)).parameters
     settings_type: type[ServiceSettings] = next(iter(parameters.values())).annotation
     return settings_type
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Callable[[str], Any]:
+    """A service's app as it is composed; nothing is opened."""
+
+    def build(service: str) -> Any:
+        key = Credentials.ensure(tmp_path / "secrets").signing_key_file
+        environ = {
+            "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
+            "CAFETERIA_POSTGRES_PASSWORD": "unused",
+            "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
+            "CAFETERIA_NATS_PASSWORD": "unused",
+            "IDENTITY_SIGNING_KEY_FILE": str(key),
+        }
+        return create_app_of(service)(load_settings(settings_type_of(service), environ))
+
+    return build
+
+
+@pytest.fixture
+def own_settings() -> Callable[[str], set[str]]:
+    """The variables that a service reads beside those of every service."""
+
+    def variables(service: str) -> set[str]:
+        own, everybodys = (
+            {field.encode_name for field in msgspec.structs.fields(kind)}
+            for kind in (settings_type_of(service), ServiceSettings)
+        )
+        return own - everybodys
+
+    return variables
 
 
 @pytest.fixture(scope="module")
