@@ -25,6 +25,7 @@ from cafeteria.local_stack.roles import ensure_database, ensure_roles
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 from cafeteria.local_stack.slate import Slate
 from cafeteria.local_stack.streams import BusAdmin, require_synchronous
+from cafeteria.local_stack.targets import Targets
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -103,8 +104,16 @@ class FixtureServers:
 
     async def wipe_nats(self) -> None:
         """Kill NATS, remove its store, start it again, and make the streams anew as the bootstrap does."""
-        await self._servers.wipe_nats()
+        await self.lose_nats_store()
         await self._admin.ensure()
+
+    async def lose_nats_store(self) -> None:
+        """Kill NATS, remove its store, start it again; its streams are for somebody else to make."""
+        await self._servers.wipe_nats()
+
+    def targets(self) -> Targets:
+        """What the bootstrap works on."""
+        return self._servers.targets()
 
     async def ensure_bus(self) -> None:
         """What the bootstrap does after every start of NATS."""

@@ -1,0 +1,229 @@
+"""The bootstrap may run at any time: it changes what is not as it should be, and nothing else."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from nats.js.errors import NotFoundError
+
+from cafeteria.contracts import bus
+from cafeteria.local_stack import demo_data, streams
+from cafeteria.local_stack.bootstrap import main, prepare_bus, prepare_database, watch_bus
+from cafeteria.local_stack.errors import ServerAwayError, StackError
+from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.local_stack.streams import BusAdmin
+from cafeteria.local_stack.targets import Targets
+
+WaitUntil = Callable[..., Any]
+EVERYTHING = [
+    *(f"stream {stream.name}" for stream in bus.STREAMS),
+    *(f"durable {durable.stream}/{durable.name}" for durable in bus.DURABLES),
+]
+
+
+@pytest.fixture
+async def targets(servers: FixtureServers, clean: None) -> AsyncIterator[Targets]:
+    yield servers.targets()
+    await servers.clean()
+
+
+async def test_twice_changes_nothing(servers: FixtureServers, targets: Targets) -> None:
+    assert await prepare_bus(targets) == []
+    await prepare_database(targets)
+    async with servers.database_as_admin() as admin:
+        before = await everything(admin)
+        await prepare_database(targets)
+        assert await everything(admin) == before
+
+
+async def everything(admin: asyncpg.Connection) -> list[Any]:
+    counted = "SELECT count(*) FROM"
+    return [
+        await admin.fetch("SELECT * FROM identity.users ORDER BY id"),
+        await admin.fetch("SELECT * FROM stock.items JOIN stock.inventory ON item_id = items.id ORDER BY 1"),
+        await admin.fetchval(f"{counted} stock.restocks"),
+    ]
+
+
+async def test_two_at_once_do_not_get_in_each_others_way(targets: Targets) -> None:
+    await asyncio.gather(prepare_bus(targets), prepare_bus(targets), prepare_bus(targets))
+    for service_turn in range(2):
+        assert await prepare_bus(targets) == [], service_turn
+
+
+async def test_a_stream_is_what_the_design_says(servers: FixtureServers, clean: None) -> None:
+    async with servers.bus_as("admin") as client:
+        for stream in bus.STREAMS:
+            answer = await client.request(f"$JS.API.STREAM.INFO.{stream.name}", b"", timeout=2)
+            config = json.loads(answer.data)["config"]
+            assert config["storage"] == "file"
+            assert config["retention"] == "limits"
+            assert config["discard"] == "old"
+            assert config["max_age"] == 7 * 24 * 3600 * 10**9
+            assert config["duplicate_window"] == 600 * 10**9
+            assert config["allow_atomic"] is True
+            assert config["max_msgs"] == -1
+            assert config["subjects"] == list(stream.subjects)
+        for durable in bus.DURABLES:
+            subject = f"$JS.API.CONSUMER.INFO.{durable.stream}.{durable.name}"
+            config = json.loads((await client.request(subject, b"", timeout=2)).data)["config"]
+            assert config["ack_policy"] == "explicit"
+            assert config["ack_wait"] == 5 * 10**9
+            assert config["max_deliver"] == -1
+
+
+async def test_a_changed_setting_reaches_the_stream_and_its_messages_stay(
+    servers: FixtureServers, targets: Targets
+) -> None:
+    async with servers.bus_as("gateway") as client:
+        await client.jetstream().publish(bus.WORK_PLACED.subject, b"{}")
+        larger = replace(targets, stream_max_bytes=targets.stream_max_bytes * 2)
+        assert await prepare_bus(larger) == [f"stream {stream.name}" for stream in bus.STREAMS]
+        info = await client.jetstream().stream_info(bus.KITCHEN_STREAM.name)
+        assert info.config.max_bytes == larger.stream_max_bytes
+        assert info.state.messages == 1
+
+
+async def test_a_durable_that_somebody_changed_is_set_right(
+    servers: FixtureServers, targets: Targets
+) -> None:
+    durable = bus.KITCHEN_WORK
+    wrong = streams.durable_config(durable) | {"ack_wait": 60 * 10**9, "max_ack_pending": 1}
+    async with servers.bus_as("admin") as client:
+        subject = f"$JS.API.CONSUMER.CREATE.{durable.stream}.{durable.name}.{durable.filter_subject}"
+        body = json.dumps({"stream_name": durable.stream, "config": wrong}).encode()
+        await client.request(subject, body, timeout=2)
+        assert await prepare_bus(targets) == [f"durable {durable.stream}/{durable.name}"]
+        info = await client.jetstream().consumer_info(durable.stream, durable.name)
+        assert info.config.ack_wait == streams.ACK_WAIT_S
+
+
+async def test_what_cannot_be_changed_is_said(servers: FixtureServers, targets: Targets) -> None:
+    stream = bus.KITCHEN_STREAM
+    async with servers.bus_as("admin") as client:
+        await client.jetstream().delete_stream(stream.name)
+        wrong = streams.stream_config(stream, max_bytes=1 << 20) | {"storage": "memory"}
+        await client.request(f"$JS.API.STREAM.CREATE.{stream.name}", json.dumps(wrong).encode(), timeout=2)
+        with pytest.raises(StackError, match="storage"):
+            await prepare_bus(targets)
+        await client.jetstream().delete_stream(stream.name)
+
+
+async def test_a_wiped_store_is_made_anew_by_the_watch(
+    servers: FixtureServers, targets: Targets, wait_until: WaitUntil
+) -> None:
+    watch = asyncio.create_task(watch_bus(targets))
+    try:
+        await servers.lose_nats_store()
+        async with servers.bus_as("gateway") as gateway:
+
+            async def is_there() -> bool:
+                try:
+                    await gateway.jetstream().consumer_info(*GATEWAYS_OWN)
+                except NotFoundError:
+                    return False
+                return True
+
+            await wait_until(is_there)
+    finally:
+        watch.cancel()
+        await asyncio.wait({watch})
+
+
+GATEWAYS_OWN = (bus.GATEWAY_PROJECTION.stream, bus.GATEWAY_PROJECTION.name)
+
+
+async def test_a_stream_that_is_deleted_while_the_watch_looks_comes_back(
+    servers: FixtureServers, targets: Targets, wait_until: WaitUntil
+) -> None:
+    watch = asyncio.create_task(watch_bus(targets))
+    try:
+        async with servers.bus_as("admin") as client:
+            context = client.jetstream()
+            before = (await context.stream_info(bus.KITCHEN_STREAM.name)).created
+            await context.delete_stream(bus.KITCHEN_STREAM.name)
+
+            async def is_new() -> bool:
+                try:
+                    return (await context.stream_info(bus.KITCHEN_STREAM.name)).created != before
+                except NotFoundError:
+                    return False
+
+            await wait_until(is_new)
+    finally:
+        watch.cancel()
+        await asyncio.wait({watch})
+
+
+async def test_a_server_that_flushes_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, json={"config": {"sync_interval": 120_000_000_000}})
+
+    monkeypatch.setattr(
+        streams, "plain_http", lambda *, timeout_s: httpx.AsyncClient(transport=Late(), timeout=timeout_s)
+    )
+    with pytest.raises(StackError, match="sync_interval: always"):
+        await streams.require_synchronous("http://nats")
+
+
+async def test_a_database_that_is_away_or_lets_nobody_in_is_named(
+    servers: FixtureServers, targets: Targets
+) -> None:
+    nowhere = replace(targets, postgres_url="postgresql://postgres:x@127.0.0.1:1/cafeteria")
+    with pytest.raises(ServerAwayError, match=r"127\.0\.0\.1:1"):
+        await prepare_database(nowhere)
+    with pytest.raises(StackError, match="did not let the administrator in"):
+        await prepare_database(replace(stranger, postgres_url=with_password(targets.postgres_url, "guess")))
+
+
+def with_password(url: str, password: str) -> str:
+    before, _, address = url.rpartition("@")
+    return f"{before.rpartition(':')[0]}:{password}@{address}"
+
+
+async def test_a_bus_that_does_not_let_the_administrator_in_is_named(
+    targets: Targets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CONNECT_TIMEOUT_S", 1.0)
+    with pytest.raises(ServerAwayError, match=r"(?i)authorization"):
+        async with BusAdmin(with_password(targets.nats_url, "guess"), stream_max_bytes=1):
+            pass
+
+
+async def test_demo_data_adds_up_and_is_added_only_where_there_is_none(
+    servers: FixtureServers, targets: Targets
+) -> None:
+    await prepare_database(targets)
+    async with servers.database_as("stock") as stock, servers.database_as("identity") as identity:
+        sold = "SELECT count(*), min(quantity), max(quantity), sum(quantity) FROM"
+        assert tuple(await stock.fetchrow(f"{sold} inventory")) == (20, 1000, 1000, 20_000)
+        assert tuple(await stock.fetchrow(f"{sold} restocks")) == (20, 1000, 1000, 20_000)
+        roles = await identity.fetch("SELECT role, count(*) FROM users GROUP BY role ORDER BY role")
+        assert [tuple(row) for row in roles] == [("kitchen", 1), ("operator", 1), ("student", 200)]
+        await stock.execute("UPDATE items SET name = 'Sehri Box' WHERE name = 'Firni'")
+        await identity.execute("DELETE FROM users WHERE student_id = '210041101'")
+        await prepare_database(targets)
+        assert await stock.fetchval("SELECT count(*) FROM items") == 20
+        assert await identity.fetchval("SELECT count(*) FROM users") == 202
+
+
+def test_preparations_for_containers_are_for_their_owners_eyes(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    assert main(["--prepare", str(folder)]) == 0
+    first = {path.name: path.read_text() for path in folder.iterdir()}
+    assert main(["--prepare", str(folder)]) == 0
+    assert {path.name: path.read_text() for path in folder.iterdir()} == first
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o600"}
+    assert 'host: "0.0.0.0"' in first["nats.conf"]
+    assert first["nats-gateway"] in first["nats.conf"]
+
+
+def test_the_demo_password_is_the_published_one() -> None:
+    assert demo_data.PASSWORD == "iftar-rush-2026"
