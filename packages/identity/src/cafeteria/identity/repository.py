@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import TIMESTAMP, Insert, Integer, RowMapping, TextClause, func, insert, select, text, update
+from sqlalchemy import RowMapping, TextClause, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,13 +17,12 @@ from cafeteria.identity.domain import (
     Account,
     Attempt,
     LoginLimits,
-    LoginOutcome,
     LoginWindow,
     NewRefreshToken,
     Profile,
     RefreshToken,
 )
-from cafeteria.identity.tables import LoginAttemptRow, LoginWindowRow, RefreshTokenRow, UserRow
+from cafeteria.identity.tables import RefreshTokenRow, UserRow
 
 UNKNOWN_CLIENT = "unknown"
 """The window of clients without an address, as behind a Unix socket."""
@@ -68,6 +67,27 @@ WITH counted AS (
 SELECT EXISTS (SELECT FROM counted) AS is_allowed,
        u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
 FROM (SELECT) AS asked LEFT JOIN users AS u ON u.student_id = :student_id
+""")
+
+# What a login leaves behind, in one statement: the audit row, for a right password the session that it opened,
+# and for a refused attempt the answer to when the next one will count.
+_RECORD_ATTEMPT = text("""
+WITH recorded AS (
+    INSERT INTO login_attempts
+        (id, user_id, attempted_at, success, response_time_ms, student_id, client_ip, outcome)
+    VALUES (CAST(:attempt_id AS uuid), CAST(:user_id AS uuid), CAST(:attempted_at AS timestamptz),
+        CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
+        CAST(:client_ip AS inet), :outcome)
+), opened AS (
+    INSERT INTO refresh_tokens (id, family, user_id, token_hash, created_at, expires_at)
+    SELECT CAST(:token_id AS uuid), CAST(:family AS uuid), :user_id, CAST(:token_hash AS bytea),
+        CAST(:created_at AS timestamptz), CAST(:expires_at AS timestamptz)
+    WHERE :token_id IS NOT NULL
+)
+SELECT started_at, attempts,
+    CAST(clients->CAST(:client AS text)->>'since' AS timestamptz) AS client_started_at,
+    coalesce(CAST(clients->:client->>'attempts' AS integer), 0) AS client_attempts
+FROM login_windows WHERE student_id = :student_id AND :outcome = 'throttled'
 """)
 
 # transaction_timestamp() is when this transaction began, used_at is read off the same clock: a token that was
@@ -130,30 +150,27 @@ async def count_attempt(
     return CountedAttempt(is_allowed=row["is_allowed"], user_id=row["user_id"], account=account)
 
 
-async def record_throttled(connection: AsyncConnection, attempt: Attempt) -> LoginWindow | None:
-    """Return what the limits have counted, if the window is still there."""
-    counted = LoginWindowRow.clients[attempt.client_ip or UNKNOWN_CLIENT]
-    query = (
-        select(
-            LoginWindowRow.started_at,
-            LoginWindowRow.attempts,
-            counted["since"].astext.cast(TIMESTAMP(timezone=True)).label("client_started_at"),
-            func.coalesce(counted["attempts"].astext.cast(Integer), 0).label("client_attempts"),
-        )
-        .where(LoginWindowRow.student_id == attempt.student_id)
-        .add_cte(_attempt_insert(attempt).cte("recorded"))
-    )
-    row = (await connection.execute(query)).mappings().one_or_none()
+async def record_attempt(
+    connection: AsyncConnection, attempt: Attempt, *, session: NewRefreshToken | None = None
+) -> LoginWindow | None:
+    """Write the audit row and the session; for a throttled attempt return what the limits have counted."""
+    values = {
+        "attempt_id": attempt.attempt_id,
+        "user_id": attempt.user_id,
+        "attempted_at": attempt.attempted_at,
+        "response_time_ms": attempt.response_time_ms,
+        "student_id": attempt.student_id,
+        "client_ip": attempt.client_ip,
+        "outcome": attempt.outcome.value,
+        "client": attempt.client_ip or UNKNOWN_CLIENT,
+        "token_id": session.token_id if session else None,
+        "family": session.family if session else None,
+        "token_hash": session.token_hash if session else None,
+        "created_at": session.created_at if session else None,
+        "expires_at": session.expires_at if session else None,
+    }
+    row = (await connection.execute(_RECORD_ATTEMPT, values)).mappings().one_or_none()
     return None if row is None else LoginWindow(**row)
-
-
-async def record_failure(connection: AsyncConnection, attempt: Attempt) -> None:
-    await connection.execute(_attempt_insert(attempt))
-
-
-async def record_success(connection: AsyncConnection, attempt: Attempt, token: NewRefreshToken) -> None:
-    """The attempt and the session that it opened, in one statement."""
-    await connection.execute(_token_insert(token).add_cte(_attempt_insert(attempt).cte("recorded")))
 
 
 async def replace_password_hash(
@@ -188,7 +205,16 @@ async def rotate_refresh_token(
     connection: AsyncConnection, *, used: UUID, successor: NewRefreshToken
 ) -> None:
     await connection.execute(_MARK_USED, {"token_id": used})
-    await connection.execute(_token_insert(successor))
+    await connection.execute(
+        insert(RefreshTokenRow).values(
+            id=successor.token_id,
+            family=successor.family,
+            user_id=successor.user_id,
+            token_hash=successor.token_hash,
+            created_at=successor.created_at,
+            expires_at=successor.expires_at,
+        )
+    )
 
 
 async def revoke_family(connection: AsyncConnection, family: UUID, *, now: datetime) -> None:
@@ -253,28 +279,4 @@ def _account(row: RowMapping) -> Account:
         role=Role(row["role"]),
         password_hash=row["password_hash"],
         is_disabled=row["is_disabled"],
-    )
-
-
-def _attempt_insert(attempt: Attempt) -> Insert:
-    return insert(LoginAttemptRow).values(
-        id=attempt.attempt_id,
-        user_id=attempt.user_id,
-        attempted_at=attempt.attempted_at,
-        success=attempt.outcome is LoginOutcome.SUCCEEDED,
-        response_time_ms=attempt.response_time_ms,
-        student_id=attempt.student_id,
-        client_ip=attempt.client_ip,
-        outcome=attempt.outcome.value,
-    )
-
-
-def _token_insert(token: NewRefreshToken) -> Insert:
-    return insert(RefreshTokenRow).values(
-        id=token.token_id,
-        family=token.family,
-        user_id=token.user_id,
-        token_hash=token.token_hash,
-        created_at=token.created_at,
-        expires_at=token.expires_at,
     )

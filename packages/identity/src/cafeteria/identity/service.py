@@ -237,10 +237,9 @@ class Identity:
     async def _refuse(self, visit: Visit, outcome: LoginOutcome, user_id: UUID | None) -> ServiceError:
         attempt = visit.ended(outcome, user_id)
         async with self._database.statement() as connection:
-            if outcome is not LoginOutcome.THROTTLED:
-                await repository.record_failure(connection, attempt)
-                return InvalidCredentials()
-            window = await repository.record_throttled(connection, attempt)
+            window = await repository.record_attempt(connection, attempt)
+        if outcome is not LoginOutcome.THROTTLED:
+            return InvalidCredentials()
         return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=self._now()))
 
     async def _open_session(self, visit: Visit, account: Account) -> Session:
@@ -256,7 +255,7 @@ class Identity:
         session = self._issue(account, token, now=self._now(), renewable_until=new.expires_at)
         attempt = visit.ended(LoginOutcome.SUCCEEDED, account.user_id)
         async with self._database.statement() as connection:
-            await repository.record_success(connection, attempt, new)
+            await repository.record_attempt(connection, attempt, session=new)
         return session
 
     def _issue(
