@@ -28,7 +28,6 @@ class Loop:
         self._stopping = False
         self._failing: str | None = None
         self._task: asyncio.Task[None] | None = None
-        self._failures = FAILURES.labels(name)
 
     def wake(self) -> None:
         self._woken.set()
@@ -63,7 +62,7 @@ class Loop:
         try:
             await self._tick()
         except Exception as error:  # noqa: BLE001 - the loop outlives whatever its tick raises
-            self._failures.inc()
+            FAILURES.labels(self.name).inc()
             self._tell(error)
         else:
             if self._failing is not None:

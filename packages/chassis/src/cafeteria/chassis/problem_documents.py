@@ -144,10 +144,12 @@ def _faults(error: HTTPException) -> Iterator[str]:
     """One sentence for each fault, opening with its place in the request."""
     extra = error.extra if isinstance(error.extra, list) else []
     for fault in extra:
-        if fault.get("key") == "data":
-            yield "body: a JSON body is missing"
+        source, key, message = (fault.get(part, "") for part in ("source", "key", "message"))
+        if key == "data":
+            # the body as a whole: what Litestar calls it is the handler's parameter
+            yield "body: a JSON body is missing" if message == "'data'" else f"body: {message}"
         else:
-            yield f"{fault.get('source', 'request')}.{fault.get('key', '')}: {fault.get('message', '')}"
+            yield f"{getattr(source, 'value', source)}.{key}: {message}"
     if not extra:
         # Litestar's own sentence, which may name the path but never the query
         place = "body: " if isinstance(error.__cause__, SerializationException) else ""

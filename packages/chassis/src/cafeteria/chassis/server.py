@@ -10,7 +10,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn, TypeVar
 
@@ -34,15 +34,12 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
     try:
         settings = load_settings(settings_type)
         logs.configure_logs(service, level=settings.log_level, log_format=settings.log_format)
-        app = create_app(settings)
-    except SettingsError as error:
-        _refuse(*(f"{service}: {sentence}" for sentence in error.sentences))
-    port = settings.listen_port(service)
-    try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(app, settings.host, port))
+            runner.run(_live(create_app(settings), settings.host, settings.listen_port(service)))
+    except SettingsError as error:
+        _refuse(service, error.sentences)
     except _PortRefused as error:
-        _refuse(f"{service}: {error}")
+        _refuse(service, (str(error),))
     except Exception as error:  # noqa: BLE001 - nobody is left to hear of it: the log is
         _log.critical("service_failed", exc_info=error)
         sys.exit(EXIT_FAILED)
@@ -54,46 +51,93 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
 @asynccontextmanager
 async def serving(app: ServiceApp, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve in the running loop, without signals; yields the base URL. Leaving stops as SIGTERM does."""
+    async with _running(app, host, port) as (url, _):
+        yield url
+
+
+@asynccontextmanager
+async def _running(app: ServiceApp, host: str, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """The app lives in a task of its own, which begins and ends it: whoever enters this may leave it in another."""
     with _bound_socket(host, port) as listener:
+        up, down = asyncio.Event(), asyncio.Event()
+        life = asyncio.create_task(_hold(app, listener, up, down), name="service")
+        try:
+            await _either(up, life)
+            yield _base_url(listener), life
+        except asyncio.CancelledError:
+            if not up.is_set():
+                life.cancel()
+            raise
+        finally:
+            down.set()
+            await asyncio.wait({life})
+        if not life.cancelled():
+            life.result()
+
+
+async def _hold(app: ServiceApp, listener: socket.socket, up: asyncio.Event, down: asyncio.Event) -> None:
+    try:
         async with app.lifespan(), HttpServer(app, app.closing).listening(listener):
-            yield _base_url(listener)
+            up.set()
+            await down.wait()
+    except ExceptionGroup as group:
+        raise _only_one(group) from None
+
+
+def _only_one(group: ExceptionGroup[Exception]) -> Exception:
+    """Litestar's lifespan puts what a service raises into groups; alone in them, it is said as it is."""
+    first = group.exceptions[0]
+    if len(group.exceptions) > 1:
+        return group
+    return _only_one(first) if isinstance(first, ExceptionGroup) else first
+
+
+async def _either(event: asyncio.Event, life: asyncio.Task[None]) -> None:
+    """Wait for `event`; raise if the service ends before."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({waiting, life}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if life.done():
+        life.result()
 
 
 async def _live(app: ServiceApp, host: str, port: int) -> None:
-    with _stop_on_signals() as life:
-        async with serving(app, host=host, port=port) as url:
-            life.is_started = True
+    with _stop_on_signals() as stop:
+        async with _running(app, host, port) as (url, life):
+            stop.may_cancel = False
             _settle_memory()
             _log.info("service_started", url=url)
-            await life.told_to_stop.wait()
+            await _either(stop.told, life)
             _log.info("service_stopping")
     _log.info("service_stopped")
 
 
-class _Life:
+class _Stop:
     """Told to stop before it has started, a process gives up the start: that may be waiting for a peer."""
 
     def __init__(self) -> None:
-        self.is_started = False
-        self.told_to_stop = asyncio.Event()
+        self.may_cancel = True
+        self.told = asyncio.Event()
         self._task = asyncio.current_task()
 
-    def stop(self) -> None:
-        if not self.is_started and not self.told_to_stop.is_set() and self._task is not None:
+    def tell(self) -> None:
+        if self.may_cancel and not self.told.is_set() and self._task is not None:
             self._task.cancel()
-        self.told_to_stop.set()
+        self.told.set()
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[_Life]:
-    life = _Life()
+def _stop_on_signals() -> Iterator[_Stop]:
+    stop = _Stop()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, life.stop)
+        loop.add_signal_handler(number, stop.tell)
     try:
-        yield life
+        yield stop
     except asyncio.CancelledError:
-        if not life.told_to_stop.is_set():
+        if not stop.told.is_set():
             raise
 
 
@@ -132,6 +176,6 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
-def _refuse(*sentences: str) -> NoReturn:
-    sys.stderr.write("".join(f"{sentence}\n" for sentence in sentences))
+def _refuse(service: str, sentences: Sequence[str]) -> NoReturn:
+    sys.stderr.write("".join(f"{service}: {sentence}\n" for sentence in sentences))
     sys.exit(EXIT_UNUSABLE_SETTINGS)

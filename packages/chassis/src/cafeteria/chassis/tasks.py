@@ -22,7 +22,6 @@ class ServiceTasks:
         self._owner = owner
         self._drain_s = drain_s
         self._running: set[asyncio.Task[Any]] = set()
-        self._failures = FAILURES.labels(owner)
 
     def start(self, work: Coroutine[Any, Any, object], *, name: str) -> None:
         """Runs in a copy of the caller's context: its log lines carry the caller's request_id."""
@@ -52,5 +51,5 @@ class ServiceTasks:
         self._running.discard(task)
         if task.cancelled() or task.exception() is None:
             return
-        self._failures.inc()
+        FAILURES.labels(self._owner).inc()
         _log.error("task_failed", owner=self._owner, task=task.get_name(), exc_info=task.exception())

@@ -175,7 +175,12 @@ def _principal(claims: dict[str, Any]) -> Principal:
             role=Role(claims["role"]),
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )
-    except (ValueError, OverflowError, TypeError):
+    except (
+        ValueError,
+        OverflowError,
+        TypeError,
+        OSError,
+    ):  # OSError: a time beyond what the platform can tell
         raise _refused("its claims are not of this system") from None
 
 

@@ -1,0 +1,93 @@
+"""A service for the tests of the server: it is started as a process of its own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, get, post
+from litestar.params import FromQuery, JSONBody
+from litestar.response import Stream
+
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.server import run
+from cafeteria.chassis.settings import ServiceSettings, SettingsError
+from cafeteria.chassis.tokens import requires
+from cafeteria.contracts.identity import Jwks
+
+MIB = b"x" * 2**20
+
+
+@get("/slow")
+async def slow(seconds: FromQuery[float] = 0.3) -> str:
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@post("/echo")
+async def echo(data: JSONBody[dict[str, str]]) -> dict[str, str]:
+    return data
+
+
+@get("/events")
+async def events(request: Request[Any, Any, Any]) -> Stream:
+    async def blocks() -> AsyncIterator[bytes]:
+        yield b": open\n\n"
+        await request.app.state.closing.wait()
+        yield b": closed\n\n"
+
+    return Stream(blocks(), media_type="text/event-stream")
+
+
+@get("/flood")
+async def flood(request: Request[Any, Any, Any]) -> Stream:
+    async def blocks() -> AsyncIterator[bytes]:
+        while not request.app.state.closing.is_set():
+            yield MIB
+
+    return Stream(blocks(), media_type="text/event-stream")
+
+
+@get("/bug")
+async def bug() -> None:
+    raise RuntimeError("a bug")
+
+
+@get("/guarded", guards=[requires()])
+async def guarded() -> str:
+    return "in"
+
+
+@asynccontextmanager
+async def lifespan(_: Litestar) -> AsyncIterator[None]:
+    print("opening", flush=True)  # noqa: T201 - the test reads it
+    match os.environ.get("PROBE_START"):
+        case "stuck":
+            await asyncio.Event().wait()
+        case "broken":
+            raise RuntimeError("cannot open")
+        case "unusable":
+            raise SettingsError(("PROBE_KEY_FILE holds no key.",))
+    yield
+    print("closed", flush=True)  # noqa: T201 - the test reads it
+
+
+async def nobody() -> Jwks:
+    return Jwks(keys=())
+
+
+def create_app(settings: ServiceSettings) -> ServiceApp:
+    return build_app(
+        service="gateway",
+        settings=settings,
+        route_handlers=[slow, echo, events, flood, bug, guarded],
+        checks={},
+        lifespan=[lifespan],
+        keys=KeySource(nobody),
+    )
+
+
+if __name__ == "__main__":
+    run("gateway", create_app, ServiceSettings)

@@ -1,0 +1,252 @@
+"""A service as a process: it says why it cannot start, and stops without dropping what was read."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+PROBE = Path(__file__).with_name("probe_service.py")
+STOP_LIMIT_S = 3.0
+START_LIMIT_S = 30.0
+SECRETS = {"CAFETERIA_POSTGRES_PASSWORD": "pg-hidden", "CAFETERIA_NATS_PASSWORD": "nats-hidden"}
+ENVIRON = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("CAFETERIA_")},
+    **SECRETS,
+    "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
+    "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
+    "CAFETERIA_PORT": "0",
+}
+
+
+class Process:
+    """The probe service, its lines and its address."""
+
+    def __init__(self, log_path: Path, **environ: str) -> None:
+        self._log_path = log_path
+        with log_path.open("wb") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, str(PROBE)], stdout=log, stderr=subprocess.STDOUT, env={**ENVIRON, **environ}
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log_path.read_text()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+
+    def wait_for(self, text: str) -> None:
+        until = time.monotonic() + START_LIMIT_S
+        while text not in self.output:
+            assert self.child.poll() is None, self.output
+            assert time.monotonic() < until, self.output
+            time.sleep(0.01)
+
+    def url(self) -> str:
+        self.wait_for("service_started")
+        return next(line["url"] for line in self.lines if line["event"] == "service_started")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Seconds until it was gone."""
+        started = time.monotonic()
+        self.child.send_signal(number)
+        self.child.wait(timeout=10)
+        return time.monotonic() - started
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def start(**environ: str) -> Process:
+        process = Process(tmp_path / f"{len(started)}.log", **environ)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.child.kill()
+        process.child.wait()
+
+
+def open_socket(url: str, sent: bytes) -> socket.socket:
+    parsed = httpx.URL(url)
+    peer = socket.create_connection((parsed.host, parsed.port), timeout=10)
+    peer.sendall(sent)
+    return peer
+
+
+def read_all(peer: socket.socket) -> bytes:
+    received = b""
+    with peer, contextlib.suppress(ConnectionResetError):
+        while chunk := peer.recv(65536):
+            received += chunk
+    return received
+
+
+def get(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "host: x", *headers, "", ""]).encode()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def in_flight(url: str) -> int:
+    """Requests that the service has begun and not ended: each counts an open stream here."""
+    page = httpx.get(f"{url}/metrics").text
+    return int(
+        float(
+            next(
+                line for line in page.splitlines() if line.startswith("cafeteria_http_open_streams ")
+            ).split()[1]
+        )
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_answers_what_it_has_read_ends_streams_and_exits_0(
+    start: Callable[..., Process], number: signal.Signals
+) -> None:
+    process = start()
+    url = process.url()
+    idle = open_socket(url, get("/health/live"))
+    assert b"200 OK" in idle.recv(65536)
+    streams = [open_socket(url, get("/events")) for _ in range(20)]
+    for stream in streams:
+        while b": open" not in stream.recv(65536):
+            pass
+    with ThreadPoolExecutor(20) as pool:
+        slow = [pool.submit(read_all, open_socket(url, get("/slow?seconds=0.8"))) for _ in range(20)]
+        # a request sent after these has been answered, so theirs have been read
+        assert httpx.get(f"{url}/health/live").status_code == 200
+        took_s = process.stop(number)
+        answers = [each.result() for each in slow]
+    assert (process.child.returncode, took_s < STOP_LIMIT_S) == (0, True)
+    assert all(b"200 OK" in answer and answer.endswith(b"done") for answer in answers)
+    assert all(read_all(stream).endswith(b": closed\n\n\r\n0\r\n\r\n") for stream in streams)
+    assert read_all(idle) == b""
+    assert process.output.splitlines()[-2] == "closed"
+    assert {line["level"] for line in process.lines} == {"info"}
+
+
+def test_pipelined_requests_that_were_read_are_answered_too(start: Callable[..., Process]) -> None:
+    process = start()
+    url = process.url()
+    peer = open_socket(url, get("/slow?seconds=0.3") + get("/slow?seconds=0.3"))
+    assert httpx.get(f"{url}/health/live").status_code == 200
+    assert process.stop() < STOP_LIMIT_S
+    assert read_all(peer).count(b"200 OK") == 2
+
+
+def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Callable[..., Process]) -> None:
+    process = start()
+    url = process.url()
+    half_head = open_socket(url, b"GET /slow HTTP/1.1\r\nhost: x\r\n")
+    half_body = open_socket(
+        url,
+        b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    )
+    not_reading = open_socket(url, get("/flood"))
+    wait_until(lambda: in_flight(url) == 1)
+    assert process.stop() < STOP_LIMIT_S
+    assert process.child.returncode == 0
+    for peer in (half_head, half_body, not_reading):
+        peer.close()
+
+
+def test_a_repeated_signal_changes_nothing(start: Callable[..., Process]) -> None:
+    process = start()
+    url = process.url()
+    peer = open_socket(url, get("/slow?seconds=0.5"))
+    assert httpx.get(f"{url}/health/live").status_code == 200
+    for _ in range(3):
+        process.child.send_signal(signal.SIGINT)
+    assert process.stop() < STOP_LIMIT_S
+    assert process.child.returncode == 0
+    assert read_all(peer).endswith(b"done")
+
+
+def test_told_to_stop_while_it_waits_to_start_it_gives_up_the_start(start: Callable[..., Process]) -> None:
+    process = start(PROBE_START="stuck")
+    process.wait_for("opening")
+    assert process.stop() < STOP_LIMIT_S
+    assert process.child.returncode == 0
+
+
+def test_a_start_that_fails_is_logged_once_and_exits_1(start: Callable[..., Process]) -> None:
+    process = start(PROBE_START="broken")
+    assert process.child.wait(timeout=START_LIMIT_S) == 1
+    assert [line["event"] for line in process.lines] == ["service_failed"]
+    assert process.output.count("RuntimeError: cannot open") == 1
+
+
+def test_settings_that_prove_unusable_at_the_start_are_said_in_a_sentence(
+    start: Callable[..., Process],
+) -> None:
+    process = start(PROBE_START="unusable")
+    assert process.child.wait(timeout=START_LIMIT_S) == 2
+    assert process.output.splitlines() == ["opening", "gateway: PROBE_KEY_FILE holds no key."]
+
+
+def test_wrong_settings_are_said_in_sentences(start: Callable[..., Process]) -> None:
+    process = start(CAFETERIA_PORT="many", CAFETERIA_LOG_LEVEL="loud", CAFETERIA_NATS_PASSWORD="")
+    assert process.child.wait(timeout=START_LIMIT_S) == 2
+    said = process.output.splitlines()
+    assert len(said) == 3
+    assert all(sentence.startswith("gateway: CAFETERIA_") and sentence.endswith(".") for sentence in said)
+
+
+def test_a_port_in_use_is_said_in_one_sentence(start: Callable[..., Process]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(CAFETERIA_PORT=str(port))
+        assert process.child.wait(timeout=START_LIMIT_S) == 2
+    assert process.output.startswith(f"gateway: port {port} on 127.0.0.1 is in use: ")
+    assert len(process.output.splitlines()) == 1
+
+
+def test_the_log_of_a_run_is_json_and_holds_no_secret(start: Callable[..., Process]) -> None:
+    process = start(CAFETERIA_LOG_LEVEL="debug")
+    url = process.url()
+    with httpx.Client(
+        base_url=url, headers={"authorization": "Bearer tok-hidden", "cookie": "a=cookie-hidden"}
+    ) as client:
+        client.get("/guarded?key=query-hidden")
+        client.post("/echo", json={"password": "body-hidden"})
+        client.post(
+            "/echo", content=b'{"password": "body-hidden"', headers={"content-type": "application/json"}
+        )
+        assert client.get("/bug").status_code == 500
+        assert client.get("/health").status_code == 503
+    read_all(open_socket(url, b"NONSENSE key-hidden\r\n\r\n"))
+    process.stop()
+    assert "hidden" not in process.output
+    assert all(line.startswith("{") or line in ("opening", "closed") for line in process.output.splitlines())
+    failed = [line for line in process.lines if line["event"] == "request_failed"]
+    assert len(failed) == 1
+    assert "RuntimeError: a bug" in failed[0]["exception"]
+    assert failed[0]["request_id"]
+
+
+def test_what_is_no_http_gets_a_problem_document(start: Callable[..., Process]) -> None:
+    answer = read_all(open_socket(start().url(), b"NONSENSE\r\n\r\n"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["type"] == "/problems/invalid-request"

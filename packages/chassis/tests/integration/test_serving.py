@@ -1,0 +1,92 @@
+"""Serving in the running loop: what the tests of every service stand on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from litestar import Litestar, get
+
+from cafeteria.chassis import metrics
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.server import serving
+from cafeteria.chassis.settings import ServiceSettings, load_settings
+
+MEALS = metrics.counter("probe_meals_total", "Meals")
+
+
+def settings() -> ServiceSettings:
+    return load_settings(
+        ServiceSettings,
+        {
+            "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
+            "CAFETERIA_POSTGRES_PASSWORD": "x",
+            "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
+            "CAFETERIA_NATS_PASSWORD": "x",
+        },
+    )
+
+
+def make_app(events: list[str]) -> ServiceApp:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        events.append("opened")
+        yield
+        events.append("closed")
+
+    @get("/meal")
+    async def meal() -> str:
+        MEALS.metric().inc()
+        await asyncio.sleep(0.05)
+        events.append("answered")
+        return "soup"
+
+    return build_app(
+        service="probe", settings=settings(), route_handlers=[meal], checks={}, lifespan=[lifespan]
+    )
+
+
+@pytest.fixture
+async def base_url() -> AsyncIterator[str]:
+    """Begun and ended in different tasks, as fixtures are."""
+    async with serving(make_app([])) as url:
+        yield url
+
+
+async def test_a_fixture_may_hold_a_served_app(base_url: str) -> None:
+    async with httpx.AsyncClient(base_url=base_url) as client:
+        assert (await client.get("/meal")).text == "soup"
+
+
+async def test_leaving_answers_what_is_in_flight_before_the_lifespan_closes() -> None:
+    events: list[str] = []
+    async with httpx.AsyncClient() as client:
+        async with serving(make_app(events)) as url:
+            answer = asyncio.create_task(client.get(f"{url}/meal"))
+            while (await client.get(f"{url}/metrics")).text.count("probe_meals_total 1.0") == 0:
+                pass
+        assert (await answer).text == "soup"
+    assert events == ["opened", "answered", "closed"]
+
+
+async def test_several_apps_live_side_by_side_with_metrics_of_their_own() -> None:
+    first, second = make_app([]), make_app([])
+    async with serving(first) as one, serving(second) as two, httpx.AsyncClient() as client:
+        assert one != two
+        await client.get(f"{one}/meal")
+        assert first.registry.get_sample_value("probe_meals_total") == 1
+        assert second.registry.get_sample_value("probe_meals_total") is None
+    assert metrics.current_registry() not in (first.registry, second.registry)
+
+
+async def test_a_lifespan_that_cannot_open_raises_at_the_start() -> None:
+    @asynccontextmanager
+    async def broken(_: Litestar) -> AsyncIterator[None]:
+        raise RuntimeError("cannot open")
+        yield
+
+    app = build_app(service="probe", settings=settings(), route_handlers=[], checks={}, lifespan=[broken])
+    with pytest.raises(RuntimeError, match="cannot open"):
+        async with serving(app):
+            pass

@@ -1,0 +1,101 @@
+"""A small service of no food, and a signer that stands for identity."""
+
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.server import serving
+from cafeteria.chassis.settings import ServiceSettings, load_settings
+from cafeteria.contracts.identity import Jwk, Jwks
+
+REQUIRED = {
+    "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:5432/cafeteria",
+    "CAFETERIA_POSTGRES_PASSWORD": "pg-hidden",
+    "CAFETERIA_NATS_URL": "nats://127.0.0.1:4222",
+    "CAFETERIA_NATS_PASSWORD": "nats-hidden",
+}
+
+Connect = Callable[[ServiceApp], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+class Signer:
+    """Signs tokens as identity does, and as forgers do."""
+
+    def __init__(self, kid: str = "key-1") -> None:
+        self.kid = kid
+        self.private = Ed25519PrivateKey.generate()
+
+    @property
+    def jwks(self) -> Jwks:
+        raw = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return Jwks(keys=(Jwk(kid=self.kid, x=base64.urlsafe_b64encode(raw).rstrip(b"=").decode()),))
+
+    def token(self, *, algorithm: str = "EdDSA", key: Any = None, kid: Any = None, **changed: Any) -> str:
+        """`changed` replaces claims; None leaves one out."""
+        now = datetime.now(UTC)
+        claims = {
+            "iss": "cafeteria-identity",
+            "aud": "cafeteria",
+            "sub": "210041101",
+            "role": "student",
+            "iat": now,
+            "exp": now + timedelta(minutes=15),
+        }
+        claims = {name: value for name, value in {**claims, **changed}.items() if value is not None}
+        return jwt.encode(
+            claims,
+            self.private if key is None else key,
+            algorithm=algorithm,
+            headers={"kid": kid or self.kid},
+        )
+
+    async def fetch(self) -> Jwks:
+        return self.jwks
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    return dict(REQUIRED)
+
+
+@pytest.fixture
+def settings(environ: dict[str, str]) -> ServiceSettings:
+    return load_settings(ServiceSettings, {**environ, "CAFETERIA_ALLOWED_ORIGINS": "https://canteen.example"})
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture
+def make_signer() -> type[Signer]:
+    return Signer
+
+
+@pytest.fixture
+def make_app(settings: ServiceSettings) -> Callable[..., ServiceApp]:
+    def make(*route_handlers: Any, **options: Any) -> ServiceApp:
+        options = {"service": "probe", "settings": settings, "checks": {}, **options}
+        return build_app(route_handlers=route_handlers, **options)
+
+    return make
+
+
+@pytest.fixture
+def connect() -> Connect:
+    @asynccontextmanager
+    async def connect(app: ServiceApp) -> AsyncIterator[httpx.AsyncClient]:
+        async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
+            yield client
+
+    return connect

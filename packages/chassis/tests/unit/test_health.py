@@ -1,0 +1,81 @@
+"""Liveness touches nothing; readiness names each dependency and never waits long."""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import httpx
+import pytest
+
+from cafeteria.chassis import health
+from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.errors import Unavailable
+
+
+async def fine() -> None:
+    pass
+
+
+async def stuck() -> None:
+    await asyncio.Event().wait()
+
+
+async def refused() -> None:
+    raise ConnectionRefusedError(111, "Connection refused", "postgresql://admin:hunter2@db")
+
+
+async def broken() -> None:
+    raise RuntimeError("postgresql://admin:hunter2@db")
+
+
+async def waiting() -> None:
+    raise Unavailable("no menu has arrived yet")
+
+
+async def ask(make_app: Callable[..., ServiceApp], connect: Any, path: str, **checks: Any) -> httpx.Response:
+    async with connect(make_app(checks=checks)) as client:
+        answer: httpx.Response = await client.get(path)
+        return answer
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+async def test_a_service_whose_dependencies_answer_is_ready(
+    make_app: Callable[..., ServiceApp], connect: Any, path: str
+) -> None:
+    answer = await ask(make_app, connect, path, postgres=fine, nats=fine)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.json() == {"status": "ok", "dependencies": {"postgres": "ok", "nats": "ok"}}
+
+
+async def test_what_is_away_is_named_with_a_reason_and_without_a_secret(
+    make_app: Callable[..., ServiceApp], connect: Any
+) -> None:
+    answer = await ask(
+        make_app, connect, "/health/ready", postgres=refused, nats=fine, menu=waiting, store=broken
+    )
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "unavailable",
+        "dependencies": {
+            "postgres": "unavailable: connection refused",
+            "nats": "ok",
+            "menu": "unavailable: no menu has arrived yet",
+            "store": "unavailable: RuntimeError",
+        },
+    }
+
+
+async def test_checks_run_side_by_side_under_one_limit(
+    make_app: Callable[..., ServiceApp], connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.05)
+    started = monotonic()
+    answer = await ask(make_app, connect, "/health", **{f"stuck-{number}": stuck for number in range(40)})
+    assert monotonic() - started < 1
+    assert set(answer.json()["dependencies"].values()) == {"unavailable: no answer within 0.05 s"}
+
+
+async def test_liveness_asks_nobody(make_app: Callable[..., ServiceApp], connect: Any) -> None:
+    answer = await ask(make_app, connect, "/health/live", postgres=broken, nats=stuck)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})

@@ -1,0 +1,18 @@
+"""Ids order by the time they were made; the clock is aware."""
+
+from datetime import UTC, timedelta
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.ids import new_id
+
+
+def test_ids_are_uuid7_and_later_ones_sort_later() -> None:
+    ids = [new_id() for _ in range(1000)]
+    assert {each.version for each in ids} == {7}
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_clock_is_aware_and_in_utc() -> None:
+    assert now().tzinfo is UTC
+    assert now() - now() < timedelta(seconds=1)

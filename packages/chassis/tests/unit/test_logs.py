@@ -1,0 +1,68 @@
+"""The log of a process: JSON lines in one shape, whoever speaks; nothing secret in them."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+PROGRAM = """
+import logging, warnings
+from cafeteria.chassis import logs, trace
+from cafeteria.chassis.settings import LogFormat, LogLevel, Secret
+
+logs.configure_logs("probe", level=LogLevel.INFO, log_format=LogFormat.{format})
+log = logs.get_logger()
+log.debug("nothing_said")
+log.info("meal_cooked", meal="soup", secret=Secret("hunter2"))
+with logs.bound(order_id="o-1"):
+    with trace.following("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"):
+        log.warning("meal_burnt")
+logs.rebind(request_id="r-1")
+logs.bind(message_id="m-1")
+log.info("meal_served")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("meal_failed")
+log.info("odd_said", odd=object, at_last={{1: 2}})
+logging.getLogger("uvicorn.error").warning("from uvicorn %s", 7)
+logging.getLogger("uvicorn.error").info("chatter")
+logging.getLogger("uvicorn.access").warning("GET /?token=hunter2")
+logging.getLogger("some.library").info("from a library")
+logging.getLogger("some.library").error("told", exc_info=logs.AlreadyLogged())
+warnings.warn("mind the gap")
+"""
+
+
+def run_program(log_format: str) -> str:
+    program = PROGRAM.format(format=log_format)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    assert "hunter2" not in done.stdout
+    return done.stdout
+
+
+def test_every_line_is_one_json_object_in_one_shape() -> None:
+    lines: list[dict[str, Any]] = [json.loads(line) for line in run_program("JSON").splitlines()]
+    assert all({"at", "level", "event", "service"} <= line.keys() for line in lines)
+    ours = {line["event"]: line for line in lines if line["event"] != "library_logged"}
+    assert list(ours) == ["meal_cooked", "meal_burnt", "meal_served", "meal_failed", "odd_said"]
+    assert ours["meal_cooked"]["secret"] == "***"
+    assert ours["meal_burnt"]["order_id"] == "o-1"
+    assert ours["meal_burnt"]["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert ours["meal_served"]["request_id"] == "r-1"
+    assert ours["meal_served"]["message_id"] == "m-1"
+    assert "order_id" not in ours["meal_served"]
+    assert ours["meal_failed"]["level"] == "error"
+    assert "ZeroDivisionError" in ours["meal_failed"]["exception"]
+    libraries = [(line["logger"], line["level"]) for line in lines if line["event"] == "library_logged"]
+    assert libraries == [("uvicorn.error", "warning"), ("some.library", "info"), ("py.warnings", "warning")]
+
+
+def test_the_console_shows_the_same_to_people() -> None:
+    text = run_program("CONSOLE")
+    assert "meal_cooked" in text
+    assert "ZeroDivisionError" in text
+    assert "nothing_said" not in text

@@ -1,0 +1,52 @@
+"""Metrics belong to an app, not to the process."""
+
+import asyncio
+from contextvars import copy_context
+
+from cafeteria.chassis import metrics
+
+EATEN = metrics.counter("probe_eaten_total", "Meals", "what")
+HEAT = metrics.gauge("probe_heat", "Degrees")
+COOKED = metrics.histogram("probe_cooked_seconds", "Cooking", "what", buckets=(1, 2))
+
+
+def in_app(registry: metrics.Registry) -> None:
+    metrics.make_current(registry)
+    EATEN.labels("soup").inc()
+    HEAT.metric().set(180)
+    COOKED.labels("soup").observe(1.5)
+
+
+def test_two_apps_in_one_process_count_apart() -> None:
+    first, second = metrics.Registry(), metrics.Registry()
+    for registry in (first, first, second):
+        copy_context().run(in_app, registry)
+    assert first.get_sample_value("probe_eaten_total", {"what": "soup"}) == 2
+    assert second.get_sample_value("probe_eaten_total", {"what": "soup"}) == 1
+
+
+async def test_a_task_counts_where_it_was_started() -> None:
+    registry = metrics.Registry()
+
+    async def eat() -> None:
+        EATEN.labels("rice").inc()
+
+    async def live() -> None:
+        metrics.make_current(registry)
+        await asyncio.create_task(eat())
+
+    await asyncio.create_task(live())
+    assert registry.get_sample_value("probe_eaten_total", {"what": "rice"}) == 1
+
+
+def test_what_runs_outside_of_any_app_may_count_too() -> None:
+    copy_context().run(EATEN.labels("bread").inc)
+
+
+def test_the_page_tells_of_the_metrics_and_of_the_process() -> None:
+    registry = metrics.Registry()
+    copy_context().run(in_app, registry)
+    page = registry.render().decode()
+    assert 'probe_cooked_seconds_bucket{le="2.0",what="soup"} 1.0' in page
+    assert "process_resident_memory_bytes" in page
+    assert "_created" not in page

@@ -1,0 +1,82 @@
+"""The API can be read without a network, and promises problem documents."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import msgspec
+import pytest
+from litestar import get, post
+from litestar.params import FromQuery, JSONBody
+
+from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.tokens import requires
+
+
+class Meal(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to eat."""
+
+    name: str
+    items: tuple[UUID, ...] = ()
+
+
+@post("/meals", guards=[requires()])
+async def cook(data: JSONBody[Meal]) -> Meal:
+    """Cook a meal, <warm>."""
+    return data
+
+
+@get("/menu")
+async def menu(at: FromQuery[str | None] = None) -> list[Meal]:
+    return []
+
+
+@pytest.fixture
+async def client(
+    make_app: Callable[..., ServiceApp], connect: Any, signer: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with connect(make_app(cook, menu, keys=KeySource(signer.fetch))) as client:
+        yield client
+
+
+async def test_the_page_fetches_nothing_and_runs_nothing(client: httpx.AsyncClient) -> None:
+    page = await client.get("/schema")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "<script" not in page.text
+    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page.text)
+
+
+async def test_the_page_tells_of_every_route_and_type(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/schema")).text
+    for expected in (
+        "/meals",
+        "Cook a meal, &lt;warm&gt;.",
+        "needs an access token",
+        "open to all",
+        'href="#Meal"',
+        'id="Meal"',
+    ):
+        assert expected in text
+
+
+async def test_the_document_says_what_is_guarded_and_how_errors_look(client: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        document = (await client.get("/schema/openapi.json")).json()
+    paths = document["paths"]
+    assert paths["/meals"]["post"]["security"] == [{"bearer": []}, {"cookie": []}]
+    assert "security" not in paths["/menu"]["get"]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "cookie"}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operation in (paths["/meals"]["post"], paths["/menu"]["get"]):
+        errors = {status: each for status, each in operation["responses"].items() if status[0] in "45d"}
+        assert errors
+        assert all(each["content"] == problem for each in errors.values())
+    assert "request_id" in document["components"]["schemas"]["Problem"]["properties"]
+
+
+async def test_the_operations_of_every_service_are_in_the_document(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/schema/openapi.json")).json()["paths"]
+    assert {"/health", "/health/live", "/health/ready", "/metrics"} <= set(paths)

@@ -1,0 +1,250 @@
+"""Only identity's tokens open a door, and a cookie alone does not let another site's page change anything."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import jwt
+import msgspec
+import pytest
+from litestar import get, post
+
+from cafeteria.chassis import tokens
+from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.errors import Unauthenticated
+from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.tokens import Principal, SignedInRequest, TokenVerifier, requires
+from cafeteria.contracts.identity import Jwks
+from cafeteria.contracts.values import Role
+
+
+@get("/me", guards=[requires()])
+async def me(request: SignedInRequest) -> Principal:
+    return request.user
+
+
+@post("/cook", guards=[requires(Role.KITCHEN, Role.OPERATOR)])
+async def cook(request: SignedInRequest) -> str:
+    return request.user.role
+
+
+@post("/order", guards=[requires(Role.STUDENT)])
+async def order(request: SignedInRequest) -> str:
+    return request.user.student_id
+
+
+@pytest.fixture
+async def client(
+    make_app: Callable[..., ServiceApp], connect: Any, signer: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    keys = KeySource(signer.fetch)
+    await keys.refresh()
+    async with connect(make_app(me, cook, order, keys=keys)) as client:
+        yield client
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+async def test_a_token_of_identity_signs_in(client: httpx.AsyncClient, signer: Any) -> None:
+    answer = await client.get("/me", headers=bearer(signer.token()))
+    principal = msgspec.json.decode(answer.content, type=Principal)
+    assert (principal.student_id, principal.role) == ("210041101", Role.STUDENT)
+    assert principal.expires_at > datetime.now(UTC)
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+async def test_the_scheme_is_bearer_in_any_case(client: httpx.AsyncClient, signer: Any, scheme: str) -> None:
+    answer = await client.get("/me", headers={"authorization": f"{scheme} {signer.token()}"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Token x", "Basic eDp5", "x"])
+async def test_without_a_token_the_answer_is_401_with_a_challenge(
+    client: httpx.AsyncClient, header: str | None
+) -> None:
+    answer = await client.get("/me", headers={"authorization": header} if header else {})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="cafeteria"'
+    assert answer.json()["type"] == "/problems/unauthenticated"
+
+
+def ago(**time: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**time)
+
+
+def signed_with_public_key(signer: Any) -> str:
+    """The attack on verifiers that let the token name its algorithm: HMAC with the public key as the secret."""
+    head = tokens_part({"alg": "HS256", "typ": "JWT", "kid": signer.kid})
+    body = signer.token().split(".")[1]
+    secret = signer.jwks.keys[0].x.encode()
+    mark = hmac.new(secret, f"{head}.{body}".encode(), hashlib.sha256).digest()
+    return f"{head}.{body}.{jwt.utils.base64url_encode(mark).decode()}"
+
+
+def unsigned(signer: Any) -> str:
+    return f"{tokens_part({'alg': 'none', 'kid': signer.kid})}.{signer.token().split('.')[1]}."
+
+
+def tokens_part(value: dict[str, Any]) -> str:
+    return jwt.utils.base64url_encode(msgspec.json.encode(value)).decode()
+
+
+FORGERIES: dict[str, Callable[[Any], str]] = {
+    "garbage": lambda _: "garbage",
+    "three empty parts": lambda _: "..",
+    "too long": lambda _: "x" * 5000,
+    "expired": lambda signer: signer.token(exp=ago(seconds=31)),
+    "issued in the future": lambda signer: signer.token(iat=ago(seconds=-60)),
+    "another audience": lambda signer: signer.token(aud="elsewhere"),
+    "another issuer": lambda signer: signer.token(iss="someone"),
+    "an unknown role": lambda signer: signer.token(role="king"),
+    "an endless time": lambda signer: signer.token(exp=10**18),
+    **{
+        f"no {claim}": lambda signer, claim=claim: signer.token(**{claim: None})
+        for claim in tokens.REQUIRED_CLAIMS
+    },
+    "HS256": lambda signer: signer.token(algorithm="HS256", key="k" * 32),
+    "HS256 with the public key": signed_with_public_key,
+    "no algorithm": unsigned,
+    "another key under our kid": lambda signer: type(signer)(signer.kid).token(),
+    "an unknown kid": lambda signer: signer.token(kid="key-2"),
+    "a changed body": lambda signer: "A".join(signer.token().rsplit(".", 1)),
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_a_forged_or_outlived_token_is_401(
+    client: httpx.AsyncClient, signer: Any, forge: Callable[[Any], str]
+) -> None:
+    answer = await client.get("/me", headers=bearer(forge(signer)))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="cafeteria", error="invalid_token"'
+
+
+async def test_clocks_may_differ_by_the_leeway(client: httpx.AsyncClient, signer: Any) -> None:
+    for token in (signer.token(iat=ago(seconds=-20)), signer.token(exp=ago(seconds=20))):
+        assert (await client.get("/me", headers=bearer(token))).status_code == 200
+
+
+async def test_a_role_opens_only_its_doors(client: httpx.AsyncClient, signer: Any) -> None:
+    refused = await client.post("/cook", headers=bearer(signer.token()))
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
+    opened = await client.post("/cook", headers=bearer(signer.token(role="kitchen")))
+    assert (opened.status_code, opened.text) == (201, "kitchen")
+
+
+async def test_the_cookie_signs_in_as_well_and_the_header_goes_first(
+    client: httpx.AsyncClient, signer: Any
+) -> None:
+    cookie = {"cookie": f"theme=dark; cafeteria_access={signer.token()}; x=1"}
+    assert (await client.get("/me", headers=cookie)).status_code == 200
+    other = {**cookie, **bearer(signer.token(sub="210041102"))}
+    assert (await client.get("/me", headers=other)).json()["student_id"] == "210041102"
+    assert (await client.get("/me", headers={**cookie, "authorization": "Basic x"})).status_code == 401
+    assert (await client.get("/me", headers={"cookie": "cafeteria_access="})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://{host}", 201),
+        ("https://canteen.example", 201),
+        (None, 403),
+        ("null", 403),
+        ("https://evil.example", 403),
+        ("https://{host}.evil.example", 403),
+    ],
+)
+async def test_by_cookie_only_our_own_pages_may_change_things(
+    client: httpx.AsyncClient, signer: Any, origin: str | None, status: int
+) -> None:
+    host = client.base_url.netloc.decode()
+    headers = {"cookie": f"cafeteria_access={signer.token()}"} | (
+        {"origin": origin.format(host=host)} if origin else {}
+    )
+    assert (await client.post("/order", headers=headers)).status_code == status
+
+
+async def test_by_header_any_client_may_change_things(client: httpx.AsyncClient, signer: Any) -> None:
+    headers = {**bearer(signer.token()), "origin": "https://evil.example"}
+    assert (await client.post("/order", headers=headers)).status_code == 201
+
+
+async def test_without_any_key_the_answer_is_503_and_not_401(
+    make_app: Callable[..., ServiceApp], connect: Any, signer: Any
+) -> None:
+    async def nobody() -> Jwks:
+        raise ConnectionError("identity is away")
+
+    async with connect(make_app(me, keys=KeySource(nobody))) as client:
+        answer = await client.get("/me", headers=bearer(signer.token()))
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        assert answer.headers["retry-after"]
+        ready = await client.get("/health/ready")
+        assert ready.json()["dependencies"] == {"keys": "unavailable: identity has not given its keys yet"}
+
+
+async def test_a_verified_token_is_not_verified_again_until_it_expires(
+    signer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeySource(signer.fetch)
+    await keys.refresh()
+    verifier = TokenVerifier(keys)
+    token = signer.token().encode()
+    first = await verifier.verify(token)
+    decoded: list[Any] = []
+    decode = jwt.decode
+    monkeypatch.setattr(
+        jwt, "decode", lambda *args, **options: decoded.append(args) or decode(*args, **options)
+    )
+    assert await verifier.verify(token) is first
+    assert decoded == []
+    late = first.expires_at.timestamp() + 1
+    monkeypatch.setattr(tokens, "time", lambda: late)
+    await verifier.verify(token)
+    assert len(decoded) == 1
+
+
+async def test_the_memory_of_tokens_is_bounded_and_drops_the_longest_unused(
+    signer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "REMEMBERED_TOKENS", 2)
+    keys = KeySource(signer.fetch)
+    await keys.refresh()
+    verifier = TokenVerifier(keys)
+    first, second, third = (signer.token(sub=f"student-{number}").encode() for number in range(3))
+    for token in (first, second, first, third):
+        await verifier.verify(token)
+    assert list(verifier._remembered) == [first, third]
+
+
+async def test_a_key_that_identity_withdraws_is_forgotten_with_all_that_it_had_signed(
+    make_signer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make_signer("old"), make_signer("new")
+    known = [old.jwks]
+
+    async def fetch() -> Jwks:
+        return known[-1]
+
+    keys = KeySource(fetch)
+    await keys.refresh()
+    verifier = TokenVerifier(keys)
+    token = old.token().encode()
+    await verifier.verify(token)
+    known.append(new.jwks)
+    await keys.refresh()
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(token)
+
+
+async def test_an_app_that_guards_a_door_without_keys_does_not_start(
+    make_app: Callable[..., ServiceApp],
+) -> None:
+    with pytest.raises(RuntimeError, match="no keys"):
+        make_app(me)

@@ -1,0 +1,59 @@
+"""A trace goes on under a span of its own, and a broken one starts anew."""
+
+import asyncio
+import re
+
+import pytest
+
+from cafeteria.chassis import trace
+
+SENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+SHAPE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def test_a_trace_that_was_sent_goes_on_under_a_new_span() -> None:
+    with trace.following(SENT) as ours:
+        assert SHAPE.fullmatch(ours)
+        assert ours[:36] == SENT[:36]
+        assert ours[36:52] != SENT[36:52]
+        assert trace.current() == ours
+        assert trace.trace_id() == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None,
+        "",
+        "00-xyz",
+        SENT.upper(),
+        SENT + "-extra",
+        "ff" + SENT[2:],
+        "00-" + "0" * 32 + SENT[35:],
+        SENT[:36] + "0" * 16 + "-01",
+    ],
+)
+def test_without_a_valid_trace_one_is_started(broken: str | None) -> None:
+    with trace.following(broken) as ours:
+        assert SHAPE.fullmatch(ours)
+        assert ours[3:35] not in (broken or "")
+
+
+def test_a_later_version_of_the_format_is_followed_by_what_is_known_of_it() -> None:
+    with trace.following("01" + SENT[2:] + "-more") as ours:
+        assert ours[:36] == SENT[:36]
+
+
+def test_after_the_message_the_trace_is_what_it_was_before() -> None:
+    with trace.following(SENT) as outer:
+        with trace.following(None) as inner:
+            assert trace.current() == inner
+        assert trace.current() == outer
+
+
+async def test_tasks_that_are_started_carry_the_trace_on() -> None:
+    async def current() -> str | None:
+        return trace.current()
+
+    with trace.following(SENT) as ours:
+        assert await asyncio.create_task(current()) == ours
