@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -229,6 +230,17 @@ def _stands(order_id: UUID, status: OrderStatus) -> CancelAnswered:
 
 def _name(item_id: UUID) -> str:
     return f"Dish {item_id.hex[-6:]}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    """Tracebacks with every local variable, structlog's default on a terminal, take seconds to render."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.fixture

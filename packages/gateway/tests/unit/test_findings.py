@@ -1,0 +1,46 @@
+"""When an order is left alone: only when those who must know it are known to."""
+
+from uuid import UUID
+
+import pytest
+
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.repository.mending import Unconfirmed
+from cafeteria.gateway.service.confirm import finding_of
+
+ORDER = UUID(int=1)
+LACKS, HAS, SILENT = frozenset({ORDER}), frozenset[UUID](), None
+
+
+def unconfirmed(status: OrderStatus, *, at_kitchen: bool = False, notified: int = 0) -> Unconfirmed:
+    return Unconfirmed(id=ORDER, status=status, is_known_to_kitchen=at_kitchen, notified_version=notified)
+
+
+@pytest.mark.parametrize(
+    ("order", "kitchen", "notification", "knows", "notified", "done"),
+    [
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, HAS, True, 2, True),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), LACKS, HAS, False, 2, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, LACKS, True, 0, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), SILENT, HAS, False, 2, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, SILENT, True, 0, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED, at_kitchen=True), SILENT, HAS, False, 2, True),
+        (unconfirmed(OrderStatus.IN_KITCHEN, at_kitchen=True), SILENT, HAS, False, 2, True),
+        (unconfirmed(OrderStatus.REJECTED), SILENT, HAS, False, 2, True),
+        (unconfirmed(OrderStatus.REJECTED), SILENT, LACKS, False, 0, False),
+        (unconfirmed(OrderStatus.PENDING), SILENT, HAS, False, 1, True),
+        (unconfirmed(OrderStatus.PENDING), SILENT, LACKS, False, 0, False),
+        (unconfirmed(OrderStatus.READY, at_kitchen=True, notified=2), SILENT, SILENT, False, 2, True),
+    ],
+)
+def test_silence_confirms_nothing(
+    order: Unconfirmed,
+    kitchen: frozenset[UUID] | None,
+    notification: frozenset[UUID] | None,
+    *,
+    knows: bool,
+    notified: int,
+    done: bool,
+) -> None:
+    finding = finding_of(order, kitchen, notification)
+    assert (finding.kitchen_knows, finding.notified_version, finding.is_done) == (knows, notified, done)
