@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
@@ -84,22 +84,40 @@ _COLUMNS = (
 )
 
 _LIVE = text("""
-WITH live AS (
+WITH live AS MATERIALIZED (
     SELECT order_id FROM notification.open_orders WHERE student_id = :student_id
     UNION
     SELECT order_id FROM notification.notifications
-    WHERE student_id = :student_id AND status_at > :since AND position > coalesce((
+    WHERE (student_id, position) > (:student_id, coalesce((
         SELECT position FROM notification.notifications
-        WHERE student_id = :student_id AND sent_at <= :since ORDER BY position DESC LIMIT 1
-    ), 0)
+        WHERE (student_id, position) > (:student_id, 0) AND (student_id, position) <= (:student_id, :upto)
+            AND sent_at <= :since
+        ORDER BY student_id DESC, position DESC LIMIT 1
+    ), 0)) AND (student_id, position) <= (:student_id, :upto) AND status_at > :since
 )
-SELECT position, order_id, student_id, status_sent, version, status_at, reason,
-    delivered_at IS NOT NULL AS is_delivered
-FROM notification.notifications JOIN live USING (order_id)
-WHERE student_id = :student_id AND position > :after AND position <= :upto
+SELECT shown.position, shown.order_id, shown.student_id, shown.status_sent, shown.version, shown.status_at,
+    shown.reason, shown.delivered_at IS NOT NULL AS is_delivered
+FROM live CROSS JOIN LATERAL (
+    SELECT * FROM notification.notifications AS logged WHERE logged.order_id = live.order_id OFFSET 0
+) AS shown
+WHERE shown.student_id = :student_id AND shown.position > :after AND shown.position <= :upto
+ORDER BY shown.position LIMIT :limit
+""")
+"""A status is logged after it was entered, so the backwards walk ends at the student's first old row. The lateral
+subquery looks each order up by its own index, whatever the planner thinks of how many there are."""
+
+_ORDER = text("""
+WITH own AS MATERIALIZED (
+    SELECT position, order_id, student_id, status_sent, version, status_at, reason,
+        delivered_at IS NOT NULL AS is_delivered
+    FROM notification.notifications WHERE order_id = :order_id
+)
+SELECT * FROM own WHERE student_id = :student_id AND position > :after AND position <= :upto
 ORDER BY position LIMIT :limit
 """)
-"""A status is logged after it was entered, so the backwards walk ends at the student's first old row."""
+
+_PLACE = tuple_(NotificationRow.student_id, NotificationRow.position)
+"""Compared as a pair, only the index over both serves: never the one over position alone, past everybody's rows."""
 
 _MISSING = text("""
 SELECT place FROM unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]))
@@ -185,23 +203,18 @@ async def read_log(connection: AsyncConnection, *, after: int, limit: int) -> li
 
 async def read_backlog(connection: AsyncConnection, backlog: Backlog, *, limit: int) -> list[LoggedStatus]:
     """By position, the viewer's next statuses, at most `limit`."""
-    if backlog.live_since is not None:
-        parameters = {
-            "student_id": backlog.viewer.student_id,
-            "since": backlog.live_since,
-            "after": backlog.after,
-            "upto": backlog.upto,
-            "limit": limit,
-        }
-        return [_logged(row) for row in await connection.execute(_LIVE, parameters)]
-    query = select(*_COLUMNS).where(
-        NotificationRow.student_id == backlog.viewer.student_id,
-        NotificationRow.position > backlog.after,
-        NotificationRow.position <= backlog.upto,
-    )
-    if backlog.viewer.order_id is not None:
-        query = query.where(NotificationRow.order_id == backlog.viewer.order_id)
-    rows = await connection.execute(query.order_by(NotificationRow.position).limit(limit))
+    viewer = backlog.viewer
+    span = {"student_id": viewer.student_id, "after": backlog.after, "upto": backlog.upto, "limit": limit}
+    if viewer.order_id is not None:
+        rows: Any = await connection.execute(_ORDER, {**span, "order_id": viewer.order_id})
+    elif backlog.live_since is not None:
+        rows = await connection.execute(_LIVE, {**span, "since": backlog.live_since})
+    else:
+        query = select(*_COLUMNS).where(
+            (viewer.student_id, backlog.after) < _PLACE, (viewer.student_id, backlog.upto) >= _PLACE
+        )
+        in_place = query.order_by(NotificationRow.student_id, NotificationRow.position)
+        rows = await connection.execute(in_place.limit(limit))
     return [_logged(row) for row in rows]
 
 
@@ -227,8 +240,8 @@ async def read_history(
             NotificationRow.sent_at,
             NotificationRow.delivered_at,
         )
-        .where(NotificationRow.student_id == student_id, NotificationRow.position < before)
-        .order_by(NotificationRow.position.desc())
+        .where((student_id, before) > _PLACE, (student_id, 0) < _PLACE)
+        .order_by(NotificationRow.student_id.desc(), NotificationRow.position.desc())
         .limit(limit)
     )
     return [

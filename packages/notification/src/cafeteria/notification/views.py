@@ -104,15 +104,14 @@ class EventStream:
     def offer(self, events: Iterable[Event]) -> None:
         """Show these as soon as the reader takes them; one that has let too many wait is closed, and resumes."""
         order_id = self.viewer.order_id
-        is_busy = self._is_held or self._writer is not None
+        is_behind = bool(self._waiting)
         for event in events:
             if event.position > self.last_position and order_id in (None, event.order_id):
                 self.last_position = event.position
                 self._waiting.append(event)
-        if is_busy and len(self._waiting) > QUEUE_LIMIT:
+        if is_behind and len(self._waiting) > QUEUE_LIMIT:
             self.close("slow")
-        elif self._waiting:
-            self._start_writing()
+        self._start_writing()
 
     def beat(self) -> None:
         """Say that the stream lives, unless something is on its way anyhow."""
@@ -138,7 +137,8 @@ class EventStream:
             self._writer.cancel()
 
     def _start_writing(self) -> None:
-        if self._writer is None and not self._is_held:
+        has_work = bool(self._waiting) or self.closed_for is not None
+        if has_work and self._writer is None and not self._is_held:
             self._writer = asyncio.create_task(self._write_waiting())
 
     async def _write_waiting(self) -> None:

@@ -50,8 +50,8 @@ def _create_notifications() -> None:
             comment="one place each; serves: what must be pushed, by position",
         ),
         *_notification_checks(),
-        # The mark of delivery finds room on the row's own page, and touches no index.
-        postgresql_with={"fillfactor": 75},
+        # Each row is rewritten once, to mark its delivery: with room on its own page no index is touched.
+        postgresql_with={"fillfactor": 50},
     )
     # Serves a student's resume (position > …), connect (backwards to the first old row) and history pages.
     op.create_index("ix_notifications_student_id_position", "notifications", ["student_id", "position"])

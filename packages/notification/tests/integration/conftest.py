@@ -1,0 +1,251 @@
+"""A notification service on real servers: the gateway's and the kitchen's events go in, students watch what comes out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.outbox import outbox_message
+from cafeteria.chassis.server import serving
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
+from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
+from cafeteria.notification.app import create_app
+
+STUDENT = "210041101"
+PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
+KITCHENS = {OrderStatus.IN_KITCHEN, OrderStatus.READY, OrderStatus.COLLECTED, OrderStatus.CANCELLED}
+DEADLINE_S = 15.0
+
+_FILL = """
+WITH counter AS (UPDATE notification.position_counter SET position = position + $1 RETURNING position - $1 AS before),
+logged AS (
+    INSERT INTO notification.notifications
+        (id, order_id, student_id, status_sent, sent_at, version, position, status_at)
+    SELECT gen_random_uuid(), gen_random_uuid(), $2, 'PENDING', $3, 1, before + number, $3
+    FROM counter CROSS JOIN generate_series(1, $1) AS number
+    RETURNING order_id, student_id
+)
+INSERT INTO notification.open_orders (order_id, student_id) SELECT * FROM logged
+"""
+
+
+class Shown(msgspec.Struct, kw_only=True):
+    """One event as a client saw it."""
+
+    id: str
+    data: dict[str, Any]
+
+    @property
+    def order_id(self) -> UUID:
+        return UUID(self.data["order_id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.data["status"])
+
+
+class Watcher:
+    """An open stream: what it has shown, and whether the service has ended it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self.events: list[Shown] = []
+        self.comments = 0
+        self.retry: str | None = None
+        self.last_id: str | None = None
+        self.ended = asyncio.Event()
+
+    async def read(self) -> None:
+        fields: dict[str, str] = {}
+        async for line in self.response.aiter_lines():
+            if line.startswith(":"):
+                self.comments += 1
+            elif line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            else:
+                self._take(fields)
+                fields = {}
+        self.ended.set()
+
+    def statuses(self, order_id: UUID | None = None) -> list[str]:
+        return [event.status for event in self.events if order_id in (None, event.order_id)]
+
+    def _take(self, fields: dict[str, str]) -> None:
+        self.retry = fields.get("retry", self.retry)
+        self.last_id = fields.get("id", self.last_id)
+        if "data" in fields:
+            assert fields["event"] == "order.status"
+            self.events.append(Shown(id=fields["id"], data=msgspec.json.decode(fields["data"])))
+
+
+class Order:
+    """An order on its way; each status remembers those before it, as the services' own rows do."""
+
+    def __init__(self, student_id: str = STUDENT, *, began: datetime | None = None) -> None:
+        self.id = new_id()
+        self.student_id = student_id
+        self.began = began or datetime.now(UTC) - timedelta(seconds=10)
+        self.times: list[StatusTime] = []
+
+    def enters(self, status: OrderStatus, *, with_earlier: bool = True) -> OrderStatusChanged:
+        at = self.began + timedelta(seconds=len(self.times))
+        moment = StatusTime(status=status, version=STATUS_VERSIONS[status], at=at)
+        event = OrderStatusChanged(
+            order_id=self.id,
+            student_id=self.student_id,
+            status=status,
+            version=moment.version,
+            at=at,
+            earlier=tuple(self.times) if with_earlier else (),
+        )
+        self.times.append(moment)
+        return event
+
+
+class Hall:
+    """So many notification services beside each other, and everybody who speaks to them."""
+
+    def __init__(
+        self, *, apps: list[ServiceApp], urls: list[str], servers: Any, tokens: Any, books: asyncpg.Connection
+    ) -> None:
+        self.apps = apps
+        self.urls = urls
+        self.servers = servers
+        self.tokens = tokens
+        self.books = books
+        self.gateway: Bus
+        self.kitchen: Bus
+
+    async def tell(self, *events: OrderStatusChanged) -> None:
+        """Stored in the stream, in this order, each by its owner."""
+        for event in events:
+            bus, topic = (
+                (self.kitchen, KITCHEN_STATUS) if event.status in KITCHENS else (self.gateway, GATEWAY_STATUS)
+            )
+            message = outbox_message(topic, event, order_id=event.order_id, version=event.version)
+            await bus.publish_stored([message])
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        path: str = "/v1/events",
+        *,
+        student_id: str = STUDENT,
+        token: str | None = None,
+        last_event_id: str | None = None,
+        service: int = 0,
+    ) -> AsyncIterator[Watcher]:
+        headers = {"Authorization": f"Bearer {token or self.tokens.student(student_id)}"}
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = last_event_id
+        async with (
+            httpx.AsyncClient(
+                base_url=self.urls[service], timeout=httpx.Timeout(DEADLINE_S, read=None)
+            ) as web,
+            web.stream("GET", path, headers=headers) as response,
+        ):
+            assert response.status_code == 200, await response.aread()
+            watcher = Watcher(response)
+            reading = asyncio.create_task(watcher.read())
+            try:
+                yield watcher
+            finally:
+                reading.cancel()
+                await asyncio.wait([reading])
+
+    async def logged(self, order_id: UUID) -> list[str]:
+        rows = await self.books.fetch(
+            "SELECT status_sent FROM notification.notifications WHERE order_id = $1 ORDER BY position",
+            order_id,
+        )
+        return [row["status_sent"] for row in rows]
+
+    async def fill(self, statuses: int, *, student_id: str, before: timedelta = timedelta()) -> None:
+        """So many PENDING orders of a student, logged `before` now, past the bus."""
+        await self.books.execute(_FILL, statuses, student_id, datetime.now(UTC) - before)
+
+
+@asynccontextmanager
+async def running(app: ServiceApp) -> AsyncIterator[str]:
+    """In a task of its own: what a lifespan opens must be closed by the task that opened it."""
+    started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    told = asyncio.Event()
+
+    async def live() -> None:
+        async with serving(app) as url:
+            started.set_result(url)
+            await told.wait()
+
+    living = asyncio.create_task(live())
+    await asyncio.wait([started, living], return_when=asyncio.FIRST_COMPLETED)
+    if living.done():
+        await living
+    try:
+        yield await started
+    finally:
+        told.set()
+        await living
+
+
+OpenHall = Callable[..., Awaitable[Hall]]
+
+
+@pytest.fixture
+async def open_hall(
+    clean: None, servers: Any, service_settings: Any, tokens: Any, wait_until: Any
+) -> AsyncIterator[OpenHall]:
+    """Start so many notification services; they stop with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def bus_of(service: str) -> Bus:
+            bus = await stack.enter_async_context(
+                Bus(service_settings(service, ServiceSettings), service=service)
+            )
+            await bus.connected()
+            return bus
+
+        async def open_with(*, services: int = 1) -> Hall:
+            apps = [create_app(service_settings(NOTIFICATION, ServiceSettings)) for _ in range(services)]
+            urls = [await stack.enter_async_context(running(app)) for app in apps]
+            books = await asyncpg.connect(servers.postgres_admin_url)
+            stack.push_async_callback(books.close)
+            hall = Hall(apps=apps, urls=urls, servers=servers, tokens=tokens, books=books)
+            hall.gateway, hall.kitchen = await bus_of(GATEWAY), await bus_of(KITCHEN)
+            await wait_until(lambda: all_ready(urls))
+            return hall
+
+        yield open_with
+
+
+@pytest.fixture
+async def hall(open_hall: OpenHall) -> Hall:
+    return await open_hall()
+
+
+@pytest.fixture
+async def two_halls(open_hall: OpenHall) -> Hall:
+    return await open_hall(services=2)
+
+
+async def all_ready(urls: Sequence[str]) -> bool:
+    async with httpx.AsyncClient() as web:
+        answers = [await web.get(f"{url}/health/ready") for url in urls]
+    return all(answer.status_code == 200 for answer in answers)
+
+
+@pytest.fixture
+def make_order() -> Callable[..., Order]:
+    return Order

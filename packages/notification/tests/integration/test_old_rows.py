@@ -1,0 +1,114 @@
+"""Old rows cost nothing: each query of the service reads about as many rows as it shows, among 200,000 old ones.
+
+Counted by Postgres itself, on a young table without statistics and on one with them: a planner that knows nothing
+must not read the whole table either.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import NOTIFICATION
+from cafeteria.contracts.values import OrderStatus, OrderVersion
+from cafeteria.notification import repository
+from cafeteria.notification.domain import Backlog, Status, Viewer
+
+STUDENT = "210041101"
+OLD_ROWS = 200_000
+FRESH_ROWS = 20
+NEWEST = OLD_ROWS + FRESH_ROWS
+
+_ROWS_READ = text("""
+SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM pg_stat_xact_user_tables
+WHERE schemaname = 'notification'
+""")
+
+Query = Callable[[AsyncConnection], Awaitable[Any]]
+
+
+def backlog(*, seen: int | None, order_id: Any = None) -> Backlog:
+    viewer = Viewer(student_id=STUDENT, order_id=order_id)
+    return Backlog.open(viewer, seen=seen, upto=NEWEST, now=datetime.now(UTC))
+
+
+def pending(order_id: Any) -> Status:
+    return Status(
+        order_id=order_id, student_id=STUDENT, status=OrderStatus.PENDING, version=1, at=datetime.now(UTC)
+    )
+
+
+async def record(connection: AsyncConnection) -> None:
+    mark = await repository.lock_counter(connection)
+    statuses = [pending(new_id()) for _ in range(10)]
+    await repository.record(connection, statuses, mark=mark, epoch="one", sequence=5, now=datetime.now(UTC))
+
+
+QUERIES: dict[str, Query] = {
+    "connect": lambda it: repository.read_backlog(it, backlog(seen=None), limit=1000),
+    "connect to one order": lambda it: repository.read_backlog(
+        it, backlog(seen=None, order_id=new_id()), limit=1000
+    ),
+    "resume": lambda it: repository.read_backlog(it, backlog(seen=OLD_ROWS), limit=1000),
+    "resume far back": lambda it: repository.read_backlog(it, backlog(seen=0), limit=FRESH_ROWS),
+    "push": lambda it: repository.read_log(it, after=OLD_ROWS, limit=1000),
+    "history": lambda it: repository.read_history(it, STUDENT, before=NEWEST // 2, limit=FRESH_ROWS),
+    "known": lambda it: repository.read_missing(
+        it, [OrderVersion(order_id=new_id(), version=1) for _ in range(10)]
+    ),
+    "mark delivered": lambda it: repository.mark_delivered(
+        it, range(OLD_ROWS, NEWEST), now=datetime.now(UTC)
+    ),
+    "record": record,
+}
+
+
+@pytest.fixture(scope="module", params=["without statistics", "with statistics"])
+async def many_old_rows(request: Any, servers: Any) -> AsyncIterator[Database]:
+    await servers.clean()
+    settings = servers.settings(NOTIFICATION, ServiceSettings)
+    database = Database.connect(settings, service=NOTIFICATION)
+    # The plans are made, and kept, while the tables are empty: as in the first minute of a rush.
+    async with database.transaction() as connection:
+        for query in QUERIES.values():
+            await query(connection)
+    async with servers.database_as_admin() as books:
+        await books.execute("TRUNCATE notification.notifications, notification.open_orders")
+        await fill(books, OLD_ROWS, first=1, at=datetime.now(UTC) - timedelta(hours=5))
+        await fill(books, FRESH_ROWS, first=OLD_ROWS + 1, at=datetime.now(UTC))
+        await books.execute("UPDATE notification.position_counter SET position = $1", NEWEST)
+        if request.param == "with statistics":
+            await books.execute("ANALYZE notification.notifications")
+    yield database
+    await database.close()
+    await servers.clean()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_a_query_reads_about_what_it_shows(many_old_rows: Database, name: str) -> None:
+    async with many_old_rows.transaction() as connection:
+        before = await connection.scalar(_ROWS_READ)
+        await QUERIES[name](connection)
+        read = await connection.scalar(_ROWS_READ) - before
+    assert read <= 5 * FRESH_ROWS
+
+
+async def fill(books: Any, rows: int, *, first: int, at: datetime) -> None:
+    await books.execute(
+        """
+        INSERT INTO notification.notifications
+            (id, order_id, student_id, status_sent, sent_at, version, position, status_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), $2, 'PENDING', $3, 1, number, $3
+        FROM generate_series(CAST($4 AS bigint), $4 + $1 - 1) AS number
+        """,
+        rows,
+        STUDENT,
+        at,
+        first,
+    )

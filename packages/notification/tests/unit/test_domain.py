@@ -1,0 +1,149 @@
+"""What an event stands for, where a stream is gone on with, and what a client's id means."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID, uuid4
+
+import pytest
+
+from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, RejectionReason, StatusTime
+from cafeteria.notification.domain import (
+    LIVE_FOR,
+    MAX_POSITION,
+    Backlog,
+    Mark,
+    Viewer,
+    position_from,
+    position_from_cursor,
+    sequence_to_follow,
+    statuses_of,
+)
+from cafeteria.notification.errors import BadCursor, ImpossibleEvent
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PENDING, STOCK_VERIFIED, REJECTED, IN_KITCHEN, READY = (
+    OrderStatus.PENDING,
+    OrderStatus.STOCK_VERIFIED,
+    OrderStatus.REJECTED,
+    OrderStatus.IN_KITCHEN,
+    OrderStatus.READY,
+)
+
+
+def moment(status: OrderStatus, *, at: datetime = NOON) -> StatusTime:
+    return StatusTime(status=status, version=STATUS_VERSIONS[status], at=at)
+
+
+def event(
+    status: OrderStatus,
+    *earlier: StatusTime,
+    student_id: str = "210041101",
+    version: int | None = None,
+    at: datetime = NOON,
+    reason: RejectionReason | None = None,
+) -> OrderStatusChanged:
+    return OrderStatusChanged(
+        order_id=UUID(int=1),
+        student_id=student_id,
+        status=status,
+        version=version or STATUS_VERSIONS[status],
+        at=at,
+        earlier=earlier,
+        reason=reason,
+    )
+
+
+def test_an_event_stands_for_the_statuses_before_it_in_version_order() -> None:
+    told = event(READY, moment(IN_KITCHEN), moment(PENDING), moment(STOCK_VERIFIED))
+    assert [status.version for status in statuses_of(told)] == [1, 2, 3, 4]
+
+
+def test_what_is_called_earlier_and_is_not_is_left_out() -> None:
+    told = event(IN_KITCHEN, moment(PENDING), moment(IN_KITCHEN), moment(READY))
+    assert [status.status for status in statuses_of(told)] == [PENDING, IN_KITCHEN]
+
+
+def test_a_reason_belongs_to_the_rejection_alone() -> None:
+    told = event(REJECTED, moment(PENDING), reason=RejectionReason.OUT_OF_STOCK)
+    assert [status.reason for status in statuses_of(told)] == [None, RejectionReason.OUT_OF_STOCK]
+
+
+def test_times_are_kept_in_utc() -> None:
+    dhaka = timezone(timedelta(hours=6))
+    (status,) = statuses_of(event(PENDING, at=NOON.astimezone(dhaka)))
+    assert status.at == NOON
+    assert status.at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        event(READY, version=3),
+        event(READY, StatusTime(status=PENDING, version=2, at=NOON)),
+        event(READY, student_id=""),
+        event(READY, student_id="x" * 33),
+        event(READY, student_id="a\x00b"),
+        event(READY, student_id="٢١٠"),
+        event(READY, at=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))),
+    ],
+)
+def test_what_no_order_can_have_is_refused(told: OrderStatusChanged) -> None:
+    with pytest.raises(ImpossibleEvent):
+        statuses_of(told)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "last_sequence", "follows"),
+    [("one", 7, 7), ("one", 9, 7), ("one", 6, 0), ("two", 9, 0), ("", 0, 0)],
+)
+def test_a_stream_is_read_from_its_beginning_unless_it_is_the_one_that_was_read(
+    epoch: str, last_sequence: int, follows: int
+) -> None:
+    mark = Mark(position=3, stream_epoch="one", stream_sequence=7)
+    assert sequence_to_follow(mark, epoch=epoch, last_sequence=last_sequence) == follows
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "position"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0),
+        ("17", 17),
+        (" 17", None),
+        ("-1", None),
+        ("1_0", None),
+        ("9" * 20, None),
+    ],
+)
+def test_only_a_plain_number_is_a_position(last_event_id: str | None, position: int | None) -> None:
+    assert position_from(last_event_id) == position
+
+
+def test_a_cursor_is_a_position_that_fits_the_log() -> None:
+    assert position_from_cursor(None) == MAX_POSITION
+    assert position_from_cursor("17") == 17
+    for wrong in ("", "x", "-1", "9" * 19):
+        with pytest.raises(BadCursor):
+            position_from_cursor(wrong)
+
+
+def test_a_first_visit_begins_with_live_orders_and_a_return_with_what_was_missed() -> None:
+    viewer = Viewer(student_id="210041101")
+    first = Backlog.open(viewer, seen=None, upto=9, now=NOON)
+    assert (first.after, first.live_since) == (0, NOON - LIVE_FOR)
+    again = Backlog.open(viewer, seen=4, upto=9, now=NOON)
+    assert (again.after, again.live_since) == (4, None)
+    single = Backlog.open(Viewer(student_id="210041101", order_id=uuid4()), seen=None, upto=9, now=NOON)
+    assert (single.after, single.live_since) == (0, None)
+
+
+def test_a_backlog_is_read_once_it_has_come_to_its_end_and_grows_whole() -> None:
+    backlog = Backlog.open(Viewer(student_id="210041101"), seen=None, upto=9, now=NOON)
+    backlog.advance(5)
+    assert not backlog.is_read
+    backlog.advance(9)
+    assert backlog.is_read
+    backlog.extend(12)
+    assert not backlog.is_read
+    assert backlog.live_since is None
