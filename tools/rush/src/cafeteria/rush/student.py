@@ -23,6 +23,8 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 0.8  # before a repeat, so that repeats of many 
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
 STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=40)  # a comment comes every 15 s
 
+JSON = {"Content-Type": "application/json"}
+
 _ENCODE = msgspec.json.Encoder().encode
 _TOKENS = msgspec.json.Decoder(Tokens)
 _ORDER = msgspec.json.Decoder(Order)
@@ -70,7 +72,7 @@ class Student:
         body = _ENCODE(Login(student_id=self.student_id, password=password))
         async with asyncio.timeout(deadline_s):
             while True:
-                status, answer, _ = await self._send("POST", f"{self._urls.identity}/v1/login", body, {})
+                status, answer, _ = await self._send("POST", f"{self._urls.identity}/v1/login", body, JSON)
                 if status == 200:  # noqa: PLR2004 - HTTP
                     self._token = _TOKENS.decode(answer).access_token
                     return
@@ -88,7 +90,7 @@ class Student:
 
     async def order_once(self, body: bytes, *, lines: tuple[OrderLine, ...], key: str) -> Exchange:
         """One request, whatever comes of it."""
-        headers = {"Idempotency-Key": key, "Content-Type": "application/json", **self.authorization}
+        headers = {"Idempotency-Key": key, **JSON, **self.authorization}
         return await self._exchange(
             "POST", f"{self._gateway()}/v1/orders", body, headers, wish=Wish.ORDER, key=key, lines=lines
         )

@@ -1,0 +1,217 @@
+"""The whole cafeteria as `just up` runs it, with two replicas of each service that students meet, and students on it.
+
+One stack serves all tests of this folder: a test takes students and items of its own, and leaves every process
+running. After each test the promise is checked for everything that any of them did.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import msgspec
+import pytest
+
+from cafeteria.contracts.gateway import Menu, Order, OrderLine
+from cafeteria.contracts.stock import CreateItem, Item
+from cafeteria.local_stack.plan import Plan, service_of
+from cafeteria.local_stack.stack import Stack
+from cafeteria.local_stack.testing import until
+from cafeteria.rush.history import History
+from cafeteria.rush.invariants import check
+from cafeteria.rush.snapshot import Snapshot, read_snapshot
+from cafeteria.rush.student import Student, Urls
+
+PASSWORD = "iftar-rush-2026"
+REPLICAS = {"gateway": 2, "stock": 2, "notification": 2}
+ENVIRONMENT = {"kitchen": {"KITCHEN_PREP_MIN_S": "0.2", "KITCHEN_PREP_MAX_S": "0.4"}}
+SETTLE_S = 30.0
+"""How long the last order may take to its end after a test has healed what it broke."""
+
+
+class Campus:
+    """Students, dishes and the truth, around one running stack."""
+
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
+        self.stack = stack
+        self.http = http
+        self.history = History()
+        self.began_at = monotonic()
+        self._student_ids = (str(number) for number in itertools.count(210041101))
+        self._names = (f"Dish {number}" for number in itertools.count(1))
+        self._following: list[asyncio.Task[None]] = []
+        self._people: dict[str, Student] = {}
+
+    @property
+    def urls(self) -> Urls:
+        return Urls(
+            identity=self.stack.url("identity"),
+            gateways=tuple(self._urls_of("gateway")),
+            notifications=tuple(self._urls_of("notification")),
+        )
+
+    def _urls_of(self, service: str) -> list[str]:
+        return [self.stack.url(name) for name in self.stack.names if service_of(name) == service]
+
+    async def student(self, *, gateway: int | None = None) -> Student:
+        """One that no other test has, logged in. With `gateway`, one that meets only that replica."""
+        urls = self.urls
+        if gateway is not None:
+            urls = msgspec.structs.replace(urls, gateways=(urls.gateways[gateway],))
+        student = self._meet(next(self._student_ids), urls)
+        await student.log_in(PASSWORD)
+        return student
+
+    async def person(self, name: str) -> Student:
+        """The demo's operator or cook; logged in once, for logins are limited."""
+        if name not in self._people:
+            person = self._meet(name, self.urls)
+            await person.log_in(PASSWORD)
+            self._people[name] = person
+        return self._people[name]
+
+    async def dish(self, quantity: int, *, price: str = "3.50") -> UUID:
+        """A new item with so many portions, on both gateways' menus."""
+        operator = await self.person("operator-1")
+        body = msgspec.json.encode(CreateItem(name=next(self._names), price=price, quantity=quantity))  # type: ignore[arg-type]
+        async with self.http.post(
+            f"{self.stack.url('stock')}/v1/items",
+            data=body,
+            headers={"Content-Type": "application/json", **operator.authorization},
+        ) as response:
+            assert response.status == 201, await response.text()
+            item = msgspec.json.decode(await response.read(), type=Item)
+        await self.until_all_menus_say(item.id, quantity)
+        return item.id
+
+    async def until_all_menus_say(self, item_id: UUID, available: int | None) -> None:
+        async def all_say() -> bool:
+            said = [await self.available(url, item_id) for url in self.urls.gateways]
+            return set(said) == {available}
+
+        await until(all_say)
+
+    async def available(self, gateway_url: str, item_id: UUID) -> int | None:
+        async with self.http.get(f"{gateway_url}/v1/menu") as response:
+            menu = msgspec.json.decode(await response.read(), type=Menu)
+        return next((item.available for item in menu.items if item.item_id == item_id), None)
+
+    def follow(self, student: Student, **how: Any) -> None:
+        """An open stream for the rest of the session."""
+        self._following.append(asyncio.create_task(student.follow(client=len(self._following), **how)))
+
+    async def until_seen(self, student: Student, *order_ids: UUID, versions: list[int]) -> None:
+        """The student's streams showed exactly these versions of each of the orders, in this order."""
+        await until(
+            lambda: all(self.versions_seen(student, order_id) == versions for order_id in order_ids),
+            timeout_s=SETTLE_S,
+        )
+
+    def connections_of(self, student: Student) -> int:
+        """How many connections have shown this student something."""
+        mine = (s for s in self.history.sightings if s.student_id == student.student_id)
+        return len({(sighting.client, sighting.connection) for sighting in mine})
+
+    def versions_seen(self, student: Student, order_id: UUID) -> list[int]:
+        return [
+            sighting.version
+            for sighting in self.history.sightings
+            if sighting.student_id == student.student_id and sighting.order_id == order_id
+        ]
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """As superuser, over all schemas."""
+        connection = await asyncpg.connect(self.stack.servers.targets().postgres_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def snapshot(self) -> Snapshot:
+        async with self.database() as connection:
+            return await read_snapshot(connection)
+
+    async def status_of(self, order_id: UUID) -> str | None:
+        async with self.database() as connection:
+            return await connection.fetchval("SELECT status FROM gateway.orders WHERE id = $1", order_id)
+
+    async def until_status(self, order_id: UUID, *statuses: str, timeout_s: float = SETTLE_S) -> str:
+        async def reached() -> str | None:
+            status = await self.status_of(order_id)
+            return status if status in statuses else None
+
+        return str(await until(reached, timeout_s=timeout_s))
+
+    async def until_promise_holds(self) -> None:
+        """Everything comes to rest, and then every invariant holds. Fails with the sentences of those that do not."""
+        violations: list[str] = []
+
+        async def holds() -> bool:
+            violations[:] = [
+                f"{name}: {sentence}"
+                for name, sentences in check(await self.snapshot(), self.history).items()
+                for sentence in sentences
+            ]
+            return not violations
+
+        with suppress(TimeoutError):
+            await until(holds, timeout_s=SETTLE_S)
+        assert not violations, "\n".join(violations[:20])
+
+    async def leave(self) -> None:
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    def _meet(self, name: str, urls: Urls) -> Student:
+        return Student(
+            name,
+            http=self.http,
+            urls=urls,
+            history=self.history,
+            chance=random.Random(name),  # noqa: S311 - repeatable on purpose
+            began_at=self.began_at,
+        )
+
+
+@pytest.fixture(scope="session")
+async def whole_campus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Campus]:
+    home = Path(tmp_path_factory.mktemp("cafeteria"))
+    async with (
+        Stack(home, Plan(replicas=REPLICAS, service_environments=ENVIRONMENT)) as stack,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+        campus = Campus(stack, http)
+        yield campus
+        await campus.leave()
+
+
+@pytest.fixture
+async def campus(whole_campus: Campus) -> AsyncIterator[Campus]:
+    """The promise is part of every test: it is checked once the test is over."""
+    yield whole_campus
+    await whole_campus.until_promise_holds()
+
+
+def portions(item_id: UUID, quantity: int = 1) -> tuple[OrderLine, ...]:
+    return (OrderLine(item_id=item_id, quantity=quantity),)
+
+
+@pytest.fixture(scope="session")
+def lines_of() -> Any:
+    """`lines_of(item_id, quantity=1)`: one line."""
+    return portions
+
+
+@pytest.fixture(scope="session")
+def order_in() -> Any:
+    """The order that an answer's body holds."""
+    return lambda exchange: msgspec.json.decode(exchange.body, type=Order)
