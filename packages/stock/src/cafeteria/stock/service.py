@@ -43,8 +43,11 @@ from cafeteria.stock.views import ChangedItems
 
 Command = ReserveStock | ReleaseStock
 
-OPTIMISTIC_TRIES = 2  # then rows are locked before they are read: two replicas on one hot item take turns
-MAX_TRIES = 20  # locked tries fail only when one order is decided by two replicas at once, so never often
+LOCKED_TRIES = 32
+"""After a miss rows are locked before they are read, for so many tries: two replicas on one hot item take turns
+instead of overtaking each other, which costs a third less CPU than missing every other batch."""
+MAX_TRIES = 20
+"""Under locks a miss takes two replicas that decide on the same new order at once: never that many in a row."""
 
 CONFLICTS = counter("stock_batch_conflicts_total", "Batches redone because another replica was faster")
 DECISIONS = counter("stock_decisions_total", "New decisions on orders", "decision", "reason")
@@ -57,6 +60,7 @@ class OrderBook:
     def __init__(self, database: Database, changed: ChangedItems) -> None:
         self._database = database
         self._changed = changed
+        self._locked_tries = 0
         self._conflicts = CONFLICTS.metric()
         self._releases = RELEASES.metric()
         self._decisions = {
@@ -67,12 +71,17 @@ class OrderBook:
     async def commit(self, commands: list[Command]) -> Sequence[Reservation]:
         """The decision on each command's order, as committed. Safe to repeat."""
         named = _named(commands)
-        for attempt in range(MAX_TRIES):
+        for _ in range(MAX_TRIES):
             try:
-                return await self._try(commands, named=named, lock=attempt >= OPTIMISTIC_TRIES)
+                return await self._try(commands, named=named, lock=self._takes_a_lock())
             except repository.BatchMoved:
                 self._conflicts.inc()
+                self._locked_tries = LOCKED_TRIES
         raise Unavailable("Too many replicas decide on the same orders; nothing was changed.")
+
+    def _takes_a_lock(self) -> bool:
+        self._locked_tries = max(0, self._locked_tries - 1)
+        return self._locked_tries > 0
 
     async def _try(
         self, commands: list[Command], *, named: repository.Named, lock: bool
