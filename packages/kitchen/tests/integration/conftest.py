@@ -72,6 +72,15 @@ class Gateway:
         await self.place(*orders)
         return orders
 
+    async def place_undecodable(self) -> None:
+        await self.bus.client.jetstream().publish(wire.WORK_PLACED.subject, b'{"order_id": "none"}')
+
+    async def work_waiting(self, servers: Any) -> int:
+        """Messages that the kitchen has not acknowledged."""
+        async with servers.bus_as(wire.KITCHEN) as client:
+            info = await client.jetstream().consumer_info(wire.KITCHEN_WORK.stream, wire.KITCHEN_WORK.name)
+            return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
     async def cancel(self, order: CookOrder) -> CancelAnswered:
         asked = CancelTicket(**msgspec.structs.asdict(order))
         return await self.bus.request(wire.CANCEL, asked, deadline_s=DEADLINE_S)
@@ -144,7 +153,7 @@ class Stream:
     async def _stored(self) -> list[tuple[int, OrderStatusChanged]]:
         state = (await self._jetstream.stream_info(self.NAME)).state
         found = []
-        for sequence in range(state.first_seq, state.last_seq + 1):
+        for sequence in range(max(1, state.first_seq), state.last_seq + 1):
             try:
                 message = await self._jetstream.get_msg(self.NAME, sequence)
             except nats.js.errors.NotFoundError:
@@ -152,6 +161,33 @@ class Stream:
             assert message.data is not None
             found.append((sequence, msgspec.json.decode(message.data, type=OrderStatusChanged)))
         return found
+
+
+class Receivers:
+    """Gateway and notification, as far as the kitchen asks them: they know what the stream has shown them."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.asked: list[tuple[str, OrderVersion]] = []
+        self.are_behind = False
+        self.is_deaf: str | None = None
+
+    def door(self, name: str) -> Callable[[AskKnown], Awaitable[KnownAnswered]]:
+        async def answer(question: AskKnown) -> KnownAnswered:
+            self.asked += [(name, item) for item in question.items]
+            if self.are_behind:
+                return KnownAnswered(behind=True)
+            heard = set() if self.is_deaf == name else await self._heard()
+            return KnownAnswered(missing=tuple(item for item in question.items if item not in heard))
+
+        return answer
+
+    async def _heard(self) -> set[OrderVersion]:
+        heard = set()
+        for news in await self._stream.said():
+            for version in (news.version, *(step.version for step in news.earlier)):
+                heard.add(OrderVersion(order_id=news.order_id, version=version))
+        return heard
 
 
 class Kitchen:
@@ -174,6 +210,26 @@ class Kitchen:
             return said if len(said) >= count else None
 
         return await until(enough)  # type: ignore[no-any-return]
+
+    async def all_is_said(self) -> None:
+        """Returns when the outbox is empty."""
+
+        async def is_empty() -> bool:
+            return not await self.books.value("SELECT count(*) FROM kitchen.outbox")
+
+        await until(is_empty)
+
+    async def press(self, order: CookOrder, press: str) -> httpx.Response:
+        ticket = await self.books.ticket_of(order)
+        return await self.web.post(f"/v1/tickets/{ticket['id']}/{press}")
+
+    async def press_until(self, order: CookOrder, status: str) -> None:
+        """Press a QUEUED ticket as far as `status`."""
+        for press, leads_to in (("start", "IN_KITCHEN"), ("ready", "READY"), ("collect", "COLLECTED")):
+            answer = await self.press(order, press)
+            assert (answer.status_code, answer.json()["status"]) == (200, leads_to)
+            if leads_to == status:
+                return
 
     async def all_stand(self, status: str, count: int) -> None:
         """Returns when so many tickets have that status."""
@@ -218,6 +274,17 @@ async def stream(clean: None, servers: Any) -> AsyncIterator[Stream]:
 
 
 @pytest.fixture
+async def receivers(gateway: Gateway, stream: Stream, service_settings: Any) -> AsyncIterator[Receivers]:
+    stand_ins = Receivers(stream)
+    settings = service_settings(wire.NOTIFICATION, ServiceSettings)
+    async with Bus(settings, service=wire.NOTIFICATION) as notification:
+        await notification.connected()
+        await gateway.bus.serve(wire.GATEWAY_KNOWN, stand_ins.door(wire.GATEWAY))
+        await notification.serve(wire.NOTIFICATION_KNOWN, stand_ins.door(wire.NOTIFICATION))
+        yield stand_ins
+
+
+@pytest.fixture
 async def open_kitchen(
     gateway: Gateway, books: Books, stream: Stream, kitchen_settings: Any, serve: Any, tokens: Any
 ) -> AsyncIterator[OpenKitchen]:
@@ -231,6 +298,12 @@ async def open_kitchen(
                 base_url=urls[0], headers=tokens.header(tokens.kitchen()), timeout=DEADLINE_S
             )
             web = await stack.enter_async_context(client)
+            for url in urls:
+                await until(lambda url=url: _is_ready(web, url), timeout_s=DEADLINE_S)
             return Kitchen(urls=urls, gateway=gateway, books=books, stream=stream, web=web)
 
         yield open_with
+
+
+async def _is_ready(web: httpx.AsyncClient, url: str) -> bool:
+    return (await web.get(f"{url}/health/ready")).status_code == 200

@@ -1,6 +1,6 @@
 """What time starts: cooking when something is due, and asking whether the kitchen's news arrived.
 
-At rest both cost next to nothing: cooking is woken by work and by the next due time, and looks once a second only
+At rest both cost next to nothing: cooking is woken by work and by the next due time, and looks every two seconds only
 for what another replica left behind when it died.
 """
 
@@ -14,7 +14,7 @@ from cafeteria.chassis.loops import Loop
 from cafeteria.kitchen.service.confirming import Confirming
 from cafeteria.kitchen.service.cooking import Cooking, Tick
 
-COOK_POLL_S = 1.0  # how late a dead replica's tickets are found
+COOK_POLL_S = 2.0  # how late a dead replica's tickets are found
 CONFIRM_EVERY_S = 2.0
 HELD_PAUSE_S = 0.05  # before looking again for what is due but was held by somebody else
 

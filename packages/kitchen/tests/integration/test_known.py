@@ -1,0 +1,50 @@
+"""What the kitchen says it has: any ticket counts, and while it is behind it judges nothing."""
+
+import asyncio
+from typing import Any
+
+from cafeteria.kitchen.service.board import BEHIND_FROM
+
+
+async def test_queued_cooked_and_cancelled_orders_are_known_and_others_are_not(open_kitchen: Any) -> None:
+    kitchen = await open_kitchen(KITCHEN_MODE="manual")
+    queued, cooked = await kitchen.gateway.place_some(2)
+    await kitchen.all_stand("QUEUED", 2)
+    await kitchen.press(cooked, "start")
+    cancelled, unknown = kitchen.gateway.an_order(), kitchen.gateway.an_order()
+    await kitchen.gateway.cancel(cancelled)
+
+    answer = await kitchen.gateway.ask_known(
+        *(order.order_id for order in (queued, cooked, cancelled, unknown))
+    )
+
+    assert [item.order_id for item in answer.missing] == [unknown.order_id]
+    assert not answer.behind
+
+
+async def test_a_kitchen_far_behind_its_work_calls_nothing_missing(open_kitchen: Any, servers: Any) -> None:
+    kitchen = await open_kitchen(KITCHEN_MODE="manual")
+    async with servers.database_as_admin() as slow, slow.transaction():
+        await slow.execute("LOCK TABLE kitchen.kitchen_orders IN SHARE MODE")  # reads go on, inserts wait
+        orders = await kitchen.gateway.place_some(BEHIND_FROM + 1)
+
+        answer = await kitchen.gateway.ask_known(orders[-1].order_id)
+
+    assert answer.behind
+    assert answer.missing == ()
+    await kitchen.all_stand("QUEUED", BEHIND_FROM + 1)
+    assert not (await kitchen.gateway.ask_known(orders[-1].order_id)).behind
+
+
+async def test_the_backlog_is_counted_once_for_many_questions(open_kitchen: Any, servers: Any) -> None:
+    kitchen = await open_kitchen(KITCHEN_MODE="manual")
+    unknown = kitchen.gateway.an_order()
+
+    async with servers.bus_as("admin") as admin:
+        counted = await admin.subscribe("$JS.EVENT.ADVISORY.API")
+        await admin.flush()
+        await asyncio.gather(*(kitchen.gateway.ask_known(unknown.order_id) for _ in range(50)))
+        await admin.flush()
+        questions = counted.pending_msgs
+
+    assert questions <= 2
