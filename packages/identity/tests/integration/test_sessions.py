@@ -193,5 +193,8 @@ async def test_a_strange_page_cannot_use_a_browsers_session(open_desk) -> None:
     for path in ("/v1/token/refresh", "/v1/logout"):
         refused = await desk.web.post(path, headers={"Origin": "https://evil.example"})
         assert refused.status_code == 403
+    body = {"student_id": "210041101", "password": "iftar-rush-2026", "cookie": True}
+    planted = await desk.web.post("/v1/login", json=body, headers={"Origin": "https://evil.example"})
+    assert (planted.status_code, planted.headers.get_list("set-cookie")) == (403, [])
     renewed = await desk.web.post("/v1/token/refresh", headers={"Origin": "https://canteen.example"})
     assert renewed.status_code == 200

@@ -35,6 +35,8 @@ AnyRequest = Request[Any, Any, State]
 @post("/v1/login", status_code=200, summary="Sign in")
 async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
     """At most three attempts a minute per student id and address, right ones included."""
+    if data.cookie:
+        _check_page(request)
     session = await _service(request).login(data, client=_client(request))
     return _answer(session, request, with_cookies=data.cookie)
 
@@ -45,6 +47,8 @@ async def refresh(
 ) -> Response[identity.Tokens]:
     """Each refresh token is good once; one that comes again ends its session. Without a body the cookie counts."""
     asked = data or identity.RefreshToken()
+    if asked.cookie:
+        _check_page(request)
     by_cookie = not asked.refresh_token
     token = _cookie(request, REFRESH_COOKIE) if by_cookie else asked.refresh_token
     session = await _service(request).refresh(token)
@@ -116,13 +120,23 @@ def _is_secure(request: AnyRequest) -> bool:
 def _cookie(request: AnyRequest, name: str) -> str | None:
     """A cookie's token, unless a page that may not use this service made the browser send it."""
     token = request.cookies.get(name)
+    if token:
+        _check_page(request)
+    return token
+
+
+def _check_page(request: AnyRequest) -> None:
+    """Cookies are given to, and taken from, pages of this host and of allowed origins; others send no Origin."""
     origin = request.headers.get("origin")
     origins: Origins = request.app.state.origins
-    if token and origin is not None:
-        host = request.headers.get("host", "")
-        if not origins.trusts(origin.encode("latin-1"), host=host.encode("latin-1")):
-            raise Forbidden("Pages of this origin may not use this session. Nothing was done.")
-    return token
+    if origin is None:
+        return
+    if not origins.trusts(_raw(origin), host=_raw(request.headers.get("host", ""))):
+        raise Forbidden("Pages of this origin may not use cookies of this service. Nothing was done.")
+
+
+def _raw(header: str) -> bytes:
+    return header.encode("latin-1")
 
 
 def _answer(session: Session, request: AnyRequest, *, with_cookies: bool) -> Response[identity.Tokens]:
