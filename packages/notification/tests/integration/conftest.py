@@ -178,28 +178,6 @@ class Hall:
         await self.books.execute(_FILL, statuses, student_id, datetime.now(UTC) - before)
 
 
-@asynccontextmanager
-async def running(app: ServiceApp) -> AsyncIterator[str]:
-    """In a task of its own: what a lifespan opens must be closed by the task that opened it."""
-    started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    told = asyncio.Event()
-
-    async def live() -> None:
-        async with serving(app) as url:
-            started.set_result(url)
-            await told.wait()
-
-    living = asyncio.create_task(live())
-    await asyncio.wait([started, living], return_when=asyncio.FIRST_COMPLETED)
-    if living.done():
-        await living
-    try:
-        yield await started
-    finally:
-        told.set()
-        await living
-
-
 OpenHall = Callable[..., Awaitable[Hall]]
 
 
@@ -219,7 +197,7 @@ async def open_hall(
 
         async def open_with(*, services: int = 1) -> Hall:
             apps = [create_app(service_settings(NOTIFICATION, ServiceSettings)) for _ in range(services)]
-            urls = [await stack.enter_async_context(running(app)) for app in apps]
+            urls = [await stack.enter_async_context(serving(app)) for app in apps]
             books = await asyncpg.connect(servers.postgres_admin_url)
             stack.push_async_callback(books.close)
             hall = Hall(apps=apps, urls=urls, servers=servers, tokens=tokens, books=books)

@@ -23,6 +23,10 @@ class Reader:
         self.is_ended = False
         self.unstuck = asyncio.Event()
         self.unstuck.set()
+        self.is_dropped = asyncio.Event()
+
+    def drop(self) -> None:
+        self.is_dropped.set()
 
     async def __call__(self, chunk: bytes, *, more: bool = True) -> None:
         await self.unstuck.wait()
@@ -70,7 +74,9 @@ def join(hub: Hub) -> Join:
     ) -> tuple[EventStream, Reader]:
         reader = Reader()
         viewer = Viewer(student_id=student_id, order_id=order and UUID(int=order))
-        stream = EventStream(hub, viewer, expires_at=NOW + timedelta(seconds=lives_s), write=reader)
+        stream = EventStream(
+            hub, viewer, expires_at=NOW + timedelta(seconds=lives_s), write=reader, abort=reader.drop
+        )
         hub.join(stream, after=after)
         return stream, reader
 
@@ -134,6 +140,20 @@ async def test_a_slow_reader_is_closed_and_its_neighbours_are_not(hub: Hub, join
     await settle()
     assert slow_reader.is_ended
     assert slow_reader.positions == [1]
+
+
+async def test_a_reader_that_does_not_take_the_end_loses_its_connection(hub: Hub, join: Join) -> None:
+    (stuck, stuck_reader), (fine, fine_reader) = join(), join()
+    stuck.go_live()
+    fine.go_live()
+    stuck_reader.unstuck.clear()
+    hub.push([status(1)])
+    await settle()
+    hub.close_all()
+    await asyncio.wait_for(stuck_reader.is_dropped.wait(), 5)
+    assert fine_reader.is_ended
+    assert not fine_reader.is_dropped.is_set()
+    stuck.abandon()
 
 
 async def test_a_burst_is_not_slowness(hub: Hub, join: Join) -> None:

@@ -5,11 +5,13 @@ uvicorn itself waits for open streams, dies by the signal that it caught, and ca
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
+from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cafeteria.chassis import logs
@@ -26,9 +28,21 @@ GRACE_S = 2.0
 UNREAD_GRACE_S = 0.5
 """For a request that its client has only begun to send, and for answers that a client does not take."""
 
+ABORT_EXTENSION = "cafeteria.abort"
+
 DATE_S = 1.0
 _POLL_S = 0.01
 _log = logs.get_logger()
+
+
+def abort_of(scope: Scope) -> Callable[[], None]:
+    """What drops the request's connection with all that is not sent yet: ASGI itself can only wait for a reader."""
+    extension: Any = (scope.get("extensions") or {}).get(ABORT_EXTENSION)
+    return extension["abort"] if extension else _nothing
+
+
+def _nothing() -> None:
+    """Another server than ours: the connection ends when its reader lets it."""
 
 
 class HttpServer(uvicorn.Server):
@@ -104,7 +118,11 @@ class HttpServer(uvicorn.Server):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. Its requests' scopes carry what `abort_of` finds."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
 
     def shutdown(self) -> None:
         super().shutdown()

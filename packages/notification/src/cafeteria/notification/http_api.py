@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from cafeteria.chassis.http_server import abort_of
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
 from cafeteria.notification.domain import Viewer
@@ -89,10 +90,12 @@ async def _answer(
     page = await service.read_backlog(backlog)
     expires_at = request.user.expires_at
 
-    async def stream(_: Scope, receive: Receive, send: Send) -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
         await _write(send, RETRY_BLOCK)
-        events = service.open_stream(viewer, expires_at=expires_at, write=partial(_write, send))
+        events = service.open_stream(
+            viewer, expires_at=expires_at, write=partial(_write, send), abort=abort_of(scope)
+        )
         try:
             await service.follow(events, backlog, page)
             while (await receive())["type"] != "http.disconnect":

@@ -111,9 +111,11 @@ class NotificationService:
         backlog.advance(rows[-1].position if len(rows) == PAGE_LIMIT else backlog.upto)
         return [event_of(row) for row in rows]
 
-    def open_stream(self, viewer: Viewer, *, expires_at: datetime, write: Write) -> EventStream:
+    def open_stream(
+        self, viewer: Viewer, *, expires_at: datetime, write: Write, abort: Callable[[], None]
+    ) -> EventStream:
         """To be followed; shown nothing yet."""
-        return EventStream(self._hub, viewer, expires_at=expires_at, write=write)
+        return EventStream(self._hub, viewer, expires_at=expires_at, write=write, abort=abort)
 
     async def follow(self, stream: EventStream, backlog: Backlog, page: list[Event]) -> None:
         """Show the backlog, whose first page is here, and from then on what happens, without gap or repeat."""

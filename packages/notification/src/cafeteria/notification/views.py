@@ -6,7 +6,7 @@ lives only while something is being written, so that a slow reader holds up nobo
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from cafeteria.notification.domain import LoggedStatus, Viewer
 
 QUEUE_LIMIT = 512  # events that wait while others are being written; the sockets' own buffers stand before it
 HEARTBEAT_S = 15  # proxies cut what is silent for longer; the streams take turns, a fifteenth each second
+END_WITHIN_S = 1.0  # so that a stop, which has three seconds, waits for no stuck reader
 YIELD_EVERY = 100  # streams that are beaten before others have their turn
 
 PUSHED = metrics.counter("cafeteria_events_pushed_total", "Events written to streams")
@@ -67,6 +68,7 @@ class EventStream:
     """One open stream. Until `go_live` what is offered waits, while its backlog is shown."""
 
     __slots__ = (
+        "_abort",
         "_hub",
         "_is_held",
         "_waiting",
@@ -79,9 +81,12 @@ class EventStream:
         "viewer",
     )
 
-    def __init__(self, hub: "Hub", viewer: Viewer, *, expires_at: datetime, write: Write) -> None:
+    def __init__(
+        self, hub: "Hub", viewer: Viewer, *, expires_at: datetime, write: Write, abort: Callable[[], None]
+    ) -> None:
         self._hub = hub
         self._write = write
+        self._abort = abort
         self._waiting: list[Event] = []
         self._is_held = True
         self._writer: asyncio.Task[None] | None = None
@@ -120,7 +125,10 @@ class EventStream:
             self._start_writing()
 
     def close(self, reason: str) -> None:
-        """End the response after what is being written; the client comes back with the last id that it saw."""
+        """End the response after what is being written; the client comes back with the last id that it saw.
+
+        A reader that does not even take the end loses the connection.
+        """
         if self.closed_for is not None:
             return
         self.closed_for = reason
@@ -128,6 +136,7 @@ class EventStream:
         self._hub.leave(self)
         CLOSED.labels(reason).inc()
         self._start_writing()
+        asyncio.get_running_loop().call_later(END_WITHIN_S, self._abort_unread)
 
     def abandon(self) -> None:
         """The reader has gone."""
@@ -135,6 +144,10 @@ class EventStream:
         self._hub.leave(self)
         if self._writer is not None:
             self._writer.cancel()
+
+    def _abort_unread(self) -> None:
+        if self._writer is not None:
+            self._abort()
 
     def _start_writing(self) -> None:
         has_work = bool(self._waiting) or self.closed_for is not None
