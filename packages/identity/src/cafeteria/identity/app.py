@@ -22,7 +22,7 @@ from cafeteria.identity.settings import IdentitySettings
 
 
 def create_app(settings: IdentitySettings) -> ServiceApp:
-    """Raise SigningKeyUnusable when the key file is not what it should be; nothing else is opened before the lifespan."""
+    """Read the keys, which may raise SigningKeyUnusable; all else opens in the lifespan."""
     keys = Keys.load(settings.signing_key_file, older_key_files=settings.older_key_files)
     database = Database.connect(settings, service=IDENTITY)
     bus = Bus(settings, service=IDENTITY)
