@@ -1,0 +1,235 @@
+"""The SQL against a real server: batches that overlap, claims of several replicas, and what may not be stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus
+from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
+from cafeteria.contracts.values import Line
+from cafeteria.gateway.domain import Placing, judge, new_order, request_hash, stored_key
+from cafeteria.gateway.repository import decisions, intake, mending
+from cafeteria.gateway.repository.mending import Finding
+from cafeteria.gateway.service.decide import settlement
+from cafeteria.gateway.service.mend import forget_old_keys
+from cafeteria.gateway.settings import GatewaySettings
+from cafeteria.gateway.tables import Base
+
+HALEEM = UUID(int=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def database(clean: None, service_settings: Any) -> AsyncIterator[Database]:
+    opened = Database.connect(service_settings(bus.GATEWAY, GatewaySettings), service=bus.GATEWAY)
+    yield opened
+    await opened.close()
+
+
+def placing(key: str, *, age_s: float = 0) -> Placing:
+    lines = (Line(item_id=HALEEM, quantity=1),)
+    order = new_order(
+        order_id=new_id(), student_id="210041101", lines=lines, at=now() - timedelta(seconds=age_s)
+    )
+    return Placing(order=order, key=stored_key("210041101", key), request_hash=request_hash(lines))
+
+
+async def receive(database: Database, placings: list[Placing]) -> set[UUID]:
+    async with database.statement() as connection:
+        return await intake.receive(connection, placings)
+
+
+async def test_the_migration_makes_the_tables_that_the_code_knows(servers: Any) -> None:
+    engine = create_async_engine(servers.postgres_admin_url.replace("postgresql", "postgresql+asyncpg", 1))
+
+    def differences(connection: Connection) -> list[Any]:
+        def is_ours(_thing: Any, name: str | None, kind: str, *_: Any) -> bool:
+            return (
+                kind != "table" or name in Base.metadata.tables or f"gateway.{name}" in Base.metadata.tables
+            )
+
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_name": lambda name, kind, _: kind != "schema" or name == "gateway",
+                "include_object": is_ours,
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        return list(compare_metadata(context, Base.metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_the_same_key_twice_in_one_batch_makes_one_order(database: Database) -> None:
+    first, second = placing("k"), placing("k")
+    new = await receive(database, [first, second])
+    assert len(new) == 1
+    async with database.statement() as connection:
+        known = await intake.find_by_key(connection, [first.key])
+    assert {known[first.key].order.id} == new
+
+
+async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twice(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    keys = [f"k{number}" for number in range(40)]
+    batches = [[placing(key) for key in (keys if turn % 2 else reversed(keys))] for turn in range(12)]
+    made = await asyncio.gather(*(receive(database, batch) for batch in batches))
+    assert sum(map(len, made)) == len(keys)
+    orders = [new for batch in batches for new in batch if new.order.id in set().union(*made)]
+
+    async def settle(turn: int) -> set[UUID]:
+        verdicts = [judge(each.order, reserved(each.order.id), at=now()) for each in orders]
+        settlements = [settlement(verdict) for verdict in (verdicts if turn % 2 else reversed(verdicts))]
+        async with database.statement() as connection:
+            return await decisions.settle(
+                connection,
+                [each.verdict for each in settlements],
+                [message for each in settlements for message in each.messages],
+            )
+
+    moved = await asyncio.gather(*(settle(turn) for turn in range(8)))
+    assert sum(map(len, moved)) == len(keys)
+    assert await books.fetchval("SELECT count(*) FROM gateway.outbox") == 2 * len(keys)
+
+
+async def test_the_status_goes_before_the_work_in_the_outbox(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    orders = [placing(f"k{number}") for number in range(10)]
+    await receive(database, orders)
+    settlements = [settlement(judge(each.order, reserved(each.order.id), at=now())) for each in orders]
+    async with database.statement() as connection:
+        await decisions.settle(
+            connection,
+            [each.verdict for each in settlements],
+            [message for each in settlements for message in each.messages],
+        )
+    rows = await books.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
+    assert [(row["order_id"], row["subject"]) for row in rows] == [
+        (each.order.id, subject)
+        for each in orders
+        for subject in (bus.GATEWAY_STATUS.subject, bus.WORK_PLACED.subject)
+    ]
+
+
+async def test_two_replicas_claim_different_orders_and_tell_of_each_once(database: Database) -> None:
+    await receive(database, [placing(f"k{number}", age_s=10) for number in range(20)])
+    async with database.transaction() as one, database.transaction() as other:
+        claimed = [
+            await mending.claim_undecided(connection, at=now(), limit=10) for connection in (one, other)
+        ]
+    ids = [{order.id for order, _ in claim} for claim in claimed]
+    assert (len(ids[0]), len(ids[1]), ids[0] & ids[1]) == (10, 10, set())
+    assert all(is_untold for claim in claimed for _, is_untold in claim)
+    async with database.transaction() as connection:
+        assert await mending.claim_undecided(connection, at=now(), limit=50) == []
+        later = await mending.claim_undecided(connection, at=now() + timedelta(seconds=5), limit=50)
+    assert len(later) == 20
+    assert not any(is_untold for _, is_untold in later)
+
+
+async def test_what_two_replicas_found_out_at_once_is_written_down_by_one(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    order = placing("k")
+    await receive(database, [order])
+    await books.execute("UPDATE gateway.orders SET next_check_at = now() - interval '1 second'")
+    finding = Finding(order_id=order.order.id, kitchen_knows=False, notified_version=0, is_done=False)
+    at = now()
+    async with database.statement() as connection:
+        assert await mending.confirm(connection, [finding], at=at) == {order.order.id}
+        assert await mending.confirm(connection, [finding], at=at) == set()
+
+
+async def test_keys_of_yesterday_are_forgotten_once_their_order_has_ended(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    states = {
+        "ended": "status = 'REJECTED', version = 2, rejection_reason = 'EXPIRED'",
+        "ready": "status = 'READY', version = 4",
+        "cooking": "status = 'IN_KITCHEN', version = 3",
+        "pending": "version = 1",
+        "young": "status = 'READY', version = 4",
+    }
+    for key, assignment in states.items():
+        order = placing(key)
+        await receive(database, [order])
+        await books.execute(
+            f"UPDATE gateway.orders SET {assignment} WHERE id = $1",  # noqa: S608 - written above
+            order.order.id,
+        )
+        if key != "young":
+            made_at = now() - DAY - timedelta(minutes=1)
+            await books.execute(
+                "UPDATE gateway.idempotency_keys SET id = $1 WHERE order_id = $2",
+                UUID(int=(int(made_at.timestamp() * 1000) << 80) + order.order.id.int % 2**64),
+                order.order.id,
+            )
+    await forget_old_keys(database)
+    left = await books.fetch("SELECT key FROM gateway.idempotency_keys")
+    assert {row["key"].partition(":")[2] for row in left} == {"cooking", "pending", "young"}
+    assert await books.fetchval("SELECT count(*) FROM gateway.orders") == len(states)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "constraint"),
+    [
+        ("status = 'BURNT'", "ck_orders_status_known"),
+        ("status = 'READY'", "ck_orders_version_of_status"),
+        ("next_ask_at = NULL", "ck_orders_pending_is_asked_again"),
+        ("status = 'CANCELLED', version = 3, next_ask_at = NULL", "ck_orders_cancelled_is_released"),
+        ("status = 'REJECTED', version = 2", "ck_orders_rejected_has_reason"),
+        ("released_at = now()", "ck_orders_only_cancelled_released"),
+        ("total = -1", "ck_orders_total_not_negative"),
+    ],
+)
+async def test_what_may_not_be_cannot_be_stored(
+    database: Database, books: asyncpg.Connection, assignment: str, constraint: str
+) -> None:
+    await receive(database, [placing("k")])
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await books.execute(f"UPDATE gateway.orders SET {assignment}")  # noqa: S608 - written above
+    assert refused.value.constraint_name == constraint
+
+
+async def test_the_loops_read_by_their_indexes_however_many_orders_are_done(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    await books.execute(
+        """INSERT INTO gateway.orders (id, student_id, status, created_at, updated_at, lines, version,
+               expires_at, status_times)
+           SELECT gen_random_uuid(), 's', 'READY', now(), now(), '[]', 4, now(), '{}'
+           FROM generate_series(1, 20000)"""
+    )
+    await books.execute("ANALYZE gateway.orders")
+    for question in (
+        "SELECT id FROM gateway.orders WHERE next_ask_at <= now() AND status = 'PENDING'",
+        "SELECT id FROM gateway.orders WHERE next_check_at <= now() ORDER BY next_check_at LIMIT 500",
+    ):
+        plan = await books.fetch(f"EXPLAIN {question}")
+        assert "Seq Scan" not in str(plan), plan
+
+
+def reserved(order_id: UUID) -> StockDecided:
+
+    price = ItemPrice(item_id=HALEEM, name="Haleem", unit_price=Decimal("120.00"))
+    return StockDecided(order_id=order_id, decision=Decision.RESERVED, items=(price,))
