@@ -1,0 +1,165 @@
+"""What the HTTP doors take and give are the contract's bodies, exactly: golden requests are understood, replies
+have the contract's fields and no others, and a field that nobody knows is refused by name.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from cafeteria.contracts import bus, gateway, identity, kitchen, notification, problems, stock
+from cafeteria.contracts.values import Role
+
+TIMEOUT_S = 20.0
+STUDENT = "210041101"
+PASSWORD = "iftar-rush-2026"
+
+
+class Campus:
+    """All five services, and people at their doors."""
+
+    def __init__(self, urls: dict[str, str], tokens: Any) -> None:
+        self.web = {
+            service: httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) for service, url in urls.items()
+        }
+        self._tokens = {
+            Role.STUDENT: tokens.student(STUDENT),
+            Role.KITCHEN: tokens.kitchen(),
+            Role.OPERATOR: tokens.operator(),
+        }
+
+    async def send(
+        self,
+        service: str,
+        route: str,
+        body: Any = None,
+        *,
+        role: Role | None = Role.STUDENT,
+        key: str = "golden",
+    ) -> httpx.Response:
+        method, path = route.split(" ")
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        if role:
+            headers["Authorization"] = f"Bearer {self._tokens[role]}"
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        return await self.web[service].request(method, path, content=content, headers=headers)
+
+    async def get(self, service: str, path: str, kind: Any, *, role: Role | None = Role.STUDENT) -> Any:
+        answer = await self.send(service, f"GET {path}", role=role)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return exactly(answer, kind)
+
+    async def close(self) -> None:
+        for web in self.web.values():
+            await web.aclose()
+
+
+def exactly(answer: httpx.Response, kind: Any) -> Any:
+    """Decoded; the reply says in its own bytes what it says decoded."""
+    decoded = msgspec.json.decode(answer.content, type=kind)
+    assert msgspec.json.encode(decoded) == answer.content
+    return decoded
+
+
+@pytest.fixture
+async def campus(all_services: dict[str, str], tokens: Any) -> AsyncIterator[Campus]:
+    campus = Campus(all_services, tokens)
+    yield campus
+    await campus.close()
+
+
+async def test_stocks_bodies(campus: Campus, golden: Any) -> None:
+    async def send(route: str, body: bytes) -> stock.Item:
+        answer = await campus.send(bus.STOCK, route, body, role=Role.OPERATOR)
+        assert answer.is_success, answer.text
+        item: stock.Item = exactly(answer, stock.Item)
+        return item
+
+    item = await send("POST /v1/items", golden(stock.CreateItem)[""])
+    for change in golden(stock.ChangeItem).values():
+        await send(f"PATCH /v1/items/{item.id}", change)
+    restocked = await send(f"POST /v1/items/{item.id}/restock", golden(stock.Restock)[""])
+    assert (restocked.quantity, restocked.on_sale, restocked.available) == (1250, False, 0)
+    items = await campus.get(bus.STOCK, "/v1/items", stock.Items, role=Role.OPERATOR)
+    assert restocked in items.items
+    await campus.get(
+        bus.STOCK, f"/v1/items/{item.id}/transactions", stock.StockTransactions, role=Role.OPERATOR
+    )
+
+
+async def test_identitys_bodies(campus: Campus, golden: Any) -> None:
+    newcomers = [*golden(identity.CreateStudent).values()]
+    newcomers.append(msgspec.json.encode({"student_id": STUDENT, "password": PASSWORD}))
+    for newcomer in newcomers:
+        answer = await campus.send(bus.IDENTITY, "POST /v1/students", newcomer, role=Role.OPERATOR)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        exactly(answer, identity.Student)
+    for login in golden(identity.Login).values():
+        answer = await campus.send(bus.IDENTITY, "POST /v1/login", login, role=None)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        exactly(answer, identity.Tokens)
+    await campus.get(bus.IDENTITY, "/v1/me", identity.Student)
+    await campus.get(bus.IDENTITY, "/.well-known/jwks.json", identity.Jwks, role=None)
+    refused = await campus.send(
+        bus.IDENTITY, "POST /v1/token/refresh", golden(identity.RefreshToken)[""], role=None
+    )
+    assert refused.status_code == httpx.codes.UNAUTHORIZED
+    gone = await campus.send(bus.IDENTITY, "POST /v1/logout", golden(identity.Logout)[""], role=None)
+    assert gone.status_code == httpx.codes.NO_CONTENT
+
+
+async def test_an_orders_bodies_at_three_services(
+    campus: Campus, golden: Any, put_on_the_menu: Any, wait_until: Any
+) -> None:
+    body = golden(gateway.PlaceOrder)[""]
+    await put_on_the_menu(msgspec.json.decode(body, type=gateway.PlaceOrder).lines)
+    answer = await campus.send(bus.GATEWAY, "POST /v1/orders", body)
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    order = exactly(answer, gateway.Order)
+    assert (await campus.get(bus.GATEWAY, f"/v1/orders/{order.id}", gateway.Order)).lines == order.lines
+    await campus.get(bus.GATEWAY, "/v1/orders", gateway.Orders)
+    await campus.get(bus.GATEWAY, "/v1/menu", gateway.Menu, role=None)
+
+    async def ticket() -> Any:
+        return (await campus.get(bus.KITCHEN, "/v1/tickets", kitchen.Tickets, role=Role.KITCHEN)).items
+
+    assert (await wait_until(ticket))[0].order_id == order.id
+    await campus.get(bus.KITCHEN, "/v1/load", kitchen.Load, role=Role.KITCHEN)
+
+    async def notified() -> Any:
+        return (await campus.get(bus.NOTIFICATION, "/v1/notifications", notification.Notifications)).items
+
+    assert {one.order_id for one in await wait_until(notified)} == {order.id}
+
+
+REQUESTS = [
+    (bus.GATEWAY, "POST /v1/orders", gateway.PlaceOrder, Role.STUDENT),
+    (bus.STOCK, "POST /v1/items", stock.CreateItem, Role.OPERATOR),
+    (bus.STOCK, "PATCH /v1/items/0193a400-0000-7000-8000-00000000000f", stock.ChangeItem, Role.OPERATOR),
+    (bus.STOCK, "POST /v1/items/0193a400-0000-7000-8000-00000000000f/restock", stock.Restock, Role.OPERATOR),
+    (bus.IDENTITY, "POST /v1/login", identity.Login, None),
+    (bus.IDENTITY, "POST /v1/token/refresh", identity.RefreshToken, None),
+    (bus.IDENTITY, "POST /v1/logout", identity.Logout, None),
+    (bus.IDENTITY, "POST /v1/students", identity.CreateStudent, Role.OPERATOR),
+]
+
+
+@pytest.mark.parametrize(("service", "route", "kind", "role"), REQUESTS)
+async def test_a_field_that_nobody_knows_is_refused_by_name(
+    campus: Campus, golden: Any, service: str, route: str, kind: Any, role: Role | None
+) -> None:
+    fields = {**msgspec.json.decode(golden(kind)[""]), "quanttiy": 1}
+    answer = await campus.send(service, route, fields, role=role, key="misspelt")
+    assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
+    problem = exactly(answer, problems.Problem)
+    assert problem.type == problems.problem_type(problems.ProblemCode.INVALID_REQUEST)
+    assert "quanttiy" in f"{problem.detail} {problem.errors}"
+
+
+async def test_a_misspelt_field_in_a_line_is_refused_too(campus: Campus, golden: Any) -> None:
+    fields = msgspec.json.decode(golden(gateway.PlaceOrder)[""])
+    fields["lines"][0]["quanttiy"] = 3
+    answer = await campus.send(bus.GATEWAY, "POST /v1/orders", fields, key="misspelt")
+    assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
