@@ -7,6 +7,7 @@ running. After each test the promise is checked for everything that any of them 
 import asyncio
 import itertools
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -57,8 +58,17 @@ class Campus:
             notifications=tuple(self._urls_of("notification")),
         )
 
+    def members(self, service: str) -> list[str]:
+        """Its replicas, by their names in the stack."""
+        return [name for name in self.stack.names if service_of(name) == service]
+
+    def signal(self, service: str, number: signal.Signals) -> None:
+        """To all its replicas."""
+        for name in self.members(service):
+            self.stack.kill(name, number)
+
     def _urls_of(self, service: str) -> list[str]:
-        return [self.stack.url(name) for name in self.stack.names if service_of(name) == service]
+        return [self.stack.url(name) for name in self.members(service)]
 
     async def student(self, *, gateway: int | None = None) -> Student:
         """One that no other test has, logged in. With `gateway`, one that meets only that replica."""

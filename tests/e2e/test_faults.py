@@ -14,7 +14,7 @@ async def test_with_stock_frozen_the_student_gets_202_and_the_order_verifies_by_
 ) -> None:
     student, dish = await campus.student(), await campus.dish(10)
     campus.follow(student)
-    campus.stack.kill("stock", signal.SIGSTOP)
+    campus.signal("stock", signal.SIGSTOP)
     try:
         body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
         sent_at = monotonic()
@@ -25,14 +25,15 @@ async def test_with_stock_frozen_the_student_gets_202_and_the_order_verifies_by_
         order = order_in(received)
         assert (order.status, order.total) == ("PENDING", None)
     finally:
-        campus.stack.kill("stock", signal.SIGCONT)
+        campus.signal("stock", signal.SIGCONT)
     await campus.until_status(order.id, "READY")
     await campus.until_seen(student, order.id, versions=[1, 2, 3, 4])
 
 
 async def test_with_stock_dead_the_answer_is_202_at_once(campus, lines_of, order_in) -> None:
     student, dish = await campus.student(), await campus.dish(10)
-    await campus.stack.stop("stock")
+    for name in campus.members("stock"):
+        await campus.stack.stop(name)
     try:
         body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
         sent_at = monotonic()
@@ -40,7 +41,8 @@ async def test_with_stock_dead_the_answer_is_202_at_once(campus, lines_of, order
         assert received.status == 202
         assert monotonic() - sent_at < 1.0
     finally:
-        await campus.stack.start("stock")
+        for name in campus.members("stock"):
+            await campus.stack.start(name)
     await campus.until_status(order_in(received).id, "READY")
     assert (await student.order(lines_of(dish), key="alone")).status == 201
 
@@ -48,15 +50,15 @@ async def test_with_stock_dead_the_answer_is_202_at_once(campus, lines_of, order
 async def test_a_gateway_killed_after_stock_decided_leaves_one_deduction_and_the_repeat_gets_the_order(
     campus, lines_of, order_in, wait_until
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(10)
+    student, dish = await campus.student(gateway=0), await campus.dish(10)
     body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
-    campus.stack.kill("stock", signal.SIGSTOP)
+    campus.signal("stock", signal.SIGSTOP)
     async with campus.database() as holder, campus.database() as watcher:
         sending = asyncio.create_task(student.order_once(body, lines=lines_of(dish), key="k"))
         row = await wait_until(lambda: holder.fetchrow(_ORDER_OF, student.student_id))
         async with holder.transaction():
             await holder.execute("SELECT FROM gateway.orders WHERE id = $1 FOR UPDATE", row["id"])
-            campus.stack.kill("stock", signal.SIGCONT)
+            campus.signal("stock", signal.SIGCONT)
             await wait_until(lambda: watcher.fetchval(_DECIDED, row["id"]))
             campus.stack.kill("gateway", signal.SIGKILL)
             assert (await sending).status in {None, 202}
@@ -153,12 +155,12 @@ async def test_cancelled_before_while_and_after_the_kitchen_has_it_all_agree(
     campus, lines_of, order_in
 ) -> None:
     student, dish = await campus.student(), await campus.dish(100)
-    campus.stack.kill("kitchen", signal.SIGSTOP)
+    campus.signal("kitchen", signal.SIGSTOP)
     try:
         early = order_in(await student.order(lines_of(dish, 3), key="early"))
         cancelling = asyncio.create_task(student.cancel(early.id))
     finally:
-        campus.stack.kill("kitchen", signal.SIGCONT)
+        campus.signal("kitchen", signal.SIGCONT)
     answer = await cancelling
     late = order_in(await student.order(lines_of(dish, 2), key="late"))
     await campus.until_status(late.id, "READY")

@@ -1,0 +1,153 @@
+"""Who may do what, what is refused and how, what the logs keep to themselves, and how a process leaves."""
+
+import asyncio
+import base64
+import re
+import signal
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.gateway import PlaceOrder
+from cafeteria.contracts.identity import Jwks
+
+METHODS = ("get", "post", "patch", "put", "delete")
+
+
+async def protected_routes(campus, service: str) -> list[tuple[str, str]]:
+    """(method, path) of every route that the service's own schema marks as guarded."""
+    async with campus.http.get(f"{campus.stack.url(service)}/schema/openapi.json") as response:
+        schema: dict[str, Any] = msgspec.json.decode(await response.read())
+    return [
+        (method, re.sub(r"\{[^}]*\}", str(uuid4()), path))
+        for path, operations in schema["paths"].items()
+        for method in METHODS
+        if operations.get(method, {}).get("security")
+    ]
+
+
+async def bad_tokens(campus) -> dict[str, dict[str, str]]:
+    """Headers of requests that nobody may make, by what is wrong with them."""
+    async with campus.http.get(f"{campus.stack.url('identity')}/.well-known/jwks.json") as response:
+        [key] = msgspec.json.decode(await response.read(), type=Jwks).keys
+    now = datetime.now(UTC)
+    claims = {
+        "iss": "cafeteria-identity",
+        "aud": "cafeteria",
+        "sub": "210041101",
+        "role": "operator",
+        "iat": now,
+        "exp": now + timedelta(hours=1),
+    }
+    own_key = Ed25519PrivateKey.generate()
+    public = base64.urlsafe_b64decode(key.x + "=" * (-len(key.x) % 4))
+    tokens = {
+        "forged": jwt.encode(claims, own_key, algorithm="EdDSA", headers={"kid": key.kid}),
+        "of an unknown key": jwt.encode(claims, own_key, algorithm="EdDSA", headers={"kid": "nobody"}),
+        "HS256 with the public key": jwt.encode(claims, public, algorithm="HS256", headers={"kid": key.kid}),
+        "unsigned": jwt.encode(claims, None, algorithm="none", headers={"kid": key.kid}),
+    }
+    return {"absent": {}} | {name: {"Authorization": f"Bearer {token}"} for name, token in tokens.items()}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_protected_route_answers_401_to_a_bad_token(campus, service: str) -> None:
+    routes = await protected_routes(campus, service)
+    assert routes, f"{service} guards nothing"
+    for wrong, headers in (await bad_tokens(campus)).items():
+        for method, path in routes:
+            url = f"{campus.stack.url(service)}{path}"
+            async with campus.http.request(method, url, headers=headers) as response:
+                assert response.status == 401, f"{wrong}: {method} {path}"
+                assert response.headers["WWW-Authenticate"].startswith("Bearer")
+                assert response.content_type == "application/problem+json"
+
+
+async def test_the_fourth_login_in_a_minute_is_refused_and_says_when_to_come_back(campus) -> None:
+    student = await campus.student()
+    url = f"{campus.stack.url('identity')}/v1/login"
+    statuses = []
+    for _ in range(3):
+        body = msgspec.json.encode({"student_id": student.student_id, "password": "wrong-password"})
+        async with campus.http.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+            statuses.append(response.status)
+            retry_after = response.headers.get("Retry-After")
+    assert statuses == [401, 401, 429]
+    assert 0 < int(retry_after) <= 60
+
+
+async def test_a_student_may_not_do_what_operators_and_cooks_do(campus) -> None:
+    student = await campus.student()
+    attempts = [
+        ("stock", "POST", "/v1/items", {"name": "Free lunch", "price": "0", "quantity": 1}),
+        ("identity", "POST", "/v1/students", {"student_id": "999", "password": "long-enough"}),
+        ("kitchen", "GET", "/v1/tickets", None),
+    ]
+    for service, method, path, body in attempts:
+        async with campus.http.request(
+            method,
+            f"{campus.stack.url(service)}{path}",
+            data=None if body is None else msgspec.json.encode(body),
+            headers={"Content-Type": "application/json", **student.authorization},
+        ) as response:
+            assert response.status == 403, path
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_sigterm_answers_what_was_read_ends_streams_and_leaves_in_time(
+    campus, service: str, lines_of
+) -> None:
+    student, dish = await campus.student(gateway=0), await campus.dish(100)
+    campus.follow(student)
+    before = len(campus.stack.log(service))
+    pid = campus.stack.pid(service)
+    body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
+    sending = [
+        asyncio.create_task(student.order_once(body, lines=lines_of(dish), key=f"{service}-{number}"))
+        for number in range(20)
+    ]
+    await asyncio.sleep(0)
+    asked_at = monotonic()
+    campus.stack.kill(service, signal.SIGTERM)
+    answers = await asyncio.gather(*sending)
+    async with asyncio.timeout(15):
+        while campus.stack.is_running(service) and campus.stack.pid(service) == pid:  # noqa: ASYNC110 - a process has no event
+            await asyncio.sleep(0.02)
+    assert monotonic() - asked_at < 3.5
+    await campus.stack.ready(service)
+    said = campus.stack.log(service)[before:]
+    assert '"level":"error"' not in said
+    assert all(answer.status in {201, 202, 503, None} for answer in answers)
+    for number in range(20):
+        assert (await student.order(lines_of(dish), key=f"{service}-{number}")).status == 201
+
+
+async def test_no_log_holds_a_password_a_token_or_a_key(campus, lines_of) -> None:
+    student, dish = await campus.student(), await campus.dish(5)
+    await student.order(lines_of(dish), key="a-secret-looking-idempotency-key")
+    secrets = [
+        path.read_text().strip()
+        for path in campus.stack.home.secrets.rglob("*")
+        if path.is_file() and path.read_text().strip()
+    ]
+    assert secrets
+    token = student.authorization["Authorization"].removeprefix("Bearer ")
+    forbidden = [
+        "iftar-rush-2026",
+        "wrong-password",
+        token,
+        token.rsplit(".", 1)[-1],
+        "BEGIN PRIVATE KEY",
+        *secrets,
+    ]
+    for name in campus.stack.names:
+        said = campus.stack.log(name)
+        for secret in forbidden:
+            assert secret not in said, f"the log of {name} holds a secret"
