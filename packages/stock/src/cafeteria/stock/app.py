@@ -21,11 +21,12 @@ from cafeteria.stock.service import OrderBook, StockService
 from cafeteria.stock.views import ChangedItems
 
 KEYS_DEADLINE_S = 2.0
+POOL_SIZE = 4  # one batch at a time, one look at everything, and a few operators
 
 
 def create_app(settings: ServiceSettings) -> ServiceApp:
     """Nothing is connected before the app starts, and neither server need be there when it does."""
-    database = Database.connect(settings, service=STOCK)
+    database = Database.connect(settings, service=STOCK, pool_size=POOL_SIZE)
     bus = Bus(settings, service=STOCK)
 
     async def fetch_keys() -> Jwks:
