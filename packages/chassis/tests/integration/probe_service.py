@@ -20,8 +20,15 @@ from cafeteria.contracts.identity import Jwks
 MIB = b"x" * 2**20
 
 
+@get("/begun")
+async def begun(request: Request[Any, Any, Any]) -> int:
+    """How many slow requests have reached their handler."""
+    return request.app.state.get("begun", 0)
+
+
 @get("/slow")
-async def slow(seconds: FromQuery[float] = 0.3) -> str:
+async def slow(request: Request[Any, Any, Any], seconds: FromQuery[float] = 0.3) -> str:
+    request.app.state.begun = request.app.state.get("begun", 0) + 1
     await asyncio.sleep(seconds)
     return "done"
 
@@ -82,7 +89,7 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
     return build_app(
         service="gateway",
         settings=settings,
-        route_handlers=[slow, echo, events, flood, bug, guarded],
+        route_handlers=[begun, slow, echo, events, flood, bug, guarded],
         checks={},
         lifespan=[lifespan],
         keys=KeySource(nobody),

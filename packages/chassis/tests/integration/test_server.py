@@ -96,6 +96,12 @@ def read_all(peer: socket.socket) -> bytes:
     return received
 
 
+def read_until(peer: socket.socket, text: bytes) -> None:
+    received = b""
+    while text not in received:
+        received += peer.recv(65536)
+
+
 def get(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "host: x", *headers, "", ""]).encode()
 
@@ -107,8 +113,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def in_flight(url: str) -> int:
-    """Requests that the service has begun and not ended: each counts an open stream here."""
+def begun(url: str) -> int:
+    """Slow requests that have been read."""
+    return int(httpx.get(f"{url}/begun").text)
+
+
+def open_streams(url: str) -> int:
     page = httpx.get(f"{url}/metrics").text
     return int(
         float(
@@ -126,15 +136,13 @@ def test_told_to_stop_it_answers_what_it_has_read_ends_streams_and_exits_0(
     process = start()
     url = process.url()
     idle = open_socket(url, get("/health/live"))
-    assert b"200 OK" in idle.recv(65536)
+    read_until(idle, b'{"status":"ok"}')
     streams = [open_socket(url, get("/events")) for _ in range(20)]
     for stream in streams:
-        while b": open" not in stream.recv(65536):
-            pass
+        read_until(stream, b": open\n\n")
     with ThreadPoolExecutor(20) as pool:
         slow = [pool.submit(read_all, open_socket(url, get("/slow?seconds=0.8"))) for _ in range(20)]
-        # a request sent after these has been answered, so theirs have been read
-        assert httpx.get(f"{url}/health/live").status_code == 200
+        wait_until(lambda: begun(url) == 20)
         took_s = process.stop(number)
         answers = [each.result() for each in slow]
     assert (process.child.returncode, took_s < STOP_LIMIT_S) == (0, True)
@@ -149,7 +157,7 @@ def test_pipelined_requests_that_were_read_are_answered_too(start: Callable[...,
     process = start()
     url = process.url()
     peer = open_socket(url, get("/slow?seconds=0.3") + get("/slow?seconds=0.3"))
-    assert httpx.get(f"{url}/health/live").status_code == 200
+    wait_until(lambda: begun(url) == 1)
     assert process.stop() < STOP_LIMIT_S
     assert read_all(peer).count(b"200 OK") == 2
 
@@ -163,7 +171,7 @@ def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Callable[.
         b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
     )
     not_reading = open_socket(url, get("/flood"))
-    wait_until(lambda: in_flight(url) == 1)
+    wait_until(lambda: open_streams(url) == 1)
     assert process.stop() < STOP_LIMIT_S
     assert process.child.returncode == 0
     for peer in (half_head, half_body, not_reading):
@@ -174,7 +182,7 @@ def test_a_repeated_signal_changes_nothing(start: Callable[..., Process]) -> Non
     process = start()
     url = process.url()
     peer = open_socket(url, get("/slow?seconds=0.5"))
-    assert httpx.get(f"{url}/health/live").status_code == 200
+    wait_until(lambda: begun(url) == 1)
     for _ in range(3):
         process.child.send_signal(signal.SIGINT)
     assert process.stop() < STOP_LIMIT_S

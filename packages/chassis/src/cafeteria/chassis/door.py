@@ -5,9 +5,9 @@ reach, one canonical log line, and its place in the metrics. Runs thousands of t
 headers once and keeps the metrics' children.
 """
 
-import os
 import re
 from http import HTTPMethod
+from random import getrandbits
 from time import perf_counter
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
@@ -55,7 +55,6 @@ _READ = frozenset(
 )
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
 _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
-_log = logs.get_logger()
 
 
 class Door:
@@ -65,6 +64,7 @@ class Door:
         self._app = app
         self._registry = registry
         self._origins = origins
+        self._log = logs.get_logger().bind()
         self._streams = STREAMS.metric(registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -118,9 +118,9 @@ class Door:
         if person is not None:
             line["student_id"] = person.student_id
         if route in QUIET_ROUTES:
-            _log.debug("request_answered", **line)
+            self._log.debug("request_answered", **line)
         else:
-            _log.info("request_answered", **line)
+            self._log.info("request_answered", **line)
 
     def _make_children(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
         route, method, status = key
@@ -155,7 +155,7 @@ class _Visit:
         headers = self._headers = {name: value for name, value in scope["headers"] if name in _READ}
         asked_id = headers.get(b"x-request-id")
         sane = asked_id is not None and _SANE_ID.fullmatch(asked_id)
-        request_id = asked_id if asked_id and sane else os.urandom(12).hex().encode()
+        request_id = asked_id if asked_id and sane else b"%024x" % getrandbits(96)
         self.request_id = request_id.decode()
         traceparent = headers.get(b"traceparent")
         self.traceparent = traceparent.decode("latin-1") if traceparent else None

@@ -3,11 +3,11 @@
 What is current stands in a context variable, so that whoever sends a message can pass it on.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from random import getrandbits
 
 TRACE_ID_END = 35
 """A traceparent is `00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>`; the trace id stands in [3:35]."""
@@ -31,8 +31,7 @@ def enter(incoming: str | None) -> str:
     """Go on with the trace that a caller sent, under a span of our own; without a valid one, start a trace."""
     traceparent = _next_span(incoming) if incoming else None
     if traceparent is None:
-        fresh = os.urandom(24).hex()
-        traceparent = f"00-{fresh[:32]}-{fresh[32:]}-01"
+        traceparent = f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
     _current.set(traceparent)
     return traceparent
 
@@ -52,4 +51,4 @@ def _next_span(incoming: str) -> str | None:
         return None
     if incoming.startswith("00") and len(incoming) != _VERSION_00_LENGTH:
         return None
-    return f"00-{incoming[3:TRACE_ID_END]}-{os.urandom(8).hex()}-{incoming[53:55]}"
+    return f"00-{incoming[3:TRACE_ID_END]}-{getrandbits(64):016x}-{incoming[53:55]}"
