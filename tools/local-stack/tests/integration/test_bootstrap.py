@@ -180,7 +180,7 @@ async def test_a_database_that_is_away_or_lets_nobody_in_is_named(
     with pytest.raises(ServerAwayError, match=r"127\.0\.0\.1:1"):
         await prepare_database(nowhere)
     with pytest.raises(StackError, match="did not let the administrator in"):
-        await prepare_database(replace(stranger, postgres_url=with_password(targets.postgres_url, "guess")))
+        await prepare_database(replace(targets, postgres_url=with_password(targets.postgres_url, "guess")))
 
 
 def with_password(url: str, password: str) -> str:

@@ -22,7 +22,7 @@ from typing import Self
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus
-from cafeteria.local_stack.child import Child, Echo, Program
+from cafeteria.local_stack.child import Child, Echo
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.member import Member
 from cafeteria.local_stack.plain_http import plain_http
@@ -160,14 +160,15 @@ class Stack:
 
         return Member(
             name,
-            program=lambda: self._program(name),
+            program=lambda: service_program(service_of(name), self.environment_of(name)),
             ready=ready,
             log=self.home.logs / f"{name}.log",
             echo=self._echo_for(name) if self._echo_for else None,
             keep=self._keep,
         )
 
-    def _program(self, name: str) -> Program:
+    def environment_of(self, name: str) -> dict[str, str]:
+        """What the member is started with the next time; secrets are in it as the names of files."""
         service = service_of(name)
         environment = service_environment(
             service,
@@ -178,7 +179,7 @@ class Stack:
         )
         for key in dict.fromkeys((service, name)):
             environment |= self.environments.get(key, {})
-        return service_program(service, environment)
+        return environment
 
 
 async def _stop_all(members: Mapping[str, Member]) -> None:

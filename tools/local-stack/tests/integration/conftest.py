@@ -1,0 +1,109 @@
+"""`just up` as a process of its own, watched from outside."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+
+import psutil
+import pytest
+
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.home import Home, temporary_home
+
+START_TIMEOUT_S = 90.0
+OPEN = "keeps the data"  # the last line before the stack only runs
+
+
+class Supervised:
+    """A running `up`: its output so far, its children, its end."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._changed = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read())
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, part: str) -> psutil.Process:
+        """The direct child whose command line holds `part`."""
+        found = [each for each in psutil.Process(self.process.pid).children() if part in command(each)]
+        assert len(found) == 1, found
+        return found[0]
+
+    def url(self, service: str) -> str:
+        found = re.search(rf"{service}\s+│ (http://[\d.:]+)", self.output)
+        assert found, self.output
+        return found[1]
+
+    async def says(self, words: str) -> None:
+        """Wait for a line; fails at once when the process ends without it."""
+        async with asyncio.timeout(START_TIMEOUT_S), self._changed:
+            await self._changed.wait_for(lambda: words in self.output or self._reader.done())
+        assert words in self.output, self.output
+
+    async def ends(self) -> int:
+        code = await self.process.wait()
+        await self._reader
+        return code
+
+    async def _read(self) -> None:
+        assert self.process.stdout
+        async for line in self.process.stdout:
+            async with self._changed:
+                self.lines.append(line.decode().rstrip())
+                self._changed.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+@pytest.fixture
+def up() -> Callable[..., AbstractAsyncContextManager[Supervised]]:
+    """Starts `just up` on a home, with variables; entered, it gives what `Supervised` is."""
+    return started
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A data folder on a short path that Postgres' user can reach, gone afterwards."""
+    with temporary_home() as folder:
+        yield folder
+
+
+@contextlib.asynccontextmanager
+async def started(home: Home, **variables: str) -> AsyncIterator[Supervised]:
+    """In a process group of its own, as a terminal starts it; its five ports are any free ones."""
+    defaults = {"PYTHONUNBUFFERED": "1", "CAFETERIA_PORT_BASE": str(ports.free_ports(5))}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cafeteria.local_stack", "up"),
+        env={**os.environ, **defaults, "CAFETERIA_HOME": str(home.root), **variables},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        stdin=asyncio.subprocess.DEVNULL,
+        process_group=0,
+    )
+    running = Supervised(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await running.ends()

@@ -1,0 +1,184 @@
+"""A kept process comes back, a stopped one does not, and none outlives the one that started it."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cafeteria.local_stack import member as members
+from cafeteria.local_stack.child import Child, Program
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.member import Member
+
+WaitUntil = Callable[..., Any]
+
+TALKER = "import sys, time; print('here', flush=True); time.sleep(600)"
+QUITTER = "import sys; sys.exit(3)"
+
+
+def program(code: str, **changes: Any) -> Program:
+    return Program(argv=(sys.executable, "-c", code), env=dict(os.environ), **changes)
+
+
+class Bench:
+    """Makes members of one-line programs; ready means that something was printed since the start."""
+
+    def __init__(self, folder: Path, wait_until: WaitUntil) -> None:
+        self.log = folder / "log"
+        self._wait_until = wait_until
+        self.starts = 0
+
+    def member(self, code: str, *, keep: bool = True, **changes: Any) -> Member:
+        def start() -> Program:
+            self.starts += 1
+            return program(code, **changes)
+
+        return Member("it", program=start, ready=self._ready, log=self.log, keep=keep)
+
+    def printed(self) -> int:
+        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
+
+    async def _ready(self, child: Child) -> None:
+        wanted = self.starts
+
+        def said_so() -> bool:
+            if child.exit_code is not None:
+                raise StackError("it ended")
+            return self.printed() >= wanted
+
+        await self._wait_until(said_so)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, wait_until: WaitUntil) -> Bench:
+    return Bench(tmp_path, wait_until)
+
+
+async def test_what_is_killed_comes_back_and_can_be_waited_for(bench: Bench) -> None:
+    member = bench.member(TALKER)
+    await member.start()
+    first = member.pid
+    member.kill()
+    await member.ready()
+    assert member.pid != first
+    assert bench.starts == 2
+    await member.stop()
+
+
+async def test_what_is_stopped_stays_away_until_it_is_started(bench: Bench) -> None:
+    member = bench.member(TALKER)
+    await member.start()
+    await member.stop()
+    assert not member.is_running
+    with pytest.raises(StackError, match="not running"):
+        assert member.pid
+    await member.start()
+    assert member.is_running
+    await member.stop()
+
+
+async def test_what_is_not_kept_stays_dead(bench: Bench) -> None:
+    member = bench.member(TALKER, keep=False)
+    await member.start()
+    member.kill()
+    assert await member.ended() == -signal.SIGKILL
+    with pytest.raises(StackError):
+        await member.ready()
+    assert bench.starts == 1
+
+
+async def test_what_ends_while_it_starts_is_not_tried_again(bench: Bench) -> None:
+    member = bench.member(QUITTER)
+    with pytest.raises(StackError, match="it ended"):
+        await member.start()
+    assert bench.starts == 1
+    assert not member.is_running
+
+
+async def test_what_keeps_dying_is_started_at_once_and_then_less_and_less_often(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(pause_s: float) -> None:
+        pauses.append(pause_s)
+        await sleep(0)
+
+    member = bench.member(TALKER)
+    await member.start()
+    monkeypatch.setattr(members.asyncio, "sleep", note)
+    for count in range(1, 8):
+        member.kill()
+        async with asyncio.timeout(10):
+            while bench.starts <= count:
+                await sleep(0.01)
+    monkeypatch.undo()
+    await member.stop()
+    assert pauses == [0.0, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0]
+
+
+async def test_a_frozen_one_is_alive_and_goes_on_afterwards(bench: Bench) -> None:
+    member = bench.member(TALKER)
+    await member.start()
+    with member.frozen():
+        assert psutil.Process(member.pid).status() == psutil.STATUS_STOPPED
+    assert psutil.Process(member.pid).status() != psutil.STATUS_STOPPED
+    await member.stop()
+
+
+async def test_one_that_will_not_end_is_ended(bench: Bench) -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + TALKER
+    member = bench.member(deaf)
+    await member.start()
+    await member.stop(grace_s=0.2)
+    assert await member.ended() == -signal.SIGKILL
+
+
+async def test_each_line_is_echoed_and_kept(tmp_path: Path) -> None:
+    echoed: list[str] = []
+    long = 3 << 20
+    code = f"print('one'); print('x' * {long}); print('two'); print('no end', end='')"
+    child = await Child.start(program(code), log=tmp_path / "log", echo=echoed.append)
+    assert await child.wait() == 0
+    assert echoed[0] == "one"
+    assert echoed[-2:] == ["two", "no end"]
+    assert (tmp_path / "log").read_text().endswith("two\nno end")
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from cafeteria.local_stack.child import Child, Program
+
+async def main():
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    program = Program(argv=(sys.executable, "-c", code), own_group=True)
+    child = await Child.start(program, log=Path(sys.argv[1]))
+    print(child.pid, flush=True)
+    await child.wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_child_does_not_outlive_a_parent_that_was_killed(
+    tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path / "log")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert parent.stdout
+    child = psutil.Process(int(await parent.stdout.readline()))
+    assert child.is_running()
+    parent.kill()
+    await parent.wait()
+    await wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, timeout_s=5)

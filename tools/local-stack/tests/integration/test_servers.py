@@ -1,0 +1,169 @@
+"""The embedded servers on data that something happened to."""
+
+import os
+import stat
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+import pytest
+
+from cafeteria.local_stack import accounts
+from cafeteria.local_stack.accounts import Account
+from cafeteria.local_stack.binaries import postgres_programs
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.plan import Plan
+from cafeteria.local_stack.postgres import remove_data
+from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
+
+WaitUntil = Callable[..., Any]
+
+
+@asynccontextmanager
+async def running(home: Home, *, keep: bool = False) -> AsyncIterator[Servers]:
+    servers = Servers(home, Plan(), keep=keep)
+    try:
+        await servers.start()
+        yield servers
+    finally:
+        await servers.stop(grace_s=5)
+
+
+async def remember(servers: Servers, word: str) -> None:
+    connection = await asyncpg.connect(maintenance(servers))
+    await connection.execute("CREATE TABLE IF NOT EXISTS words (word text)")
+    await connection.execute("INSERT INTO words VALUES ($1)", word)
+    await connection.close()
+
+
+async def remembered(servers: Servers) -> list[str]:
+    connection = await asyncpg.connect(maintenance(servers))
+    words = [row[0] for row in await connection.fetch("SELECT word FROM words")]
+    await connection.close()
+    return words
+
+
+def maintenance(servers: Servers) -> str:
+    return servers.postgres_admin_url.rpartition("/")[0] + "/postgres"
+
+
+async def test_after_a_power_cut_they_start_on_what_is_there(home: Home) -> None:
+    """The pid file that was left names a process that is something else today: this one."""
+    async with running(home) as servers:
+        await remember(servers, "acknowledged")
+        for name in (POSTGRES, NATS):
+            servers.members[name].kill()
+            await servers.members[name].ended()
+        pid_file = home.postgres / "postmaster.pid"
+        assert pid_file.exists()
+        pid_file.write_text(
+            pid_file.read_text().replace(pid_file.read_text().split()[0], str(os.getpid()), 1)
+        )
+    async with running(home) as servers:
+        assert await remembered(servers) == ["acknowledged"]
+
+
+async def test_a_killed_postgres_comes_back_with_its_data(home: Home) -> None:
+    async with running(home, keep=True) as servers:
+        await remember(servers, "acknowledged")
+        postgres = servers.members[POSTGRES]
+        sessions = psutil.Process(postgres.pid).children(recursive=True)
+        postgres.kill()
+        await postgres.ready()
+        assert await remembered(servers) == ["acknowledged"]
+        assert not [session for session in sessions if is_alive(session)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> None:
+    (home.root / "postgres-new-0000").mkdir()
+    async with running(home) as servers:
+        await remember(servers, "here")
+    assert (home.postgres / "PG_VERSION").read_text().strip() == "18"
+
+
+async def test_data_without_its_secrets_is_told_apart_from_a_fault(home: Home) -> None:
+    async with running(home):
+        pass
+    (home.secrets / "postgres-admin").unlink()
+    with pytest.raises(StackError, match="other secrets"):
+        async with running(home):
+            pass
+
+
+async def test_a_second_server_on_the_same_data_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cafeteria.local_stack.postgres.OLD_SERVER_TIMEOUT_S", 0.2)
+    async with running(home):
+        with pytest.raises(StackError, match="still uses"):
+            await Servers(home, Plan(), keep=False).start()
+
+
+async def test_secrets_are_for_their_owners_eyes(home: Home) -> None:
+    async with running(home):
+        private = [*home.secrets.iterdir(), home.nats / "nats.conf", home.postgres / "pg_hba.conf"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+        assert stat.S_IMODE(home.secrets.stat().st_mode) == 0o700
+        assert stat.S_IMODE(home.postgres.stat().st_mode) == 0o700
+
+
+async def test_they_listen_on_this_machine_alone(home: Home) -> None:
+    async with running(home) as servers:
+        for member in servers.members.values():
+            listening = psutil.Process(member.pid).net_connections()
+            addresses = {each.laddr.ip for each in listening if each.status == psutil.CONN_LISTEN}
+            assert addresses == {"127.0.0.1"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root lends Postgres another user")
+async def test_under_root_postgres_is_somebody_else(home: Home) -> None:
+    async with running(home) as servers:
+        process = psutil.Process(servers.members[POSTGRES].pid)
+        assert process.uids().effective == accounts.postgres_account().uid
+        assert home.postgres.stat().st_uid == accounts.postgres_account().uid
+
+
+def test_programs_out_of_reach_are_copied_once(tmp_path: Path) -> None:
+    first = postgres_programs(_Nowhere(uid=1, gid=1), cache=tmp_path)
+    assert first.folder.is_relative_to(tmp_path)
+    for program in (first.postgres, first.initdb):
+        assert b" 18." in subprocess.run([program, "--version"], capture_output=True, check=True).stdout
+    made = first.folder.stat().st_ino
+    again = postgres_programs(_Nowhere(uid=1, gid=1), cache=tmp_path)
+    assert again.folder.stat().st_ino == made
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+class _Nowhere(Account):
+    def can_reach(self, path: Path) -> bool:
+        return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has homes that Postgres' user cannot reach")
+async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(home: Home) -> None:
+    private = home.root / "private"
+    private.mkdir(mode=0o700)
+    inner = Home(root=private / "project" / ".cafeteria")
+    inner.create()
+    async with running(inner) as servers:
+        await remember(servers, "here")
+    place = inner.postgres.resolve()
+    assert place.is_relative_to(accounts.SYSTEM_DATA)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    async with running(inner) as servers:
+        assert await remembered(servers) == ["here"]
+    remove_data(inner)
+    assert not place.exists()
+    assert not inner.postgres.is_symlink()

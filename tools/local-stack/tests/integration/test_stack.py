@@ -1,0 +1,107 @@
+"""The whole system as one object, as end-to-end tests and fault injection use it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from cafeteria.contracts import bus
+from cafeteria.local_stack import demo_data
+from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.local_stack.plan import Plan
+from cafeteria.local_stack.stack import Stack
+
+WaitUntil = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    """One for all: a start takes seconds."""
+    with temporary_home() as home:
+        plan = Plan(replicas={"gateway": 2}, service_environments={"kitchen": {"KITCHEN_PREP_MAX_S": "3"}})
+        async with Stack(home, plan) as running:
+            yield running
+
+
+async def get(url: str) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=2) as client:
+        return await client.get(url)
+
+
+async def test_each_member_has_an_address_and_every_replica_its_own(stack: Stack) -> None:
+    assert set(stack.names) == {*bus.SERVICES, "gateway-2", "postgres", "nats"}
+    assert stack.url("gateway") != stack.url("gateway-2")
+    for member in ("gateway", "gateway-2"):
+        menu = (await get(f"{stack.url(member)}/v1/menu")).json()
+        assert len(menu["items"]) == len(demo_data.MENU)
+
+
+async def test_a_killed_member_comes_back(stack: Stack) -> None:
+    first = stack.pid("gateway-2")
+    stack.kill("gateway-2", signal.SIGKILL)
+    await stack.ready("gateway-2")
+    assert stack.pid("gateway-2") != first
+
+
+async def test_a_stopped_member_stays_away_until_it_is_started_with_what_is_new(stack: Stack) -> None:
+    await stack.stop("kitchen")
+    assert not stack.is_running("kitchen")
+    with pytest.raises(httpx.TransportError):
+        await get(f"{stack.url('kitchen')}/health/live")
+    stack.environments["kitchen"]["KITCHEN_MODE"] = "manual"
+    await stack.start("kitchen")
+    assert (await get(f"{stack.url('kitchen')}/v1/load")).status_code == httpx.codes.UNAUTHORIZED
+    assert "service_stopped" in stack.log("kitchen")
+    assert stack.log("kitchen").count("service_started") == 2
+
+
+async def test_a_frozen_member_is_silent_and_then_goes_on(stack: Stack) -> None:
+    url = f"{stack.url('notification')}/health/live"
+    with stack.frozen("notification"), pytest.raises(httpx.TimeoutException):
+        await get(url)
+    assert (await get(url)).status_code == httpx.codes.OK
+
+
+async def test_a_frozen_postgres_is_frozen_with_all_its_sessions(stack: Stack) -> None:
+    url = f"{stack.url('stock')}/v1/items"
+    with stack.frozen("postgres"), pytest.raises(httpx.TimeoutException):
+        await get(url)
+    assert (await get(url)).status_code == httpx.codes.OK
+
+
+async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
+    stack: Stack, wait_until: WaitUntil
+) -> None:
+    pids = {name: stack.pid(name) for name in bus.SERVICES}
+    await stack.wipe_nats()
+
+    async def all_ready() -> bool:
+        urls = [f"{stack.url(name)}/health/ready" for name in bus.SERVICES]
+        answers = await asyncio.gather(*(get(url) for url in urls), return_exceptions=True)
+        return all(
+            isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.OK for answer in answers
+        )
+
+    async def streams_are_there() -> bool:
+        page = (await get(f"{stack.servers.monitor_url}/jsz?streams=1&consumers=1")).json()
+        streams = [
+            each for account in page.get("account_details", []) for each in account.get("stream_detail", [])
+        ]
+        durables = [each["name"] for stream in streams for each in stream.get("consumer_detail", [])]
+        return {each.name for each in bus.DURABLES} <= set(durables)
+
+    await wait_until(streams_are_there, timeout_s=20)
+    await wait_until(all_ready, timeout_s=20)
+    assert {name: stack.pid(name) for name in bus.SERVICES} == pids
+
+
+async def test_services_are_handed_no_administrators_password(stack: Stack, home: Home) -> None:
+    administrator = stack.servers.credentials.postgres_password("admin")
+    for name in bus.SERVICES:
+        environment = stack.environment_of(name)
+        assert administrator not in "".join(environment.values())
+        assert environment["CAFETERIA_POSTGRES_URL"].startswith("postgresql://127.0.0.1:")
+        assert environment["CAFETERIA_HOME"] == str(stack.home.root)
