@@ -61,6 +61,33 @@ async def test_with_the_bus_away_orders_are_received_and_verify_once_it_is_back(
     assert stock.portions[item] == 9
 
 
+async def test_with_the_tables_locked_by_somebody_new_orders_are_refused_and_repeats_find_out_after(
+    counter: Any, stock: Any, servers: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(10)
+    async with servers.database_as_admin() as rogue:
+        lock = rogue.transaction()
+        await lock.start()
+        await rogue.execute("LOCK TABLE gateway.orders IN ACCESS EXCLUSIVE MODE")
+        ordering = asyncio.create_task(counter.order({item: 1}, key="k"))
+        intake = counter.app.state.gateway.place_order._intake
+        await wait_until(lambda: intake._commit_began_at_s)
+        refused = await wait_until(lambda: overloaded(counter, item))
+        stuck = await ordering
+        assert stuck.status_code == 503
+        assert "same Idempotency-Key" in stuck.json()["detail"]
+        assert refused.headers["Retry-After"]
+        await lock.rollback()
+    await wait_until(lambda: is_accepted(counter, item, key="k"))
+    assert stock.portions[item] == 9
+    assert await counter.count("orders") == 1
+
+
+async def overloaded(counter: Any, item: Any) -> Any:
+    answer = await counter.order({item: 1})
+    return answer if answer.json()["type"] == "/problems/overloaded" else None
+
+
 async def is_accepted(counter: Any, item: Any, *, key: str | None = None) -> bool:
     return bool((await counter.order({item: 1}, key=key)).status_code == 201)
 

@@ -16,6 +16,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.errors import InvalidRequest
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
 from cafeteria.contracts.problems import Problem
@@ -34,7 +35,6 @@ from cafeteria.gateway.service.place_order import RECEIVED
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
-PROBLEM_JSON = "application/problem+json"
 
 _SIGNED_IN = requires()
 _REPLAYED = {"Idempotent-Replayed": "true"}
@@ -44,8 +44,16 @@ _PLACED = {
     RECEIVED: ResponseSpec(
         data_container=Order, description="Received; stock has not decided yet. It may still end REJECTED."
     ),
-    409: ResponseSpec(data_container=Problem, description="Out of stock, an unknown item, or expired."),
-    422: ResponseSpec(data_container=Problem, description="The key belongs to an order with other lines."),
+    409: ResponseSpec(
+        data_container=Problem,
+        description="Out of stock, an unknown item, or expired.",
+        media_type=PROBLEM_JSON,
+    ),
+    422: ResponseSpec(
+        data_container=Problem,
+        description="The key belongs to an order with other lines.",
+        media_type=PROBLEM_JSON,
+    ),
 }
 
 
