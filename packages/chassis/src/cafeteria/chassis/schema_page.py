@@ -88,7 +88,10 @@ def render_page(document: Mapping[str, Any]) -> str:
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, item in sorted(document.get("paths", {}).items()):
+    """The service's own first, then those that every service has."""
+    for path, item in sorted(
+        document.get("paths", {}).items(), key=lambda each: (not each[0].startswith("/v"), each)
+    ):
         for method in _METHODS:
             if method in item:
                 yield method, path, item[method]
@@ -98,7 +101,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     who = "needs an access token" if operation.get("security") else "open to all"
     bodies = operation.get("requestBody", {}).get("content", {})
     body = "".join(f"<p>Body: {_type(each.get('schema', {}))}</p>" for each in bodies.values())
-    answers = "".join(_answer(status, answer) for status, answer in operation["responses"].items())
+    answers = "".join(_answer(status, answer) for status, answer in sorted(operation["responses"].items()))
     return (
         f'<section><h3><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h3>'
         f"<p>{escape(operation.get('description') or operation.get('summary') or '')} "

@@ -139,7 +139,8 @@ def _read_field(each: FieldInfo, environ: Mapping[str, str]) -> Any | UnsetType:
     if raw is not None:
         return _converted(variable, raw, each.type)
     if each.default is NODEFAULT and each.default_factory is NODEFAULT:
-        raise ValueError(f"{variable} is not set: set it, or {variable}_FILE to a file that holds it.")
+        way = "" if variable.endswith("_FILE") else f", or {variable}_FILE to a file that holds it"
+        raise ValueError(f"{variable} is not set: set it{way}.")
     return UNSET
 
 
