@@ -1,0 +1,105 @@
+"""Somebody else was faster between a batch's read and its write: it is decided anew, and nothing is left of it.
+
+The other replica is played by an administrator's transaction, which can stop at the point that matters.
+"""
+
+from asyncio import create_task
+from decimal import Decimal
+from typing import Any
+
+from cafeteria.contracts.stock import Decision
+from cafeteria.contracts.values import RejectionReason
+
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cafeteria-stock' AND wait_event_type = 'Lock'
+"""
+
+
+async def test_an_item_that_moved_is_read_again(canteen: Any, servers: Any, wait_until: Any) -> None:
+    haleem = await canteen.stock_up(5, price="120.00")
+    async with servers.database_as_admin() as other, other.transaction():
+        await other.execute("UPDATE stock.inventory SET version = version + 1")
+        await other.execute("UPDATE stock.items SET price = 99")
+        asking = create_task(canteen.reserve(canteen.order({haleem: 1})))
+        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+
+    answer = await asking
+
+    assert [item.unit_price for item in answer.items] == [Decimal("99.00")]
+    assert await conflicts(canteen) == 1
+    assert await canteen.quantity(haleem) == 4
+    await canteen.check_books()
+
+
+async def test_portions_that_went_meanwhile_are_not_sold_again(
+    canteen: Any, servers: Any, wait_until: Any
+) -> None:
+    haleem = await canteen.stock_up(5)
+    first = canteen.order({haleem: 4})
+    async with servers.database_as_admin() as other, other.transaction():
+        await other.execute("UPDATE stock.inventory SET version = version + 1, quantity = quantity - 4")
+        await other.execute(
+            "INSERT INTO stock.stock_transactions VALUES ($1, $1, $2, 4, now(), 'DEDUCT')",
+            first.order_id,
+            haleem,
+        )
+        asking = create_task(canteen.reserve(canteen.order({haleem: 2})))
+        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+
+    answer = await asking
+
+    assert (answer.decision, answer.reason) == (Decision.REJECTED, RejectionReason.OUT_OF_STOCK)
+    assert await canteen.quantity(haleem) == 1
+    await canteen.check_books()
+
+
+async def test_a_decision_that_came_into_being_meanwhile_stands(
+    canteen: Any, servers: Any, wait_until: Any
+) -> None:
+    haleem = await canteen.stock_up(5)
+    order, neighbour = canteen.order({haleem: 1}), canteen.order({haleem: 2})
+    async with servers.database_as_admin() as other, other.transaction():
+        await other.execute(
+            "INSERT INTO stock.reservations VALUES ($1, 'REJECTED', 'EXPIRED', '[]', now(), now())",
+            order.order_id,
+        )
+        asking = create_task(canteen.reserve(order)), create_task(canteen.reserve(neighbour))
+        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+
+    assert (await asking[0]).reason is RejectionReason.EXPIRED
+    assert (await asking[1]).decision is Decision.RESERVED
+    assert await conflicts(canteen) == 1
+    assert await canteen.quantity(haleem) == 3
+    await canteen.check_books()
+
+
+async def test_a_release_that_happened_meanwhile_is_not_repeated(
+    canteen: Any, servers: Any, wait_until: Any
+) -> None:
+    haleem = await canteen.stock_up(5)
+    order = canteen.order({haleem: 2})
+    await canteen.reserve(order)
+    async with servers.database_as_admin() as other, other.transaction():
+        released_at = await other.fetchval(
+            "UPDATE stock.reservations SET released_at = now() RETURNING released_at"
+        )
+        await other.execute("UPDATE stock.inventory SET version = version + 1, quantity = quantity + 2")
+        await other.execute(
+            "INSERT INTO stock.stock_transactions VALUES ($1, $2, $3, -2, now(), 'RELEASE')",
+            haleem,
+            order.order_id,
+            haleem,
+        )
+        asking = create_task(canteen.release(order.order_id))
+        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+
+    assert (await asking).released_at == released_at
+    assert await canteen.quantity(haleem) == 5
+    assert await canteen.ledger_of(order.order_id) == [("DEDUCT", 2), ("RELEASE", -2)]
+    await canteen.check_books()
+
+
+async def conflicts(canteen: Any) -> float:
+    page = (await canteen.web.get("/metrics")).text
+    [line] = [line for line in page.splitlines() if line.startswith("stock_batch_conflicts_total ")]
+    return float(line.split()[1])
