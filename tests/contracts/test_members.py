@@ -40,15 +40,37 @@ def test_every_test_is_found_by_default(project_files: list[Path]) -> None:
     assert [path for path in tests if not path.startswith(tuple(f"{folder}/" for folder in TESTPATHS))] == []
 
 
-def uv(*arguments: str, environment: Path) -> None:
-    """Runs uv in the workspace with an environment of its own, and shows what it said when it fails."""
-    inherited = {
-        name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_NO_SYNC"}
-    }
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all members in turn: uv takes out of it what the next one does not declare."""
+    return tmp_path_factory.mktemp("alone") / "environment"
+
+
+@pytest.fixture(scope="module")
+def unit_requirements(environment: Path) -> Path:
+    """The locked versions of what unit tests need besides the member itself."""
+    wanted = environment.with_name("unit.txt")
+    run(
+        "uv",
+        "export",
+        "--quiet",
+        "--locked",
+        "--only-group=unit",
+        f"--output-file={wanted}",
+        into=environment,
+    )
+    return wanted
+
+
+def run(*command: str | Path, into: Path) -> None:
+    """Runs in the workspace with that environment as the project's, and shows what was said when it fails."""
+    # bytecode is written, or every member would compile the libraries again
+    left_out = {"VIRTUAL_ENV", "UV_NO_SYNC", "UV_COMPILE_BYTECODE", "PYTHONDONTWRITEBYTECODE"}
+    inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     outcome = subprocess.run(
-        ["uv", *arguments],
+        command,
         cwd=ROOT,
-        env={**inherited, "UV_PROJECT_ENVIRONMENT": str(environment), "UV_COMPILE_BYTECODE": "0"},
+        env={**inherited, "UV_PROJECT_ENVIRONMENT": str(into), "UV_COMPILE_BYTECODE": "0"},
         capture_output=True,
         text=True,
         check=False,
@@ -57,30 +79,13 @@ def uv(*arguments: str, environment: Path) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)  # nine packages at most to link, and a test run
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("member", MEMBERS, ids=name_of)
-def test_a_member_installs_and_passes_its_unit_tests_alone(member: Path, tmp_path: Path) -> None:
+def test_a_member_installs_and_passes_its_unit_tests_alone(
+    member: Path, environment: Path, unit_requirements: Path
+) -> None:
     """What a member imports without declaring it is not there, and so fails here."""
-    environment = tmp_path / "environment"
-    wanted = tmp_path / "unit.txt"
-    uv("sync", "--quiet", "--locked", "--package", name_of(member), "--no-dev", environment=environment)
-    uv(
-        "export",
-        "--quiet",
-        "--locked",
-        "--only-group",
-        "unit",
-        "--output-file",
-        str(wanted),
-        environment=environment,
-    )
-    uv("pip", "install", "--quiet", "--python", str(environment), "-r", str(wanted), environment=environment)
+    run("uv", "sync", "--quiet", "--locked", "--no-dev", f"--package={name_of(member)}", into=environment)
     interpreter = environment / "bin" / "python"
-    outcome = subprocess.run(
-        [interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", member / "tests/unit"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    run("uv", "pip", "install", "--quiet", "--python", interpreter, "-r", unit_requirements, into=environment)
+    run(interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", member / "tests/unit", into=environment)
