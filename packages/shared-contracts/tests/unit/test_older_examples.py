@@ -1,0 +1,50 @@
+"""Whatever was once said can still be read: every example ever kept decodes with today's code.
+
+Streams hold messages for days and databases hold answers for longer, so a message outlives the code that wrote it.
+"""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+Messages = dict[str, type[msgspec.Struct]]
+
+
+def message_type(messages: Messages, path: str) -> type[msgspec.Struct]:
+    """`stock/older/StockDecided.expired.1f2e3d4c.json` is a StockDecided."""
+    return messages[path.replace("older/", "").partition(".")[0]]
+
+
+def test_an_older_example_still_decodes(
+    messages: Messages, examples_folder: Path, older_example: str
+) -> None:
+    golden = (examples_folder / older_example).read_bytes()
+    msgspec.json.decode(golden, type=message_type(messages, older_example))
+
+
+def test_an_older_example_is_named_by_its_content(examples_folder: Path, older_example: str) -> None:
+    """So nobody edits one until it decodes again."""
+    assert Path(older_example).name.split(".")[-2] == digest(examples_folder / older_example)
+
+
+def test_an_example_is_kept_before_it_may_change(examples_folder: Path, example: str) -> None:
+    current = examples_folder / example
+    kept = current.parent / "older" / f"{current.stem}.{digest(current)}.json"
+    assert kept.is_file(), f"keep it: mkdir -p {kept.parent} && cp {current} {kept}"
+
+
+def test_an_older_example_is_never_taken_away(examples_folder: Path) -> None:
+    gone = subprocess.run(
+        ["git", "log", "--diff-filter=DR", "--name-only", "--format=", "--", "*/older/*.json"],
+        cwd=examples_folder,
+        capture_output=True,
+        text=True,
+        check=False,  # outside a repository there is no history to ask
+    )
+    assert gone.stdout.split() == []
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
