@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import jsonschema
 import pytest
 import yaml
 
-from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.bootstrap import write_preparations
 from cafeteria.local_stack.postgres import SETTINGS
+from cafeteria.local_stack.targets import Targets
 
 pytestmark = pytest.mark.house
 
@@ -86,14 +89,19 @@ def test_a_container_has_no_rights_that_it_does_not_need(name: str) -> None:
     assert "privileged" not in container
 
 
+def settings_of(service: str) -> type[ServiceSettings]:
+    """The service's own settings, or the chassis' where it needs none of its own."""
+    if not importlib.util.find_spec(f"cafeteria.{service}.settings"):
+        return ServiceSettings
+    module = importlib.import_module(f"cafeteria.{service}.settings")
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type)]
+    own = [kind for kind in kinds if issubclass(kind, ServiceSettings) and kind is not ServiceSettings]
+    return own[0]
+
+
 def variables_of_settings(service: str) -> set[str]:
-    """What the service's settings read, each also from a file; without settings of its own, the chassis'."""
-    settings = [ServiceSettings]
-    if importlib.util.find_spec(f"cafeteria.{service}.settings"):
-        module = importlib.import_module(f"cafeteria.{service}.settings")
-        kinds = [kind for kind in vars(module).values() if isinstance(kind, type)]
-        settings += [kind for kind in kinds if issubclass(kind, ServiceSettings)]
-    names = {name for kind in settings for name in kind.__struct_encode_fields__}
+    """What the service's settings read, each also from a file."""
+    names = set(settings_of(service).__struct_encode_fields__)
     return names | {f"{name}_FILE" for name in names}
 
 
@@ -159,3 +167,45 @@ def test_the_variables_that_a_person_may_set_are_documented() -> None:
     offered = set(re.findall(r"\$\{([A-Z_]+):-", text))
     documented = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", (ROOT / "deploy/README.md").read_text()))
     assert offered == documented
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """The folder that the documented command makes."""
+    write_preparations(tmp_path, owner=None)
+    return tmp_path
+
+
+def environment_of(name: str, prepared: Path) -> dict[str, str]:
+    """As the container sees it with nothing set outside; its secrets lie in the prepared folder."""
+    environ = {}
+    for key, value in CONTAINERS[name]["environment"].items():
+        text = re.sub(r"\$\{\w+:-(\w*)\}", r"\1", str(value))
+        if source := secrets_of(name).get(text):
+            text = str(prepared / source)
+        environ[key] = str(prepared) if text == "/run/secrets" else text
+    return environ
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_takes_its_settings_from_that_environment(name: str, prepared: Path) -> None:
+    settings = load_settings(settings_of(name), environment_of(name, prepared))
+    assert settings.listen_port(name) == 8000 + PORT_OFFSETS[name]
+    assert settings.nats_password.reveal() == (prepared / f"nats-{name}").read_text()
+
+
+def test_the_bootstrap_finds_its_targets_in_that_environment(prepared: Path) -> None:
+    before = {path.name: path.read_bytes() for path in prepared.iterdir()}
+    targets = Targets.from_environment(environment_of("bootstrap", prepared))
+    assert "@postgres:5432/cafeteria" in targets.postgres_url
+    assert "@nats:4222" in targets.nats_url
+    assert targets.with_demo_data
+    assert {path.name: path.read_bytes() for path in prepared.iterdir()} == before
+
+
+def test_nats_accepts_its_configuration(prepared: Path) -> None:
+    server = Path(sys.executable).parent / "nats-server"
+    outcome = subprocess.run(
+        [server, "-t", "--config", prepared / "nats.conf"], capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr
