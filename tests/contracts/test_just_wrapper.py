@@ -204,6 +204,20 @@ def test_justs_own_outcome_is_the_wrappers(clone: Path, path: Path) -> None:
     assert run(clone, path, JUST_EXIT="7").returncode == 7
 
 
+def test_the_wrapper_becomes_just(clone: Path, path: Path) -> None:
+    """A signal to the process that a person or a supervisor started reaches `just` itself."""
+    put(path, "uv", UV)
+    put(path, "python3", PYTHON)
+    run(clone, path)
+    put(clone / ".venv/bin", "just", "#!/bin/sh\necho $$\n")
+    put(path, "uv", "#!/bin/sh\n[ $1 != --version ] || echo uv 0.13.9\n")
+    process = subprocess.Popen(
+        [clone / "just"], env={"PATH": str(path)}, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    told, _ = process.communicate(timeout=30)
+    assert int(told) == process.pid
+
+
 def test_the_recipes_are_listed_by_default(tmp_path: Path) -> None:
     just = Path(sys.executable).parent / "just"
     listing = subprocess.run(
