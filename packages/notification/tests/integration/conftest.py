@@ -132,11 +132,15 @@ class Hall:
     async def tell(self, *events: OrderStatusChanged) -> None:
         """Stored in the stream, in this order, each by its owner."""
         for event in events:
-            bus, topic = (
-                (self.kitchen, KITCHEN_STATUS) if event.status in KITCHENS else (self.gateway, GATEWAY_STATUS)
-            )
-            message = outbox_message(topic, event, order_id=event.order_id, version=event.version)
-            await bus.publish_stored([message])
+            await self.tell_at_once([event])
+
+    async def tell_at_once(self, events: Sequence[OrderStatusChanged]) -> None:
+        """All by the owner of the first one."""
+        is_kitchens = events[0].status in KITCHENS
+        bus, topic = (self.kitchen, KITCHEN_STATUS) if is_kitchens else (self.gateway, GATEWAY_STATUS)
+        await bus.publish_stored(
+            [outbox_message(topic, event, order_id=event.order_id, version=event.version) for event in events]
+        )
 
     @asynccontextmanager
     async def watch(

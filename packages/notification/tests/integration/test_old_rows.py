@@ -47,7 +47,9 @@ def pending(order_id: Any) -> Status:
 async def record(connection: AsyncConnection) -> None:
     mark = await repository.lock_counter(connection)
     statuses = [pending(new_id()) for _ in range(10)]
-    await repository.record(connection, statuses, mark=mark, epoch="one", sequence=5, now=datetime.now(UTC))
+    await repository.record(
+        connection, statuses, position=mark.position, epoch="one", sequence=5, now=datetime.now(UTC)
+    )
 
 
 QUERIES: dict[str, Query] = {

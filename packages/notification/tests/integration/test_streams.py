@@ -62,6 +62,20 @@ async def test_clients_of_two_replicas_see_the_same(two_halls: Any, make_order: 
             assert first.statuses(order.id) == list(PATH)
 
 
+async def test_replicas_that_log_at_the_same_time_agree_on_every_position(
+    two_halls: Any, make_order: Any, wait_until: Any
+) -> None:
+    orders = [make_order() for _ in range(250)]
+    async with two_halls.watch(service=0) as first, two_halls.watch(service=1) as second:
+        for status in PATH:
+            await two_halls.tell_at_once([order.enters(status) for order in orders])
+        await wait_until(lambda: len(first.events) >= 1_000 and len(second.events) >= 1_000)
+        assert [int(event.id) for event in first.events] == list(range(1, 1_001))
+        assert first.events == second.events
+        for order in orders:
+            assert first.statuses(order.id) == list(PATH)
+
+
 async def test_a_client_goes_on_at_the_other_replica(
     two_halls: Any, make_order: Any, wait_until: Any
 ) -> None:

@@ -147,3 +147,8 @@ def test_a_backlog_is_read_once_it_has_come_to_its_end_and_grows_whole() -> None
     backlog.extend(12)
     assert not backlog.is_read
     assert backlog.live_since is None
+
+
+def test_what_is_logged_for_sure_is_told_again_by_its_own_event_alone() -> None:
+    told = event(IN_KITCHEN, moment(PENDING), moment(STOCK_VERIFIED))
+    assert [status.version for status in statuses_of(told, logged=0b1010)] == [2, 3]

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.notification.domain import LoggedStatus, Viewer
-from cafeteria.notification.views import HEARTBEAT_S, QUEUE_LIMIT, EventStream, Hub
+from cafeteria.notification.domain import LoggedStatus, Status, Viewer
+from cafeteria.notification.views import HEARTBEAT_S, QUEUE_LIMIT, EventStream, Hub, LoggedLately
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STUDENT, OTHER = "210041101", "210041102"
@@ -239,3 +239,17 @@ async def test_a_log_that_was_set_back_is_shown_anew(hub: Hub, join: Join) -> No
     await settle()
     assert reader.is_ended
     assert hub.pushed == 1
+
+
+def test_only_the_orders_heard_of_last_are_remembered() -> None:
+    lately = LoggedLately(orders_limit=10)
+    for order in range(1, 12):
+        lately.add([told(order, 1), told(order, 2)])
+    assert lately.versions_of(UUID(int=11)) == 0b110
+    assert lately.versions_of(UUID(int=1)) == 0
+
+
+def told(order: int, version: int) -> Status:
+    return Status(
+        order_id=UUID(int=order), student_id=STUDENT, status=OrderStatus.PENDING, version=version, at=NOW
+    )

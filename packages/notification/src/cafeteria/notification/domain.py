@@ -102,12 +102,15 @@ class Backlog(msgspec.Struct, kw_only=True):
         self.upto, self.live_since = upto, None
 
 
-def statuses_of(event: OrderStatusChanged) -> list[Status]:
-    """The event's own status and those before it, by version; raises ImpossibleEvent for what cannot be."""
+def statuses_of(event: OrderStatusChanged, *, logged: int = 0) -> list[Status]:
+    """The event's own status and those before it, by version; raises ImpossibleEvent for what cannot be.
+
+    Earlier ones may be left out that are logged for sure: `logged` has a bit for each version.
+    """
     if not _STUDENT_ID.fullmatch(event.student_id):
         raise ImpossibleEvent("The student id is none.")
     own = StatusTime(status=event.status, version=event.version, at=event.at)
-    path = sorted(_checked(event.earlier, own), key=lambda moment: moment.version)
+    path = sorted(_checked(event.earlier, own, logged), key=lambda moment: moment.version)
     return [
         Status(
             order_id=event.order_id,
@@ -121,12 +124,12 @@ def statuses_of(event: OrderStatusChanged) -> list[Status]:
     ]
 
 
-def _checked(earlier: Iterable[StatusTime], own: StatusTime) -> Iterable[StatusTime]:
+def _checked(earlier: Iterable[StatusTime], own: StatusTime, logged: int) -> Iterable[StatusTime]:
     """What a sender calls earlier and is not would show an order's path wrongly: it is left out."""
     for moment in (*earlier, own):
         if STATUS_VERSIONS[moment.status] != moment.version:
             raise ImpossibleEvent(f"{moment.status} is not version {moment.version}.")
-        if moment is own or moment.version < own.version:
+        if moment is own or (moment.version < own.version and not logged >> moment.version & 1):
             yield moment
 
 

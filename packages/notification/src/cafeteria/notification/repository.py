@@ -1,10 +1,9 @@
-"""All SQL of notification. Whoever writes the log holds the counter's lock, so the log has one writer at a time."""
+"""All SQL of notification. Whoever writes the log moves the counter row, so the log has one writer at a time."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +25,7 @@ UPDATE notification.position_counter SET stream_epoch = :epoch, stream_sequence 
 
 _RECORD = text("""
 WITH fresh AS (
-    SELECT given.*, :position + row_number() OVER (ORDER BY given.place) AS position
+    SELECT given.*, row_number() OVER (ORDER BY given.place) AS number
     FROM unnest(
         CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
         CAST(:statuses AS text[]), CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]),
@@ -36,10 +35,18 @@ WITH fresh AS (
         SELECT logged.id FROM notification.notifications AS logged
         WHERE logged.order_id = given.order_id AND logged.version = given.version
     ) IS NULL
+), moved AS (
+    UPDATE notification.position_counter SET
+        position = position + (SELECT count(*) FROM fresh),
+        stream_sequence = CASE WHEN stream_epoch = :epoch THEN greatest(stream_sequence, :sequence)
+            ELSE stream_sequence END
+    WHERE position = :position
+    RETURNING id
 ), added AS (
     INSERT INTO notification.notifications
         (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason)
-    SELECT id, order_id, student_id, status, :now, version, position, at, reason FROM fresh
+    SELECT fresh.id, order_id, student_id, status, :now, version, :position + number, at, reason
+    FROM fresh CROSS JOIN moved
     ON CONFLICT (order_id, version) DO NOTHING
     RETURNING id, order_id, student_id, status_sent, version, position
 ), newest AS (
@@ -58,16 +65,13 @@ WITH fresh AS (
         SELECT (SELECT ctid FROM notification.open_orders WHERE open_orders.order_id = newest.order_id)
         FROM newest WHERE is_resting
     ))
-), moved AS (
-    UPDATE notification.position_counter SET
-        position = position_counter.position + (SELECT count(*) FROM added),
-        stream_sequence = CASE WHEN stream_epoch = :epoch THEN greatest(stream_sequence, :sequence)
-            ELSE stream_sequence END
 )
-SELECT id, position FROM added ORDER BY position
+SELECT added.id, added.position FROM moved LEFT JOIN added ON TRUE ORDER BY added.position
 """)
-"""Needs the counter's lock, taken by an earlier statement: only then does this one's snapshot hold all that
-other writers have logged, and the row that is not there can be added without a conflict.
+"""One statement, for it is a transaction by itself. It writes nothing unless the counter stands where the caller
+believes: then no other writer has committed since, the snapshot holds all that is logged, and a row that is not
+there can be added without a conflict. A writer that commits meanwhile moves the counter, and the condition, which
+Postgres checks anew after waiting for the row, fails.
 
 Lookups stand as scalar subqueries: the planner cannot turn those into a join over the whole table, which it likes
 while a young table has no statistics."""
@@ -140,6 +144,10 @@ UPDATE notification.notifications SET delivered_at = :now WHERE ctid = ANY(ARRAY
 """What another replica is marking at this moment needs no second mark."""
 
 
+class CounterMoved(Exception):
+    """Another writer was faster."""
+
+
 async def lock_counter(connection: AsyncConnection) -> Mark:
     """Everybody else who writes the log now waits for this transaction's end."""
     row = (await connection.execute(_LOCK_COUNTER)).one_or_none()
@@ -158,20 +166,21 @@ async def record(
     connection: AsyncConnection,
     statuses: Sequence[Status],
     *,
-    mark: Mark,
+    position: int,
     epoch: str,
     sequence: int,
     now: datetime,
 ) -> list[LoggedStatus]:
     """Log what the log lacks, in the order given, no pair of order and version twice; returns what was new.
 
-    Needs the counter's lock; `mark` is what it said.
+    `position` is where the counter stands. Raises CounterMoved, and nothing is written, when it does not: who does
+    not hold its lock may be late.
     """
     by_id = {new_id(): status for status in statuses}
-    added = await connection.execute(
+    found = await connection.execute(
         _RECORD,
         {
-            "position": mark.position,
+            "position": position,
             "ids": list(by_id),
             "order_ids": [status.order_id for status in statuses],
             "student_ids": [status.student_id for status in statuses],
@@ -185,9 +194,22 @@ async def record(
             "now": now,
         },
     )
-    return [
-        LoggedStatus(position=row.position, **msgspec.structs.asdict(by_id[row.id])) for row in added.all()
-    ]
+    rows = found.all()
+    if not rows:
+        raise CounterMoved
+    return [_newly_logged(row.position, by_id[row.id]) for row in rows if row.id is not None]
+
+
+def _newly_logged(position: int, status: Status) -> LoggedStatus:
+    return LoggedStatus(
+        position=position,
+        order_id=status.order_id,
+        student_id=status.student_id,
+        status=status.status,
+        version=status.version,
+        at=status.at,
+        reason=status.reason,
+    )
 
 
 async def newest_position(connection: AsyncConnection) -> int:

@@ -8,6 +8,7 @@ lives only while something is being written, so that a slow reader holds up nobo
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -16,7 +17,7 @@ import msgspec
 from cafeteria.chassis import metrics
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.notification import OrderStatusEvent
-from cafeteria.notification.domain import LoggedStatus, Viewer
+from cafeteria.notification.domain import LoggedStatus, Status, Viewer
 
 QUEUE_LIMIT = 512  # events that wait while others are being written; the sockets' own buffers stand before it
 HEARTBEAT_S = 15  # proxies cut what is silent for longer; the streams take turns, a fifteenth each second
@@ -268,6 +269,28 @@ class Hub:
     @staticmethod
     def _expiry_of(stream: EventStream) -> int:
         return int(stream.expires_at.timestamp())
+
+
+class LoggedLately:
+    """Versions that are logged, of the orders that were heard of last: most of what events repeat of the past.
+
+    It spares work and decides nothing: an event's own status is looked up in the log, whatever stands here.
+    """
+
+    def __init__(self, *, orders_limit: int = 20_000) -> None:
+        self._orders_limit = orders_limit
+        self._versions: dict[UUID, int] = {}
+
+    def versions_of(self, order_id: UUID) -> int:
+        """One bit for each version."""
+        return self._versions.get(order_id, 0)
+
+    def add(self, statuses: Iterable[Status]) -> None:
+        for status in statuses:
+            self._versions[status.order_id] = self.versions_of(status.order_id) | 1 << status.version
+        if len(self._versions) > self._orders_limit:
+            for order_id in list(islice(self._versions, self._orders_limit // 2)):
+                del self._versions[order_id]
 
 
 def _discard(streams: dict[Key, set[EventStream]], key: Key, stream: EventStream) -> None:
