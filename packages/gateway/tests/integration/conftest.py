@@ -1,7 +1,7 @@
 """One or several real gateways on real servers, students who order over HTTP, and a view of what is stored."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from cafeteria.gateway.domain import Placing, judge, new_order, request_hash, st
 from cafeteria.gateway.repository import decisions, intake
 from cafeteria.gateway.service.decide import settlement as settlement_of
 from cafeteria.gateway.settings import GatewaySettings
+from cafeteria.local_stack.testing import until
 
 STUDENT = "210041101"
 ANOTHER_STUDENT = "210041102"
@@ -77,6 +78,9 @@ class Counter:
         )
         return bool(info.num_pending == 0 and info.num_ack_pending == 0)
 
+    async def has_said_all(self) -> bool:
+        return await self.count("outbox") == 0
+
     async def said(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
         """What has reached the stream on this topic, in its order."""
         stream = bus.KITCHEN_STREAM if topic is bus.WORK_PLACED else bus.NOTIFICATION_STREAM
@@ -103,34 +107,32 @@ async def books(servers: Any, clean: None) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def open_gateway(
-    clean: None,
-    servers: Any,
-    books: asyncpg.Connection,
-    service_settings: Any,
-    serve: Any,
-    tokens: Any,
-    wait_until: Any,
-) -> AsyncIterator[OpenGateway]:
-    """Start a gateway, with settings as given; it stops with the test."""
+def a_gateway(
+    clean: None, servers: Any, books: asyncpg.Connection, service_settings: Any, serve: Any, tokens: Any
+) -> Callable[..., AbstractAsyncContextManager[Counter]]:
+    """Start a gateway, with settings as given; leaving stops it as SIGTERM does."""
+
+    @asynccontextmanager
+    async def run(**settings: Any) -> AsyncIterator[Counter]:
+        app = create_app(service_settings(bus.GATEWAY, GatewaySettings, **settings))
+        async with servers.bus_as("admin") as admin, serve(app) as url:
+            counter = Counter(app=app, url=url, books=books, tokens=tokens, admin=admin)
+            async with counter.web:
+                await until(lambda: answers(counter))
+                yield counter
+
+    return run
+
+
+@pytest.fixture
+async def open_gateway(a_gateway: Any) -> AsyncIterator[OpenGateway]:
+    """Start a gateway that stops with the test."""
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(servers.bus_as("admin"))
 
         async def open_one(**settings: Any) -> Counter:
-            counter = await stack.enter_async_context(a_gateway(**settings))
-            await wait_until(lambda: answers(counter))
+            counter: Counter = await stack.enter_async_context(a_gateway(**settings))
             return counter
 
-        @asynccontextmanager
-        async def a_gateway(**settings: Any) -> AsyncIterator[Counter]:
-            loaded = service_settings(bus.GATEWAY, GatewaySettings, **settings)
-            app = create_app(loaded)
-            async with serve(app) as url:
-                counter = Counter(app=app, url=url, books=books, tokens=tokens, admin=admin)
-                async with counter.web:
-                    yield counter
-
-        open_one.unready = a_gateway  # type: ignore[attr-defined]  # for tests that end a gateway themselves
         yield open_one
 
 

@@ -24,7 +24,9 @@ from cafeteria.gateway.service.decide import Wakes
 
 BATCH_LIMIT = 500  # orders in one question: about 40 KB
 MISSING = metrics.counter(
-    "gateway_missing_messages_total", "Messages that a receiver lacked and was sent again", "receiver"
+    "cafeteria_gateway_missing_messages_total",
+    "Messages that a receiver lacked and was sent again",
+    "receiver",
 )
 
 logger = logs.get_logger()

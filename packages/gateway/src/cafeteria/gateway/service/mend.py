@@ -24,7 +24,7 @@ BATCH_LIMIT = 500  # orders a tick
 KEYS_KEPT_FOR = timedelta(hours=24)
 FORGET_LIMIT = 1_000  # keys in one DELETE, which holds its locks for a few milliseconds
 
-PENDING = metrics.gauge("gateway_pending_orders", "Orders that wait for stock's decision")
+PENDING = metrics.gauge("cafeteria_gateway_pending_orders", "Orders that wait for stock's decision")
 
 logger = logs.get_logger()
 

@@ -13,6 +13,7 @@ from typing import Self
 
 import msgspec
 
+from cafeteria.chassis import metrics
 from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.errors import Overloaded
 from cafeteria.chassis.group_commit import GroupCommit
@@ -34,6 +35,10 @@ from cafeteria.gateway.views import AvailabilityView, Backlog
 ANSWER_WITHIN_S = 1.3  # then 202: the student knows within 1.5 s that the order has been received
 SLOW_COMMIT_S = 1.0  # a G1 that takes longer than this stands for a database that cannot keep up
 RECEIVED = 202
+
+REFUSED_FROM_MEMORY = metrics.counter(
+    "cafeteria_gateway_refused_from_memory_total", "Orders refused because the sold-out view says so"
+)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +125,6 @@ def receipt_of(placing: Placing, known: KeyedOrder | None) -> Receipt:
 
 
 class PlaceOrder:
-    """The use case. Enter nothing; it owns no resources."""
-
     def __init__(
         self,
         *,
@@ -136,6 +139,7 @@ class PlaceOrder:
         self._availability = availability
         self._backlog = backlog
         self._pending_limit = pending_limit
+        self._refused = REFUSED_FROM_MEMORY.metric()
 
     async def __call__(self, placing: Placing) -> Placed:
         """Raises a refusal that leaves no trace, IdempotencyKeyReused, or OutcomeUnknown."""
@@ -158,6 +162,7 @@ class PlaceOrder:
             return None
         known = await self._intake.find(placing.key)
         if known is None:
+            self._refused.inc()
             raise OutOfStock(item_ids=short)
         return Receipt(is_new=False, known=known)
 
