@@ -4,6 +4,7 @@ Whatever the driver raises when the server is away, `DatabaseUnavailable` comes 
 outcome is unknown: a COMMIT may or may not have happened. Who needs to know reads again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -25,8 +26,9 @@ POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that th
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
 CONNECTION_LIFETIME_S = 1800
 
-_UNAVAILABLE_SQLSTATES = ("08", "53", "57P", "58", "28")
-"""Classes of SQLSTATE: connection, resources, operator intervention, system error, authorization."""
+_UNAVAILABLE_SQLSTATES = ("08", "53", "57", "58", "28")
+"""Classes of SQLSTATE: connection, resources, operator intervention (a statement's time-out too: somebody holds its
+rows), system error, authorization."""
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -106,14 +108,15 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """BEGIN, and COMMIT when the block ends; ROLLBACK when it raises. Raises DatabaseUnavailable."""
         with _loss_has_one_name():
-            async with self._engine.begin() as connection:
+            async with _checked_out(self._engine) as connection:
                 yield connection
+                await connection.commit()
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """For a single statement, which then is its own transaction: one round trip instead of three."""
         with _loss_has_one_name():
-            async with self._autocommit.connect() as connection:
+            async with _checked_out(self._autocommit) as connection:
                 yield connection
 
     async def ping(self) -> None:
@@ -123,6 +126,19 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _checked_out(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """As `engine.connect()`, without its task for each close: after a commit there is nothing left to wait for."""
+    connection = await engine.connect().start()
+    try:
+        yield connection
+    except BaseException:
+        # ROLLBACK is a round trip, and must end also when the caller is cancelled
+        await asyncio.shield(connection.close())
+        raise
+    await connection.close()
 
 
 @contextmanager
