@@ -87,9 +87,11 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> None:
-    (home.root / "postgres-new-0000").mkdir()
+    left_behind = home.root / "postgres-new-0000"
+    left_behind.mkdir()
     async with running(home) as servers:
         await remember(servers, "here")
+    assert not left_behind.exists()
     assert (home.postgres / "PG_VERSION").read_text().strip() == "18"
 
 
@@ -131,8 +133,9 @@ async def test_they_listen_on_this_machine_alone(home: Home) -> None:
 async def test_under_root_postgres_is_somebody_else(home: Home) -> None:
     async with running(home) as servers:
         process = psutil.Process(servers.members[POSTGRES].pid)
-        assert process.uids().effective == accounts.postgres_account().uid
-        assert home.postgres.stat().st_uid == accounts.postgres_account().uid
+        lent = accounts.postgres_account(home.postgres)
+        assert lent.is_lent
+        assert process.uids().effective == home.postgres.stat().st_uid == lent.uid
 
 
 def test_programs_out_of_reach_are_copied_once(tmp_path: Path) -> None:

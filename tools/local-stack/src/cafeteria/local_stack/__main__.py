@@ -102,6 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StackError as error:
         print(f"{OWN_NAME}: {error}", file=sys.stderr)  # noqa: T201 - this is a command line
         return 1
+    except PermissionError as error:
+        advice = "start as the user who made it, or set CAFETERIA_HOME to a folder of yours"
+        print(f"{OWN_NAME}: No access to {error.filename}: {advice}.", file=sys.stderr)  # noqa: T201 - the same
+        return 1
     return 0
 
 

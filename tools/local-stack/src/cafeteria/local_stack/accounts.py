@@ -9,6 +9,8 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from cafeteria.local_stack.errors import StackError
+
 SYSTEM_DATA = Path("/var/lib/cafeteria")
 SYSTEM_CACHE = Path("/var/cache/cafeteria")
 
@@ -48,8 +50,24 @@ class Account:
 SAME_USER = Account(uid=-1, gid=-1)
 
 
-def postgres_account() -> Account:
-    if os.geteuid() != 0:
-        return SAME_USER
+def postgres_account(data: Path) -> Account:
+    """Who runs Postgres on `data`: under root whoever owns it already, so that data keeps its owner.
+
+    Raises `StackError` for a user without a name, for whom initdb makes nothing.
+    """
+    if os.geteuid() == 0:
+        return _lent_account(data)
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise StackError(
+            f"Postgres runs for users with a name only, and user {os.geteuid()} has none in /etc/passwd."
+        ) from None
+    return SAME_USER
+
+
+def _lent_account(data: Path) -> Account:
+    if data.exists() and (owner := data.stat()).st_uid != 0:
+        return Account(uid=owner.st_uid, gid=owner.st_gid)
     user = pwd.getpwnam(_LENT_USER)
     return Account(uid=user.pw_uid, gid=user.pw_gid)

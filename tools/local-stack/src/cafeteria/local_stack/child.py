@@ -121,4 +121,5 @@ async def _copy_lines(output: asyncio.StreamReader, log: Path, echo: Echo) -> No
             if not line:
                 return
             file.write(line)
-            echo(line.decode(errors="replace").rstrip("\n"))
+            with contextlib.suppress(OSError):  # nobody looks on any more, as after `just up | head`
+                echo(line.decode(errors="replace").rstrip("\n"))

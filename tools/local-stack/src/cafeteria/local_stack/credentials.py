@@ -5,6 +5,7 @@ Passwords travel to servers and services by file; they stand on no command line 
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -61,8 +62,7 @@ def _keep(path: Path, content: str) -> None:
     """Write the file whole or not at all, unless there is one: of two writers at once the first wins."""
     if path.exists():
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)  # readable by its owner alone
     with os.fdopen(descriptor, "w") as file:
         file.write(content)
         file.flush()
@@ -72,7 +72,7 @@ def _keep(path: Path, content: str) -> None:
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        Path(draft).unlink()
 
 
 def _new_signing_key() -> str:

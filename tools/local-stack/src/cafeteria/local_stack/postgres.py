@@ -26,6 +26,7 @@ DATABASE = "cafeteria"
 START_TIMEOUT_S = 30.0  # recovery after a kill replays what the last checkpoint did not cover
 OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting down
 POLL_S = 0.05
+_DRAFT = "postgres-new-"
 
 SETTINGS = {
     "unix_socket_directories": "''",  # loopback TCP with a password is the one way in
@@ -63,7 +64,7 @@ class PostgresServer:
         self.port = port
         self._home = home
         self._credentials = credentials
-        self._account = accounts.postgres_account()
+        self._account = accounts.postgres_account(home.postgres)
         self._programs: PostgresPrograms | None = None
 
     @property
@@ -143,7 +144,9 @@ class PostgresServer:
     async def _initialise(self, programs: PostgresPrograms) -> None:
         place = self._place(accounts.SYSTEM_DATA)
         place.mkdir(parents=True, exist_ok=True, mode=0o755)
-        draft = Path(tempfile.mkdtemp(prefix="postgres-new-", dir=place))
+        for left_behind in self._home.root.glob(f"{_DRAFT}*"):
+            shutil.rmtree(left_behind)
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place))
         try:
             await self._initdb(programs, draft)
             self._adopt(draft)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cafeteria.local_stack.credentials import ADMIN, Credentials
 from cafeteria.local_stack.errors import StackError
@@ -46,17 +46,20 @@ def secrets_folder(environ: Mapping[str, str]) -> Path:
 def postgres_admin_url(url: str, credentials: Credentials) -> str:
     """`url` with the administrator's user, password and the database's name filled in where it has none."""
     parts = urlsplit(url)
-    user, password = parts.username or SUPERUSER, parts.password or credentials.postgres_password(ADMIN)
-    address = f"{quote(user)}:{quote(password)}@{parts.hostname}:{parts.port or 5432}"
-    return parts._replace(
-        scheme="postgresql", netloc=address, path=parts.path.rstrip("/") or f"/{DATABASE}"
-    ).geturl()
+    address = _address(parts, SUPERUSER, credentials.postgres_password(ADMIN), default_port=5432)
+    path = parts.path.rstrip("/") or f"/{DATABASE}"
+    return parts._replace(scheme="postgresql", netloc=address, path=path).geturl()
 
 
 def nats_admin_url(url: str, credentials: Credentials) -> str:
-    parts = urlsplit(url)
-    user, password = parts.username or ADMIN, parts.password or credentials.nats_password(ADMIN)
-    return f"nats://{quote(user)}:{quote(password)}@{parts.hostname}:{parts.port or 4222}"
+    """`url` with the administrator's user and password filled in where it has none."""
+    return f"nats://{_address(urlsplit(url), ADMIN, credentials.nats_password(ADMIN), default_port=4222)}"
+
+
+def _address(parts: SplitResult, user: str, password: str, *, default_port: int) -> str:
+    """What stands between the slashes; user and password stay quoted as they are."""
+    host = f"{parts.hostname}:{parts.port or default_port}"
+    return f"{parts.username or user}:{parts.password or password}@{host}"
 
 
 def without_credentials(url: str) -> str:

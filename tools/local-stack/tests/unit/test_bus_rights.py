@@ -1,0 +1,56 @@
+"""The table of callers against the contracts: a new subject without a word on who may use it is found here."""
+
+from cafeteria.contracts import bus
+from cafeteria.local_stack.bus_rights import (
+    EPHEMERAL_READERS,
+    RPC_CALLERS,
+    TOPIC_READERS,
+    inbox_prefix,
+    rights_of,
+)
+
+STORED = {subject for stream in bus.STREAMS for subject in stream.subjects}
+
+
+def test_every_request_has_callers() -> None:
+    assert set(RPC_CALLERS) == {rpc.subject for rpc in bus.RPCS}
+    assert {caller for callers in RPC_CALLERS.values() for caller in callers} <= set(bus.SERVICES)
+
+
+def test_every_topic_that_no_stream_stores_has_readers() -> None:
+    assert set(TOPIC_READERS) == {topic.subject for topic in bus.TOPICS} - STORED
+
+
+def test_a_topic_is_published_by_its_owner_alone() -> None:
+    for topic in bus.TOPICS:
+        publishers = [service for service in bus.SERVICES if topic.subject in rights_of(service).publish]
+        assert publishers == [topic.owner]
+
+
+def test_a_request_is_heard_by_its_owner_alone() -> None:
+    for rpc in bus.RPCS:
+        hearers = [service for service in bus.SERVICES if rpc.subject in rights_of(service).subscribe]
+        assert hearers == [rpc.owner]
+
+
+def test_nobody_but_the_administrator_makes_streams_or_durables() -> None:
+    for service in bus.SERVICES:
+        for subject in rights_of(service).publish:
+            assert not subject.startswith(("$JS.API.STREAM.CREATE", "$JS.API.STREAM.UPDATE", "$JS.API.>"))
+            if ".CONSUMER.CREATE." in subject:
+                assert EPHEMERAL_READERS[bus.NOTIFICATION_STREAM.name] == service
+                assert bus.NOTIFICATION_STREAM.name in subject
+
+
+def test_an_acknowledgement_is_its_durables_owners() -> None:
+    for durable in bus.DURABLES:
+        ack = f"$JS.ACK.{durable.stream}.{durable.name}.>"
+        assert [service for service in bus.SERVICES if ack in rights_of(service).publish] == [durable.owner]
+
+
+def test_an_inbox_is_its_owners() -> None:
+    prefixes = {inbox_prefix(service) for service in bus.SERVICES}
+    assert len(prefixes) == len(bus.SERVICES)
+    for service in bus.SERVICES:
+        inboxes = {subject for subject in rights_of(service).subscribe if subject.startswith("_INBOX")}
+        assert inboxes == {f"{inbox_prefix(service)}.>"}
