@@ -2,10 +2,18 @@
 
 from typing import Any
 
+import pytest
+
 from cafeteria.contracts import bus as wire
+from cafeteria.kitchen import loops
 from cafeteria.local_stack.testing import until
 
 _TIME_PASSES = "UPDATE kitchen.kitchen_orders SET confirm_at = now() WHERE confirm_at IS NOT NULL"
+
+
+@pytest.fixture(autouse=True)
+def impatient_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "CONFIRM_EVERY_S", 0.1)
 
 
 async def a_ready_order(kitchen: Any) -> Any:

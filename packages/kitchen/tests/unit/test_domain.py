@@ -11,7 +11,7 @@ from cafeteria.chassis.ids import new_id
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import OrderStatus, StatusTime
 from cafeteria.kitchen import domain
-from cafeteria.kitchen.domain import Move, Place, Press, Ticket
+from cafeteria.kitchen.domain import Move, Press, Ticket
 from cafeteria.kitchen.errors import IllegalTransition
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,9 +32,7 @@ def a_ticket(status: TicketStatus = QUEUED) -> Ticket:
 
 
 def started(ticket: Ticket) -> Move:
-    return domain.start(
-        ticket, at=NOON + timedelta(seconds=2), place=Place(station=7, due_at=NOON + timedelta(seconds=5))
-    )
+    return domain.start(ticket, at=NOON + timedelta(seconds=2), prep_s=3)
 
 
 def finished(ticket: Ticket) -> Move:
@@ -109,7 +107,7 @@ def test_where_people_press_each_press_moves_its_ticket_and_takes_no_station(
     move = domain.press(a_ticket(before), pressed, at=NOON, cooks_by_itself=False)
 
     assert move is not None
-    assert (move.status, move.place) == (pressed.leads_to, None)
+    assert (move.status, move.due_at) == (pressed.leads_to, None)
 
 
 @pytest.mark.parametrize(("before", "pressed"), [(QUEUED, Press.START), (IN_KITCHEN, Press.READY)])
@@ -123,6 +121,11 @@ def test_only_people_collect_in_both_kitchens() -> None:
         move = domain.press(a_ticket(READY), Press.COLLECT, at=NOON, cooks_by_itself=cooks_by_itself)
         assert move is not None
         assert move.status is COLLECTED
+
+
+def test_a_started_ticket_is_due_when_its_cooking_time_is_over() -> None:
+    assert started(a_ticket()).due_at == NOON + timedelta(seconds=5)
+    assert domain.start(a_ticket(), at=NOON, prep_s=0).due_at == NOON
 
 
 def test_an_id_made_at_a_moment_or_later_is_not_below_that_moments_earliest() -> None:

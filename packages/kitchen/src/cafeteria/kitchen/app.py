@@ -1,5 +1,6 @@
 """The kitchen, put together: what is opened, in which order, and who knows whom."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -24,7 +25,6 @@ from cafeteria.kitchen.service.cancelling import Cancelling
 from cafeteria.kitchen.service.confirming import Confirming
 from cafeteria.kitchen.service.cooking import Cooking, prep_between
 from cafeteria.kitchen.service.intake import Intake
-from cafeteria.kitchen.service.journal import Journal
 from cafeteria.kitchen.service.pressing import Pressing
 from cafeteria.kitchen.settings import KitchenSettings
 
@@ -44,6 +44,8 @@ def create_app(settings: KitchenSettings) -> ServiceApp:
             yield
 
     async def fetch_keys() -> Jwks:
+        async with asyncio.timeout(KEYS_DEADLINE_S):
+            await bus.connected()
         return await bus.request(wire.JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
 
     return build_app(
@@ -69,13 +71,15 @@ async def _open(
     await stack.enter_async_context(bus)
     outbox = Outbox(tables.outbox)
     relay = await stack.enter_async_context(Relay(database, bus, outbox, service=wire.KITCHEN))
-    journal, peers = Journal(outbox), Peers(bus)
+    peers = Peers(bus)
 
-    confirming = Confirming(database, journal, peers, on_resent=relay.wake)
+    confirming = Confirming(
+        database, outbox, peers, on_resent=relay.wake, is_closing=app.state.closing.is_set
+    )
     await stack.enter_async_context(confirm_loop(confirming))
     intake = Intake(database, on_queued=lambda: None)
     if settings.cooks_by_itself:
-        cook = await stack.enter_async_context(_cook_loop(database, journal, relay, settings=settings))
+        cook = await stack.enter_async_context(_cook_loop(database, relay, settings=settings))
         intake = Intake(database, on_queued=cook.wake)
 
     app.state.board = board = Board(
@@ -83,10 +87,8 @@ async def _open(
         stations=settings.stations if settings.cooks_by_itself else None,
         backlog=peers.work_waiting,
     )
-    app.state.pressing = Pressing(
-        database, journal, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake
-    )
-    cancelling = Cancelling(database, journal, on_moved=relay.wake)
+    app.state.pressing = Pressing(database, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake)
+    cancelling = Cancelling(database, on_moved=relay.wake)
     cancels = await stack.enter_async_context(bus_api.cancel_group(cancelling))
     work = await stack.enter_async_context(bus_api.work_group(intake))
     dead_letters = DeadLetters(database, tables.dead_letters)
@@ -94,11 +96,10 @@ async def _open(
     await bus_api.serve(bus, cancels=cancels, board=board)
 
 
-def _cook_loop(database: Database, journal: Journal, relay: Relay, *, settings: KitchenSettings) -> CookLoop:
+def _cook_loop(database: Database, relay: Relay, *, settings: KitchenSettings) -> CookLoop:
     return CookLoop(
         Cooking(
             database,
-            journal,
             stations=settings.stations,
             prep_s=prep_between(settings.prep_min_s, settings.prep_max_s),
             on_moved=relay.wake,

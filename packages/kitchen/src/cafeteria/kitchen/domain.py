@@ -63,20 +63,13 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[StatusTime, ...]
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a ticket is cooked by itself, and until when."""
-
-    station: int
-    due_at: datetime
-
-
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of one ticket. It has a station and is due only where the kitchen cooks by itself."""
+    """One step of one ticket. `due_at` stands only where the kitchen cooks by itself: then it takes a station."""
 
     ticket: Ticket
     status: TicketStatus
     at: datetime
-    place: Place | None = None
+    due_at: datetime | None = None
 
     @property
     def was(self) -> TicketStatus:
@@ -92,9 +85,10 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self.ticket, status=self.status, path=(*self.ticket.path, self.step))
 
 
-def start(ticket: Ticket, *, at: datetime, place: Place | None) -> Move:
-    """Begin to cook; without a `place` the ticket is ready when a person says so."""
-    return _move(ticket, TicketStatus.IN_KITCHEN, at=at, place=place)
+def start(ticket: Ticket, *, at: datetime, prep_s: float | None) -> Move:
+    """Begin to cook; without `prep_s` the ticket is ready when a person says so."""
+    due_at = None if prep_s is None else at + timedelta(seconds=prep_s)
+    return _move(ticket, TicketStatus.IN_KITCHEN, at=at, due_at=due_at)
 
 
 def finish(ticket: Ticket, *, at: datetime) -> Move:
@@ -119,11 +113,11 @@ def press(ticket: Ticket, pressed: Press, *, at: datetime, cooks_by_itself: bool
     return _move(ticket, pressed.leads_to, at=at)
 
 
-def _move(ticket: Ticket, status: TicketStatus, *, at: datetime, place: Place | None = None) -> Move:
+def _move(ticket: Ticket, status: TicketStatus, *, at: datetime, due_at: datetime | None = None) -> Move:
     before = STATES_BEFORE[status]
     if ticket.status is not before:
         raise _refusal(ticket, status, because=f"only a {before} one can.")
-    return Move(ticket=ticket, status=status, at=at, place=place)
+    return Move(ticket=ticket, status=status, at=at, due_at=due_at)
 
 
 def _refusal(ticket: Ticket, asked: TicketStatus, *, because: str) -> IllegalTransition:

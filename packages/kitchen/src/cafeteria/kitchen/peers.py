@@ -12,7 +12,7 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.contracts.wire import Rpc
 
-KNOWN_DEADLINE_S = 2.0
+KNOWN_DEADLINE_S = 1.5  # less than what a stopping process has left
 
 
 class Peers:

@@ -20,6 +20,7 @@ class Base(schema_base("kitchen")):  # type: ignore[misc]  # a computed base cla
     __abstract__ = True
 
 
+STATION_INDEX = "uq_kitchen_orders_station"
 VERSION_OF_STATUS = (
     "version = CASE status WHEN 'QUEUED' THEN 2 WHEN 'IN_KITCHEN' THEN 3 WHEN 'CANCELLED' THEN 3"
     " WHEN 'READY' THEN 4 WHEN 'COLLECTED' THEN 5 END"
@@ -64,9 +65,7 @@ class KitchenOrderRow(Base):
         # The queue and the screens: tickets of one state in the order of arrival.
         Index(None, "status", "id"),
         # Two replicas cannot put two tickets on one station. It holds what cooks now and stays as small as that.
-        Index(
-            "uq_kitchen_orders_station", "station", unique=True, postgresql_where=text("station IS NOT NULL")
-        ),
+        Index(STATION_INDEX, "station", unique=True, postgresql_where=text("station IS NOT NULL")),
         Index("ix_kitchen_orders_unconfirmed", "confirm_at", postgresql_where=text("confirm_at IS NOT NULL")),
     )
 

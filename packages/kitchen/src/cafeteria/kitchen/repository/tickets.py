@@ -1,21 +1,30 @@
 """Taking in and moving tickets. Writes take lists, and guard by the state that a ticket leaves.
 
-A ticket's change and its history row are one statement, so neither exists without the other. Rows are locked in
-id order.
+A ticket's change, its history row and its message are one statement, so none of them exists without the others.
+Rows are locked in id order.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.outbox import OutboxMessage, outbox_message
+from cafeteria.contracts import bus
 from cafeteria.contracts.values import PricedLine, StatusTime
-from cafeteria.kitchen.domain import CONFIRM_AFTER, Move, Ticket
+from cafeteria.kitchen.domain import CONFIRM_AFTER, Move, Ticket, news_of
 from cafeteria.kitchen.repository.rows import to_json, to_ticket
+from cafeteria.kitchen.tables import STATION_INDEX
+
+
+class StationTaken(Exception):
+    """Another replica was faster."""
 
 
 class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,54 +89,101 @@ async def lock(connection: AsyncConnection, ticket_id: UUID) -> Ticket | None:
     return None if row is None else to_ticket(row)
 
 
+# What nobody else holds and still stands where it stood is moved. A ticket that takes a station gets one of those
+# that are free, or that this very statement sets free; one for which none is left stays where it is.
 _MOVE = text("""
-WITH moved AS (
+WITH move AS MATERIALIZED (
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:was AS text[]), CAST(:statuses AS text[]), CAST(:versions AS smallint[]),
+        CAST(:ats AS timestamptz[]), CAST(:due_ats AS timestamptz[]), CAST(:steps AS jsonb[]),
+        CAST(:history_ids AS uuid[]), CAST(:message_ids AS uuid[]), CAST(:bodies AS bytea[])
+    ) WITH ORDINALITY AS u(id, was, status, version, at, due_at, step, history_id, message_id, body, place)
+), held AS MATERIALIZED (
+    SELECT move.*, ticket.order_id, ticket.station FROM move
+    JOIN kitchen.kitchen_orders AS ticket ON ticket.id = move.id AND ticket.status = move.was
+    ORDER BY ticket.id FOR UPDATE OF ticket SKIP LOCKED
+), leaving AS (
     UPDATE kitchen.kitchen_orders AS ticket SET
-        status = move.status,
-        version = move.version,
-        status_times = ticket.status_times || move.step,
-        started_at = CASE move.status WHEN 'IN_KITCHEN' THEN move.at ELSE ticket.started_at END,
-        station = move.station,
-        due_at = coalesce(move.due_at, ticket.due_at),
-        completed_at = CASE move.status WHEN 'READY' THEN move.at ELSE ticket.completed_at END,
-        collected_at = CASE move.status WHEN 'COLLECTED' THEN move.at ELSE ticket.collected_at END,
-        confirm_at = move.at + CAST(:confirm_after AS interval)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:was AS text[]), CAST(:statuses AS text[]),
-                CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]), CAST(:due_ats AS timestamptz[]),
-                CAST(:stations AS smallint[]), CAST(:steps AS jsonb[]), CAST(:history_ids AS uuid[]))
-        AS move(id, was, status, version, at, due_at, station, step, history_id)
-    WHERE ticket.id = move.id AND ticket.status = move.was
-    RETURNING ticket.id, move.history_id, move.status, move.at
+        status = held.status, version = held.version, status_times = ticket.status_times || held.step,
+        started_at = CASE held.status WHEN 'IN_KITCHEN' THEN held.at ELSE ticket.started_at END,
+        station = NULL,
+        completed_at = CASE held.status WHEN 'READY' THEN held.at ELSE ticket.completed_at END,
+        collected_at = CASE held.status WHEN 'COLLECTED' THEN held.at ELSE ticket.collected_at END,
+        confirm_at = held.at + CAST(:confirm_after AS interval)
+    FROM held WHERE ticket.id = held.id AND held.due_at IS NULL
+    RETURNING held.*
+), free AS (
+    SELECT station, row_number() OVER () AS turn FROM (
+        SELECT unnest(CAST(:free_stations AS smallint[])) AS station
+        UNION ALL SELECT station FROM leaving WHERE station IS NOT NULL
+    ) AS stations
+), entering AS (
+    UPDATE kitchen.kitchen_orders AS ticket SET
+        status = next.status, version = next.version, status_times = ticket.status_times || next.step,
+        started_at = next.at, station = free.station, due_at = next.due_at,
+        confirm_at = next.at + CAST(:confirm_after AS interval)
+    FROM (SELECT *, row_number() OVER (ORDER BY place) AS turn FROM held WHERE due_at IS NOT NULL) AS next
+    JOIN free ON free.turn = next.turn
+    WHERE ticket.id = next.id
+    RETURNING next.id, next.order_id, next.status, next.version, next.at, next.history_id, next.message_id,
+              next.body, next.place
+), moved AS (
+    SELECT id, order_id, status, version, at, history_id, message_id, body, place FROM leaving
+    UNION ALL SELECT * FROM entering
 ), history AS (
     INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
     SELECT history_id, id, status, at FROM moved
+), said AS (
+    INSERT INTO kitchen.outbox (order_id, version, subject, type_name, message_id, traceparent, body)
+    SELECT order_id, version, CAST(:subject AS text), CAST(:type_name AS text), message_id,
+           CAST(:traceparent AS text), body FROM moved ORDER BY place
 )
 SELECT id FROM moved
 """)
 
 
-async def write_moves(connection: AsyncConnection, moves: Sequence[Move]) -> list[Move]:
-    """Write the moves whose tickets still stand where they stood, with their history; returns those.
+async def write_moves(
+    connection: AsyncConnection, moves: Sequence[Move], *, free_stations: Sequence[int] = ()
+) -> list[Move]:
+    """Write moves with their history and their messages in one statement; returns those that took place.
 
-    The tickets must be locked by this transaction, or two of these may wait for each other.
+    Raises StationTaken, having written nothing, when another replica has taken one of `free_stations` meanwhile.
     """
     if not moves:
         return []
-    steps = [move.step for move in moves]
-    written = await connection.execute(
-        _MOVE,
-        {
-            "ids": [move.ticket.id for move in moves],
-            "was": [move.was.value for move in moves],
-            "statuses": [move.status.value for move in moves],
-            "versions": [step.version for step in steps],
-            "ats": [move.at for move in moves],
-            "due_ats": [move.place and move.place.due_at for move in moves],
-            "stations": [move.place and move.place.station for move in moves],
-            "steps": [to_json(step) for step in steps],
-            "history_ids": [new_id() for _ in moves],
-            "confirm_after": CONFIRM_AFTER,
-        },
-    )
+    try:
+        written = await connection.execute(_MOVE, _parameters_of(moves, free_stations=free_stations))
+    except IntegrityError as error:
+        if STATION_INDEX in str(error.orig):
+            raise StationTaken from error
+        raise
     ids = set(written.scalars())
     return [move for move in moves if move.ticket.id in ids]
+
+
+def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> dict[str, Any]:
+    steps = [move.step for move in moves]
+    messages = [status_message(move.moved) for move in moves]
+    return {
+        "ids": [move.ticket.id for move in moves],
+        "was": [move.was.value for move in moves],
+        "statuses": [move.status.value for move in moves],
+        "versions": [step.version for step in steps],
+        "ats": [move.at for move in moves],
+        "due_ats": [move.due_at for move in moves],
+        "steps": [to_json(step) for step in steps],
+        "history_ids": [new_id() for _ in moves],
+        "message_ids": [message.message_id for message in messages],
+        "bodies": [message.body for message in messages],
+        "subject": messages[0].subject,
+        "type_name": messages[0].type_name,
+        "traceparent": messages[0].traceparent,
+        "confirm_after": CONFIRM_AFTER,
+        "free_stations": list(free_stations),
+    }
+
+
+def status_message(ticket: Ticket) -> OutboxMessage:
+    """Says where the ticket stands, with its whole path, under a new message id."""
+    news = news_of(ticket)
+    return outbox_message(bus.KITCHEN_STATUS, news, order_id=news.order_id, version=news.version)

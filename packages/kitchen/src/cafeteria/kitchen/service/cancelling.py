@@ -8,15 +8,13 @@ from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, TicketStat
 from cafeteria.kitchen.domain import cancel, cancel_answer
 from cafeteria.kitchen.repository import tickets
 from cafeteria.kitchen.service.intake import to_new_ticket
-from cafeteria.kitchen.service.journal import Journal
 
 
 class Cancelling:
     """`on_moved` is called after a commit that left messages."""
 
-    def __init__(self, database: Database, journal: Journal, *, on_moved: Callable[[], None]) -> None:
+    def __init__(self, database: Database, *, on_moved: Callable[[], None]) -> None:
         self._database = database
-        self._journal = journal
         self._on_moved = on_moved
 
     async def cancel(self, requests: Sequence[CancelTicket]) -> list[CancelAnswered]:
@@ -28,7 +26,7 @@ class Cancelling:
             )
             standing = await tickets.lock_by_order(connection, [each.order_id for each in requests])
             moves = [cancel(ticket, at=at) for ticket in standing if ticket.status is TicketStatus.QUEUED]
-            await self._journal.write(connection, moves)
+            await tickets.write_moves(connection, moves)
         if moves:
             self._on_moved()
         answers = {ticket.order_id: ticket for ticket in standing}

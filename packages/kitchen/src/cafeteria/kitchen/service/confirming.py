@@ -13,12 +13,13 @@ from cafeteria.chassis import metrics
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.outbox import Outbox
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.kitchen.domain import confirm_pause
 from cafeteria.kitchen.peers import Peers
 from cafeteria.kitchen.repository import confirmations
 from cafeteria.kitchen.repository.confirmations import Confirmation, Unconfirmed
-from cafeteria.kitchen.service.journal import Journal
+from cafeteria.kitchen.repository.tickets import status_message
 
 BATCH = 1000  # tickets in one question: about 70 kB of the bus's 1 MB
 BATCHES_PER_TICK = 8  # with a tick every 2 s this confirms 4,000 orders a second
@@ -32,21 +33,28 @@ logger = get_logger()
 
 
 class Confirming:
-    """`on_resent` is called after a commit that left messages."""
+    """`on_resent` is called after a commit that left messages; `is_closing` ends a tick between two batches."""
 
     def __init__(
-        self, database: Database, journal: Journal, peers: Peers, *, on_resent: Callable[[], None]
+        self,
+        database: Database,
+        outbox: Outbox,
+        peers: Peers,
+        *,
+        on_resent: Callable[[], None],
+        is_closing: Callable[[], bool],
     ) -> None:
         self._database = database
-        self._journal = journal
+        self._outbox = outbox
         self._peers = peers
         self._on_resent = on_resent
+        self._is_closing = is_closing
         self._resent = RESENT.metric()
 
     async def tick(self) -> None:
         """Ask about what is old enough; stop early when nothing is left or a receiver does not answer."""
         for _ in range(BATCHES_PER_TICK):
-            if not self._peers.are_reachable or not await self._confirm_batch():
+            if self._is_closing() or not self._peers.are_reachable or not await self._confirm_batch():
                 return
 
     async def _confirm_batch(self) -> bool:
@@ -72,7 +80,7 @@ class Confirming:
     async def _record(self, learned: Sequence[Confirmation]) -> None:
         async with self._database.transaction() as connection:
             lost = await confirmations.write_confirmations(connection, learned)
-            await self._journal.announce(connection, lost)
+            await self._outbox.add(connection, [status_message(ticket) for ticket in lost])
         if lost:
             self._resent.inc(len(lost))
             logger.warning(

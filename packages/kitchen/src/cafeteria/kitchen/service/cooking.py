@@ -1,23 +1,23 @@
 """K2: the kitchen that cooks by itself. Never more tickets in the kitchen than there are stations, over all replicas.
 
-A tick is one commit: everything due is finished, and what fits is started. When a ticket is due stands in its
-row, so any replica finishes what another one began, also after a kill.
+A tick is one commit: everything due is finished, and what fits is started. The stations are numbered, and the
+schema lets no two tickets have the same one: that is what counts them, without any lock between replicas. When a
+ticket is due stands in its row, so any replica finishes what another one began, also after a kill.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import uniform
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
-from cafeteria.kitchen.domain import Move, Place, Ticket, earliest_id, finish, start
-from cafeteria.kitchen.repository import stations
+from cafeteria.kitchen.domain import Move, Ticket, earliest_id, finish, start
+from cafeteria.kitchen.repository import stations, tickets
 from cafeteria.kitchen.repository.stations import Workload
-from cafeteria.kitchen.service.journal import Journal
+from cafeteria.kitchen.repository.tickets import StationTaken
 
 TICK_LIMIT = 256  # tickets of each kind in one commit; past it the commit's own length shows
 FULL_LOOK_EVERY = timedelta(seconds=5)  # over the whole queue, and for what people had started
@@ -38,68 +38,68 @@ class Cooking:
     """`prep_s` gives the seconds that one order takes; `on_moved` is called after a commit that left messages."""
 
     def __init__(
-        self,
-        database: Database,
-        journal: Journal,
-        *,
-        stations: int,
-        prep_s: Callable[[], float],
-        on_moved: Callable[[], None],
+        self, database: Database, *, stations: int, prep_s: Callable[[], float], on_moved: Callable[[], None]
     ) -> None:
         self._database = database
-        self._journal = journal
         self._stations = stations
         self._prep_s = prep_s
         self._on_moved = on_moved
         self._queue = _QueueStart()
 
     async def tick(self) -> Tick:
-        async with self._database.transaction() as connection:
-            await stations.lock_stations(connection)
-            at = now()
-            looks_at_all = self._queue.is_to_be_read_whole(at)
-            workload = await self._take(connection, at=at, looks_at_all=looks_at_all)
-            finished = [finish(ticket, at=at) for ticket in workload.due]
-            if looks_at_all:
-                finished += await self._finish_started_by_hand(connection, at=at)
-            started = self._start(workload, at=at)
-            await self._journal.write(connection, finished, started)
-        self._queue.learn(workload.startable, has_room=len(workload.taken) < self._stations, at=at)
-        if finished or started:
+        """Two round trips: a read that locks nothing, and one statement that writes what still holds."""
+        began_at = now()
+        looks_at_all = self._queue.is_to_be_read_whole(began_at)
+        workload = await self._read(began_at, looks_at_all=looks_at_all)
+        at = now()  # after the read, or a ticket could seem to have started before its station was free
+        finished = [finish(ticket, at=at) for ticket in workload.due]
+        if looks_at_all:
+            finished += [finish(ticket, at=at) for ticket in await self._read_started_by_hand()]
+        started = [start(ticket, at=at, prep_s=self._prep_s()) for ticket in workload.startable]
+        moves = [*finished, *started]
+        moved = await self._write(moves, taken=workload.taken)
+        if moved:
             self._on_moved()
-        return self._outcome(workload, started, moved=len(finished) + len(started), at=at)
+        self._queue.learn(workload.startable, has_room=self._has_room(workload), at=began_at)
+        return self._outcome(workload, moved, at=at, is_complete=len(moved) == len(moves))
 
-    async def _take(self, connection: AsyncConnection, *, at: datetime, looks_at_all: bool) -> Workload:
-        return await stations.take_workload(
-            connection,
-            now=at,
-            stations=self._stations,
-            queue_from=_FIRST_ID if looks_at_all else self._queue.first_id,
-            batch=TICK_LIMIT,
-        )
+    async def _read(self, at: datetime, *, looks_at_all: bool) -> Workload:
+        async with self._database.statement() as connection:
+            return await stations.read_workload(
+                connection,
+                now=at,
+                stations=self._stations,
+                queue_from=_FIRST_ID if looks_at_all else self._queue.first_id,
+                batch=TICK_LIMIT,
+            )
 
-    async def _finish_started_by_hand(self, connection: AsyncConnection, *, at: datetime) -> list[Move]:
-        left = await stations.take_started_by_hand(connection, batch=TICK_LIMIT)
-        return [finish(ticket, at=at) for ticket in left]
+    async def _read_started_by_hand(self) -> Sequence[Ticket]:
+        async with self._database.statement() as connection:
+            return await stations.read_started_by_hand(connection, batch=TICK_LIMIT)
 
-    def _start(self, workload: Workload, *, at: datetime) -> list[Move]:
-        free = (station for station in range(1, self._stations + 1) if station not in workload.taken)
-        return [
-            start(ticket, at=at, place=Place(station=station, due_at=at + timedelta(seconds=self._prep_s())))
-            for ticket, station in zip(workload.startable, free, strict=False)
-        ]
+    async def _write(self, moves: Sequence[Move], *, taken: Collection[int]) -> Sequence[Move]:
+        """The moves that took place; none when another replica took a station first, and the next tick looks again."""
+        if not moves:
+            return moves
+        free = [station for station in range(1, self._stations + 1) if station not in taken]
+        try:
+            async with self._database.statement() as connection:
+                return await tickets.write_moves(connection, moves, free_stations=free)
+        except StationTaken:
+            return ()
 
-    def _outcome(self, workload: Workload, started: list[Move], *, moved: int, at: datetime) -> Tick:
-        moments = [move.place.due_at for move in started if move.place]
+    def _has_room(self, workload: Workload) -> bool:
+        return len(workload.taken) - len(workload.due) < self._stations
+
+    def _outcome(self, workload: Workload, moved: Sequence[Move], *, at: datetime, is_complete: bool) -> Tick:
+        moments = [move.due_at for move in moved if move.due_at is not None]
+        due = {ticket.id for ticket in workload.due}
+        cooking = len(workload.taken) + len(moments) - sum(move.ticket.id in due for move in moved)
         if workload.next_due_at is not None:
             moments.append(workload.next_due_at)
-        if len(started) == TICK_LIMIT:
+        if len(workload.startable) == TICK_LIMIT or not is_complete:
             moments.append(at)
-        return Tick(
-            moved=moved,
-            is_full=len(workload.taken) + len(started) >= self._stations,
-            again_at=min(moments, default=None),
-        )
+        return Tick(moved=len(moved), is_full=cooking >= self._stations, again_at=min(moments, default=None))
 
 
 class _QueueStart:

@@ -9,7 +9,6 @@ from cafeteria.contracts import kitchen
 from cafeteria.kitchen.domain import Press, press
 from cafeteria.kitchen.errors import TicketNotFound
 from cafeteria.kitchen.repository import board, tickets
-from cafeteria.kitchen.service.journal import Journal
 
 
 class Pressing:
@@ -18,13 +17,11 @@ class Pressing:
     def __init__(
         self,
         database: Database,
-        journal: Journal,
         *,
         cooks_by_itself: bool,
         on_moved: Callable[[], None],
     ) -> None:
         self._database = database
-        self._journal = journal
         self._cooks_by_itself = cooks_by_itself
         self._on_moved = on_moved
 
@@ -36,7 +33,7 @@ class Pressing:
                 raise TicketNotFound(ticket_id)
             move = press(ticket, pressed, at=now(), cooks_by_itself=self._cooks_by_itself)
             if move is not None:
-                await self._journal.write(connection, [move])
+                await tickets.write_moves(connection, [move])
             standing = await board.read_ticket(connection, ticket_id)
         if move is not None:
             self._on_moved()
