@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.contracts.stock import StockReleased
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.repository.rows import ORDER_COLUMNS, stored_order
@@ -57,8 +58,15 @@ RETURNING o.id
 """)  # noqa: S608 - put together from constants
 
 _MARK_RELEASED = sa.text("""
-UPDATE gateway.orders SET released_at = :released_at, next_ask_at = NULL
-WHERE id = :id AND status = 'CANCELLED' AND released_at IS NULL
+WITH answers AS (
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:released_ats AS timestamptz[])) AS answer (id, released_at)
+), unreleased AS (
+    SELECT o.id FROM gateway.orders AS o JOIN answers AS a ON a.id = o.id
+    WHERE o.status = 'CANCELLED' AND o.released_at IS NULL ORDER BY o.id FOR UPDATE OF o
+)
+UPDATE gateway.orders AS o SET released_at = a.released_at, next_ask_at = NULL
+FROM unreleased AS u JOIN answers AS a ON a.id = u.id
+WHERE o.id = u.id
 """)
 
 _COUNT_PENDING = sa.text("""
@@ -139,8 +147,14 @@ async def claim_unreleased(connection: AsyncConnection, *, at: datetime, limit: 
     return list(await connection.scalars(_CLAIM_UNRELEASED, {"at": at, "limit": limit}))
 
 
-async def mark_released(connection: AsyncConnection, order_id: UUID, *, released_at: datetime) -> None:
-    await connection.execute(_MARK_RELEASED, {"id": order_id, "released_at": released_at})
+async def mark_released(connection: AsyncConnection, answers: Sequence[StockReleased]) -> None:
+    await connection.execute(
+        _MARK_RELEASED,
+        {
+            "ids": [answer.order_id for answer in answers],
+            "released_ats": [answer.released_at for answer in answers],
+        },
+    )
 
 
 async def count_pending(connection: AsyncConnection, *, limit: int) -> int:

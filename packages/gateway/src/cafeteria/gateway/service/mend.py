@@ -14,6 +14,7 @@ from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.outbox import Outbox, outbox_message
 from cafeteria.contracts.bus import GATEWAY_STATUS
+from cafeteria.contracts.stock import StockReleased
 from cafeteria.gateway.domain import as_pending, own_status_event
 from cafeteria.gateway.peers import Stock
 from cafeteria.gateway.repository import mending
@@ -79,20 +80,22 @@ class Unreleased:
         self._stock = stock
 
     async def release(self) -> None:
+        """Stock gives back once, however often it is asked."""
         async with self._database.statement() as connection:
             due = await mending.claim_unreleased(connection, at=now(), limit=BATCH_LIMIT)
-        released = await asyncio.gather(*map(self._release_one, due))
-        if due:
-            logger.info("portions_released", orders=sum(released), unanswered=len(due) - sum(released))
+        if not due:
+            return
+        answers = [answer for answer in await asyncio.gather(*map(self._ask, due)) if answer is not None]
+        if answers:
+            async with self._database.statement() as connection:
+                await mending.mark_released(connection, answers)
+        logger.info("portions_released", orders=len(answers), unanswered=len(due) - len(answers))
 
-    async def _release_one(self, order_id: UUID) -> bool:
+    async def _ask(self, order_id: UUID) -> StockReleased | None:
         try:
-            answered = await self._stock.release(order_id)
+            return await self._stock.release(order_id)
         except (NoAnswer, PeerRefused):
-            return False
-        async with self._database.statement() as connection:
-            await mending.mark_released(connection, order_id, released_at=answered.released_at)
-        return True
+            return None
 
 
 async def forget_old_keys(database: Database) -> None:
