@@ -95,6 +95,9 @@ class Database:
                         "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
                         # A plan for "some array" suits every batch; planning each anew costs more.
                         "plan_cache_mode": "force_generic_plan",
+                        # Those plans are made while the tables are empty: at the server's default of 4 they
+                        # would read whole tables, and go on doing so as these grow, until the next ANALYZE.
+                        "random_page_cost": "1.1",
                     },
                 },
             )
