@@ -33,7 +33,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
 _WORKLOAD = text("""
 WITH cooking AS MATERIALIZED (
-    SELECT id, station, due_at FROM kitchen.kitchen_orders WHERE station > 0
+    SELECT id, station, due_at FROM kitchen.kitchen_orders WHERE station BETWEEN 1 AND 32767
 ), due AS MATERIALIZED (
     SELECT id FROM cooking WHERE due_at <= CAST(:now AS timestamptz) ORDER BY id LIMIT CAST(:batch AS integer)
 ), work AS (

@@ -26,9 +26,9 @@ class Cancelling:
             )
             standing = await tickets.lock_by_order(connection, [each.order_id for each in requests])
             moves = [cancel(ticket, at=at) for ticket in standing if ticket.status is TicketStatus.QUEUED]
-            await tickets.write_moves(connection, moves)
-        if moves:
+            moved = await tickets.write_moves(connection, moves)
+        if moved:
             self._on_moved()
         answers = {ticket.order_id: ticket for ticket in standing}
-        answers.update({move.ticket.order_id: move.moved for move in moves})
+        answers.update({move.ticket.order_id: move.moved for move in moved})
         return [cancel_answer(answers[each.order_id]) for each in requests]

@@ -81,7 +81,7 @@ class Cooking:
         """The moves that took place; none when another replica took a station first, and the next tick looks again."""
         if not moves:
             return moves
-        free = [station for station in range(1, self._stations + 1) if station not in taken]
+        free = [station for station in range(1, self._stations + 1) if station not in taken][: len(moves)]
         try:
             async with self._database.statement() as connection:
                 return await tickets.write_moves(connection, moves, free_stations=free)
