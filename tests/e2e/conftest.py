@@ -10,7 +10,6 @@ import random
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ import pytest
 
 from cafeteria.contracts.gateway import Menu, Order, OrderLine
 from cafeteria.contracts.stock import CreateItem, Item
+from cafeteria.local_stack.home import temporary_home
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.testing import until
@@ -193,15 +193,15 @@ class Campus:
 
 
 @pytest.fixture(scope="session")
-async def whole_campus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Campus]:
-    home = Path(tmp_path_factory.mktemp("cafeteria"))
-    async with (
-        Stack(home, Plan(replicas=REPLICAS, service_environments=ENVIRONMENT)) as stack,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-    ):
-        campus = Campus(stack, http)
-        yield campus
-        await campus.leave()
+async def whole_campus() -> AsyncIterator[Campus]:
+    with temporary_home() as home:
+        async with (
+            Stack(home, Plan(replicas=REPLICAS, service_environments=ENVIRONMENT)) as stack,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        ):
+            campus = Campus(stack, http)
+            yield campus
+            await campus.leave()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -87,7 +88,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> None:
-    left_behind = home.root / "postgres-new-0000"
+    left_behind = home.root / ".postgres-draft-0000"
     left_behind.mkdir()
     async with running(home) as servers:
         await remember(servers, "here")
@@ -155,7 +156,14 @@ class _Nowhere(Account):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has homes that Postgres' user cannot reach")
-async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(home: Home) -> None:
+@pytest.mark.parametrize("temporary", ["the home", "something else"])
+async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
+) -> None:
+    kept = home.root / "kept"
+    monkeypatch.setattr(accounts, "SYSTEM_DATA", kept)
+    if temporary != "the home":
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     private = home.root / "private"
     private.mkdir(mode=0o700)
     inner = Home(root=private / "project" / ".cafeteria")
@@ -163,7 +171,8 @@ async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(hom
     async with running(inner) as servers:
         await remember(servers, "here")
     place = inner.postgres.resolve()
-    assert place.is_relative_to(accounts.SYSTEM_DATA)
+    assert place.is_relative_to(kept) == (temporary != "the home")
+    assert not place.is_relative_to(private)
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
     async with running(inner) as servers:
         assert await remembered(servers) == ["here"]

@@ -88,4 +88,7 @@ def temporary_home() -> Iterator[Home]:
         home.create()
         yield home
     finally:
+        data = home.postgres.resolve()  # under a private temporary folder it lies outside
         shutil.rmtree(folder, ignore_errors=True)
+        if not data.is_relative_to(folder):
+            shutil.rmtree(data.parent, ignore_errors=True)

@@ -26,7 +26,7 @@ DATABASE = "cafeteria"
 START_TIMEOUT_S = 30.0  # recovery after a kill replays what the last checkpoint did not cover
 OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting down
 POLL_S = 0.05
-_DRAFT = "postgres-new-"
+_DRAFT = ".postgres-draft-"
 
 SETTINGS = {
     "unix_socket_directories": "''",  # loopback TCP with a password is the one way in
@@ -137,16 +137,14 @@ class PostgresServer:
         await connection.close()
         return True
 
-    def _place(self, elsewhere: Path) -> Path:
-        """The home, or a folder of the system where the server's user cannot reach the home."""
-        return self._home.root if self._account.can_reach(self._home.root) else elsewhere
-
     async def _initialise(self, programs: PostgresPrograms) -> None:
-        place = self._place(accounts.SYSTEM_DATA)
-        place.mkdir(parents=True, exist_ok=True, mode=0o755)
-        for left_behind in self._home.root.glob(f"{_DRAFT}*"):
-            shutil.rmtree(left_behind)
-        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place))
+        home = self._home.root
+        if self._account.can_reach(home):
+            for left_behind in home.glob(f"{_DRAFT}*"):
+                shutil.rmtree(left_behind)
+            draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=home))
+        else:
+            draft = Path(tempfile.mkdtemp(prefix="cafeteria-postgres-", dir=_place_within_reach(home)))
         try:
             await self._initdb(programs, draft)
             self._adopt(draft)
@@ -210,6 +208,15 @@ class PostgresServer:
         path.write_text(content)
         path.chmod(0o600)
         self._account.own(path)
+
+
+def _place_within_reach(home: Path) -> Path:
+    """Where data lies whose home is private: among passing things if the home is one, else for good."""
+    passing = Path(tempfile.gettempdir())
+    if home.is_relative_to(passing):
+        return passing
+    accounts.SYSTEM_DATA.mkdir(parents=True, exist_ok=True, mode=0o755)
+    return accounts.SYSTEM_DATA
 
 
 def remove_data(home: Home) -> None:
