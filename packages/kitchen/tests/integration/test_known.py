@@ -47,4 +47,4 @@ async def test_the_backlog_is_counted_once_for_many_questions(open_kitchen: Any,
         await admin.flush()
         questions = counted.pending_msgs
 
-    assert questions <= 2
+    assert 1 <= questions <= 2
