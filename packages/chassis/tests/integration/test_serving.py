@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, Response, get
+from litestar.background_tasks import BackgroundTask
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.app import ServiceApp, build_app
@@ -42,8 +43,16 @@ def make_app(events: list[str]) -> ServiceApp:
         events.append("answered")
         return "soup"
 
+    @get("/washed")
+    async def wash() -> Response[str]:
+        async def dry() -> None:
+            await asyncio.sleep(0.1)
+            events.append("dried")
+
+        return Response("washed", background=BackgroundTask(dry), headers={"connection": "close"})
+
     return build_app(
-        service="probe", settings=settings(), route_handlers=[meal], checks={}, lifespan=[lifespan]
+        service="probe", settings=settings(), route_handlers=[meal, wash], checks={}, lifespan=[lifespan]
     )
 
 
@@ -68,6 +77,13 @@ async def test_leaving_answers_what_is_in_flight_before_the_lifespan_closes() ->
                 pass
         assert (await answer).text == "soup"
     assert events == ["opened", "answered", "closed"]
+
+
+async def test_what_a_handler_does_after_its_answer_is_waited_for_too() -> None:
+    events: list[str] = []
+    async with serving(make_app(events)) as url, httpx.AsyncClient() as client:
+        assert (await client.get(f"{url}/washed")).text == "washed"
+    assert events == ["opened", "dried", "closed"]
 
 
 async def test_several_apps_live_side_by_side_with_metrics_of_their_own() -> None:

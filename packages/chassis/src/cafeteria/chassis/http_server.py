@@ -7,7 +7,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
@@ -29,6 +29,9 @@ UNREAD_GRACE_S = 0.5
 """For a request that its client has only begun to send, and for answers that a client does not take."""
 
 ABORT_EXTENSION = "cafeteria.abort"
+
+ABANDON_S = 0.2
+"""For what notices that its connection is gone; what does not is cancelled."""
 
 DATE_S = 1.0
 _POLL_S = 0.01
@@ -91,13 +94,16 @@ class HttpServer(uvicorn.Server):
             server.close()
         await self._drain()
         state = self.server_state
-        if state.tasks:
-            _log.error("requests_abandoned", requests=len(state.tasks))
-            for task in state.tasks:
-                task.cancel()
-            await asyncio.wait(state.tasks, timeout=UNREAD_GRACE_S)
-        for connection in list(state.connections):
+        connections = cast("set[HttpProtocol]", state.connections)
+        unanswered = sum(connection.is_unanswered() for connection in connections)
+        if unanswered:
+            _log.warning("requests_abandoned", requests=unanswered)
+        for connection in list(connections):
             connection.transport.abort()
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=ABANDON_S)
+        for task in state.tasks:
+            task.cancel()
 
     async def _drain(self) -> None:
         """Until every request is answered, GRACE_S at most; answers that nobody takes are not waited for as long."""
@@ -106,7 +112,7 @@ class HttpServer(uvicorn.Server):
         told: set[object] = set()
         now = loop.time()
         until, unread_until = now + GRACE_S, now + UNREAD_GRACE_S
-        while state.connections and (now := loop.time()) < until:
+        while (state.connections or state.tasks) and (now := loop.time()) < until:
             for connection in state.connections - told:
                 connection.shutdown()
                 told.add(connection)
@@ -126,7 +132,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        if self._is_unread():
+        if self.is_unread():
             self.loop.call_later(UNREAD_GRACE_S, self._leave_unread)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -140,9 +146,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
 
-    def _is_unread(self) -> bool:
-        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+    def is_unanswered(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def is_unread(self) -> bool:
+        return self.is_unanswered() and self.cycle.more_body
 
     def _leave_unread(self) -> None:
-        if self._is_unread():
+        if self.is_unread():
             self.transport.close()

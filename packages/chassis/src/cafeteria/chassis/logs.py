@@ -6,6 +6,7 @@ door closes. The libraries' own loggers come out in the same shape as `library_l
 
 import logging
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -132,14 +133,14 @@ class AlreadyLogged(Exception):
 
 
 class _IntoOurLines(logging.Handler):
-    """Hands the libraries' log records to our own logger."""
+    """Hands the libraries' log records to our own logger; that something was cancelled is said by who cancels."""
 
     def __init__(self) -> None:
         super().__init__()
         self._log = get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and isinstance(record.exc_info[1], AlreadyLogged):
+        if record.exc_info and isinstance(record.exc_info[1], AlreadyLogged | CancelledError):
             return
         self._log.log(
             record.levelno,
