@@ -11,6 +11,7 @@ from litestar.background_tasks import BackgroundTask
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.http_server import ABANDON_S
 from cafeteria.chassis.server import serving
 from cafeteria.chassis.settings import ServiceSettings, load_settings
 
@@ -46,7 +47,7 @@ def make_app(events: list[str]) -> ServiceApp:
     @get("/washed")
     async def wash() -> Response[str]:
         async def dry() -> None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(2 * ABANDON_S)
             events.append("dried")
 
         return Response("washed", background=BackgroundTask(dry), headers={"connection": "close"})
