@@ -68,7 +68,7 @@ def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> N
         processors: list[Processor] = [_as_json(service)]
     else:
         factory = structlog.PrintLoggerFactory(sys.stdout)
-        processors = [_enriched(service), _console()]
+        processors = [_enriched(service), _shortened, _console()]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -122,9 +122,20 @@ def _rendered(line: EventDict) -> bytes:
         return _encoder.encode({str(key): repr(value) for key, value in line.items()})
 
 
+def _shortened(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:
+    """Who reads a terminal sees the day and the service elsewhere, and follows an order by its request_id."""
+    line["at"] = line["at"].strftime("%H:%M:%S.%f")[:-3]
+    for name in ("service", "trace_id"):
+        line.pop(name, None)
+    return line
+
+
 def _console() -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback, timestamp_key="at"
+        colors=sys.stdout.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
+        timestamp_key="at",
+        sort_keys=False,
     )
 
 
