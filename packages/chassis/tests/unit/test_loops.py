@@ -1,11 +1,12 @@
-"""Background work: loops outlive their failures, and nothing is cut off at the stop."""
+"""Background work: loops outlive their failures, and only what waits for a silent peer is cut off at the stop."""
 
 import asyncio
 
 from structlog.testing import capture_logs
 
 from cafeteria.chassis import metrics
-from cafeteria.chassis.loops import Loop
+from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.loops import LEAVE_WITHIN_S, Loop
 from cafeteria.chassis.tasks import ServiceTasks
 
 NEVER_S = 3600.0
@@ -75,6 +76,34 @@ async def test_leaving_waits_for_the_tick_that_runs() -> None:
         await entered.wait()
         asyncio.get_running_loop().call_soon(gate.set)
     assert done.is_set()
+
+
+async def test_a_tick_that_waits_for_a_silent_peer_does_not_hold_the_stop() -> None:
+    entered, never = asyncio.Event(), asyncio.Event()
+
+    async def tick() -> None:
+        entered.set()
+        await never.wait()
+
+    async with asyncio.timeout(LEAVE_WITHIN_S + 2):
+        async with Loop("probe", NEVER_S, tick):
+            await entered.wait()
+
+
+async def test_a_dependency_that_is_away_is_a_sentence_without_a_traceback() -> None:
+    ticks = Ticks()
+    ticks.error = Unavailable("The database does not answer just now.")
+    with capture_logs() as lines:
+        async with Loop("probe", 0.001, ticks.tick):
+            await ticks.reach(3)
+    assert lines == [
+        {
+            "event": "loop_failed",
+            "loop": "probe",
+            "reason": "The database does not answer just now.",
+            "log_level": "warning",
+        }
+    ]
 
 
 async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_time() -> None:
