@@ -1,0 +1,101 @@
+"""What is sent: the bodies, subjects and streams of the product's contracts, written out once more by hand."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+RESERVE = "stock.rpc.v1.reserve"
+JWKS = "identity.rpc.v1.jwks"
+WORK = "kitchen.work.v1.placed"
+GATEWAY_STATUS = "order.status.v1.gateway"
+KITCHEN_STATUS = "order.status.v1.kitchen"
+STREAM_OF = {WORK: "KITCHEN", GATEWAY_STATUS: "NOTIFICATION", KITCHEN_STATUS: "NOTIFICATION"}
+WORK_TYPE = "kitchen.cook-order.v1"
+STATUS_TYPE = "order.status-changed.v1"
+
+encode = msgspec.json.Encoder().encode
+
+
+class Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    item_id: UUID
+    quantity: Annotated[int, Meta(ge=1, le=20)]
+
+
+class PlaceOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    lines: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=20)]
+
+
+class PricedLine(Struct, frozen=True, kw_only=True):
+    item_id: UUID
+    name: str | None = None
+    quantity: int
+    unit_price: Decimal | None = None
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    id: UUID
+    status: str
+    version: int
+    lines: tuple[PricedLine, ...]
+    total: Decimal | None
+    created_at: datetime
+    reason: str | None = None
+
+
+class Reserve(Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    lines: tuple[Line, ...]
+    expires_at: datetime
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    item_id: UUID
+    name: str
+    unit_price: Decimal
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    decision: str
+    reason: str | None = None
+    items: tuple[Price, ...] = ()
+    refused_item_ids: tuple[UUID, ...] = ()
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    status: str
+    version: int
+    at: datetime
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    student_id: str
+    lines: tuple[PricedLine, ...]
+    version: int
+    earlier: tuple[Step, ...]
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    student_id: str
+    status: str
+    version: int
+    at: datetime
+    earlier: tuple[Step, ...] = ()
+    reason: str | None = None
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """An outbox row."""
+
+    order_id: UUID
+    version: int
+    subject: str
+    type_name: str
+    message_id: UUID
+    body: bytes
