@@ -194,6 +194,7 @@ def nothing_is_left_on_the_way(stored: Snapshot, _: History) -> Iterator[str]:
     """I10: outboxes are empty, and dead letters came from poison only."""
     if stored.outbox_rows:
         yield f"{stored.outbox_rows} outbox rows were never carried"
+    yield from stored.on_the_way
     for letter in stored.dead_letters:
         if "poison" not in letter:
             yield f"a message became a dead letter: {letter}"

@@ -1,20 +1,22 @@
 """A TCP proxy that stands between one service and one server, and can make the network between them bad.
 
-It knows nothing of the protocols; it delays, cuts, resets, or swallows bytes, in one direction or both.
+It knows nothing of the protocols; it delays, cuts, resets, or swallows bytes, in one direction or both. In fair
+weather it passes every chunk on as it comes.
 """
 
 import asyncio
 import random
 import socket
 import struct
+from collections import deque
 from contextlib import suppress
 from enum import StrEnum
-from types import TracebackType
 from typing import Self
 
 import msgspec
 
-CHUNK_BYTES = 65536
+HOST = "127.0.0.1"
+CONNECT_TIMEOUT_S = 5.0
 
 
 class Direction(StrEnum):
@@ -27,8 +29,9 @@ class Direction(StrEnum):
 class Weather(msgspec.Struct, frozen=True, kw_only=True):
     """What the network does to the bytes that pass.
 
-    `latency_ms` and `jitter_ms` delay each chunk; directions in `lost` swallow every byte while the connection stays
-    open; `cut_after_bytes` breaks each connection in the middle of whatever is passing.
+    `latency_ms` and `jitter_ms` delay each chunk, the order stays; directions in `lost` swallow every byte while the
+    connection stays open; `cut_after_bytes` breaks each connection in the middle of whatever is passing, counted
+    from when the weather changed.
     """
 
     latency_ms: float = 0
@@ -41,14 +44,14 @@ FAIR = Weather()
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 while its block is open. `weather` may change at any time."""
+    """Listens on a free port of 127.0.0.1 while its block is open. The weather may change at any time."""
 
     def __init__(self, *, host: str, port: int, chance: random.Random) -> None:
-        self._upstream = (host, port)
-        self._chance = chance
+        self.upstream = (host, port)
+        self.chance = chance
         self._server: asyncio.Server | None = None
         self._pairs: set[_Pair] = set()
-        self.weather = FAIR
+        self._weather = FAIR
 
     @property
     def port(self) -> int:
@@ -56,13 +59,29 @@ class Proxy:
             raise RuntimeError("The proxy is not open.")
         return int(self._server.sockets[0].getsockname()[1])
 
+    @property
+    def connections(self) -> int:
+        return len(self._pairs)
+
+    @property
+    def weather(self) -> Weather:
+        return self._weather
+
+    @weather.setter
+    def weather(self, weather: Weather) -> None:
+        """A connection that lost bytes is reset once nothing is lost any more: TCP never goes on after a hole."""
+        self._weather = weather
+        for pair in list(self._pairs):
+            if pair.holes and not weather.lost:
+                pair.reset()
+            pair.carried_bytes = 0
+
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, HOST, 0)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
         self.reset_all()
@@ -72,72 +91,168 @@ class Proxy:
         for pair in list(self._pairs):
             pair.reset()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            upstream = await asyncio.open_connection(*self._upstream)
-        except OSError:
-            _reset(writer)
-            return
-        pair = _Pair(writer, upstream[1])
-        self._pairs.add(pair)
-        try:
-            await asyncio.gather(
-                self._carry(reader, upstream[1], pair, Direction.REQUESTS),
-                self._carry(upstream[0], writer, pair, Direction.REPLIES),
-            )
-        finally:
-            self._pairs.discard(pair)
-            pair.close()
+    def half_open_all(self) -> None:
+        """The servers' ends are gone, and the service is not told: its connections look open, and nobody is there."""
+        for pair in list(self._pairs):
+            pair.lose_server()
 
-    async def _carry(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, pair: "_Pair", direction: Direction
-    ) -> None:
-        """One direction of one connection, until either side ends it."""
-        with suppress(ConnectionError):
-            while chunk := await source.read(CHUNK_BYTES):
-                weather = self.weather
-                delay_s = (weather.latency_ms + self._chance.random() * weather.jitter_ms) / 1000
-                if delay_s:
-                    await asyncio.sleep(delay_s)
-                if direction in weather.lost:
-                    continue
-                sink.write(pair.share_before_cut(chunk, weather))
-                await sink.drain()
-                if pair.is_spent:
-                    break
-        pair.close()
+    def _accept(self) -> "_End":
+        pair = _Pair(self)
+        self._pairs.add(pair)
+        return pair.client
+
+    def forget(self, pair: "_Pair") -> None:
+        self._pairs.discard(pair)
 
 
 class _Pair:
-    """Both sockets of one proxied connection."""
+    """Both ends of one proxied connection."""
 
-    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
-        self._writers = (client, server)
-        self._carried_bytes = 0
-        self.is_spent = False
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.client = _End(self, Direction.REQUESTS)
+        self.server = _End(self, Direction.REPLIES)
+        self.carried_bytes = 0
+        self.holes: set[Direction] = set()
+        self._is_abandoned = False
+        self._connecting: asyncio.Task[None] | None = None
 
-    def share_before_cut(self, chunk: bytes, weather: Weather) -> bytes:
+    def begin(self) -> None:
+        self._connecting = asyncio.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        self.client.pause()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await asyncio.get_running_loop().create_connection(lambda: self.server, *self.proxy.upstream)
+        except (OSError, TimeoutError):
+            self.reset()
+        else:
+            self.client.resume()
+            if not self.client.is_open:  # it left while the server was asked
+                self.server.abort()
+
+    def carry(self, chunk: bytes, direction: Direction) -> None:
+        """One chunk that came in from the end whose words go in `direction`."""
+        weather = self.proxy.weather
+        if self._is_abandoned or direction in weather.lost or direction in self.holes:
+            self.holes.add(direction)
+            return
+        sink = self.server if direction is Direction.REQUESTS else self.client
+        share = self._share_before_cut(chunk, weather)
+        delay_s = (weather.latency_ms + self.proxy.chance.random() * weather.jitter_ms) / 1000
+        sink.send(share, delay_s=delay_s)
+        if len(share) < len(chunk):
+            self.close()
+
+    def _share_before_cut(self, chunk: bytes, weather: Weather) -> bytes:
         """What of `chunk` still passes; the rest, and all that follows, does not."""
-        self._carried_bytes += len(chunk)
-        if weather.cut_after_bytes is None or self._carried_bytes < weather.cut_after_bytes:
+        before = self.carried_bytes
+        self.carried_bytes += len(chunk)
+        if weather.cut_after_bytes is None or self.carried_bytes <= weather.cut_after_bytes:
             return chunk
-        self.is_spent = True
-        over = self._carried_bytes - weather.cut_after_bytes
-        return chunk[: max(0, len(chunk) - over)]
+        return chunk[: max(0, weather.cut_after_bytes - before)]
 
-    def reset(self) -> None:
-        for writer in self._writers:
-            _reset(writer)
+    def lose_server(self) -> None:
+        self._is_abandoned = True
+        self.server.abort()
+
+    def ended(self, end: "_End") -> None:
+        """One end is closed: so is the other, unless the service is to go on believing in its connection."""
+        if end is self.server and self._is_abandoned:
+            return
+        self.close()
+        self.proxy.forget(self)
 
     def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
+        for end in (self.client, self.server):
+            end.close()
+
+    def reset(self) -> None:
+        for end in (self.client, self.server):
+            end.abort()
+        self.proxy.forget(self)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST instead of FIN."""
-    sock = writer.get_extra_info("socket")
-    if sock is not None:
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+class _End(asyncio.Protocol):
+    """One socket; what it hears goes to the pair, what it is told to send may go out later, in order."""
+
+    def __init__(self, pair: _Pair, direction: Direction) -> None:
+        self._pair = pair
+        self._direction = direction
+        self._transport: asyncio.Transport | None = None
+        self._late: deque[bytes] = deque()
+        self._last_due = 0.0
+        self._is_closing = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a TCP connection has a readable and writable transport")
+        self._transport = transport
+        if self._direction is Direction.REQUESTS:
+            self._pair.begin()
+
+    def data_received(self, data: bytes) -> None:
+        self._pair.carry(data, self._direction)
+
+    def connection_lost(self, _reason: Exception | None) -> None:
+        self._transport = None
+        self._pair.ended(self)
+
+    def pause_writing(self) -> None:
+        self._peer.pause()
+
+    def resume_writing(self) -> None:
+        self._peer.resume()
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def send(self, chunk: bytes, *, delay_s: float) -> None:
+        if not delay_s and not self._late:
+            self._write(chunk)
+            return
+        loop = asyncio.get_running_loop()
+        self._last_due = max(self._last_due, loop.time() + delay_s)
+        self._late.append(chunk)
+        loop.call_at(self._last_due, self._send_late)
+
+    def close(self) -> None:
+        """After what is still to be sent."""
+        self._is_closing = True
+        if self._transport is not None and not self._late:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """RST instead of FIN."""
+        self._late.clear()
+        if self._transport is None:
+            return
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def _send_late(self) -> None:
+        if self._late:
+            self._write(self._late.popleft())
+        if self._is_closing:
+            self.close()
+
+    def _write(self, chunk: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(chunk)
+
+    @property
+    def _peer(self) -> "_End":
+        return self._pair.server if self._direction is Direction.REQUESTS else self._pair.client

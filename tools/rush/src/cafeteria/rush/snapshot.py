@@ -60,6 +60,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     notifications: tuple[StoredNotification, ...]
     outbox_rows: int
     dead_letters: tuple[str, ...]
+    on_the_way: tuple[str, ...] = ()
+    """What the bus had not carried yet, in sentences; the database does not know it."""
 
 
 _ITEMS = """
@@ -85,9 +87,10 @@ _NOTIFICATIONS = """
     SELECT order_id, student_id, status_sent, version, position FROM notification.notifications"""
 _OUTBOX = "SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)"
 _DEAD = """
-    SELECT subject || ': ' || error FROM gateway.dead_letters
-    UNION ALL SELECT subject || ': ' || error FROM kitchen.dead_letters
-    UNION ALL SELECT subject || ': ' || error FROM notification.dead_letters"""
+    SELECT concat_ws(' ', subject, message_id, error) FROM (
+        SELECT subject, message_id, error FROM gateway.dead_letters
+        UNION ALL SELECT subject, message_id, error FROM kitchen.dead_letters
+        UNION ALL SELECT subject, message_id, error FROM notification.dead_letters) AS letters"""
 
 
 async def read_snapshot(connection: asyncpg.Connection) -> Snapshot:

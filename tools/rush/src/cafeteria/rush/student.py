@@ -4,6 +4,7 @@ A request is repeated under its key until a final answer comes; a stream is take
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator
 from time import monotonic
@@ -18,10 +19,11 @@ from cafeteria.contracts.identity import Login, Tokens
 from cafeteria.contracts.notification import OrderStatusEvent
 from cafeteria.rush.history import Exchange, History, Sighting, Wish
 
-FINAL_STATUSES = frozenset({200, 201, 400, 401, 403, 404, 409, 422})
+FINAL_STATUSES = frozenset({200, 201, 400, 403, 404, 409, 422})
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 0.8  # before a repeat, so that repeats of many students spread out
-REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
-STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=40)  # a comment comes every 15 s
+PATIENCE_S = 10.0  # a request that takes longer is given up
+STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=40)  # a comment comes every 15 s
+UNAUTHORIZED = 401
 
 JSON = {"Content-Type": "application/json"}
 
@@ -58,7 +60,11 @@ class Student:
         self._history = history
         self._chance = chance
         self._began_at = began_at
+        self._password = ""
         self._token = ""
+        self._renewing = asyncio.Lock()
+        self.secrets: list[str] = []
+        """What no log may ever hold: each token's signature, and the refresh tokens."""
 
     def now_s(self) -> float:
         return monotonic() - self._began_at
@@ -69,14 +75,24 @@ class Student:
 
     async def log_in(self, password: str, *, deadline_s: float = 30) -> None:
         """Raises TimeoutError when nobody answers with tokens in time."""
+        self._password = password
         body = _ENCODE(Login(student_id=self.student_id, password=password))
         async with asyncio.timeout(deadline_s):
             while True:
-                status, answer, _ = await self._send("POST", f"{self._urls.identity}/v1/login", body, JSON)
+                url = f"{self._urls.identity}/v1/login"
+                status, answer, _ = await self._send("POST", url, body, JSON, patience_s=PATIENCE_S)
                 if status == 200:  # noqa: PLR2004 - HTTP
-                    self._token = _TOKENS.decode(answer).access_token
+                    tokens = _TOKENS.decode(answer)
+                    self._token = tokens.access_token
+                    self.secrets += [self._token.rpartition(".")[2], tokens.refresh_token]
                     return
                 await self._pause()
+
+    async def _renew(self, refused: dict[str, str]) -> None:
+        """The token ran out: log in again, once for all that were refused with it. Raises TimeoutError."""
+        async with self._renewing:
+            if refused == self.authorization:
+                await self.log_in(self._password, deadline_s=120)
 
     async def order(self, lines: tuple[OrderLine, ...], *, key: str, deadline_s: float = 120) -> Exchange:
         """Send until a final answer comes; the last exchange is returned. Raises TimeoutError."""
@@ -88,57 +104,56 @@ class Student:
                     return exchange
                 await self._pause()
 
-    async def order_once(self, body: bytes, *, lines: tuple[OrderLine, ...], key: str) -> Exchange:
+    async def order_once(
+        self, body: bytes, *, lines: tuple[OrderLine, ...], key: str, patience_s: float = PATIENCE_S
+    ) -> Exchange:
         """One request, whatever comes of it."""
-        headers = {"Idempotency-Key": key, **JSON, **self.authorization}
         return await self._exchange(
-            "POST", f"{self._gateway()}/v1/orders", body, headers, wish=Wish.ORDER, key=key, lines=lines
+            *("POST", f"{self._gateway()}/v1/orders", body),
+            headers={"Idempotency-Key": key, **JSON},
+            patience_s=patience_s,
+            wish=Wish.ORDER,
+            key=key,
+            lines=lines,
         )
 
     async def cancel(self, order_id: UUID, *, deadline_s: float = 60) -> Exchange:
         """Ask until a final answer comes. Raises TimeoutError."""
         async with asyncio.timeout(deadline_s):
             while True:
-                exchange = await self._exchange(
-                    "POST",
-                    f"{self._gateway()}/v1/orders/{order_id}/cancel",
-                    b"",
-                    self.authorization,
-                    wish=Wish.CANCEL,
-                    order_id=order_id,
-                )
+                url = f"{self._gateway()}/v1/orders/{order_id}/cancel"
+                exchange = await self._exchange("POST", url, b"", wish=Wish.CANCEL, order_id=order_id)
                 if exchange.status in FINAL_STATUSES and b"order-undecided" not in exchange.body:
                     return exchange
                 await self._pause()
 
     async def read(self, order_id: UUID) -> Exchange:
-        return await self._exchange(
-            "GET",
-            f"{self._gateway()}/v1/orders/{order_id}",
-            b"",
-            self.authorization,
-            wish=Wish.READ,
-            order_id=order_id,
-        )
+        url = f"{self._gateway()}/v1/orders/{order_id}"
+        return await self._exchange("GET", url, b"", wish=Wish.READ, order_id=order_id)
 
-    async def follow(self, *, client: int, leave_after_s: tuple[float, float] | None = None) -> None:
-        """Follow all orders until cancelled, reconnecting where a connection ends.
+    async def follow(
+        self, *, client: int, leave_after_s: tuple[float, float] | None = None, order_id: UUID | None = None
+    ) -> None:
+        """Follow all orders, or one, until cancelled, reconnecting where a connection ends.
 
         With `leave_after_s` each connection is dropped after a random time between the two.
         """
+        path = "/v1/events" if order_id is None else f"/v1/orders/{order_id}/events"
         last_id: str | None = None
-        connection = 0
-        while True:
+        for connection in itertools.count():
             patience = None if leave_after_s is None else self._chance.uniform(*leave_after_s)
+            authorization = self.authorization
             try:
                 async with asyncio.timeout(patience):
-                    async for event_id, data in self._events(last_id):
+                    async for event_id, data in self._events(path, last_id, authorization):
                         last_id = event_id
                         if data:
                             self._saw(data, event_id, client=client, connection=connection)
+            except aiohttp.ClientResponseError as refusal:
+                if refusal.status == UNAUTHORIZED:
+                    await self._renew(authorization)
             except (aiohttp.ClientError, TimeoutError, ConnectionError):
                 pass
-            connection += 1
             await self._pause()
 
     def _saw(self, data: bytes, event_id: str, *, client: int, connection: int) -> None:
@@ -156,12 +171,14 @@ class Student:
             )
         )
 
-    async def _events(self, last_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
+    async def _events(
+        self, path: str, last_id: str | None, authorization: dict[str, str]
+    ) -> AsyncIterator[tuple[str, bytes]]:
         """Blocks of one connection: (id, data); data is empty for an id-only block."""
-        headers = dict(self.authorization)
+        headers = dict(authorization)
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
-        url = f"{self._chance.choice(self._urls.notifications)}/v1/events"
+        url = f"{self._chance.choice(self._urls.notifications)}{path}"
         async with self._http.get(url, headers=headers, timeout=STREAM_TIMEOUT) as response:
             response.raise_for_status()
             event_id, data = "", b""
@@ -179,14 +196,23 @@ class Student:
         return self._chance.choice(self._urls.gateways)
 
     async def _exchange(
-        self, method: str, url: str, body: bytes, headers: dict[str, str], *, wish: Wish, **facts: Any
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
+        **facts: Any,
     ) -> Exchange:
         sent_at_s = self.now_s()
-        status, answer, replayed = await self._send(method, url, body, headers)
-        if wish is Wish.ORDER and status in {201, 202}:
+        authorization = self.authorization
+        status, answer, replayed = await self._send(
+            method, url, body, {**(headers or {}), **authorization}, patience_s=patience_s
+        )
+        if facts["wish"] is Wish.ORDER and status in {201, 202}:
             facts["order_id"] = _ORDER.decode(answer).id
         exchange = Exchange(
-            wish=wish,
             student_id=self.student_id,
             sent_at_s=sent_at_s,
             ended_at_s=self.now_s(),
@@ -196,16 +222,19 @@ class Student:
             **facts,
         )
         self._history.exchanges.append(exchange)
+        if status == UNAUTHORIZED:
+            await self._renew(authorization)
         return exchange
 
     async def _send(
-        self, method: str, url: str, body: bytes, headers: dict[str, str]
+        self, method: str, url: str, body: bytes, headers: dict[str, str], *, patience_s: float
     ) -> tuple[int | None, bytes, bool]:
         """Status and body; (None, b"") where no whole answer came."""
         try:
-            async with self._http.request(
-                method, url, data=body or None, headers=headers, timeout=REQUEST_TIMEOUT
-            ) as response:
+            async with (
+                asyncio.timeout(patience_s),
+                self._http.request(method, url, data=body or None, headers=headers) as response,
+            ):
                 return response.status, await response.read(), "Idempotent-Replayed" in response.headers
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             return None, b"", False

@@ -1,0 +1,62 @@
+"""`python -m cafeteria.rush`: order, break, and check that nothing was lost. Exit status 1 on any violation."""
+
+import argparse
+import asyncio
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from cafeteria.local_stack.errors import StackError
+from cafeteria.rush import options as defaults
+from cafeteria.rush.campaign import Campaign, Verdict, selected
+from cafeteria.rush.options import Options
+from cafeteria.rush.progress import Progress
+from cafeteria.rush.summary import show
+
+LARGEST_SEED = 2**31
+
+
+def options_from(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="just rush", description=__doc__)
+    parser.add_argument("--orders", type=int, default=defaults.ORDERS, help="how many (%(default)s)")
+    parser.add_argument("--faults", type=int, default=defaults.FAULTS, help="how many (%(default)s)")
+    parser.add_argument("--seed", type=int, help="repeats the schedule of faults; without it any")
+    parser.add_argument("--students", type=int, default=defaults.STUDENTS, help="how many (%(default)s)")
+    parser.add_argument(
+        "--replicas", type=int, default=defaults.REPLICAS, help="of each service (%(default)s)"
+    )
+    parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="kinds or families of faults")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with plots")
+    parser.add_argument("--home", type=Path, help="keep data and logs here, whatever comes out")
+    found = parser.parse_args(argv)
+    try:
+        selected(tuple(found.only))
+    except ValueError as error:
+        parser.error(str(error))
+    seed = secrets.randbelow(LARGEST_SEED) if found.seed is None else found.seed
+    return Options(**{**vars(found), "seed": seed, "only": tuple(found.only)})
+
+
+async def _rush(options: Options, console: Console) -> Verdict:
+    async with Progress(console) as progress:
+        return await Campaign(options, progress).run()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = options_from(argv)
+    console = Console()
+    console.print(f"seed {options.seed}", highlight=False)
+    try:
+        verdict = asyncio.run(_rush(options, console))
+    except StackError as error:
+        console.print(str(error), highlight=False)
+        return 1
+    show(verdict, console)
+    return 0 if verdict.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The bus as its administrator sees it: what is stored and what is on the way; and what no service would ever do."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import nats.errors
+from nats.aio.client import Client
+
+API_TIMEOUT_S = 5.0
+
+
+class BusRefusal(Exception):
+    """The server answered that it will not."""
+
+
+class BusAdmin:
+    """One connection that comes back by itself; every question raises TimeoutError or NATS' errors while away."""
+
+    def __init__(self, admin_url: str) -> None:
+        self._url = urlsplit(admin_url)
+        self._client = Client()
+
+    async def __aenter__(self) -> Self:
+        await self._client.connect(
+            f"nats://{self._url.hostname}:{self._url.port}",
+            user=unquote(self._url.username or ""),
+            password=unquote(self._url.password or ""),
+            name="cafeteria-rush",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # any number of seconds works
+            ping_interval=2,
+            error_cb=_ignore,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(OSError, nats.errors.Error):
+            await self._client.close()
+
+    async def ask(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One question to JetStream. Raises BusRefusal, TimeoutError, or NATS' errors."""
+        body = json.dumps(request).encode() if request is not None else b""
+        answer = await self._client.request(f"$JS.API.{subject}", body, timeout=API_TIMEOUT_S)
+        found: dict[str, Any] = json.loads(answer.data)
+        if error := found.get("error"):
+            raise BusRefusal(f"{subject}: {error.get('description')}")
+        return found
+
+    async def publish(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
+        await self._client.publish(subject, body, headers=headers)
+        await self._client.flush(timeout=API_TIMEOUT_S)  # type: ignore[arg-type]  # any number of seconds works
+
+    async def stream(self, name: str) -> dict[str, Any]:
+        state: dict[str, Any] = (await self.ask(f"STREAM.INFO.{name}"))["state"]
+        return state
+
+    async def unread(self, stream: str, durable: str) -> int:
+        """Messages that its owner has not acknowledged yet."""
+        info = await self.ask(f"CONSUMER.INFO.{stream}.{durable}")
+        return int(info["num_pending"]) + int(info["num_ack_pending"])
+
+    async def message(self, stream: str, sequence: int) -> dict[str, Any] | None:
+        """As JetStream's API gives it, body and headers in base64; None where there is none."""
+        with suppress(BusRefusal):
+            found = await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+            message: dict[str, Any] = found["message"]
+            return message
+        return None
+
+    async def until_there(self, *, within_s: float = 20.0) -> None:
+        """Wait until the server takes questions. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while True:
+                try:
+                    await self.ask("INFO")
+                except (nats.errors.Error, TimeoutError, BusRefusal):
+                    await asyncio.sleep(0.1)
+                else:
+                    return
+
+
+async def _ignore(error: Exception) -> None:
+    """nats-py logs a traceback for each failed attempt otherwise."""

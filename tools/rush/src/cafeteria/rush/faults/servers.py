@@ -1,0 +1,150 @@
+"""Postgres and NATS restarted, frozen, wiped, full, locked."""
+
+import asyncio
+import random
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+
+import asyncpg
+import nats.errors
+
+from cafeteria.contracts.bus import DURABLES, STREAMS
+from cafeteria.rush.arena import NATS, POSTGRES, Arena
+from cafeteria.rush.bus_admin import BusRefusal
+from cafeteria.rush.faults.fault import Fault
+
+FROZEN_S = (0.3, 5.0)
+BUS_WITHIN_S = 30.0
+ROGUE_LOCK_S = 10.0
+TERMINATIONS = (2, 8)
+TERMINATION_PAUSE_S = (0.05, 0.4)
+
+FAMILY = "servers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restart:
+    """A signal that ends the server; it is started again at once."""
+
+    name: str
+    server: str
+    number: signal.Signals
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, _chance: random.Random) -> str:
+        async with arena.turn(self.server):
+            arena.stack.kill(self.server, self.number)
+            await arena.ready(self.server)
+        if self.server == NATS:
+            await until_bus_is_whole(arena)
+        return self.number.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeServer:
+    name: str
+    server: str
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        for_s = chance.uniform(*FROZEN_S)
+        async with arena.turn(self.server):
+            with arena.stack.frozen(self.server):
+                await asyncio.sleep(for_s)
+        return f"for {for_s:.1f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WipeNats:
+    """Killed, its store removed: every stream, message and durable is gone."""
+
+    name: str = "nats-wipe"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, _chance: random.Random) -> str:
+        async with arena.turn(NATS):
+            await arena.stack.wipe_nats()
+        await until_bus_is_whole(arena)
+        return "the store is gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminateBackends:
+    """Sessions ended at random, between and within statements, also within a COMMIT."""
+
+    name: str = "backends-terminated"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        ended = 0
+        share = chance.uniform(0.1, 1.0)
+        async with arena.database() as connection:
+            for _ in range(chance.randint(*TERMINATIONS)):
+                pids = [row[0] for row in await connection.fetch(_SESSIONS)]
+                for pid in pids:
+                    if chance.random() < share:
+                        ended += await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
+                await asyncio.sleep(chance.uniform(*TERMINATION_PAUSE_S))
+        return f"{ended} sessions"
+
+
+_SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'cafeteria-%' ORDER BY pid"
+
+ROGUE_LOCKS = (
+    "SELECT FROM stock.inventory ORDER BY item_id LIMIT 5 FOR UPDATE",
+    "SELECT FROM gateway.orders WHERE status NOT IN ('READY', 'COLLECTED', 'REJECTED') FOR UPDATE",
+    "SELECT FROM gateway.idempotency_keys ORDER BY created_at DESC LIMIT 200 FOR UPDATE",
+    "SELECT FROM kitchen.kitchen_orders ORDER BY received_at DESC LIMIT 200 FOR UPDATE",
+    "SELECT FROM notification.position_counter FOR UPDATE",
+    "SELECT FROM gateway.outbox FOR UPDATE",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RogueLock:
+    """Somebody with a console holds rows that everybody needs."""
+
+    name: str = "rogue-lock"
+    family: str = FAMILY
+    weight: float = 0.5
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        rows = chance.choice(ROGUE_LOCKS)
+        with suppress(asyncpg.PostgresError, OSError):  # the server may be restarted meanwhile
+            async with arena.database() as connection, connection.transaction():
+                await connection.execute(rows)
+                await asyncio.sleep(ROGUE_LOCK_S)
+        return rows.removeprefix("SELECT FROM ").partition(" ")[0]
+
+
+async def until_bus_is_whole(arena: Arena) -> None:
+    """Wait until every stream and durable is there. Raises TimeoutError."""
+    async with asyncio.timeout(BUS_WITHIN_S):
+        while True:
+            try:
+                for stream in STREAMS:
+                    await arena.bus.stream(stream.name)
+                for durable in DURABLES:
+                    await arena.bus.unread(durable.stream, durable.name)
+            except (nats.errors.Error, BusRefusal, TimeoutError):
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+SERVERS: tuple[Fault, ...] = (
+    Restart(name="nats-kill", server=NATS, number=signal.SIGKILL),
+    FreezeServer(name="nats-freeze", server=NATS),
+    WipeNats(),
+    Restart(name="postgres-fast", server=POSTGRES, number=signal.SIGINT),
+    Restart(name="postgres-immediate", server=POSTGRES, number=signal.SIGQUIT),
+    Restart(name="postgres-kill", server=POSTGRES, number=signal.SIGKILL),
+    FreezeServer(name="postgres-freeze", server=POSTGRES),
+    TerminateBackends(),
+    RogueLock(),
+)

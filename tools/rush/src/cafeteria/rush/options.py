@@ -1,0 +1,25 @@
+"""What one rush is asked to be; the command line gives the same names."""
+
+from pathlib import Path
+
+import msgspec
+
+ORDERS = 5_000
+FAULTS = 20
+STUDENTS = 200
+REPLICAS = 2
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """`only` names kinds of faults or whole families; empty means all. `home` keeps data and logs."""
+
+    orders: int = ORDERS
+    faults: int = FAULTS
+    seed: int = 0
+    students: int = STUDENTS
+    replicas: int = REPLICAS
+    only: tuple[str, ...] = ()
+    report: Path | None = None
+    home: Path | None = None
+    with_footprint: bool = True
+    """Whether memory and descriptors are measured afterwards, under a second load."""

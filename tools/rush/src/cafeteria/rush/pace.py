@@ -1,0 +1,71 @@
+"""How fast students come: as fast as answers allow, and no further ahead of the faults than a wave or two.
+
+The machine is small and everything runs on it. So the orders in flight grow while answers are quick and shrink when
+they are slow, and faults find both an idle and a busy system.
+"""
+
+import asyncio
+from time import monotonic
+
+FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 4.0, 48.0
+QUICK_S = 0.25  # an answer within it says that there is room
+SLOW_S = 1.0
+SHRINK = 0.9
+MOST_PER_S = 120.0  # above it the generator itself takes more than its share of two cores
+
+
+class Pace:
+    """`allowed` orders may have begun so far; the nemesis moves it on."""
+
+    def __init__(self, *, orders: int, allowed: int) -> None:
+        self.orders = orders
+        self.allowed = allowed
+        self.begun = 0
+        self.in_flight = 0
+        self._limit = FEWEST_IN_FLIGHT * 2
+        self._next_at = 0.0
+        self._changed = asyncio.Event()
+        self._begun = asyncio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        return self.begun >= self.orders
+
+    def allow(self, orders: int) -> None:
+        """So many may have begun from now on."""
+        self.allowed = max(self.allowed, min(orders, self.orders))
+        self._changed.set()
+
+    async def turn(self) -> bool:
+        """Wait until one more order may begin; False when all have begun."""
+        while not self.is_over:
+            self._changed.clear()
+            if self.begun < self.allowed and self.in_flight < self._limit:
+                await self._space()
+                self.begun += 1
+                self.in_flight += 1
+                self._begun.set()
+                return True
+            await self._changed.wait()
+        return False
+
+    def over(self, took_s: float) -> None:
+        """One order has its answer, or gave up."""
+        self.in_flight -= 1
+        if took_s < QUICK_S:
+            self._limit = min(MOST_IN_FLIGHT, self._limit + 1 / self._limit)
+        elif took_s > SLOW_S:
+            self._limit = max(FEWEST_IN_FLIGHT, self._limit * SHRINK)
+        self._changed.set()
+
+    async def until_begun(self, orders: int) -> None:
+        """Wait until so many have begun."""
+        while self.begun < min(orders, self.orders):
+            self._begun.clear()
+            await self._begun.wait()
+
+    async def _space(self) -> None:
+        now = monotonic()
+        self._next_at = max(self._next_at + 1 / MOST_PER_S, now)
+        if self._next_at > now:
+            await asyncio.sleep(self._next_at - now)

@@ -1,0 +1,107 @@
+"""What the person at the terminal sees while it runs: a table that moves, or a line now and then where nothing can."""
+
+import asyncio
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cafeteria.rush.crowd import Crowd
+from cafeteria.rush.history import Exchange, Wish
+from cafeteria.rush.nemesis import Nemesis
+
+EVERY_S = 0.5
+LINE_EVERY_S = 5.0
+LATELY_S = 5.0
+
+
+class Figures:
+    """Answers so far, counted as they come, and how quick the last ones were."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[int | None] = Counter()
+        self.lately: list[Exchange] = []
+        self._counted = 0
+
+    def take(self, exchanges: list[Exchange], *, now_s: float) -> None:
+        new = [each for each in exchanges[self._counted :] if each.wish is Wish.ORDER]
+        self._counted = len(exchanges)
+        self.answers.update(each.status for each in new)
+        self.lately = [each for each in (*self.lately, *new) if each.ended_at_s > now_s - LATELY_S]
+
+    @property
+    def per_s(self) -> float:
+        return sum(each.status == 201 for each in self.lately) / LATELY_S  # noqa: PLR2004 - HTTP
+
+    def slowest_ms(self, share: float) -> float:
+        """The latency that `share` of the last answers do not exceed."""
+        took = sorted(each.ended_at_s - each.sent_at_s for each in self.lately)
+        return 1000 * took[min(len(took) - 1, int(len(took) * share))] if took else 0.0
+
+
+class Progress:
+    """Use as a context manager. Without anything to watch it shows what is said."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._figures = Figures()
+        self._crowd: Crowd | None = None
+        self._nemesis: Nemesis | None = None
+        self._showing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        self._showing = asyncio.create_task(self._show())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._showing:
+            self._showing.cancel()
+            await asyncio.gather(self._showing, return_exceptions=True)
+        if self._live:
+            self._live.stop()
+
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, highlight=False)
+
+    def watch(self, crowd: Crowd, nemesis: Nemesis) -> None:
+        self._crowd, self._nemesis = crowd, nemesis
+
+    async def _show(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S if self._live else LINE_EVERY_S)
+            if self._crowd is None or self._nemesis is None:
+                continue
+            self._figures.take(self._crowd.history.exchanges, now_s=self._crowd.students[0].now_s())
+            rows = self._rows(self._crowd, self._nemesis)
+            if self._live:
+                self._live.update(_table(rows))
+            else:
+                self.say(" · ".join(f"{name} {value}" for name, value in rows.items()))
+
+    def _rows(self, crowd: Crowd, nemesis: Nemesis) -> dict[str, str]:
+        figures, pace = self._figures, crowd.pace
+        lasting = [strike.name for strike in nemesis.strikes if strike.healed_at_s is None]
+        answers = {str(status or "none"): count for status, count in sorted(figures.answers.items(), key=str)}
+        return {
+            "orders": f"{pace.begun}/{pace.orders} ({pace.in_flight} in flight, {figures.per_s:.0f} accepted/s)",
+            "latency": f"p50 {figures.slowest_ms(0.5):.0f} ms, p99 {figures.slowest_ms(0.99):.0f} ms",
+            "answers": ", ".join(f"{status}: {count}" for status, count in answers.items()),
+            "events": f"{len(crowd.history.sightings)}",
+            "faults": f"{len(nemesis.strikes)}/{nemesis.planned} {', '.join(lasting)}",
+        }
+
+
+def _table(rows: dict[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name}[/bold]", value)
+    return table

@@ -1,0 +1,80 @@
+"""When is it over: every order at its end, every message read, every stream shown all. And how long that took."""
+
+import asyncio
+from time import monotonic
+
+import asyncpg
+import msgspec
+import nats.errors
+
+from cafeteria.contracts.bus import DURABLES, NOTIFICATION_STREAM
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.bus_admin import BusRefusal
+from cafeteria.rush.history import History
+from cafeteria.rush.invariants import streams_showed_everything_once
+from cafeteria.rush.snapshot import Snapshot
+
+POLL_S = 0.1
+GIVEN_UP_AFTER_S = 90.0
+STREAMS_WITHIN_S = 30.0
+
+_OPEN_ORDERS = """
+SELECT (SELECT count(*) FROM gateway.orders WHERE status IN ('PENDING', 'STOCK_VERIFIED', 'IN_KITCHEN')
+        OR status = 'CANCELLED' AND released_at IS NULL)
+     + (SELECT count(*) FROM kitchen.kitchen_orders WHERE status IN ('QUEUED', 'IN_KITCHEN'))"""
+_UNCARRIED = """
+SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)
+     + (SELECT count(*) FROM gateway.orders o WHERE NOT EXISTS (
+            SELECT FROM notification.notifications n WHERE n.order_id = o.id AND n.version = o.version))"""
+_READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
+
+
+class Rest(msgspec.Struct, kw_only=True):
+    """Seconds since the waiting began; None where it never came to rest."""
+
+    ended_after_s: float | None = None
+    carried_after_s: float | None = None
+    open_orders: int = 0
+    on_the_way: tuple[str, ...] = ()
+
+
+async def come_to_rest(arena: Arena) -> Rest:
+    """Wait until every order is at its end, then until every message is read."""
+    began_at = monotonic()
+    rest = Rest()
+    async with arena.database() as connection:
+        while monotonic() - began_at < GIVEN_UP_AFTER_S:
+            rest.open_orders = await connection.fetchval(_OPEN_ORDERS)
+            if rest.open_orders == 0:
+                rest.ended_after_s = rest.ended_after_s or monotonic() - began_at
+                rest.on_the_way = await on_the_way(arena, connection)
+                if not rest.on_the_way and await connection.fetchval(_UNCARRIED) == 0:
+                    rest.carried_after_s = monotonic() - began_at
+                    break
+            await asyncio.sleep(POLL_S)
+    return rest
+
+
+async def on_the_way(arena: Arena, connection: asyncpg.Connection) -> tuple[str, ...]:
+    """A sentence for every reader that has not read and acknowledged all."""
+    try:
+        unread = {durable.name: await arena.bus.unread(durable.stream, durable.name) for durable in DURABLES}
+        last = (await arena.bus.stream(NOTIFICATION_STREAM.name))["last_seq"]
+    except (nats.errors.Error, BusRefusal, TimeoutError) as error:
+        return (f"the bus does not say what is unread: {error!r}",)
+    unread["notification"] = last - await connection.fetchval(_READ_UP_TO)
+    return tuple(
+        f"{reader} has {messages} messages that it has not read"
+        for reader, messages in unread.items()
+        if messages
+    )
+
+
+async def streams_caught_up(stored: Snapshot, seen: History) -> bool:
+    """Whether every device saw everything in time; what it did not see the checker then says."""
+    deadline = monotonic() + STREAMS_WITHIN_S
+    while monotonic() < deadline:
+        if next(streams_showed_everything_once(stored, seen), None) is None:
+            return True
+        await asyncio.sleep(1)
+    return False
