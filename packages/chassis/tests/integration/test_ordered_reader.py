@@ -8,7 +8,7 @@ import pytest
 
 from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.bus.ephemeral import SILENCE_S
-from cafeteria.chassis.bus.ordered_reader import Batch, OrderedReader, StreamState
+from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, OrderedReader, StreamState
 from cafeteria.chassis.outbox import OutboxMessage
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as names
@@ -183,4 +183,20 @@ async def test_a_server_that_falls_silent_is_asked_anew(
     await wait_until(lambda: reader.lag == 0)
     told += await publish(bus, status_message, 2)
     await wait_until(lambda: len(book.bodies) == 4)
+    assert book.bodies == told
+
+
+async def test_a_stop_waits_for_a_batch_but_not_for_ever(
+    bus: Bus, reader_bus: Bus, book: Book, status_message: StatusMessage, wait_until
+) -> None:
+    book.may_take.clear()
+    async with asyncio.timeout(STOP_WITHIN_S + 10):
+        async with OrderedReader(
+            reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
+        ) as reader:
+            told = await publish(bus, status_message, 1)
+            await wait_until(lambda: reader.lag == 1)
+        book.may_take.set()
+        async with OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take):
+            await wait_until(lambda: book.bodies)
     assert book.bodies == told

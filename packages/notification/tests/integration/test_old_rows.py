@@ -74,21 +74,23 @@ QUERIES: dict[str, Query] = {
 @pytest.fixture(scope="module", params=["without statistics", "with statistics"])
 async def many_old_rows(request: Any, servers: Any) -> AsyncIterator[Database]:
     await servers.clean()
-    settings = servers.settings(NOTIFICATION, ServiceSettings)
-    database = Database.connect(settings, service=NOTIFICATION)
-    # The plans are made, and kept, while the tables are empty: as in the first minute of a rush.
-    async with database.transaction() as connection:
-        for query in QUERIES.values():
-            await query(connection)
+    database = Database.connect(servers.settings(NOTIFICATION, ServiceSettings), service=NOTIFICATION)
     async with servers.database_as_admin() as books:
-        await books.execute("TRUNCATE notification.notifications, notification.open_orders")
+        await books.execute("ALTER TABLE notification.notifications SET (autovacuum_enabled = false)")
+        # The plans are made, and kept, while the tables are empty: as in the first minute of a rush.
+        async with database.transaction() as connection:
+            for query in QUERIES.values():
+                await query(connection)
+        await books.execute("DELETE FROM notification.notifications")
+        await books.execute("DELETE FROM notification.open_orders")
         await fill(books, OLD_ROWS, first=1, at=datetime.now(UTC) - timedelta(hours=5))
         await fill(books, FRESH_ROWS, first=OLD_ROWS + 1, at=datetime.now(UTC))
         await books.execute("UPDATE notification.position_counter SET position = $1", NEWEST)
         if request.param == "with statistics":
             await books.execute("ANALYZE notification.notifications")
-    yield database
-    await database.close()
+        yield database
+        await database.close()
+        await books.execute("ALTER TABLE notification.notifications RESET (autovacuum_enabled)")
     await servers.clean()
 
 

@@ -92,7 +92,7 @@ WITH live AS MATERIALIZED (
     SELECT order_id FROM notification.open_orders WHERE student_id = :student_id
     UNION
     SELECT order_id FROM notification.notifications
-    WHERE (student_id, position) > (:student_id, coalesce((
+    WHERE student_id = :student_id AND (student_id, position) > (:student_id, coalesce((
         SELECT position FROM notification.notifications
         WHERE (student_id, position) > (:student_id, 0) AND (student_id, position) <= (:student_id, :upto)
             AND sent_at <= :since

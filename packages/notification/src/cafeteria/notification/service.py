@@ -214,12 +214,13 @@ class NotificationService:
 
     async def _push_from_log(self, *, upto: int) -> None:
         """Another replica, or a commit whose outcome was unknown, has logged what is not pushed here yet."""
-        while (after := self._hub.pushed) is not None and after < upto:
-            if self._hub.is_empty:
-                self._hub.skip(upto)
-                return
+        while (after := self._hub.pushed) is not None and after < upto and not self._hub.is_empty:
             async with self._database.statement() as connection:
-                self._hub.push(await repository.read_log(connection, after=after, limit=PAGE_LIMIT))
+                rows = await repository.read_log(connection, after=after, limit=PAGE_LIMIT)
+            if not rows:
+                break
+            self._hub.push(rows)
+        self._hub.skip(upto)
 
     async def _show_to_last_page(
         self, stream: EventStream, backlog: Backlog, page: list[Event]

@@ -195,8 +195,8 @@ class Hub:
             self.pushed = position
 
     def skip(self, position: int) -> None:
-        """Nobody watches: what was logged up to here needs no push."""
-        self.pushed = position
+        """What was logged up to here needs no push: it has been pushed, or nobody watches."""
+        self.pushed = max(position, self.pushed or 0)
 
     def join(self, stream: EventStream, *, after: int) -> None:
         """From now on the stream is offered what comes after `pushed`, and after what it has seen elsewhere."""

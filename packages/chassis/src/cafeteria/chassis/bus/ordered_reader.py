@@ -20,6 +20,7 @@ from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.wire import Stream
 
 BATCH_LIMIT = 512  # messages; longer batches no longer make a message cheaper
+STOP_WITHIN_S = 1.0  # a stop has three seconds for everything; a batch cut off is read again by the next life
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 0.5
 
 RESTARTS = metrics.counter(
@@ -47,7 +48,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderedReader:
-    """Runs while its block is open; leaving it lets a batch that has begun come to its end.
+    """Runs while its block is open; leaving it lets a batch that has begun come to its end, for a second.
 
     `begin` is asked before each consumer is created, and returns the sequence to read after (0: all there is).
     """
@@ -93,7 +94,9 @@ class OrderedReader:
         self._closing.set()
         self._interrupt("closing")
         if self._task is not None:
-            await self._task
+            await asyncio.wait({self._task}, timeout=STOP_WITHIN_S)
+            self._task.cancel()
+            await asyncio.wait({self._task})
 
     def _on_reconnect(self) -> None:
         self._interrupt("reconnected")
