@@ -22,6 +22,7 @@ from cafeteria.chassis.bus import rpc as rpc_door
 from cafeteria.chassis.bus import stored
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
 from cafeteria.chassis.bus.errors import NoAnswer
+from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import OutboxMessage
 from cafeteria.chassis.settings import ServiceSettings
@@ -135,7 +136,7 @@ class Bus:
         async def begin() -> None:
             await self._connected.wait()
             await self.client.subscribe(topic.subject, cb=on_message)
-            await self.client.flush()
+            await flushed(self.client)
 
         await self._now_or_when_connected(begin)
 

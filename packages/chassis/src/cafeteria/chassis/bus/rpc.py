@@ -19,6 +19,7 @@ from nats.micro.service import Service
 from cafeteria.chassis import metrics, trace
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for
 from cafeteria.chassis.bus.errors import NoAnswer, NoResponder, PeerRefused
+from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.errors import ServiceError
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.wire import HEADER_SENDER, HEADER_TRACEPARENT, Rpc
@@ -95,7 +96,7 @@ class Endpoints:
             queue_group=self._service,
             handler=on_request,
         )
-        await self._client.flush()
+        await flushed(self._client)
 
     async def close(self) -> None:
         """Leave the queue groups, then answer what has arrived."""
