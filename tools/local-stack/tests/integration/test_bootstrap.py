@@ -19,6 +19,7 @@ from cafeteria.local_stack.errors import ServerAwayError, StackError
 from cafeteria.local_stack.fixture_servers import FixtureServers
 from cafeteria.local_stack.streams import BusAdmin
 from cafeteria.local_stack.targets import Targets
+from cafeteria.local_stack.tasks import ended
 
 WaitUntil = Callable[..., Any]
 EVERYTHING = [
@@ -132,8 +133,7 @@ async def test_a_wiped_store_is_made_anew_by_the_watch(
 
             await wait_until(is_there)
     finally:
-        watch.cancel()
-        await asyncio.wait({watch})
+        await ended(watch)
 
 
 GATEWAYS_OWN = (bus.GATEWAY_PROJECTION.stream, bus.GATEWAY_PROJECTION.name)
@@ -157,8 +157,7 @@ async def test_a_stream_that_is_deleted_while_the_watch_looks_comes_back(
 
             await wait_until(is_new)
     finally:
-        watch.cancel()
-        await asyncio.wait({watch})
+        await ended(watch)
 
 
 async def test_a_server_that_flushes_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 from nats.micro import add_service
 
+from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.fixture_servers import FixtureServers
@@ -42,14 +43,10 @@ class Connection:
         await self.client.close()
 
     async def tries(self, action: Any) -> list[str]:
-        """What the server refuses of `action`: its words come before the answer to a ping that follows.
-
-        The client may send its first ping ahead of what it has buffered; the second follows for certain.
-        """
+        """What the server refuses of `action`: its words come before the answer to a ping that follows."""
         before = len(self.refused)
         await action
-        await self.client.flush()
-        await self.client.flush()
+        await flushed(self.client)
         return self.refused[before:]
 
 
@@ -199,7 +196,7 @@ async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServe
         await service.add_endpoint(
             name="reserve", subject=bus.RESERVE.subject, handler=lambda request: request.respond(b"decided")
         )
-        await stock.flush()
+        await flushed(stock)
         reply = await gateway.request(bus.RESERVE.subject, b"{}", timeout=2)
         assert reply.data == b"decided"
         async with servers.bus_as("admin") as admin:
@@ -218,7 +215,7 @@ async def test_one_request_is_answered_once_and_nobody_else_is(servers: FixtureS
             asked.set_result(message.reply)
 
         await stock.client.subscribe(bus.RELEASE.subject, queue=bus.STOCK, cb=keep)
-        await stock.client.flush()
+        await flushed(stock.client)
         asking = asyncio.create_task(gateway.request(bus.RELEASE.subject, b"{}", timeout=5))
         reply_to = await asked
         assert not await stock.tries(stock.client.publish(reply_to, b"released"))

@@ -27,28 +27,31 @@ async def up(home: Home, plan: Plan) -> None:
     """Run until a signal says stop. Raises `StackError` when something cannot start."""
     terminal = Terminal()
     _log_to(terminal)
-    told_to_stop = asyncio.Event()
+    told_to_stop, opened = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, told_to_stop.set)
-    running = asyncio.create_task(_run(home, plan, terminal))
+    running = asyncio.create_task(_run(home, plan, terminal, opened=opened, told_to_stop=told_to_stop))
     stopping = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not running.done():
-        terminal.say("stopping")
-        running.cancel()
+    if not running.done() and not opened.is_set():
+        running.cancel()  # give up the start
     stopping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
 
-async def _run(home: Home, plan: Plan, terminal: Terminal) -> None:
+async def _run(
+    home: Home, plan: Plan, terminal: Terminal, *, opened: asyncio.Event, told_to_stop: asyncio.Event
+) -> None:
     terminal.say(f"starting on {home.root}")
     environment = {"CAFETERIA_LOG_FORMAT": "console", **plan.environment}
     plan = replace(plan, environment=environment)
     async with Stack(home, plan, echo_for=terminal.echo_for) as stack:
+        opened.set()
         terminal.show_addresses(stack)
-        await asyncio.Event().wait()  # until cancelled
+        await told_to_stop.wait()
+        terminal.say("stopping")
 
 
 def reset(home: Home) -> None:

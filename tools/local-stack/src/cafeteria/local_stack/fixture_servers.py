@@ -12,6 +12,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.migrations import MigrationsMissingError, migrate
 from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts import bus
@@ -225,7 +226,7 @@ class _IdentityStandIn:
 
         self._client = await connect_as(self._servers, bus.IDENTITY)
         await self._client.subscribe(bus.JWKS.subject, queue=bus.IDENTITY, cb=answer)
-        await self._client.flush()
+        await flushed(self._client)
 
     async def leave(self) -> None:
         client, self._client = self._client, None

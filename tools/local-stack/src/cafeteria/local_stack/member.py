@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cafeteria.local_stack.child import Child, Echo, Program
 from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.tasks import ended
 
 BACK_OFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Before the first restart, the second, …; the last one repeats."""
@@ -133,8 +134,7 @@ class Member:
     async def _forget(self) -> None:
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
-            keeper.cancel()
-            await asyncio.wait({keeper})
+            await ended(keeper)
         self._replaced.set()
 
     async def _watch(self, child: Child) -> None:

@@ -12,7 +12,6 @@ Members are the services, `gateway-2` and so on for further replicas, `postgres`
 """
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
@@ -29,6 +28,7 @@ from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
+from cafeteria.local_stack.tasks import ended
 
 SERVICE_GRACE_S = 3.2  # a service answers what it has read and ends within three seconds
 SERVER_GRACE_S = 1.4  # the rest of the five seconds in which all must be over
@@ -136,7 +136,7 @@ class Stack:
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))
         watch = asyncio.create_task(watch_bus(targets))
-        stack.push_async_callback(_cancelled, watch)
+        stack.push_async_callback(ended, watch)
         services = {name: self._service_member(name) for name in self._ports}
         self._members |= services
         stack.push_async_callback(_stop_all, services)
@@ -184,9 +184,3 @@ class Stack:
 
 async def _stop_all(members: Mapping[str, Member]) -> None:
     await asyncio.gather(*(member.stop(grace_s=SERVICE_GRACE_S) for member in members.values()))
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
