@@ -127,7 +127,7 @@ async def test_sent_and_lost_the_messages_are_sent_again_until_the_receivers_hav
     assert row["kitchen_seen_at"] is not None
     assert row["notified_version"] == 2
     metrics = (await counter.web.get("/metrics")).text
-    assert 'cafeteria_gateway_missing_messages_total{receiver="kitchen"}' in metrics
+    assert 'cafeteria_missing_messages_total{receiver="kitchen"}' in metrics
 
 
 async def test_sent_to_receivers_that_are_behind_nothing_is_sent_again(

@@ -65,7 +65,7 @@ async def test_what_the_stream_lost_is_said_again_with_the_whole_path(
     await kitchen.books.connection.execute(_TIME_PASSES)
     await becomes_confirmed(kitchen, order, version=4)
     assert len(await kitchen.stream.said_of(order)) == 1
-    assert "kitchen_statuses_resent_total 1.0" in (await kitchen.web.get("/metrics")).text
+    assert "cafeteria_missing_messages_total 1.0" in (await kitchen.web.get("/metrics")).text
 
 
 async def test_one_receiver_that_lacks_it_is_enough_and_the_other_is_not_asked_again(

@@ -24,7 +24,7 @@ from cafeteria.gateway.service.decide import Wakes
 
 BATCH_LIMIT = 500  # orders in one question: about 40 KB
 MISSING = metrics.counter(
-    "cafeteria_gateway_missing_messages_total",
+    "cafeteria_missing_messages_total",
     "Messages that a receiver lacked and was sent again",
     "receiver",
 )

@@ -25,7 +25,7 @@ BATCH = 1000  # tickets in one question: about 70 kB of the bus's 1 MB
 BATCHES_PER_TICK = 8  # with a tick every 2 s this confirms 4,000 orders a second
 
 RESENT = metrics.counter(
-    "kitchen_statuses_resent_total",
+    "cafeteria_missing_messages_total",
     "Statuses said again because a receiver lacked them: any rise is an alarm",
 )
 
