@@ -1,5 +1,6 @@
 """A consumer that might hide a message says that it is lost; it never hands out what comes after."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,3 +97,16 @@ async def test_a_lost_consumer_keeps_its_first_reason(consumer: EphemeralConsume
     consumer.lose("reconnected")
     consumer.lose("silence")
     assert consumer.lost == "reconnected"
+
+
+async def test_what_was_purged_is_not_waited_for(consumer: EphemeralConsumer) -> None:
+    await consumer._keep_asking()
+    await consumer._on_message(delivery(7, 1, pending=2000))
+    assert len(await consumer.next_messages(10)) == 1
+    assert consumer.behind == 2000
+    waiting = asyncio.create_task(consumer.next_messages(10))
+    async with asyncio.timeout(5):
+        while consumer.behind:
+            await asyncio.sleep(0.01)
+    consumer.lose("closing")
+    assert await waiting == []

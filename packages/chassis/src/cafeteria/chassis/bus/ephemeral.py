@@ -172,6 +172,7 @@ class EphemeralConsumer:
             if monotonic() - self._heard_at > SILENCE_S:
                 self.lose("silence")
             else:
+                self._left_on_server = 0  # it was asked and gave nothing: what it counted has been purged
                 await self._keep_asking()
 
     async def _keep_asking(self) -> None:
