@@ -152,7 +152,7 @@ async def a_signal_to_the_group_ends_everything(running: Any) -> None:
     os.killpg(group, signal.SIGTERM)
     assert await running.ends() == 0
     assert time.monotonic() - started < STOP_WITHIN_S
-    assert not [process for process in children if process.is_running()]
+    assert not [process for process in children if is_alive(process)]
 
 
 async def a_killed_supervisor_leaves_nothing(running: Any, wait_until: WaitUntil) -> None:
