@@ -18,7 +18,7 @@ from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.proxy import HOST, Proxy
-from cafeteria.rush.student import Urls
+from cafeteria.rush.student import Student, Urls
 
 POSTGRES, NATS = "postgres", "nats"
 SERVERS = (POSTGRES, NATS)
@@ -46,6 +46,8 @@ class Arena:
         self._turns = {server: asyncio.Lock() for server in SERVERS}
         self.proxies: dict[tuple[str, str], Proxy] = {}
         """By member and server."""
+        self.students: list[Student] = []
+        """Who is there; empty until they have arrived."""
         self.began_at = monotonic()
 
     async def __aenter__(self) -> Self:

@@ -11,7 +11,7 @@ import msgspec
 
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.crowd import Crowd
-from cafeteria.rush.faults import KINDS
+from cafeteria.rush.faults import KINDS, NOT_HERE
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.history import History
 from cafeteria.rush.invariants import check
@@ -48,11 +48,12 @@ class Verdict(msgspec.Struct, kw_only=True):
 
 
 def selected(only: tuple[str, ...]) -> dict[str, Fault]:
-    """Kinds by name or family. Raises ValueError for a word that is neither."""
+    """Kinds by name or family, as far as they can be thrown here. Raises ValueError for a word that is neither."""
     known = set(KINDS) | {fault.family for fault in KINDS.values()}
     if unknown := sorted(set(only) - known):
         raise ValueError(f"no kind of fault is called {', '.join(unknown)}; there are {', '.join(KINDS)}")
-    return {name: fault for name, fault in KINDS.items() if not only or {name, fault.family} & set(only)}
+    wanted = {name: fault for name, fault in KINDS.items() if not only or {name, fault.family} & set(only)}
+    return {name: fault for name, fault in wanted.items() if name not in NOT_HERE}
 
 
 class Campaign:
@@ -71,6 +72,7 @@ class Campaign:
         self._progress.say(f"starting {self._options.replicas} of each service in {home}")
         async with Arena(home, replicas=self._options.replicas, seed=self._options.seed) as arena:
             verdict = await self._rush(arena, home)
+        (home / "strikes.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict.strikes)))
         if verdict.held and self._options.home is None:
             shutil.rmtree(home, ignore_errors=True)
         return verdict
@@ -130,6 +132,7 @@ class Campaign:
         )
         self._progress.say(f"{len(ids)} students log in")
         await crowd.arrive()
+        arena.students = crowd.students
         return crowd, staff, pace
 
     def _staff(self, arena: Arena) -> Staff:

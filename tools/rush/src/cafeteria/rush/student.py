@@ -63,6 +63,7 @@ class Student:
         self._password = ""
         self._token = ""
         self._renewing = asyncio.Lock()
+        self._streams: set[aiohttp.ClientResponse] = set()
         self.secrets: list[str] = []
         """What no log may ever hold: each token's signature, and the refresh tokens."""
 
@@ -156,6 +157,13 @@ class Student:
                 pass
             await self._pause()
 
+    def drop_streams(self) -> int:
+        """Break every open stream; they come back by themselves. Returns how many there were."""
+        streams = list(self._streams)
+        for response in streams:
+            response.close()
+        return len(streams)
+
     def _saw(self, data: bytes, event_id: str, *, client: int, connection: int) -> None:
         event = _EVENT.decode(data)
         self._history.sightings.append(
@@ -181,16 +189,12 @@ class Student:
         url = f"{self._chance.choice(self._urls.notifications)}{path}"
         async with self._http.get(url, headers=headers, timeout=STREAM_TIMEOUT) as response:
             response.raise_for_status()
-            event_id, data = "", b""
-            async for line in response.content:
-                field, _, value = line.rstrip(b"\r\n").partition(b": ")
-                if field == b"id":
-                    event_id = value.decode()
-                elif field == b"data":
-                    data = value
-                elif not field and event_id:
-                    yield event_id, data
-                    event_id, data = "", b""
+            self._streams.add(response)
+            try:
+                async for block in _blocks(response.content):
+                    yield block
+            finally:
+                self._streams.discard(response)
 
     def _gateway(self) -> str:
         return self._chance.choice(self._urls.gateways)
@@ -241,3 +245,17 @@ class Student:
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._chance.uniform(PAUSE_MIN_S, PAUSE_MAX_S))
+
+
+async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[tuple[str, bytes]]:
+    """Whole blocks that have an id; half a block at a broken connection's end was never seen."""
+    event_id, data = "", b""
+    async for line in lines:
+        field, _, value = line.rstrip(b"\r\n").partition(b": ")
+        if field == b"id":
+            event_id = value.decode()
+        elif field == b"data":
+            data = value
+        elif not field and event_id:
+            yield event_id, data
+            event_id, data = "", b""

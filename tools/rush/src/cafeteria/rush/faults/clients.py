@@ -1,0 +1,79 @@
+"""Clients that read slowly or never, leave all at once, or send one key from everywhere."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.student import Student
+
+FAMILY = "clients"
+READERS = (10, 60)
+LASTS_S = (3.0, 8.0)
+SLOW_BYTES, SLOW_EVERY_S = 64, 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LazyReaders:
+    """Streams whose readers take a few bytes now and then, or none at all."""
+
+    name: str
+    reads: bool
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        students = chance.choices(arena.students, k=chance.randint(*READERS))
+        for_s = chance.uniform(*LASTS_S)
+        urls = [chance.choice(arena.urls.notifications) for _ in students]
+        await asyncio.gather(
+            *(self._idle(student, url, for_s) for student, url in zip(students, urls, strict=True))
+        )
+        return f"{len(students)} streams for {for_s:.1f} s"
+
+    async def _idle(self, student: Student, url: str, for_s: float) -> None:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(for_s), _stream(student, url) as reader:
+                while not self.reads or await reader.read(SLOW_BYTES):  # noqa: ASYNC110 - a slow reader's pace
+                    await asyncio.sleep(SLOW_EVERY_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EverybodyReconnects:
+    """All streams are dropped at once, and all come back at once."""
+
+    name: str = "streams-dropped"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        dropped = sum([student.drop_streams() for student in arena.students])
+        await asyncio.sleep(chance.uniform(0.5, 2.0))
+        return f"{dropped} streams"
+
+
+@asynccontextmanager
+async def _stream(student: Student, url: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A bare socket, so that nothing reads ahead."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=SLOW_BYTES)
+    try:
+        writer.write(
+            b"GET /v1/events HTTP/1.1\r\nHost: cafeteria\r\n"
+            + b"".join(f"{name}: {value}\r\n".encode() for name, value in student.authorization.items())
+            + b"\r\n"
+        )
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+CLIENTS: tuple[Fault, ...] = (
+    LazyReaders(name="streams-read-slowly", reads=True),
+    LazyReaders(name="streams-never-read", reads=False),
+    EverybodyReconnects(),
+)

@@ -1,0 +1,90 @@
+"""The disk under NATS' store runs full: the store moves to a small file system in memory, which is then filled.
+
+Needs root, for the mount. NATS stops storing until it is started anew on a disk with room; so that is the healing.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cafeteria.rush.arena import NATS, Arena
+from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.servers import FAMILY, until_bus_is_whole
+
+ROOM_BYTES = 4 << 20
+"""Beside what the store holds already."""
+FULL_S = (1.0, 5.0)
+BALLAST = "ballast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskFull:
+    name: str = "nats-disk-full"
+    family: str = FAMILY
+    weight: float = 0.5
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        for_s = chance.uniform(*FULL_S)
+        store = arena.home.nats / "store"
+        async with arena.turn(NATS):
+            await arena.stack.stop(NATS)
+            await asyncio.to_thread(_move_to_memory, store)
+            try:
+                await arena.stack.start(NATS)
+                await asyncio.to_thread(_fill, store / BALLAST)
+                await asyncio.sleep(for_s)
+            finally:
+                await arena.stack.stop(NATS)
+                await asyncio.to_thread(_move_back, store)
+                await arena.stack.start(NATS)
+        await until_bus_is_whole(arena)
+        return f"for {for_s:.1f} s"
+
+
+def _move_to_memory(store: Path) -> None:
+    """Raises OSError where nobody may mount, with the store where it was."""
+    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    aside = store.with_name("store-on-disk")
+    store.rename(aside)
+    store.mkdir()
+    try:
+        _run("mount", "-t", "tmpfs", "-o", f"size={size + ROOM_BYTES}", "cafeteria-rush", str(store))
+    except OSError:
+        store.rmdir()
+        aside.rename(store)
+        raise
+    shutil.copytree(aside, store, dirs_exist_ok=True)
+    shutil.rmtree(aside)
+
+
+def _move_back(store: Path) -> None:
+    (store / BALLAST).unlink(missing_ok=True)
+    aside = store.with_name("store-from-memory")
+    shutil.copytree(store, aside)
+    _run("umount", "--lazy", str(store))
+    store.rmdir()
+    aside.rename(store)
+
+
+def _fill(ballast: Path) -> None:
+    """Until not a byte more goes in."""
+    zeros = bytes(1 << 16)
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(zeros)
+
+
+def _run(*command: str) -> None:
+    """Raises OSError with what the command said."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - words of our own
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+
+
+DISK: tuple[Fault, ...] = (DiskFull(),)
+IS_POSSIBLE = os.geteuid() == 0 and shutil.which("mount") is not None

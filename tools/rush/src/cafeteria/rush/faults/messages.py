@@ -1,0 +1,135 @@
+"""Messages that come twice, out of order, all over again, not at all, or that nobody can read.
+
+All of it by the administrator's hand: no service may do so, and no store, however it fails, does worse.
+"""
+
+import asyncio
+import base64
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from cafeteria.contracts.bus import DURABLES, GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
+from cafeteria.contracts.wire import HEADER_MESSAGE_ID
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.bus_admin import BusAdmin
+from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.servers import until_bus_is_whole
+
+FAMILY = "messages"
+COPIES = (5, 60)
+POISON = (1, 5)
+POISON_ID = "poison"  # part of each one's message id: a dead letter with it is no violation
+POISON_PAUSE_S = 0.3
+
+UNREADABLE = (
+    b"",
+    b"{",
+    b"\x00\xff\xfe poison",
+    b"null",
+    b"[]",
+    b'{"order_id": "not-an-id"}',
+    b'{"order_id": "00000000-0000-0000-0000-000000000000"}',
+    b'"' + b"x" * 100_000 + b'"',
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """The newest messages of a stream come once more, in any order, under new ids so that none is recognised.
+
+    With `instead` the originals are removed first, before or after they were read: loss and delay at once.
+    """
+
+    name: str
+    instead: bool
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        stream = chance.choice(STREAMS).name
+        last = (await arena.bus.stream(stream))["last_seq"]
+        wanted = range(max(1, last - chance.randint(*COPIES) + 1), last + 1)
+        messages = []
+        for sequence in wanted:
+            if message := await arena.bus.message(stream, sequence):
+                messages.append(message)
+                if self.instead:
+                    await arena.bus.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        chance.shuffle(messages)
+        for message in messages:
+            await _say_again(arena.bus, message)
+        return f"{len(messages)} messages of {stream}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """Everything that a stream holds is gone, read or not; the stream stays."""
+
+    name: str = "messages-lost"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        stream = chance.choice(STREAMS).name
+        purged = await arena.bus.ask(f"STREAM.PURGE.{stream}")
+        return f"{purged['purged']} messages of {stream}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """A durable is gone with its place; the one made in its stead gets the stream's whole history."""
+
+    name: str = "history-replayed"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        durable = chance.choice(DURABLES)
+        await arena.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
+        await until_bus_is_whole(arena)
+        history = (await arena.bus.stream(durable.stream))["messages"]
+        return f"{durable.name}, {history} messages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poison:
+    """Messages that nobody can read, between those that everybody needs."""
+
+    name: str = "poison"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        said = 0
+        for _ in range(chance.randint(*POISON)):
+            topic = chance.choice((WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS))
+            headers = {HEADER_MESSAGE_ID: f"{POISON_ID}-{chance.getrandbits(64):x}"}
+            await arena.bus.publish(topic.subject, chance.choice(UNREADABLE), headers)
+            said += 1
+            await asyncio.sleep(POISON_PAUSE_S)
+        return f"{said} messages"
+
+
+async def _say_again(bus: BusAdmin, message: dict[str, Any]) -> None:
+    """The same body under the same headers, but for the id."""
+    headers = _headers(message.get("hdrs"))
+    poisoned = POISON_ID if headers.pop(HEADER_MESSAGE_ID, "").startswith(POISON_ID) else "copy"
+    headers[HEADER_MESSAGE_ID] = f"{poisoned}-of-{message['seq']}-{message['time']}"
+    await bus.publish(message["subject"], base64.b64decode(message.get("data", "")), headers)
+
+
+def _headers(encoded: str | None) -> dict[str, str]:
+    """From the wire's form; those of the server's own, such as batch marks, stay behind."""
+    lines = base64.b64decode(encoded or "").decode().splitlines()[1:]
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs if not name.strip().startswith("Nats-Batch")}
+
+
+MESSAGES: tuple[Fault, ...] = (
+    Copied(name="messages-duplicated", instead=False),
+    Copied(name="messages-reordered", instead=True),
+    Lost(),
+    Replayed(),
+    Poison(),
+)
