@@ -91,6 +91,22 @@ async def test_a_changed_setting_reaches_the_stream_and_its_messages_stay(
         assert info.state.messages == 1
 
 
+async def test_a_stream_that_fills_up_is_said_once(
+    servers: FixtureServers, targets: Targets, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = replace(targets, stream_max_bytes=100_000)
+    async with BusAdmin(small.nats_url, stream_max_bytes=small.stream_max_bytes) as admin:
+        await admin.ensure()
+        async with servers.bus_as("gateway") as client:
+            for _ in range(9):
+                await client.jetstream().publish(bus.WORK_PLACED.subject, b"x" * 10_000)
+        for _ in range(2):
+            await admin.ensure()
+    said = [record.getMessage() for record in caplog.records if "full" in record.getMessage()]
+    assert len(said) == 1
+    assert bus.KITCHEN_STREAM.name in said[0]
+
+
 async def test_a_durable_that_somebody_changed_is_set_right(
     servers: FixtureServers, targets: Targets
 ) -> None:

@@ -53,7 +53,9 @@ def maintenance(servers: Servers) -> str:
     return servers.postgres_admin_url.rpartition("/")[0] + "/postgres"
 
 
-async def test_after_a_power_cut_they_start_on_what_is_there(home: Home) -> None:
+async def test_after_a_power_cut_they_start_on_what_is_there(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
     """The pid file that was left names a process that is something else today: this one."""
     async with running(home) as servers:
         await remember(servers, "acknowledged")
@@ -65,7 +67,9 @@ async def test_after_a_power_cut_they_start_on_what_is_there(home: Home) -> None
         pid_file.write_text(
             pid_file.read_text().replace(pid_file.read_text().split()[0], str(os.getpid()), 1)
         )
+    assert "stale pid file" not in caplog.text
     async with running(home) as servers:
+        assert "stale pid file" in caplog.text
         assert await remembered(servers) == ["acknowledged"]
 
 

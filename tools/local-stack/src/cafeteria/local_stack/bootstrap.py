@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -94,6 +95,10 @@ def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
 
 
 async def _run(*, watch: bool, ready_file: Path | None) -> None:
+    """SIGTERM ends it at once: a container's first process gets no help from the kernel with that."""
+    myself = asyncio.current_task()
+    if myself:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, myself.cancel)
     targets = Targets.from_environment()
     await _once_it_answers(lambda: prepare_database(targets))
     await _once_it_answers(lambda: prepare_bus(targets))
@@ -144,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.prepare:
             write_preparations(arguments.prepare, owner=_owner(arguments.owner))
         else:
-            with contextlib.suppress(KeyboardInterrupt):
+            with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
                 asyncio.run(_run(watch=arguments.watch, ready_file=arguments.ready_file))
     except StackError as error:
         print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal

@@ -4,6 +4,7 @@ An acknowledged COMMIT is on disk: fsync and synchronous_commit stay on, also he
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -26,6 +27,8 @@ DATABASE = "cafeteria"
 START_TIMEOUT_S = 30.0  # recovery after a kill replays what the last checkpoint did not cover
 OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting down
 POLL_S = 0.05
+logger = logging.getLogger(__name__)
+
 _DRAFT = ".postgres-draft-"
 
 SETTINGS = {
@@ -201,7 +204,9 @@ class PostgresServer:
                     f"Another Postgres (process {pid}) still uses {self._home.postgres}: stop it first."
                 )
             await asyncio.sleep(POLL_S)
-        pid_file.unlink(missing_ok=True)
+        if pid_file.exists():
+            logger.warning("Postgres did not end in good order the last time: its stale pid file is removed.")
+            pid_file.unlink()
 
     def _write(self, name: str, content: str) -> None:
         path = self._home.postgres / name

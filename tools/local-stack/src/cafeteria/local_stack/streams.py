@@ -29,6 +29,7 @@ ACK_WAIT_S = 5
 MAX_AGE_S = 7 * 24 * 3600
 DUPLICATE_WINDOW_S = 600
 WATCH_INTERVAL_S = 1.0
+ALARM_SHARE = 0.8  # of a stream's room
 API_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
 _NANOSECONDS = 1_000_000_000
@@ -82,6 +83,7 @@ class BusAdmin:
         self._stream_max_bytes = stream_max_bytes
         self._client = Client()
         self._last_error = "no answer"
+        self._filling: set[str] = set()
 
     async def __aenter__(self) -> Self:
         """Raises `ServerAwayError` when it is not let in soon; later it waits for the server for ever."""
@@ -149,11 +151,22 @@ class BusAdmin:
     async def _ensure_stream(self, stream: Stream) -> str | None:
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
         info = await self._info(f"$JS.API.STREAM.INFO.{stream.name}")
+        if info:
+            self._watch_room(stream.name, used=info["state"]["bytes"])
         if info and _holds(info["config"], wanted):
             return None
         verb = "UPDATE" if info else "CREATE"
         await self._ask(f"$JS.API.STREAM.{verb}.{stream.name}", wanted)
         return f"stream {stream.name}"
+
+    def _watch_room(self, name: str, *, used: int) -> None:
+        """Say once that a stream fills up, and again only after it has not been so."""
+        if used <= self._stream_max_bytes * ALARM_SHARE:
+            self._filling.discard(name)
+        elif name not in self._filling:
+            self._filling.add(name)
+            share = 100 * used // self._stream_max_bytes
+            logger.warning("stream %s is %d %% full: its oldest messages will be dropped", name, share)
 
     async def _ensure_durable(self, durable: Durable) -> str | None:
         wanted = durable_config(durable)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from itertools import cycle
 
 from rich.console import Console
@@ -30,6 +31,8 @@ class Terminal:
     """Prefixes lines; colour only where a person looks on."""
 
     def __init__(self) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter still shows the line
         self._console = Console(file=sys.stdout, highlight=False)
         if not self._console.is_terminal:
             self._console.width = _FILE_WIDTH
