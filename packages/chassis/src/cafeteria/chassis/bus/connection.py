@@ -107,7 +107,6 @@ class Bus:
         """Answer `rpc` from now on, or from the first connection on; requests are handled side by side."""
 
         async def begin() -> None:
-            await self._connected.wait()
             await self._endpoints.add(rpc, handler)
 
         await self._now_or_when_connected(begin)
@@ -134,7 +133,6 @@ class Bus:
                 logger.warning("message_undecodable", subject=topic.subject, reason=str(error))
 
         async def begin() -> None:
-            await self._connected.wait()
             await self.client.subscribe(topic.subject, cb=on_message)
             await flushed(self.client)
 
@@ -181,7 +179,15 @@ class Bus:
         if self._connected.is_set():
             await begin()
         else:
-            self._spawn(begin())
+            self._spawn(self._once_connected(begin))
+
+    async def _once_connected(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Only the wait for the server's word can fail: what is subscribed is sent again at every reconnect."""
+        await self._connected.wait()
+        try:
+            await begin()
+        except (nats.errors.Error, TimeoutError) as error:
+            logger.warning("bus_unconfirmed", reason=str(error) or repr(error))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
