@@ -144,7 +144,8 @@ def _owner(text: str | None) -> tuple[int, int] | None:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     logging.basicConfig(level=logging.INFO, format="bootstrap: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         if arguments.prepare:
             write_preparations(arguments.prepare, owner=_owner(arguments.owner))
