@@ -1,0 +1,88 @@
+"""`python -m cafeteria.rush.bench [name …]`: run benchmarks, or say which there are."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.home import Home
+from cafeteria.rush.bench import accept, hot, through
+from cafeteria.rush.bench.beds import silence_bus
+from cafeteria.rush.bench.generator import BenchError, require_wrk
+from cafeteria.rush.bench.options import Benchmark, Options
+from cafeteria.rush.bench.report import save, show
+
+BENCHMARKS: tuple[Benchmark, ...] = (accept, through, hot)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    console = Console()
+    if not arguments.names:
+        for benchmark in BENCHMARKS:
+            console.print(f"  [bold]{benchmark.NAME:<10}[/] {benchmark.MEASURES}", highlight=False)
+        return 0
+    silence_bus()
+    options = Options(
+        seconds=arguments.seconds,
+        rounds=arguments.rounds,
+        connections=arguments.connections,
+        lock=arguments.lock,
+        home=arguments.home,
+    )
+    try:
+        require_wrk()
+        return asyncio.run(_run(_chosen(arguments.names), options, console, results=arguments.results))
+    except (BenchError, StackError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
+        return 2
+
+
+async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Console, *, results: Path) -> int:
+    """1 when a target was missed or a promise broken, so that a script can tell."""
+    is_good = True
+    for benchmark in benchmarks:
+        report = await benchmark.run(options)
+        show(report, console)
+        console.print(f"  {save(report, results)}\n", style="dim")
+        is_good = is_good and all(ratio.is_met for ratio in report.ratios)
+    return 0 if is_good else 1
+
+
+def _chosen(names: Sequence[str]) -> list[Benchmark]:
+    known = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
+    if unknown := [name for name in names if name not in known]:
+        raise BenchError(f"There is no benchmark {unknown[0]!r}: there are {', '.join(known)}.")
+    return [known[name] for name in names]
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="just bench", description="Measure; without a name, list what there is."
+    )
+    parser.add_argument("names", nargs="*", metavar="name")
+    parser.add_argument("--seconds", type=float, help="of load in each round")
+    parser.add_argument("--rounds", type=int, help="of each contender, in turn")
+    parser.add_argument("--connections", type=int, help="that offer orders at once")
+    parser.add_argument(
+        "--lock", type=Path, metavar="FILE", help="held while measuring, where several share a machine"
+    )
+    parser.add_argument(
+        "--home", type=Path, metavar="FOLDER", help="for the servers' data; a temporary one otherwise"
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FOLDER",
+        default=Home.from_environment().root / "bench",
+        help="where each report is written as JSON",
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

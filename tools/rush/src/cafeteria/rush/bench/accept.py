@@ -1,0 +1,47 @@
+"""How many orders a second are accepted while the whole pipeline runs."""
+
+from cafeteria.rush.bench.beds import Bed
+from cafeteria.rush.bench.flow import Flow
+from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.report import Ratio, Report
+from cafeteria.rush.bench.tables import ACCEPTED, CPU, flow_rows, settings_of
+from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, take_turns
+
+NAME = "accept"
+MEASURES = "orders accepted a second with the whole pipeline running, and CPU per order, beside the floor"
+
+SECONDS, ROUNDS, CONNECTIONS = 15.0, 3, 64
+LEAST_OF_FLOOR = 0.75
+MOST_CPU_OF_FLOOR = 1.4
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            flow = Flow(
+                seconds=options.seconds or SECONDS,
+                connections=options.connections or CONNECTIONS,
+                items=bed.items,
+            )
+            contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
+            turns = await take_turns(bed, contenders, options, rounds=rounds)
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings=settings_of(flow, rounds=rounds),
+        rows=flow_rows(turns.rounds),
+        remarks=tuple(turns.remarks),
+    )
+    accepted = Ratio.between(
+        "accepted, of the floor", report.row(ACCEPTED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR
+    )
+    cpu = Ratio.between(
+        "CPU per order, of the floor's",
+        report.row(CPU),
+        of=PRODUCT,
+        to=FLOOR,
+        target=MOST_CPU_OF_FLOOR,
+        at_least=False,
+    )
+    return report.with_ratios(accepted, cpu)

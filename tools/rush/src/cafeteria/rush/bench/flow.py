@@ -1,0 +1,89 @@
+"""One round of the order flow: warm up, load for a while, wait until all is carried, look at the books."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from cafeteria.rush.bench import books
+from cafeteria.rush.bench.beds import PORTIONS, Bed, Target
+from cafeteria.rush.bench.generator import Load, place_orders
+from cafeteria.rush.bench.machine import Meter, Usage, alone
+from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.readers import Readers, reading
+
+WARM_S = 3.0
+SETTLE_WITHIN_S = 90.0
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """What to offer."""
+
+    seconds: float
+    connections: int
+    items: Sequence[str]
+    with_streams: bool = False
+    portions: int = PORTIONS
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """`load` and `usage` are of the time under load; `carried_cpu_s` goes on until everything was carried."""
+
+    load: Load
+    usage: Usage
+    carried_per_s: float
+    drain_s: float
+    carried_cpu_s: dict[str, float]
+    errors: list[str]
+
+    def cpu_us(self) -> dict[str, float]:
+        """Microseconds of CPU for each accepted order, by member."""
+        orders = max(1, self.load.accepted)
+        return {name: seconds / orders * 1e6 for name, seconds in self.carried_cpu_s.items()}
+
+
+async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> Round:
+    """Raises BenchError when the load could not be offered."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(alone(options.lock))
+        readers = None
+        if flow.with_streams:
+            readers = await stack.enter_async_context(reading(target.notification, bed.tokens))
+        warm = await _offer(bed, target, flow, seconds=WARM_S)
+        await books.settled(bed.admin, within_s=SETTLE_WITHIN_S)
+        meter = Meter(target.pids)
+        before = await _carried(bed, readers)
+        load = await _offer(bed, target, flow, seconds=flow.seconds)
+        carried = await _carried(bed, readers) - before
+        usage = meter.read()
+        end = await books.settled(bed.admin, within_s=SETTLE_WITHIN_S)
+        whole = meter.read()
+    accepted = warm.accepted + load.accepted
+    return Round(
+        load=load,
+        usage=usage,
+        carried_per_s=carried / load.seconds,
+        drain_s=whole.seconds - usage.seconds,
+        carried_cpu_s=whole.cpu_s,
+        errors=await books.find_errors(bed.admin, end, accepted=accepted, unanswered=2 * flow.connections),
+    )
+
+
+async def _offer(bed: Bed, target: Target, flow: Flow, *, seconds: float) -> Load:
+    return await place_orders(
+        target.gateways[0],
+        tokens=bed.tokens,
+        items=flow.items,
+        connections=flow.connections,
+        seconds=seconds,
+    )
+
+
+async def _carried(bed: Bed, readers: Readers | None) -> int:
+    """Orders that are READY: as the streams showed it, or else as the log has it."""
+    if readers is not None:
+        return readers.ready
+    return int(await bed.admin.fetchval(_LOGGED_READY))
+
+
+_LOGGED_READY = "SELECT count(*) FROM notification.notifications WHERE status_sent = 'READY'"

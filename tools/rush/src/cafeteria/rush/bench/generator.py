@@ -1,0 +1,82 @@
+"""wrk: it offers as many orders as its connections take, and takes little of the machine for it."""
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+SCRIPT = Path(__file__).with_name("orders.lua")
+TIMEOUT_S = 20
+CREATED, RECEIVED = 201, 202
+
+
+class BenchError(Exception):
+    """Says in a sentence why nothing could be measured."""
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What wrk counted. Latencies are those of all answers together."""
+
+    seconds: float
+    answers: dict[int, int]
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    errors: int
+    timeouts: int
+
+    @property
+    def accepted(self) -> int:
+        """Orders that exist now, 202 too."""
+        return self.answers.get(CREATED, 0) + self.answers.get(RECEIVED, 0)
+
+    @property
+    def accepted_per_s(self) -> float:
+        return self.accepted / self.seconds
+
+
+def require_wrk() -> str:
+    """Its path. Raises BenchError when it is not there."""
+    found = shutil.which("wrk")
+    if found is None:
+        raise BenchError("This bench drives the system with wrk, which is not here: apt-get install wrk.")
+    return found
+
+
+async def place_orders(
+    url: str,
+    *,
+    tokens: Sequence[str],
+    items: Sequence[str],
+    connections: int,
+    seconds: float,
+    threads: int = 1,
+) -> Load:
+    """Orders of one portion each for `seconds`. Raises BenchError when wrk fails."""
+    environment = {
+        **os.environ,
+        "CAFETERIA_BENCH_TOKENS": " ".join(tokens),
+        "CAFETERIA_BENCH_ITEMS": " ".join(items),
+        "CAFETERIA_BENCH_RUN": secrets.token_hex(6),
+    }
+    process = await asyncio.create_subprocess_exec(
+        require_wrk(),
+        *(f"--threads={threads}", f"--connections={connections}", f"--duration={round(seconds)}s"),
+        *(f"--timeout={TIMEOUT_S}s", f"--script={SCRIPT}", url),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    for line in output.splitlines():
+        if line.startswith(b"SUMMARY "):
+            return msgspec.json.decode(line.removeprefix(b"SUMMARY "), type=Load)
+    raise BenchError(f"wrk did not say what it measured: {output.decode(errors='replace').strip()}")

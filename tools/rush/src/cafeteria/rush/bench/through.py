@@ -1,0 +1,55 @@
+"""How many orders a second come out at the other end: READY, logged, and shown on the students' open streams."""
+
+from cafeteria.rush.bench.beds import Bed
+from cafeteria.rush.bench.flow import Flow
+from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.report import Ratio, Report
+from cafeteria.rush.bench.tables import CARRIED, CARRIED_SHARE, CPU, flow_rows, settings_of
+from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, take_turns
+
+NAME = "through"
+MEASURES = "orders carried to READY, logged and pushed to 100 open streams a second, beside the floor"
+
+SECONDS, ROUNDS, CONNECTIONS = 60.0, 2, 64
+LEAST_OF_FLOOR = 0.75
+LEAST_OF_ACCEPTED = 0.97
+MOST_CPU_OF_FLOOR = 1.4
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            flow = Flow(
+                seconds=options.seconds or SECONDS,
+                connections=options.connections or CONNECTIONS,
+                items=bed.items,
+                with_streams=True,
+            )
+            contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
+            turns = await take_turns(bed, contenders, options, rounds=rounds)
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings=settings_of(flow, rounds=rounds),
+        rows=flow_rows(turns.rounds),
+        remarks=tuple(turns.remarks),
+    )
+    return report.with_ratios(
+        Ratio.between(
+            "carried, of the floor", report.row(CARRIED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR
+        ),
+        Ratio(
+            what="carried of accepted",
+            values=report.row(CARRIED_SHARE).by[PRODUCT],
+            target=LEAST_OF_ACCEPTED,
+        ),
+        Ratio.between(
+            "CPU per order, of the floor's",
+            report.row(CPU),
+            of=PRODUCT,
+            to=FLOOR,
+            target=MOST_CPU_OF_FLOOR,
+            at_least=False,
+        ),
+    )
