@@ -145,8 +145,9 @@ class BusAdmin:
         return unquote(self._url.username or ADMIN)
 
     async def _note(self, error: Exception) -> None:
-        """nats-py logs a traceback for each failed attempt otherwise."""
-        self._last_error = str(error) or repr(error)
+        """nats-py logs a traceback for each failed attempt otherwise. A refusal says more than what follows it."""
+        if "authorization" not in self._last_error.lower():
+            self._last_error = str(error) or repr(error)
 
     async def _ensure_stream(self, stream: Stream) -> str | None:
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
