@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from cafeteria.chassis.cursors import UnknownCursor
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, RejectionReason, StatusTime
 from cafeteria.notification.domain import (
@@ -18,7 +19,7 @@ from cafeteria.notification.domain import (
     sequence_to_follow,
     statuses_of,
 )
-from cafeteria.notification.errors import BadCursor, ImpossibleEvent
+from cafeteria.notification.errors import ImpossibleEvent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PENDING, STOCK_VERIFIED, REJECTED, IN_KITCHEN, READY = (
@@ -124,7 +125,7 @@ def test_a_cursor_is_a_position_that_fits_the_log() -> None:
     assert position_from_cursor(None) == MAX_POSITION
     assert position_from_cursor("17") == 17
     for wrong in ("", "x", "-1", "9" * 19):
-        with pytest.raises(BadCursor):
+        with pytest.raises(UnknownCursor):
             position_from_cursor(wrong)
 
 

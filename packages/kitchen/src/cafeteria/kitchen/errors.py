@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from cafeteria.chassis.errors import Conflict, InvalidRequest, NotFound
+from cafeteria.chassis.errors import Conflict, NotFound
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.problems import ProblemCode
 
@@ -25,10 +25,3 @@ class IllegalTransition(Conflict):
         )
         self.standing = standing
         self.asked = asked
-
-
-class UnknownCursor(InvalidRequest):
-    def __init__(self) -> None:
-        super().__init__(
-            "The cursor is not one that this kitchen gave.", errors=("cursor: take it from next_cursor",)
-        )

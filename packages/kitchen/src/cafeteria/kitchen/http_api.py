@@ -3,8 +3,6 @@
 How busy the kitchen is may be seen by anybody who is signed in: it names no student.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from typing import Annotated
 from uuid import UUID
 
@@ -13,11 +11,11 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from cafeteria.chassis.cursors import read_cursor, write_cursor
 from cafeteria.chassis.tokens import requires
 from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import Press
-from cafeteria.kitchen.errors import UnknownCursor
 from cafeteria.kitchen.service.board import Board
 from cafeteria.kitchen.service.pressing import Pressing
 
@@ -39,9 +37,8 @@ async def list_tickets(
 ) -> Tickets:
     """QUEUED and IN_KITCHEN oldest first, as they are cooked; the others, and all together, newest first."""
     board: Board = state.board
-    after = None if cursor is None else _read_cursor(cursor)
-    items, following = await board.tickets(status=status, after=after, limit=limit)
-    return Tickets(items=tuple(items), next_cursor=None if following is None else _write_cursor(following))
+    items, following = await board.tickets(status=status, after=read_cursor(cursor), limit=limit)
+    return Tickets(items=tuple(items), next_cursor=write_cursor(following))
 
 
 @post("/v1/tickets/{ticket_id:uuid}/start", guards=[_KITCHEN], status_code=200, tags=_TAGS)
@@ -75,14 +72,3 @@ ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load
 async def _press(state: State, ticket_id: UUID, pressed: Press) -> Ticket:
     pressing: Pressing = state.pressing
     return await pressing.press(ticket_id, pressed)
-
-
-def _write_cursor(ticket_id: UUID) -> str:
-    return urlsafe_b64encode(ticket_id.bytes).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> UUID:
-    try:
-        return UUID(bytes=urlsafe_b64decode(f"{cursor}=="))
-    except (Base64Error, ValueError):
-        raise UnknownCursor from None

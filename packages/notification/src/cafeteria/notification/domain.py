@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from cafeteria.chassis.cursors import UnknownCursor
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import (
     ENDED_STATUSES,
@@ -20,7 +21,7 @@ from cafeteria.contracts.values import (
     RejectionReason,
     StatusTime,
 )
-from cafeteria.notification.errors import BadCursor, ImpossibleEvent
+from cafeteria.notification.errors import ImpossibleEvent
 
 LIVE_FOR = timedelta(minutes=30)
 """So long after its last status an order still shows on a new stream; one that waits for something shows always."""
@@ -155,9 +156,9 @@ def position_from(last_event_id: str | None) -> int | None:
 
 
 def position_from_cursor(cursor: str | None) -> int:
-    """Raises BadCursor."""
+    """Raises UnknownCursor."""
     if cursor is None:
         return MAX_POSITION
     if not _POSITION.fullmatch(cursor) or int(cursor) > MAX_POSITION:
-        raise BadCursor
+        raise UnknownCursor
     return int(cursor)

@@ -134,7 +134,7 @@ class NotificationService:
             stream.go_live()
 
     async def history(self, student_id: str, *, cursor: str | None, limit: int) -> Notifications:
-        """A page of the delivery log, newest first. Raises BadCursor."""
+        """A page of the delivery log, newest first. Raises UnknownCursor."""
         before = position_from_cursor(cursor)
         async with self._database.statement() as connection:
             rows = await repository.read_history(connection, student_id, before=before, limit=limit + 1)

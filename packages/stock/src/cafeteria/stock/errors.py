@@ -23,8 +23,3 @@ class StoreFull(Conflict):
         super().__init__(
             f"The store holds at most {most:,} portions of an item; nothing was added.", item_ids=(item_id,)
         )
-
-
-class UnknownCursor(InvalidRequest):
-    def __init__(self) -> None:
-        super().__init__("This cursor is not one that was given: leave it out to begin at the newest.")

@@ -4,8 +4,6 @@ What is for sale, for how much and how many there are stands on the public menu 
 needs no token. The ledger names orders: it is the operator's.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from typing import Annotated
 from uuid import UUID
 
@@ -14,11 +12,11 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from cafeteria.chassis.cursors import read_cursor, write_cursor
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.stock import ChangeItem, CreateItem, Item, Items, Restock, StockTransactions
 from cafeteria.contracts.values import Role
 from cafeteria.stock.domain import StoredItem
-from cafeteria.stock.errors import UnknownCursor
 from cafeteria.stock.service import StockService
 
 DEFAULT_PAGE = 50
@@ -67,9 +65,8 @@ async def list_transactions(
 ) -> StockTransactions:
     """What orders took of this item and gave back, newest first."""
     service: StockService = state.service
-    before = None if cursor is None else _read_cursor(cursor)
-    page, following = await service.list_transactions(item_id, before=before, limit=limit)
-    return StockTransactions(items=tuple(page), next_cursor=_write_cursor(following))
+    page, following = await service.list_transactions(item_id, before=read_cursor(cursor), limit=limit)
+    return StockTransactions(items=tuple(page), next_cursor=write_cursor(following))
 
 
 ROUTES: list[HTTPRouteHandler] = [list_items, create_item, change_item, restock, list_transactions]
@@ -85,14 +82,3 @@ def _item(item: StoredItem) -> Item:
         version=item.version,
         available=item.available,
     )
-
-
-def _write_cursor(entry_id: UUID | None) -> str | None:
-    return None if entry_id is None else urlsafe_b64encode(entry_id.bytes).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> UUID:
-    try:
-        return UUID(bytes=urlsafe_b64decode(f"{cursor}=="))
-    except (Base64Error, ValueError):
-        raise UnknownCursor from None
