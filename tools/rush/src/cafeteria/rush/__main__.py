@@ -11,10 +11,11 @@ from rich.console import Console
 
 from cafeteria.local_stack.errors import StackError
 from cafeteria.rush import options as defaults
-from cafeteria.rush.campaign import Campaign, Verdict, selected
+from cafeteria.rush.campaign import Campaign, selected
 from cafeteria.rush.options import Options
 from cafeteria.rush.progress import Progress
 from cafeteria.rush.summary import show
+from cafeteria.rush.verdict import Verdict
 
 LARGEST_SEED = 2**31
 
@@ -31,13 +32,26 @@ def options_from(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="kinds or families of faults")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with plots")
     parser.add_argument("--home", type=Path, help="keep data and logs here, whatever comes out")
+    parser.add_argument(
+        "--footprint", action=argparse.BooleanOptionalAction, help="measure memory and descriptors too"
+    )
     found = parser.parse_args(argv)
     try:
         selected(tuple(found.only))
     except ValueError as error:
         parser.error(str(error))
-    seed = secrets.randbelow(LARGEST_SEED) if found.seed is None else found.seed
-    return Options(**{**vars(found), "seed": seed, "only": tuple(found.only)})
+    is_large = found.orders >= defaults.FOOTPRINT_FROM_ORDERS
+    return Options(
+        orders=found.orders,
+        faults=found.faults,
+        seed=secrets.randbelow(LARGEST_SEED) if found.seed is None else found.seed,
+        students=found.students,
+        replicas=found.replicas,
+        only=tuple(found.only),
+        report=found.report,
+        home=found.home,
+        with_footprint=is_large if found.footprint is None else found.footprint,
+    )
 
 
 async def _rush(options: Options, console: Console) -> Verdict:

@@ -37,6 +37,7 @@ MOST_DOUBLES = 5
 IMPATIENCE_S = (0.002, 0.3)
 CANCEL_SHARE = 0.1
 CANCEL_TWICE_SHARE = 0.2
+CANCEL_LATER_SHARE = 0.5  # the others are perhaps quicker than the kitchen
 CANCEL_AFTER_S = 0.05
 READ_SHARE = 0.1
 FOLLOW_ONE_SHARE = 0.03
@@ -63,12 +64,11 @@ class Crowd:
         urls: Urls,
         history: History,
         menu: Menu,
-        pace: Pace,
         seed: int,
         began_at: float,
     ) -> None:
         self.history = history
-        self.pace = pace
+        self.pace = Pace(orders=0)
         self.menu = menu
         self.unanswered: list[str] = []
         self._chance = random.Random(f"{seed}:crowd")  # noqa: S311 - repeatable on purpose
@@ -101,10 +101,11 @@ class Crowd:
                 restless = self._chance.random() < RESTLESS_SHARE
                 self.follow(student, leave_after_s=RESTLESS_S if restless else None)
 
-    async def order(self) -> None:
+    async def order(self, pace: Pace) -> None:
         """Everybody orders until all orders are placed and answered."""
+        self.pace = pace
         async with asyncio.TaskGroup() as group:
-            while await self.pace.turn():
+            while await pace.turn():
                 group.create_task(self._visit(self._chance.choice(self.students)))
 
     async def leave(self) -> None:
@@ -167,7 +168,7 @@ class Crowd:
             self.follow(student, leave_after_s=None, order_id=order_id)
 
     async def _cancel(self, student: Student, order_id: UUID) -> None:
-        if self._chance.random() < 0.5:  # noqa: PLR2004 - the other half is quicker than the kitchen, perhaps
+        if self._chance.random() < CANCEL_LATER_SHARE:
             await asyncio.sleep(self._chance.uniform(0, CANCEL_AFTER_S))
         times = 2 if self._chance.random() < CANCEL_TWICE_SHARE else 1
         await asyncio.gather(*(student.cancel(order_id, deadline_s=ANSWER_DEADLINE_S) for _ in range(times)))

@@ -44,7 +44,10 @@ class Strike(msgspec.Struct, kw_only=True):
     began_at_s: float
     healed_at_s: float | None = None
     detail: str = ""
+    missed: str = ""
+    """Why it could not be thrown, or not whole: another one was in its way."""
     failure: str = ""
+    """What did not come back."""
 
 
 def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
@@ -82,13 +85,12 @@ class Nemesis:
         self, arena: Arena, pace: Pace, kinds: Mapping[str, Fault], *, waves: Sequence[Wave], seed: int
     ) -> None:
         self._arena = arena
-        self._pace = pace
+        self.pace = pace
         self._kinds = kinds
         self._waves = waves
         self._seed = seed
         self.planned = sum(len(wave.strikes) for wave in waves)
         self.strikes: list[Strike] = []
-        self.last_healed_at_s = 0.0
 
     @property
     def failures(self) -> list[str]:
@@ -97,14 +99,14 @@ class Nemesis:
 
     async def run(self) -> None:
         """All waves, spread evenly over the orders. A fault that cannot be thrown is noted and passed."""
-        share = self._pace.orders / (len(self._waves) + 1)
+        share = self.pace.orders / (len(self._waves) + 1)
         for number, wave in enumerate(self._waves):
-            self._pace.allow(round(share * (number + WAVES_AHEAD)))
-            await self._pace.until_begun(round(share * number))
+            self.pace.allow(round(share * (number + WAVES_AHEAD)))
+            await self.pace.until_begun(round(share * number))
             await asyncio.gather(*(self._throw(planned) for planned in wave.strikes))
-            self.last_healed_at_s = self._arena.now_s
-            await asyncio.sleep(wave.rest_s)
-        self._pace.allow(self._pace.orders)
+            if number + 1 < len(self._waves):
+                await asyncio.sleep(wave.rest_s)
+        self.pace.allow(self.pace.orders)
 
     async def _throw(self, planned: Planned) -> None:
         await asyncio.sleep(planned.after_s)
@@ -116,5 +118,5 @@ class Nemesis:
         except NeverReadyError as error:
             strike.failure = str(error)
         except (nats.errors.Error, asyncpg.PostgresError, BusRefusal, TimeoutError, OSError) as error:
-            strike.detail = f"could not be thrown whole: {error!r}"
+            strike.missed = repr(error)
         strike.healed_at_s = self._arena.now_s

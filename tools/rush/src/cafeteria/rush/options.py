@@ -8,6 +8,7 @@ ORDERS = 5_000
 FAULTS = 20
 STUDENTS = 200
 REPLICAS = 2
+FOOTPRINT_FROM_ORDERS = 20_000
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,5 +22,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, ...] = ()
     report: Path | None = None
     home: Path | None = None
-    with_footprint: bool = True
+    with_footprint: bool = False
     """Whether memory and descriptors are measured afterwards, under a second load."""

@@ -12,14 +12,17 @@ QUICK_S = 0.25  # an answer within it says that there is room
 SLOW_S = 1.0
 SHRINK = 0.9
 MOST_PER_S = 120.0  # above it the generator itself takes more than its share of two cores
+FEWEST_PER_S = 15.0
+LAST_S = 6.0
+"""What may begin is spread over so long, for a fault should always find somebody ordering."""
 
 
 class Pace:
     """`allowed` orders may have begun so far; the nemesis moves it on."""
 
-    def __init__(self, *, orders: int, allowed: int) -> None:
+    def __init__(self, *, orders: int) -> None:
         self.orders = orders
-        self.allowed = allowed
+        self.allowed = 0
         self.begun = 0
         self.in_flight = 0
         self._limit = FEWEST_IN_FLIGHT * 2
@@ -65,7 +68,8 @@ class Pace:
             await self._begun.wait()
 
     async def _space(self) -> None:
+        per_s = min(MOST_PER_S, max(FEWEST_PER_S, (self.allowed - self.begun) / LAST_S))
         now = monotonic()
-        self._next_at = max(self._next_at + 1 / MOST_PER_S, now)
+        self._next_at = max(self._next_at + 1 / per_s, now)
         if self._next_at > now:
             await asyncio.sleep(self._next_at - now)

@@ -22,6 +22,9 @@ _OPEN_ORDERS = """
 SELECT (SELECT count(*) FROM gateway.orders WHERE status IN ('PENDING', 'STOCK_VERIFIED', 'IN_KITCHEN')
         OR status = 'CANCELLED' AND released_at IS NULL)
      + (SELECT count(*) FROM kitchen.kitchen_orders WHERE status IN ('QUEUED', 'IN_KITCHEN'))"""
+_OPEN_BEFORE = """
+SELECT count(*) FROM gateway.orders WHERE created_at <= $1
+    AND (status IN ('PENDING', 'STOCK_VERIFIED', 'IN_KITCHEN') OR status = 'CANCELLED' AND released_at IS NULL)"""
 _UNCARRIED = """
 SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)
      + (SELECT count(*) FROM gateway.orders o WHERE NOT EXISTS (
@@ -30,12 +33,27 @@ _READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
 
 
 class Rest(msgspec.Struct, kw_only=True):
-    """Seconds since the waiting began; None where it never came to rest."""
+    """Seconds, None where it never came to rest: for orders of the storm since its last fault was healed, for all
+    that were placed later, and for their messages, since the last of them was answered.
+    """
 
+    mended_after_s: float | None = None
     ended_after_s: float | None = None
     carried_after_s: float | None = None
     open_orders: int = 0
     on_the_way: tuple[str, ...] = ()
+
+
+async def until_mended(arena: Arena) -> float | None:
+    """Seconds from now until every order that there is now is at its end; None when that takes too long."""
+    began_at = monotonic()
+    async with arena.database() as connection:
+        healed_at = await connection.fetchval("SELECT clock_timestamp()")
+        while monotonic() - began_at < GIVEN_UP_AFTER_S:
+            if await connection.fetchval(_OPEN_BEFORE, healed_at) == 0:
+                return monotonic() - began_at
+            await asyncio.sleep(POLL_S)
+    return None
 
 
 async def come_to_rest(arena: Arena) -> Rest:

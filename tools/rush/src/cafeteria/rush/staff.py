@@ -13,6 +13,8 @@ import msgspec
 from cafeteria.contracts.kitchen import Tickets
 from cafeteria.contracts.stock import CreateItem, Item, Items, Restock
 from cafeteria.local_stack.demo_data import KITCHEN, OPERATOR, PASSWORD, STUDENTS
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.history import History
 from cafeteria.rush.student import JSON, Student
 
 HOT_DISH = "Iftar special"
@@ -61,9 +63,21 @@ class Staff:
         self.restocks = 0
         self.collected = 0
 
-    @staticmethod
-    def names() -> tuple[str, str]:
-        return OPERATOR, KITCHEN
+    @classmethod
+    def meet(cls, arena: Arena, history: History) -> "Staff":
+        operator, cook = (
+            Student(
+                name,
+                http=arena.http,
+                urls=arena.urls,
+                history=history,
+                chance=arena.chance,
+                began_at=arena.began_at,
+            )
+            for name in (OPERATOR, KITCHEN)
+        )
+        stack = arena.stack
+        return cls(operator, cook, http=arena.http, stock=stack.url("stock"), kitchen=stack.url("kitchen"))
 
     async def arrive(self) -> None:
         for person in (self._operator, self._cook):

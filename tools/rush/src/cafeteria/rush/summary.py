@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from cafeteria.rush.campaign import Verdict
+from cafeteria.rush.verdict import Verdict
 
 FIRST_SENTENCES = 3
 
@@ -27,14 +27,23 @@ def _table(verdict: Verdict) -> Table:
         table.add_row(
             name, f"[red]{len(sentences)} violations[/red]" if sentences else "[green]holds[/green]"
         )
+    for name, reason in verdict.skipped.items():
+        table.add_row(name, f"[yellow]not checked: {reason}[/yellow]")
     return table
 
 
 def _facts(verdict: Verdict) -> str:
     orders = ", ".join(f"{count} {status}" for status, count in sorted(verdict.orders.items()))
-    rest = verdict.rest.ended_after_s
-    ended = "not all orders came to their end" if rest is None else f"the last order ended after {rest:.1f} s"
+    thrown, missed = len(verdict.thrown), len(verdict.strikes) - len(verdict.thrown)
     return (
-        f"{sum(verdict.orders.values())} orders ({orders}), {len(verdict.strikes)} faults in "
-        f"{verdict.lasted_s:.0f} s; {ended}. Seed {verdict.options.seed}."
+        f"{sum(verdict.orders.values())} orders ({orders}) and {thrown} faults in {verdict.lasted_s:.0f} s"
+        f"{f', {missed} more that another one was in the way of' if missed else ''}. "
+        f"{_rest(verdict)} {verdict.replayed} messages were told again. Seed {verdict.options.seed}."
     )
+
+
+def _rest(verdict: Verdict) -> str:
+    mended = verdict.rest.mended_after_s
+    if mended is None:
+        return "Not all orders came to their end."
+    return f"The last order ended {mended:.1f} s after the last fault was healed."

@@ -51,6 +51,7 @@ async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> R
             readers = await stack.enter_async_context(reading(target.notification, bed.tokens))
         warm = await _offer(bed, target, flow, seconds=WARM_S)
         await books.settled(bed.admin, within_s=SETTLE_WITHIN_S)
+        await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum last came by, in young tables
         meter = Meter(target.pids)
         before = await _carried(bed, readers)
         load = await _offer(bed, target, flow, seconds=flow.seconds)

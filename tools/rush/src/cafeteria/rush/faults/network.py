@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.bus import GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.rush.arena import SERVERS, Arena
 from cafeteria.rush.faults.fault import Fault, named
 from cafeteria.rush.proxy import FAIR, Direction, Proxy, Weather
@@ -22,6 +22,9 @@ CUT_AFTER_BYTES = (0, 3_000)
 """From before the first byte to the middle of a batch."""
 HITS = (1, 6)
 HIT_EVERY_S = (0.1, 1.0)
+
+BUSY = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
+"""Hit more often than identity, which students need once in a while only."""
 
 Make = Callable[[random.Random], Weather]
 
@@ -36,13 +39,8 @@ class Where:
 
 def somewhere(arena: Arena, chance: random.Random, *, server: str) -> Where:
     """One process, all of a service, or everybody; and the server."""
-    members = chance.choice(
-        (
-            [chance.choice(arena.all_members)],
-            arena.members(chance.choice(SERVICES)),
-            arena.all_members,
-        )
-    )
+    members = arena.members(chance.choice((*BUSY, *BUSY, *SERVICES)))
+    members = chance.choice(([chance.choice(members)], members, arena.all_members))
     text = "everybody" if members == arena.all_members else named(members)
     return Where(text=text, proxies=[arena.proxies[member, server] for member in members])
 
