@@ -48,3 +48,8 @@ migrate *args:
 [group('data')]
 contracts *args:
     @exec {{ run }} pytest packages/shared-contracts/tests tests/contracts "$@"
+
+# Hundreds of students order while everything is killed; a table says what held: `just rush --orders 100000 --faults 500`
+[group('prove')]
+rush *args:
+    @exec {{ run }} python -m cafeteria.rush "$@"

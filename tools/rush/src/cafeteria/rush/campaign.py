@@ -166,7 +166,7 @@ class Campaign:
         """I1 to I10, of everything so far."""
         async with arena.database() as connection:
             stored = await read_snapshot(connection)
-        stored = msgspec.structs.replace(stored, on_the_way=rest.on_the_way)
+        stored = msgspec.structs.replace(stored, on_the_way=rest.left)
         await streams_caught_up(stored, self._history)
         for name, sentences in check(stored, self._history).items():
             known = self._violations.setdefault(name, [])

@@ -27,8 +27,9 @@ SELECT count(*) FROM gateway.orders WHERE created_at <= $1
     AND (status IN ('PENDING', 'STOCK_VERIFIED', 'IN_KITCHEN') OR status = 'CANCELLED' AND released_at IS NULL)"""
 _UNCARRIED = """
 SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)
-     + (SELECT count(*) FROM gateway.orders o WHERE NOT EXISTS (
-            SELECT FROM notification.notifications n WHERE n.order_id = o.id AND n.version = o.version))"""
+     + (SELECT count(*) FROM gateway.orders WHERE next_check_at IS NOT NULL)
+     + (SELECT count(*) FROM kitchen.kitchen_orders WHERE confirm_at IS NOT NULL)"""
+"""The last two are what gateway and kitchen do not know yet to have arrived everywhere."""
 _READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
 
 
@@ -41,7 +42,15 @@ class Rest(msgspec.Struct, kw_only=True):
     ended_after_s: float | None = None
     carried_after_s: float | None = None
     open_orders: int = 0
+    unconfirmed: int = 0
     on_the_way: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What had not arrived, or was not known to have arrived, when the waiting ended."""
+        if not self.unconfirmed:
+            return self.on_the_way
+        return (*self.on_the_way, f"{self.unconfirmed} rows are not known to have arrived everywhere")
 
 
 async def until_mended(arena: Arena) -> float | None:
@@ -66,7 +75,8 @@ async def come_to_rest(arena: Arena) -> Rest:
             if rest.open_orders == 0:
                 rest.ended_after_s = rest.ended_after_s or monotonic() - began_at
                 rest.on_the_way = await on_the_way(arena, connection)
-                if not rest.on_the_way and await connection.fetchval(_UNCARRIED) == 0:
+                rest.unconfirmed = await connection.fetchval(_UNCARRIED)
+                if not rest.on_the_way and not rest.unconfirmed:
                     rest.carried_after_s = monotonic() - began_at
                     break
             await asyncio.sleep(POLL_S)

@@ -1,0 +1,52 @@
+"""I13: what a load takes of memory and descriptors it gives back.
+
+All processes are started anew and warmed up, then measured at rest; after more load, with connections broken under
+it and streams dropped, they are measured again. A process may be a tenth above its baseline, not more.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+import psutil
+
+from cafeteria.rush.arena import Arena
+
+MAY_GROW = 1.10
+DESCRIPTORS_TO_SPARE = 8
+"""A pool that happened to be smaller at the first look grows by so many."""
+
+
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one process. `private_bytes` is what would be free again without it."""
+
+    private_bytes: int
+    descriptors: int
+
+
+async def measure(arena: Arena) -> dict[str, Footprint]:
+    return await asyncio.to_thread(_measure, {name: arena.stack.pid(name) for name in arena.all_members})
+
+
+def growth(before: dict[str, Footprint], after: dict[str, Footprint]) -> Iterator[str]:
+    """A sentence for each process that kept too much."""
+    for name, first in before.items():
+        last = after[name]
+        if last.private_bytes > first.private_bytes * MAY_GROW:
+            yield (
+                f"{name} held {_mebibytes(first)} MiB at rest and holds {_mebibytes(last)} MiB after more load"
+            )
+        if last.descriptors > first.descriptors * MAY_GROW + DESCRIPTORS_TO_SPARE:
+            yield f"{name} had {first.descriptors} descriptors at rest and has {last.descriptors} after more load"
+
+
+def _measure(pids: dict[str, int]) -> dict[str, Footprint]:
+    found = {}
+    for name, pid in pids.items():
+        process = psutil.Process(pid)
+        found[name] = Footprint(private_bytes=process.memory_full_info().uss, descriptors=process.num_fds())
+    return found
+
+
+def _mebibytes(footprint: Footprint) -> str:
+    return f"{footprint.private_bytes / 2**20:.1f}"

@@ -1,0 +1,94 @@
+"""I11: all of the bus's history, told once more to every reader, changes no business table."""
+
+import asyncio
+from collections.abc import Iterator
+from time import monotonic
+
+import asyncpg
+import msgspec
+
+from cafeteria.contracts.bus import DURABLES, NOTIFICATION, STREAMS
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.faults.servers import until_bus_is_whole
+from cafeteria.rush.rest import on_the_way
+
+WITHIN_S = 600.0  # a campaign's whole history is hundreds of thousands of messages
+POLL_S = 0.2
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "gateway.orders": (),
+    "gateway.idempotency_keys": (),
+    "stock.items": (),
+    "stock.inventory": (),
+    "stock.stock_transactions": (),
+    "stock.restocks": (),
+    "stock.reservations": (),
+    "kitchen.kitchen_orders": (),
+    "kitchen.order_status_history": (),
+    "notification.notifications": ("delivered_at",),
+}
+"""With the columns that may change by themselves: a student's device may be shown an event at any time."""
+
+Contents = dict[str, dict[str, tuple[int, int]]]
+"""By table and column: how many values, and a sum over their hashes that does not depend on the rows' order."""
+
+_COLUMNS = """
+SELECT field.key, count(*) AS rows,
+    sum(hashtextextended(coalesce(row ->> 'id', row ->> 'order_id') || coalesce(field.value, ''), 0))::text AS digest
+FROM {table} AS t CROSS JOIN to_jsonb(t) AS row CROSS JOIN jsonb_each_text(row) AS field GROUP BY field.key"""
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    messages: int
+    violations: tuple[str, ...]
+
+
+async def replay_everything(arena: Arena) -> Replay:
+    """The system must be at rest, and is again when this returns."""
+    async with arena.database() as connection:
+        before = await contents(connection)
+        messages = sum([(await arena.bus.stream(stream.name))["messages"] for stream in STREAMS])
+        await _forget_all_places(arena, connection)
+        left = await _until_read(arena, connection)
+        after = await contents(connection)
+    return Replay(messages=messages, violations=(*left, *differences(before, after)))
+
+
+async def contents(connection: asyncpg.Connection) -> Contents:
+    found: Contents = {}
+    for table, beside in TABLES.items():
+        rows = await connection.fetch(_COLUMNS.format(table=table))
+        found[table] = {
+            row["key"]: (row["rows"], int(row["digest"])) for row in rows if row["key"] not in beside
+        }
+    return found
+
+
+def differences(before: Contents, after: Contents) -> Iterator[str]:
+    """A sentence for each column that is not as it was; for the table where it has more or fewer rows."""
+    for table, columns in before.items():
+        changed = [name for name, digest in columns.items() if after[table].get(name) != digest]
+        counts = [{count for count, _ in side[table].values()} for side in (before, after)]
+        if counts[0] != counts[1]:
+            yield f"{table} had {counts[0] or 0} rows and has {counts[1] or 0}"
+        elif changed:
+            yield f"{table} has other values than before in {', '.join(sorted(changed))}"
+
+
+async def _forget_all_places(arena: Arena, connection: asyncpg.Connection) -> None:
+    """Notification forgets while it is down: it moves its place itself otherwise."""
+    readers = arena.members(NOTIFICATION)
+    await asyncio.gather(*(arena.stack.stop(member) for member in readers))
+    await connection.execute("UPDATE notification.position_counter SET stream_sequence = 0")
+    for durable in DURABLES:
+        await arena.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
+    await until_bus_is_whole(arena)
+    await asyncio.gather(*(arena.stack.start(member) for member in readers))
+
+
+async def _until_read(arena: Arena, connection: asyncpg.Connection) -> tuple[str, ...]:
+    """What is still unread after the time that it may take."""
+    deadline = monotonic() + WITHIN_S
+    while (left := await on_the_way(arena, connection)) and monotonic() < deadline:  # noqa: ASYNC110 - a server is asked
+        await asyncio.sleep(POLL_S)
+    return left

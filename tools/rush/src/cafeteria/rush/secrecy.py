@@ -1,0 +1,42 @@
+"""I12: no log of any process holds a password, a token, a key or anything else out of the secrets' files."""
+
+import mmap
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cafeteria.local_stack.demo_data import PASSWORD
+
+SHORTEST = 16  # characters; what is shorter in a secrets file is punctuation of its format
+TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
+"""How every signed token begins, whoever it belongs to."""
+KEY = b"PRIVATE KEY-----"
+
+
+def leaks(logs: Path, *, secrets: Path, tokens: Iterable[str]) -> Iterator[str]:
+    """A sentence for each secret in each log; the secret itself is not in it."""
+    known = {secret: f"a line of {path.name}" for path in _files(secrets) for secret in _lines(path)}
+    known |= {token.encode(): "a student's token" for token in tokens}
+    known |= {PASSWORD.encode(): "the students' password", KEY: "a private key"}
+    for log in _files(logs):
+        if log.stat().st_size:
+            yield from _leaks_of(log, known)
+
+
+def _leaks_of(log: Path, known: dict[bytes, str]) -> Iterator[str]:
+    with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as said:
+        for secret, what in known.items():
+            if (place := said.find(secret)) >= 0:
+                yield f"{log.name} holds {what} at byte {place}"
+        if found := TOKEN.search(said):
+            yield f"{log.name} holds a signed token at byte {found.start()}"
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    for line in path.read_bytes().splitlines():
+        if len(line.strip()) >= SHORTEST and not line.startswith(b"-----"):
+            yield line.strip()

@@ -1,0 +1,36 @@
+"""What came out of a rush: what held, what did not, and the facts around it."""
+
+from pathlib import Path
+
+import msgspec
+
+from cafeteria.rush.history import History
+from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.options import Options
+from cafeteria.rush.rest import Rest
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """It held when no list in `violations` has a sentence; `skipped` says why a check was not made."""
+
+    options: Options
+    violations: dict[str, list[str]]
+    skipped: dict[str, str]
+    strikes: list[Strike]
+    rest: Rest
+    lasted_s: float
+    orders: dict[str, int]
+    """How many are stored in each status."""
+    replayed: int
+    """Messages of the bus's history that were told once more."""
+    history: History
+    home: Path
+
+    @property
+    def held(self) -> bool:
+        return not any(self.violations.values())
+
+    @property
+    def thrown(self) -> list[Strike]:
+        """The faults that struck; another one may have been in their way."""
+        return [strike for strike in self.strikes if not strike.missed]
