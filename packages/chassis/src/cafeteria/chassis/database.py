@@ -6,7 +6,7 @@ outcome is unknown: a COMMIT may or may not have happened. Who needs to know rea
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,6 +23,8 @@ from cafeteria.chassis.settings import ServiceSettings
 
 CONNECT_TIMEOUT_S = 3.0
 POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that the database is away
+ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
+GOODBYE_S = 2.0  # a connection that is given up cancels its statement and takes its leave, and nobody waits for it
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
 CONNECTION_LIFETIME_S = 1800
 
@@ -65,9 +67,13 @@ def schema_base(schema: str) -> type[DeclarativeBase]:
 class Database:
     """The service's pool of connections, logged in as the service's own role."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, partings: "_Partings | None" = None, patience_s: float | None = None
+    ) -> None:
         self._engine = engine
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._partings = partings or _Partings(engine)
+        self._patience_s = patience_s
 
     @classmethod
     def connect(cls, settings: ServiceSettings, *, service: str, pool_size: int = 8) -> "Database":
@@ -107,11 +113,15 @@ class Database:
     def engine(self) -> AsyncEngine:
         return self._engine
 
+    def within(self, seconds: float) -> "Database":
+        """The same pool, for somebody who waits: a block that takes longer raises DatabaseUnavailable."""
+        return Database(self._engine, partings=self._partings, patience_s=seconds)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """BEGIN, and COMMIT when the block ends; ROLLBACK when it raises. Raises DatabaseUnavailable."""
         with _loss_has_one_name():
-            async with _checked_out(self._engine) as connection:
+            async with asyncio.timeout(self._patience_s), _checked_out(self._engine) as connection:
                 yield connection
                 await connection.commit()
 
@@ -119,7 +129,7 @@ class Database:
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """For a single statement, which then is its own transaction: one round trip instead of three."""
         with _loss_has_one_name():
-            async with _checked_out(self._autocommit) as connection:
+            async with asyncio.timeout(self._patience_s), _checked_out(self._autocommit) as connection:
                 yield connection
 
     async def ping(self) -> None:
@@ -129,6 +139,36 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+        await self._partings.over()
+
+
+class _Partings:
+    """Connections that were given up in the middle of something: each goes by itself.
+
+    SQLAlchemy would have whoever gave one up wait until it has gone, which a silent server draws out to GOODBYE_S.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._leaving: set[asyncio.Task[None]] = set()
+        engine.dialect.do_terminate = self._let_go  # type: ignore[method-assign]  # the pool's way to end a connection
+
+    def _let_go(self, connection: Any) -> None:
+        try:
+            leaving = asyncio.get_running_loop().create_task(_leave(connection.driver_connection))
+        except RuntimeError:  # the collector found it, after its loop
+            connection.driver_connection.terminate()
+        else:
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    async def over(self) -> None:
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+
+async def _leave(connection: Any) -> None:
+    with suppress(Exception):  # whatever it met, it has let go of its socket
+        await connection.close(timeout=GOODBYE_S)
 
 
 @asynccontextmanager

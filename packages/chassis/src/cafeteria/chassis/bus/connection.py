@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerInfo
 
 from cafeteria.chassis.bus import rpc as rpc_door
 from cafeteria.chassis.bus import stored
+from cafeteria.chassis.bus.client import BusClient
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
 from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.bus.flushing import flushed
@@ -46,7 +46,7 @@ class Bus:
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self.service = service
-        self.client = Client()
+        self.client = BusClient()
         self._settings = settings
         self._connected = asyncio.Event()
         self._closing = False

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from cafeteria.chassis import metrics
+from cafeteria.chassis.bus.client import stream_sequence
 from cafeteria.chassis.bus.codec import decoder_for
 from cafeteria.chassis.bus.connection import Bus
 from cafeteria.chassis.dead_letters import DeadLetters
@@ -134,7 +135,7 @@ class Consumer(Generic[Body]):
         try:
             delivery = Delivery(
                 self._decode(message.data),
-                message.metadata.sequence.stream,
+                stream_sequence(message.reply),
                 headers.get(HEADER_MESSAGE_ID),
                 headers.get(HEADER_TRACEPARENT),
             )
