@@ -24,7 +24,9 @@ from cafeteria.chassis.settings import ServiceSettings
 CONNECT_TIMEOUT_S = 3.0
 POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that the database is away
 ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
-GOODBYE_S = 2.0  # a connection that is given up cancels its statement and takes its leave, and nobody waits for it
+GOODBYE_S = (
+    2.0  # a connection that is given up cancels its statement and takes its leave, and nobody waits for it
+)
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
 CONNECTION_LIFETIME_S = 1800
 
@@ -101,9 +103,11 @@ class Database:
                         "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
                         # A plan for "some array" suits every batch; planning each anew costs more.
                         "plan_cache_mode": "force_generic_plan",
-                        # Those plans are made while the tables are empty: at the server's default of 4 they
-                        # would read whole tables, and go on doing so as these grow, until the next ANALYZE.
+                        # Those plans are made while the tables are empty or small: left alone they would read
+                        # whole tables, and go on doing so as these grow, until the next ANALYZE. Measured in
+                        # a rush on a new installation: 2.1 to 3.8 ms of Postgres per order instead of 0.6.
                         "random_page_cost": "1.1",
+                        "enable_seqscan": "off",
                     },
                 },
             )
@@ -150,7 +154,7 @@ class _Partings:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._leaving: set[asyncio.Task[None]] = set()
-        engine.dialect.do_terminate = self._let_go  # type: ignore[method-assign]  # the pool's way to end a connection
+        engine.dialect.do_terminate = self._let_go  # type: ignore[assignment,method-assign]  # the pool's way to end a connection
 
     def _let_go(self, connection: Any) -> None:
         try:

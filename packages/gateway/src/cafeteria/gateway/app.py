@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.group_commit import GroupCommit
@@ -88,6 +88,7 @@ class _Parts(msgspec.Struct, frozen=True, kw_only=True):
 async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
     """Closed in reverse: nothing new is begun, what was taken in is settled, what was said is carried."""
     database, bus = parts.database, parts.bus
+    awaited = database.within(ANSWER_WITHIN_S)
     await stack.enter_async_context(bus)
     relay = await stack.enter_async_context(Relay(database, bus, parts.outbox, service=GATEWAY))
     decider = await stack.enter_async_context(
@@ -108,9 +109,9 @@ async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
             pending_limit=parts.settings.pending_limit,
         ),
         cancel_order=CancelOrder(
-            database=database, decider=decider, kitchen=Kitchen(bus), projection=projection
+            database=awaited, decider=decider, kitchen=Kitchen(bus), projection=projection
         ),
-        read_orders=ReadOrders(database=database, availability=parts.availability),
+        read_orders=ReadOrders(database=awaited, availability=parts.availability),
     )
 
 

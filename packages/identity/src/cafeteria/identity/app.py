@@ -8,7 +8,7 @@ from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.keys import KeySource
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.contracts.identity import Jwks
@@ -31,7 +31,9 @@ def create_app(settings: IdentitySettings) -> ServiceApp:
         queue_limit=settings.hash_queue,
         niceness=settings.hash_niceness,
     )
-    service = Identity(database=database, passwords=passwords, keys=keys, settings=settings)
+    service = Identity(
+        database=database.within(ANSWER_WITHIN_S), passwords=passwords, keys=keys, settings=settings
+    )
 
     async def own_keys() -> Jwks:
         """Identity asks nobody which keys verify its tokens."""

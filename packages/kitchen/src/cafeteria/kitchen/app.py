@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus, Consumer
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.keys import KeySource
 from cafeteria.chassis.outbox import Outbox
@@ -82,12 +82,13 @@ async def _open(
         cook = await stack.enter_async_context(_cook_loop(database, relay, settings=settings))
         intake = Intake(database, on_queued=cook.wake)
 
+    awaited = database.within(ANSWER_WITHIN_S)
     app.state.board = board = Board(
-        database,
+        awaited,
         stations=settings.stations if settings.cooks_by_itself else None,
         backlog=peers.work_waiting,
     )
-    app.state.pressing = Pressing(database, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake)
+    app.state.pressing = Pressing(awaited, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake)
     cancelling = Cancelling(database, on_moved=relay.wake)
     cancels = await stack.enter_async_context(bus_api.cancel_group(cancelling))
     work = await stack.enter_async_context(bus_api.work_group(intake))

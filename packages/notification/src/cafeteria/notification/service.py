@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis import metrics
 from cafeteria.chassis.bus.ordered_reader import Batch, StoredMessage, StreamState
 from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.bus import NOTIFICATION_STREAM
@@ -56,6 +56,7 @@ class NotificationService:
         self, database: Database, hub: Hub, dead_letters: DeadLetters, *, lag: Callable[[], int | None]
     ) -> None:
         self._database = database
+        self._awaited = database.within(ANSWER_WITHIN_S)
         self._hub = hub
         self._dead_letters = dead_letters
         self._lag = lag
@@ -99,7 +100,7 @@ class NotificationService:
         """What a new stream has to show first. Raises DatabaseUnavailable, while an answer can still say so."""
         newest, seen = self._hub.pushed, position_from(last_event_id)
         if newest is None or (seen is not None and seen > newest):
-            async with self._database.statement() as connection:
+            async with self._awaited.statement() as connection:
                 newest = await repository.newest_position(connection)
         if seen is not None and seen > newest:
             seen = None  # never given out: shown as to one who comes for the first time
@@ -109,7 +110,7 @@ class NotificationService:
         """The next page; the backlog's end is reached when it says so. Raises DatabaseUnavailable."""
         if backlog.is_read:
             return []
-        async with self._database.statement() as connection:
+        async with self._awaited.statement() as connection:
             rows = await repository.read_backlog(connection, backlog, limit=PAGE_LIMIT)
         backlog.advance(rows[-1].position if len(rows) == PAGE_LIMIT else backlog.upto)
         return [event_of(row) for row in rows]
@@ -136,7 +137,7 @@ class NotificationService:
     async def history(self, student_id: str, *, cursor: str | None, limit: int) -> Notifications:
         """A page of the delivery log, newest first. Raises UnknownCursor."""
         before = position_from_cursor(cursor)
-        async with self._database.statement() as connection:
+        async with self._awaited.statement() as connection:
             rows = await repository.read_history(connection, student_id, before=before, limit=limit + 1)
         items = tuple(item for _, item in rows[:limit])
         return Notifications(items=items, next_cursor=str(rows[limit - 1][0]) if len(rows) > limit else None)

@@ -8,7 +8,7 @@ from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.chassis.keys import KeySource
 from cafeteria.chassis.settings import ServiceSettings
@@ -57,7 +57,9 @@ async def _open_service(stack: AsyncExitStack, *, database: Database, bus: Bus) 
     book = OrderBook(database, changed)
     group = await stack.enter_async_context(GroupCommit("stock-decisions", book.commit))
     await stack.enter_async_context(bus)
-    service = StockService(database=database, group=group, changed=changed, listeners=Listeners(bus))
+    service = StockService(
+        database=database.within(ANSWER_WITHIN_S), group=group, changed=changed, listeners=Listeners(bus)
+    )
     await bus_api.serve(bus, service)
     await stack.enter_async_context(loops.tell_everything(service))
     changes = await stack.enter_async_context(loops.tell_changes(service))
