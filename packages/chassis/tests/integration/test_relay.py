@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
+from cafeteria.chassis import relay as relay_module
 from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.outbox import Outbox, OutboxMessage
@@ -114,6 +116,38 @@ async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
     assert len(await stored_ids(servers)) == 60
 
 
+async def test_a_relay_that_freezes_loses_its_place_to_another(
+    bus: Bus,
+    database: Database,
+    outbox: Outbox,
+    servers,
+    status_message: StatusMessage,
+    wait_until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "SILENT_FOR_S", 1)
+    frozen_bus = FrozenBus()
+    await add(database, outbox, [status_message()])
+    async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
+        await frozen_bus.entered.wait()
+        async with Relay(database, bus, outbox, service=names.GATEWAY):
+            await wait_until(lambda: _is_empty(servers))
+        frozen_bus.thaw.set()
+    assert len(await stored_ids(servers)) == 1
+
+
+async def test_a_lock_that_was_got_without_a_word_is_not_kept_by_the_pool(
+    bus: Bus, database: Database, outbox: Outbox, servers, wait_until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server was frozen for longer than its client waits: it takes the lock once it goes on."""
+    gets_the_lock_and_fails = sa.text("SELECT 1 / CASE WHEN pg_try_advisory_lock(:key) THEN 0 ELSE 1 END")
+    monkeypatch.setattr(relay_module, "_TRY_LOCK", gets_the_lock_and_fails)
+    monkeypatch.setattr(relay_module, "RETRY_S", 60)
+    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+        await wait_until(lambda: relay._failing)
+        await wait_until(lambda: _nobody_holds_a_lock(servers))
+
+
 async def test_two_relays_at_work_carry_each_row_once(
     bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
 ) -> None:
@@ -127,6 +161,24 @@ async def test_two_relays_at_work_carry_each_row_once(
         second.wake()
         await wait_until(lambda: _is_empty(servers))
     assert len(await stored_ids(servers)) == 200
+
+
+class FrozenBus:
+    """Takes messages and says nothing until it thaws."""
+
+    def __init__(self) -> None:
+        self.entered, self.thaw = asyncio.Event(), asyncio.Event()
+
+    async def publish_stored(self, messages: list[OutboxMessage]) -> None:
+        self.entered.set()
+        await self.thaw.wait()
+
+
+async def _nobody_holds_a_lock(servers) -> bool:
+    async with servers.database_as_admin() as admin:
+        return not await admin.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        )
 
 
 async def _is_empty(servers) -> bool:

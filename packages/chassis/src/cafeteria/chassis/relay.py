@@ -1,7 +1,8 @@
 """Carries outbox rows to JetStream in id order, one relay at a time for each schema.
 
 The advisory lock and the rows are read over the same connection: whoever has lost the lock has lost the
-means to read, so two relays never work on one outbox at once.
+means to read, so two relays never work on one outbox at once. Postgres ends a session that falls silent, so a
+relay that is frozen or cut off holds the rows up for seconds, not until somebody notices.
 """
 
 import asyncio
@@ -23,7 +24,10 @@ POLL_S = 0.25  # finds rows that another replica, or an earlier life of this one
 RETRY_S = 0.5  # after a failure; the rows stay where they are
 PASS_LIMIT = 512  # rows in one pass; an atomic batch holds at most 1,000 messages
 
+SILENT_FOR_S = 15  # longer than a pass waits for JetStream; a pass that is cut off all the same is sent again
+
 _TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(:key)")
+_LIMIT_SILENCE = sa.text("SELECT set_config('idle_session_timeout', :limit, false)")
 
 RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows carried to JetStream")
 FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Passes of the relay that failed")
@@ -73,15 +77,17 @@ class Relay:
 
     async def _hold_lock_and_carry(self) -> None:
         async with self._database.statement() as connection:
-            if not await connection.scalar(_TRY_LOCK, {"key": self._lock_key}):
-                return
+            may_hold_lock = True
             try:
-                while not self._closing.is_set():
+                may_hold_lock = await connection.scalar(_TRY_LOCK, {"key": self._lock_key})
+                if may_hold_lock:
+                    await connection.execute(_LIMIT_SILENCE, {"limit": f"{SILENT_FOR_S}s"})
+                while may_hold_lock and not self._closing.is_set():
                     await self._carry_what_is_there(connection)
                     await _wait(self._woken, POLL_S)
             finally:
-                # A pooled connection would keep the session's lock: close it for good.
-                await connection.invalidate()
+                if may_hold_lock:  # also when nobody knows: a pooled connection would keep the session's lock
+                    await connection.invalidate()
 
     async def _carry_what_is_there(self, connection: AsyncConnection) -> None:
         self._woken.clear()
