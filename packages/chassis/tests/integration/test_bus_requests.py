@@ -2,9 +2,11 @@
 
 import asyncio
 
+import nats.errors
 import pytest
 
 from cafeteria.chassis.bus import Bus, NoAnswer, NoResponder, PeerRefused
+from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus as names
@@ -22,6 +24,23 @@ async def test_a_request_gets_the_typed_reply_of_its_owner(bus: Bus, kitchen_bus
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered(
         missing=QUESTION.items
     )
+
+
+async def test_a_service_whose_server_confirms_nothing_at_first_is_not_deaf(
+    bus: Bus, kitchen_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_: AskKnown) -> KnownAnswered:
+        return KnownAnswered()
+
+    async def confirm_nothing(**_: object) -> None:
+        raise nats.errors.FlushTimeoutError
+
+    with monkeypatch.context() as silence:
+        silence.setattr(kitchen_bus.client, "flush", confirm_nothing)
+        with pytest.raises(nats.errors.FlushTimeoutError):
+            await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    await flushed(kitchen_bus.client)
+    assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
 
 
 async def test_with_nobody_listening_the_asker_knows_at_once(bus: Bus) -> None:

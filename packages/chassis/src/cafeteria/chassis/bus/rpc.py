@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 import nats.errors
 from nats.aio.client import Client
-from nats.micro import add_service
 from nats.micro.request import Request as MicroRequest
-from nats.micro.service import Service
+from nats.micro.service import Service, ServiceConfig
 
 from cafeteria.chassis import metrics, trace
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for
@@ -70,10 +69,10 @@ class Endpoints:
         self._client = client
         self._service = service
         self._micro: Service | None = None
-        self._adding = asyncio.Lock()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def add(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
+        """Raises when the server does not confirm it; what is subscribed by then is sent again at a reconnect."""
         door = _Door(rpc, handler)
 
         async def on_request(request: MicroRequest) -> None:
@@ -82,21 +81,23 @@ class Endpoints:
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
-        async with self._adding:
-            if self._micro is None:
-                self._micro = await add_service(
-                    self._client,
-                    name=f"cafeteria-{self._service}",
-                    version=VERSION,
-                    queue_group=self._service,
-                )
-        await self._micro.add_endpoint(
+        micro = self._described()
+        await micro.add_endpoint(
             name=rpc.subject.rsplit(".", 1)[-1],
             subject=rpc.subject,
             queue_group=self._service,
             handler=on_request,
         )
+        await micro.start()  # last, for it waits for the server; a second time it does nothing
         await flushed(self._client)
+
+    def _described(self) -> Service:
+        if self._micro is None:
+            config = ServiceConfig(
+                name=f"cafeteria-{self._service}", version=VERSION, queue_group=self._service
+            )
+            self._micro = Service(self._client, config)
+        return self._micro
 
     async def close(self) -> None:
         """Leave the queue groups, then answer what has arrived."""
