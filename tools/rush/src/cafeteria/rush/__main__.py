@@ -14,6 +14,7 @@ from cafeteria.rush import options as defaults
 from cafeteria.rush.campaign import Campaign, selected
 from cafeteria.rush.options import Options
 from cafeteria.rush.progress import Progress
+from cafeteria.rush.report import write
 from cafeteria.rush.summary import show
 from cafeteria.rush.verdict import Verdict
 
@@ -59,6 +60,17 @@ async def _rush(options: Options, console: Console) -> Verdict:
         return await Campaign(options, progress).run()
 
 
+def _report(verdict: Verdict, path: Path, console: Console) -> None:
+    try:
+        write(verdict, path)
+    except ImportError as error:
+        console.print(
+            f"No report: {error.name} is missing; `uv sync --extra report` brings it.", highlight=False
+        )
+    else:
+        console.print(f"Report: {path}", highlight=False)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = options_from(argv)
     console = Console()
@@ -69,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(str(error), highlight=False)
         return 1
     show(verdict, console)
+    if options.report:
+        _report(verdict, options.report, console)
     return 0 if verdict.held else 1
 
 

@@ -10,11 +10,11 @@ from time import monotonic
 
 import msgspec
 
-from cafeteria.rush import footprint
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.crowd import Crowd
 from cafeteria.rush.faults import KINDS, NOT_HERE
 from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.footprint import Footprint, growth, measure
 from cafeteria.rush.history import History
 from cafeteria.rush.invariants import check
 from cafeteria.rush.nemesis import Nemesis, plan
@@ -71,6 +71,7 @@ class Campaign:
         self._kinds: Mapping[str, Fault] = selected(options.only)
         self._violations: dict[str, list[str]] = {}
         self._skipped: dict[str, str] = {}
+        self._footprints: dict[str, tuple[Footprint, Footprint]] = {}
 
     async def run(self) -> Verdict:
         home = self._options.home or Path(tempfile.mkdtemp(prefix="cafeteria-rush-"))
@@ -94,7 +95,8 @@ class Campaign:
         replay = await replay_everything(arena)
         self._violations[REPLAY] = list(replay.violations)
         if self._options.with_footprint:
-            self._violations[FOOTPRINT] = await self._footprint(arena, crowd)
+            self._footprints = await self._weigh(arena, crowd)
+            self._violations[FOOTPRINT] = list(growth(self._footprints))
         else:
             self._skipped[FOOTPRINT] = "measured with --footprint, and from 20,000 orders on"
         stored = await self._check(arena, await come_to_rest(arena))
@@ -112,6 +114,7 @@ class Campaign:
             lasted_s=monotonic() - began_at,
             orders=dict(Counter(order.status for order in stored.orders.values())),
             replayed=replay.messages,
+            footprints=self._footprints,
             history=self._history,
             home=arena.home.root,
         )
@@ -173,13 +176,14 @@ class Campaign:
             known += [sentence for sentence in sentences if sentence not in set(known)]
         return stored
 
-    async def _footprint(self, arena: Arena, crowd: Crowd) -> list[str]:
+    async def _weigh(self, arena: Arena, crowd: Crowd) -> dict[str, tuple[Footprint, Footprint]]:
         self._progress.say("starting everything anew, to see what a load leaves behind")
         await asyncio.gather(*(arena.stack.restart(member) for member in arena.all_members))
         await self._gentle_load(arena, crowd, times=1)
-        before = await footprint.measure(arena)
+        before = await measure(arena)
         await self._gentle_load(arena, crowd, times=SECOND_LOAD)
-        return list(footprint.growth(before, await footprint.measure(arena)))
+        after = await measure(arena)
+        return {member: (before[member], after[member]) for member in arena.all_members}
 
     async def _gentle_load(self, arena: Arena, crowd: Crowd, *, times: int) -> None:
         kinds = {name: KINDS[name] for name in GENTLE}

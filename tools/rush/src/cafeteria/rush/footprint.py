@@ -5,7 +5,7 @@ it and streams dropped, they are measured again. A process may be a tenth above 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import psutil
@@ -23,18 +23,21 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     private_bytes: int
     descriptors: int
 
+    @property
+    def mebibytes(self) -> float:
+        return self.private_bytes / 2**20
+
 
 async def measure(arena: Arena) -> dict[str, Footprint]:
     return await asyncio.to_thread(_measure, {name: arena.stack.pid(name) for name in arena.all_members})
 
 
-def growth(before: dict[str, Footprint], after: dict[str, Footprint]) -> Iterator[str]:
+def growth(footprints: Mapping[str, tuple[Footprint, Footprint]]) -> Iterator[str]:
     """A sentence for each process that kept too much."""
-    for name, first in before.items():
-        last = after[name]
+    for name, (first, last) in footprints.items():
         if last.private_bytes > first.private_bytes * MAY_GROW:
             yield (
-                f"{name} held {_mebibytes(first)} MiB at rest and holds {_mebibytes(last)} MiB after more load"
+                f"{name} held {first.mebibytes:.1f} MiB at rest and holds {last.mebibytes:.1f} MiB after more load"
             )
         if last.descriptors > first.descriptors * MAY_GROW + DESCRIPTORS_TO_SPARE:
             yield f"{name} had {first.descriptors} descriptors at rest and has {last.descriptors} after more load"
@@ -46,7 +49,3 @@ def _measure(pids: dict[str, int]) -> dict[str, Footprint]:
         process = psutil.Process(pid)
         found[name] = Footprint(private_bytes=process.memory_full_info().uss, descriptors=process.num_fds())
     return found
-
-
-def _mebibytes(footprint: Footprint) -> str:
-    return f"{footprint.private_bytes / 2**20:.1f}"

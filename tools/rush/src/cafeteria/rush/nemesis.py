@@ -49,6 +49,10 @@ class Strike(msgspec.Struct, kw_only=True):
     failure: str = ""
     """What did not come back."""
 
+    @property
+    def lasted_s(self) -> float:
+        return (self.healed_at_s or self.began_at_s) - self.began_at_s
+
 
 def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
     """The same seed, count and kinds give the same schedule; each kind comes as often as its weight says."""

@@ -24,3 +24,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     home: Path | None = None
     with_footprint: bool = False
     """Whether memory and descriptors are measured afterwards, under a second load."""
+
+    @property
+    def command(self) -> str:
+        """What repeats it."""
+        numbers = {
+            "orders": self.orders,
+            "faults": self.faults,
+            "students": self.students,
+            "replicas": self.replicas,
+            "seed": self.seed,
+        }
+        words = [f"--{name} {number}" for name, number in numbers.items()]
+        words += ["--footprint"] if self.with_footprint else []
+        words += ["--only", *self.only] if self.only else []
+        return " ".join(("just rush", *words))

@@ -25,7 +25,7 @@ class Pace:
         self.allowed = 0
         self.begun = 0
         self.in_flight = 0
-        self._limit = FEWEST_IN_FLIGHT * 2
+        self.most_in_flight = FEWEST_IN_FLIGHT * 2
         self._next_at = 0.0
         self._changed = asyncio.Event()
         self._begun = asyncio.Event()
@@ -43,7 +43,7 @@ class Pace:
         """Wait until one more order may begin; False when all have begun."""
         while not self.is_over:
             self._changed.clear()
-            if self.begun < self.allowed and self.in_flight < self._limit:
+            if self.begun < self.allowed and self.in_flight < self.most_in_flight:
                 await self._space()
                 self.begun += 1
                 self.in_flight += 1
@@ -56,9 +56,9 @@ class Pace:
         """One order has its answer, or gave up."""
         self.in_flight -= 1
         if took_s < QUICK_S:
-            self._limit = min(MOST_IN_FLIGHT, self._limit + 1 / self._limit)
+            self.most_in_flight = min(MOST_IN_FLIGHT, self.most_in_flight + 1 / self.most_in_flight)
         elif took_s > SLOW_S:
-            self._limit = max(FEWEST_IN_FLIGHT, self._limit * SHRINK)
+            self.most_in_flight = max(FEWEST_IN_FLIGHT, self.most_in_flight * SHRINK)
         self._changed.set()
 
     async def until_begun(self, orders: int) -> None:

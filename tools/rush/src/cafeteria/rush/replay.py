@@ -67,12 +67,16 @@ async def contents(connection: asyncpg.Connection) -> Contents:
 def differences(before: Contents, after: Contents) -> Iterator[str]:
     """A sentence for each column that is not as it was; for the table where it has more or fewer rows."""
     for table, columns in before.items():
+        counts = [_rows(side[table]) for side in (before, after)]
         changed = [name for name, digest in columns.items() if after[table].get(name) != digest]
-        counts = [{count for count, _ in side[table].values()} for side in (before, after)]
         if counts[0] != counts[1]:
-            yield f"{table} had {counts[0] or 0} rows and has {counts[1] or 0}"
+            yield f"{table} had {counts[0]} rows and has {counts[1]}"
         elif changed:
             yield f"{table} has other values than before in {', '.join(sorted(changed))}"
+
+
+def _rows(columns: dict[str, tuple[int, int]]) -> int:
+    return max((count for count, _ in columns.values()), default=0)
 
 
 async def _forget_all_places(arena: Arena, connection: asyncpg.Connection) -> None:

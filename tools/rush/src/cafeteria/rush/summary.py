@@ -16,7 +16,7 @@ def show(verdict: Verdict, console: Console) -> None:
             console.print(f"[red bold]{name}[/red bold]: {len(sentences)} violations", highlight=False)
             for sentence in sentences[:FIRST_SENTENCES]:
                 console.print(f"  {sentence}", highlight=False, markup=False)
-    console.print(_facts(verdict), highlight=False)
+    console.print(facts(verdict), highlight=False)
     if not verdict.held:
         console.print(f"Logs and data are kept in {verdict.home}", highlight=False)
 
@@ -32,7 +32,8 @@ def _table(verdict: Verdict) -> Table:
     return table
 
 
-def _facts(verdict: Verdict) -> str:
+def facts(verdict: Verdict) -> str:
+    """In a few sentences: how much, how long, with which seed."""
     orders = ", ".join(f"{count} {status}" for status, count in sorted(verdict.orders.items()))
     thrown, missed = len(verdict.thrown), len(verdict.strikes) - len(verdict.thrown)
     return (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from cafeteria.rush.footprint import Footprint
 from cafeteria.rush.history import History
 from cafeteria.rush.nemesis import Strike
 from cafeteria.rush.options import Options
@@ -23,6 +24,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     """How many are stored in each status."""
     replayed: int
     """Messages of the bus's history that were told once more."""
+    footprints: dict[str, tuple[Footprint, Footprint]]
+    """By process: before and after the second load; empty where that was not measured."""
     history: History
     home: Path
 

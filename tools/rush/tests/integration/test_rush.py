@@ -1,0 +1,76 @@
+"""`just rush` in its short form: students order on a real system while parts of it fail, and everything is checked."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cafeteria.rush import __main__ as command
+from cafeteria.rush.campaign import Campaign
+from cafeteria.rush.options import Options
+from cafeteria.rush.progress import Progress
+from cafeteria.rush.summary import show
+from cafeteria.rush.verdict import Verdict
+
+SEED = 20260318
+KINDS = (
+    "kill-stock",
+    "nats-wipe",
+    "backends-terminated",
+    "postgres-cut",
+    "nats-replies-lost",
+    "messages-duplicated",
+    "poison",
+    "streams-dropped",
+)
+OPTIONS = Options(orders=300, faults=6, seed=SEED, students=30, replicas=1, only=KINDS)
+
+
+@pytest.fixture(scope="module")
+async def said() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+async def verdict(said: io.StringIO) -> Verdict:
+    async with Progress(Console(file=said, width=160)) as progress:
+        return await Campaign(OPTIONS, progress).run()
+
+
+async def test_nothing_is_lost(verdict: Verdict) -> None:
+    sentences = [f"{name}: {sentence}" for name, found in verdict.violations.items() for sentence in found]
+    assert verdict.held, "\n".join(sentences[:20])
+
+
+async def test_the_rush_was_one(verdict: Verdict) -> None:
+    assert sum(verdict.orders.values()) > OPTIONS.orders * 0.7
+    assert len(verdict.thrown) == OPTIONS.faults
+    assert len(verdict.history.sightings) > OPTIONS.orders
+    assert verdict.replayed > OPTIONS.orders
+
+
+async def test_data_of_a_rush_that_held_is_thrown_away(verdict: Verdict) -> None:
+    assert not verdict.home.exists()
+
+
+async def test_the_verdict_is_shown(verdict: Verdict, said: io.StringIO) -> None:
+    console = Console(file=said, width=160)
+    show(verdict, console)
+    assert f"Seed {SEED}." in said.getvalue()
+
+
+def test_a_violation_makes_the_command_fail(
+    verdict: Verdict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    verdict.violations["I1 the ledger balances"] = ["planted"]
+
+    class Finished:
+        def __init__(self, *_: object) -> None: ...
+
+        async def run(self) -> Verdict:
+            return verdict
+
+    monkeypatch.setattr(command, "Campaign", Finished)
+    assert command.main(["--seed", "1", "--report", str(tmp_path / "report.html")]) == 1
+    assert "planted" in (tmp_path / "report.html").read_text()

@@ -1,0 +1,111 @@
+"""The schedule is a seed's and nobody else's; no kind is forgotten; what fails to strike stops nothing."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from cafeteria.rush.arena import NeverReadyError
+from cafeteria.rush.campaign import selected
+from cafeteria.rush.faults import KINDS, NOT_HERE
+from cafeteria.rush.nemesis import Nemesis, plan
+from cafeteria.rush.pace import Pace
+
+
+def names(waves) -> list[str]:
+    return [strike.name for wave in waves for strike in wave.strikes]
+
+
+def test_the_same_seed_gives_the_same_schedule() -> None:
+    assert plan(KINDS, faults=200, seed=7) == plan(KINDS, faults=200, seed=7)
+
+
+def test_another_seed_gives_another_schedule() -> None:
+    assert plan(KINDS, faults=200, seed=7) != plan(KINDS, faults=200, seed=8)
+
+
+def test_as_many_faults_as_were_asked_for_are_numbered_through() -> None:
+    strikes = [strike for wave in plan(KINDS, faults=123, seed=1) for strike in wave.strikes]
+    assert [strike.number for strike in strikes] == list(range(123))
+
+
+def test_in_500_faults_every_kind_is_thrown_singly_and_mixed() -> None:
+    waves = plan(KINDS, faults=500, seed=3)
+    assert set(names(waves)) == set(KINDS)
+    sizes = Counter(len(wave.strikes) for wave in waves)
+    assert set(sizes) == {1, 2, 3}
+    alone = {wave.strikes[0].name for wave in waves if len(wave.strikes) == 1}
+    assert len(alone) > len(KINDS) / 2
+
+
+def test_no_faults_are_no_waves() -> None:
+    assert plan(KINDS, faults=0, seed=1) == []
+
+
+def test_kinds_are_chosen_by_name_and_by_family() -> None:
+    assert set(selected(("kill-stock",))) == {"kill-stock"}
+    assert set(selected(("messages", "kill-stock"))) == {
+        "kill-stock",
+        "messages-duplicated",
+        "messages-reordered",
+        "messages-lost",
+        "history-replayed",
+        "poison",
+    }
+    assert set(selected(())) == set(KINDS) - set(NOT_HERE)
+
+
+def test_a_kind_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="no kind of fault is called meteor;"):
+        selected(("meteor",))
+
+
+@dataclass
+class Scripted:
+    """A fault that notes its chance and then does as it is told."""
+
+    name: str
+    outcome: str | Exception
+    family: str = "scripted"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.drawn: list[float] = []
+
+    async def strike(self, arena: object, chance: random.Random) -> str:
+        self.drawn.append(chance.random())
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class Clock:
+    now_s = 3.0
+
+
+async def thrown(*faults: Scripted, count: int, seed: int = 1) -> Nemesis:
+    kinds = {fault.name: fault for fault in faults}
+    waves = plan(kinds, faults=count, seed=seed)
+    nemesis = Nemesis(Clock(), Pace(orders=0), kinds, waves=waves, seed=seed)  # type: ignore[arg-type]
+    await nemesis.run()
+    return nemesis
+
+
+async def test_what_each_fault_does_in_detail_is_the_seeds_too() -> None:
+    first, second = Scripted("a", "done"), Scripted("a", "done")
+    await thrown(first, count=3)
+    await thrown(second, count=3)
+    assert first.drawn == second.drawn
+    assert len(set(first.drawn)) == 3
+
+
+async def test_a_fault_that_another_one_is_in_the_way_of_is_noted_and_the_rest_is_thrown() -> None:
+    nemesis = await thrown(Scripted("a", TimeoutError("no bus")), Scripted("b", "done"), count=2)
+    assert {strike.name: bool(strike.missed) for strike in nemesis.strikes} == {"a": True, "b": False}
+    assert nemesis.failures == []
+
+
+async def test_what_does_not_come_back_is_a_failure() -> None:
+    nemesis = await thrown(Scripted("kill-stock", NeverReadyError("stock was not ready")), count=1)
+    assert nemesis.failures == ["kill-stock: stock was not ready"]

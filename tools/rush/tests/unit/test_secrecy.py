@@ -1,0 +1,46 @@
+"""A secret planted in a log is found, whatever kind it is; a log without one is clean."""
+
+from pathlib import Path
+
+import pytest
+
+from cafeteria.rush.secrecy import leaks
+
+PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1aTqZ9example\n-----END PRIVATE KEY-----\n"
+TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIyMTAwNDExMDEifQ.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for folder in ("logs", "secrets"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "secrets" / "postgres-stock").write_text("uVq0p3cVh0rXkqA5yWn2\n")
+    (tmp_path / "secrets" / "identity-signing-key.pem").write_text(PEM)
+    (tmp_path / "logs" / "empty.log").touch()
+    return tmp_path
+
+
+def found(home: Path, said: str) -> list[str]:
+    (home / "logs" / "stock.log").write_text(f'{{"event":"request"}}\n{said}\n')
+    return list(leaks(home / "logs", secrets=home / "secrets", tokens=["a-refresh-token-of-somebody"]))
+
+
+def test_a_log_without_secrets_is_clean(home: Path) -> None:
+    assert found(home, '{"event":"order_placed","order_id":"0190"}') == []
+
+
+@pytest.mark.parametrize(
+    ("secret", "what"),
+    [
+        ("uVq0p3cVh0rXkqA5yWn2", "a line of postgres-stock"),
+        ("MC4CAQAwBQYDK2VwBCIEIJ1aTqZ9example", "a line of identity-signing-key.pem"),
+        ("-----BEGIN PRIVATE KEY-----", "a private key"),
+        ("iftar-rush-2026", "the students' password"),
+        ("a-refresh-token-of-somebody", "a student's token"),
+        (TOKEN, "a signed token"),
+    ],
+)
+def test_a_planted_secret_is_found_and_not_repeated(home: Path, secret: str, what: str) -> None:
+    [sentence] = found(home, f'{{"event":"oops","value":"{secret}"}}')
+    assert f"stock.log holds {what} at byte" in sentence
+    assert secret not in sentence

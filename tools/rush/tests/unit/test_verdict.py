@@ -1,0 +1,154 @@
+"""What a person reads at the end: every invariant, the first sentences of each violation, and where to look."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cafeteria.rush import __main__ as command
+from cafeteria.rush.footprint import Footprint, growth
+from cafeteria.rush.history import Exchange, History, Wish
+from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.options import Options
+from cafeteria.rush.progress import Figures
+from cafeteria.rush.report import write
+from cafeteria.rush.rest import Rest
+from cafeteria.rush.summary import show
+from cafeteria.rush.verdict import Verdict
+
+MEBIBYTE = 2**20
+
+
+def answer(status: int | None, *, sent_at_s: float, took_s: float = 0.1) -> Exchange:
+    return Exchange(
+        wish=Wish.ORDER,
+        student_id="210041101",
+        sent_at_s=sent_at_s,
+        ended_at_s=sent_at_s + took_s,
+        status=status,
+    )
+
+
+def verdict(**changes: object) -> Verdict:
+    facts = {
+        "options": Options(orders=100, faults=2, seed=42),
+        "violations": {"I1 the ledger balances": [], "I2 each order took its units": []},
+        "skipped": {"I13 memory and descriptors come back": "not asked for"},
+        "strikes": [
+            Strike(number=0, name="kill-stock", began_at_s=1.0, healed_at_s=4.5, detail="stock"),
+            Strike(number=1, name="poison", began_at_s=2.0, healed_at_s=2.1, missed="TimeoutError()"),
+        ],
+        "rest": Rest(mended_after_s=1.25, ended_after_s=0.1),
+        "lasted_s": 61.0,
+        "orders": {"READY": 90, "REJECTED": 10},
+        "replayed": 400,
+        "footprints": {},
+        "history": History(exchanges=[answer(201, sent_at_s=n / 10) for n in range(50)]),
+        "home": Path("/somewhere"),
+    }
+    return Verdict(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def shown(verdict: Verdict) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    show(verdict, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_every_invariant_stands_in_the_table_with_its_verdict() -> None:
+    said = shown(verdict())
+    assert "I1 the ledger balances" in said
+    assert said.count("holds") == 2
+    assert "not checked: not asked for" in said
+
+
+def test_the_facts_are_in_the_last_lines() -> None:
+    said = shown(verdict())
+    assert "100 orders (90 READY, 10 REJECTED) and 1 faults in 61 s, 1 more that another one" in said
+    assert "The last order ended 1.2 s after the last fault was healed." in said
+    assert "Seed 42." in said
+    assert "/somewhere" not in said
+
+
+def test_a_violation_shows_its_first_sentences_and_where_logs_and_data_are() -> None:
+    said = shown(verdict(violations={"I1 the ledger balances": [f"dish {n} is short" for n in range(9)]}))
+    assert "9 violations" in said
+    assert "dish 0 is short" in said
+    assert "dish 8 is short" not in said
+    assert "/somewhere" in said
+
+
+def test_only_a_verdict_without_sentences_held() -> None:
+    assert verdict().held
+    assert not verdict(violations={"I1": ["no"]}).held
+
+
+def test_the_report_is_one_file_with_everything_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "rush.html"
+    footprint = Footprint(private_bytes=90 * MEBIBYTE, descriptors=30)
+    write(verdict(footprints={"gateway": (footprint, footprint)}), path)
+    page = path.read_text()
+    for part in ("everything held", "kill-stock", "just rush --orders 100", "--seed 42", "<svg", "90.0 MiB"):
+        assert part in page
+    assert "<script" not in page
+    assert "<link" not in page
+    assert "src=" not in page
+
+
+def test_the_report_of_a_broken_promise_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "rush.html"
+    write(verdict(violations={"I1": ["<dish> is short"]}), path)
+    page = path.read_text()
+    assert "the promise was broken" in page
+    assert "&lt;dish&gt; is short" in page
+
+
+def test_a_process_that_grew_by_more_than_a_tenth_is_named() -> None:
+    small, tenth, large = (
+        Footprint(private_bytes=size * MEBIBYTE, descriptors=20) for size in (100, 109, 111)
+    )
+    leaking = Footprint(private_bytes=100 * MEBIBYTE, descriptors=40)
+    found = list(growth({"stock": (small, tenth), "gateway": (small, large), "kitchen": (small, leaking)}))
+    assert found == [
+        "gateway held 100.0 MiB at rest and holds 111.0 MiB after more load",
+        "kitchen had 20 descriptors at rest and has 40 after more load",
+    ]
+
+
+def test_progress_counts_answers_once_and_measures_the_last_ones() -> None:
+    figures, exchanges = Figures(), [answer(201, sent_at_s=n, took_s=n / 100) for n in range(10)]
+    figures.take(exchanges, now_s=10)
+    exchanges.append(answer(None, sent_at_s=9.5))
+    figures.take(exchanges, now_s=10)
+    assert figures.answers == {201: 10, None: 1}
+    assert figures.per_s == 1.0
+    assert figures.slowest_ms(0.5) == pytest.approx(80)
+    assert figures.slowest_ms(0.99) == pytest.approx(100)
+
+
+def test_the_command_line_says_what_the_rush_is() -> None:
+    options = command.options_from(
+        ["--orders", "9", "--faults", "3", "--seed", "5", "--replicas", "1", "--only", "poison", "servers"]
+    )
+    assert (options.orders, options.faults, options.seed, options.replicas) == (9, 3, 5, 1)
+    assert options.only == ("poison", "servers")
+    assert not options.with_footprint
+    assert options.command == (
+        "just rush --orders 9 --faults 3 --students 200 --replicas 1 --seed 5 --only poison servers"
+    )
+
+
+def test_a_large_rush_weighs_the_processes_unless_told_otherwise() -> None:
+    assert command.options_from(["--orders", "100000"]).with_footprint
+    assert not command.options_from(["--orders", "100000", "--no-footprint"]).with_footprint
+
+
+def test_without_a_seed_there_is_one_to_repeat_it_with() -> None:
+    assert 0 <= command.options_from([]).seed < command.LARGEST_SEED
+
+
+def test_an_unknown_kind_is_refused_with_the_list_of_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.options_from(["--only", "meteor"])
+    assert "kill-gateway" in capsys.readouterr().err
