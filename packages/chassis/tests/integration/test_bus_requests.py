@@ -1,6 +1,7 @@
 """Request-reply: what the asker learns when all is well, when nobody is there, and when the peer is in trouble."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import nats.errors
 import pytest
@@ -9,6 +10,7 @@ from cafeteria.chassis.bus import Bus, NoAnswer, NoResponder, PeerRefused
 from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
@@ -41,6 +43,19 @@ async def test_a_service_whose_server_confirms_nothing_at_first_is_not_deaf(
             await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
     await flushed(kitchen_bus.client)
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
+
+
+async def test_a_service_leaves_a_frozen_server_soon(gateway_settings: ServiceSettings, servers) -> None:
+    async def answer(_: AskKnown) -> KnownAnswered:
+        return KnownAnswered()
+
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(Bus(gateway_settings, service=names.GATEWAY))
+        await bus.connected()
+        await bus.serve(names.GATEWAY_KNOWN, answer)
+        with servers.nats.frozen():
+            async with asyncio.timeout(3):
+                await stack.aclose()
 
 
 async def test_with_nobody_listening_the_asker_knows_at_once(bus: Bus) -> None:

@@ -6,6 +6,7 @@ was decided and asks again.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ VERSION = "1.0.0"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 ERROR_HEADER = "Nats-Service-Error"
 DRAIN_TIMEOUT_S = 2.0
+LEAVE_TIMEOUT_S = 0.5  # for the server's word that it sends nothing more; a silent one sends nothing anyhow
 
 Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply", bound=msgspec.Struct)
@@ -102,7 +104,9 @@ class Endpoints:
     async def close(self) -> None:
         """Leave the queue groups, then answer what has arrived."""
         if self._micro is not None and self._client.is_connected:
-            await self._micro.stop()
+            with suppress(nats.errors.Error, TimeoutError):
+                async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                    await self._micro.stop()
         if self._answering:
             await asyncio.wait(self._answering, timeout=DRAIN_TIMEOUT_S)
 
