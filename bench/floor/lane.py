@@ -1,6 +1,7 @@
 """Grouping: whatever arrived while the last commit ran forms the next one. Nothing here survives an error."""
 
 import asyncio
+import os
 import secrets
 import time
 from collections import deque
@@ -8,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-BATCH_LIMIT = 128
+BATCH_LIMIT = int(os.environ.get("FLOOR_BATCH_LIMIT", "128"))
+"""With 1 nothing is grouped."""
 
 
 class Lane:

@@ -99,28 +99,36 @@ class Bed:
         await self._running.aclose()
 
     @asynccontextmanager
-    async def product(self, *, portions: int = PORTIONS) -> AsyncIterator[Target]:
-        """The product's services, started afresh on empty tables."""
-        await self.clean(portions=portions)
-        names = self._services()
+    async def product(
+        self, *, portions: int = PORTIONS, keep: bool = False, with_replicas: bool = True
+    ) -> AsyncIterator[Target]:
+        """The product's services, started afresh on empty tables, or on what is in them with `keep`."""
+        if not keep:
+            await self.clean(portions=portions)
+        names = [name for name in self._services() if with_replicas or service_of(name) == name]
         await asyncio.gather(*(self.stack.start(name) for name in names))
         try:
             yield Target(
                 name="product",
                 gateways=tuple(self.stack.url(name) for name in names if service_of(name) == GATEWAY),
                 notification=self.stack.url(NOTIFICATION),
-                pids={name: self.stack.pid(name) for name in self.stack.names},
+                pids={name: self.stack.pid(name) for name in (*names, IDENTITY, POSTGRES, NATS)},
             )
         finally:
             await self._stop_services()
 
     @asynccontextmanager
-    async def floor(self, *, portions: int = PORTIONS) -> AsyncIterator[Target]:
+    async def floor(
+        self, *, portions: int = PORTIONS, environment: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Target]:
         """The floor's four processes, on the same servers; identity says which keys verify tokens."""
         await self.clean(portions=portions)
         folder = _floor_folder()
         taken = {role: ports.free_port() for role in FLOOR_ROLES}
-        members = {role: self._floor_member(role, folder, port=port) for role, port in taken.items()}
+        members = {
+            role: self._floor_member(role, folder, port=port, more=environment or {})
+            for role, port in taken.items()
+        }
         try:
             for member in members.values():
                 await member.start()
@@ -163,11 +171,11 @@ class Bed:
     async def _stop_services(self) -> None:
         await asyncio.gather(*(self.stack.stop(name) for name in self._services()))
 
-    def _floor_member(self, role: str, folder: Path, *, port: int) -> Member:
+    def _floor_member(self, role: str, folder: Path, *, port: int, more: Mapping[str, str]) -> Member:
         log = self.home.logs / f"floor-{role}.log"
         log.unlink(missing_ok=True)
         environment = service_environment(
-            role, inherited=os.environ, home=self.home, servers=self.stack.servers, port=port
+            role, inherited={**os.environ, **more}, home=self.home, servers=self.stack.servers, port=port
         )
         program = Program(argv=(sys.executable, str(folder / f"{role}.py")), env=environment)
         serves = role in (GATEWAY, NOTIFICATION)

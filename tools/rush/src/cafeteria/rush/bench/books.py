@@ -1,63 +1,81 @@
-"""Whether a round did its work: fast and wrong is not fast. Everything is counted in the tables once all is carried."""
+"""Whether a round did its work: fast and wrong is not fast. Everything is counted in the tables once all is carried.
+
+What a round has made is told from what was there before by its ids, which begin with the time.
+"""
 
 import asyncio
-from time import monotonic
+from time import monotonic, time
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
-POLL_S = 0.2
+POLL_S = 0.25
+STATUSES_TO_READY = 4
+STATUSES_TO_REJECTED = 2
 
-_COUNTS = """
-SELECT (SELECT count(*) FROM gateway.orders) AS orders,
-    (SELECT count(*) FROM gateway.orders WHERE status = 'READY') AS ready,
-    (SELECT count(*) FROM gateway.orders WHERE status = 'REJECTED') AS rejected,
-    (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'READY') AS tickets,
-    (SELECT count(*) FROM notification.notifications) AS notified,
-    (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox) AS unsent
+_UNDER_WAY = """
+SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)
+        + (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED')
+        + (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN')
+        + (SELECT count(*) FROM gateway.orders WHERE next_ask_at IS NOT NULL) AS orders,
+    (SELECT position FROM notification.position_counter) AS position
 """
 
-_LEDGER = """
-SELECT coalesce(sum(taken.portions), 0) AS taken, count(*) FILTER (WHERE came_in - quantity <> coalesce(portions, 0)) AS wrong
-FROM stock.inventory
+_COUNTS = """
+SELECT count(*) AS orders,
+    count(*) FILTER (WHERE status = 'READY') AS ready,
+    count(*) FILTER (WHERE status = 'REJECTED') AS rejected,
+    (SELECT count(*) FROM kitchen.kitchen_orders WHERE id >= $1 AND status = 'READY') AS tickets,
+    (SELECT count(*) FROM notification.notifications WHERE id >= $1) AS notified,
+    (SELECT coalesce(sum(quantity_deducted), 0) FROM stock.stock_transactions WHERE id >= $1) AS taken
+FROM gateway.orders WHERE id >= $1
+"""
+
+_WRONG_ITEMS = """
+SELECT count(*) FILTER (WHERE came_in - quantity <> coalesce(taken, 0)) FROM stock.inventory
 JOIN (SELECT item_id, sum(quantity) AS came_in FROM stock.restocks GROUP BY item_id) AS restocked USING (item_id)
-LEFT JOIN (SELECT item_id, sum(quantity_deducted) AS portions FROM stock.stock_transactions GROUP BY item_id) AS taken
+LEFT JOIN (SELECT item_id, sum(quantity_deducted) AS taken FROM stock.stock_transactions GROUP BY item_id) AS ledger
     USING (item_id)
 """
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
-    """How many there are of everything."""
+    """How many there are of everything that was made since a moment."""
 
     orders: int
     ready: int
     rejected: int
     tickets: int
     notified: int
-    unsent: int
+    taken: int
 
     @property
     def is_settled(self) -> bool:
         """Every order has come to its end, and everyone has heard of it."""
         notified = self.ready * STATUSES_TO_READY + self.rejected * STATUSES_TO_REJECTED
-        return self.ready + self.rejected == self.orders and self.unsent == 0 and self.notified == notified
+        return self.ready + self.rejected == self.orders and self.notified == notified
 
 
-STATUSES_TO_READY = 4
-STATUSES_TO_REJECTED = 2
+def moment() -> UUID:
+    """No id made from now on sorts before it."""
+    return UUID(int=int(time() * 1000) << 80)
 
 
-async def read(admin: asyncpg.Connection) -> Books:
-    [row] = await admin.fetch(_COUNTS)
-    return Books(**dict(row))
-
-
-async def settled(admin: asyncpg.Connection, *, within_s: float) -> Books:
-    """Wait until all is carried, or give up: `is_settled` says which."""
-    deadline = monotonic() + within_s
-    while not (books := await read(admin)).is_settled and monotonic() < deadline:  # noqa: ASYNC110 - what is waited for stands in tables
+async def at_rest(admin: asyncpg.Connection, *, within_s: float) -> None:
+    """Wait until nothing moves any more, by looks that cost little; or give up."""
+    deadline, before = monotonic() + within_s, None
+    while monotonic() < deadline:
+        [row] = await admin.fetch(_UNDER_WAY)
+        if row["orders"] == 0 and row["position"] == before:
+            return
+        before = row["position"]
         await asyncio.sleep(POLL_S)
-    return books
+
+
+async def read(admin: asyncpg.Connection, *, since: UUID) -> Books:
+    [row] = await admin.fetch(_COUNTS, since)
+    return Books(**dict(row))
 
 
 async def find_errors(
@@ -71,9 +89,8 @@ async def find_errors(
         errors.append(f"{books.ready} orders are READY and {books.tickets} tickets")
     if not accepted <= books.ready <= accepted + unanswered:
         errors.append(f"{accepted} orders were accepted and {books.ready} are READY")
-    [ledger] = await admin.fetch(_LEDGER)
-    if ledger["wrong"] or ledger["taken"] != books.ready:
-        errors.append(
-            f"{ledger['taken']} portions left the store for {books.ready} orders, {ledger['wrong']} items do not add up"
-        )
+    if books.taken != books.ready:
+        errors.append(f"{books.taken} portions left the store for {books.ready} orders")
+    if wrong := await admin.fetchval(_WRONG_ITEMS):
+        errors.append(f"the ledger of {wrong} items does not add up")
     return errors

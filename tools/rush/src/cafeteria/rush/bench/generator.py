@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,15 +49,46 @@ def require_wrk() -> str:
 
 
 async def place_orders(
+    urls: Sequence[str],
+    *,
+    tokens: Sequence[str],
+    items: Sequence[str],
+    connections: int,
+    seconds: float,
+) -> Load:
+    """Orders of one portion each for `seconds`, at each of several gateways an equal share of the connections.
+
+    Raises BenchError when wrk fails.
+    """
+    share = max(1, connections // len(urls))
+    loads = await asyncio.gather(
+        *(_place_at(url, tokens=tokens, items=items, connections=share, seconds=seconds) for url in urls)
+    )
+    return _together(loads)
+
+
+def _together(loads: Sequence[Load]) -> Load:
+    """Answers are added up; of the latencies the worst counts."""
+    answers = sum((Counter(load.answers) for load in loads), Counter[int]())
+    return Load(
+        seconds=max(load.seconds for load in loads),
+        answers=dict(answers),
+        p50_ms=max(load.p50_ms for load in loads),
+        p99_ms=max(load.p99_ms for load in loads),
+        max_ms=max(load.max_ms for load in loads),
+        errors=sum(load.errors for load in loads),
+        timeouts=sum(load.timeouts for load in loads),
+    )
+
+
+async def _place_at(
     url: str,
     *,
     tokens: Sequence[str],
     items: Sequence[str],
     connections: int,
     seconds: float,
-    threads: int = 1,
 ) -> Load:
-    """Orders of one portion each for `seconds`. Raises BenchError when wrk fails."""
     environment = {
         **os.environ,
         "CAFETERIA_BENCH_TOKENS": " ".join(tokens),
@@ -65,7 +97,7 @@ async def place_orders(
     }
     process = await asyncio.create_subprocess_exec(
         require_wrk(),
-        *(f"--threads={threads}", f"--connections={connections}", f"--duration={round(seconds)}s"),
+        *("--threads=1", f"--connections={connections}", f"--duration={round(seconds)}s"),
         *(f"--timeout={TIMEOUT_S}s", f"--script={SCRIPT}", url),
         env=environment,
         stdout=asyncio.subprocess.PIPE,

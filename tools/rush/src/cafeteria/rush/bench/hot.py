@@ -1,6 +1,5 @@
 """Every order on one item, beside the same load spread over all of them; and a last portion that is sold once."""
 
-from cafeteria.rush.bench import books
 from cafeteria.rush.bench.beds import Bed
 from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
@@ -47,8 +46,8 @@ async def run(options: Options) -> Report:
 async def _sell_out(bed: Bed, options: Options, *, connections: int) -> int:
     """Portions sold of LAST_PORTIONS when many more are wanted at once."""
     flow = Flow(seconds=1, connections=connections, items=bed.items[:1], portions=LAST_PORTIONS)
-    await measure(bed, Contender(name=HOT, system=PRODUCT, flow=flow), options)
-    return (await books.read(bed.admin)).ready
+    found = await measure(bed, Contender(name=HOT, system=PRODUCT, flow=flow), options)
+    return found.stored.ready
 
 
 def _exactly(sold: int) -> tuple[Ratio, Ratio]:

@@ -4,20 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from time import time
 from urllib.parse import urlsplit
 
+import msgspec
+
+from cafeteria.contracts.notification import OrderStatusEvent
 from cafeteria.rush.bench.generator import BenchError
 
 OPEN_WITHIN_S = 30.0
 READY = b'"READY"'
-ANY_EVENT = b"event: order.status"
+
+_decode = msgspec.json.Decoder(OrderStatusEvent).decode
 
 
 class Readers:
-    """All streams of one round."""
+    """All streams of one round. With `timed` each event's age is noted when it comes, which costs more."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = False) -> None:
+        self.timed = timed
         self.ready = 0
+        self.ages_s: list[float] = []
         self.open = 0
         self.lost = 0
         self.all_open = asyncio.Event()
@@ -46,9 +53,22 @@ class _Reader(asyncio.Protocol):
         if not self._is_open and data.startswith(b"HTTP/1.1 200"):
             self._is_open = True
             self._readers.opened()
+        if self._readers.timed:
+            self._note_ages(data)
         text = self._tail + data
         self._readers.ready += text.count(READY)
         self._tail = text[-(len(READY) - 1) :]
+
+    def _note_ages(self, data: bytes) -> None:
+        """Of the kitchen's events: each says when the kitchen made it. Blocks arrive whole, in chunks of their own."""
+        now = time()
+        for line in data.split(b"\n"):
+            if line.startswith(b"data: ") and (b'"version":3' in line or b'"version":4' in line):
+                try:
+                    event = _decode(line[6:])
+                except msgspec.MsgspecError:
+                    continue
+                self._readers.ages_s.append(now - event.at.timestamp())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._readers.lost += 1
@@ -62,9 +82,9 @@ def stream_request(token: str) -> bytes:
 
 
 @asynccontextmanager
-async def reading(url: str, tokens: Sequence[str]) -> AsyncIterator[Readers]:
+async def reading(url: str, tokens: Sequence[str], *, timed: bool = False) -> AsyncIterator[Readers]:
     """One open stream for each token. Raises BenchError when they do not open."""
-    readers = Readers()
+    readers = Readers(timed=timed)
     readers.expected = len(tokens)
     address = urlsplit(url)
     loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ MEMBERS = ("gateway", "stock", "kitchen", "notification", "identity", "postgres"
 
 def flow_rows(rounds: Rounds) -> tuple[Row, ...]:
     """Rates, answer times, CPU by process, and what the machine did meanwhile."""
-    return (*_rates(rounds), *_cpu(rounds), *_machine(rounds))
+    return (*_rates(rounds), *_cpu(rounds), *machine_rows(rounds))
 
 
 def settings_of(flow: Flow, *, rounds: int) -> dict[str, str]:
@@ -50,7 +50,7 @@ def _cpu(rounds: Rounds) -> list[Row]:
     ]
 
 
-def _machine(rounds: Rounds) -> list[Row]:
+def machine_rows(rounds: Rounds) -> list[Row]:
     return [
         _row(
             "generator", "µs", rounds, lambda each: each.usage.generator_s / max(1, each.load.accepted) * 1e6

@@ -62,10 +62,12 @@ async def measure(bed: Bed, contender: Contender, options: Options) -> Round:
 
 def _tell(number: int, name: str, found: Round) -> None:
     usage, load = found.usage, found.load
+    refused = sum(load.answers.values()) - load.accepted
+    cpu_us = found.cpu_s_in_all / max(1, load.accepted or refused) * 1e6
     console.print(
         f"  round {number}, {name}: {load.accepted_per_s:,.0f} accepted/s, {found.carried_per_s:,.0f} carried/s, "
-        f"{sum(found.cpu_us().values()):,.0f} µs an order; "
-        f"stolen {usage.steal:.0%}, neighbours {usage.others:.0%}, load average {usage.load_average:.1f}",
+        f"{refused / load.seconds:,.0f} refused/s, {cpu_us:,.0f} µs for each; stolen {usage.steal:.0%}, "
+        f"neighbours {usage.others:.0%}, load average {usage.load_average:.1f}",
         style="dim",
         highlight=False,
     )

@@ -1,0 +1,178 @@
+"""How long a student waits: for the answer to an order, and for the kitchen's news on an open stream."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from cafeteria.rush.bench import books
+from cafeteria.rush.bench.beds import Bed, Target
+from cafeteria.rush.bench.generator import place_orders
+from cafeteria.rush.bench.machine import Meter, Usage, alone
+from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.readers import reading
+from cafeteria.rush.bench.report import Ratio, Report, Row, row_of
+from cafeteria.rush.bench.steady import CREATED, SteadyLoad, percentile
+from cafeteria.rush.bench.turns import MAX_STEAL, console
+
+NAME = "latency"
+MEASURES = (
+    "time to the answer, of an order alone and at half load; and from the kitchen to the student's stream"
+)
+
+SECONDS, ROUNDS, CONNECTIONS = 20.0, 3, 64
+CAPACITY_S, WARM_S, ALONE_S = 6.0, 3.0, 10.0
+ALONE_RATE = (
+    20.0  # a second: each has been carried to READY, and its commits flushed, before the next one comes
+)
+SETTLE_WITHIN_S = 30.0
+
+MOST_ANSWER_P99_MS = 50.0
+MOST_EVENT_P50_MS, MOST_EVENT_P99_MS = 40.0, 100.0
+PRODUCT, FLOOR, UNGROUPED = "product", "floor", "ungrouped floor"
+
+System = Callable[[], AbstractAsyncContextManager[Target]]
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """Sorted, in milliseconds."""
+
+    alone_ms: list[float]
+    answers_ms: list[float]
+    events_ms: list[float]
+    not_accepted: int
+    usage: Usage
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            capacity = await _capacity(bed, options)
+            rate = capacity / 2
+            systems: dict[str, System] = {
+                UNGROUPED: lambda: bed.floor(environment={"FLOOR_BATCH_LIMIT": "1"}),
+                FLOOR: bed.floor,
+                PRODUCT: bed.product,
+            }
+            times: dict[str, list[Times]] = {name: [] for name in systems}
+            for number in range(1, rounds + 1):
+                for name, system in systems.items():
+                    found = await _undisturbed(bed, system, options, rate=rate)
+                    _tell(number, name, found)
+                    times[name].append(found)
+    return _report(times, options, rounds=rounds, capacity=capacity)
+
+
+async def _capacity(bed: Bed, options: Options) -> float:
+    """What the product accepts a second when it is offered as much as it takes."""
+    async with bed.product() as target, alone(options.lock):
+        load = None
+        for seconds in (WARM_S, CAPACITY_S):
+            load = await place_orders(
+                target.gateways,
+                tokens=bed.tokens,
+                items=bed.items,
+                connections=options.connections or CONNECTIONS,
+                seconds=seconds,
+            )
+            await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        return load.accepted_per_s if load else 0.0
+
+
+async def _undisturbed(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+    """Once more where too much was stolen, and then as it is."""
+    found = await _measure(bed, system, options, rate=rate)
+    if found.usage.steal > MAX_STEAL:
+        found = await _measure(bed, system, options, rate=rate)
+    return found
+
+
+async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+    async with (
+        system() as target,
+        alone(options.lock),
+        reading(target.notification, bed.tokens, timed=True) as readers,
+    ):
+
+        def orders(per_s: float) -> SteadyLoad:
+            return SteadyLoad(target.gateways[0], tokens=bed.tokens, items=bed.items, rate=per_s)
+
+        await orders(rate).run(WARM_S)
+        await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await bed.admin.execute("ANALYZE")
+        single = await orders(ALONE_RATE).run(ALONE_S, connections=1)
+        readers.ages_s.clear()
+        meter = Meter(target.pids)
+        load = await orders(rate).run(options.seconds or SECONDS)
+        usage = meter.read()
+        await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        return Times(
+            alone_ms=single.latencies_ms(CREATED),
+            answers_ms=load.latencies_ms(CREATED),
+            events_ms=sorted(age * 1000 for age in readers.ages_s),
+            not_accepted=load.sent + load.unsent - load.count(CREATED),
+            usage=usage,
+        )
+
+
+def _tell(number: int, name: str, found: Times) -> None:
+    console.print(
+        f"  round {number}, {name}: alone {percentile(found.alone_ms, 0.5):.1f} ms, half load "
+        f"{percentile(found.answers_ms, 0.5):.1f} ms, 99 % {percentile(found.answers_ms, 0.99):.1f} ms; events "
+        f"{percentile(found.events_ms, 0.5):.1f} ms, 99 % {percentile(found.events_ms, 0.99):.1f} ms; "
+        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%}",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, capacity: float) -> Report:
+    def row(what: str, unit: str, figure: Callable[[Times], float]) -> Row:
+        return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in times.items()})
+
+    alone_row = row("one order alone: answer, median", "ms", lambda each: percentile(each.alone_ms, 0.5))
+    answer_row = row("half load: answer, 99 %", "ms", lambda each: percentile(each.answers_ms, 0.99))
+    event_row = row(
+        "half load: kitchen to stream, median", "ms", lambda each: percentile(each.events_ms, 0.5)
+    )
+    late_row = row("half load: kitchen to stream, 99 %", "ms", lambda each: percentile(each.events_ms, 0.99))
+    return Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={
+            "seconds": f"{options.seconds or SECONDS:g}",
+            "rounds": str(rounds),
+            "capacity": f"{capacity:.0f} orders/s",
+            "half load": f"{capacity / 2:.0f} orders/s",
+            "event streams": "100",
+        },
+        rows=(
+            alone_row,
+            row("one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
+            row("half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
+            answer_row,
+            event_row,
+            late_row,
+            row("half load: not accepted", "", lambda each: each.not_accepted),
+            row("machine: stolen", "%", lambda each: each.usage.steal * 100),
+            row("machine: neighbours", "%", lambda each: each.usage.others * 100),
+        ),
+        ratios=(
+            Ratio.between(
+                "one order alone, of the ungrouped floor",
+                alone_row,
+                of=PRODUCT,
+                to=UNGROUPED,
+                target=1.0,
+                at_least=False,
+            ),
+            _at_most("answer at half load, 99 %", answer_row, MOST_ANSWER_P99_MS),
+            _at_most("kitchen to stream, median", event_row, MOST_EVENT_P50_MS),
+            _at_most("kitchen to stream, 99 %", late_row, MOST_EVENT_P99_MS),
+        ),
+    )
+
+
+def _at_most(what: str, row: Row, most_ms: float) -> Ratio:
+    return Ratio(what=what, values=row.by[PRODUCT], target=most_ms, at_least=False, unit="ms")
