@@ -45,6 +45,20 @@ async def test_a_service_whose_server_confirms_nothing_at_first_is_not_deaf(
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
 
 
+async def test_a_server_that_answers_too_late_is_heard_again_at_once(
+    bus: Bus, kitchen_bus: Bus, servers
+) -> None:
+    """Readiness pings the server and waits a second at most."""
+
+    async def answer(_: AskKnown) -> KnownAnswered:
+        return KnownAnswered()
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    with servers.nats.frozen(), pytest.raises(NoAnswer):
+        await bus.ping()
+    assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
+
+
 async def test_a_service_leaves_a_frozen_server_soon(gateway_settings: ServiceSettings, servers) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
