@@ -71,6 +71,17 @@ async def test_one_bad_item_fails_alone_and_its_neighbours_are_committed() -> No
     assert sorted(number for batch in ledger.batches for number in batch) == [1, 2, 4, 5]
 
 
+async def test_a_commit_that_forgets_an_outcome_fails_its_items_and_not_the_lane() -> None:
+    async def forget_the_last(items: list[int]) -> list[int]:
+        return items[:-1]
+
+    async with GroupCommit("numbers", forget_the_last) as group:
+        outcomes = await asyncio.gather(*map(group.submit, [1, 2]), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]
+        with pytest.raises(RuntimeError, match="0 outcomes for 1 items"):
+            await group.submit(3)
+
+
 async def test_two_bad_items_at_the_ends_fail_alone() -> None:
     ledger = Ledger()
     async with GroupCommit("numbers", ledger.commit) as group:

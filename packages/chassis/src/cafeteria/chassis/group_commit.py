@@ -131,9 +131,12 @@ class GroupCommit(Generic[Item, Outcome]):
     async def _commit_twice(self, items: list[Item]) -> Sequence[Outcome]:
         """The second time on a fresh connection: the server may only have closed the old ones."""
         try:
-            return await self._commit(items)
+            outcomes = await self._commit(items)
         except DatabaseUnavailable:
-            return await self._commit(items)
+            outcomes = await self._commit(items)
+        if len(outcomes) != len(items):
+            raise RuntimeError(f"{self.name} gave {len(outcomes)} outcomes for {len(items)} items")
+        return outcomes
 
 
 def _fail(batch: Sequence[tuple[Item, asyncio.Future[Outcome]]], error: Exception) -> None:
