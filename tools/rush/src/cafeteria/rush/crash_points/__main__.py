@@ -1,0 +1,59 @@
+"""`python -m cafeteria.rush.crash_points`: kill services at every message. Exit status 1 when a promise is broken."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from cafeteria.local_stack.errors import StackError
+from cafeteria.rush.crash_points.lives import LIVES
+from cafeteria.rush.crash_points.options import LANES, CrashOptions
+from cafeteria.rush.crash_points.run import run
+from cafeteria.rush.crash_points.stage import VICTIMS
+from cafeteria.rush.crash_points.summary import PROGRAM, show
+
+
+def options_from(argv: Sequence[str] | None) -> CrashOptions:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument(
+        "--service", nargs="+", choices=VICTIMS, default=VICTIMS, help="whom to kill (all four)"
+    )
+    parser.add_argument(
+        "--life", nargs="+", choices=tuple(LIVES), default=tuple(LIVES), help="in which lives (all)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", help="these points; * stands for anything"
+    )
+    parser.add_argument("--sample", type=int, metavar="N", help="so many points, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
+    parser.add_argument("--lanes", type=int, default=LANES, help="stages side by side (%(default)s)")
+    found = parser.parse_args(argv)
+    return CrashOptions(
+        services=tuple(found.service),
+        lives=tuple(found.life),
+        only=tuple(found.only),
+        sample=found.sample,
+        seed=found.seed,
+        lanes=found.lanes,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = options_from(argv)
+    console = Console()
+    try:
+        result = asyncio.run(run(options, console))
+    except StackError as error:
+        console.print(str(error), highlight=False)
+        return 1
+    show(result, console)
+    if not result.outcomes:
+        console.print("no crash point is called so")
+        return 1
+    return 0 if result.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

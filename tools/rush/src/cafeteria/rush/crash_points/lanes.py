@@ -1,0 +1,161 @@
+"""All points of a run, by several lanes side by side: each has a stage of its own, so none disturbs another.
+
+A stage on which a promise was broken is left for a new one, so that one violation is told once.
+"""
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from itertools import chain, zip_longest
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.rush.crash_points.lives import LIVES, LifeFailedError
+from cafeteria.rush.crash_points.options import CrashOptions
+from cafeteria.rush.crash_points.points import Point
+from cafeteria.rush.crash_points.rounds import Outcome, Rounds
+from cafeteria.rush.crash_points.stage import Stage
+from cafeteria.rush.crash_points.survey import Survey, refresh, survey
+from cafeteria.rush.crash_points.victim import NeverReadyError
+
+ATTEMPTS = 3
+"""Batches form differently from life to life: a message that did not come is waited for in so many."""
+
+Tell = Callable[[str], None]
+
+
+class CrashResult(msgspec.Struct, kw_only=True):
+    """What came out. `found` are all points that the survey found in what was asked for, `outcomes` those tried."""
+
+    options: CrashOptions
+    found: tuple[Point, ...] = ()
+    chosen: int = 0
+    outcomes: list[Outcome] = msgspec.field(default_factory=list)
+    logs: list[Path] = msgspec.field(default_factory=list)
+    """Of stages on which a promise was broken."""
+    lasted_s: float = 0.0
+
+    @property
+    def violations(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.violations]
+
+    @property
+    def held(self) -> bool:
+        return not self.violations
+
+
+class CrashRun:
+    """`result` may be read while it runs."""
+
+    def __init__(self, options: CrashOptions, *, tell: Tell) -> None:
+        self.result = CrashResult(options=options)
+        self._options = options
+        self._tell = tell
+        self._left: deque[Point] = deque()
+        self._surveyed: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> CrashResult:
+        began_at = monotonic()
+        async with asyncio.TaskGroup() as lanes:
+            for number in range(self._options.lanes):
+                lanes.create_task(self._lane(is_first=number == 0))
+        self.result.lasted_s = monotonic() - began_at
+        return self.result
+
+    async def _lane(self, *, is_first: bool) -> None:
+        has_work = True
+        while has_work:
+            with temporary_home() as home:
+                async with Stage(home) as stage:
+                    if is_first and not self._surveyed.done():
+                        self._surveyed.set_result(await self._survey(stage))
+                    has_work = await self._work(stage, await asyncio.shield(self._surveyed))
+                    if has_work:
+                        self.result.logs.append(_kept_logs(home))
+
+    async def _survey(self, stage: Stage) -> Survey:
+        self._tell("listening to undisturbed lives")
+        found = await survey(stage, self._wanted_lives(), fresh_starts=self._options.fresh_starts)
+        points = [point for point in found.points if self._is_wanted(point)]
+        chosen = points if self._options.sample is None else drawn(points, self._options)
+        self._left.extend(sorted(chosen, key=lambda point: _by_stage(point, found)))
+        self.result.found, self.result.chosen = tuple(points), len(chosen)
+        self._tell(f"{len(points)} crash points, {len(chosen)} of them to be met")
+        return found
+
+    def _wanted_lives(self) -> list[str]:
+        """A pattern may begin with anything; a name begins with its life."""
+        named = {pattern.partition("/")[0] for pattern in self._options.only}
+        return [
+            life
+            for life in LIVES
+            if life in self._options.lives and (not named or any(fnmatchcase(life, name) for name in named))
+        ]
+
+    def _is_wanted(self, point: Point) -> bool:
+        only = self._options.only
+        return point.kind.service in self._options.services and (
+            not only or any(fnmatchcase(str(point), pattern) for pattern in only)
+        )
+
+    async def _work(self, stage: Stage, found: Survey) -> bool:
+        """Whether there is more to do, on another stage."""
+        rounds = Rounds(stage, found.background)
+        while self._left:
+            outcome = await self._met(rounds, self._left.popleft(), found)
+            self.result.outcomes.append(outcome)
+            if outcome.violations:
+                self._tell(f"{outcome.point}: {outcome.violations[0]}")
+                return True
+        return False
+
+    async def _met(self, rounds: Rounds, point: Point, found: Survey) -> Outcome:
+        """Tried again where the message did not come, on a fresh process, a used one, …"""
+        is_fresh = found.needs_fresh(point)
+        for attempt in range(ATTEMPTS):
+            try:
+                if is_fresh:
+                    await refresh(rounds.stage, [point.kind.service])
+                elif attempt:
+                    await rounds.record(point.life)
+                outcome = await rounds.strike(point)
+            except (LifeFailedError, NeverReadyError, TimeoutError) as error:
+                return Outcome(point=point, met=False, violations=(str(error) or repr(error),), lasted_s=0.0)
+            if outcome.met or outcome.violations:
+                break
+            is_fresh = not is_fresh
+        return outcome
+
+
+def drawn(points: Sequence[Point], options: CrashOptions) -> list[Point]:
+    """As many of each service as can be, in an order that the seed decides."""
+    chance = random.Random(options.seed)  # noqa: S311 - repeatable on purpose
+    shares = []
+    for service in options.services:
+        share = [point for point in points if point.kind.service == service]
+        shares.append(chance.sample(share, len(share)))
+    in_turn = (point for point in chain.from_iterable(zip_longest(*shares)) if point is not None)
+    return [point for point, _ in zip(in_turn, range(options.sample or 0), strict=False)]
+
+
+def _by_stage(point: Point, found: Survey) -> tuple[str, bool, Point]:
+    """Lives that want another kitchen, and fresh processes, come together."""
+    return point.life, found.needs_fresh(point), point
+
+
+def _kept_logs(home: Home) -> Path:
+    kept = Path(tempfile.mkdtemp(prefix="cafeteria-crash-points-"))
+    shutil.copytree(home.logs, kept, dirs_exist_ok=True)
+    return kept
+
+
+def counted(points: Iterable[Point]) -> Counter[tuple[str, str]]:
+    """By service and server."""
+    return Counter((point.kind.service, point.kind.server) for point in points)

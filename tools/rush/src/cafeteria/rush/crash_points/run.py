@@ -1,0 +1,41 @@
+"""`await run(options)`: the crash points of what is asked for, with progress on the console."""
+
+import asyncio
+from contextlib import suppress
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from cafeteria.rush.crash_points.lanes import CrashResult, CrashRun
+from cafeteria.rush.crash_points.options import CrashOptions
+
+EVERY_S = 0.5
+
+
+async def run(options: CrashOptions, console: Console | None = None) -> CrashResult:
+    """Raises StackError when a stage cannot be set up."""
+    console = console or Console(quiet=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("crash points", total=None)
+        run = CrashRun(options, tell=lambda sentence: progress.console.print(sentence, highlight=False))
+        showing = asyncio.create_task(_show(run, progress, task))
+        try:
+            return await run.run()
+        finally:
+            showing.cancel()
+            with suppress(asyncio.CancelledError):
+                await showing
+
+
+async def _show(run: CrashRun, progress: Progress, task: TaskID) -> None:
+    while True:
+        result = run.result
+        broken = f", {len(result.violations)} broken" if result.violations else ""
+        progress.update(
+            task,
+            total=result.chosen or None,
+            completed=len(result.outcomes),
+            description=f"crash points{broken}",
+        )
+        await asyncio.sleep(EVERY_S)

@@ -1,0 +1,184 @@
+"""Everything that one order needs, and nothing else: servers, identity, four services behind taps, one student.
+
+Unlike the local stack nothing here comes back by itself: who kills a service starts it again.
+"""
+
+import asyncio
+import itertools
+import os
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+from typing import Self
+
+import aiohttp
+import asyncpg
+
+from cafeteria.contracts.bus import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, PORT_OFFSETS, SERVICES, STOCK
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database
+from cafeteria.local_stack.child import Child
+from cafeteria.local_stack.demo_data import PASSWORD, STUDENTS
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.member import Member
+from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.local_stack.plan import Plan
+from cafeteria.local_stack.servers import Servers
+from cafeteria.local_stack.service import service_environment, service_program, wait_ready
+from cafeteria.rush.bus_admin import BusAdmin
+from cafeteria.rush.crash_points.naming import Marks
+from cafeteria.rush.crash_points.tap import NATS, POSTGRES, Place, Tap, Watcher
+from cafeteria.rush.crash_points.victim import Victim
+from cafeteria.rush.history import History
+from cafeteria.rush.staff import enrol
+from cafeteria.rush.student import Student, Urls
+
+VICTIMS = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
+SERVER_GRACE_S = 4.0
+STREAM_MAX_BYTES = 1 << 30
+KITCHEN_SETTINGS = {"KITCHEN_MODE": "auto", "KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0"}
+
+
+class Stage:
+    """Use as a context manager: inside it everything runs."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.marks = Marks()
+        self.history = History()
+        self.victims: dict[str, Victim] = {}
+        self.began_at = monotonic()
+        self._exits = AsyncExitStack()
+        self._numbers = itertools.count(int(STUDENTS[0]))
+        self._clients = itertools.count()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as starting:
+            await self._start(starting)
+            self._exits = starting.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    async def _start(self, starting: AsyncExitStack) -> None:
+        starting.enter_context(self.home.held())
+        await self._start_servers(starting)
+        base = ports.free_ports(len(SERVICES))
+        identity = await self._start_identity(starting, port=base + PORT_OFFSETS[IDENTITY])
+        for service in VICTIMS:
+            victim = await self._victim(starting, service, port=base + PORT_OFFSETS[service])
+            self.victims[service] = victim
+        await asyncio.gather(identity.start(), *(victim.start() for victim in self.victims.values()))
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
+        self.bus = await starting.enter_async_context(BusAdmin(self._servers.nats_admin_url))
+        self.database = await asyncpg.connect(self._servers.postgres_admin_url)
+        starting.push_async_callback(self.database.close, timeout=5)
+        await self.all_ready()
+
+    async def _start_servers(self, starting: AsyncExitStack) -> None:
+        plan = Plan(stream_max_bytes=STREAM_MAX_BYTES)
+        self._servers = Servers(self.home, plan, keep=False)
+        starting.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
+        await self._servers.start()
+        targets = self._servers.targets()
+        await asyncio.gather(prepare_database(targets), prepare_bus(targets))
+
+    async def _start_identity(self, starting: AsyncExitStack, *, port: int) -> Member:
+        client = await starting.enter_async_context(plain_http(timeout_s=2))
+        environment = self._environment(IDENTITY, port=port)
+
+        async def ready(child: Child) -> None:
+            await wait_ready(IDENTITY, child, port=port, client=client)
+
+        member = Member(
+            IDENTITY,
+            program=lambda: service_program(IDENTITY, environment),
+            ready=ready,
+            log=self.home.logs / f"{IDENTITY}.log",
+        )
+        starting.push_async_callback(member.stop)
+        self._identity_url = f"http://{ports.HOST}:{port}"
+        return member
+
+    async def _victim(self, starting: AsyncExitStack, service: str, *, port: int) -> Victim:
+        server_ports = dict(self._servers.ports)
+        taps = {}
+        for server in (POSTGRES, NATS):
+            tap = Tap(Place(service, server), port=server_ports[server], marks=self.marks)
+            taps[server] = await starting.enter_async_context(tap)
+        environment = self._environment(service, port=port)
+        if service == KITCHEN:
+            environment |= KITCHEN_SETTINGS
+        log = self.home.logs / f"{service}.log"
+        victim = Victim(service, port=port, environment=environment, log=log, taps=taps)
+        starting.push_async_callback(victim.end)
+        await victim.load()
+        return victim
+
+    def _environment(self, service: str, *, port: int) -> dict[str, str]:
+        return service_environment(
+            service, inherited=dict(os.environ), home=self.home, servers=self._servers, port=port
+        )
+
+    async def all_ready(self) -> None:
+        await asyncio.gather(*(victim.ready(self.http) for victim in self.victims.values()))
+
+    async def kitchen_in(self, mode: str) -> None:
+        """Cooking by itself, or waiting for people."""
+        kitchen = self.victims[KITCHEN]
+        if kitchen.environment["KITCHEN_MODE"] != mode:
+            kitchen.environment["KITCHEN_MODE"] = mode
+            await kitchen.restart()
+            await kitchen.ready(self.http)
+
+    def taps(self, services: Iterable[str] = VICTIMS) -> list[Tap]:
+        return [tap for service in services for tap in self.victims[service].taps.values()]
+
+    def watch(self, watcher: Watcher | None) -> None:
+        for tap in self.taps():
+            tap.watcher = watcher
+
+    async def new_student(self) -> Student:
+        """One who has never ordered, logged in."""
+        student_id = str(next(self._numbers))
+        await enrol(self.database, [student_id])
+        student = Student(
+            student_id,
+            http=self.http,
+            urls=self._urls,
+            history=self.history,
+            chance=random.Random(student_id),  # noqa: S311 - repeatable on purpose
+            began_at=self.began_at,
+        )
+        await student.log_in(PASSWORD)
+        return student
+
+    @asynccontextmanager
+    async def followed(self, student: Student) -> AsyncIterator[None]:
+        """Within it one device of the student's has an open stream, or is about to."""
+        following = asyncio.create_task(student.follow(client=next(self._clients)))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def open_streams(self) -> int:
+        """As notification counts them."""
+        async with self.http.get(f"{self.victims[NOTIFICATION].url}/metrics") as response:
+            for line in (await response.text()).splitlines():
+                name, _, value = line.rpartition(" ")
+                if name.partition("{")[0] == "cafeteria_event_streams":
+                    return int(float(value))
+        return 0
+
+    @property
+    def _urls(self) -> Urls:
+        return Urls(
+            identity=self._identity_url,
+            gateways=(self.victims[GATEWAY].url,),
+            notifications=(self.victims[NOTIFICATION].url,),
+        )

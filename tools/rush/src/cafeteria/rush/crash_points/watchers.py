@@ -1,0 +1,62 @@
+"""Who looks on while messages pass: one who writes everything down, one who waits for his message, one for silence."""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from cafeteria.rush.crash_points.naming import Named
+from cafeteria.rush.crash_points.points import Count, Moment, Point, background_topic
+from cafeteria.rush.crash_points.tap import Passage, Place
+from cafeteria.rush.proxy import Direction
+
+
+class Listener:
+    """Lets everything pass; keeps the topics that it met and when it last met one that is not background."""
+
+    def __init__(self, background: frozenset[tuple[Place, str]] = frozenset()) -> None:
+        self.count = Count(background)
+        self.topics: set[tuple[Place, str]] = set()
+        self._heard_at = monotonic()
+
+    @property
+    def silent_for_s(self) -> float:
+        return monotonic() - self._heard_at
+
+    def passage(self, place: Place, direction: Direction, message: Named) -> Passage:
+        self.topics.add(background_topic(place, message))
+        if self.count.number(place, direction, message) is not None:
+            self._heard_at = monotonic()
+        return Passage.FREE
+
+    def all_arrived(self) -> None:
+        """Nothing is ever held."""
+
+
+class Trap:
+    """Springs at one message: it kills, and what comes after does not pass."""
+
+    def __init__(
+        self, point: Point, *, background: frozenset[tuple[Place, str]], kill: Callable[[], None]
+    ) -> None:
+        self.point = point
+        self.sprung = asyncio.Event()
+        self._count = Count(background)
+        self._kill = kill
+        self._heard_at = monotonic()
+
+    @property
+    def silent_for_s(self) -> float:
+        return monotonic() - self._heard_at
+
+    def passage(self, place: Place, direction: Direction, message: Named) -> Passage:
+        found = self._count.number(place, direction, message)
+        if found is not None:
+            self._heard_at = monotonic()
+        if self.sprung.is_set() or found != (self.point.kind, self.point.number):
+            return Passage.FREE
+        return Passage.HELD if self.point.moment is Moment.BEFORE else Passage.LAST
+
+    def all_arrived(self) -> None:
+        if not self.sprung.is_set():
+            self._kill()
+            self.sprung.set()
