@@ -1,0 +1,271 @@
+"""The gateway: G1, S1, G2, the cancel, P1, and the loops that ask again. Its ways are those of
+`cafeteria.gateway.service`; what an order is, and what stock's word makes of it, is `cafeteria.gateway.domain` itself.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from cafeteria.contracts.kitchen import CancelAnswered
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.stock import ReleaseStock, ReserveStock
+from cafeteria.contracts.values import OrderStatus, OrderVersion
+from cafeteria.gateway.domain import (
+    OWN_VERSION_LIMIT,
+    PendingOrder,
+    Placing,
+    StoredOrder,
+    as_pending,
+    as_received,
+    cancel_ticket,
+    judge,
+    order_body,
+    path_of,
+)
+from cafeteria.rush.model.bus import Bus, consume, relay
+from cafeteria.rush.model.gateway_tables import Finding, GatewayTables, Unconfirmed, news_of, work_of
+from cafeteria.rush.model.scheduler import LOST, Ask, Commit, Listener, Replica, Request, Scheduler, Steps, twice
+from cafeteria.rush.model.students import Sent
+
+CREATED, RECEIVED, CANCELLED_NOW = 201, 202, 200
+CONFLICT, KEY_REUSED, UNAVAILABLE = 409, 422, 503
+IMPATIENT = 0.1  # of the answers are given before stock has decided
+
+Missing = frozenset[UUID] | None
+"""What a receiver lacks; None when it did not say."""
+NOTHING: frozenset[UUID] = frozenset()
+
+
+class Peers:
+    """Whom the gateway asks."""
+
+    __slots__ = ("kitchen", "notification", "stock")
+
+    def __init__(
+        self, *, stock: Sequence[Listener], kitchen: Sequence[Listener], notification: Sequence[Listener]
+    ) -> None:
+        self.stock = stock
+        self.kitchen = kitchen
+        self.notification = notification
+
+
+class GatewayReplica(Replica):
+    __slots__ = ("bus", "peers", "tables")
+
+    def __init__(
+        self, scheduler: Scheduler, name: str, *, tables: GatewayTables, bus: Bus, peers: Peers
+    ) -> None:
+        super().__init__(scheduler, name)
+        self.tables = tables
+        self.bus = bus
+        self.peers = peers
+
+    def forget(self) -> None:
+        super().forget()
+        self.bus.projection.abandon(self)
+        if self.tables.outbox.holder is self:
+            self.tables.outbox.holder = None
+
+    # --- what students ask -------------------------------------------------------------------------------
+
+    def place(self, sent: Sent, placing: Placing) -> Steps:
+        """G1; then S1 and G2, whether or not the student still waits."""
+        known = yield from twice("G1", self.tables.receive, placing)
+        if known is LOST:
+            known = yield Commit("looks what stands under the key", self.tables.find_by_key, placing.key)
+            if known is LOST or known is None:
+                sent.answered(UNAVAILABLE, b"")
+                return
+        order, replayed = placing.order, False
+        if known is not None and known.order.id != order.id:
+            order, replayed = as_pending(known.order), True
+            if known.request_hash != placing.request_hash:
+                sent.answered(KEY_REUSED, b"")
+                return
+            if known.answer is not None:
+                sent.answered(known.answer.status, known.answer.body, replayed=True)
+                return
+        yield from self._answer(sent, order, replayed=replayed)
+
+    def _answer(self, sent: Sent, order: PendingOrder, *, replayed: bool) -> Steps:
+        is_late = not self.scheduler.is_calm and self.scheduler.happens(IMPATIENT)
+        if is_late:
+            sent.answered(RECEIVED, order_body(as_received(order)))
+        answer = yield from self.carry_on(order)
+        if is_late:
+            return
+        if answer is None:
+            sent.answered(RECEIVED, order_body(as_received(order)))
+        else:
+            sent.answered(answer.status, answer.body, replayed=replayed)
+
+    def carry_on(self, order: PendingOrder) -> Steps:
+        """S1 and G2: the final answer, or None when it is not known yet."""
+        question = ReserveStock(order_id=order.id, lines=order.lines, expires_at=order.expires_at)
+        decided = yield Ask("S1", self.peers.stock, question)
+        if decided is LOST:
+            return None
+        verdict = judge(order, decided, at=self.scheduler.now)
+        messages = [news_of(verdict.order)]
+        if verdict.order.status is OrderStatus.STOCK_VERIFIED:
+            messages.append(work_of(verdict.order))
+        if not self.scheduler.guards.outbox_in_commit:
+            yield Commit("G2, the messages alone", self.tables.outbox.add, messages)
+            messages = []
+        moved = yield from twice("G2", self.tables.settle, verdict, messages)
+        if moved is LOST:
+            return None
+        return verdict.answer if moved else self.tables.find_answer(order.id)
+
+    def cancel(self, sent: Sent, order_id: UUID) -> Steps:
+        """The kitchen decides; the gateway follows its word as if its event had come."""
+        order = yield Commit("reads the order", self.tables.find_order, order_id)
+        if order is not LOST and order.status is OrderStatus.PENDING:
+            yield from self.carry_on(as_pending(order))
+            order = yield Commit("reads the order", self.tables.find_order, order_id)
+        if order is not LOST and order.status is OrderStatus.STOCK_VERIFIED:
+            answered = yield Ask("cancel", self.peers.kitchen, cancel_ticket(order))
+            if answered is not LOST:
+                answered = yield Commit("P1 by the answer", self.tables.project, [_as_event(answered, order)])
+            if answered is LOST:
+                sent.answered(UNAVAILABLE, b"")
+                return
+            order = yield Commit("reads the order", self.tables.find_order, order_id)
+        sent.answered(*_cancelled_or_refused(order))
+
+    # --- what the bus brings -----------------------------------------------------------------------------
+
+    def hear(self, request: Request) -> None:
+        """The kitchen asks which of its statuses are missing here."""
+        asked: AskKnown = request.question
+        request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
+
+    def follow_kitchen(self) -> bool:
+        """P1."""
+        if not self.bus.projection.waiting:
+            return False
+        return self.run_alone("P1", lambda: consume(self, self.bus.projection, "P1", self.tables.project))
+
+    # --- what time brings --------------------------------------------------------------------------------
+
+    def carry(self) -> bool:
+        """R, loop 2."""
+        if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
+            return False
+        return self.run_alone("R", lambda: relay(self, self.tables.outbox, self.bus))
+
+    def ask_again(self) -> bool:
+        """Loop 1."""
+        if not self.scheduler.guards.ask_again or not self._is_due(OrderStatus.PENDING):
+            return False
+        return self.run_alone("loop 1", self._ask_again)
+
+    def _is_due(self, status: OrderStatus) -> bool:
+        now = self.scheduler.now
+        return any(
+            row.stored.status is status and row.next_ask_at is not None and row.next_ask_at <= now
+            for row in self.tables.orders.values()
+        )
+
+    def _ask_again(self) -> Steps:
+        due = yield Commit("loop 1 claims what is PENDING", self.tables.claim_undecided, self.scheduler.now)
+        if due is not LOST:
+            for order in due:
+                self.scheduler.begin(self, self.carry_on(as_pending(order)))
+
+    def give_back(self) -> bool:
+        """Loop 4."""
+        if not self.scheduler.guards.release or not self._is_due(OrderStatus.CANCELLED):
+            return False
+        return self.run_alone("loop 4", self._give_back)
+
+    def _give_back(self) -> Steps:
+        due = yield Commit("loop 4 claims what is CANCELLED", self.tables.claim_unreleased, self.scheduler.now)
+        if due is LOST:
+            return
+        for order_id in due:
+            answer = yield Ask("release", self.peers.stock, ReleaseStock(order_id=order_id))
+            if answer is not LOST:
+                yield Commit("loop 4 marks it released", self.tables.mark_released, answer)
+
+    def confirm(self) -> bool:
+        """Loop 3."""
+        if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
+            return False
+        return self.run_alone("loop 3", self._confirm)
+
+    def _confirm(self) -> Steps:
+        """Loop 3: what do the receivers lack?"""
+        at = self.scheduler.now
+        due = yield Commit("loop 3 reads what is unconfirmed", self.tables.find_unconfirmed, at)
+        if due is LOST or not due:
+            return
+        cooked = [_version(order) for order in due if _must_reach_kitchen(order)]
+        told = [_version(order) for order in due if _must_be_notified(order)]
+        kitchen_lacks = yield from self._missing("known to the kitchen?", self.peers.kitchen, cooked)
+        notification_lacks = yield from self._missing("known to notification?", self.peers.notification, told)
+        findings = [_finding_of(order, kitchen_lacks, notification_lacks) for order in due]
+        yield Commit(
+            "loop 3 writes down what it found",
+            self.tables.confirm,
+            findings,
+            kitchen_lacks or NOTHING,
+            notification_lacks or NOTHING,
+            at,
+        )
+
+    def _missing(self, label: str, peers: Sequence[Listener], versions: list[OrderVersion]) -> Steps:
+        if not versions:
+            return NOTHING
+        answer = yield Ask(label, peers, AskKnown(items=tuple(versions)))
+        if answer is LOST or answer.behind:
+            return None
+        return frozenset(each.order_id for each in answer.missing)
+
+
+def _as_event(answered: CancelAnswered, order: StoredOrder) -> OrderStatusChanged:
+    return OrderStatusChanged(
+        order_id=order.id,
+        student_id=order.student_id,
+        status=answered.status,
+        version=answered.version,
+        at=answered.at,
+        earlier=path_of(order.status_times, below=answered.version),
+    )
+
+
+def _cancelled_or_refused(order: StoredOrder) -> tuple[int, bytes]:
+    if order is LOST or order.status is OrderStatus.STOCK_VERIFIED:
+        return UNAVAILABLE, b""
+    if order.status is OrderStatus.CANCELLED:
+        return CANCELLED_NOW, order_body(order)
+    return CONFLICT, b""
+
+
+def _must_reach_kitchen(order: Unconfirmed) -> bool:
+    return order.status is OrderStatus.STOCK_VERIFIED and not order.is_known_to_kitchen
+
+
+def _must_be_notified(order: Unconfirmed) -> bool:
+    return order.notified_version < _version(order).version
+
+
+def _version(order: Unconfirmed) -> OrderVersion:
+    """The gateway's own last word."""
+    own = 1 if order.status is OrderStatus.PENDING else OWN_VERSION_LIMIT
+    return OrderVersion(order_id=order.order_id, version=own)
+
+
+def _finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: Missing) -> Finding:
+    """Silence confirms nothing."""
+    has_kitchen = not _must_reach_kitchen(order) or _has(order.order_id, kitchen_lacks)
+    is_notified = not _must_be_notified(order) or _has(order.order_id, notification_lacks)
+    return Finding(
+        order.order_id,
+        _must_reach_kitchen(order) and has_kitchen,
+        _version(order).version if is_notified else order.notified_version,
+        has_kitchen and is_notified,
+    )
+
+
+def _has(order_id: UUID, lacks: Missing) -> bool:
+    return lacks is not None and order_id not in lacks

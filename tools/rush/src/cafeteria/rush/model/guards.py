@@ -1,0 +1,102 @@
+"""What holds the promise, each by a name, so that a test can take one away; and what may go wrong, and how often."""
+
+from random import Random
+
+import msgspec
+
+
+class Guards(msgspec.Struct, frozen=True, kw_only=True):
+    """All stand in the product. Without any single one of them the model finds a broken promise."""
+
+    idempotency_row: bool = True
+    """G1: the key's row decides whether the order exists."""
+    pending_only: bool = True
+    """G2: `WHERE status = 'PENDING'`."""
+    decision_row: bool = True
+    """S2: one decision for an order, by its primary key."""
+    item_versions: bool = True
+    """S2: an item that moved since it was read is read again."""
+    released_once: bool = True
+    """Stock gives back what has no `released_at`."""
+    tombstone: bool = True
+    """A release of an order that stock never saw is a decision against it."""
+    expiry: bool = True
+    """Stock looks at `expires_at`."""
+    outbox_in_commit: bool = True
+    """A change and its message are one commit."""
+    ack_after_commit: bool = True
+    """K1 and P1 acknowledge what they have committed."""
+    one_ticket: bool = True
+    """K1: UNIQUE(order_id)."""
+    moves_from_state: bool = True
+    """K2: a ticket moves only from the state in which it was read."""
+    newer_only: bool = True
+    """P1: a projection takes greater versions only."""
+    logged_once: bool = True
+    """N1: UNIQUE(order_id, version)."""
+    confirms_what_it_read: bool = True
+    """Loop 3 writes down what it found only of an order that has not moved since it was read."""
+    ask_again: bool = True
+    """Loop 1."""
+    end_to_end: bool = True
+    """Loop 3, at the gateway and at the kitchen."""
+    release: bool = True
+    """Loop 4."""
+
+    def without(self, *names: str) -> "Guards":
+        return msgspec.structs.replace(self, **dict.fromkeys(names, False))
+
+
+ALL_GUARDS = Guards()
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """How often, at most. A schedule draws for each kind whether it happens never, sometimes or this often."""
+
+    crash: float = 0.03
+    """A process is killed and started anew."""
+    wipe: float = 0.015
+    """The bus loses a whole stream, with all that it had acknowledged."""
+    replay: float = 0.008
+    """A consumer is reset: all of its history is delivered again."""
+    timed_out: float = 0.02
+    """Who asked waits no longer, and the question or its answer is still on its way."""
+    pause: float = 0.06
+    """A second or more in which nothing else happens."""
+    long_pause: float = 0.004
+    """A minute in which nothing else happens: orders expire."""
+    held: float = 0.06
+    """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path."""
+    slow_step: float = 1.0
+    """A schedule has one kind of step that is held up half of the time."""
+    lock_lost: float = 0.01
+    """A relay's lock is free while it still carries."""
+    commit: float = 0.08
+    """The database does not answer a commit: it did not happen, it did, or it will."""
+    lost: float = 0.08
+    """A message, a reply or an answer to a student does not arrive."""
+    doubled: float = 0.08
+    """A message arrives twice."""
+    unstored: float = 0.15
+    """JetStream does not acknowledge what a relay publishes: it has all of it, a part, or nothing."""
+    unacked: float = 0.15
+    """The acknowledgement of a consumer is lost, and what it has handled is delivered again."""
+    cut: float = 0.1
+    """A student's stream of events ends in the middle."""
+
+    def drawn(self, chance: Random) -> "Faults":
+        """Few schedules know all kinds of trouble: what always happens together hides what one alone would show."""
+        return Faults(
+            **{
+                name: rate * _SHARES[int(chance.random() * len(_SHARES))]
+                for name, rate in msgspec.structs.asdict(self).items()
+            }
+        )
+
+    def without(self, *names: str) -> "Faults":
+        return msgspec.structs.replace(self, **dict.fromkeys(names, 0.0))
+
+
+_SHARES = (0.0, 0.0, 0.4, 1.0)
+
+ALL_FAULTS = Faults()

@@ -1,0 +1,289 @@
+"""The kitchen: K1, K2, the cancel, and its loop 3. How a ticket moves, and what is told of it, is
+`cafeteria.kitchen.domain` itself; the rows and conditions are those of `cafeteria.kitchen.repository`.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from cafeteria.contracts.bus import KITCHEN_STATUS
+from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.values import OrderVersion
+from cafeteria.kitchen.domain import (
+    CONFIRM_AFTER,
+    Move,
+    Ticket,
+    cancel,
+    cancel_answer,
+    confirm_pause,
+    finish,
+    news_of,
+    path_before_cooking,
+    start,
+)
+from cafeteria.rush.model.bus import Bus, Message, Outbox, consume, relay
+from cafeteria.rush.model.scheduler import LOST, Ask, Commit, Listener, Replica, Request, Scheduler, Steps, twice
+
+PREP_S = 1.0
+
+
+class TicketRow:
+    """One of `kitchen.kitchen_orders`, with its `history`."""
+
+    __slots__ = (
+        "changed_at",
+        "confirm_at",
+        "due_at",
+        "gateway_version",
+        "history",
+        "notified_version",
+        "ticket",
+    )
+
+    def __init__(self, ticket: Ticket, at: datetime) -> None:
+        self.ticket = ticket
+        self.changed_at = at
+        self.due_at: datetime | None = None
+        self.confirm_at: datetime | None = None
+        self.gateway_version = 0
+        self.notified_version = 0
+        self.history: list[TicketStatus] = []
+
+    @property
+    def version(self) -> int:
+        return self.ticket.path[-1].version
+
+
+class KitchenTables:
+    """`tickets` by their own id; more than one of an order should not be."""
+
+    __slots__ = ("guards", "of_orders", "outbox", "scheduler", "tickets")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.guards = scheduler.guards
+        self.tickets: dict[UUID, TicketRow] = {}
+        self.of_orders: dict[UUID, list[TicketRow]] = {}
+        self.outbox = Outbox()
+
+    def insert(self, work: Iterable[CookOrder | CancelTicket]) -> None:
+        """K1: `ON CONFLICT (order_id) DO NOTHING`."""
+        for order in work:
+            there = self.of_orders.setdefault(order.order_id, [])
+            if there and self.guards.one_ticket:
+                continue
+            row = TicketRow(
+                Ticket(
+                    id=UUID(int=1000 + len(self.tickets)),
+                    order_id=order.order_id,
+                    student_id=order.student_id,
+                    status=TicketStatus.QUEUED,
+                    path=path_before_cooking(order.earlier),
+                ),
+                self.scheduler.now,
+            )
+            there.append(row)
+            self.tickets[row.ticket.id] = row
+            self.scheduler.note("order {.int} has a ticket", order.order_id)
+
+    def cancel(self, asked: CancelTicket, at: datetime) -> CancelAnswered:
+        """Insert what has not come yet, and cancel what is QUEUED, in one commit."""
+        self.insert([asked])
+        rows = self.of_orders[asked.order_id]
+        self.move([cancel(row.ticket, at=at) for row in rows if row.ticket.status is TicketStatus.QUEUED])
+        return cancel_answer(rows[-1].ticket)
+
+    def move(self, moves: Iterable[Move], *, telling: bool = True) -> None:
+        """K2: ticket, history and message, where the ticket still stands where it stood."""
+        for move in moves:
+            row = self.tickets[move.ticket.id]
+            if row.ticket.status is not move.was and self.guards.moves_from_state:
+                continue
+            row.ticket = move.moved
+            row.due_at = move.due_at
+            row.changed_at = move.at
+            row.confirm_at = move.at + CONFIRM_AFTER
+            row.history.append(move.status)
+            if telling:
+                self.outbox.add([message_of(row.ticket)])
+            self.scheduler.note("order {.int} is {}", move.ticket.order_id, move.status)
+
+    def find_workload(self) -> list[Move]:
+        """What is due, and what can be started."""
+        at = self.scheduler.now
+        moves = []
+        for row in self.tickets.values():
+            if row.ticket.status is TicketStatus.QUEUED:
+                moves.append(start(row.ticket, at=at, prep_s=PREP_S))
+            elif row.due_at is not None and row.due_at <= at:
+                moves.append(finish(row.ticket, at=at))
+        return moves
+
+    def has_work(self) -> bool:
+        at = self.scheduler.now
+        for row in self.tickets.values():
+            if row.ticket.status is TicketStatus.QUEUED or (row.due_at is not None and row.due_at <= at):
+                return True
+        return False
+
+    def find_missing(self, asked: Iterable[OrderVersion]) -> tuple[OrderVersion, ...]:
+        """Any ticket counts, a cancelled one too."""
+        return tuple(each for each in asked if each.order_id not in self.of_orders)
+
+    def find_unconfirmed(self, at: datetime) -> list["Unconfirmed"]:
+        return [
+            Unconfirmed(row)
+            for row in self.tickets.values()
+            if row.confirm_at is not None
+            and row.confirm_at <= at
+            and not self.outbox.holds(row.ticket.order_id)
+        ]
+
+    def confirm(self, learned: Iterable["Unconfirmed"], at: datetime) -> None:
+        """Loop 3: of a ticket that has moved since it was read, nothing was learned."""
+        for each in learned:
+            row = each.row
+            if row.confirm_at != each.confirm_at and self.guards.confirms_what_it_read:
+                continue
+            row.gateway_version = each.gateway_version
+            row.notified_version = each.notified_version
+            is_known = min(row.gateway_version, row.notified_version) >= row.version
+            row.confirm_at = None if is_known else at + confirm_pause(age=at - row.changed_at)
+            if each.is_missing:
+                self.outbox.add([message_of(row.ticket)])
+
+
+class Unconfirmed:
+    """A status that a receiver may lack, as it was read; then what was learned of it."""
+
+    __slots__ = ("confirm_at", "gateway_version", "is_missing", "notified_version", "row", "version")
+
+    def __init__(self, row: TicketRow) -> None:
+        self.row = row
+        self.version = row.version
+        self.confirm_at = row.confirm_at
+        self.gateway_version = row.gateway_version
+        self.notified_version = row.notified_version
+        self.is_missing = False
+
+    @property
+    def asked(self) -> OrderVersion:
+        return OrderVersion(order_id=self.row.ticket.order_id, version=self.version)
+
+    def learn(
+        self, at_gateway: frozenset[UUID] | None, at_notification: frozenset[UUID] | None
+    ) -> "Unconfirmed":
+        """None stands for a receiver that could not say."""
+        order_id = self.row.ticket.order_id
+        if at_gateway is not None and order_id not in at_gateway:
+            self.gateway_version = self.version
+        if at_notification is not None and order_id not in at_notification:
+            self.notified_version = self.version
+        self.is_missing = order_id in (at_gateway or ()) or order_id in (at_notification or ())
+        return self
+
+
+def message_of(ticket: Ticket) -> Message:
+    return Message(ticket.order_id, KITCHEN_STATUS, news_of(ticket))
+
+
+class KitchenReplica(Replica):
+    __slots__ = ("bus", "gateway", "notification", "tables")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        name: str,
+        *,
+        tables: KitchenTables,
+        bus: Bus,
+        gateway: Sequence[Listener],
+        notification: Sequence[Listener],
+    ) -> None:
+        super().__init__(scheduler, name)
+        self.tables = tables
+        self.bus = bus
+        self.gateway = gateway
+        self.notification = notification
+
+    def forget(self) -> None:
+        super().forget()
+        self.bus.work.abandon(self)
+        if self.tables.outbox.holder is self:
+            self.tables.outbox.holder = None
+
+    def hear(self, request: Request) -> None:
+        asked: AskKnown | CancelTicket = request.question
+        if isinstance(asked, AskKnown):
+            request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
+        else:
+            self.scheduler.begin(self, self._cancel(request, asked))
+
+    def _cancel(self, request: Request, asked: CancelTicket) -> Steps:
+        answer = yield from twice("cancels", self.tables.cancel, asked, self.scheduler.now)
+        request.reply(answer)
+
+    def take_work(self) -> bool:
+        """K1."""
+        if not self.bus.work.waiting:
+            return False
+        return self.run_alone("K1", lambda: consume(self, self.bus.work, "K1", self.tables.insert))
+
+    def cook(self) -> bool:
+        """K2."""
+        if not self.tables.has_work():
+            return False
+        return self.run_alone("K2", self._cook)
+
+    def _cook(self) -> Steps:
+        moves = yield Commit("K2 reads what can be done", self.tables.find_workload)
+        if moves is LOST:
+            return
+        if self.scheduler.guards.outbox_in_commit:
+            yield Commit("K2", self.tables.move, moves)
+            return
+        messages = [message_of(move.moved) for move in moves]
+        yield Commit("K2, the messages alone", self.tables.outbox.add, messages)
+        yield Commit("K2", partial(self.tables.move, telling=False), moves)
+
+    def carry(self) -> bool:
+        """R."""
+        if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
+            return False
+        return self.run_alone("R", lambda: relay(self, self.tables.outbox, self.bus))
+
+    def confirm(self) -> bool:
+        """Loop 3."""
+        if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
+            return False
+        return self.run_alone("loop 3", self._confirm)
+
+    def _confirm(self) -> Steps:
+        """Loop 3: what do gateway and notification lack?"""
+        due = yield Commit(
+            "loop 3 reads what is unconfirmed", self.tables.find_unconfirmed, self.scheduler.now
+        )
+        if due is LOST or not due:
+            return
+        at_gateway = yield from self._lacking(
+            "known to the gateway?", self.gateway, [each for each in due if each.gateway_version < each.version]
+        )
+        at_notification = yield from self._lacking(
+            "known to notification?",
+            self.notification,
+            [each for each in due if each.notified_version < each.version],
+        )
+        if at_gateway is None and at_notification is None:
+            return
+        learned = [each.learn(at_gateway, at_notification) for each in due]
+        yield Commit("loop 3 writes down what it found", self.tables.confirm, learned, self.scheduler.now)
+
+    def _lacking(self, label: str, peers: Sequence[Listener], due: list[Unconfirmed]) -> Steps:
+        if not due:
+            return frozenset()
+        answer = yield Ask(label, peers, AskKnown(items=tuple(each.asked for each in due)))
+        if answer is LOST or answer.behind:
+            return None
+        return frozenset(each.order_id for each in answer.missing)

@@ -1,0 +1,191 @@
+"""Notification: N1, and the streams of events that students watch. What an event tells, and where to go on in a
+stream, is `cafeteria.notification.domain` itself; the log's statement is that of `cafeteria.notification.repository`.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.values import OrderVersion
+from cafeteria.notification.domain import Mark, Status, sequence_to_follow, statuses_of
+from cafeteria.rush.model.bus import Bus, Message
+from cafeteria.rush.model.scheduler import LOST, Commit, Replica, Request, Scheduler, Steps
+
+
+class Reading(NamedTuple):
+    """Which stream is read, and how much of it has been taken."""
+
+    epoch: int
+    messages: list[Message]
+
+
+class NotificationTables:
+    """`log` has the status at position n in its place n - 1."""
+
+    __slots__ = ("guards", "log", "logged", "scheduler", "stream_epoch", "stream_sequence")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.guards = scheduler.guards
+        self.log: list[Status] = []
+        self.logged: set[tuple[UUID, int]] = set()
+        self.stream_epoch = ""
+        self.stream_sequence = 0
+
+    def begin(self, epoch: str, last_sequence: int) -> tuple[int, int]:
+        """Where to go on in the stream, and where the log stands."""
+        position = len(self.log)
+        mark = Mark(position=position, stream_epoch=self.stream_epoch, stream_sequence=self.stream_sequence)
+        after = sequence_to_follow(mark, epoch=epoch, last_sequence=last_sequence)
+        self.stream_epoch, self.stream_sequence = epoch, after
+        return after, position
+
+    def record(self, statuses: Iterable[Status], epoch: str, sequence: int) -> int:
+        """N1: log what the log lacks; returns where it stands then."""
+        for status in statuses:
+            pair = (status.order_id, status.version)
+            if pair not in self.logged or not self.guards.logged_once:
+                self.logged.add(pair)
+                self.log.append(status)
+                self.scheduler.note("order {.int} {} at {}", status.order_id, status.status, len(self.log))
+        if epoch == self.stream_epoch:
+            self.stream_sequence = max(self.stream_sequence, sequence)
+        return len(self.log)
+
+    def find_missing(self, asked: Iterable[OrderVersion]) -> tuple[OrderVersion, ...]:
+        return tuple(each for each in asked if (each.order_id, each.version) not in self.logged)
+
+
+class Follower:
+    """A student's device: it comes back with the last position that it saw, and is shown what is above."""
+
+    __slots__ = ("home", "seen", "shown", "student_id")
+
+    def __init__(self, student_id: str) -> None:
+        self.student_id = student_id
+        self.seen = 0
+        self.shown: list[tuple[int, Status]] = []
+        self.home: NotificationReplica | None = None
+
+    def show(self, position: int, status: Status) -> None:
+        self.seen = position
+        self.shown.append((position, status))
+
+
+class NotificationReplica(Replica):
+    """`pushed` is the last position that this process has pushed; None before it knows where the log stands.
+
+    `lately` remembers which versions of an order are logged, and spares looking at them.
+    """
+
+    __slots__ = ("bus", "followers", "lately", "pushed", "reading", "tables", "taken")
+
+    def __init__(self, scheduler: Scheduler, name: str, *, tables: NotificationTables, bus: Bus) -> None:
+        super().__init__(scheduler, name)
+        self.tables = tables
+        self.bus = bus
+        self.followers: list[Follower] = []
+        self.lately: dict[UUID, int] = {}
+        self.pushed: int | None = None
+        self.reading: Reading | None = None
+        self.taken = 0
+
+    def forget(self) -> None:
+        super().forget()
+        self._end_streams()
+        self.pushed = self.reading = None
+
+    def hear(self, request: Request) -> None:
+        """Who does not read, or reads a stream that is gone, cannot say what is missing."""
+        asked: AskKnown = request.question
+        missing = self.tables.find_missing(asked.items)
+        is_behind = bool(missing) and self.reading is None
+        request.reply(KnownAnswered(behind=True) if is_behind else KnownAnswered(missing=missing))
+
+    def read(self) -> bool:
+        """N1, or the beginning of it."""
+        stream, reading = self.bus.notification, self.reading
+        if reading is None or reading.epoch != stream.epoch:
+            return self.run_alone("N1", self._begin)
+        return self.taken < len(stream.messages) and self.run_alone("N1", self._take)
+
+    def _begin(self) -> Steps:
+        stream = self.bus.notification
+        reading = Reading(stream.epoch, stream.messages)
+        self.reading = None
+        begun = yield Commit(
+            "N1 looks where to go on", self.tables.begin, str(reading.epoch), len(reading.messages)
+        )
+        if begun is LOST:
+            return
+        self.taken, position = begun
+        self.reading = reading
+        self.lately = {}
+        self._push(position)
+
+    def _take(self) -> Steps:
+        """One commit for the batch, tried until it is known to be done; then the push."""
+        reading = self.reading
+        if reading is None:
+            return
+        last = len(reading.messages)
+        if not self.scheduler.is_calm:
+            last -= int(self.scheduler.dice() * (last - self.taken))
+        statuses = self._statuses(reading.messages[self.taken : last])
+        position = LOST
+        while position is LOST:
+            position = yield Commit("N1", self.tables.record, statuses, str(reading.epoch), last)
+        self.taken = last
+        for status in statuses:
+            self.lately[status.order_id] = self.lately.get(status.order_id, 0) | 1 << status.version
+        self._push(position)
+
+    def _statuses(self, messages: Iterable[Message]) -> list[Status]:
+        """Each order's status once, in the order in which they came."""
+        found: dict[tuple[UUID, int], Status] = {}
+        for message in messages:
+            for status in statuses_of(message.body, logged=self.lately.get(message.order_id, 0)):
+                found.setdefault((status.order_id, status.version), status)
+        return list(found.values())
+
+    def _push(self, position: int) -> None:
+        """All above the last position that was pushed, up to this one, from the log.
+
+        Who came before this process knew where the log stands may have missed something, and comes again.
+        """
+        if self.pushed is None:
+            self._end_streams()
+            self.pushed = position
+        for number in range(self.pushed + 1, position + 1):
+            status = self.tables.log[number - 1]
+            for follower in self.followers:
+                if follower.student_id == status.student_id and number > follower.seen:
+                    follower.show(number, status)
+            self._cut_some()
+        self.pushed = max(self.pushed, position)
+
+    def _end_streams(self) -> None:
+        for follower in self.followers:
+            follower.home = None
+        self.followers.clear()
+
+    def _cut_some(self) -> None:
+        scheduler = self.scheduler
+        if not scheduler.is_calm and self.followers and scheduler.happens(scheduler.weather.cut):
+            follower = self.followers.pop()
+            follower.home = None
+            scheduler.tell(self, "the stream of {} is cut at {}", follower.student_id, follower.seen)
+
+    def welcome(self, follower: Follower) -> None:
+        """Show what the student has not seen, then what happens."""
+        newest = self.pushed
+        if newest is None or follower.seen > newest:
+            newest = len(self.tables.log)
+        for number in range(follower.seen + 1, newest + 1):
+            status = self.tables.log[number - 1]
+            if status.student_id == follower.student_id:
+                follower.show(number, status)
+        follower.seen = max(follower.seen, newest)
+        follower.home = self
+        self.followers.append(follower)
