@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -65,6 +65,28 @@ async def base_url() -> AsyncIterator[str]:
 
 
 async def test_a_fixture_may_hold_a_served_app(base_url: str) -> None:
+    async with httpx.AsyncClient(base_url=base_url) as client:
+        assert (await client.get("/meal")).text == "soup"
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        pytest.param(b"GET /", id="address"),
+        pytest.param(b"GET /meal HTTP/1.1\r\nX-Endless: ", id="header"),
+        pytest.param(
+            b"GET /meal HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Endless: ", id="trailer"
+        ),
+    ],
+)
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(base_url: str, beginning: bytes) -> None:
+    host, port = base_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(beginning + b"a" * 1_000_000)
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):  # what is cut off unread takes the answer with it
+            assert b"431" in await reader.read()
+    writer.close()
     async with httpx.AsyncClient(base_url=base_url) as client:
         assert (await client.get("/meal")).text == "soup"
 

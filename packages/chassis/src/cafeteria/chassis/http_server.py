@@ -1,12 +1,14 @@
 """uvicorn, stopped our way: it ends by events rather than by polling, and logs no error for a clean stop.
 
-uvicorn itself waits for open streams, dies by the signal that it caught, and calls a slow reader an error.
+uvicorn itself waits for open streams, dies by the signal that it caught, calls a slow reader an error, and reads
+headers without end.
 """
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, cast
 
 import uvicorn
@@ -15,8 +17,8 @@ from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cafeteria.chassis import logs
-from cafeteria.chassis.errors import InvalidRequest
-from cafeteria.chassis.problem_documents import PROBLEM_JSON, encode_problem
+from cafeteria.chassis.errors import InvalidRequest, ServiceError
+from cafeteria.chassis.problem_documents import PROBLEM_JSON, TooLarge, encode_problem
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 65
@@ -27,6 +29,9 @@ GRACE_S = 2.0
 
 UNREAD_GRACE_S = 0.5
 """For a request that its client has only begun to send, and for answers that a client does not take."""
+
+MAX_HEAD_BYTES = 65_536
+"""Of a request that are neither body nor read to their end, beside what its first read brought: ours have 8 KiB."""
 
 ABORT_EXTENSION = "cafeteria.abort"
 
@@ -123,12 +128,46 @@ class HttpServer(uvicorn.Server):
             await asyncio.sleep(_POLL_S)
 
 
+class HeadTooLarge(TooLarge):
+    status = 431
+    title = "Request header fields too large"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request's address and headers are larger than this service takes. Nothing was done."
+        )
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Its requests' scopes carry what `abort_of` finds."""
 
+    _pending_bytes: int | None = None
+    """Read since the last that led to something; None between two requests."""
+
+    def data_received(self, data: bytes) -> None:
+        if self._pending_bytes is not None:
+            self._pending_bytes += len(data)
+            if self._pending_bytes > MAX_HEAD_BYTES:
+                self._refuse(HeadTooLarge())
+                return
+        super().data_received(data)
+
     def on_message_begin(self) -> None:
+        self._pending_bytes = 0
         super().on_message_begin()
         self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+
+    def on_headers_complete(self) -> None:
+        self._pending_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._pending_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._pending_bytes = None
+        super().on_message_complete()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -137,11 +176,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """What is no HTTP never reaches the app; it too is answered with a problem document."""
-        refusal = InvalidRequest("This is not an HTTP request that can be understood.")
+        self._refuse(InvalidRequest("This is not an HTTP request that can be understood."))
+
+    def _refuse(self, refusal: ServiceError) -> None:
         body = encode_problem(refusal, instance=None, request_id=None)
         head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_JSON}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
+            f"content-type: {PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
