@@ -22,6 +22,19 @@ async def test_with_too_many_orders_pending_new_ones_are_refused_and_nothing_is_
     await wait_until(lambda: is_accepted(counter, item))
 
 
+async def test_a_repeat_that_is_refused_is_not_told_that_nothing_was_ordered(
+    open_gateway: Any, stock: Any
+) -> None:
+    counter = await open_gateway(pending_limit=1)
+    item = stock.stock_up(100)
+    stock.fall_silent()
+    assert (await counter.order({item: 1}, key="k")).status_code == 202
+    refused = await counter.order({item: 1}, key="k")
+    assert refused.status_code == 503
+    assert "Nothing was ordered" not in refused.json()["detail"]
+    assert "same Idempotency-Key" in refused.json()["detail"]
+
+
 async def test_another_gateways_pending_orders_count_too(
     open_gateway: Any, stock: Any, wreck: Any, wait_until: Any
 ) -> None:

@@ -27,7 +27,12 @@ from cafeteria.gateway.domain import (
     as_received,
     order_body,
 )
-from cafeteria.gateway.errors import IdempotencyKeyReused, OutcomeUnknown, OutOfStock
+from cafeteria.gateway.errors import (
+    SAY_AGAIN_WITH_THE_SAME_KEY,
+    IdempotencyKeyReused,
+    OutcomeUnknown,
+    OutOfStock,
+)
 from cafeteria.gateway.repository import intake
 from cafeteria.gateway.service.decide import Decider, answer_without_key
 from cafeteria.gateway.views import AvailabilityView, Backlog
@@ -82,7 +87,7 @@ class Intake:
         began_at_s = self._commit_began_at_s
         if began_at_s is not None and monotonic() - began_at_s > SLOW_COMMIT_S:
             raise Overloaded(
-                "Orders are written too slowly just now. Nothing was ordered; try again shortly."
+                f"Orders are written too slowly just now: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
             )
         return await self._receiving.submit(placing)
 
@@ -169,7 +174,9 @@ class PlaceOrder:
     async def _receive(self, placing: Placing) -> Receipt:
         """After a COMMIT of unknown outcome, look what is stored. That nothing is there proves nothing yet."""
         if self._backlog.pending >= self._pending_limit:
-            raise Overloaded("Too many orders wait for a decision. Nothing was ordered; try again shortly.")
+            raise Overloaded(
+                f"Too many orders wait for a decision: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
+            )
         try:
             return await self._intake.receive(placing)
         except DatabaseUnavailable:
