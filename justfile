@@ -53,3 +53,8 @@ contracts *args:
 [group('prove')]
 rush *args:
     @exec {{ run }} python -m cafeteria.rush "$@"
+
+# How fast: each figure beside what it is measured against; without a name, what there is: `just bench accept`
+[group('prove')]
+bench *args:
+    @exec {{ run }} python -m cafeteria.rush.bench "$@"

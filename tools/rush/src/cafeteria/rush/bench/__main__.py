@@ -10,13 +10,37 @@ from rich.console import Console
 
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
-from cafeteria.rush.bench import accept, hot, latency, sold_out, through
+from cafeteria.rush.bench import (
+    accept,
+    hot,
+    latency,
+    login,
+    overload,
+    replicas,
+    rest,
+    sold_out,
+    sse,
+    start,
+    through,
+)
 from cafeteria.rush.bench.beds import silence_bus
 from cafeteria.rush.bench.generator import BenchError, require_wrk
 from cafeteria.rush.bench.options import Benchmark, Options
 from cafeteria.rush.bench.report import save, show
 
-BENCHMARKS: tuple[Benchmark, ...] = (accept, through, hot, sold_out, latency)
+BENCHMARKS: tuple[Benchmark, ...] = (
+    accept,
+    through,
+    hot,
+    sold_out,
+    latency,
+    sse,
+    login,
+    start,
+    rest,
+    overload,
+    replicas,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report
 from cafeteria.rush.bench.tables import ACCEPTED, CPU, flow_rows, settings_of
-from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, take_turns
+from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, afresh, take_turns
 
 NAME = "accept"
 MEASURES = "orders accepted a second with the whole pipeline running, and CPU per order, beside the floor"
@@ -25,7 +25,7 @@ async def run(options: Options) -> Report:
                 items=bed.items,
             )
             contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
-            turns = await take_turns(bed, contenders, options, rounds=rounds)
+            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -150,14 +150,18 @@ class Bed:
         await self._bus.purge()
         await self.admin.execute("CHECKPOINT")
 
+    def sign(self, students: Iterable[str]) -> tuple[str, ...]:
+        """An access token for each."""
+        tokens = Tokens(self.stack.servers.credentials.signing_key_file)
+        return tuple(tokens.student(student) for student in students)
+
     def log(self, member: str) -> str:
         return self.stack.log(member)
 
     async def _lay_the_table(self) -> None:
         rows = await self.admin.fetch("SELECT id FROM stock.items ORDER BY id")
         self.items = tuple(str(row[0]) for row in rows)
-        tokens = Tokens(self.stack.servers.credentials.signing_key_file)
-        self.tokens = tuple(tokens.student(student) for student in STUDENTS[:STUDENT_COUNT])
+        self.tokens = self.sign(STUDENTS[:STUDENT_COUNT])
 
     async def _fill_the_shelves(self, portions: int) -> None:
         async with self.admin.transaction():

@@ -5,7 +5,7 @@ from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report, Series
 from cafeteria.rush.bench.tables import ACCEPTED, flow_rows, settings_of
-from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, measure, take_turns
+from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, afresh, take_turns
 
 NAME = "hot"
 MEASURES = "orders accepted a second when all want the same item, beside the same load on twenty"
@@ -28,7 +28,7 @@ async def run(options: Options) -> Report:
                 Contender(name=HOT, system=PRODUCT, flow=hot),
                 Contender(name=FLOOR_HOT, system=FLOOR, flow=hot),
             ]
-            turns = await take_turns(bed, contenders, options, rounds=rounds)
+            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
             sold = await _sell_out(bed, options, connections=connections)
     report = Report(
         name=NAME,
@@ -46,7 +46,7 @@ async def run(options: Options) -> Report:
 async def _sell_out(bed: Bed, options: Options, *, connections: int) -> int:
     """Portions sold of LAST_PORTIONS when many more are wanted at once."""
     flow = Flow(seconds=1, connections=connections, items=bed.items[:1], portions=LAST_PORTIONS)
-    found = await measure(bed, Contender(name=HOT, system=PRODUCT, flow=flow), options)
+    found = await afresh(bed, options)(Contender(name=HOT, flow=flow))
     return found.stored.ready
 
 

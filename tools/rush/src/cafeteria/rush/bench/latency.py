@@ -12,7 +12,8 @@ from cafeteria.rush.bench.machine import Meter, Usage, alone
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.readers import reading
 from cafeteria.rush.bench.report import Ratio, Report, Row, row_of
-from cafeteria.rush.bench.steady import CREATED, SteadyLoad, percentile
+from cafeteria.rush.bench.requests import orders
+from cafeteria.rush.bench.steady import CREATED, OpenLoad, percentile
 from cafeteria.rush.bench.turns import MAX_STEAL, console
 
 NAME = "latency"
@@ -95,16 +96,16 @@ async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -
         reading(target.notification, bed.tokens, timed=True) as readers,
     ):
 
-        def orders(per_s: float) -> SteadyLoad:
-            return SteadyLoad(target.gateways[0], tokens=bed.tokens, items=bed.items, rate=per_s)
+        def offer(per_s: float) -> OpenLoad:
+            return OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=per_s)
 
-        await orders(rate).run(WARM_S)
+        await offer(rate).run(WARM_S)
         await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
         await bed.admin.execute("ANALYZE")
-        single = await orders(ALONE_RATE).run(ALONE_S, connections=1)
+        single = await offer(ALONE_RATE).run(ALONE_S, connections=1)
         readers.ages_s.clear()
         meter = Meter(target.pids)
-        load = await orders(rate).run(options.seconds or SECONDS)
+        load = await offer(rate).run(options.seconds or SECONDS)
         usage = meter.read()
         await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
         return Times(

@@ -11,6 +11,7 @@ import msgspec
 
 from cafeteria.contracts.notification import OrderStatusEvent
 from cafeteria.rush.bench.generator import BenchError
+from cafeteria.rush.bench.requests import stream
 
 OPEN_WITHIN_S = 30.0
 READY = b'"READY"'
@@ -74,13 +75,6 @@ class _Reader(asyncio.Protocol):
         self._readers.lost += 1
 
 
-def stream_request(token: str) -> bytes:
-    return (
-        "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
-        f"Authorization: Bearer {token}\r\n\r\n"
-    ).encode()
-
-
 @asynccontextmanager
 async def reading(url: str, tokens: Sequence[str], *, timed: bool = False) -> AsyncIterator[Readers]:
     """One open stream for each token. Raises BenchError when they do not open."""
@@ -92,7 +86,7 @@ async def reading(url: str, tokens: Sequence[str], *, timed: bool = False) -> As
     try:
         for token in tokens:
             transport, _ = await loop.create_connection(
-                partial(_Reader, readers, stream_request(token)), str(address.hostname), address.port or 80
+                partial(_Reader, readers, stream(token)), str(address.hostname), address.port or 80
             )
             transports.append(transport)
         async with asyncio.timeout(OPEN_WITHIN_S):

@@ -7,7 +7,7 @@ from cafeteria.rush.bench.flow import Flow, Round
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report, Row, row_of
 from cafeteria.rush.bench.tables import machine_rows, settings_of
-from cafeteria.rush.bench.turns import PRODUCT, Contender, take_turns
+from cafeteria.rush.bench.turns import PRODUCT, Contender, afresh, take_turns
 
 NAME = "sold-out"
 MEASURES = "answers a second when nothing is left, beside orders accepted"
@@ -30,7 +30,7 @@ async def run(options: Options) -> Report:
                 Contender(name=ACCEPTED, system=PRODUCT, flow=some),
                 Contender(name=SOLD_OUT, system=PRODUCT, flow=none),
             ]
-            turns = await take_turns(bed, contenders, options, rounds=rounds)
+            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,

@@ -5,7 +5,7 @@ from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report
 from cafeteria.rush.bench.tables import CARRIED, CARRIED_SHARE, CPU, flow_rows, settings_of
-from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, take_turns
+from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, afresh, take_turns
 
 NAME = "through"
 MEASURES = "orders carried to READY, logged and pushed to 100 open streams a second, beside the floor"
@@ -27,7 +27,7 @@ async def run(options: Options) -> Report:
                 with_streams=True,
             )
             contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
-            turns = await take_turns(bed, contenders, options, rounds=rounds)
+            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,

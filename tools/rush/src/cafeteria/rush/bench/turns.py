@@ -3,7 +3,7 @@
 A round in which the hypervisor kept too much for itself is thrown away and repeated, but not for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from rich.console import Console
@@ -23,8 +23,11 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     """The floor or the product, and what is offered to it."""
 
     name: str
-    system: str
     flow: Flow
+    system: str = PRODUCT
+
+
+Measure = Callable[[Contender], Awaitable[Round]]
 
 
 class Turns(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,14 +37,25 @@ class Turns(msgspec.Struct, frozen=True, kw_only=True):
     remarks: list[str]
 
 
-async def take_turns(bed: Bed, contenders: Sequence[Contender], options: Options, *, rounds: int) -> Turns:
+def afresh(bed: Bed, options: Options) -> Measure:
+    """Each round on empty tables, by processes that have just been started."""
+
+    async def measure(contender: Contender) -> Round:
+        system = bed.floor if contender.system == FLOOR else bed.product
+        async with system(portions=contender.flow.portions) as target:
+            return await run_round(bed, target, contender.flow, options)
+
+    return measure
+
+
+async def take_turns(contenders: Sequence[Contender], measure: Measure, *, rounds: int) -> Turns:
     kept: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
     remarks: list[str] = []
     repeats_left = rounds
     for number in range(1, rounds + 1):
         for contender in contenders:
             while True:
-                found = await measure(bed, contender, options)
+                found = await measure(contender)
                 _tell(number, contender.name, found)
                 if found.usage.steal <= MAX_STEAL or repeats_left == 0:
                     break
@@ -52,12 +66,6 @@ async def take_turns(bed: Bed, contenders: Sequence[Contender], options: Options
             kept[contender.name].append(found)
             remarks += [f"{contender.name}, round {number}: {error}." for error in found.errors]
     return Turns(rounds=kept, remarks=remarks)
-
-
-async def measure(bed: Bed, contender: Contender, options: Options) -> Round:
-    system = bed.floor if contender.system == FLOOR else bed.product
-    async with system(portions=contender.flow.portions) as target:
-        return await run_round(bed, target, contender.flow, options)
 
 
 def _tell(number: int, name: str, found: Round) -> None:

@@ -1,0 +1,181 @@
+"""Twice as many orders as the system can take: the rest are refused at once, and nothing breaks or swells."""
+
+import asyncio
+
+import msgspec
+
+from cafeteria.contracts.bus import GATEWAY
+from cafeteria.rush.bench import books
+from cafeteria.rush.bench.beds import Bed, Target
+from cafeteria.rush.bench.generator import place_orders
+from cafeteria.rush.bench.machine import Meter, Usage, alone, resident_bytes
+from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.report import Ratio, Report, Row, row_of
+from cafeteria.rush.bench.requests import orders
+from cafeteria.rush.bench.steady import CREATED, OVERLOADED, RECEIVED, OpenLoad, Outcome, percentile
+from cafeteria.rush.bench.turns import console
+
+NAME = "overload"
+MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
+
+SECONDS, ROUNDS, CONNECTIONS = 60.0, 1, 64
+WARM_S, CAPACITY_S, RECOVERY_S = 3.0, 8.0, 5.0
+OFFERED_TIMES = 2.0
+SETTLE_WITHIN_S = 60.0
+MIB = 1 << 20
+
+LEAST_OF_CAPACITY = 0.9
+MOST_P99_S = 2.0
+LEAST_AFTERWARDS = 0.9
+MOST_GROWTH_MIB = 200.0
+
+
+class Overload(msgspec.Struct, frozen=True, kw_only=True):
+    """One round. Rates are orders a second; memory is the gateway's."""
+
+    capacity: float
+    outcome: Outcome
+    afterwards: float
+    memory_before_mib: float
+    memory_most_mib: float
+    usage: Usage
+
+    @property
+    def accepted(self) -> float:
+        return self.outcome.count(CREATED, RECEIVED) / self.outcome.seconds
+
+    @property
+    def p99_s(self) -> float:
+        return percentile(self.outcome.latencies_ms(CREATED, RECEIVED), 0.99) / 1000
+
+    @property
+    def untidy(self) -> int:
+        """Neither accepted nor refused as promised: another status, no Retry-After, or no answer at all."""
+        refused = sum(each.status == OVERLOADED and each.has_retry_after for each in self.outcome.answers)
+        return self.outcome.sent - self.outcome.count(CREATED, RECEIVED) - refused
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    found: list[Overload] = []
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            for _ in range(rounds):
+                async with bed.product() as target:
+                    found.append(await _round(bed, target, options))
+    return _report(found, options, rounds=rounds)
+
+
+async def _round(bed: Bed, target: Target, options: Options) -> Overload:
+    async with alone(options.lock):
+        await _full_speed(bed, target, options, seconds=WARM_S)
+        await bed.admin.execute("ANALYZE")
+        capacity = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+        meter, watch = Meter(target.pids), _Memory(target.pids[GATEWAY])
+        load = OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=capacity * OFFERED_TIMES)
+        async with watch:
+            outcome = await load.run(options.seconds or SECONDS)
+        usage = meter.read()
+        await asyncio.sleep(RECOVERY_S)
+        afterwards = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+    console.print(
+        f"  capacity {capacity:,.0f}/s; offered {capacity * OFFERED_TIMES:,.0f}/s; answers "
+        f"{ {status: outcome.count(status) for status in {each.status for each in outcome.answers}} }; "
+        f"neighbours {usage.others:.0%}",
+        style="dim",
+        highlight=False,
+    )
+    return Overload(
+        capacity=capacity,
+        outcome=outcome,
+        afterwards=afterwards,
+        memory_before_mib=watch.before_mib,
+        memory_most_mib=watch.most_mib,
+        usage=usage,
+    )
+
+
+async def _full_speed(bed: Bed, target: Target, options: Options, *, seconds: float) -> float:
+    load = await place_orders(
+        target.gateways,
+        tokens=bed.tokens,
+        items=bed.items,
+        connections=options.connections or CONNECTIONS,
+        seconds=seconds,
+    )
+    await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    return load.accepted_per_s
+
+
+class _Memory:
+    """Looks at a process' resident memory twice a second while its block is open."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.before_mib = self.most_mib = resident_bytes(pid) / MIB
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._look())
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            self.most_mib = max(self.most_mib, resident_bytes(self._pid) / MIB)
+            await asyncio.sleep(0.5)
+
+
+def _report(found: list[Overload], options: Options, *, rounds: int) -> Report:
+    def row(what: str, unit: str, values: list[float]) -> Row:
+        return row_of(what, unit, {"product": values})
+
+    capacity = row("capacity", "1/s", [each.capacity for each in found])
+    accepted = row("accepted under overload", "1/s", [each.accepted for each in found])
+    p99 = row("answer to the accepted, 99 %", "s", [each.p99_s for each in found])
+    untidy = row("neither accepted nor 503 with Retry-After", "", [float(each.untidy) for each in found])
+    afterwards = row(f"accepted {RECOVERY_S:g} s afterwards", "1/s", [each.afterwards for each in found])
+    growth = row("gateway's growth", "MiB", [each.memory_most_mib - each.memory_before_mib for each in found])
+    return Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={
+            "seconds": f"{options.seconds or SECONDS:g}",
+            "rounds": str(rounds),
+            "offered": "twice the capacity",
+        },
+        rows=(
+            capacity,
+            row("sent", "1/s", [each.outcome.sent / each.outcome.seconds for each in found]),
+            row("unsent: no connection left", "", [float(each.outcome.unsent) for each in found]),
+            accepted,
+            p99,
+            row(
+                "refused with 503",
+                "1/s",
+                [each.outcome.count(OVERLOADED) / each.outcome.seconds for each in found],
+            ),
+            untidy,
+            row("gateway's memory before", "MiB", [each.memory_before_mib for each in found]),
+            growth,
+            afterwards,
+            row("machine: stolen", "%", [each.usage.steal * 100 for each in found]),
+            row("machine: neighbours", "%", [each.usage.others * 100 for each in found]),
+        ),
+        ratios=(
+            _of_capacity("accepted under overload, of capacity", accepted, capacity, LEAST_OF_CAPACITY),
+            _at_most(p99, MOST_P99_S),
+            _at_most(untidy, 0),
+            _at_most(growth, MOST_GROWTH_MIB),
+            _of_capacity("accepted afterwards, of capacity", afterwards, capacity, LEAST_AFTERWARDS),
+        ),
+    )
+
+
+def _of_capacity(what: str, row: Row, capacity: Row, target: float) -> Ratio:
+    both = Row(what=what, unit="", by={"it": row.by["product"], "capacity": capacity.by["product"]})
+    return Ratio.between(what, both, of="it", to="capacity", target=target)
+
+
+def _at_most(row: Row, target: float) -> Ratio:
+    return Ratio(what=row.what, values=row.by["product"], target=target, at_least=False, unit=row.unit)

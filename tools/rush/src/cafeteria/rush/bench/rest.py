@@ -1,0 +1,63 @@
+"""What the five services take while nobody orders."""
+
+import asyncio
+
+from cafeteria.contracts.bus import SERVICES
+from cafeteria.rush.bench.beds import Bed
+from cafeteria.rush.bench.machine import Meter, alone, resident_bytes
+from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.report import Ratio, Report, row_of
+
+NAME = "rest"
+MEASURES = "memory and CPU of the five services at rest"
+
+SECONDS, ROUNDS = 20.0, 1
+CALM_S = 5.0
+MOST_MIB = 650.0
+MOST_CPU_PERCENT = 2.0
+MIB = 1 << 20
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    memory: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            for _ in range(rounds):
+                async with bed.product() as target, alone(options.lock):
+                    await asyncio.sleep(CALM_S)
+                    meter = Meter(target.pids)
+                    await asyncio.sleep(options.seconds or SECONDS)
+                    usage = meter.read()
+                    for service in SERVICES:
+                        memory.setdefault(service, []).append(resident_bytes(target.pids[service]) / MIB)
+                        cpu.setdefault(service, []).append(usage.cpu_s[service] / usage.seconds * 100)
+    resident = row_of("resident", "MiB", {**memory, "together": _together(memory)})
+    busy = row_of("CPU", "% of a core", {**cpu, "together": _together(cpu)})
+    return Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={"seconds": f"{options.seconds or SECONDS:g}", "rounds": str(rounds)},
+        rows=(resident, busy),
+        ratios=(
+            Ratio(
+                what="resident together",
+                values=resident.by["together"],
+                target=MOST_MIB,
+                at_least=False,
+                unit="MiB",
+            ),
+            Ratio(
+                what="CPU together",
+                values=busy.by["together"],
+                target=MOST_CPU_PERCENT,
+                at_least=False,
+                unit="% of a core",
+            ),
+        ),
+    )
+
+
+def _together(figures: dict[str, list[float]]) -> list[float]:
+    return [sum(of_round) for of_round in zip(*figures.values(), strict=True)]
