@@ -155,6 +155,24 @@ async def test_a_wiped_store_is_made_anew_by_the_watch(
 GATEWAYS_OWN = (bus.GATEWAY_PROJECTION.stream, bus.GATEWAY_PROJECTION.name)
 
 
+async def test_a_watch_that_finds_no_server_waits_for_it(
+    servers: FixtureServers,
+    targets: Targets,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(streams, "CONNECT_TIMEOUT_S", 0.2)
+    await servers.nats.stop()
+    watch = asyncio.create_task(watch_bus(targets))
+    try:
+        await wait_until(lambda: "did not let admin in" in caplog.text)
+        await servers.lose_nats_store()
+        await wait_until(lambda: "made on the bus" in caplog.text)
+    finally:
+        await ended(watch)
+
+
 async def test_a_stream_that_is_deleted_while_the_watch_looks_comes_back(
     servers: FixtureServers, targets: Targets, wait_until: WaitUntil
 ) -> None:

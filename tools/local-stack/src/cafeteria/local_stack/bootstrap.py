@@ -69,9 +69,13 @@ async def prepare_bus(targets: Targets) -> list[str]:
 
 
 async def watch_bus(targets: Targets) -> None:
-    """Make what is missing on the bus, for ever."""
-    async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
-        await admin.keep()
+    """Make what is missing on the bus, for ever. A server that is away at first is waited for."""
+    while True:
+        try:
+            async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
+                await admin.keep()
+        except ServerAwayError as error:
+            logger.warning("%s", error)
 
 
 def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:

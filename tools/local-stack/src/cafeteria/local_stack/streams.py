@@ -118,7 +118,7 @@ class BusAdmin:
                     logger.warning("made on the bus: %s", ", ".join(changed))
             except (nats.errors.Error, TimeoutError):
                 pass  # the server is away; the next look will tell
-            except StackError:
+            except Exception:  # nobody else makes what is missing: the watch outlives any surprise
                 logger.exception("the bus is not as it should be")
             await asyncio.sleep(WATCH_INTERVAL_S)
 
