@@ -20,6 +20,7 @@ from cafeteria.rush.snapshot import (
     StoredOrder,
     StoredTicket,
 )
+from cafeteria.rush.truth import TOO_LATE
 
 RICE, ORDER, CANCELLED, REFUSED = (UUID(int=number) for number in range(1, 5))
 AT = datetime(2026, 3, 1, 18, tzinfo=UTC)
@@ -58,6 +59,10 @@ def stored_order(order_id: UUID, status: str, key: str, **facts: object) -> Stor
     return StoredOrder(order_id=order_id, status=status, **{**defaults, **facts})
 
 
+def decision(order_id: UUID, decided: str, *, released: bool = False) -> StoredDecision:
+    return StoredDecision(order_id=order_id, decision=decided, reason=None, released=released)
+
+
 def log(order_id: UUID, *statuses: str, start: int) -> list[StoredNotification]:
     return [
         StoredNotification(
@@ -80,7 +85,9 @@ def sound_snapshot() -> Snapshot:
             REFUSED: stored_order(REFUSED, "REJECTED", "c"),
         },
         decisions={
-            ORDER: StoredDecision(order_id=ORDER, decision="RESERVED", reason=None, released=False),
+            ORDER: decision(ORDER, "RESERVED"),
+            CANCELLED: decision(CANCELLED, "RESERVED", released=True),
+            REFUSED: decision(REFUSED, "REJECTED"),
         },
         taken={ORDER: {RICE: 2}, CANCELLED: {RICE: 0}},
         tickets=(
@@ -106,6 +113,8 @@ def sound_history() -> History:
             exchange(Wish.ORDER, 201, key="b", body=body(CANCELLED), order_id=CANCELLED),
             exchange(Wish.CANCEL, 200, body=body(CANCELLED, OrderStatus.CANCELLED), order_id=CANCELLED),
             exchange(Wish.ORDER, 409, key="c", body=b"{}"),
+            exchange(Wish.READ, 200, body=body(ORDER), order_id=ORDER),
+            exchange(Wish.CANCEL, 409, body=TOO_LATE, order_id=ORDER),
         ],
         sightings=[
             Sighting(
@@ -158,6 +167,29 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
     "a verified order that took nothing": (lambda: change_stored(taken={}), {"I2"}),
     "portions taken for nobody": (
         lambda: change_stored(taken={ORDER: {RICE: 2}, UUID(int=9): {RICE: 1}}),
+        {"I2"},
+    ),
+    "an order that stock never decided": (
+        lambda: change_stored(
+            decisions={key: row for key, row in sound_snapshot().decisions.items() if key != ORDER}
+        ),
+        {"I2"},
+    ),
+    "a cancelled order that stock never gave back": (
+        lambda: change_stored(
+            decisions={
+                **sound_snapshot().decisions,
+                CANCELLED: StoredDecision(
+                    order_id=CANCELLED, decision="RESERVED", reason=None, released=False
+                ),
+            }
+        ),
+        {"I2"},
+    ),
+    "a decision for nobody": (
+        lambda: change_stored(
+            decisions={**sound_snapshot().decisions, UUID(int=9): decision(UUID(int=9), "REJECTED")}
+        ),
         {"I2"},
     ),
     "a lost order": (
@@ -217,6 +249,10 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
         {"I9"},
     ),
     "a message that was never carried": (lambda: change_stored(outbox_rows=3), {"I10"}),
+    "a message that nobody acknowledged": (
+        lambda: change_stored(on_the_way=("kitchen-work has 2 messages that it has not read",)),
+        {"I10"},
+    ),
     "a dead letter": (lambda: change_stored(dead_letters=("kitchen.work.v1.placed: truncated",)), {"I10"}),
 }
 
@@ -243,12 +279,39 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
         lambda: with_exchange(exchange(Wish.ORDER, 201, key="d", body=body(UUID(int=8)))),
         "I3",
     ),
+    "202 for an order that does not exist": (
+        lambda: with_exchange(exchange(Wish.ORDER, 202, key="d", body=body(UUID(int=8)))),
+        "I3",
+    ),
+    "too late to cancel, said of an order that is cancelled": (
+        lambda: with_exchange(exchange(Wish.CANCEL, 409, order_id=CANCELLED, body=TOO_LATE)),
+        "I4",
+    ),
+    "an order read as what it never was": (
+        lambda: with_exchange(
+            exchange(Wish.READ, 200, order_id=ORDER, body=body(ORDER, OrderStatus.CANCELLED))
+        ),
+        "I4",
+    ),
+    "an order read backwards": (
+        lambda: with_exchange(
+            exchange(
+                Wish.READ,
+                200,
+                order_id=ORDER,
+                body=body(ORDER, OrderStatus.PENDING),
+                sent_at_s=3.0,
+                ended_at_s=4.0,
+            )
+        ),
+        "I4",
+    ),
     "201 for an order that was refused": (
         lambda: with_exchange(exchange(Wish.ORDER, 201, key="d", body=body(REFUSED))),
         "I4",
     ),
     "409 for an order that was accepted": (
-        lambda: with_exchange(exchange(Wish.ORDER, 409, key="a", body=b"{}")),
+        lambda: with_exchange(exchange(Wish.ORDER, 409, key="a", body=b"{}", sent_at_s=2.5, ended_at_s=3.0)),
         "I4",
     ),
     "cancelled, said of an order that is cooked": (

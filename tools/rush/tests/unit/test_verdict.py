@@ -42,6 +42,7 @@ def verdict(**changes: object) -> Verdict:
         "rest": Rest(mended_after_s=1.25, ended_after_s=0.1),
         "lasted_s": 61.0,
         "orders": {"READY": 90, "REJECTED": 10},
+        "overtaken": 0,
         "replayed": 400,
         "footprints": {},
         "history": History(exchanges=[answer(201, sent_at_s=n / 10) for n in range(50)]),

@@ -26,6 +26,7 @@ from cafeteria.rush.rest import Rest, come_to_rest, streams_caught_up, until_men
 from cafeteria.rush.secrecy import leaks
 from cafeteria.rush.snapshot import Snapshot, read_snapshot
 from cafeteria.rush.staff import Staff, enrol, student_ids
+from cafeteria.rush.truth import overtaken_refusals
 from cafeteria.rush.verdict import Verdict
 
 HOT_PORTIONS_PER_ORDER = 0.3
@@ -80,9 +81,7 @@ class Campaign:
         self._progress.say(f"starting {self._options.replicas} of each service in {home}")
         async with Arena(home, replicas=self._options.replicas, seed=self._options.seed) as arena:
             verdict = await self._rush(arena)
-        (home / "strikes.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict.strikes)))
-        if verdict.held and self._options.home is None:
-            shutil.rmtree(home, ignore_errors=True)
+        _keep_or_remove(verdict, home, asked_to_keep=self._options.home is not None)
         return verdict
 
     async def _rush(self, arena: Arena) -> Verdict:
@@ -113,6 +112,7 @@ class Campaign:
             rest=rest,
             lasted_s=monotonic() - began_at,
             orders=dict(Counter(order.status for order in stored.orders.values())),
+            overtaken=overtaken_refusals(stored, self._history),
             replayed=replay.messages,
             footprints=self._footprints,
             history=self._history,
@@ -198,6 +198,15 @@ class Campaign:
         tokens = [secret for student in crowd.students for secret in student.secrets]
         home = arena.home
         return await asyncio.to_thread(lambda: list(leaks(home.logs, secrets=home.secrets, tokens=tokens)))
+
+
+def _keep_or_remove(verdict: Verdict, home: Path, *, asked_to_keep: bool) -> None:
+    """What a person needs to find out what happened: data and logs, faults, and all that the students saw."""
+    if verdict.held and not asked_to_keep:
+        shutil.rmtree(home, ignore_errors=True)
+        return
+    (home / "strikes.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict.strikes)))
+    (home / "history.json").write_bytes(msgspec.json.encode(verdict.history))
 
 
 def _too_late(rest: Rest) -> list[str]:

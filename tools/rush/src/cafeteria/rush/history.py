@@ -8,8 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.gateway import OrderLine
+from cafeteria.contracts.gateway import Order, OrderLine
 from cafeteria.contracts.values import OrderStatus
+
+OK, CREATED, ACCEPTED, CONFLICT = 200, 201, 202, 409
+
+_ORDER = msgspec.json.Decoder(Order)
 
 
 class Wish(StrEnum):
@@ -33,6 +37,14 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[OrderLine, ...] = ()
     order_id: UUID | None = None
     replayed: bool = False
+
+    def shown(self) -> Order:
+        """The order in the answer. Raises msgspec.MsgspecError when there is none."""
+        return _ORDER.decode(self.body)
+
+    @property
+    def shown_id(self) -> UUID:
+        return self.shown().id
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +74,7 @@ class History(msgspec.Struct, kw_only=True):
         return {
             exchange.order_id
             for exchange in self.exchanges
-            if exchange.wish is Wish.CANCEL and exchange.status == 200 and exchange.order_id  # noqa: PLR2004 - HTTP
+            if exchange.wish is Wish.CANCEL and exchange.status == OK and exchange.order_id
         }
 
     def cancel_wishes(self) -> set[UUID]:

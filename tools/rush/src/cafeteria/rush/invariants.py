@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from uuid import UUID
 
-import msgspec
-
-from cafeteria.contracts.gateway import Order
-from cafeteria.rush.history import Exchange, History
-from cafeteria.rush.snapshot import Snapshot
+from cafeteria.rush.history import ACCEPTED, CREATED, OK, History
+from cafeteria.rush.snapshot import Snapshot, StoredDecision, StoredOrder
+from cafeteria.rush.truth import students_were_told_the_truth
 
 Check = Callable[[Snapshot, History], Iterator[str]]
 
-CREATED, CONFLICT = 201, 409
 VERIFIED = frozenset({"STOCK_VERIFIED", "IN_KITCHEN", "READY", "COLLECTED"})
 PATHS = {
     "QUEUED": (),
@@ -32,8 +29,6 @@ NEXT_STATUSES = {
     "IN_KITCHEN": {"READY"},
     "READY": {"COLLECTED"},
 }
-
-_ORDER = msgspec.json.Decoder(Order)
 
 
 def ledger_balances(stored: Snapshot, _: History) -> Iterator[str]:
@@ -55,9 +50,23 @@ def orders_took_their_units(stored: Snapshot, _: History) -> Iterator[str]:
         taken = {item: units for item, units in stored.taken.get(order.order_id, {}).items() if units}
         if taken != expected:
             yield f"order {order.order_id} is {order.status} and has taken {taken}, not {expected}"
+        yield from _decided_otherwise(order, stored.decisions.get(order.order_id))
     for order_id, taken in stored.taken.items():
         if order_id not in stored.orders and any(taken.values()):
             yield f"order {order_id} has taken {taken} and does not exist"
+    for order_id in stored.decisions.keys() - stored.orders.keys():
+        yield f"stock decided on order {order_id}, which does not exist"
+
+
+def _decided_otherwise(order: StoredOrder, decision: StoredDecision | None) -> Iterator[str]:
+    expected = {"REJECTED": ("REJECTED",), "CANCELLED": ("RESERVED", True)}.get(
+        order.status, ("RESERVED", False)
+    )
+    if order.status == "PENDING":
+        return
+    said = () if decision is None else (decision.decision, decision.released)[: len(expected)]
+    if said != expected:
+        yield f"order {order.order_id} is {order.status} and stock's decision is {said}"
 
 
 def orders_reached_their_end(stored: Snapshot, seen: History) -> Iterator[str]:
@@ -71,32 +80,8 @@ def orders_reached_their_end(stored: Snapshot, seen: History) -> Iterator[str]:
         if order.status == "CANCELLED" and not order.released:
             yield f"order {order.order_id} is CANCELLED and was never released"
     for exchange in seen.orders():
-        if exchange.status == CREATED and _order_of(exchange) not in stored.orders:
-            yield f"student {exchange.student_id} was told 201 for an order that does not exist"
-
-
-def students_were_told_the_truth(stored: Snapshot, seen: History) -> Iterator[str]:
-    """I4: no answer says the opposite of what is stored."""
-    accepted: set[tuple[str, str | None]] = set()
-    refused: set[tuple[str, str | None]] = set()
-    for exchange in seen.orders():
-        if exchange.status == CREATED:
-            accepted.add((exchange.student_id, exchange.key))
-            order = stored.orders.get(_order_of(exchange))
-            if order is not None and order.status in {"PENDING", "REJECTED"}:
-                yield f"order {order.order_id} was answered 201 and is {order.status}"
-        elif exchange.status == CONFLICT:
-            refused.add((exchange.student_id, exchange.key))
-    for student_id, key in accepted & refused:
-        yield f"student {student_id} was told both 201 and 409 under key {key}"
-    for order in stored.orders.values():
-        whose_key = (order.student_id, (order.key or "").partition(":")[2])
-        if whose_key in refused and order.status != "REJECTED":
-            yield f"order {order.order_id} is {order.status} and its student was told 409"
-    for order_id in seen.cancelled_ids():
-        order = stored.orders.get(order_id)
-        if order is None or order.status != "CANCELLED":
-            yield f"order {order_id} was answered as cancelled and is {order and order.status}"
+        if exchange.status in {CREATED, ACCEPTED} and exchange.shown_id not in stored.orders:
+            yield f"student {exchange.student_id} was told {exchange.status} for an order that does not exist"
 
 
 def kitchen_has_one_ticket(stored: Snapshot, _: History) -> Iterator[str]:
@@ -175,9 +160,9 @@ def nobody_saw_another_student(stored: Snapshot, seen: History) -> Iterator[str]
     """I9: no answer, event, ticket or log row shows an order to anyone but its student."""
     owners = {order.order_id: order.student_id for order in stored.orders.values()}
     for exchange in seen.exchanges:
-        if exchange.status not in {200, CREATED}:
+        if exchange.status not in {OK, CREATED, ACCEPTED}:
             continue
-        order_id = _order_of(exchange)
+        order_id = exchange.shown_id
         if owners.get(order_id, exchange.student_id) != exchange.student_id:
             yield f"student {exchange.student_id} was shown order {order_id} of {owners[order_id]}"
     for sighting in seen.sightings:
@@ -217,10 +202,6 @@ INVARIANTS: dict[str, Check] = {
 def check(stored: Snapshot, seen: History) -> dict[str, list[str]]:
     """Every invariant with its violations; an empty list means that it holds."""
     return {name: list(invariant(stored, seen)) for name, invariant in INVARIANTS.items()}
-
-
-def _order_of(exchange: Exchange) -> UUID:
-    return _ORDER.decode(exchange.body).id
 
 
 def _is_path(statuses: list[str]) -> bool:

@@ -36,10 +36,16 @@ def facts(verdict: Verdict) -> str:
     """In a few sentences: how much, how long, with which seed."""
     orders = ", ".join(f"{count} {status}" for status, count in sorted(verdict.orders.items()))
     thrown, missed = len(verdict.thrown), len(verdict.strikes) - len(verdict.thrown)
+    overtaken = (
+        f"{verdict.overtaken} keys were refused from memory while another request under them was still on its way "
+        "and was accepted. "
+        if verdict.overtaken
+        else ""
+    )
     return (
         f"{sum(verdict.orders.values())} orders ({orders}) and {thrown} faults in {verdict.lasted_s:.0f} s"
         f"{f', {missed} more that another one was in the way of' if missed else ''}. "
-        f"{_rest(verdict)} {verdict.replayed} messages were told again. Seed {verdict.options.seed}."
+        f"{_rest(verdict)} {verdict.replayed} messages were told again. {overtaken}Seed {verdict.options.seed}."
     )
 
 

@@ -22,6 +22,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     lasted_s: float
     orders: dict[str, int]
     """How many are stored in each status."""
+    overtaken: int
+    """Keys that were refused from memory while another request under them was on its way and was accepted."""
     replayed: int
     """Messages of the bus's history that were told once more."""
     footprints: dict[str, tuple[Footprint, Footprint]]
