@@ -59,6 +59,19 @@ async def test_a_server_that_answers_too_late_is_heard_again_at_once(
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
 
 
+async def test_a_connection_that_is_lost_and_not_missed_yet_is_as_silent_as_any(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_lines(_: object) -> None:
+        raise RuntimeError("the handler is closed")
+
+    bus.client._flusher_task.cancel()
+    await asyncio.wait({bus.client._flusher_task})
+    monkeypatch.setattr(bus.client._transport, "writelines", write_lines)
+    with pytest.raises(NoAnswer):
+        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.2)
+
+
 async def test_a_service_leaves_a_frozen_server_soon(gateway_settings: ServiceSettings, servers) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()

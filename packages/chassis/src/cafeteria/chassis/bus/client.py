@@ -1,12 +1,14 @@
-"""nats-py's client: an answer that comes too late does not deafen it, and what every message pays for is quicker.
+"""nats-py's client, hardened against late answers and lost connections, and with what every message pays for quicker.
 
 Measured beside each other: reading four headers 3 instead of 14 µs, an acknowledgement's sequence 0.6 instead of
 8 µs; about ten such messages make an order.
 """
 
 import asyncio
+from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import ConnectionClosedError
 
 _TOKENS_WITHOUT_DOMAIN = 9
 
@@ -17,6 +19,13 @@ class BusClient(Client):
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:  # noqa: FBT001, FBT002 - nats-py's signature
+        """Between a connection's loss and its notice, whoever says something meets the transport's own error."""
+        try:
+            return await super()._flush_pending(force_flush)
+        except (OSError, RuntimeError) as error:
+            raise ConnectionClosedError from error
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
