@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+import nats.errors
 import pytest
 
 from cafeteria.chassis.bus import Bus, Consumer, Delivery, NotStored
@@ -81,6 +83,29 @@ async def test_messages_are_acknowledged_after_their_commit(
         await wait_until(lambda: len(reader.bodies) >= 2000)
     assert [body.order_id for body in reader.bodies] == [message.order_id for message in messages]
     await wait_until(_nothing_pending(bus))
+
+
+async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_the_same(
+    bus: Bus,
+    kitchen_bus: Bus,
+    dead_letters: DeadLetters,
+    status_message: StatusMessage,
+    wait_until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, tried, subscribe = Reader(), asyncio.Event(), bus.client.subscribe
+
+    async def fail_once(*arguments: Any, **options: Any) -> Any:
+        if tried.is_set():
+            return await subscribe(*arguments, **options)
+        tried.set()
+        raise nats.errors.ConnectionClosedError
+
+    monkeypatch.setattr(bus.client, "subscribe", fail_once)
+    message = status_message(names.KITCHEN_STATUS)
+    await kitchen_bus.publish_stored([message])
+    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+        await wait_until(lambda: reader.order_ids == {message.order_id})
 
 
 async def test_a_commit_that_failed_brings_its_messages_again(

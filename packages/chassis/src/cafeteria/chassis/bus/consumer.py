@@ -101,16 +101,26 @@ class Consumer(Generic[Body]):
     async def _pull(self) -> None:
         """Keep a request standing; ask again after silence, for the server or the consumer may be new."""
         await self._bus.connected()
-        inbox = self._bus.inbox()
-        self._inbox = await self._bus.client.subscribe(
-            inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        inbox = await self._listen()
         while True:
             self._standing.changed.clear()
             wanted = self._standing.wanted(unsettled=len(self._unsettled))
             if wanted:
                 await self._ask_for(wanted, inbox)
             await self._standing.wait_for_change(WATCH_S)
+
+    async def _listen(self) -> str:
+        """Each try under a name of its own: one that seems to have failed may still be heard."""
+        while True:
+            inbox = self._bus.inbox()
+            try:
+                self._inbox = await self._bus.client.subscribe(
+                    inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+                )
+            except nats.errors.Error:
+                await asyncio.sleep(WATCH_S)
+            else:
+                return inbox
 
     async def _ask_for(self, wanted: int, inbox: str) -> None:
         request = {
