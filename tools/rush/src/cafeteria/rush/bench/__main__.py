@@ -12,6 +12,7 @@ from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.rush.bench import (
     accept,
+    history,
     hot,
     latency,
     login,
@@ -35,6 +36,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     sold_out,
     latency,
     sse,
+    history,
     login,
     start,
     rest,

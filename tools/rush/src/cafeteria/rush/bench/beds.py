@@ -78,6 +78,7 @@ class Bed:
         )
         self.stack = Stack(home, plan, keep=False)
         self.items: tuple[str, ...] = ()
+        self.students: tuple[str, ...] = ()
         self.tokens: tuple[str, ...] = ()
         self._running = AsyncExitStack()
 
@@ -161,7 +162,8 @@ class Bed:
     async def _lay_the_table(self) -> None:
         rows = await self.admin.fetch("SELECT id FROM stock.items ORDER BY id")
         self.items = tuple(str(row[0]) for row in rows)
-        self.tokens = self.sign(STUDENTS[:STUDENT_COUNT])
+        self.students = STUDENTS[:STUDENT_COUNT]
+        self.tokens = self.sign(self.students)
 
     async def _fill_the_shelves(self, portions: int) -> None:
         async with self.admin.transaction():

@@ -64,10 +64,10 @@ async def place_orders(
     loads = await asyncio.gather(
         *(_place_at(url, tokens=tokens, items=items, connections=share, seconds=seconds) for url in urls)
     )
-    return _together(loads)
+    return together(loads)
 
 
-def _together(loads: Sequence[Load]) -> Load:
+def together(loads: Sequence[Load]) -> Load:
     """Answers are added up; of the latencies the worst counts."""
     answers = sum((Counter(load.answers) for load in loads), Counter[int]())
     return Load(

@@ -37,7 +37,7 @@ class Readers:
             self.all_open.set()
 
 
-class _Reader(asyncio.Protocol):
+class Reader(asyncio.Protocol):
     """One stream. A word that is cut in two by the network is found because the end of a chunk is kept."""
 
     def __init__(self, readers: Readers, request: bytes) -> None:
@@ -76,7 +76,9 @@ class _Reader(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def reading(url: str, tokens: Sequence[str], *, timed: bool = False) -> AsyncIterator[Readers]:
+async def reading(
+    url: str, tokens: Sequence[str], *, timed: bool = False, within_s: float = OPEN_WITHIN_S
+) -> AsyncIterator[Readers]:
     """One open stream for each token. Raises BenchError when they do not open."""
     readers = Readers(timed=timed)
     readers.expected = len(tokens)
@@ -86,14 +88,19 @@ async def reading(url: str, tokens: Sequence[str], *, timed: bool = False) -> As
     try:
         for token in tokens:
             transport, _ = await loop.create_connection(
-                partial(_Reader, readers, stream(token)), str(address.hostname), address.port or 80
+                partial(Reader, readers, stream(token)), str(address.hostname), address.port or 80
             )
             transports.append(transport)
-        async with asyncio.timeout(OPEN_WITHIN_S):
-            await readers.all_open.wait()
+        await _wait_until_open(readers, within_s=within_s)
         yield readers
-    except TimeoutError:
-        raise BenchError(f"Only {readers.open} of {len(tokens)} streams opened.") from None
     finally:
         for transport in transports:
             transport.abort()
+
+
+async def _wait_until_open(readers: Readers, *, within_s: float) -> None:
+    try:
+        async with asyncio.timeout(within_s):
+            await readers.all_open.wait()
+    except TimeoutError:
+        raise BenchError(f"Only {readers.open} of {readers.expected} streams opened.") from None

@@ -27,6 +27,15 @@ def logins(student_ids: Sequence[str], password: str) -> Requests:
     return lambda: _login(next(students), password)
 
 
+def lists(tokens: Sequence[str]) -> Requests:
+    """The newest orders of one student after another."""
+    heads = itertools.cycle(
+        f"GET /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        for token in tokens
+    )
+    return lambda: next(heads)
+
+
 def stream(token: str) -> bytes:
     """Asks for the student's events."""
     return (
