@@ -1,0 +1,36 @@
+"""How the whole suite is spread over two workers: whole files, for what they share is made once per worker.
+
+The files that start processes come first, so that both workers end at about the same time.
+"""
+
+from typing import Any
+
+import pytest
+
+ONE_STACK = "tests/e2e"  # its files share a running cafeteria
+STARTS_PROCESSES = (ONE_STACK, "tools/rush/tests/integration", "tools/local-stack/tests/integration")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    # a member's tests alone have no xdist
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415
+
+    class FileByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return ONE_STACK if nodeid.startswith(f"{ONE_STACK}/") else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # by the number of tests
+    return FileByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.nodeid))  # stable: within a file all stays as it is
+
+
+def _turn(nodeid: str) -> int:
+    return next(
+        (turn for turn, folder in enumerate(STARTS_PROCESSES) if nodeid.startswith(f"{folder}/")),
+        len(STARTS_PROCESSES) + ("/unit/" in nodeid),
+    )
