@@ -4,7 +4,7 @@ A schedule has three parts: faults, while students order and cancel; a calm, unt
 and then, all history delivered once more, which must change nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,16 +26,16 @@ STUDENTS = tuple(f"student-{number}" for number in range(1, 4))
 ITEMS = tuple(UUID(int=number) for number in (901, 902))
 ORDER_IDS = tuple(UUID(int=number) for number in range(1, 41))
 STRAY_ORDER = UUID(int=99)
-SHORTEST_FAULTS, LONGEST_FAULTS = 30, 120  # steps
+SHORTEST_FAULTS, LONGEST_FAULTS = 20, 80  # steps
 CALM_ROUNDS = 16  # of the loops; four are enough when nothing was lost
 HELD_ROUNDS = 4
 REPLAYS = 0.15
 STRAYS = 0.25
 MINUTE = timedelta(seconds=61)
-LOOP_PERIOD = timedelta(seconds=2)
+LOOP_PERIOD = timedelta(seconds=3)
 HURRY = 0.8  # of the steps go on with what has begun
 TRIES_TO_RUN = 4
-KILLED_WHEN_HELD = 0.4
+KILLED_WHEN_HELD = 0.5
 
 Tick = Callable[[], bool]
 
@@ -115,17 +115,20 @@ class Cafeteria:
             )
 
     def _invite_students(self) -> None:
-        """Two to four orders, each sent up to three times, and up to two changes of mind."""
+        """Two or three orders, each sent up to three times, at once or spread, and up to three changes of mind."""
         chance, dice = self.scheduler.chance, self.scheduler.dice
         students = STUDENTS[: 1 + int(dice() * len(STUDENTS))]
         self.followers = [Follower(student) for student in students]
-        for number in range(2 + int(dice() * 3)):
+        groups: list[Sequence[OrderWish | CancelWish]] = []
+        for number in range(2 + int(dice() * 2)):
             student, key = self.scheduler.one_of(students), f"key-{number}"
-            self.wishes += [self._wish(student, key)] * (1 + int(dice() * 3))
+            sendings = [self._wish(student, key)] * (1 + int(dice() * 3))
             if dice() < 0.1:
-                self.wishes.append(self._wish(student, key))
-        self.wishes += [CancelWish(self.scheduler.one_of(students)) for _ in range(int(dice() * 4))]
-        chance.shuffle(self.wishes)
+                sendings.append(self._wish(student, key))
+            groups += [sendings] if dice() < 0.5 else [[sending] for sending in sendings]
+        groups += [[CancelWish(self.scheduler.one_of(students))] for _ in range(int(dice() * 4))]
+        chance.shuffle(groups)
+        self.wishes = [wish for group in groups for wish in group]
         if dice() < STRAYS:
             self._send_stray()
 
@@ -145,10 +148,10 @@ class Cafeteria:
 
         The gateway of today gives nothing up, but `ReleaseStock` promises that who does is safe.
         """
-        lines = self._lines()
+        lines = (Line(item_id=ITEMS[0], quantity=1),)
         question = ReserveStock(order_id=STRAY_ORDER, lines=lines, expires_at=self.scheduler.now + MINUTE)
         ask = Ask("S1 of an order that was given up", self.stocks, question)
-        on_its_way = self.scheduler.ready if self.scheduler.happens(0.5) else self.scheduler.held
+        on_its_way = self.scheduler.ready if self.scheduler.happens(0.3) else self.scheduler.held
         on_its_way.append(Request(self.scheduler, ask, None))
         self.has_stray = True
 
@@ -300,10 +303,10 @@ class Cafeteria:
     def run(self) -> None:
         scheduler = self.scheduler
         self._have_faults(SHORTEST_FAULTS + int(scheduler.dice() * (LONGEST_FAULTS - SHORTEST_FAULTS)))
-        scheduler.tell(None, "--- from here on nothing goes wrong ---")
-        scheduler.is_calm = True
-        if scheduler.held:
-            self._come_to_rest(rounds=HELD_ROUNDS)
+        scheduler.tell(None, "--- from here on nothing new goes wrong ---")
+        scheduler.is_calm, scheduler.holding = True, 0.0
+        if scheduler.held or scheduler.slow_step:
+            self._come_to_rest(rounds=1 + int(scheduler.dice() * HELD_ROUNDS))
             self._let_go()
         self._come_to_rest(rounds=CALM_ROUNDS)
         if scheduler.happens(REPLAYS):
@@ -333,13 +336,13 @@ class Cafeteria:
         scheduler.tell(None, "--- what was held up goes on ---")
         if scheduler.happens(0.3):
             self._long_pause()
-        if scheduler.weather.wipe and scheduler.happens(0.3):
+        if scheduler.weather.wipe and scheduler.happens(0.5):
             self._wipe()
         for home in {each.home: None for each in scheduler.held}:
             if home is not None and scheduler.happens(KILLED_WHEN_HELD):
                 scheduler.kill(home)
         scheduler.ready += scheduler.held
-        scheduler.held = []
+        scheduler.held, scheduler.slow_step = [], ""
 
     def _come_to_rest(self, *, rounds: int) -> None:
         """Do all that can be done, then let time pass until there is more to do."""
@@ -364,7 +367,7 @@ class Cafeteria:
             while scheduler.ready or scheduler.waiting:
                 if scheduler.ready:
                     scheduler.now += STEP
-                    scheduler.ready.pop().go()
+                    scheduler.go_on()
                 else:
                     scheduler.time_out(next(iter(scheduler.waiting)))
             has_moved = False

@@ -264,6 +264,7 @@ def _finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: 
         _must_reach_kitchen(order) and has_kitchen,
         _version(order).version if is_notified else order.notified_version,
         has_kitchen and is_notified,
+        order.next_check_at,
     )
 
 

@@ -76,6 +76,7 @@ class Unconfirmed(NamedTuple):
     status: OrderStatus
     is_known_to_kitchen: bool
     notified_version: int
+    next_check_at: datetime
 
 
 class Finding(NamedTuple):
@@ -85,6 +86,7 @@ class Finding(NamedTuple):
     kitchen_knows: bool
     notified_version: int
     is_done: bool
+    next_check_at: datetime
 
 
 def back_off(at: datetime, since: datetime) -> datetime:
@@ -227,7 +229,13 @@ class GatewayTables:
     def find_unconfirmed(self, at: datetime) -> list[Unconfirmed]:
         """Loop 3: due orders of which no message is on its way already."""
         return [
-            Unconfirmed(order_id, row.stored.status, row.kitchen_seen_at is not None, row.notified_version)
+            Unconfirmed(
+                order_id,
+                row.stored.status,
+                row.kitchen_seen_at is not None,
+                row.notified_version,
+                row.next_check_at,
+            )
             for order_id, row in self.orders.items()
             if row.next_check_at is not None and row.next_check_at <= at and not self.outbox.holds(order_id)
         ]
@@ -243,6 +251,8 @@ class GatewayTables:
         for finding in findings:
             row = self.orders[finding.order_id]
             if row.next_check_at is None or row.next_check_at > at:
+                continue
+            if row.next_check_at != finding.next_check_at and self.guards.confirms_what_it_read:
                 continue
             if finding.kitchen_knows:
                 row.kitchen_seen_at = row.kitchen_seen_at or at

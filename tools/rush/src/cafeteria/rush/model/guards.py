@@ -53,9 +53,9 @@ ALL_GUARDS = Guards()
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """How often, at most. A schedule draws for each kind whether it happens never, sometimes or this often."""
 
-    crash: float = 0.03
+    crash: float = 0.06
     """A process is killed and started anew."""
-    wipe: float = 0.015
+    wipe: float = 0.02
     """The bus loses a whole stream, with all that it had acknowledged."""
     replay: float = 0.008
     """A consumer is reset: all of its history is delivered again."""
@@ -66,9 +66,10 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     long_pause: float = 0.004
     """A minute in which nothing else happens: orders expire."""
     held: float = 0.06
-    """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path."""
-    slow_step: float = 1.0
-    """A schedule has one kind of step that is held up half of the time."""
+    """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path.
+
+    Most schedules have one kind of step that is held up more often than not.
+    """
     lock_lost: float = 0.01
     """A relay's lock is free while it still carries."""
     commit: float = 0.08
@@ -97,6 +98,6 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **dict.fromkeys(names, 0.0))
 
 
-_SHARES = (0.0, 0.0, 0.4, 1.0)
+_SHARES = (0.0, 0.4, 1.0)
 
 ALL_FAULTS = Faults()

@@ -29,7 +29,7 @@ class NotificationTables:
         self.scheduler = scheduler
         self.guards = scheduler.guards
         self.log: list[Status] = []
-        self.logged: set[tuple[UUID, int]] = set()
+        self.logged: set[tuple[int, int]] = set()
         self.stream_epoch = ""
         self.stream_sequence = 0
 
@@ -44,7 +44,7 @@ class NotificationTables:
     def record(self, statuses: Iterable[Status], epoch: str, sequence: int) -> int:
         """N1: log what the log lacks; returns where it stands then."""
         for status in statuses:
-            pair = (status.order_id, status.version)
+            pair = (status.order_id.int, status.version)
             if pair not in self.logged or not self.guards.logged_once:
                 self.logged.add(pair)
                 self.log.append(status)
@@ -54,7 +54,7 @@ class NotificationTables:
         return len(self.log)
 
     def find_missing(self, asked: Iterable[OrderVersion]) -> tuple[OrderVersion, ...]:
-        return tuple(each for each in asked if (each.order_id, each.version) not in self.logged)
+        return tuple(each for each in asked if (each.order_id.int, each.version) not in self.logged)
 
 
 class Follower:
@@ -86,7 +86,7 @@ class NotificationReplica(Replica):
         self.tables = tables
         self.bus = bus
         self.followers: list[Follower] = []
-        self.lately: dict[UUID, int] = {}
+        self.lately: dict[int, int] = {}
         self.pushed: int | None = None
         self.reading: Reading | None = None
         self.taken = 0
@@ -138,15 +138,16 @@ class NotificationReplica(Replica):
             position = yield Commit("N1", self.tables.record, statuses, str(reading.epoch), last)
         self.taken = last
         for status in statuses:
-            self.lately[status.order_id] = self.lately.get(status.order_id, 0) | 1 << status.version
+            place = status.order_id.int
+            self.lately[place] = self.lately.get(place, 0) | 1 << status.version
         self._push(position)
 
     def _statuses(self, messages: Iterable[Message]) -> list[Status]:
         """Each order's status once, in the order in which they came."""
-        found: dict[tuple[UUID, int], Status] = {}
+        found: dict[tuple[int, int], Status] = {}
         for message in messages:
-            for status in statuses_of(message.body, logged=self.lately.get(message.order_id, 0)):
-                found.setdefault((status.order_id, status.version), status)
+            for status in statuses_of(message.body, logged=self.lately.get(message.order_id.int, 0)):
+                found.setdefault((status.order_id.int, status.version), status)
         return list(found.values())
 
     def _push(self, position: int) -> None:

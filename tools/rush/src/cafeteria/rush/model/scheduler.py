@@ -16,8 +16,8 @@ from cafeteria.rush.model.guards import Faults, Guards
 
 DAWN = datetime(2026, 3, 1, 18, tzinfo=UTC)
 STEP = timedelta(milliseconds=1)
-SLOW_STEPS = ("G1", "S1", "S2", "G2", "R publishes", "K1", "K2", "N1", "P1", "cancel", "release")
-SLOW_STEP_IS_HELD = 0.5
+SLOW_STEPS = ("S2", "G2", "G2", "R publishes", "K1", "K1", "K2", "N1", "P1", "")
+SLOW_STEP_IS_HELD = 0.6
 
 
 class Unknown(Enum):
@@ -198,7 +198,7 @@ class LateCommit:
 class Scheduler:
     """The clock, the dice, and all that can happen next. `story` collects what happened, if anybody wants to read it."""
 
-    __slots__ = ("chance", "dice", "guards", "held", "is_calm", "now", "notes", "ready", "slow_step", "story", "waiting", "weather")
+    __slots__ = ("chance", "dice", "guards", "held", "holding", "is_calm", "now", "notes", "ready", "slow_step", "story", "waiting", "weather")
 
     def __init__(self, seed: int, *, guards: Guards, faults: Faults, story: list[str] | None = None) -> None:
         self.chance = Random(seed)  # noqa: S311 - a schedule is to be drawn again, not to be kept secret
@@ -209,7 +209,8 @@ class Scheduler:
         self.is_calm = False
         self.ready: list[Happening] = []
         self.held: list[Happening] = []
-        self.slow_step = self.one_of(SLOW_STEPS) if self.happens(self.weather.slow_step) else ""
+        self.holding = self.weather.held
+        self.slow_step = self.one_of(SLOW_STEPS) if self.weather.held else ""
         self.waiting: dict[Request, None] = {}
         self.story = story
         self.notes: list[str] | None = None if story is None else []
@@ -236,8 +237,8 @@ class Scheduler:
         last = ready.pop()
         if place < len(ready):
             last, ready[place] = ready[place], last
-        rate = SLOW_STEP_IS_HELD if last.label == self.slow_step else self.weather.held
-        if self.dice() < rate:
+        rate = SLOW_STEP_IS_HELD if last.label == self.slow_step else self.holding
+        if rate and self.dice() < rate:
             self.tell(last.home, "{} is held up", last.label)
             self.held.append(last)
         else:
@@ -246,7 +247,8 @@ class Scheduler:
     def commit(self, commit: Commit, home: Replica) -> Any:
         if self.is_calm or self.dice() >= self.weather.commit:
             outcome = commit.do(*commit.arguments)
-            self.tell(home, commit.label)
+            if self.story is not None:
+                self.tell(home, commit.label)
             return outcome
         what_became_of_it = self.dice()
         if what_became_of_it < 0.5:
@@ -255,7 +257,7 @@ class Scheduler:
         elif what_became_of_it < 0.8:
             self.tell(home, "{}: not committed, and nobody says so", commit.label)
         else:
-            self.ready.append(LateCommit(self, commit))
+            (self.held if self.happens(0.5) else self.ready).append(LateCommit(self, commit))
             self.tell(home, "{}: no answer, and it is not committed yet", commit.label)
         return LOST
 

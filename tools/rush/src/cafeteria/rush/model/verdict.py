@@ -5,7 +5,7 @@ from uuid import UUID
 
 from cafeteria.contracts.stock import Decision
 from cafeteria.rush.history import History, Sighting
-from cafeteria.rush.invariants import CONFLICT, CREATED, check
+from cafeteria.rush.invariants import check
 from cafeteria.rush.model.cafeteria import STRAY_ORDER, Cafeteria
 from cafeteria.rush.snapshot import (
     Snapshot,
@@ -15,6 +15,9 @@ from cafeteria.rush.snapshot import (
     StoredOrder,
     StoredTicket,
 )
+
+
+CREATED, CONFLICT = 201, 409
 
 
 def broken_promises(cafeteria: Cafeteria) -> list[str]:
