@@ -15,6 +15,7 @@ from cafeteria.rush.campaign import Campaign, selected
 from cafeteria.rush.options import Options
 from cafeteria.rush.progress import Progress
 from cafeteria.rush.report import write
+from cafeteria.rush.scenes import SCENES
 from cafeteria.rush.summary import show
 from cafeteria.rush.verdict import Verdict
 
@@ -22,7 +23,12 @@ LARGEST_SEED = 2**31
 
 
 def options_from(argv: Sequence[str] | None) -> Options:
-    parser = argparse.ArgumentParser(prog="just rush", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="just rush",
+        description=__doc__,
+        epilog="Scenes: last-portions has 2,000 buyers for 100 portions in each of 50 rounds, with stock killed; "
+        "same-key sends each of 1,000 keys 50 times at once, under kills.",
+    )
     parser.add_argument("--orders", type=int, default=defaults.ORDERS, help="how many (%(default)s)")
     parser.add_argument("--faults", type=int, default=defaults.FAULTS, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, help="repeats the schedule of faults; without it any")
@@ -31,6 +37,7 @@ def options_from(argv: Sequence[str] | None) -> Options:
         "--replicas", type=int, default=defaults.REPLICAS, help="of each service (%(default)s)"
     )
     parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="kinds or families of faults")
+    parser.add_argument("--scene", choices=sorted(SCENES), help="play this instead: see below")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with plots")
     parser.add_argument("--home", type=Path, help="keep data and logs here, whatever comes out")
     parser.add_argument(
@@ -49,6 +56,7 @@ def options_from(argv: Sequence[str] | None) -> Options:
         students=found.students,
         replicas=found.replicas,
         only=tuple(found.only),
+        scene=found.scene,
         report=found.report,
         home=found.home,
         with_footprint=is_large if found.footprint is None else found.footprint,

@@ -40,6 +40,7 @@ class Arena:
 
     def __init__(self, home: Path, *, replicas: int, seed: int) -> None:
         self.home = Home(root=home)
+        self.seed = seed
         self._replicas = replicas
         self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
         self._exits = AsyncExitStack()

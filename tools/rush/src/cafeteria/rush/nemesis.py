@@ -92,7 +92,7 @@ class Nemesis:
         self.pace = pace
         self._kinds = kinds
         self._waves = waves
-        self._seed = seed
+        self.seed = seed
         self.planned = sum(len(wave.strikes) for wave in waves)
         self.strikes: list[Strike] = []
 
@@ -107,16 +107,17 @@ class Nemesis:
         for number, wave in enumerate(self._waves):
             self.pace.allow(round(share * (number + WAVES_AHEAD)))
             await self.pace.until_begun(round(share * number))
-            await asyncio.gather(*(self._throw(planned) for planned in wave.strikes))
+            await asyncio.gather(*(self.throw(planned) for planned in wave.strikes))
             if number + 1 < len(self._waves):
                 await asyncio.sleep(wave.rest_s)
         self.pace.allow(self.pace.orders)
 
-    async def _throw(self, planned: Planned) -> None:
+    async def throw(self, planned: Planned) -> None:
+        """Returns once it is healed."""
         await asyncio.sleep(planned.after_s)
         strike = Strike(number=planned.number, name=planned.name, began_at_s=self._arena.now_s)
         self.strikes.append(strike)
-        chance = random.Random(f"{self._seed}:{planned.number}")  # noqa: S311 - repeatable on purpose
+        chance = random.Random(f"{self.seed}:{planned.number}")  # noqa: S311 - repeatable on purpose
         try:
             strike.detail = await self._kinds[planned.name].strike(self._arena, chance)
         except NeverReadyError as error:

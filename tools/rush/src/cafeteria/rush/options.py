@@ -20,6 +20,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     students: int = STUDENTS
     replicas: int = REPLICAS
     only: tuple[str, ...] = ()
+    scene: str | None = None
+    """Played instead of a mixed rush."""
     report: Path | None = None
     home: Path | None = None
     with_footprint: bool = False
@@ -35,6 +37,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             "replicas": self.replicas,
             "seed": self.seed,
         }
+        if self.scene:
+            return f"just rush --scene {self.scene} --seed {self.seed}"
         words = [f"--{name} {number}" for name, number in numbers.items()]
         words += ["--footprint"] if self.with_footprint else []
         words += ["--only", *self.only] if self.only else []

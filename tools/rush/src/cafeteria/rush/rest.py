@@ -65,10 +65,10 @@ async def until_mended(arena: Arena) -> float | None:
     return None
 
 
-async def come_to_rest(arena: Arena) -> Rest:
+async def come_to_rest(arena: Arena, *, mended_after_s: float | None = None) -> Rest:
     """Wait until every order is at its end, then until every message is read."""
     began_at = monotonic()
-    rest = Rest()
+    rest = Rest(mended_after_s=mended_after_s)
     async with arena.database() as connection:
         while monotonic() - began_at < GIVEN_UP_AFTER_S:
             rest.open_orders = await connection.fetchval(_OPEN_ORDERS)

@@ -15,7 +15,7 @@ from cafeteria.contracts.stock import CreateItem, Item, Items, Restock
 from cafeteria.local_stack.demo_data import KITCHEN, OPERATOR, PASSWORD, STUDENTS
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.history import History
-from cafeteria.rush.student import JSON, Student
+from cafeteria.rush.student import JSON, UNAUTHORIZED, Student
 
 HOT_DISH = "Iftar special"
 RESTOCK_EVERY_S = 2.0
@@ -84,13 +84,15 @@ class Staff:
             await person.log_in(PASSWORD)
 
     async def set_the_table(self, *, hot_portions: int) -> Menu:
-        body = msgspec.json.encode(CreateItem(name=HOT_DISH, price=Decimal("120.00"), quantity=hot_portions))
-        headers = {**JSON, **self._operator.authorization}
-        async with self._http.post(f"{self._stock}/v1/items", data=body, headers=headers) as response:
-            response.raise_for_status()
-            hot = msgspec.json.decode(await response.read(), type=Item).id
+        hot = await self.set_out(HOT_DISH, portions=hot_portions)
         items = await self._items()
         return Menu(hot=hot, others=tuple(item.id for item in items if item.name != HOT_DISH))
+
+    async def set_out(self, name: str, *, portions: int) -> UUID:
+        """A new dish. Raises aiohttp's errors: ask it of a system at rest."""
+        dish = CreateItem(name=name, price=Decimal("120.00"), quantity=portions)
+        answer = await self._ask(self._operator, "POST", f"{self._stock}/v1/items", dish)
+        return msgspec.json.decode(answer, type=Item).id
 
     async def work(self) -> None:
         """Until cancelled."""
@@ -109,35 +111,33 @@ class Staff:
             await asyncio.sleep(every_s)
 
     async def _items(self) -> tuple[Item, ...]:
-        async with self._http.get(
-            f"{self._stock}/v1/items", headers=self._operator.authorization
-        ) as response:
-            await self._refused(self._operator, response)
-            return msgspec.json.decode(await response.read(), type=Items).items
+        answer = await self._ask(self._operator, "GET", f"{self._stock}/v1/items")
+        return msgspec.json.decode(answer, type=Items).items
 
     async def _restock(self) -> None:
         for item in await self._items():
-            if item.name == HOT_DISH or item.quantity >= RESTOCK_BELOW:
-                continue
-            url = f"{self._stock}/v1/items/{item.id}/restock"
-            body = msgspec.json.encode(Restock(quantity=RESTOCK_PORTIONS))
-            headers = {**JSON, **self._operator.authorization}
-            async with self._http.post(url, data=body, headers=headers) as response:
-                await self._refused(self._operator, response)
+            if item.name != HOT_DISH and item.quantity < RESTOCK_BELOW:
+                url = f"{self._stock}/v1/items/{item.id}/restock"
+                await self._ask(self._operator, "POST", url, Restock(quantity=RESTOCK_PORTIONS))
                 self.restocks += 1
 
     async def _collect(self) -> None:
         url = f"{self._kitchen}/v1/tickets"
-        headers = self._cook.authorization
-        async with self._http.get(url, params={"status": "READY"}, headers=headers) as response:
-            await self._refused(self._cook, response)
-            ready = msgspec.json.decode(await response.read(), type=Tickets).items
+        answer = await self._ask(self._cook, "GET", f"{url}?status=READY")
+        ready = msgspec.json.decode(answer, type=Tickets).items
         for ticket in self._chance.sample(ready, min(COLLECTED_AT_ONCE, len(ready))):
-            async with self._http.post(f"{url}/{ticket.id}/collect", headers=headers) as response:
-                response.raise_for_status()
-                self.collected += 1
+            await self._ask(self._cook, "POST", f"{url}/{ticket.id}/collect")
+            self.collected += 1
 
-    async def _refused(self, person: Student, response: aiohttp.ClientResponse) -> None:
-        if response.status == 401:  # noqa: PLR2004 - HTTP: the token ran out
-            await person.log_in(PASSWORD)
-        response.raise_for_status()
+    async def _ask(self, person: Student, method: str, url: str, body: msgspec.Struct | None = None) -> bytes:
+        """Once more with a new token where the old one has run out. Raises aiohttp's errors."""
+        data = None if body is None else msgspec.json.encode(body)
+        for is_last in (False, True):
+            headers = {**JSON, **person.authorization}
+            async with self._http.request(method, url, data=data, headers=headers) as response:
+                if response.status == UNAUTHORIZED and not is_last:
+                    await person.log_in(PASSWORD)
+                    continue
+                response.raise_for_status()
+                return await response.read()
+        raise AssertionError("the last request either answers or raises")

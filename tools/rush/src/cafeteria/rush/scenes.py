@@ -1,0 +1,149 @@
+"""Two scenes that a mixed rush shows too seldom, played over and over: the last portions, and one key from everywhere.
+
+just rush --scene last-portions     2,000 buyers for 100 portions, stock killed in each of 50 rounds
+just rush --scene same-key          1,000 keys, each sent 50 times at once, under kills
+"""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.contracts.gateway import OrderLine, PlaceOrder
+from cafeteria.rush.crowd import ANSWER_DEADLINE_S, Crowd
+from cafeteria.rush.history import CREATED
+from cafeteria.rush.nemesis import Nemesis, Planned
+from cafeteria.rush.snapshot import Snapshot
+from cafeteria.rush.staff import Staff
+from cafeteria.rush.storm import together
+
+AT_ONCE = 128
+"""Buyers of one round who wait for their answer at the same time."""
+KEYS_AT_ONCE = 4
+
+KILLS = ("kill-gateway", "kill-stock", "nats-kill", "backends-terminated", "postgres-immediate")
+KILL_EVERY_S = 1.0
+STOCK_DIES_AFTER_S = 0.6
+"""At most so long after the first buyer of a round; the portions are gone within about a second."""
+
+_ENCODE = msgspec.json.Encoder().encode
+
+
+class Scene(Protocol):
+    """`play` returns when every request has its answer; `judge` says what is wrong with what is stored then."""
+
+    @property
+    def question(self) -> str: ...
+
+    async def play(self, crowd: Crowd, staff: Staff, nemesis: Nemesis) -> None: ...
+
+    def judge(self, stored: Snapshot, crowd: Crowd) -> list[str]: ...
+
+
+class LastPortions:
+    """Each buyer wants one portion, under a key of their own, and asks until the answer is final."""
+
+    question = "exactly as many were sold as there were"
+
+    def __init__(self, *, rounds: int = 50, buyers: int = 2_000, portions: int = 100) -> None:
+        self._rounds = rounds
+        self._buyers = buyers
+        self._portions = portions
+        self.dishes: dict[UUID, str] = {}
+
+    async def play(self, crowd: Crowd, staff: Staff, nemesis: Nemesis) -> None:
+        for number in range(1, self._rounds + 1):
+            name = f"Last portions {number}"
+            dish = await staff.set_out(name, portions=self._portions)
+            self.dishes[dish] = name
+            await together(self._buy(crowd, dish), _kill_stock(nemesis))
+
+    async def _buy(self, crowd: Crowd, dish: UUID) -> None:
+        gate = asyncio.Semaphore(AT_ONCE)
+        lines = (OrderLine(item_id=dish, quantity=1),)
+
+        async def buy(number: int) -> None:
+            async with gate:
+                student = crowd.students[number % len(crowd.students)]
+                await student.order(lines, key=f"{dish}-{number}", deadline_s=ANSWER_DEADLINE_S)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._buyers):
+                group.create_task(buy(number))
+
+    def judge(self, stored: Snapshot, crowd: Crowd) -> list[str]:
+        created = [exchange for exchange in crowd.history.orders() if exchange.status == CREATED]
+        told = Counter({exchange.key: exchange.lines[0].item_id for exchange in created}.values())
+        left = {item.item_id: item.quantity for item in stored.items}
+        return [
+            f"{name}: {told[dish]} were told that they have one of {self._portions}, and {left[dish]} are left"
+            for dish, name in self.dishes.items()
+            if told[dish] != self._portions or left[dish] != 0
+        ]
+
+
+class SameKey:
+    """A key is sent many times at once to whichever gateway, then until it is answered for good."""
+
+    question = "one order and one answer for each key"
+
+    def __init__(self, *, keys: int = 1_000, sends: int = 50) -> None:
+        self._keys = keys
+        self._sends = sends
+
+    async def play(self, crowd: Crowd, _staff: Staff, nemesis: Nemesis) -> None:
+        gate = asyncio.Semaphore(KEYS_AT_ONCE)
+
+        async def send(number: int) -> None:
+            lines = (OrderLine(item_id=crowd.menu.others[number % len(crowd.menu.others)], quantity=1),)
+            body, key = _ENCODE(PlaceOrder(lines=lines)), f"same-{number}"
+            student = crowd.students[number % len(crowd.students)]
+            async with gate:
+                await asyncio.gather(
+                    *(student.order_once(body, lines=lines, key=key) for _ in range(self._sends))
+                )
+                await student.order(lines, key=key, deadline_s=ANSWER_DEADLINE_S)
+
+        killing = asyncio.create_task(_kill_one_after_another(nemesis))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self._keys):
+                    group.create_task(send(number))
+        finally:
+            killing.cancel()
+            await asyncio.gather(killing, return_exceptions=True)
+
+    def judge(self, stored: Snapshot, crowd: Crowd) -> list[str]:
+        answers: dict[str | None, set[bytes]] = {}
+        for exchange in crowd.history.orders():
+            if exchange.status == CREATED:
+                answers.setdefault(exchange.key, set()).add(exchange.body)
+        sentences = [
+            f"key {key} was answered in {len(bodies)} ways"
+            for key, bodies in answers.items()
+            if len(bodies) > 1
+        ]
+        if len(stored.orders) != self._keys or len(answers) != self._keys:
+            sentences.append(
+                f"{self._keys} keys made {len(stored.orders)} orders and {len(answers)} of them were answered"
+            )
+        return sentences
+
+
+async def _kill_stock(nemesis: Nemesis) -> None:
+    number = len(nemesis.strikes)
+    after_s = random.Random(f"{nemesis.seed}:{number}").uniform(0, STOCK_DIES_AFTER_S)  # noqa: S311 - repeatable
+    await nemesis.throw(Planned(number=number, name="kill-stock", after_s=after_s))
+
+
+async def _kill_one_after_another(nemesis: Nemesis) -> None:
+    """Until cancelled."""
+    for number in itertools.count():
+        await nemesis.throw(Planned(number=number, name=KILLS[number % len(KILLS)], after_s=KILL_EVERY_S))
+
+
+SCENES: dict[str, type[LastPortions | SameKey]] = {"last-portions": LastPortions, "same-key": SameKey}

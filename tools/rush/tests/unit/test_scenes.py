@@ -1,0 +1,96 @@
+"""What the scenes hold against what is stored: too many sold, too few, one key answered in two ways."""
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from cafeteria.contracts.gateway import OrderLine
+from cafeteria.rush.history import Exchange, History, Wish
+from cafeteria.rush.scenes import LastPortions, SameKey
+from cafeteria.rush.snapshot import Snapshot, StoredItem, StoredOrder
+
+DISH = UUID(int=1)
+LINES = (OrderLine(item_id=DISH, quantity=1),)
+
+
+def stored(*, left: int = 0, orders: int = 0) -> Snapshot:
+    return Snapshot(
+        items=(
+            StoredItem(item_id=DISH, name="Last portions 1", quantity=left, restocked=2, deducted=2 - left),
+        ),
+        orders={UUID(int=number): stored_order(UUID(int=number)) for number in range(orders)},
+        decisions={},
+        taken={},
+        tickets=(),
+        notifications=(),
+        outbox_rows=0,
+        dead_letters=(),
+    )
+
+
+def stored_order(order_id: UUID) -> StoredOrder:
+    return StoredOrder(
+        order_id=order_id,
+        student_id="210041101",
+        status="READY",
+        version=4,
+        reason=None,
+        lines={},
+        released=False,
+        key=None,
+        response_status=201,
+        response_body=b"",
+    )
+
+
+def crowd(*answers: tuple[str, bytes]) -> Any:
+    exchanges = [
+        Exchange(
+            wish=Wish.ORDER,
+            student_id="210041101",
+            sent_at_s=0,
+            ended_at_s=1,
+            status=201,
+            key=key,
+            body=body,
+            lines=LINES,
+        )
+        for key, body in answers
+    ]
+    return SimpleNamespace(history=History(exchanges=exchanges))
+
+
+def last_portions(left: int, *keys: str) -> list[str]:
+    scene = LastPortions(rounds=1, buyers=9, portions=2)
+    scene.dishes[DISH] = "Last portions 1"
+    return scene.judge(stored(left=left), crowd(*((key, b"{}") for key in keys)))
+
+
+def test_as_many_as_there_were_is_right_however_often_a_buyer_was_told() -> None:
+    assert last_portions(0, "a", "b", "b") == []
+
+
+def test_one_too_many_is_reported() -> None:
+    assert last_portions(0, "a", "b", "c") == [
+        "Last portions 1: 3 were told that they have one of 2, and 0 are left"
+    ]
+
+
+def test_a_portion_that_nobody_could_buy_is_reported() -> None:
+    assert last_portions(1, "a") == ["Last portions 1: 1 were told that they have one of 2, and 1 are left"]
+
+
+def test_one_order_and_one_answer_for_each_key_is_right() -> None:
+    assert SameKey(keys=2).judge(stored(orders=2), crowd(("a", b"1"), ("a", b"1"), ("b", b"2"))) == []
+
+
+def test_two_answers_under_one_key_are_reported() -> None:
+    assert SameKey(keys=1).judge(stored(orders=1), crowd(("a", b"1"), ("a", b"2"))) == [
+        "key a was answered in 2 ways"
+    ]
+
+
+def test_an_order_too_many_is_reported() -> None:
+    assert SameKey(keys=1).judge(stored(orders=2), crowd(("a", b"1"))) == [
+        "1 keys made 2 orders and 1 of them were answered"
+    ]
