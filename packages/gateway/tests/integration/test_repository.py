@@ -153,11 +153,35 @@ async def test_what_two_replicas_found_out_at_once_is_written_down_by_one(
     order = placing("k")
     await receive(database, [order])
     await books.execute("UPDATE gateway.orders SET next_check_at = now() - interval '1 second'")
-    finding = Finding(order_id=order.order.id, kitchen_knows=False, notified_version=0, is_done=False)
     at = now()
+    async with database.statement() as connection:
+        [due] = await mending.find_unconfirmed(connection, at=at, limit=10)
+    finding = Finding(
+        order_id=due.id, kitchen_knows=False, notified_version=0, is_done=False, due_at=due.due_at
+    )
     async with database.statement() as connection:
         assert await mending.confirm(connection, [finding], at=at) == {order.order.id}
         assert await mending.confirm(connection, [finding], at=at) == set()
+
+
+async def test_what_was_found_out_about_a_pending_order_does_not_end_the_watch_over_the_decided_one(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    """G2 commits between the question and the finding, and its own time to check is past already."""
+    order = placing("k", age_s=20)
+    await receive(database, [order])
+    verdict = judge(order.order, reserved(order.order.id), at=now() - timedelta(seconds=10))
+    async with database.transaction() as connection:
+        await mending.claim_undecided(connection, at=now() - timedelta(seconds=12), limit=10)
+        [pending] = await mending.find_unconfirmed(connection, at=now(), limit=10)
+        await decisions.settle(connection, [verdict], [])
+    told = Finding(
+        order_id=pending.id, kitchen_knows=False, notified_version=1, is_done=True, due_at=pending.due_at
+    )
+    async with database.statement() as connection:
+        assert await mending.confirm(connection, [told], at=now()) == set()
+        [verified] = await mending.find_unconfirmed(connection, at=now(), limit=10)
+    assert verified.status == "STOCK_VERIFIED"
 
 
 async def test_keys_of_yesterday_are_forgotten_once_their_order_has_ended(

@@ -1,5 +1,6 @@
 """When an order is left alone: only when those who must know it are known to."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -9,11 +10,14 @@ from cafeteria.gateway.repository.mending import Unconfirmed
 from cafeteria.gateway.service.confirm import finding_of
 
 ORDER = UUID(int=1)
+DUE_AT = datetime(2026, 3, 1, 18, tzinfo=UTC)
 LACKS, HAS, SILENT = frozenset({ORDER}), frozenset[UUID](), None
 
 
 def unconfirmed(status: OrderStatus, *, at_kitchen: bool = False, notified: int = 0) -> Unconfirmed:
-    return Unconfirmed(id=ORDER, status=status, is_known_to_kitchen=at_kitchen, notified_version=notified)
+    return Unconfirmed(
+        id=ORDER, status=status, is_known_to_kitchen=at_kitchen, notified_version=notified, due_at=DUE_AT
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,4 @@ def test_silence_confirms_nothing(
 ) -> None:
     finding = finding_of(order, kitchen, notification)
     assert (finding.kitchen_knows, finding.notified_version, finding.is_done) == (knows, notified, done)
+    assert finding.due_at == order.due_at

@@ -1,6 +1,5 @@
 """The gateway, put together: what is opened, in which order, and who knows whom."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
@@ -14,11 +13,10 @@ from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.keys import keys_over
 from cafeteria.chassis.outbox import Outbox
 from cafeteria.chassis.relay import Relay
-from cafeteria.contracts.bus import GATEWAY, JWKS, KITCHEN_KNOWN, NOTIFICATION_KNOWN
-from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.contracts.bus import GATEWAY, KITCHEN_KNOWN, NOTIFICATION_KNOWN
 from cafeteria.gateway import bus_api, loops, tables
 from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.peers import Kitchen, Receiver, Stock
@@ -33,7 +31,6 @@ from cafeteria.gateway.service.read_orders import ReadOrders
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.views import AvailabilityView, Backlog
 
-KEYS_DEADLINE_S = 2.0
 MENU_AWAITED_S = 5.0  # stock says everything each second; without it, ordering asks stock
 
 
@@ -47,11 +44,6 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
         availability=AvailabilityView(),
         backlog=Backlog(),
     )
-
-    async def fetch_keys() -> Jwks:
-        async with asyncio.timeout(KEYS_DEADLINE_S):
-            await parts.bus.connected()
-        return await parts.bus.request(JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
 
     async def check_menu() -> None:
         if not parts.availability.is_complete and monotonic() < app.state.menu_awaited_until_s:
@@ -71,7 +63,7 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
         route_handlers=ROUTES,
         checks={"postgres": parts.database.ping, "nats": parts.bus.ping, "menu": check_menu},
         lifespan=[lifespan],
-        keys=KeySource(fetch_keys),
+        keys=keys_over(parts.bus),
     )
     return app
 

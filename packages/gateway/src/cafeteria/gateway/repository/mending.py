@@ -76,7 +76,13 @@ SELECT count(*) FROM (
 """)
 
 _FIND_UNCONFIRMED = (
-    sa.select(OrderRow.id, OrderRow.status, OrderRow.kitchen_seen_at, OrderRow.notified_version)
+    sa.select(
+        OrderRow.id,
+        OrderRow.status,
+        OrderRow.kitchen_seen_at,
+        OrderRow.notified_version,
+        OrderRow.next_check_at,
+    )
     .where(OrderRow.next_check_at <= sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True)))
     .where(~sa.exists().where(outbox.c.order_id == OrderRow.id))
     .order_by(OrderRow.next_check_at)
@@ -87,16 +93,17 @@ _FIND_ORDERS = sa.select(*ORDER_COLUMNS).where(
     OrderRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Uuid)))
 )
 
-# Whoever comes second, with the same answers, finds that the time to check has moved and sends nothing.
+# A finding counts only for the state that was asked about. Whatever the order has gone through since, a decision
+# or another replica's finding, has moved the time to check, and then this writes nothing and sends nothing.
 _CONFIRM = sa.text(f"""
 WITH findings AS (
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:kitchen_knows AS boolean[]), CAST(:notified_versions AS smallint[]),
-        CAST(:are_done AS boolean[])
-    ) AS finding (id, kitchen_knows, notified_version, is_done)
+        CAST(:are_done AS boolean[]), CAST(:due_ats AS timestamptz[])
+    ) AS finding (id, kitchen_knows, notified_version, is_done, due_at)
 ), due AS (
     SELECT o.id FROM gateway.orders AS o JOIN findings AS f ON f.id = o.id
-    WHERE o.next_check_at <= :at ORDER BY o.id FOR UPDATE OF o
+    WHERE o.next_check_at = f.due_at ORDER BY o.id FOR UPDATE OF o
 )
 UPDATE gateway.orders AS o
 SET kitchen_seen_at = CASE WHEN f.kitchen_knows THEN COALESCE(o.kitchen_seen_at, :at) ELSE o.kitchen_seen_at END,
@@ -104,7 +111,7 @@ SET kitchen_seen_at = CASE WHEN f.kitchen_knows THEN COALESCE(o.kitchen_seen_at,
     next_check_at = CASE WHEN NOT f.is_done
         THEN CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.created_at")} END
 FROM due AS d JOIN findings AS f ON f.id = d.id
-WHERE o.id = d.id AND o.next_check_at <= :at
+WHERE o.id = d.id AND o.next_check_at = f.due_at
 RETURNING o.id
 """)  # noqa: S608 - put together from constants
 
@@ -118,12 +125,13 @@ DELETE FROM gateway.idempotency_keys WHERE id IN (
 
 
 class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that some receiver is not known to have."""
+    """An order that some receiver is not known to have; `due_at` changes with whatever happens to it."""
 
     id: UUID
     status: OrderStatus
     is_known_to_kitchen: bool
     notified_version: int
+    due_at: datetime
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +141,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     kitchen_knows: bool
     notified_version: int
     is_done: bool
+    due_at: datetime
 
 
 async def claim_undecided(
@@ -171,6 +180,7 @@ async def find_unconfirmed(connection: AsyncConnection, *, at: datetime, limit: 
             status=OrderStatus(row.status),
             is_known_to_kitchen=row.kitchen_seen_at is not None,
             notified_version=row.notified_version,
+            due_at=row.next_check_at,
         )
         for row in rows
     ]
@@ -182,7 +192,7 @@ async def find_orders(connection: AsyncConnection, order_ids: Sequence[UUID]) ->
 
 
 async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, at: datetime) -> set[UUID]:
-    """Write the findings down; returns the orders of which nobody else has done so meanwhile."""
+    """Write the findings down; returns the orders to which nothing has happened since they were found."""
     confirmed = await connection.scalars(
         _CONFIRM,
         {
@@ -190,6 +200,7 @@ async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, a
             "kitchen_knows": [finding.kitchen_knows for finding in findings],
             "notified_versions": [finding.notified_version for finding in findings],
             "are_done": [finding.is_done for finding in findings],
+            "due_ats": [finding.due_at for finding in findings],
             "at": at,
         },
     )

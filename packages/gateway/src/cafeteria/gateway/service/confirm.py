@@ -123,6 +123,7 @@ def finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: M
         kitchen_knows=must_reach_kitchen(order) and has_kitchen,
         notified_version=_version(order).version if is_notified else order.notified_version,
         is_done=has_kitchen and is_notified,
+        due_at=order.due_at,
     )
 
 
