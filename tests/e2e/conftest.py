@@ -8,8 +8,8 @@ import asyncio
 import itertools
 import random
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -21,18 +21,21 @@ import pytest
 
 from cafeteria.contracts.gateway import Menu, Order, OrderLine
 from cafeteria.contracts.stock import CreateItem, Item
+from cafeteria.local_stack import ports
 from cafeteria.local_stack.home import temporary_home
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.testing import until
 from cafeteria.rush.history import History
 from cafeteria.rush.invariants import check
+from cafeteria.rush.proxy import HOST, Proxy
 from cafeteria.rush.snapshot import Snapshot, read_snapshot
 from cafeteria.rush.student import Student, Urls
 
 PASSWORD = "iftar-rush-2026"
 REPLICAS = {"gateway": 2, "stock": 2, "notification": 2}
 ENVIRONMENT = {"kitchen": {"KITCHEN_PREP_MIN_S": "0.2", "KITCHEN_PREP_MAX_S": "0.4"}}
+PROXIED = "gateway-2"
 SETTLE_S = 30.0
 """How long the last order may take to its end after a test has healed what it broke."""
 
@@ -40,9 +43,11 @@ SETTLE_S = 30.0
 class Campus:
     """Students, dishes and the truth, around one running stack."""
 
-    def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession, network: Mapping[str, Proxy]) -> None:
         self.stack = stack
         self.http = http
+        self.network = network
+        """Between the gateway's second replica and `postgres` or `nats`."""
         self.history = History()
         self.began_at = monotonic()
         self._student_ids = (str(number) for number in itertools.count(210041101))
@@ -114,7 +119,7 @@ class Campus:
         return next((item.available for item in menu.items if item.item_id == item_id), None)
 
     def follow(self, student: Student, **how: Any) -> None:
-        """An open stream for the rest of the session."""
+        """An open stream for as long as the stack runs."""
         self._following.append(asyncio.create_task(student.follow(client=len(self._following), **how)))
 
     async def until_seen(self, student: Student, *order_ids: UUID, versions: list[int]) -> None:
@@ -192,16 +197,32 @@ class Campus:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def whole_campus() -> AsyncIterator[Campus]:
-    with temporary_home() as home:
-        async with (
-            Stack(home, Plan(replicas=REPLICAS, service_environments=ENVIRONMENT)) as stack,
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-        ):
-            campus = Campus(stack, http)
-            yield campus
-            await campus.leave()
+    async with AsyncExitStack() as running:
+        home = running.enter_context(temporary_home())
+        port = ports.free_ports(2)
+        chance = random.Random(1)  # noqa: S311 - nothing is left to it
+        network = {
+            server: await running.enter_async_context(Proxy(host=HOST, port=port + n, chance=chance))
+            for n, server in enumerate(("postgres", "nats"))
+        }
+        proxied = {
+            "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{network['postgres'].port}/cafeteria",
+            "CAFETERIA_NATS_URL": f"nats://{HOST}:{network['nats'].port}",
+        }
+        plan = Plan(
+            postgres_port=port,
+            nats_port=port + 1,
+            replicas=REPLICAS,
+            service_environments={**ENVIRONMENT, PROXIED: proxied},
+        )
+        stack = await running.enter_async_context(Stack(home, plan))
+        connector = aiohttp.TCPConnector(limit=0)
+        http = await running.enter_async_context(aiohttp.ClientSession(connector=connector))
+        campus = Campus(stack, http, network)
+        yield campus
+        await campus.leave()
 
 
 @pytest.fixture
