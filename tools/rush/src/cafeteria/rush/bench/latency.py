@@ -59,7 +59,7 @@ async def run(options: Options) -> Report:
             times: dict[str, list[Times]] = {name: [] for name in systems}
             for number in range(1, rounds + 1):
                 for name, system in systems.items():
-                    found = await _undisturbed(bed, system, options, rate=rate)
+                    found = await _undisturbed(bed, system, options, rate=0 if name == UNGROUPED else rate)
                     _tell(number, name, found)
                     times[name].append(found)
     return _report(times, options, rounds=rounds, capacity=capacity)
@@ -90,6 +90,7 @@ async def _undisturbed(bed: Bed, system: System, options: Options, *, rate: floa
 
 
 async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+    """Without a rate only the order alone is timed."""
     async with (
         system() as target,
         alone(options.lock),
@@ -99,13 +100,13 @@ async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -
         def offer(per_s: float) -> OpenLoad:
             return OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=per_s)
 
-        await offer(rate).run(WARM_S)
+        await offer(rate or ALONE_RATE).run(WARM_S)
         await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
         await bed.admin.execute("ANALYZE")
         single = await offer(ALONE_RATE).run(ALONE_S, connections=1)
         readers.ages_s.clear()
         meter = Meter(target.pids)
-        load = await offer(rate).run(options.seconds or SECONDS)
+        load = await offer(rate).run(options.seconds or SECONDS) if rate else single
         usage = meter.read()
         await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
         return Times(
@@ -128,16 +129,24 @@ def _tell(number: int, name: str, found: Times) -> None:
     )
 
 
-def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, capacity: float) -> Report:
-    def row(what: str, unit: str, figure: Callable[[Times], float]) -> Row:
-        return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in times.items()})
+def _row(times: dict[str, list[Times]], what: str, unit: str, figure: Callable[[Times], float]) -> Row:
+    return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in times.items()})
 
-    alone_row = row("one order alone: answer, median", "ms", lambda each: percentile(each.alone_ms, 0.5))
-    answer_row = row("half load: answer, 99 %", "ms", lambda each: percentile(each.answers_ms, 0.99))
-    event_row = row(
-        "half load: kitchen to stream, median", "ms", lambda each: percentile(each.events_ms, 0.5)
+
+def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, capacity: float) -> Report:
+    grouped = {name: of_one for name, of_one in times.items() if name != UNGROUPED}
+    alone_row = _row(
+        times, "one order alone: answer, median", "ms", lambda each: percentile(each.alone_ms, 0.5)
     )
-    late_row = row("half load: kitchen to stream, 99 %", "ms", lambda each: percentile(each.events_ms, 0.99))
+    answer_row = _row(
+        grouped, "half load: answer, 99 %", "ms", lambda each: percentile(each.answers_ms, 0.99)
+    )
+    event_row = _row(
+        grouped, "half load: kitchen to stream, median", "ms", lambda each: percentile(each.events_ms, 0.5)
+    )
+    late_row = _row(
+        grouped, "half load: kitchen to stream, 99 %", "ms", lambda each: percentile(each.events_ms, 0.99)
+    )
     return Report(
         name=NAME,
         measures=MEASURES,
@@ -150,14 +159,14 @@ def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, cap
         },
         rows=(
             alone_row,
-            row("one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
-            row("half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
+            _row(times, "one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
+            _row(grouped, "half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
             answer_row,
             event_row,
             late_row,
-            row("half load: not accepted", "", lambda each: each.not_accepted),
-            row("machine: stolen", "%", lambda each: each.usage.steal * 100),
-            row("machine: neighbours", "%", lambda each: each.usage.others * 100),
+            _row(grouped, "half load: not accepted", "", lambda each: each.not_accepted),
+            _row(times, "machine: stolen", "%", lambda each: each.usage.steal * 100),
+            _row(times, "machine: neighbours", "%", lambda each: each.usage.others * 100),
         ),
         ratios=(
             Ratio.between(

@@ -6,7 +6,7 @@ from cafeteria.contracts.bus import SERVICES
 from cafeteria.rush.bench.beds import Bed
 from cafeteria.rush.bench.machine import Meter, alone, resident_bytes
 from cafeteria.rush.bench.options import Options
-from cafeteria.rush.bench.report import Ratio, Report, row_of
+from cafeteria.rush.bench.report import Ratio, Report, Row, Series
 
 NAME = "rest"
 MEASURES = "memory and CPU of the five services at rest"
@@ -16,6 +16,7 @@ CALM_S = 5.0
 MOST_MIB = 650.0
 MOST_CPU_PERCENT = 2.0
 MIB = 1 << 20
+RESIDENT, CPU = "resident, MiB", "CPU, % of a core"
 
 
 async def run(options: Options) -> Report:
@@ -33,24 +34,23 @@ async def run(options: Options) -> Report:
                     for service in SERVICES:
                         memory.setdefault(service, []).append(resident_bytes(target.pids[service]) / MIB)
                         cpu.setdefault(service, []).append(usage.cpu_s[service] / usage.seconds * 100)
-    resident = row_of("resident", "MiB", {**memory, "together": _together(memory)})
-    busy = row_of("CPU", "% of a core", {**cpu, "together": _together(cpu)})
+    rows = {
+        service: Row(
+            what=service, unit="", by={RESIDENT: Series(tuple(of_one)), CPU: Series(tuple(cpu[service]))}
+        )
+        for service, of_one in memory.items()
+    }
+    together = Row(what="together", unit="", by={RESIDENT: _together(memory), CPU: _together(cpu)})
     return Report(
         name=NAME,
         measures=MEASURES,
         settings={"seconds": f"{options.seconds or SECONDS:g}", "rounds": str(rounds)},
-        rows=(resident, busy),
+        rows=(*rows.values(), together),
         ratios=(
+            Ratio(what="resident", values=together.by[RESIDENT], target=MOST_MIB, at_least=False, unit="MiB"),
             Ratio(
-                what="resident together",
-                values=resident.by["together"],
-                target=MOST_MIB,
-                at_least=False,
-                unit="MiB",
-            ),
-            Ratio(
-                what="CPU together",
-                values=busy.by["together"],
+                what="CPU",
+                values=together.by[CPU],
                 target=MOST_CPU_PERCENT,
                 at_least=False,
                 unit="% of a core",
@@ -59,5 +59,5 @@ async def run(options: Options) -> Report:
     )
 
 
-def _together(figures: dict[str, list[float]]) -> list[float]:
-    return [sum(of_round) for of_round in zip(*figures.values(), strict=True)]
+def _together(figures: dict[str, list[float]]) -> Series:
+    return Series(tuple(sum(of_round) for of_round in zip(*figures.values(), strict=True)))

@@ -1,0 +1,106 @@
+"""`python -m cafeteria.rush.bench.document RESULTS FOLDER`: what was measured, as one page of tables and two pictures.
+
+Drawing needs the extra `report` (matplotlib).
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import msgspec
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cafeteria.rush.bench.report import Report
+from cafeteria.rush.bench.tables import CPU, MEMBERS
+
+WIDTH_IN = 9.0
+COLOURS = ("#0b6bcb", "#8250df", "#bc4c00", "#1a7f37", "#6e7781", "#9a6700", "#b42318")
+MET, MISSED = "#1a7f37", "#b42318"
+
+
+def main(argv: Sequence[str]) -> int:
+    results, folder = map(Path, argv)
+    reports = [msgspec.json.decode(path.read_bytes(), type=Report) for path in sorted(results.glob("*.json"))]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "figures.md").write_text(_page(reports))
+    with mpl.rc_context({"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": "cafeteria"}):
+        _save(_cpu_picture(reports), folder / "cpu.svg")
+        _save(_target_picture(reports), folder / "targets.svg")
+    return 0
+
+
+def _page(reports: Sequence[Report]) -> str:
+    parts = [
+        "# Measured figures\n\nWritten by `python -m cafeteria.rush.bench.document`; medians, with the spread.\n"
+    ]
+    return "\n".join([*parts, *map(_section, reports)])
+
+
+def _section(report: Report) -> str:
+    names = list(dict.fromkeys(name for row in report.rows for name in row.by))
+    lines = [f"## {report.name}\n", f"{report.measures[0].upper()}{report.measures[1:]}.\n"]
+    lines += [f"| | unit | {' | '.join(names)} |", "|---|---|" + "---:|" * len(names)]
+    for row in report.rows:
+        cells = " | ".join(str(row.by.get(name, "")) for name in names)
+        lines.append(f"| {row.what.strip()} | {row.unit} | {cells} |")
+    lines.append("")
+    for ratio in report.ratios:
+        word, mark = ("at least" if ratio.at_least else "at most"), ("met" if ratio.is_met else "**missed**")
+        lines.append(f"- {ratio.what}: {ratio.values} {ratio.unit} ({word} {ratio.target:g}: {mark})")
+    lines += [f"- {remark}" for remark in report.remarks]
+    lines.append("\n" + ", ".join(f"{name} {value}" for name, value in report.settings.items()) + "\n")
+    return "\n".join(lines)
+
+
+def _cpu_picture(reports: Sequence[Report]) -> Figure:
+    """CPU for one order by process, of everybody in the reports that tell it."""
+    telling = [report for report in reports if any(row.what == CPU for row in report.rows)]
+    bars = [(report, name) for report in telling for name in report.row(CPU).by]
+    figure = Figure(figsize=(WIDTH_IN, 0.35 * len(bars) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    left = [0.0] * len(bars)
+    for member, colour in zip(MEMBERS, COLOURS, strict=True):
+        widths = [report.row(f"  {member}").by[name].median for report, name in bars]
+        axes.barh(range(len(bars)), widths, left=left, color=colour, label=member, height=0.7)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    _name_bars(axes, [f"{report.name}: {name}" for report, name in bars])
+    axes.set_xlabel("µs of CPU for one order")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(MEMBERS), frameon=False)
+    return figure
+
+
+def _target_picture(reports: Sequence[Report]) -> Figure:
+    """Each figure as a share of its target; a bar that ends on the right side of 1 has met it."""
+    found = [(report, ratio) for report in reports for ratio in report.ratios if ratio.target]
+    shares = [ratio.values.median / ratio.target for _, ratio in found]
+    figure = Figure(figsize=(WIDTH_IN, 0.3 * len(found) + 0.8), layout="constrained")
+    axes = figure.subplots()
+    colours = [MET if ratio.is_met else MISSED for _, ratio in found]
+    axes.barh(range(len(found)), shares, color=colours, height=0.7)
+    axes.axvline(1.0, color="#24292f", linewidth=1)
+    axes.set_xlim(0, min(4.0, max(shares, default=1.0) * 1.05))
+    _name_bars(
+        axes,
+        [
+            f"{report.name}: {ratio.what} ({'≥' if ratio.at_least else '≤'} {ratio.target:g})"
+            for report, ratio in found
+        ],
+    )
+    axes.set_xlabel("share of the target")
+    return figure
+
+
+def _name_bars(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), labels=names)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.25)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
