@@ -14,9 +14,11 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cafeteria.chassis import logs
+from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.loops import Loop
-from cafeteria.contracts.identity import Jwk, Jwks
+from cafeteria.contracts.bus import JWKS
+from cafeteria.contracts.identity import AskJwks, Jwk, Jwks
 
 UNKNOWN_KID_PAUSE_S = 60.0
 """Anyone can make up a kid: made-up ones must not become a flood of requests at identity."""
@@ -25,6 +27,7 @@ REFRESH_S = 600.0
 """How long a key that identity has withdrawn may go on being accepted."""
 
 RETRY_S = 1.0
+FETCH_DEADLINE_S = 2.0
 
 _log = logs.get_logger()
 
@@ -105,6 +108,17 @@ class KeySource:
         self._keys = keys
         self._is_stale = False
         self._fetched_at = monotonic()
+
+
+def keys_over(bus: Bus) -> KeySource:
+    """What identity says on the bus, once that is connected."""
+
+    async def fetch() -> Jwks:
+        async with asyncio.timeout(FETCH_DEADLINE_S):
+            await bus.connected()
+        return await bus.request(JWKS, AskJwks(), deadline_s=FETCH_DEADLINE_S)
+
+    return KeySource(fetch)
 
 
 def _is_ours(jwk: Jwk) -> bool:

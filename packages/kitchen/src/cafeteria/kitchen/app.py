@@ -1,6 +1,5 @@
 """The kitchen, put together: what is opened, in which order, and who knows whom."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -11,11 +10,10 @@ from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus, Consumer
 from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.keys import keys_over
 from cafeteria.chassis.outbox import Outbox
 from cafeteria.chassis.relay import Relay
 from cafeteria.contracts import bus as wire
-from cafeteria.contracts.identity import AskJwks, Jwks
 from cafeteria.kitchen import bus_api, tables
 from cafeteria.kitchen.http_api import ROUTES
 from cafeteria.kitchen.loops import CookLoop, confirm_loop
@@ -27,8 +25,6 @@ from cafeteria.kitchen.service.cooking import Cooking, prep_between
 from cafeteria.kitchen.service.intake import Intake
 from cafeteria.kitchen.service.pressing import Pressing
 from cafeteria.kitchen.settings import KitchenSettings
-
-KEYS_DEADLINE_S = 2.0
 
 
 def create_app(settings: KitchenSettings) -> ServiceApp:
@@ -43,18 +39,13 @@ def create_app(settings: KitchenSettings) -> ServiceApp:
             await _open(_Servers(database=database, bus=bus), settings, app=app, stack=stack)
             yield
 
-    async def fetch_keys() -> Jwks:
-        async with asyncio.timeout(KEYS_DEADLINE_S):
-            await bus.connected()
-        return await bus.request(wire.JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
-
     return build_app(
         service=wire.KITCHEN,
         settings=settings,
         route_handlers=ROUTES,
         checks={"postgres": database.ping, "nats": bus.ping},
         lifespan=[lifespan],
-        keys=KeySource(fetch_keys),
+        keys=keys_over(bus),
     )
 
 

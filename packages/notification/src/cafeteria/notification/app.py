@@ -12,17 +12,14 @@ from cafeteria.chassis.bus.ordered_reader import OrderedReader
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.errors import Unavailable
-from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.keys import keys_over
 from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import JWKS, NOTIFICATION, NOTIFICATION_STREAM
-from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.contracts.bus import NOTIFICATION, NOTIFICATION_STREAM
 from cafeteria.notification import bus_api, loops
 from cafeteria.notification.http_api import ROUTES
 from cafeteria.notification.service import NotificationService
 from cafeteria.notification.tables import dead_letters
 from cafeteria.notification.views import Hub
-
-KEYS_DEADLINE_S = 2.0
 
 
 def create_app(settings: ServiceSettings) -> ServiceApp:
@@ -30,11 +27,6 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
     database = Database.connect(settings, service=NOTIFICATION)
     bus = Bus(settings, service=NOTIFICATION)
     readers: list[OrderedReader] = []
-
-    async def fetch_keys() -> Jwks:
-        async with asyncio.timeout(KEYS_DEADLINE_S):
-            await bus.connected()
-        return await bus.request(JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
 
     async def check_reader() -> None:
         if not readers or readers[0].lag is None:
@@ -57,7 +49,7 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
         route_handlers=ROUTES,
         checks={"postgres": database.ping, "nats": bus.ping, "reader": check_reader},
         lifespan=[lifespan],
-        keys=KeySource(fetch_keys),
+        keys=keys_over(bus),
     )
 
 

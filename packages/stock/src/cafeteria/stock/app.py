@@ -1,6 +1,5 @@
 """Stock, put together: what is opened, in which order, and who knows whom."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,17 +9,15 @@ from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.keys import keys_over
 from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import JWKS, STOCK
-from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.contracts.bus import STOCK
 from cafeteria.stock import bus_api, loops
 from cafeteria.stock.http_api import ROUTES
 from cafeteria.stock.peers import Listeners
 from cafeteria.stock.service import OrderBook, StockService
 from cafeteria.stock.views import ChangedItems
 
-KEYS_DEADLINE_S = 2.0
 POOL_SIZE = 4  # one batch at a time, one look at everything, and a few operators
 
 
@@ -28,11 +25,6 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
     """Nothing is connected before the app starts, and neither server need be there when it does."""
     database = Database.connect(settings, service=STOCK, pool_size=POOL_SIZE)
     bus = Bus(settings, service=STOCK)
-
-    async def fetch_keys() -> Jwks:
-        async with asyncio.timeout(KEYS_DEADLINE_S):
-            await bus.connected()
-        return await bus.request(JWKS, AskJwks(), deadline_s=KEYS_DEADLINE_S)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -47,7 +39,7 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
         route_handlers=ROUTES,
         checks={"postgres": database.ping, "nats": bus.ping},
         lifespan=[lifespan],
-        keys=KeySource(fetch_keys),
+        keys=keys_over(bus),
     )
 
 
