@@ -1,5 +1,6 @@
 """The embedded servers on data that something happened to."""
 
+import asyncio
 import os
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from cafeteria.local_stack import accounts
 from cafeteria.local_stack.accounts import Account
 from cafeteria.local_stack.binaries import postgres_programs
+from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.plan import Plan
@@ -84,11 +86,40 @@ async def test_a_killed_postgres_comes_back_with_its_data(home: Home) -> None:
         assert not [session for session in sessions if is_alive(session)]
 
 
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(home: Home) -> None:
+    async with running(home) as servers:
+        await remember(servers, "acknowledged")
+        postgres = servers.members[POSTGRES]
+        sessions = psutil.Process(postgres.pid).children(recursive=True)
+        await postgres.stop(grace_s=0)
+        assert not [session for session in sessions if is_alive(session)]
+        await postgres.start()
+        assert await remembered(servers) == ["acknowledged"]
+
+
+async def test_a_session_that_outlives_its_killed_server_is_waited_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(home) as servers:
+        await remember(servers, "acknowledged")
+        connection = await asyncpg.connect(maintenance(servers))
+        session = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()"))
+        session.suspend()
+        servers.members[POSTGRES].kill()
+        await servers.members[POSTGRES].ended()
+        connection.terminate()
+    with monkeypatch.context() as impatient:
+        impatient.setattr("cafeteria.local_stack.postgres.OLD_SERVER_TIMEOUT_S", 0.2)
+        with pytest.raises(StackError, match="A session of a Postgres that was killed still uses"):
+            await Servers(home, Plan(), keep=False).start()
+    starting = asyncio.create_task(_remembered_after_start(home))
+    session.resume()
+    assert await starting == ["acknowledged"]
+
+
+async def _remembered_after_start(home: Home) -> list[str]:
+    async with running(home) as servers:
+        return await remembered(servers)
 
 
 async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> None:

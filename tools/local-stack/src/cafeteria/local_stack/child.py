@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from cafeteria.local_stack import launch
 from cafeteria.local_stack.accounts import SAME_USER, Account
 
 LAUNCHER = str(Path(launch.__file__))
+FAMILY_S = 2.0  # a killed process is gone at once, unless it waits for a disk
+POLL_S = 0.02
 LAST_LINES_S = 1.0  # what a program wrote is read to its end, unless somebody else holds its output open
 MAX_LINE_BYTES = 1 << 20  # a longer line is a fault of its writer; it is cut, not waited for
 
@@ -79,10 +82,11 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Freezing and continuing reach its own children too, such as Postgres' sessions."""
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+        with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
-            if number in _FOR_THE_WHOLE_FAMILY:
-                for process in psutil.Process(self.pid).children(recursive=True):
+        if number in _FOR_THE_WHOLE_FAMILY:
+            for process in self._family():
+                with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
 
     async def wait(self) -> int:
@@ -92,14 +96,38 @@ class Child:
         return code
 
     async def stop(self, *, grace_s: float) -> int:
-        """Ask it to end, and end it after `grace_s`."""
+        """Ask it to end; after `grace_s` end it, and what it started."""
         self.signal(self._program.stop_signal)
         self.signal(signal.SIGCONT)
         try:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
-            self.signal(signal.SIGKILL)
+            await self._end_with_family()
         return await self.wait()
+
+    async def _end_with_family(self) -> None:
+        """Nothing starts on Postgres' data while a session of the killed server still holds its memory."""
+        family = self._family()
+        self.signal(signal.SIGKILL)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        deadline = time.monotonic() + FAMILY_S
+        while any(map(is_alive, family)) and time.monotonic() < deadline:  # noqa: ASYNC110 - a process has no event
+            await asyncio.sleep(POLL_S)
+
+    def _family(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).children(recursive=True)
+        return []
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """One that only waits to be reaped is not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _launched(program: Program) -> tuple[str, ...]:

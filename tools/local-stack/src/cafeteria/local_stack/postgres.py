@@ -30,6 +30,8 @@ POLL_S = 0.05
 logger = logging.getLogger(__name__)
 
 _DRAFT = ".postgres-draft-"
+_PID_FILE_MEMORY = 6  # the line of key and number of its shared memory: LOCK_FILE_LINE_SHMEM_KEY in pidfile.h
+_SHARED_MEMORY = Path("/proc/sysvipc/shm")  # key, number, …, and in the seventh column how many are attached
 
 SETTINGS = {
     "unix_socket_directories": "''",  # loopback TCP with a password is the one way in
@@ -195,14 +197,15 @@ class PostgresServer:
             )
 
     async def _outlive_old_server(self) -> None:
-        """Wait for a server that is still ending, and drop the pid file of one that ended without a word."""
+        """Wait for a server that is still ending, and drop the pid file of one that ended without a word.
+
+        The sessions of a server that was killed outlive it for a moment, and no other starts beside them.
+        """
         pid_file = self._home.postgres / "postmaster.pid"
         deadline = time.monotonic() + OLD_SERVER_TIMEOUT_S
-        while (pid := _server_pid(pid_file)) is not None:
+        while (user := _user_of(pid_file)) is not None:
             if time.monotonic() > deadline:
-                raise StackError(
-                    f"Another Postgres (process {pid}) still uses {self._home.postgres}: stop it first."
-                )
+                raise StackError(f"{user} still uses {self._home.postgres}: stop it first.")
             await asyncio.sleep(POLL_S)
         if pid_file.exists():
             logger.warning("Postgres did not end in good order the last time: its stale pid file is removed.")
@@ -230,6 +233,26 @@ def remove_data(home: Home) -> None:
         shutil.rmtree(home.postgres.readlink().parent, ignore_errors=True)
         home.postgres.unlink()
     shutil.rmtree(home.postgres, ignore_errors=True)
+
+
+def _user_of(pid_file: Path) -> str | None:
+    """Who keeps another server from starting on this data."""
+    if (pid := _server_pid(pid_file)) is not None:
+        return f"Another Postgres (process {pid})"
+    if _has_sessions(pid_file):
+        return "A session of a Postgres that was killed"
+    return None
+
+
+def _has_sessions(pid_file: Path) -> bool:
+    """Whether processes are attached to the shared memory that the pid file names, as far as this system says."""
+    try:
+        segment = pid_file.read_text().splitlines()[_PID_FILE_MEMORY].split()[1]
+        _, *rows = _SHARED_MEMORY.read_text().splitlines()
+    except (OSError, ValueError, IndexError):
+        return False
+    attached = {row.split()[1]: row.split()[6] for row in rows}
+    return int(attached.get(segment, "0")) > 0
 
 
 def _server_pid(pid_file: Path) -> int | None:
