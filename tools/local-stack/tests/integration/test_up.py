@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from cafeteria.contracts.bus import SERVICES
 from cafeteria.local_stack import demo_data, ports
+from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.home import Home
 
@@ -112,7 +112,7 @@ async def a_killed_service_comes_back(running: Any, wait_until: WaitUntil) -> No
                 return False
             return answer.status_code == httpx.codes.OK
 
-        await wait_until(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE)
+        await wait_until(lambda: not is_alive(killed))
         await wait_until(is_back, timeout_s=30)
     assert running.child("cafeteria.stock").pid != killed.pid
     assert "stock ended (SIGKILL), it is started again" in running.output
@@ -159,13 +159,6 @@ async def a_killed_supervisor_leaves_nothing(running: Any, wait_until: WaitUntil
     children = running.children()
     running.process.kill()
     await wait_until(lambda: not [each for each in children if is_alive(each)], timeout_s=STOP_WITHIN_S)
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def test_a_port_in_use_is_named_before_anything_starts(up: Up, home: Home) -> None:

@@ -18,6 +18,7 @@ from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import Credentials
+from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.member import STOP_GRACE_S, Member
 from cafeteria.local_stack.plan import Plan
@@ -31,6 +32,7 @@ from cafeteria.local_stack.targets import Targets
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 STREAM_MAX_BYTES = 256 << 20
+LOG_LINES = 30
 
 
 class FixtureServers:
@@ -99,7 +101,7 @@ class FixtureServers:
         """Every table as its migration left it, every stream empty; servers that a test stopped run again."""
         for member in (self.postgres, self.nats):
             if not member.is_running:
-                await member.start()
+                await _start(member)
         await self._admin.ensure()
         await asyncio.gather(self._slate.clean(), self._admin.purge())
 
@@ -190,6 +192,15 @@ class FixtureServers:
         await self._admin.__aenter__()
         await self._admin.ensure()
         await self._identity.join()
+
+
+async def _start(member: Member) -> None:
+    """The log is gone with the session, and so the error holds the end of it."""
+    try:
+        await member.start()
+    except StackError as error:
+        error.add_note("\n".join(member.log_file.read_text(errors="replace").splitlines()[-LOG_LINES:]))
+        raise
 
 
 async def connect_as(servers: FixtureServers, user: str) -> Client:
