@@ -10,6 +10,7 @@ from cafeteria.chassis.clock import now
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus, kitchen, stock
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID
+from cafeteria.local_stack.testing import has_read_all
 
 DEADLINE_S = 5.0
 
@@ -85,9 +86,7 @@ async def test_work_that_comes_after_its_cancel_is_never_cooked(
 
     async def work_is_done_with() -> bool:
         async with servers.bus_as("admin") as client:
-            durable = bus.KITCHEN_WORK
-            info = await client.jetstream().consumer_info(durable.stream, durable.name)
-        return bool(info.num_pending == 0 and info.num_ack_pending == 0 and info.delivered.consumer_seq > 0)
+            return await has_read_all(client, bus.KITCHEN_WORK)
 
     await wait_until(work_is_done_with)
     async with servers.database_as_admin() as connection:

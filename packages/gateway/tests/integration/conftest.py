@@ -22,7 +22,7 @@ from cafeteria.gateway.domain import Placing, judge, new_order, request_hash, st
 from cafeteria.gateway.repository import decisions, intake
 from cafeteria.gateway.service.decide import settlement as settlement_of
 from cafeteria.gateway.settings import GatewaySettings
-from cafeteria.local_stack.testing import until
+from cafeteria.local_stack.testing import has_read_all, until
 
 STUDENT = "210041101"
 ANOTHER_STUDENT = "210041102"
@@ -73,10 +73,7 @@ class Counter:
 
     async def has_read_all(self) -> bool:
         """Every event of the kitchen has been acknowledged."""
-        info = await self._admin.jetstream().consumer_info(
-            bus.GATEWAY_PROJECTION.stream, bus.GATEWAY_PROJECTION.name
-        )
-        return bool(info.num_pending == 0 and info.num_ack_pending == 0)
+        return await has_read_all(self._admin, bus.GATEWAY_PROJECTION)
 
     async def has_said_all(self) -> bool:
         return await self.count("outbox") == 0

@@ -25,7 +25,7 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChang
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
-from cafeteria.local_stack.testing import until
+from cafeteria.local_stack.testing import has_read_all, until
 
 DEADLINE_S = 20.0
 STUDENT = "210041101"
@@ -76,10 +76,15 @@ class Gateway:
         await self.bus.client.jetstream().publish(wire.WORK_PLACED.subject, b'{"order_id": "none"}')
 
     async def work_waiting(self, servers: Any) -> int:
-        """Messages that the kitchen has not acknowledged."""
+        """Messages that the kitchen has not acknowledged, without the newest, which are counted a moment later."""
         async with servers.bus_as(wire.KITCHEN) as client:
             info = await client.jetstream().consumer_info(wire.KITCHEN_WORK.stream, wire.KITCHEN_WORK.name)
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def has_been_heard(self, servers: Any) -> bool:
+        """The kitchen has acknowledged all work."""
+        async with servers.bus_as("admin") as client:
+            return await has_read_all(client, wire.KITCHEN_WORK)
 
     async def cancel(self, order: CookOrder) -> CancelAnswered:
         asked = CancelTicket(**msgspec.structs.asdict(order))

@@ -20,13 +20,9 @@ async def test_an_order_cancelled_before_its_work_comes_is_never_cooked(
 
     assert (answer.cancelled, answer.status, answer.version) == (True, "CANCELLED", 3)
     await kitchen.hear(other, count=2)
-    await until(lambda: _is_acknowledged(kitchen, servers))
+    await until(lambda: kitchen.gateway.has_been_heard(servers))
     assert await kitchen.books.status_of(order) == "CANCELLED"
     assert await kitchen.books.history_of(order) == ["CANCELLED"]
-
-
-async def _is_acknowledged(kitchen: Any, servers: Any) -> bool:
-    return await kitchen.gateway.work_waiting(servers) == 0
 
 
 async def test_a_queued_order_is_cancelled_and_the_world_hears_it_with_the_path_before(

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from cafeteria.kitchen.service.board import BEHIND_FROM
+from cafeteria.local_stack.testing import until
 
 
 async def test_queued_cooked_and_cancelled_orders_are_known_and_others_are_not(open_kitchen: Any) -> None:
@@ -27,6 +28,7 @@ async def test_a_kitchen_far_behind_its_work_calls_nothing_missing(open_kitchen:
     async with servers.database_as_admin() as slow, slow.transaction():
         await slow.execute("LOCK TABLE kitchen.kitchen_orders IN SHARE MODE")  # reads go on, inserts wait
         orders = await kitchen.gateway.place_some(BEHIND_FROM + 1)
+        await until(lambda: _all_wait(kitchen, servers))
 
         answer = await kitchen.gateway.ask_known(orders[-1].order_id)
 
@@ -34,6 +36,10 @@ async def test_a_kitchen_far_behind_its_work_calls_nothing_missing(open_kitchen:
     assert answer.missing == ()
     await kitchen.all_stand("QUEUED", BEHIND_FROM + 1)
     assert not (await kitchen.gateway.ask_known(orders[-1].order_id)).behind
+
+
+async def _all_wait(kitchen: Any, servers: Any) -> bool:
+    return bool(await kitchen.gateway.work_waiting(servers) > BEHIND_FROM)
 
 
 async def test_the_backlog_is_counted_once_for_many_questions(open_kitchen: Any, servers: Any) -> None:

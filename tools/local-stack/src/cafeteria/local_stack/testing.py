@@ -19,7 +19,10 @@ import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests alone need not pay
+    from nats.aio.client import Client
+
     from cafeteria.chassis.app import ServiceApp
+    from cafeteria.contracts.wire import Durable
     from cafeteria.local_stack.fixture_servers import FixtureServers
     from cafeteria.local_stack.fixture_tokens import Tokens
 
@@ -111,3 +114,19 @@ async def until(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> Any
         if time.monotonic() > deadline:
             raise TimeoutError(f"not true within {timeout_s} s; the last value was {value!r}")
         await asyncio.sleep(POLL_S)
+
+
+async def has_read_all(client: "Client", durable: "Durable") -> bool:
+    """Its owner has acknowledged the last message of its subject. `client` is the administrator's.
+
+    Positions are compared, for the server counts a message as waiting only a moment after it has stored it.
+    """
+    from nats.js.errors import NotFoundError
+
+    jetstream = client.jetstream()
+    try:
+        last = await jetstream.get_last_msg(durable.stream, durable.filter_subject)
+    except NotFoundError:
+        return True
+    floor = (await jetstream.consumer_info(durable.stream, durable.name)).ack_floor
+    return floor is not None and floor.stream_seq >= (last.seq or 0)
