@@ -23,7 +23,18 @@ from cafeteria.gateway.domain import (
 )
 from cafeteria.rush.model.bus import Bus, consume, relay
 from cafeteria.rush.model.gateway_tables import Finding, GatewayTables, Unconfirmed, news_of, work_of
-from cafeteria.rush.model.scheduler import LOST, Ask, Commit, Listener, Replica, Request, Scheduler, Steps, twice
+from cafeteria.rush.model.scheduler import (
+    LOST,
+    Ask,
+    Commit,
+    Listener,
+    Replica,
+    Request,
+    Scheduler,
+    Steps,
+    Unknown,
+    twice,
+)
 from cafeteria.rush.model.students import Sent
 
 CREATED, RECEIVED, CANCELLED_NOW = 201, 202, 200
@@ -179,7 +190,9 @@ class GatewayReplica(Replica):
         return self.run_alone("loop 4", self._give_back)
 
     def _give_back(self) -> Steps:
-        due = yield Commit("loop 4 claims what is CANCELLED", self.tables.claim_unreleased, self.scheduler.now)
+        due = yield Commit(
+            "loop 4 claims what is CANCELLED", self.tables.claim_unreleased, self.scheduler.now
+        )
         if due is LOST:
             return
         for order_id in due:
@@ -233,8 +246,8 @@ def _as_event(answered: CancelAnswered, order: StoredOrder) -> OrderStatusChange
     )
 
 
-def _cancelled_or_refused(order: StoredOrder) -> tuple[int, bytes]:
-    if order is LOST or order.status is OrderStatus.STOCK_VERIFIED:
+def _cancelled_or_refused(order: StoredOrder | Unknown) -> tuple[int, bytes]:
+    if isinstance(order, Unknown) or order.status is OrderStatus.STOCK_VERIFIED:
         return UNAVAILABLE, b""
     if order.status is OrderStatus.CANCELLED:
         return CANCELLED_NOW, order_body(order)

@@ -200,7 +200,11 @@ class GatewayTables:
         """Loop 1: what is due; the first time it also tells the student that the order is PENDING."""
         due = []
         for row in self.orders.values():
-            if row.next_ask_at is None or row.next_ask_at > at or row.stored.status is not OrderStatus.PENDING:
+            if (
+                row.next_ask_at is None
+                or row.next_ask_at > at
+                or row.stored.status is not OrderStatus.PENDING
+            ):
                 continue
             row.next_ask_at = back_off(at, row.stored.created_at)
             if row.next_check_at is None and row.notified_version == 0:

@@ -24,7 +24,17 @@ from cafeteria.kitchen.domain import (
     start,
 )
 from cafeteria.rush.model.bus import Bus, Message, Outbox, consume, relay
-from cafeteria.rush.model.scheduler import LOST, Ask, Commit, Listener, Replica, Request, Scheduler, Steps, twice
+from cafeteria.rush.model.scheduler import (
+    LOST,
+    Ask,
+    Commit,
+    Listener,
+    Replica,
+    Request,
+    Scheduler,
+    Steps,
+    twice,
+)
 
 PREP_S = 1.0
 
@@ -268,7 +278,9 @@ class KitchenReplica(Replica):
         if due is LOST or not due:
             return
         at_gateway = yield from self._lacking(
-            "known to the gateway?", self.gateway, [each for each in due if each.gateway_version < each.version]
+            "known to the gateway?",
+            self.gateway,
+            [each for each in due if each.gateway_version < each.version],
         )
         at_notification = yield from self._lacking(
             "known to notification?",

@@ -4,7 +4,6 @@ stream, is `cafeteria.notification.domain` itself; the log's statement is that o
 
 from collections.abc import Iterable
 from typing import NamedTuple
-from uuid import UUID
 
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion

@@ -18,6 +18,8 @@ DAWN = datetime(2026, 3, 1, 18, tzinfo=UTC)
 STEP = timedelta(milliseconds=1)
 SLOW_STEPS = ("S2", "G2", "G2", "R publishes", "K1", "K1", "K2", "N1", "P1", "")
 SLOW_STEP_IS_HELD = 0.6
+COMMITTED, NOT_COMMITTED = 0.5, 0.3
+"""What became of a commit that was not answered; the others are committed later."""
 
 
 class Unknown(Enum):
@@ -128,7 +130,7 @@ class Task:
         except StopIteration:
             self.home.busy.discard(self.loop)
             return
-        if step.__class__ is Ask:
+        if isinstance(step, Ask):
             self.scheduler.ask(step, self)
         else:
             self.next = step
@@ -198,7 +200,21 @@ class LateCommit:
 class Scheduler:
     """The clock, the dice, and all that can happen next. `story` collects what happened, if anybody wants to read it."""
 
-    __slots__ = ("chance", "dice", "guards", "held", "holding", "is_calm", "now", "notes", "ready", "slow_step", "story", "waiting", "weather")
+    __slots__ = (
+        "chance",
+        "dice",
+        "guards",
+        "held",
+        "holding",
+        "is_calm",
+        "notes",
+        "now",
+        "ready",
+        "slow_step",
+        "story",
+        "waiting",
+        "weather",
+    )
 
     def __init__(self, seed: int, *, guards: Guards, faults: Faults, story: list[str] | None = None) -> None:
         self.chance = Random(seed)  # noqa: S311 - a schedule is to be drawn again, not to be kept secret
@@ -251,10 +267,10 @@ class Scheduler:
                 self.tell(home, commit.label)
             return outcome
         what_became_of_it = self.dice()
-        if what_became_of_it < 0.5:
+        if what_became_of_it < COMMITTED:
             commit.do(*commit.arguments)
             self.tell(home, "{}: committed, but the answer is lost", commit.label)
-        elif what_became_of_it < 0.8:
+        elif what_became_of_it < COMMITTED + NOT_COMMITTED:
             self.tell(home, "{}: not committed, and nobody says so", commit.label)
         else:
             (self.held if self.happens(0.5) else self.ready).append(LateCommit(self, commit))

@@ -45,9 +45,7 @@ class StockTables:
             reservation = self.reservations.get(command.order_id)
             if reservation is None or not (self.guards.decision_row or command.__class__ is ReleaseStock):
                 continue
-            known.append(
-                reservation if self.guards.released_once else replace(reservation, released_at=None)
-            )
+            known.append(reservation if self.guards.released_once else replace(reservation, released_at=None))
         return list(self.items.values()), known
 
     def write(self, changes: Changes) -> bool:
@@ -60,9 +58,7 @@ class StockTables:
                 self.reservations[reservation.order_id] = reservation
             self.scheduler.note("order {.int}: {.decision}", reservation.order_id, reservation)
         for order_id in changes.released:
-            self.reservations[order_id] = replace(
-                self.reservations[order_id], released_at=self.scheduler.now
-            )
+            self.reservations[order_id] = replace(self.reservations[order_id], released_at=self.scheduler.now)
             self.scheduler.note("order {.int} is released", order_id)
         self.ledger.extend(changes.ledger)
         for item in changes.items:

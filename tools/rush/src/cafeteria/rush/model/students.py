@@ -39,7 +39,9 @@ class Sent:
         scheduler = self.scheduler
         what = self.key or self.order_id
         if not scheduler.is_calm and scheduler.happens(scheduler.weather.lost):
-            scheduler.tell(None, "{} does not get the answer {} ({} {})", self.student_id, status, self.wish, what)
+            scheduler.tell(
+                None, "{} does not get the answer {} ({} {})", self.student_id, status, self.wish, what
+            )
             return
         scheduler.tell(None, "{} is answered {} ({} {})", self.student_id, status, self.wish, what)
         self.status, self.body, self.replayed = status, body, replayed

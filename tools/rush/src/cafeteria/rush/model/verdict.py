@@ -6,7 +6,8 @@ from uuid import UUID
 from cafeteria.contracts.stock import Decision
 from cafeteria.rush.history import History, Sighting
 from cafeteria.rush.invariants import check
-from cafeteria.rush.model.cafeteria import STRAY_ORDER, Cafeteria
+from cafeteria.rush.model.cafeteria import Cafeteria
+from cafeteria.rush.model.operator import STRAY_ORDER
 from cafeteria.rush.snapshot import (
     Snapshot,
     StoredDecision,
@@ -15,7 +16,6 @@ from cafeteria.rush.snapshot import (
     StoredOrder,
     StoredTicket,
 )
-
 
 CREATED, CONFLICT = 201, 409
 
@@ -43,7 +43,7 @@ def _decided_late(cafeteria: Cafeteria) -> Iterator[str]:
 
 def _silent_streams(cafeteria: Cafeteria) -> Iterator[str]:
     students = {row.stored.student_id for row in cafeteria.gateway.orders.values()}
-    for follower in cafeteria.followers:
+    for follower in cafeteria.crowd.followers:
         if follower.student_id in students and not follower.shown:
             yield f"{follower.student_id} has orders and saw nothing"
 
@@ -57,7 +57,7 @@ def _wrong_answers(stored: Snapshot) -> Iterator[str]:
 
 def history_of(cafeteria: Cafeteria) -> History:
     return History(
-        exchanges=[sent.as_exchange() for sent in cafeteria.sent],
+        exchanges=[sent.as_exchange() for sent in cafeteria.crowd.sent],
         sightings=[
             Sighting(
                 student_id=follower.student_id,
@@ -69,7 +69,7 @@ def history_of(cafeteria: Cafeteria) -> History:
                 status=status.status,
                 version=status.version,
             )
-            for follower in cafeteria.followers
+            for follower in cafeteria.crowd.followers
             for position, status in follower.shown
         ],
     )

@@ -1,0 +1,140 @@
+"""The students at once: who orders what and how often, who cancels what, and who watches the stream of events."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from cafeteria.contracts.values import Line
+from cafeteria.gateway.domain import OWN_VERSION_LIMIT, Placing, new_order, request_hash, stored_key
+from cafeteria.rush.history import Wish
+from cafeteria.rush.model.gateway import GatewayReplica
+from cafeteria.rush.model.gateway_tables import GatewayTables
+from cafeteria.rush.model.notification import Follower, NotificationReplica
+from cafeteria.rush.model.scheduler import Scheduler
+from cafeteria.rush.model.students import CancelWish, OrderWish, Sent
+
+STUDENTS = tuple(f"student-{number}" for number in range(1, 4))
+ORDER_IDS = tuple(UUID(int=number) for number in range(1, 41))
+AT_ONCE = 0.5
+"""How often a key's sendings come one right after the other, and how often one act is followed by the next."""
+OTHER_BODY = 0.1
+"""How often a key is used for a second order as well."""
+HOPELESS_CANCEL = 0.2
+"""How often a student cancels what cannot be cancelled any more."""
+ONE_DISH = 0.5
+
+
+class Crowd:
+    """Two or three orders, each sent up to three times, at once or spread, and up to three changes of mind."""
+
+    __slots__ = (
+        "followers",
+        "gateways",
+        "items",
+        "notifications",
+        "orders",
+        "scheduler",
+        "sent",
+        "students",
+        "wishes",
+    )
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        items: Sequence[UUID],
+        orders: GatewayTables,
+        gateways: Sequence[GatewayReplica],
+        notifications: Sequence[NotificationReplica],
+    ) -> None:
+        self.scheduler = scheduler
+        self.items = items
+        self.orders = orders
+        self.gateways = gateways
+        self.notifications = notifications
+        self.sent: list[Sent] = []
+        self.students = STUDENTS[: 1 + int(scheduler.dice() * len(STUDENTS))]
+        self.followers = [Follower(student) for student in self.students]
+        self.wishes = self._make_wishes()
+
+    def _make_wishes(self) -> list[OrderWish | CancelWish]:
+        """The last one comes first."""
+        scheduler, dice = self.scheduler, self.scheduler.dice
+        groups: list[Sequence[OrderWish | CancelWish]] = []
+        for number in range(2 + int(dice() * 2)):
+            student, key = scheduler.one_of(self.students), f"key-{number}"
+            sendings = [self._wish(student, key)] * (1 + int(dice() * 3))
+            if dice() < OTHER_BODY:
+                sendings.append(self._wish(student, key))
+            groups += [sendings] if dice() < AT_ONCE else [[sending] for sending in sendings]
+        groups += [[CancelWish(scheduler.one_of(self.students))] for _ in range(int(dice() * 4))]
+        scheduler.chance.shuffle(groups)
+        return [wish for group in groups for wish in group]
+
+    def _wish(self, student_id: str, key: str) -> OrderWish:
+        dice, items = self.scheduler.dice, self.items
+        if len(items) > 1 and dice() < ONE_DISH:
+            items = [self.scheduler.one_of(items)]
+        lines = tuple(Line(item_id=item, quantity=1 + int(dice() * 2)) for item in items)
+        return OrderWish(student_id, key, lines, request_hash(lines))
+
+    def act(self) -> bool:
+        """One request, or several at once."""
+        if not self.wishes:
+            return False
+        while self.wishes:
+            wish = self.wishes.pop()
+            if isinstance(wish, OrderWish):
+                self._send_order(wish)
+            elif not self._cancel_something(wish.student_id):
+                self.wishes.insert(0, wish)
+                break
+            if self.scheduler.happens(AT_ONCE):
+                break
+        return True
+
+    def _cancel_something(self, student_id: str) -> bool:
+        """Rather an order that can still be cancelled."""
+        own = [row.stored for row in self.orders.orders.values() if row.stored.student_id == student_id]
+        open_ones = [order for order in own if order.version <= OWN_VERSION_LIMIT]
+        if not open_ones and not self.scheduler.happens(HOPELESS_CANCEL):
+            return False
+        if own:
+            self._send_cancel(student_id, self.scheduler.one_of(open_ones or own).id)
+        return bool(own)
+
+    def _send_order(self, wish: OrderWish) -> None:
+        scheduler = self.scheduler
+        sent = Sent(scheduler, Wish.ORDER, wish.student_id, key=wish.key)
+        self.sent.append(sent)
+        placing = Placing(
+            order=new_order(
+                order_id=ORDER_IDS[len(self.sent) - 1],
+                student_id=wish.student_id,
+                lines=wish.lines,
+                at=scheduler.now,
+            ),
+            key=stored_key(wish.student_id, wish.key),
+            request_hash=wish.request_hash,
+        )
+        gateway: GatewayReplica = scheduler.one_of(self.gateways)
+        what = "{} orders under {}: order {.int}, if the key is new"
+        scheduler.tell(gateway, what, wish.student_id, wish.key, placing.order.id)
+        scheduler.begin(gateway, gateway.place(sent, placing))
+
+    def _send_cancel(self, student_id: str, order_id: UUID) -> None:
+        scheduler = self.scheduler
+        sent = Sent(scheduler, Wish.CANCEL, student_id, order_id=order_id)
+        self.sent.append(sent)
+        gateway: GatewayReplica = scheduler.one_of(self.gateways)
+        scheduler.tell(gateway, "{} cancels order {.int}", student_id, order_id)
+        scheduler.begin(gateway, gateway.cancel(sent, order_id))
+
+    def watch_again(self) -> bool:
+        """Whoever's stream has ended comes back, to any replica."""
+        has_come = False
+        for follower in self.followers:
+            if follower.home is None:
+                self.scheduler.one_of(self.notifications).welcome(follower)
+                has_come = True
+        return has_come

@@ -1,0 +1,49 @@
+"""Somebody who gives an order up: stock may still hear of it, and must keep nothing back for it.
+
+The gateway of today gives nothing up, but `ReleaseStock` promises that who does is safe: the release of an order
+that stock never saw leaves a tombstone.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from cafeteria.contracts.stock import ReleaseStock, ReserveStock
+from cafeteria.contracts.values import Line
+from cafeteria.rush.model.scheduler import LOST, Ask, Listener, Replica, Request, Scheduler, Steps
+
+STRAY_ORDER = UUID(int=99)
+LIFETIME = timedelta(seconds=61)
+AT_ONCE = 0.3
+"""How often the question of the order that was given up is not held up."""
+
+
+class Operator(Replica):
+    """`has_stray` until stock has answered the release."""
+
+    __slots__ = ("has_stray", "stocks")
+
+    def __init__(self, scheduler: Scheduler, stocks: Sequence[Listener]) -> None:
+        super().__init__(scheduler, "operator")
+        self.stocks = stocks
+        self.has_stray = False
+
+    def give_up_an_order(self, item_id: UUID) -> None:
+        """A question on its way about an order that a restored backup of the gateway does not know."""
+        scheduler = self.scheduler
+        lines = (Line(item_id=item_id, quantity=1),)
+        question = ReserveStock(order_id=STRAY_ORDER, lines=lines, expires_at=scheduler.now + LIFETIME)
+        ask = Ask("S1 of an order that was given up", self.stocks, question)
+        on_its_way = scheduler.ready if scheduler.happens(AT_ONCE) else scheduler.held
+        on_its_way.append(Request(scheduler, ask, None))
+        self.has_stray = True
+
+    def release(self) -> bool:
+        """Asks until stock has answered."""
+        return self.has_stray and self.run_alone("release", self._release)
+
+    def _release(self) -> Steps:
+        question = ReleaseStock(order_id=STRAY_ORDER)
+        released = yield Ask("release of an order that was given up", self.stocks, question)
+        if released is not LOST:
+            self.has_stray = False
