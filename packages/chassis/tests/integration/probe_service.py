@@ -78,6 +78,8 @@ async def lifespan(_: Litestar) -> AsyncIterator[None]:
         case "unusable":
             raise SettingsError(("PROBE_KEY_FILE holds no key.",))
     yield
+    if os.environ.get("PROBE_STOP") == "stuck":
+        await asyncio.Event().wait()
     print("closed", flush=True)  # noqa: T201 - the test reads it
 
 

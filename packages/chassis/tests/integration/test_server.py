@@ -178,6 +178,14 @@ def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Callable[.
         peer.close()
 
 
+def test_what_does_not_come_to_its_end_is_cut_off(start: Callable[..., Process]) -> None:
+    process = start(PROBE_STOP="stuck")
+    process.wait_for("service_started")
+    assert process.stop() < STOP_LIMIT_S
+    assert process.child.returncode == 0
+    assert process.lines[-1]["event"] == "service_stop_cut_off"
+
+
 def test_a_repeated_signal_changes_nothing(start: Callable[..., Process]) -> None:
     process = start()
     url = process.url()
