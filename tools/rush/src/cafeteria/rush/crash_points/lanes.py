@@ -8,7 +8,8 @@ import random
 import shutil
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -58,6 +59,7 @@ class CrashRun:
         self.result = CrashResult(options=options)
         self._options = options
         self._tell = tell
+        self._setting_up = asyncio.Lock()
         self._left: deque[Point] = deque()
         self._surveyed: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
 
@@ -73,12 +75,20 @@ class CrashRun:
         has_work = True
         while has_work:
             with temporary_home() as home:
-                async with Stage(home) as stage:
+                async with self._stage(home) as stage:
                     if is_first and not self._surveyed.done():
                         self._surveyed.set_result(await self._survey(stage))
                     has_work = await self._work(stage, await asyncio.shield(self._surveyed))
                     if has_work:
                         self.result.logs.append(_kept_logs(home))
+
+    @asynccontextmanager
+    async def _stage(self, home: Home) -> AsyncIterator[Stage]:
+        """One is set up after the other: migrations keep their state in globals."""
+        async with AsyncExitStack() as stack:
+            async with self._setting_up:
+                stage = await stack.enter_async_context(Stage(home))
+            yield stage
 
     async def _survey(self, stage: Stage) -> Survey:
         self._tell("listening to undisturbed lives")

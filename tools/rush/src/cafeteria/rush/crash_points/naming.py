@@ -24,18 +24,19 @@ class Marks:
     """What tells the watched order from others: its student, and its id as soon as a message on the bus has said it."""
 
     def __init__(self) -> None:
+        self._student_id = b"nobody"
         self._words: set[bytes] = set()
 
     def watch(self, student_id: str) -> None:
         """From now on this student's order, and no other."""
-        self._words = {student_id.encode()}
+        self._student_id = student_id.encode()
+        self._words = {self._student_id}
 
     def stand_in(self, raw: bytes) -> bool:
         return any(word in raw for word in self._words)
 
     def learn(self, body: bytes) -> None:
-        """Only one order lives at a time, so an id that is said while it is watched is its own."""
-        if not self._words:
-            return
-        for text in _ORDER_ID.findall(body):
-            self._words |= {text, UUID(text.decode()).bytes}
+        """What speaks of the student says the order's id, too."""
+        if self._student_id in body:
+            for text in _ORDER_ID.findall(body):
+                self._words |= {text, UUID(text.decode()).bytes}
