@@ -42,6 +42,13 @@ def test_a_service_listens_at_its_place_after_the_base_unless_told_a_port(enviro
     assert told.listen_port("stock") == 0
 
 
+@pytest.mark.parametrize("url", ["tls://127.0.0.1:4222", "nats://user:hidden@127.0.0.1", "127.0.0.1:4222"])
+def test_a_bus_address_that_promises_what_is_not_kept_is_refused(environ: dict[str, str], url: str) -> None:
+    [sentence] = sentences_of({**environ, "CAFETERIA_NATS_URL": url})
+    assert sentence.startswith("CAFETERIA_NATS_URL must be a URL like nats://")
+    assert "hidden" not in sentence
+
+
 def test_every_variable_that_is_wrong_is_named_in_a_sentence_of_its_own(environ: dict[str, str]) -> None:
     del environ["CAFETERIA_NATS_URL"]
     wrong = {

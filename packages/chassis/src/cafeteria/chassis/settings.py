@@ -31,7 +31,7 @@ PostgresUrl = Annotated[
 NatsUrl = Annotated[
     str,
     Meta(
-        pattern=r"^(nats|tls)://[^@/?#]+/?$",
+        pattern=r"^nats://[^@/?#]+/?$",  # not tls://: nats-py speaks TLS where the server demands it, and only there
         description="a URL like nats://127.0.0.1:4222, without a user or password",
     ),
 ]
