@@ -1,0 +1,66 @@
+"""The bench on real servers, with a load that is none: the floor and the product do the same work."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cafeteria.chassis.clock import now
+from cafeteria.local_stack.home import temporary_home
+from cafeteria.rush.bench import books
+from cafeteria.rush.bench.beds import Bed, Target
+from cafeteria.rush.bench.machine import Meter
+from cafeteria.rush.bench.old_orders import Past, load
+from cafeteria.rush.bench.readers import reading
+from cafeteria.rush.bench.requests import orders
+from cafeteria.rush.bench.steady import CREATED, OpenLoad
+
+ORDERS, RATE = 30, 30.0
+OLD_ORDERS = 500
+
+
+@pytest.fixture(scope="module")
+async def bed() -> AsyncIterator[Bed]:
+    with temporary_home() as home:
+        async with Bed(home) as laid:
+            yield laid
+
+
+async def order_and_watch(bed: Bed, target: Target) -> None:
+    """Every order is accepted, carried to READY, logged and shown; and the books say so."""
+    since, meter = books.moment(), Meter(target.pids)
+    async with reading(target.notification, bed.tokens[:3]) as readers:
+        outcome = await OpenLoad(target.gateways[0], orders(bed.tokens[:3], bed.items), rate=RATE).run(
+            ORDERS / RATE
+        )
+        await books.at_rest(bed.admin, within_s=20)
+        assert readers.ready == ORDERS
+    assert outcome.count(CREATED) == ORDERS
+    stored = await books.read(bed.admin, since=since)
+    assert await books.find_errors(bed.admin, stored, accepted=ORDERS, unanswered=0) == []
+    assert (stored.ready, stored.notified, stored.taken) == (ORDERS, 4 * ORDERS, ORDERS)
+    usage = meter.read()
+    assert usage.cpu_s.keys() >= {"gateway", "stock", "kitchen", "notification", "postgres", "nats"}
+    assert usage.cpu_s["gateway"] > 0
+
+
+async def test_the_floor_carries_orders_to_their_end(bed: Bed) -> None:
+    async with bed.floor() as target:
+        await order_and_watch(bed, target)
+
+
+async def test_the_floor_sells_no_more_than_there_is(bed: Bed) -> None:
+    since = books.moment()
+    async with bed.floor(portions=5) as target:
+        await OpenLoad(target.gateways[0], orders(bed.tokens, bed.items[:1]), rate=RATE).run(ORDERS / RATE)
+        await books.at_rest(bed.admin, within_s=20)
+    stored = await books.read(bed.admin, since=since)
+    assert (stored.ready, stored.rejected, stored.taken) == (5, ORDERS - 5, 5)
+    assert stored.is_settled
+
+
+async def test_the_product_does_so_too_and_old_orders_are_left_alone(bed: Bed) -> None:
+    await bed.clean()
+    await load(bed.admin, Past(orders=OLD_ORDERS, students=bed.students, items=bed.items, now=now()))
+    async with bed.product(keep=True) as target:
+        await order_and_watch(bed, target)
+    assert await bed.admin.fetchval("SELECT count(*) FROM gateway.orders") == OLD_ORDERS + ORDERS
