@@ -14,11 +14,10 @@ logs.configure_logs("probe", level=LogLevel.INFO, log_format=LogFormat.{format})
 log = logs.get_logger()
 log.debug("nothing_said")
 log.info("meal_cooked", meal="soup", secret=Secret("hunter2"))
-with logs.bound(order_id="o-1"):
-    with trace.following("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"):
-        log.warning("meal_burnt")
-logs.rebind(request_id="r-1")
-logs.bind(message_id="m-1")
+logs.rebind(order_id="o-1")
+trace.enter("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+log.warning("meal_burnt")
+logs.rebind(request_id="r-1", message_id="m-1")
 log.info("meal_served")
 try:
     1 / 0

@@ -7,7 +7,6 @@ from structlog.testing import capture_logs
 from cafeteria.chassis import metrics
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.loops import LEAVE_WITHIN_S, Loop
-from cafeteria.chassis.tasks import ServiceTasks
 
 NEVER_S = 3600.0
 
@@ -136,44 +135,3 @@ async def test_another_failure_within_a_streak_is_logged_too() -> None:
             ticks.error = KeyError("x")
             await ticks.reach(ticks.count + 3)
     assert [type(line["exc_info"]).__name__ for line in lines] == ["ConnectionError", "KeyError"]
-
-
-async def test_tasks_that_were_started_are_waited_for() -> None:
-    done: list[str] = []
-    gate = asyncio.Event()
-
-    async def work() -> None:
-        await gate.wait()
-        done.append("work")
-
-    async with ServiceTasks("probe") as tasks:
-        tasks.start(work(), name="work")
-        assert len(tasks) == 1
-        asyncio.get_running_loop().call_soon(gate.set)
-    assert done == ["work"]
-    assert len(tasks) == 0
-
-
-async def test_a_task_that_fails_is_logged_and_leaves_its_neighbours_alone() -> None:
-    async def fail() -> None:
-        raise ValueError("burnt")
-
-    done = asyncio.Event()
-
-    async def work() -> None:
-        done.set()
-
-    with capture_logs() as lines:
-        async with ServiceTasks("probe") as tasks:
-            tasks.start(fail(), name="fail")
-            tasks.start(work(), name="work")
-    assert done.is_set()
-    assert [(line["event"], line["task"]) for line in lines] == [("task_failed", "fail")]
-
-
-async def test_a_task_that_does_not_end_is_given_up_after_the_drain_time() -> None:
-    with capture_logs() as lines:
-        async with ServiceTasks("probe", drain_s=0.01) as tasks:
-            tasks.start(asyncio.sleep(NEVER_S), name="stuck")
-    assert [(line["event"], line["task"]) for line in lines] == [("task_abandoned", "stuck")]
-    assert len(tasks) == 0

@@ -7,8 +7,7 @@ door closes. The libraries' own loggers come out in the same shape as `library_l
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -34,13 +33,8 @@ def get_logger() -> Logger:
     return cast("Logger", structlog.get_logger())
 
 
-def bind(**values: Any) -> None:
-    """Add to every further line of this task and of the tasks that it starts."""
-    _bound.set({**_bound.get(), **values})
-
-
 def rebind(**values: Any) -> None:
-    """Begin anew, at a door: what the task inherited was another's."""
+    """At a door: these stand in every further line of this task, and what it inherited, another's, in none."""
     _bound.set(values)
 
 
@@ -48,16 +42,6 @@ def request_id() -> str | None:
     """Of the request that is being answered."""
     value = _bound.get().get("request_id")
     return value if isinstance(value, str) else None
-
-
-@contextmanager
-def bound(**values: Any) -> Iterator[None]:
-    """Add to every line within."""
-    token = _bound.set({**_bound.get(), **values})
-    try:
-        yield
-    finally:
-        _bound.reset(token)
 
 
 def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> None:

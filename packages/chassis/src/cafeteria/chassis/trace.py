@@ -4,8 +4,6 @@ What is current stands in a context variable, so that whoever sends a message ca
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from random import getrandbits
 
@@ -34,16 +32,6 @@ def enter(incoming: str | None) -> str:
         traceparent = f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
     _current.set(traceparent)
     return traceparent
-
-
-@contextmanager
-def following(incoming: str | None) -> Iterator[str]:
-    """As `enter`, for a message in a task that goes on to the next one."""
-    token = _current.set(None)
-    try:
-        yield enter(incoming)
-    finally:
-        _current.reset(token)
 
 
 def _next_span(incoming: str) -> str | None:

@@ -15,8 +15,6 @@ class Base(schema_base("identity")):  # type: ignore[misc]  # a computed base cl
     __abstract__ = True
 
 
-INSERT_ONLY = ("login_attempts",)
-
 _STUDENT_ID_RULE = "student_id ~ '^[A-Za-z0-9-]{1,32}$'"
 
 
