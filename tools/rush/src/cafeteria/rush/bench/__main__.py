@@ -44,13 +44,17 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     replicas,
 )
 
+ALL = "all"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     console = Console()
     if not arguments.names:
         for benchmark in BENCHMARKS:
-            console.print(f"  [bold]{benchmark.NAME:<10}[/] {benchmark.MEASURES}", highlight=False)
+            console.print(
+                f"[bold]{benchmark.NAME:<10}[/] {benchmark.MEASURES}", highlight=False, soft_wrap=True
+            )
         return 0
     silence_bus()
     options = Options(
@@ -81,6 +85,8 @@ async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Conso
 
 def _chosen(names: Sequence[str]) -> list[Benchmark]:
     known = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
+    if list(names) == [ALL]:
+        return list(BENCHMARKS)
     if unknown := [name for name in names if name not in known]:
         raise BenchError(f"There is no benchmark {unknown[0]!r}: there are {', '.join(known)}.")
     return [known[name] for name in names]
@@ -90,7 +96,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="just bench", description="Measure; without a name, list what there is."
     )
-    parser.add_argument("names", nargs="*", metavar="name")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"or `{ALL}`, which takes an hour or more")
     parser.add_argument("--seconds", type=float, help="of load in each round")
     parser.add_argument("--rounds", type=int, help="of each contender, in turn")
     parser.add_argument("--connections", type=int, help="that offer orders at once")
