@@ -254,9 +254,7 @@ class GatewayTables:
         """Loop 3: what was found, and the messages that mend it, in one commit."""
         for finding in findings:
             row = self.orders[finding.order_id]
-            if row.next_check_at is None or row.next_check_at > at:
-                continue
-            if row.next_check_at != finding.next_check_at and self.guards.confirms_what_it_read:
+            if not self._counts(finding, row, at):
                 continue
             if finding.kitchen_knows:
                 row.kitchen_seen_at = row.kitchen_seen_at or at
@@ -264,6 +262,12 @@ class GatewayTables:
             row.next_check_at = None if finding.is_done else back_off(at, row.stored.created_at)
             self._see_that_it_is_watched(row)
             self._send_again(row.stored, kitchen_lacks, notification_lacks)
+
+    def _counts(self, finding: Finding, row: OrderRow, at: datetime) -> bool:
+        """`WHERE next_check_at = due_at`: whatever happens to an order changes that moment."""
+        if self.guards.confirms_what_it_read:
+            return row.next_check_at == finding.next_check_at
+        return row.next_check_at is not None and row.next_check_at <= at
 
     def _send_again(
         self, order: StoredOrder, kitchen_lacks: frozenset[UUID], notification_lacks: frozenset[UUID]

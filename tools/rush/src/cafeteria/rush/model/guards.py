@@ -66,10 +66,11 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     long_pause: float = 0.004
     """A minute in which nothing else happens: orders expire."""
     held: float = 0.06
-    """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path.
-
-    Most schedules have one kind of step that is held up more often than not.
-    """
+    """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path."""
+    slow_steps: tuple[str, ...] = ("S2", "G2", "G2", "R publishes", "K1", "K1", "K2", "N1", "P1", "")
+    """Of these one is held up more often than not, wherever anything is held up."""
+    always: bool = False
+    """Every schedule has all of this, at these very rates."""
     lock_lost: float = 0.01
     """A relay's lock is free while it still carries."""
     commit: float = 0.08
@@ -87,11 +88,11 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
     def drawn(self, chance: Random) -> "Faults":
         """Few schedules know all kinds of trouble: what always happens together hides what one alone would show."""
+        if self.always:
+            return self
         return Faults(
-            **{
-                name: rate * _SHARES[int(chance.random() * len(_SHARES))]
-                for name, rate in msgspec.structs.asdict(self).items()
-            }
+            **{name: getattr(self, name) * _SHARES[int(chance.random() * len(_SHARES))] for name in _RATES},
+            slow_steps=self.slow_steps,
         )
 
     def without(self, *names: str) -> "Faults":
@@ -99,5 +100,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHARES = (0.0, 0.4, 1.0)
+_RATES = tuple(name for name in Faults.__struct_fields__ if name not in {"slow_steps", "always"})
+NO_FAULTS = Faults().without(*_RATES)
 
 ALL_FAULTS = Faults()

@@ -59,6 +59,8 @@ def _let_go(cafeteria: Cafeteria) -> None:
     scheduler.tell(None, "--- what was held up goes on ---")
     if scheduler.happens(EXPIRES_WHEN_HELD):
         troubles.pause_long()
+    elif scheduler.weather.pause:
+        troubles.pause()
     if scheduler.weather.wipe and scheduler.happens(WIPED_WHEN_HELD):
         troubles.wipe()
     for home in {each.home: None for each in scheduler.held}:

@@ -16,7 +16,6 @@ from cafeteria.rush.model.guards import Faults, Guards
 
 DAWN = datetime(2026, 3, 1, 18, tzinfo=UTC)
 STEP = timedelta(milliseconds=1)
-SLOW_STEPS = ("S2", "G2", "G2", "R publishes", "K1", "K1", "K2", "N1", "P1", "")
 SLOW_STEP_IS_HELD = 0.6
 COMMITTED, NOT_COMMITTED = 0.5, 0.3
 """What became of a commit that was not answered; the others are committed later."""
@@ -226,7 +225,7 @@ class Scheduler:
         self.ready: list[Happening] = []
         self.held: list[Happening] = []
         self.holding = self.weather.held
-        self.slow_step = self.one_of(SLOW_STEPS) if self.weather.held else ""
+        self.slow_step = self.one_of(self.weather.slow_steps) if self.weather.held else ""
         self.waiting: dict[Request, None] = {}
         self.story = story
         self.notes: list[str] | None = None if story is None else []

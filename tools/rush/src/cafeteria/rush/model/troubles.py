@@ -38,7 +38,7 @@ class Troubles:
             (weather.wipe, self.wipe),
             (weather.replay, self._replay),
             (weather.timed_out, self._time_out),
-            (weather.pause, self._pause),
+            (weather.pause, self.pause),
             (weather.long_pause, self.pause_long),
             (weather.lock_lost, self._lose_lock),
         )
@@ -63,7 +63,7 @@ class Troubles:
         if self.scheduler.waiting:
             self.scheduler.time_out(self.scheduler.one_of(tuple(self.scheduler.waiting)))
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         seconds = SHORTEST_PAUSE_S + int(self.scheduler.dice() * (LONGEST_PAUSE_S - SHORTEST_PAUSE_S))
         self.scheduler.tell(None, "{} s pass", seconds)
         self.scheduler.now += timedelta(seconds=seconds)
