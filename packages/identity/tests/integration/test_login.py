@@ -87,6 +87,13 @@ async def test_every_attempt_is_in_the_audit_with_what_became_of_it(desk) -> Non
     assert all(row["response_time_ms"] >= 5 for row in rows[:5])
 
 
+async def test_a_flood_of_refused_attempts_leaves_one_audit_row_a_minute(desk) -> None:
+    answers = [await desk.login("999999999") for _ in range(9)]
+    assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 6
+    outcomes = [outcome for _, outcome, _ in await desk.attempts()]
+    assert outcomes == ["unknown_user"] * 3 + ["throttled"]
+
+
 async def test_the_fourth_attempt_of_a_minute_is_refused_whatever_its_password(desk) -> None:
     await desk.add_user()
     answers = [await desk.login(password=password) for password in ("wrong-1", "iftar-rush-2026", "wrong-2")]

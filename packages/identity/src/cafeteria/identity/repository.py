@@ -75,9 +75,10 @@ _RECORD_ATTEMPT = text("""
 WITH recorded AS (
     INSERT INTO login_attempts
         (id, user_id, attempted_at, success, response_time_ms, student_id, client_ip, outcome)
-    VALUES (CAST(:attempt_id AS uuid), CAST(:user_id AS uuid), CAST(:attempted_at AS timestamptz),
+    SELECT CAST(:attempt_id AS uuid), CAST(:user_id AS uuid), CAST(:attempted_at AS timestamptz),
         CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
-        CAST(:client_ip AS inet), :outcome)
+        CAST(:client_ip AS inet), :outcome
+    WHERE CAST(:is_audited AS boolean)
 ), opened AS (
     INSERT INTO refresh_tokens (id, family, user_id, token_hash, created_at, expires_at)
     SELECT CAST(:token_id AS uuid), CAST(:family AS uuid), :user_id, CAST(:token_hash AS bytea),
@@ -151,7 +152,11 @@ async def count_attempt(
 
 
 async def record_attempt(
-    connection: AsyncConnection, attempt: Attempt, *, session: NewRefreshToken | None = None
+    connection: AsyncConnection,
+    attempt: Attempt,
+    *,
+    session: NewRefreshToken | None = None,
+    is_audited: bool = True,
 ) -> LoginWindow | None:
     """Write the audit row and the session; for a throttled attempt return what the limits have counted."""
     values = {
@@ -162,6 +167,7 @@ async def record_attempt(
         "student_id": attempt.student_id,
         "client_ip": attempt.client_ip,
         "outcome": attempt.outcome.value,
+        "is_audited": is_audited,
         "client": attempt.client_ip or UNKNOWN_CLIENT,
         "token_id": session.token_id if session else None,
         "family": session.family if session else None,

@@ -59,6 +59,9 @@ REFRESHES = metrics.counter(
     "cafeteria_identity_refreshes_total", "Refresh tokens presented, by what they led to", "verdict"
 )
 
+REMEMBERED_THROTTLED = 10_000
+"""Past this the ended windows are forgotten; every live one has cost its sender hashed attempts."""
+
 logger = get_logger()
 
 
@@ -89,6 +92,23 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class _ThrottledLately:
+    """One audit row in a window for what is refused unhashed: it costs its sender nothing, and would fill the disk."""
+
+    def __init__(self, *, window: timedelta) -> None:
+        self._window = window
+        self._until: dict[tuple[str, str | None], datetime] = {}
+
+    def is_first(self, visit: Visit) -> bool:
+        who = (visit.student_id, visit.client)
+        if self._until.get(who, visit.at) > visit.at:
+            return False
+        if len(self._until) >= REMEMBERED_THROTTLED:
+            self._until = {one: until for one, until in self._until.items() if until > visit.at}
+        self._until[who] = visit.at + self._window
+        return True
+
+
 class Identity:
     """`now` is replaced by tests that need another day."""
 
@@ -107,6 +127,7 @@ class Identity:
         self._now = now
         self._access_s = settings.access_token_s
         self._session = timedelta(seconds=settings.session_s)
+        self._throttled = _ThrottledLately(window=timedelta(seconds=settings.login_window_s))
         self._limits = LoginLimits(
             per_client=settings.logins_per_client,
             per_student=settings.logins_per_student,
@@ -236,8 +257,9 @@ class Identity:
 
     async def _refuse(self, visit: Visit, outcome: LoginOutcome, user_id: UUID | None) -> ServiceError:
         attempt = visit.ended(outcome, user_id)
+        is_audited = outcome is not LoginOutcome.THROTTLED or self._throttled.is_first(visit)
         async with self._database.statement() as connection:
-            window = await repository.record_attempt(connection, attempt)
+            window = await repository.record_attempt(connection, attempt, is_audited=is_audited)
         if outcome is not LoginOutcome.THROTTLED:
             return InvalidCredentials()
         return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=self._now()))
