@@ -11,8 +11,6 @@ from cafeteria.rush.crash_points.tap import Place
 from cafeteria.rush.proxy import Direction
 
 _PREPOSITIONS = {Direction.REQUESTS: "to", Direction.REPLIES: "from"}
-_DIRECTIONS = {preposition: direction for direction, preposition in _PREPOSITIONS.items()}
-_PARTS = 6
 
 
 class Moment(StrEnum):
@@ -50,19 +48,6 @@ class Point(msgspec.Struct, frozen=True, order=True):
         return "/".join(
             (self.life, self.kind.service, where, self.kind.message, str(self.number), self.moment.value)
         )
-
-    @classmethod
-    def parse(cls, name: str) -> Self:
-        """Raises ValueError."""
-        parts = name.split("/")
-        if len(parts) != _PARTS:
-            raise ValueError(f"{name!r} is no crash point's name: it has {len(parts)} parts, not {_PARTS}")
-        life, service, where, message, number, moment = parts
-        preposition, _, server = where.partition("-")
-        if preposition not in _DIRECTIONS:
-            raise ValueError(f"{name!r} is no crash point's name: {where!r} is neither to nor from a server")
-        kind = Kind(service, server, _DIRECTIONS[preposition], message)
-        return cls(life, kind, int(number), Moment(moment))
 
 
 class Count:

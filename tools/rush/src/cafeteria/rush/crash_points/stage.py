@@ -63,13 +63,15 @@ class Stage:
         await self._exits.aclose()
 
     async def _start(self, starting: AsyncExitStack) -> None:
+        """The services' modules are loaded while the servers start."""
         starting.enter_context(self.home.held())
-        await self._start_servers(starting)
+        self._servers = Servers(self.home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
         base = ports.free_ports(len(SERVICES))
-        identity = await self._start_identity(starting, port=base + PORT_OFFSETS[IDENTITY])
         for service in VICTIMS:
             victim = await self._victim(starting, service, port=base + PORT_OFFSETS[service])
             self.victims[service] = victim
+        await self._start_servers(starting)
+        identity = await self._identity(starting, port=base + PORT_OFFSETS[IDENTITY])
         await asyncio.gather(identity.start(), *(victim.start() for victim in self.victims.values()))
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
@@ -79,14 +81,12 @@ class Stage:
         await self.all_ready()
 
     async def _start_servers(self, starting: AsyncExitStack) -> None:
-        plan = Plan(stream_max_bytes=STREAM_MAX_BYTES)
-        self._servers = Servers(self.home, plan, keep=False)
         starting.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
         await self._servers.start()
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))
 
-    async def _start_identity(self, starting: AsyncExitStack, *, port: int) -> Member:
+    async def _identity(self, starting: AsyncExitStack, *, port: int) -> Member:
         client = await starting.enter_async_context(plain_http(timeout_s=2))
         environment = self._environment(IDENTITY, port=port)
 

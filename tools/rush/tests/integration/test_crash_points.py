@@ -1,0 +1,98 @@
+"""A service dies at a message: the tap lets pass exactly what it should, and the product keeps its promises."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from cafeteria.rush.crash_points.naming import Marks
+from cafeteria.rush.crash_points.options import CrashOptions
+from cafeteria.rush.crash_points.points import Kind, Moment, Point
+from cafeteria.rush.crash_points.postgres_names import statement_name
+from cafeteria.rush.crash_points.run import run
+from cafeteria.rush.crash_points.stage import VICTIMS
+from cafeteria.rush.crash_points.tap import POSTGRES, Place, Tap
+from cafeteria.rush.crash_points.watchers import Trap
+from cafeteria.rush.proxy import Direction
+
+PLACE = Place("somebody", POSTGRES)
+INSERT = "INSERT INTO public.crashes (id) VALUES ($1)"
+INTO_CRASHES = statement_name(INSERT)
+
+
+@pytest.fixture
+async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
+    """A connection past the tap; there is an empty table of that name."""
+    async with servers.database_as_admin() as connection:
+        await connection.execute("CREATE TABLE public.crashes (id int)")
+        yield connection
+        await connection.execute("DROP TABLE public.crashes")
+
+
+@asynccontextmanager
+async def tapped(servers) -> AsyncIterator[tuple[Tap, asyncpg.Connection]]:
+    """A connection through a tap; its end is as sudden as a kill."""
+    admin = urlsplit(servers.postgres_admin_url)
+    async with Tap(PLACE, port=admin.port or 0, marks=Marks()) as tap:
+        connection = await asyncpg.connect(servers.postgres_admin_url, host="127.0.0.1", port=tap.port)
+        try:
+            yield tap, connection
+        finally:
+            connection.terminate()
+
+
+def trap_at(message: str, moment: Moment, connection: asyncpg.Connection) -> Trap:
+    kind = Kind(PLACE.service, PLACE.server, Direction.REQUESTS, message)
+    return Trap(Point("test", kind, 1, moment), background=frozenset(), kill=connection.terminate)
+
+
+async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
+    """Once nobody is at work any more."""
+
+    async def is_idle() -> bool:
+        return not await crashes.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%crashes%'"
+        )
+
+    await wait_until(is_idle)
+    return await crashes.fetchval("SELECT count(*) FROM public.crashes")
+
+
+@pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
+async def test_a_commit_takes_place_if_it_passed(servers, crashes, wait_until, moment, stored) -> None:
+    async with tapped(servers) as (tap, connection):
+        tap.watcher = trap = trap_at("commit:Query", moment, connection)
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            async with connection.transaction():
+                await connection.execute(INSERT, 1)
+        assert trap.sprung.is_set()
+    assert await count_at_rest(crashes, wait_until) == stored
+
+
+@pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
+async def test_a_statement_alone_takes_place_if_its_sync_passed(
+    servers, crashes, wait_until, moment, stored
+) -> None:
+    async with tapped(servers) as (tap, connection):
+        tap.watcher = trap = trap_at(f"{INTO_CRASHES}:Sync", moment, connection)
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await connection.execute(INSERT, 1)
+        assert trap.sprung.is_set()
+    assert await count_at_rest(crashes, wait_until) == stored
+
+
+async def test_what_stands_in_no_ones_way_passes_unchanged(servers, crashes) -> None:
+    async with tapped(servers) as (_, connection):
+        text = "x" * 3_000_000
+        assert await connection.fetchval("SELECT $1::text || $1::text", text) == text + text
+
+
+@pytest.mark.timeout(120)
+async def test_a_sample_of_all_crash_points_breaks_no_promise() -> None:
+    sample = CrashOptions(lives=("order",), sample=6, seed=20261122, lanes=1, fresh_starts=1)
+    result = await run(sample)
+    assert {outcome.point: outcome.violations for outcome in result.outcomes if outcome.violations} == {}
+    assert len(result.outcomes) == 6
+    assert {outcome.point.kind.service for outcome in result.outcomes} == set(VICTIMS)
