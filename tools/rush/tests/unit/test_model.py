@@ -1,0 +1,104 @@
+"""The model holds with all its guards, and without any one of them it does not: each is needed, and none is looked
+at in vain.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from cafeteria.rush.model.__main__ import main
+from cafeteria.rush.model.guards import ALL_FAULTS, ALL_GUARDS, NO_FAULTS, Faults, Guards
+from cafeteria.rush.model.search import examine, first_broken, search
+
+BASE_SEED = 5_000
+FEW_SEEDS = range(BASE_SEED, BASE_SEED + 100)
+SEEDS = range(BASE_SEED, BASE_SEED + 2_500)
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+G2_IS_SLOW = replace(NO_FAULTS, held=0.001, lost=0.1, pause=0.05, slow_steps=("G2",), always=True)
+"""A decision waits at the order's row while another gateway brings the same one, and the student cancels."""
+ALL_IS_DOUBLED = replace(NO_FAULTS, doubled=0.5, always=True)
+"""Both gateways give the same order back."""
+MINUTES_PASS = replace(NO_FAULTS, long_pause=0.03, lost=0.1, always=True)
+"""Stock hears of an order for the first time when it has expired."""
+STREAMS_ARE_LOST = replace(NO_FAULTS, wipe=0.06, always=True)
+"""The bus loses what it had acknowledged."""
+G2_MEETS_LOOP_3 = replace(
+    NO_FAULTS, held=0.001, lost=0.7, commit=0.5, pause=0.03, slow_steps=("G2",), always=True
+)
+"""Loop 3 asks about PENDING; a decision that waited at the order's row is committed before its finding is."""
+CONSUMERS_DIE = replace(NO_FAULTS, crash=0.1, commit=0.1, held=0.03, slow_steps=("K1", "P1"), always=True)
+"""Replicas are killed with messages in their hands. Nothing is wiped, so nobody needs loop 3."""
+
+SHARPER: dict[str, Faults] = {
+    "pending_only": G2_IS_SLOW,
+    "released_once": ALL_IS_DOUBLED,
+    "expiry": MINUTES_PASS,
+    "end_to_end": STREAMS_ARE_LOST,
+    "confirms_what_it_read": G2_MEETS_LOOP_3,
+    "ack_after_commit": CONSUMERS_DIE,
+}
+"""What a guard is for happens more often here than among all faults, so that a hundred seeds are plenty."""
+
+OTHERS: dict[str, Guards] = {"ack_after_commit": ALL_GUARDS.without("end_to_end")}
+"""Loop 3 mends what was acknowledged too early, as it mends what the bus has lost: one of the two is enough."""
+
+
+def guards_around(name: str) -> Guards:
+    return OTHERS.get(name, ALL_GUARDS)
+
+
+def test_every_promise_is_kept_in_thousands_of_schedules() -> None:
+    assert search(SEEDS).broken == {}
+
+
+@pytest.mark.parametrize("name", ALL_GUARDS.__struct_fields__)
+def test_without_a_guard_some_promise_is_broken(name: str) -> None:
+    guards, faults = guards_around(name).without(name), SHARPER.get(name, ALL_FAULTS)
+    assert first_broken(FEW_SEEDS, guards=guards, faults=faults) is not None
+
+
+@pytest.mark.parametrize("name", SHARPER)
+def test_a_sharper_scenario_breaks_nothing_while_the_guard_stands(name: str) -> None:
+    assert first_broken(FEW_SEEDS, guards=guards_around(name), faults=SHARPER[name]) is None
+
+
+def test_with_loop_3_a_message_acknowledged_too_early_is_sent_again() -> None:
+    guards = ALL_GUARDS.without("ack_after_commit")
+    assert first_broken(FEW_SEEDS, guards=guards, faults=CONSUMERS_DIE) is None
+
+
+def test_a_seed_tells_the_same_story_again() -> None:
+    first: list[str] = []
+    second: list[str] = []
+    assert examine(BASE_SEED, story=first) == examine(BASE_SEED, story=second)
+    assert first == second
+    assert any("G1" in line for line in first)
+
+
+def test_listening_changes_nothing() -> None:
+    guards = ALL_GUARDS.without("idempotency_row")
+    story: list[str] = []
+    assert examine(BASE_SEED, guards=guards) == examine(BASE_SEED, guards=guards, story=story)
+
+
+def test_the_command_says_that_all_held(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--schedules", "30", "--seed", "7", "--jobs", "1"]) == 0
+    assert "30 schedules from seed 7" in capsys.readouterr().out
+
+
+def test_the_command_names_the_seed_that_broke_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    without = ["--without", "idempotency_row"]
+    assert main(["--schedules", "300", "--seed", "7", "--jobs", "2", *without]) == 1
+    found = re.search(r"--replay (\d+) --without idempotency_row", capsys.readouterr().out)
+    assert found is not None
+    assert main(["--replay", found[1], *without]) == 1
+    assert "orders under key" in capsys.readouterr().out
+
+
+def test_the_readme_names_every_guard() -> None:
+    section = README.partition("\n## The model\n")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
+    assert named == list(ALL_GUARDS.__struct_fields__)
