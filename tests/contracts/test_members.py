@@ -85,7 +85,16 @@ def test_a_member_installs_and_passes_its_unit_tests_alone(
     member: Path, environment: Path, unit_requirements: Path
 ) -> None:
     """What a member imports without declaring it is not there, and so fails here."""
-    run("uv", "sync", "--quiet", "--locked", "--no-dev", f"--package={name_of(member)}", into=environment)
+    run(
+        "uv",
+        "sync",
+        "--quiet",
+        "--locked",
+        "--no-dev",
+        "--all-extras",
+        f"--package={name_of(member)}",
+        into=environment,
+    )
     interpreter = environment / "bin" / "python"
     run("uv", "pip", "install", "--quiet", "--python", interpreter, "-r", unit_requirements, into=environment)
     run(interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", member / "tests/unit", into=environment)

@@ -32,6 +32,10 @@ MOST_ANSWER_P99_MS = 50.0
 MOST_EVENT_P50_MS, MOST_EVENT_P99_MS = 40.0, 100.0
 PRODUCT, FLOOR, UNGROUPED = "product", "floor", "ungrouped floor"
 
+ALONE = "one order alone: answer, median"
+ANSWER_P99 = "half load: answer, 99 %"
+EVENT_P50, EVENT_P99 = "half load: kitchen to stream, median", "half load: kitchen to stream, 99 %"
+
 System = Callable[[], AbstractAsyncContextManager[Target]]
 
 
@@ -134,20 +138,7 @@ def _row(times: dict[str, list[Times]], what: str, unit: str, figure: Callable[[
 
 
 def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, capacity: float) -> Report:
-    grouped = {name: of_one for name, of_one in times.items() if name != UNGROUPED}
-    alone_row = _row(
-        times, "one order alone: answer, median", "ms", lambda each: percentile(each.alone_ms, 0.5)
-    )
-    answer_row = _row(
-        grouped, "half load: answer, 99 %", "ms", lambda each: percentile(each.answers_ms, 0.99)
-    )
-    event_row = _row(
-        grouped, "half load: kitchen to stream, median", "ms", lambda each: percentile(each.events_ms, 0.5)
-    )
-    late_row = _row(
-        grouped, "half load: kitchen to stream, 99 %", "ms", lambda each: percentile(each.events_ms, 0.99)
-    )
-    return Report(
+    report = Report(
         name=NAME,
         measures=MEASURES,
         settings={
@@ -157,32 +148,33 @@ def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, cap
             "half load": f"{capacity / 2:.0f} orders/s",
             "event streams": "100",
         },
-        rows=(
-            alone_row,
-            _row(times, "one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
-            _row(grouped, "half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
-            answer_row,
-            event_row,
-            late_row,
-            _row(grouped, "half load: not accepted", "", lambda each: each.not_accepted),
-            _row(times, "machine: stolen", "%", lambda each: each.usage.steal * 100),
-            _row(times, "machine: neighbours", "%", lambda each: each.usage.others * 100),
+        rows=_rows(times),
+    )
+    return report.with_ratios(
+        Ratio.between(
+            "one order alone, of the ungrouped floor",
+            report.row(ALONE),
+            of=PRODUCT,
+            to=UNGROUPED,
+            target=1.0,
+            at_least=False,
         ),
-        ratios=(
-            Ratio.between(
-                "one order alone, of the ungrouped floor",
-                alone_row,
-                of=PRODUCT,
-                to=UNGROUPED,
-                target=1.0,
-                at_least=False,
-            ),
-            _at_most("answer at half load, 99 %", answer_row, MOST_ANSWER_P99_MS),
-            _at_most("kitchen to stream, median", event_row, MOST_EVENT_P50_MS),
-            _at_most("kitchen to stream, 99 %", late_row, MOST_EVENT_P99_MS),
-        ),
+        Ratio.at_most(report.row(ANSWER_P99), of=PRODUCT, most=MOST_ANSWER_P99_MS),
+        Ratio.at_most(report.row(EVENT_P50), of=PRODUCT, most=MOST_EVENT_P50_MS),
+        Ratio.at_most(report.row(EVENT_P99), of=PRODUCT, most=MOST_EVENT_P99_MS),
     )
 
 
-def _at_most(what: str, row: Row, most_ms: float) -> Ratio:
-    return Ratio(what=what, values=row.by[PRODUCT], target=most_ms, at_least=False, unit="ms")
+def _rows(times: dict[str, list[Times]]) -> tuple[Row, ...]:
+    grouped = {name: of_one for name, of_one in times.items() if name != UNGROUPED}
+    return (
+        _row(times, ALONE, "ms", lambda each: percentile(each.alone_ms, 0.5)),
+        _row(times, "one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
+        _row(grouped, "half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
+        _row(grouped, ANSWER_P99, "ms", lambda each: percentile(each.answers_ms, 0.99)),
+        _row(grouped, EVENT_P50, "ms", lambda each: percentile(each.events_ms, 0.5)),
+        _row(grouped, EVENT_P99, "ms", lambda each: percentile(each.events_ms, 0.99)),
+        _row(grouped, "half load: not accepted", "", lambda each: each.not_accepted),
+        _row(times, "machine: stolen", "%", lambda each: each.usage.steal * 100),
+        _row(times, "machine: neighbours", "%", lambda each: each.usage.others * 100),
+    )

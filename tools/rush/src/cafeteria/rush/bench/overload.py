@@ -1,6 +1,7 @@
 """Twice as many orders as the system can take: the rest are refused at once, and nothing breaks or swells."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -28,6 +29,11 @@ LEAST_OF_CAPACITY = 0.9
 MOST_P99_S = 2.0
 LEAST_AFTERWARDS = 0.9
 MOST_GROWTH_MIB = 200.0
+
+PRODUCT = "product"
+CAPACITY, ACCEPTED = "capacity", "accepted under overload"
+P99, UNTIDY = "answer to the accepted, 99 %", "neither accepted nor 503 with Retry-After"
+GROWTH, AFTERWARDS = "gateway's growth", f"accepted {RECOVERY_S:g} s afterwards"
 
 
 class Overload(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,16 +133,7 @@ class _Memory:
 
 
 def _report(found: list[Overload], options: Options, *, rounds: int) -> Report:
-    def row(what: str, unit: str, values: list[float]) -> Row:
-        return row_of(what, unit, {"product": values})
-
-    capacity = row("capacity", "1/s", [each.capacity for each in found])
-    accepted = row("accepted under overload", "1/s", [each.accepted for each in found])
-    p99 = row("answer to the accepted, 99 %", "s", [each.p99_s for each in found])
-    untidy = row("neither accepted nor 503 with Retry-After", "", [float(each.untidy) for each in found])
-    afterwards = row(f"accepted {RECOVERY_S:g} s afterwards", "1/s", [each.afterwards for each in found])
-    growth = row("gateway's growth", "MiB", [each.memory_most_mib - each.memory_before_mib for each in found])
-    return Report(
+    report = Report(
         name=NAME,
         measures=MEASURES,
         settings={
@@ -144,38 +141,38 @@ def _report(found: list[Overload], options: Options, *, rounds: int) -> Report:
             "rounds": str(rounds),
             "offered": "twice the capacity",
         },
-        rows=(
-            capacity,
-            row("sent", "1/s", [each.outcome.sent / each.outcome.seconds for each in found]),
-            row("unsent: no connection left", "", [float(each.outcome.unsent) for each in found]),
-            accepted,
-            p99,
-            row(
-                "refused with 503",
-                "1/s",
-                [each.outcome.count(OVERLOADED) / each.outcome.seconds for each in found],
-            ),
-            untidy,
-            row("gateway's memory before", "MiB", [each.memory_before_mib for each in found]),
-            growth,
-            afterwards,
-            row("machine: stolen", "%", [each.usage.steal * 100 for each in found]),
-            row("machine: neighbours", "%", [each.usage.others * 100 for each in found]),
-        ),
-        ratios=(
-            _of_capacity("accepted under overload, of capacity", accepted, capacity, LEAST_OF_CAPACITY),
-            _at_most(p99, MOST_P99_S),
-            _at_most(untidy, 0),
-            _at_most(growth, MOST_GROWTH_MIB),
-            _of_capacity("accepted afterwards, of capacity", afterwards, capacity, LEAST_AFTERWARDS),
-        ),
+        rows=_rows(found),
+    )
+    return report.with_ratios(
+        _of_capacity(report, ACCEPTED, LEAST_OF_CAPACITY),
+        Ratio.at_most(report.row(P99), of=PRODUCT, most=MOST_P99_S),
+        Ratio.at_most(report.row(UNTIDY), of=PRODUCT, most=0),
+        Ratio.at_most(report.row(GROWTH), of=PRODUCT, most=MOST_GROWTH_MIB),
+        _of_capacity(report, AFTERWARDS, LEAST_AFTERWARDS),
     )
 
 
-def _of_capacity(what: str, row: Row, capacity: Row, target: float) -> Ratio:
-    both = Row(what=what, unit="", by={"it": row.by["product"], "capacity": capacity.by["product"]})
-    return Ratio.between(what, both, of="it", to="capacity", target=target)
+def _rows(found: list[Overload]) -> tuple[Row, ...]:
+    def row(what: str, unit: str, figure: Callable[[Overload], float]) -> Row:
+        return row_of(what, unit, {PRODUCT: [figure(each) for each in found]})
+
+    return (
+        row(CAPACITY, "1/s", lambda each: each.capacity),
+        row("sent", "1/s", lambda each: each.outcome.sent / each.outcome.seconds),
+        row("unsent: no connection left", "", lambda each: each.outcome.unsent),
+        row(ACCEPTED, "1/s", lambda each: each.accepted),
+        row(P99, "s", lambda each: each.p99_s),
+        row("refused with 503", "1/s", lambda each: each.outcome.count(OVERLOADED) / each.outcome.seconds),
+        row(UNTIDY, "", lambda each: each.untidy),
+        row("gateway's memory before", "MiB", lambda each: each.memory_before_mib),
+        row(GROWTH, "MiB", lambda each: each.memory_most_mib - each.memory_before_mib),
+        row(AFTERWARDS, "1/s", lambda each: each.afterwards),
+        row("machine: stolen", "%", lambda each: each.usage.steal * 100),
+        row("machine: neighbours", "%", lambda each: each.usage.others * 100),
+    )
 
 
-def _at_most(row: Row, target: float) -> Ratio:
-    return Ratio(what=row.what, values=row.by["product"], target=target, at_least=False, unit=row.unit)
+def _of_capacity(report: Report, what: str, target: float) -> Ratio:
+    rates, capacity = report.row(what).by[PRODUCT], report.row(CAPACITY).by[PRODUCT]
+    both = Row(what=what, unit="", by={PRODUCT: rates, CAPACITY: capacity})
+    return Ratio.between(f"{what}, of capacity", both, of=PRODUCT, to=CAPACITY, target=target)

@@ -59,6 +59,10 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
             at_least=at_least,
         )
 
+    @classmethod
+    def at_most(cls, row: Row, *, of: str, most: float) -> Self:
+        return cls(what=row.what, values=row.by[of], target=most, at_least=False, unit=row.unit)
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """`remarks` are sentences: rounds thrown away, and every promise that did not hold."""
