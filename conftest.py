@@ -1,6 +1,6 @@
-"""How the whole suite is spread over two workers: whole files, for what they share is made once per worker.
+"""How the whole suite is spread over three workers: whole files, for what they share is made once per worker.
 
-The files that start processes come first, so that both workers end at about the same time.
+The files that start processes come first, so that all workers end at about the same time; three, because tests mostly wait.
 """
 
 from typing import Any

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -134,7 +135,7 @@ async def a_reset_is_refused(home: Home) -> None:
 
 async def reset(home: Home) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        *("python", "-m", "cafeteria.local_stack", "reset"),
+        *(sys.executable, "-m", "cafeteria.local_stack", "reset"),
         env={**os.environ, "CAFETERIA_HOME": str(home.root)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from cafeteria.chassis.bus.client import BusClient
 from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.migrations import MigrationsMissingError, migrate
 from cafeteria.chassis.settings import ServiceSettings, load_settings
@@ -26,7 +26,7 @@ from cafeteria.local_stack.postgres import remove_data
 from cafeteria.local_stack.roles import ensure_database, ensure_roles
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 from cafeteria.local_stack.slate import Slate
-from cafeteria.local_stack.streams import BusAdmin, require_synchronous
+from cafeteria.local_stack.streams import PING_TIMEOUT_S, BusAdmin, require_synchronous
 from cafeteria.local_stack.targets import Targets
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -102,6 +102,7 @@ class FixtureServers:
         for member in (self.postgres, self.nats):
             if not member.is_running:
                 await _start(member)
+        await self._admin.connected()  # the tests' loop stands still while a test without one runs
         await self._admin.ensure()
         await asyncio.gather(self._slate.clean(), self._admin.purge())
 
@@ -204,16 +205,18 @@ async def _start(member: Member) -> None:
 
 
 async def connect_as(servers: FixtureServers, user: str) -> Client:
-    return await nats.connect(
+    client = BusClient()
+    await client.connect(
         servers.nats_url,
         user=user,
         password=servers.credentials.nats_password(user),
         name=f"test-{user}",
         inbox_prefix=inbox_prefix(user).encode(),
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,
+        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number of seconds works
         error_cb=_ignore,
     )
+    return client
 
 
 async def _ignore(_error: Exception) -> None:
@@ -244,5 +247,6 @@ class _IdentityStandIn:
         if client is None:
             return
         with contextlib.suppress(nats.errors.Error, TimeoutError):  # where the server is away, nobody asks
+            await client.flush(timeout=PING_TIMEOUT_S)  # where it is not let go already, it can be drained
             await client.drain()
         await client.close()

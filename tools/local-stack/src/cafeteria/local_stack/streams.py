@@ -7,13 +7,14 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import httpx
 import nats.errors
-from nats.aio.client import Client
 
+from cafeteria.chassis.bus.client import BusClient
 from cafeteria.contracts.bus import DURABLES, STREAMS
 from cafeteria.contracts.wire import Durable, Stream
 from cafeteria.local_stack.bus_rights import inbox_prefix
@@ -32,6 +33,7 @@ WATCH_INTERVAL_S = 1.0
 ALARM_SHARE = 0.8  # of a stream's room
 API_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
+PING_TIMEOUT_S = 1
 _NANOSECONDS = 1_000_000_000
 _NOT_FOUND = frozenset({10059, 10014})  # stream, consumer: the server's own error codes
 
@@ -81,7 +83,7 @@ class BusAdmin:
     def __init__(self, admin_url: str, *, stream_max_bytes: int) -> None:
         self._url = urlsplit(admin_url)
         self._stream_max_bytes = stream_max_bytes
-        self._client = Client()
+        self._client = BusClient()
         self._last_error = "no answer"
         self._filling: set[str] = set()
 
@@ -100,6 +102,15 @@ class BusAdmin:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
+
+    async def connected(self) -> None:
+        """Wait until the server answers. After a standstill of this process it may have ended the connection, and
+        what is asked before that is noticed has no answer. Raises TimeoutError.
+        """
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            while True:
+                with suppress(nats.errors.Error, TimeoutError):
+                    return await self._client.flush(timeout=PING_TIMEOUT_S)
 
     async def ensure(self) -> list[str]:
         """Make every stream and durable what it should be; returns what was created or changed.
