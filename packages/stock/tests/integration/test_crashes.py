@@ -100,15 +100,15 @@ async def test_a_commit_whose_answer_is_lost_counts_once(canteen: Any, stock_set
 
 
 class LosesItsFirstAnswer:
-    """COMMIT happens, and the connection is lost before the client hears of it."""
+    """The batch is written, and the connection is lost before the client hears of it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lost = False
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self._database.transaction() as connection:
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        async with self._database.statement() as connection:
             yield connection
         if not self._lost:
             self._lost = True

@@ -131,7 +131,7 @@ class Database:
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """For a single statement, which then is its own transaction: one round trip instead of three."""
+        """Each statement is its own transaction: one round trip instead of three."""
         with _loss_has_one_name():
             async with asyncio.timeout(self._patience_s), _checked_out(self._autocommit) as connection:
                 yield connection

@@ -1,4 +1,4 @@
-"""All SQL of stock. A batch is one read and one write, and the write is whole or is rolled back by its caller.
+"""All SQL of stock. A batch is one read and one write, and the write is whole or nothing.
 
 Locks are taken in one order everywhere: inventory by item, new reservations by order, old reservations by
 order. So two replicas wait for each other, but never in a circle.
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
@@ -48,16 +49,23 @@ WITH held AS (
     JOIN unnest(CAST(:item_ids AS uuid[]), CAST(:versions AS int[])) AS seen (item_id, version)
         ON inventory.item_id = seen.item_id AND inventory.version = seen.version
     ORDER BY inventory.item_id FOR UPDATE OF inventory
+), gate AS (
+    SELECT (SELECT count(*) FROM held) = cardinality(CAST(:item_ids AS uuid[])) AS open
 ), decided AS (
     INSERT INTO stock.reservations (order_id, decision, reason, lines, released_at, decided_at)
     SELECT fresh.*, CAST(:now AS timestamptz) FROM unnest(CAST(:order_ids AS uuid[]),
         CAST(:decisions AS text[]), CAST(:reasons AS text[]), CAST(:lines AS jsonb[]),
         CAST(:released_ats AS timestamptz[])) AS fresh
-    WHERE (SELECT count(*) FROM held) = cardinality(CAST(:item_ids AS uuid[]))
+    WHERE (SELECT open FROM gate)
     ON CONFLICT (order_id) DO NOTHING RETURNING order_id
-), gate AS (
-    SELECT (SELECT count(*) FROM held) = cardinality(CAST(:item_ids AS uuid[]))
-        AND (SELECT count(*) FROM decided) = cardinality(CAST(:order_ids AS uuid[])) AS open
+), old AS (
+    SELECT order_id FROM stock.reservations
+    WHERE order_id = ANY(CAST(:released_ids AS uuid[])) AND released_at IS NULL
+        AND (SELECT open FROM gate) AND (SELECT count(*) FROM decided) >= 0
+    ORDER BY order_id FOR UPDATE
+), released AS (
+    UPDATE stock.reservations SET released_at = CAST(:now AS timestamptz) FROM old
+    WHERE reservations.order_id = old.order_id RETURNING old.order_id
 ), noted AS (
     INSERT INTO stock.stock_transactions (id, order_id, item_id, quantity_deducted, kind, created_at)
     SELECT entry.*, CAST(:now AS timestamptz) FROM unnest(CAST(:entry_ids AS uuid[]),
@@ -70,18 +78,18 @@ WITH held AS (
     FROM unnest(CAST(:item_ids AS uuid[]), CAST(:quantities AS int[])) AS later (item_id, quantity)
     WHERE inventory.item_id = later.item_id AND (SELECT open FROM gate)
 )
-SELECT open FROM gate
+SELECT CASE
+    WHEN NOT open THEN false
+    WHEN (SELECT count(*) FROM decided) = cardinality(CAST(:order_ids AS uuid[]))
+        AND (SELECT count(*) FROM released) = cardinality(CAST(:released_ids AS uuid[])) THEN true
+    ELSE (SELECT 1 / count(*) FROM held WHERE false) > 0
+END FROM gate
 """)
-"""First the versions are checked and the rows locked: unless all match, nothing is inserted. Then unless all
-decisions are new, nothing is moved. The gate tells the caller whether the batch is whole."""
+"""Whole or nothing, so it needs no transaction around it. The versions are checked first and the rows locked: unless
+all match, it says false and has written nothing. When a decision or a release turns out to be another replica's, it
+divides by zero, and what it has written is gone with it."""
 
-_MARK_RELEASED = text("""
-WITH held AS (
-    SELECT order_id FROM stock.reservations
-    WHERE order_id = ANY(CAST(:order_ids AS uuid[])) AND released_at IS NULL ORDER BY order_id FOR UPDATE
-)
-UPDATE stock.reservations SET released_at = :now FROM held WHERE reservations.order_id = held.order_id
-""")
+_DIVISION_BY_ZERO = "22012"
 
 _ITEM_COLUMNS = (
     ItemRow.id,
@@ -120,14 +128,15 @@ async def read_shelf(connection: AsyncConnection, named: Named) -> tuple[list[St
 
 
 async def write_changes(connection: AsyncConnection, changes: Changes, *, now: datetime) -> None:
-    """Raises BatchMoved when what was read is no longer so; the transaction must then be rolled back."""
-    written = await connection.execute(_WRITE, _write_parameters(changes, now=now))
+    """Raises BatchMoved, having written nothing, when what was read is no longer so."""
+    try:
+        written = await connection.execute(_WRITE, _write_parameters(changes, now=now))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _DIVISION_BY_ZERO:
+            raise BatchMoved from error
+        raise
     if not written.scalar_one():
         raise BatchMoved
-    if changes.released:
-        marked = await connection.execute(_MARK_RELEASED, {"order_ids": list(changes.released), "now": now})
-        if marked.rowcount != len(changes.released):
-            raise BatchMoved
 
 
 def _write_parameters(changes: Changes, *, now: datetime) -> dict[str, Any]:
@@ -144,6 +153,7 @@ def _write_parameters(changes: Changes, *, now: datetime) -> dict[str, Any]:
         "entry_item_ids": [each.item_id for each in ledger],
         "entry_quantities": [each.quantity_deducted for each in ledger],
         "entry_kinds": [each.kind.value for each in ledger],
+        "released_ids": list(changes.released),
         "item_ids": [each.id for each in items],
         "versions": [each.version - 1 for each in items],
         "quantities": [each.quantity for each in items],

@@ -1,7 +1,8 @@
 """Stock decides once per order, in groups, and answers only what is committed.
 
-A batch reads, decides in memory and writes in one transaction. When another replica was faster, the batch is
-rolled back and decided anew on fresh reads; nothing of the first try is left, in the tables or in an answer.
+A batch is read, decided in memory, and written by one statement that checks what was read. When another replica
+was faster, nothing is written and the batch is decided anew on fresh reads; nothing of the first try is left, in
+the tables or in an answer.
 """
 
 from collections.abc import Sequence
@@ -86,7 +87,7 @@ class OrderBook:
     async def _try(
         self, commands: list[Command], *, named: repository.Named, lock: bool
     ) -> Sequence[Reservation]:
-        async with self._database.transaction() as connection:
+        async with self._database.transaction() if lock else self._database.statement() as connection:
             if lock:
                 await repository.lock_items(connection, named)
             items, reservations = await repository.read_shelf(connection, named)
