@@ -8,12 +8,28 @@ import asyncio
 from typing import Any
 
 from nats.aio.client import Client
-from nats.errors import ConnectionClosedError
+from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 
 _TOKENS_WITHOUT_DOMAIN = 9
 
 
 class BusClient(Client):
+    async def _attempt_reconnect(self) -> None:
+        """A frozen server takes nothing of what is still to be written, and nats-py would wait until it has."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+        await super()._attempt_reconnect()
+
+    async def _request_new_style(
+        self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
+    ) -> Msg:
+        """Of a request that could not be sent nats-py would keep the answer's place for ever."""
+        if not self.is_connected and self._max_pending_size <= 0:
+            raise OutboundBufferLimitError
+        return await super()._request_new_style(subject, payload, timeout=timeout, headers=headers)
+
     async def _process_pong(self) -> None:
         """nats-py stops reading when a ping is answered after its asker has given up, and says nothing of it."""
         if self._pongs and self._pongs[0].done():
