@@ -8,7 +8,7 @@ import pytest
 
 from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.bus.ephemeral import SILENCE_S
-from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, OrderedReader, StreamState
+from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
 from cafeteria.chassis.outbox import OutboxMessage
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as names
@@ -31,7 +31,8 @@ class Book:
         self.may_take = asyncio.Event()
         self.may_take.set()
 
-    async def begin(self, state: StreamState) -> int:
+    async def begin(self, look: Look) -> int:
+        state = await look()
         self.starts += 1
         if state.epoch != self.epoch or state.last_sequence < self.sequence:
             self.epoch, self.sequence = state.epoch, 0

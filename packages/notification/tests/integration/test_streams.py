@@ -107,6 +107,19 @@ async def test_what_a_lost_store_takes_along_is_neither_missed_nor_repeated(
         assert watcher.statuses() + later.statuses() == list(PATH)
 
 
+async def test_what_only_another_replica_could_read_is_shown_here_too(
+    hall: Any, make_order: Any, wait_until: Any
+) -> None:
+    """It was logged from a stream that is lost since: no message will ever bring it to this replica."""
+    order = make_order()
+    async with hall.watch() as watcher:
+        await hall.tell(order.enters(PENDING))
+        await wait_until(lambda: watcher.events)
+        await hall.fill(3, student_id=order.student_id)
+        await wait_until(lambda: len(watcher.events) == 4)
+        assert [int(event.id) for event in watcher.events] == [1, 2, 3, 4]
+
+
 async def test_nats_may_die_and_lose_its_store(hall: Any, make_order: Any, wait_until: Any) -> None:
     order = make_order()
     async with hall.watch() as watcher:

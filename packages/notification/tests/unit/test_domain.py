@@ -101,7 +101,14 @@ def test_a_stream_is_read_from_its_beginning_unless_it_is_the_one_that_was_read(
     epoch: str, last_sequence: int, follows: int
 ) -> None:
     mark = Mark(position=3, stream_epoch="one", stream_sequence=7)
-    assert sequence_to_follow(mark, epoch=epoch, last_sequence=last_sequence) == follows
+    assert sequence_to_follow(mark, before=mark, epoch=epoch, last_sequence=last_sequence) == follows
+
+
+def test_a_replica_that_read_further_since_the_look_does_not_make_the_stream_look_shorter() -> None:
+    before = Mark(position=7, stream_epoch="first", stream_sequence=100)
+    mark = Mark(position=9, stream_epoch="first", stream_sequence=102)
+    assert sequence_to_follow(mark, before=before, epoch="first", last_sequence=101) == 102
+    assert sequence_to_follow(mark, before=before, epoch="first", last_sequence=99) == 0
 
 
 @pytest.mark.parametrize(

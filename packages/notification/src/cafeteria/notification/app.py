@@ -60,7 +60,9 @@ async def _open_service(
     hub = Hub()
     service = NotificationService(database, hub, DeadLetters(database, dead_letters), lag=lambda: reader.lag)
     await stack.enter_async_context(bus)
-    reader = OrderedReader(bus, NOTIFICATION_STREAM, begin=service.begin, take=service.take)
+    reader = OrderedReader(
+        bus, NOTIFICATION_STREAM, begin=service.begin, take=service.take, rest=service.catch_up
+    )
     await bus_api.serve(bus, service)
     await stack.enter_async_context(_closing_streams(hub, closing))
     await stack.enter_async_context(loops.mark_delivered(service))

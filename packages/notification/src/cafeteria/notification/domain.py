@@ -141,11 +141,13 @@ def _in_utc(moment: datetime) -> datetime:
         raise ImpossibleEvent(f"No clock shows {moment}.") from None
 
 
-def sequence_to_follow(mark: Mark, *, epoch: str, last_sequence: int) -> int:
-    """Where to go on in a stream: 0, its beginning, when it is not the one that was read, or has lost its end."""
-    if mark.stream_epoch != epoch or last_sequence < mark.stream_sequence:
-        return 0
-    return mark.stream_sequence
+def sequence_to_follow(mark: Mark, *, before: Mark, epoch: str, last_sequence: int) -> int:
+    """Where to go on in a stream: 0, its beginning, when it is not the one that was read, or has lost its end.
+
+    `before` is the mark from before the look at the stream: by `mark` a replica may have read further than was seen.
+    """
+    has_lost_its_end = before.stream_epoch == epoch and last_sequence < before.stream_sequence
+    return 0 if mark.stream_epoch != epoch or has_lost_its_end else mark.stream_sequence
 
 
 def position_from(last_event_id: str | None) -> int | None:

@@ -13,9 +13,10 @@ from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReaso
 from cafeteria.notification.domain import RESTING_STATUSES, Backlog, LoggedStatus, Mark, Status
 from cafeteria.notification.tables import NotificationRow, PositionCounterRow
 
-_LOCK_COUNTER = select(
+_READ_COUNTER = select(
     PositionCounterRow.position, PositionCounterRow.stream_epoch, PositionCounterRow.stream_sequence
-).with_for_update()
+)
+_LOCK_COUNTER = _READ_COUNTER.with_for_update()
 
 _ADD_COUNTER = text("INSERT INTO notification.position_counter VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING")
 
@@ -154,6 +155,16 @@ async def lock_counter(connection: AsyncConnection) -> Mark:
     if row is None:
         await connection.execute(_ADD_COUNTER)
         row = (await connection.execute(_LOCK_COUNTER)).one()
+    return _mark(row)
+
+
+async def read_counter(connection: AsyncConnection) -> Mark:
+    """As it is committed; somebody may be moving it."""
+    row = (await connection.execute(_READ_COUNTER)).one_or_none()
+    return Mark(position=0, stream_epoch="", stream_sequence=0) if row is None else _mark(row)
+
+
+def _mark(row: Any) -> Mark:
     return Mark(position=row.position, stream_epoch=row.stream_epoch, stream_sequence=row.stream_sequence)
 
 
@@ -210,10 +221,6 @@ def _newly_logged(position: int, status: Status) -> LoggedStatus:
         at=status.at,
         reason=status.reason,
     )
-
-
-async def newest_position(connection: AsyncConnection) -> int:
-    return await connection.scalar(select(PositionCounterRow.position)) or 0
 
 
 async def read_log(connection: AsyncConnection, *, after: int, limit: int) -> list[LoggedStatus]:

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis import metrics
-from cafeteria.chassis.bus.ordered_reader import Batch, StoredMessage, StreamState
+from cafeteria.chassis.bus.ordered_reader import Batch, Look, StoredMessage
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
 from cafeteria.chassis.dead_letters import DeadLetters
@@ -67,11 +67,16 @@ class NotificationService:
         self._batch_messages = BATCH_MESSAGES.metric()
         self._batch_seconds = BATCH_SECONDS.metric()
 
-    async def begin(self, state: StreamState) -> int:
+    async def begin(self, look: Look) -> int:
         """The reader (re)starts: where to go on. What was logged meanwhile is pushed."""
+        async with self._database.statement() as connection:
+            before = await repository.read_counter(connection)
+        state = await look()
         async with self._database.transaction() as connection:
             mark = await repository.lock_counter(connection)
-            after = sequence_to_follow(mark, epoch=state.epoch, last_sequence=state.last_sequence)
+            after = sequence_to_follow(
+                mark, before=before, epoch=state.epoch, last_sequence=state.last_sequence
+            )
             if (mark.stream_epoch, mark.stream_sequence) != (state.epoch, after):
                 await repository.follow_stream(connection, epoch=state.epoch, sequence=after)
         self._logged_lately = LoggedLately()
@@ -87,6 +92,14 @@ class NotificationService:
         await self._push(position, added)
         self._report(batch, added, perf_counter() - started)
 
+    async def catch_up(self) -> None:
+        """Nothing comes from the stream: push what another replica has logged from one that is lost since, and that
+        nothing would ever bring here.
+        """
+        async with self._database.statement() as connection:
+            mark = await repository.read_counter(connection)
+        await self._push(mark.position, [])
+
     async def known(self, ask: AskKnown) -> KnownAnswered:
         """Which of these the log lacks, unless they may only not have been read yet."""
         async with self._database.statement() as connection:
@@ -101,7 +114,7 @@ class NotificationService:
         newest, seen = self._hub.pushed, position_from(last_event_id)
         if newest is None or (seen is not None and seen > newest):
             async with self._awaited.statement() as connection:
-                newest = await repository.newest_position(connection)
+                newest = (await repository.read_counter(connection)).position
         if seen is not None and seen > newest:
             seen = None  # never given out: shown as to one who comes for the first time
         return Backlog.open(viewer, seen=seen, upto=newest, now=now())

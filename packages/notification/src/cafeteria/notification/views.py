@@ -147,7 +147,7 @@ class EventStream:
             self._writer.cancel()
 
     def _abort_unread(self) -> None:
-        if self._writer is not None:
+        if self._writer is not None or self._is_held:
             self._abort()
 
     def _start_writing(self) -> None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf
 from secrets import token_hex
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -153,9 +154,10 @@ class EphemeralConsumer:
         self.lost = self.lost or reason
         self._changed.set()
 
-    async def next_messages(self, limit: int) -> list[StoredMessage]:
-        """Wait for what comes next; nothing once the consumer is lost."""
-        while self.lost is None and not self._arrived:
+    async def next_messages(self, limit: int, *, within_s: float = inf) -> list[StoredMessage]:
+        """Wait for what comes next; nothing when that takes too long, or once the consumer is lost."""
+        until = monotonic() + within_s
+        while self.lost is None and not self._arrived and monotonic() < until:
             self._changed.clear()
             await self._watch()
         if self.lost is not None:

@@ -2,7 +2,8 @@
 
 `take` gets whatever has arrived, one batch at a time; a batch that fails is tried again and never passed. What
 has been taken is the caller's to remember: after anything that could hide a message (a gap, a lost consumer, a
-wiped store, a restarted server, silence) `begin` is asked anew where to go on.
+wiped store, a restarted server, silence) `begin` is asked anew where to go on. While nothing arrives, `rest` is
+called now and then.
 """
 
 import asyncio
@@ -16,10 +17,14 @@ import msgspec
 from cafeteria.chassis import metrics
 from cafeteria.chassis.bus.connection import Bus
 from cafeteria.chassis.bus.ephemeral import EphemeralConsumer, StoredMessage, StreamState
+from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.pace import Pace
 from cafeteria.contracts.wire import Stream
 
 BATCH_LIMIT = 512  # messages; longer batches no longer make a message cheaper
+INTERVAL_S = 0.015  # between two batches under load
+QUIET_S = 1.0  # without a message, before each `rest`
 STOP_WITHIN_S = 1.0  # a stop has three seconds for everything; a batch cut off is read again by the next life
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 0.5
 
@@ -47,10 +52,15 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return self.messages[-1].sequence
 
 
+Look = Callable[[], Awaitable[StreamState]]
+"""Asks the server about the stream, as it is then."""
+
+
 class OrderedReader:
     """Runs while its block is open; leaving it lets a batch that has begun come to its end, for a second.
 
-    `begin` is asked before each consumer is created, and returns the sequence to read after (0: all there is).
+    `begin` is asked before each consumer is created: it looks at the stream once, and returns the sequence to read
+    after (0: all there is).
     """
 
     def __init__(
@@ -58,14 +68,16 @@ class OrderedReader:
         bus: Bus,
         stream: Stream,
         *,
-        begin: Callable[[StreamState], Awaitable[int]],
+        begin: Callable[[Look], Awaitable[int]],
         take: Callable[[Batch], Awaitable[None]],
+        rest: Callable[[], Awaitable[None]] | None = None,
         batch_limit: int = BATCH_LIMIT,
     ) -> None:
         self._bus = bus
         self._stream = stream.name
         self._begin = begin
         self._take = take
+        self._rest = rest
         self._batch_limit = batch_limit
         self._consumer: EphemeralConsumer | None = None
         self._is_reading = False
@@ -123,6 +135,8 @@ class OrderedReader:
         await self._connected()
         if self._closing.is_set():
             return
+        if not self._bus.is_connected:
+            raise NoAnswer("the bus")
         async with EphemeralConsumer(self._bus, self._stream) as consumer:
             self._consumer = consumer
             try:
@@ -135,8 +149,14 @@ class OrderedReader:
             await self._pause(0)
 
     async def _start(self, consumer: EphemeralConsumer) -> StreamState:
-        state = await consumer.stream_state()
-        after = await self._begin(state)
+        seen: list[StreamState] = []
+
+        async def look() -> StreamState:
+            seen.append(await consumer.stream_state())
+            return seen[-1]
+
+        after = await self._begin(look)
+        state = seen[-1]
         await consumer.create(state, after=after)
         self._is_reading = True
         self._restarts.inc()
@@ -150,10 +170,26 @@ class OrderedReader:
             each.cancel()
 
     async def _take_all(self, consumer: EphemeralConsumer, epoch: str) -> None:
-        while messages := await consumer.next_messages(self._batch_limit):
+        pace = Pace(INTERVAL_S)
+        while consumer.lost is None:
+            messages = await consumer.next_messages(self._batch_limit, within_s=QUIET_S)
+            if not messages:
+                await self._rest_once()
+                continue
             self._in_hand = len(messages)
             await self._take_until_done(Batch(epoch=epoch, messages=tuple(messages)))
             self._in_hand = 0
+            pace.took(len(messages))
+            await pace.turn()
+
+    async def _rest_once(self) -> None:
+        if self._rest is None or self._closing.is_set():
+            return
+        try:
+            await self._rest()
+        except Exception as error:  # noqa: BLE001 - the next one comes soon
+            self._failures.inc()
+            logger.debug("rest_failed", stream=self._stream, reason=repr(error))
 
     async def _take_until_done(self, batch: Batch) -> None:
         failures = 0

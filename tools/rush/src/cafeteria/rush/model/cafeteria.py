@@ -117,7 +117,7 @@ class Cafeteria:
         for kitchen in self.kitchens:
             ticks += [kitchen.carry, kitchen.take_work, kitchen.cook, kitchen.confirm] * 2
         for notification in self.notifications:
-            ticks += [notification.read] * 4
+            ticks += [notification.read] * 4 + [notification.catch_up]
         return [
             *ticks,
             _at_once(*(kitchen.cook for kitchen in self.kitchens)),
@@ -130,7 +130,9 @@ class Cafeteria:
         for kitchen, gateway in zip(self.kitchens, self.gateways, strict=True):
             carriers += [kitchen.cook, kitchen.carry, gateway.carry]
             carriers += [kitchen.take_work, gateway.follow_kitchen]
-        return [*carriers, *(each.read for each in self.notifications), self.crowd.watch_again]
+        for notification in self.notifications:
+            carriers += [notification.read, notification.catch_up]
+        return [*carriers, self.crowd.watch_again]
 
 
 def _at_once(*ticks: Tick) -> Tick:

@@ -32,13 +32,18 @@ class NotificationTables:
         self.stream_epoch = ""
         self.stream_sequence = 0
 
-    def begin(self, epoch: str, last_sequence: int) -> tuple[int, int]:
+    def mark(self) -> Mark:
+        """Where the log stands, and what of the stream is in it."""
+        return Mark(
+            position=len(self.log), stream_epoch=self.stream_epoch, stream_sequence=self.stream_sequence
+        )
+
+    def begin(self, before: Mark, epoch: str, last_sequence: int) -> tuple[int, int]:
         """Where to go on in the stream, and where the log stands."""
-        position = len(self.log)
-        mark = Mark(position=position, stream_epoch=self.stream_epoch, stream_sequence=self.stream_sequence)
-        after = sequence_to_follow(mark, epoch=epoch, last_sequence=last_sequence)
+        mark = self.mark()
+        after = sequence_to_follow(mark, before=before, epoch=epoch, last_sequence=last_sequence)
         self.stream_epoch, self.stream_sequence = epoch, after
-        return after, position
+        return after, mark.position
 
     def record(self, statuses: Iterable[Status], epoch: str, sequence: int) -> int:
         """N1: log what the log lacks; returns where it stands then."""
@@ -110,11 +115,14 @@ class NotificationReplica(Replica):
         return self.taken < len(stream.messages) and self.run_alone("N1", self._take)
 
     def _begin(self) -> Steps:
+        self.reading = None
+        before = yield Commit("N1 reads where it was", self.tables.mark)
+        if before is LOST:
+            return
         stream = self.bus.notification
         reading = Reading(stream.epoch, stream.messages)
-        self.reading = None
         begun = yield Commit(
-            "N1 looks where to go on", self.tables.begin, str(reading.epoch), len(reading.messages)
+            "N1 looks where to go on", self.tables.begin, before, str(reading.epoch), len(reading.messages)
         )
         if begun is LOST:
             return
@@ -122,6 +130,18 @@ class NotificationReplica(Replica):
         self.reading = reading
         self.lately = {}
         self._push(position)
+
+    def catch_up(self) -> bool:
+        """What another replica has logged, and no message brings here any more."""
+        is_quiet = self.reading is not None and self.taken == len(self.reading.messages)
+        if not is_quiet or self.pushed is None or self.pushed >= len(self.tables.log):
+            return False
+        return self.run_alone("N1", self._catch_up)
+
+    def _catch_up(self) -> Steps:
+        mark = yield Commit("looks where the log stands", self.tables.mark)
+        if mark is not LOST:
+            self._push(mark.position)
 
     def _take(self) -> Steps:
         """One commit for the batch, tried until it is known to be done; then the push."""
