@@ -64,6 +64,33 @@ async def test_the_last_portion_bought_the_answer_lost_and_the_request_repeated_
     assert changed.status_code == 422
 
 
+async def test_a_repeat_is_not_told_sold_out_while_its_order_may_be_on_its_way_into_the_table(
+    counter: Any, stock: Any, servers: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(1)
+    async with servers.database_as_admin() as rogue:
+        lock = rogue.transaction()
+        await lock.start()
+        await rogue.execute("LOCK TABLE gateway.orders IN SHARE MODE")
+        first = await counter.order({item: 1}, key="k")
+        assert first.status_code == 503  # its commit waits, and its student no longer does
+        stock.version += 1
+        stock.portions[item], bought = 0, stock.portions[item]
+        await stock.announce()
+        await wait_until(lambda: menu_of(counter, 1))
+        repeat = await counter.order({item: 1}, key="k")
+        other = await counter.order({item: 1}, key="other")
+        await lock.rollback()
+    assert (repeat.status_code, other.status_code) == (503, 409)
+    stock.portions[item] = bought  # somebody gave the portion back
+    await wait_until(lambda: is_accepted(counter, item))
+    assert await counter.count("orders") == 1
+
+
+async def is_accepted(counter: Any, item: Any) -> bool:
+    return bool((await counter.order({item: 1}, key="k")).status_code == 201)
+
+
 async def test_an_older_version_neither_replaces_nor_renews(
     counter: Any, stock: Any, wait_until: Any
 ) -> None:

@@ -6,6 +6,7 @@ before that commit; after it, the order goes on whether or not the student still
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
@@ -70,6 +71,8 @@ class Intake:
         self._receiving = GroupCommit("gateway-receive", self._receive, queue_limit=queue_limit)
         self._finding = GroupCommit("gateway-find-key", self._find, queue_limit=queue_limit)
         self._commit_began_at_s: float | None = None
+        self._asked: Counter[str] = Counter()
+        self._being_written: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Self:
         await self._receiving.__aenter__()
@@ -89,13 +92,24 @@ class Intake:
             raise Overloaded(
                 f"Orders are written too slowly just now: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
             )
-        return await self._receiving.submit(placing)
+        self._asked[placing.key] += 1
+        try:
+            return await self._receiving.submit(placing)
+        finally:
+            self._asked[placing.key] -= 1
+            if not self._asked[placing.key]:
+                del self._asked[placing.key]
+
+    def is_receiving(self, key: str) -> bool:
+        """Somebody waits for this key's G1, or it is being written although its student has given up waiting."""
+        return key in self._asked or key in self._being_written
 
     async def find(self, key: str) -> KeyedOrder | None:
         return await self._finding.submit(key)
 
     async def _receive(self, batch: Sequence[Placing]) -> list[Receipt]:
         self._commit_began_at_s = monotonic()
+        self._being_written = frozenset(placing.key for placing in batch)
         try:
             async with self._database.statement() as connection:
                 new = await intake.receive(connection, batch)
@@ -105,6 +119,7 @@ class Intake:
             known = await self._read([placing.key for placing in batch if placing.order.id not in new])
         finally:
             self._commit_began_at_s = None
+            self._being_written = frozenset()
         return [
             _NEW if placing.order.id in new else receipt_of(placing, known.get(placing.key))
             for placing in batch
@@ -161,9 +176,12 @@ class PlaceOrder:
         return await self._repeat(placing, receipt.known, deadline)
 
     async def _find_if_sold_out(self, placing: Placing) -> Receipt | None:
-        """Raises OutOfStock if memory says so and the key is unused: a repeat must get its order's answer."""
+        """Raises OutOfStock if memory says so and the key is unused: a repeat must get its order's answer.
+
+        While the key's own order may be on its way into the table, only G1 can tell.
+        """
         short = self._availability.short_items(placing.order.lines, at_s=monotonic())
-        if not short:
+        if not short or self._intake.is_receiving(placing.key):
             return None
         known = await self._intake.find(placing.key)
         if known is None:
