@@ -23,12 +23,14 @@ async def read_known(connection: AsyncConnection, order_ids: Sequence[UUID]) -> 
 _LOAD = text("""
 SELECT (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED') AS queued,
        (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN') AS in_kitchen,
-       (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'READY') AS ready
+       (SELECT count(*) FROM kitchen.kitchen_orders
+        WHERE status = 'READY' AND id >= CAST(:ready_since AS uuid)) AS ready
 """)
 
 
-async def count_load(connection: AsyncConnection, *, stations: int | None) -> kitchen.Load:
-    row = (await connection.execute(_LOAD)).mappings().one()
+async def count_load(connection: AsyncConnection, *, stations: int | None, ready_since: UUID) -> kitchen.Load:
+    """Of what is READY only tickets from `ready_since` on: where nobody collects, the old ones grow without end."""
+    row = (await connection.execute(_LOAD, {"ready_since": ready_since})).mappings().one()
     return kitchen.Load(**row, stations=stations)
 
 

@@ -1,18 +1,22 @@
 """What people and peers may ask: the tickets, how busy the kitchen is, and which orders it has heard of."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
+from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.orders import KnownAnswered
 from cafeteria.contracts.values import OrderVersion
+from cafeteria.kitchen.domain import earliest_id
 from cafeteria.kitchen.repository import board
 from cafeteria.kitchen.views import Recent
 
 LOAD_FOR_S = 1.0  # counting a long queue for every one of hundreds of askers would make it longer
 BACKLOG_FOR_S = 1.0
+READY_COUNTS_FOR = timedelta(hours=24)  # since the order came in; what lies there longer, nobody fetches
 BEHIND_FROM = (
     1000  # messages that wait for this kitchen: more than that, and a missing order is most likely among them
 )
@@ -57,4 +61,6 @@ class Board:
 
     async def _count(self) -> kitchen.Load:
         async with self._database.statement() as connection:
-            return await board.count_load(connection, stations=self._stations)
+            return await board.count_load(
+                connection, stations=self._stations, ready_since=earliest_id(now() - READY_COUNTS_FOR)
+            )
