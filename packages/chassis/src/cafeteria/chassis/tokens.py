@@ -115,12 +115,16 @@ class Guard:
 
 
 def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """For whatever a cookie signs in: refuse a change that another site's page has made the browser send."""
+    """For whatever a cookie signs in: refuse a change that another site's page has made the browser send.
+
+    Browsers name the page's origin with every change; who names none is no page.
+    """
     if connection.scope.get("method") in _SAFE_METHODS:
         return
     headers = dict(connection.scope["headers"])
     origins: Origins = connection.app.state.origins
-    if not origins.trusts(headers.get(b"origin"), host=headers.get(b"host")):
+    origin = headers.get(b"origin")
+    if origin is not None and not origins.trusts(origin, host=headers.get(b"host")):
         raise Forbidden(
             "Signed in by cookie, changes are taken from pages of this host and of allowed origins only. "
             "Nothing was done. Other clients send the token in the Authorization header."

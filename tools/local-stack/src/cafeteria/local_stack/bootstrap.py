@@ -64,6 +64,11 @@ async def prepare_bus(targets: Targets) -> list[str]:
     """Streams and durables; returns what was created or changed."""
     if targets.monitor_url:
         await require_synchronous(targets.monitor_url)
+    else:
+        logger.warning(
+            "nobody has looked whether NATS flushes each message before it acknowledges it: "
+            "set CAFETERIA_NATS_MONITOR_URL"
+        )
     async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
         return await admin.ensure()
 

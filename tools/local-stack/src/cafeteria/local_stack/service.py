@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from cafeteria.contracts.bus import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.errors import StackError
@@ -33,7 +34,8 @@ def service_environment(
         name: value for name, value in inherited.items() if name not in (*_NOT_INHERITED, *_ADMINS_OWN)
     }
     credentials = servers.credentials
-    environment.setdefault("IDENTITY_SIGNING_KEY_FILE", str(credentials.signing_key_file))
+    if service == IDENTITY:  # who only verifies has no use for it
+        environment.setdefault("IDENTITY_SIGNING_KEY_FILE", str(credentials.signing_key_file))
     return {
         **environment,
         "CAFETERIA_HOME": str(home.root),

@@ -58,14 +58,19 @@ def nats_admin_url(url: str, credentials: Credentials) -> str:
 
 def _address(parts: SplitResult, user: str, password: str, *, default_port: int) -> str:
     """What stands between the slashes; user and password stay quoted as they are."""
-    host = f"{parts.hostname}:{parts.port or default_port}"
+    host = _host(parts, default_port=default_port)
     return f"{parts.username or user}:{parts.password or password}@{host}"
 
 
+def _host(parts: SplitResult, *, default_port: int) -> str:
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{name}:{parts.port or default_port}"
+
+
 def without_credentials(url: str) -> str:
-    """The URL that a service is handed."""
+    """The URL that a service is handed: where the server is, and nothing that only the administrator needs."""
     parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.hostname}:{parts.port}").geturl()
+    return parts._replace(netloc=_host(parts, default_port=5432), query="").geturl()
 
 
 def stream_max_bytes(environ: Mapping[str, str]) -> int:
