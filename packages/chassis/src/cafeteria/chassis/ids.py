@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 
 def new_id() -> UUID:
     """Ids made later in one process sort later."""
-    return uuid7()
+    return UUID(bytes=uuid7().bytes)  # uuid_utils' own way to one takes half as long again

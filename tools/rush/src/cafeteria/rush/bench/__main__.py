@@ -17,6 +17,7 @@ from cafeteria.rush.bench import (
     latency,
     login,
     overload,
+    profile,
     replicas,
     rest,
     sold_out,
@@ -42,6 +43,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     rest,
     overload,
     replicas,
+    profile,
 )
 
 ALL = "all"

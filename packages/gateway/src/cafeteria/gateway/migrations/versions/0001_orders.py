@@ -41,6 +41,7 @@ def _create_orders() -> None:
         sa.Column("released_at", INSTANT),
         sa.PrimaryKeyConstraint("id", name="pk_orders"),
         *_order_checks(),
+        postgresql_with={"fillfactor": 50},
     )
     op.create_index("ix_orders_student_id_id", "orders", ["student_id", "id"])
     op.create_index(
@@ -111,6 +112,7 @@ def _create_idempotency_keys() -> None:
             name="ck_idempotency_keys_answer_whole_or_absent",
         ),
         sa.CheckConstraint("response_status IN (201, 409)", name="ck_idempotency_keys_answer_final"),
+        postgresql_with={"fillfactor": 50},
     )
 
 
