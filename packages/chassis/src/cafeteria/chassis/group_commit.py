@@ -1,7 +1,7 @@
 """Group commit: whatever arrived while the last commit was running forms the next one.
 
-One item alone waits for nothing and is as fast as without grouping; under load batches begin some milliseconds
-apart (`pace`), and grow by themselves. One bad item never fails its neighbours: a batch that fails is halved until the bad one
+A batch never waits for company, so one item alone is as fast as without grouping; under load the batches
+grow by themselves. One bad item never fails its neighbours: a batch that fails is halved until the bad one
 stands alone. Items are taken in the order in which they came.
 """
 
@@ -9,19 +9,18 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
+from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.database import DatabaseUnavailable
 from cafeteria.chassis.errors import Overloaded, Unavailable
-from cafeteria.chassis.pace import Pace
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 BATCH_LIMIT = 128  # past this a batch's own length shows in the answer time more than its commit does
 QUEUE_LIMIT = 4096
-INTERVAL_S = 0.008  # between the beginnings of two batches of a busy lane
 
 
 class GroupCommit(Generic[Item, Outcome]):
@@ -38,13 +37,11 @@ class GroupCommit(Generic[Item, Outcome]):
         *,
         batch_limit: int = BATCH_LIMIT,
         queue_limit: int = QUEUE_LIMIT,
-        interval_s: float = INTERVAL_S,
     ) -> None:
         self.name = name
         self._commit = commit
         self._batch_limit = batch_limit
         self._queue_limit = queue_limit
-        self._pace = Pace(interval_s)
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._running = 0
         self._arrived = asyncio.Event()
@@ -78,7 +75,9 @@ class GroupCommit(Generic[Item, Outcome]):
         self._worker = asyncio.create_task(self._work(), name=f"group-commit-{self.name}")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Commit what was accepted, then stop."""
         self._closing = True
         self._arrived.set()
@@ -86,16 +85,13 @@ class GroupCommit(Generic[Item, Outcome]):
             await self._worker
 
     async def _work(self) -> None:
-        while self._waiting or not self._closing:
-            if not self._waiting:
-                self._arrived.clear()
-                await self._arrived.wait()
-                continue
-            await self._pace.turn()
+        while not (self._closing and not self._waiting):
+            await self._arrived.wait()
             batch = self._take()
-            self._pace.took(len(batch))
             if batch:
                 await self._settle(batch)
+            elif not self._closing:
+                self._arrived.clear()
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         batch: list[tuple[Item, asyncio.Future[Outcome]]] = []

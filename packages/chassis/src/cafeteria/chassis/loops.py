@@ -18,18 +18,14 @@ _log = logs.get_logger()
 
 
 class Loop:
-    """Calls `tick` at once and then every `every_s` seconds, counted from the end of the tick before. Woken, ticks
-    begin no less than `apart_s` apart: what wakes them meanwhile shares the next one.
+    """Calls `tick` at once and then every `every_s` seconds, counted from the end of the tick before.
 
     Leaving the context waits LEAVE_WITHIN_S for the running tick. `wake()` starts the next tick now; several wakes during a tick
     make one. A failure is logged when it is another than the one before (by type and place), and counted each time.
     """
 
-    def __init__(
-        self, name: str, every_s: float, tick: Callable[[], Awaitable[object]], *, apart_s: float = 0.0
-    ) -> None:
+    def __init__(self, name: str, every_s: float, tick: Callable[[], Awaitable[object]]) -> None:
         self.name = name
-        self._apart_s = apart_s
         self._every_s = every_s
         self._tick = tick
         self._woken = asyncio.Event()
@@ -57,15 +53,11 @@ class Loop:
             await asyncio.wait((task,))
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while not self._stopping:
             self._woken.clear()
-            began_at = loop.time()
             await self._tick_once()
             if not self._stopping:
                 await self._rest()
-            if (left_s := began_at + self._apart_s - loop.time()) > 0 and not self._stopping:
-                await asyncio.sleep(left_s)
 
     async def _rest(self) -> None:
         try:

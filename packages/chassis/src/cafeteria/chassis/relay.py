@@ -19,11 +19,9 @@ from cafeteria.chassis.bus import Bus, NotStored
 from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import Outbox
-from cafeteria.chassis.pace import Pace
 
 POLL_S = 0.25  # finds rows that another replica, or an earlier life of this one, has left
 RETRY_S = 0.5  # after a failure; the rows stay where they are
-INTERVAL_S = 0.02  # between two passes under load: one batch in a stream costs four flushes, of any size
 PASS_LIMIT = 512  # rows in one pass; an atomic batch holds at most 1,000 messages
 
 SILENT_FOR_S = 15  # longer than a pass waits for JetStream; a pass that is cut off all the same is sent again
@@ -48,7 +46,6 @@ class Relay:
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
         self._failing = False
-        self._pace = Pace(INTERVAL_S)
         self._task: asyncio.Task[None] | None = None
         self._service = service
 
@@ -86,7 +83,6 @@ class Relay:
                 if may_hold_lock:
                     await connection.execute(_LIMIT_SILENCE, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
-                    await self._pace.turn()
                     await self._carry_what_is_there(connection)
                     await _wait(self._woken, POLL_S)
             finally:
@@ -96,7 +92,6 @@ class Relay:
     async def _carry_what_is_there(self, connection: AsyncConnection) -> None:
         self._woken.clear()
         ids, messages = await self._outbox.read(connection, limit=PASS_LIMIT)
-        self._pace.took(len(ids))
         if not ids:
             return
         await self._bus.publish_stored(messages)

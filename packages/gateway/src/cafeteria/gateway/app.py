@@ -26,7 +26,7 @@ from cafeteria.gateway.service.confirm import Confirmation
 from cafeteria.gateway.service.decide import Decider
 from cafeteria.gateway.service.mend import Undecided, Unreleased
 from cafeteria.gateway.service.place_order import Intake, PlaceOrder
-from cafeteria.gateway.service.project_status import PROJECTION_INTERVAL_S, Projection
+from cafeteria.gateway.service.project_status import Projection
 from cafeteria.gateway.service.read_orders import ReadOrders
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.views import AvailabilityView, Backlog
@@ -112,9 +112,7 @@ async def _open_projection(parts: _Parts, stack: AsyncExitStack) -> Projection:
         loops.release_loop(Unreleased(database=parts.database, stock=Stock(parts.bus)))
     )
     projection = Projection(database=parts.database, connection=parts.bus, release=release)
-    group = await stack.enter_async_context(
-        GroupCommit("gateway-projection", projection.commit, interval_s=PROJECTION_INTERVAL_S)
-    )
+    group = await stack.enter_async_context(GroupCommit("gateway-projection", projection.commit))
     dead_letters = DeadLetters(parts.database, tables.dead_letters)
     await stack.enter_async_context(bus_api.projection_consumer(parts.bus, group, dead_letters))
     await bus_api.answer_known(parts.bus, projection)

@@ -16,7 +16,6 @@ from cafeteria.kitchen.service.cooking import Cooking, Tick
 
 COOK_POLL_S = 2.0  # how late a dead replica's tickets are found
 CONFIRM_EVERY_S = 2.0
-COOK_APART_S = 0.015  # what comes meanwhile is started together
 HELD_PAUSE_S = 0.05  # before looking again for what is due but was held by somebody else
 
 
@@ -25,7 +24,7 @@ class CookLoop:
 
     def __init__(self, cooking: Cooking) -> None:
         self._cooking = cooking
-        self._loop = Loop("cook", COOK_POLL_S, self._tick, apart_s=COOK_APART_S)
+        self._loop = Loop("cook", COOK_POLL_S, self._tick)
         self._timer: asyncio.TimerHandle | None = None
         self._full_until = 0.0
 

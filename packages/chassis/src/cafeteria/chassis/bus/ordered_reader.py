@@ -19,11 +19,9 @@ from cafeteria.chassis.bus.connection import Bus
 from cafeteria.chassis.bus.ephemeral import EphemeralConsumer, StoredMessage, StreamState
 from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.logs import get_logger
-from cafeteria.chassis.pace import Pace
 from cafeteria.contracts.wire import Stream
 
 BATCH_LIMIT = 512  # messages; longer batches no longer make a message cheaper
-INTERVAL_S = 0.015  # between two batches under load
 QUIET_S = 1.0  # without a message, before each `rest`
 STOP_WITHIN_S = 1.0  # a stop has three seconds for everything; a batch cut off is read again by the next life
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 0.5
@@ -170,7 +168,6 @@ class OrderedReader:
             each.cancel()
 
     async def _take_all(self, consumer: EphemeralConsumer, epoch: str) -> None:
-        pace = Pace(INTERVAL_S)
         while consumer.lost is None:
             messages = await consumer.next_messages(self._batch_limit, within_s=QUIET_S)
             if not messages:
@@ -179,8 +176,6 @@ class OrderedReader:
             self._in_hand = len(messages)
             await self._take_until_done(Batch(epoch=epoch, messages=tuple(messages)))
             self._in_hand = 0
-            pace.took(len(messages))
-            await pace.turn()
 
     async def _rest_once(self) -> None:
         if self._rest is None or self._closing.is_set():

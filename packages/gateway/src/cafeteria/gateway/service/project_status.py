@@ -17,7 +17,6 @@ from cafeteria.gateway.domain import is_from_kitchen
 from cafeteria.gateway.repository import orders
 from cafeteria.gateway.service.decide import Wakes
 
-PROJECTION_INTERVAL_S = 0.02  # nobody waits for it: the student's stream has its own way
 BEHIND_FROM = 1_000  # unread events; past it "missing" would mostly mean "not read yet"
 
 logger = logs.get_logger()

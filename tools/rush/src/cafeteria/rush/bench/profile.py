@@ -39,7 +39,7 @@ LAYERS = {
     "database driver": ("asyncpg/",),
     "NATS client": ("nats/", "chassis/bus/client"),
     "bus, relay, outbox": ("chassis/bus/", "chassis/relay", "chassis/outbox"),
-    "batches, pools, loops": ("chassis/group_commit", "chassis/pace", "chassis/database", "chassis/loops"),
+    "batches, pools, loops": ("chassis/group_commit", "chassis/database", "chassis/loops"),
     "the service's own": tuple(f"{service}/" for service in SERVICES),
 }
 EVENT_LOOP = "event loop, sockets"
@@ -101,7 +101,7 @@ async def _sample(pid: int, *, seconds: float, file: Path) -> Counter[str]:
     """How often each layer was met. Raises BenchError where py-spy is not there or may not look."""
     process = await asyncio.create_subprocess_exec(
         *(_require_py_spy(), "record", "--format", "raw", "--output", str(file), "--pid", str(pid)),
-        *("--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds))),
+        *("--gil", "--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds))),  # waiting is no work
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
