@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from cafeteria.rush.__main__ import main
 from cafeteria.rush.faults import KINDS
 from cafeteria.rush.invariants import INVARIANTS
 from cafeteria.rush.scenes import SCENES
@@ -29,3 +32,10 @@ def test_every_invariant_is_named() -> None:
 
 def test_every_scene_is_named() -> None:
     assert set(re.findall(r"--scene ([a-z-]+)", README)) == set(SCENES)
+
+
+def test_crash_points_are_asked_for_by_the_same_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--crash-points", "--help"])
+    assert "--lanes" in capsys.readouterr().out
+    assert "just rush --crash-points" in README

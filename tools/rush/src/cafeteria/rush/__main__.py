@@ -12,6 +12,7 @@ from rich.console import Console
 from cafeteria.local_stack.errors import StackError
 from cafeteria.rush import options as defaults
 from cafeteria.rush.campaign import Campaign, selected
+from cafeteria.rush.crash_points import __main__ as crash_points
 from cafeteria.rush.options import Options
 from cafeteria.rush.progress import Progress
 from cafeteria.rush.report import write
@@ -20,6 +21,8 @@ from cafeteria.rush.summary import show
 from cafeteria.rush.verdict import Verdict
 
 LARGEST_SEED = 2**31
+CRASH_POINTS = "--crash-points"
+"""Another kind of rush, with options of its own: `just rush --crash-points --help`."""
 
 
 def options_from(argv: Sequence[str] | None) -> Options:
@@ -27,7 +30,8 @@ def options_from(argv: Sequence[str] | None) -> Options:
         prog="just rush",
         description=__doc__,
         epilog="Scenes: last-portions has 2,000 buyers for 100 portions in each of 50 rounds, with stock killed; "
-        "same-key sends each of 1,000 keys 50 times at once, under kills.",
+        "same-key sends each of 1,000 keys 50 times at once, under kills. "
+        "--crash-points kills each service just before and after each message of an order's life, and has options of its own.",
     )
     parser.add_argument("--orders", type=int, default=defaults.ORDERS, help="how many (%(default)s)")
     parser.add_argument("--faults", type=int, default=defaults.FAULTS, help="how many (%(default)s)")
@@ -80,7 +84,11 @@ def _report(verdict: Verdict, path: Path, console: Console) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = options_from(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if CRASH_POINTS in words:
+        words.remove(CRASH_POINTS)
+        return crash_points.main(words)
+    options = options_from(words)
     console = Console()
     console.print(f"seed {options.seed}", highlight=False)
     try:

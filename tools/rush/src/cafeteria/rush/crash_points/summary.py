@@ -7,7 +7,7 @@ from cafeteria.rush.crash_points.lanes import CrashResult, counted
 from cafeteria.rush.crash_points.rounds import Outcome
 
 SENTENCES = 6
-PROGRAM = "python -m cafeteria.rush.crash_points"
+PROGRAM = "just rush --crash-points"
 
 
 def show(result: CrashResult, console: Console) -> None:
