@@ -33,6 +33,8 @@ UNREAD_GRACE_S = 0.5
 MAX_HEAD_BYTES = 65_536
 """Of a request that are neither body nor read to their end, beside what its first read brought: ours have 8 KiB."""
 
+GATHERED_BYTES = 16_384
+
 ABORT_EXTENSION = "cafeteria.abort"
 
 ABANDON_S = 0.2
@@ -138,8 +140,41 @@ class HeadTooLarge(TooLarge):
         )
 
 
+class _Gathering:
+    """A transport whose writes of one round of the event loop leave together: an answer's head and its body."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._chunks: list[bytes] = []
+        self._bytes = 0
+
+    def write(self, data: bytes) -> None:
+        if not self._chunks:
+            self._loop.call_soon(self._flush)
+        self._chunks.append(data)
+        self._bytes += len(data)
+        if self._bytes > GATHERED_BYTES:  # or who writes without end would never meet a full buffer
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        chunks, self._chunks, self._bytes = self._chunks, [], 0
+        if chunks and not self._transport.is_closing():
+            self._transport.write(b"".join(chunks))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Its requests' scopes carry what `abort_of` finds."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
+        super().connection_made(cast("asyncio.Transport", _Gathering(transport)))
 
     _pending_bytes: int | None = None
     """Read since the last that led to something; None between two requests."""

@@ -4,6 +4,7 @@ Events are `noun_verbed`. What is bound at a door (request_id, order_id, message
 door closes. The libraries' own loggers come out in the same shape as `library_logged`.
 """
 
+import asyncio
 import logging
 import sys
 from asyncio import CancelledError
@@ -48,7 +49,7 @@ def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> N
     """Set up the process's logs. Done by the process's entry point alone, never by an app or a test."""
     number = getattr(logging, level.name)
     if log_format is LogFormat.JSON:
-        factory: Any = structlog.BytesLoggerFactory(sys.stdout.buffer)
+        factory: Any = lambda *_: LINES  # noqa: E731 - structlog asks for a factory
         processors: list[Processor] = [_as_json(service)]
     else:
         factory = structlog.PrintLoggerFactory(sys.stdout)
@@ -60,6 +61,45 @@ def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> N
         cache_logger_on_first_use=True,
     )
     _route_libraries(number)
+
+
+class Lines:
+    """Writes the lines of one round of the event loop together: a system call for each costs as much as making it.
+
+    Errors, and what is said outside of a loop, are written at once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+
+    def msg(self, line: bytes) -> None:
+        if not self._waiting:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self._write([line])
+                return
+        self._waiting.append(line)
+
+    def msg_now(self, line: bytes) -> None:
+        self._waiting.append(line)
+        self.flush()
+
+    debug = info = warning = warn = msg
+    error = critical = exception = fatal = failure = err = log = msg_now
+
+    def flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if lines:
+            self._write(lines)
+
+    def _write(self, lines: list[bytes]) -> None:
+        sys.stdout.buffer.write(b"\n".join((*lines, b"")))
+        sys.stdout.buffer.flush()
+
+
+LINES = Lines()
+"""The process's own, as its standard output is."""
 
 
 def _enriched(service: str) -> Callable[[WrappedLogger, str, EventDict], EventDict]:

@@ -28,6 +28,10 @@ EXIT_UNUSABLE_SETTINGS = 2
 LEAVE_WITHIN_S = 2.8
 """From the signal on. What a silent server still holds up by then is no worse off than after a kill."""
 
+GC_AFTER_OBJECTS = 20_000
+"""More than are alive for all requests in flight. After 700, Python's default, the collector mostly meets what is still
+in use: 5 % of the gateway's CPU at full load."""
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 S = TypeVar("S", bound=ServiceSettings)
 _log = logs.get_logger()
@@ -59,6 +63,7 @@ def _leave_unfinished() -> NoReturn:
 
 def _leave() -> NoReturn:
     """The lifespan has closed what matters; taking thousands of streams apart in memory would take seconds more."""
+    logs.LINES.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -191,6 +196,7 @@ def _settle_memory() -> None:
     """What was loaded stays for good: left in the collector, each full pass would walk all of it in one pause."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GC_AFTER_OBJECTS)
 
 
 def _refuse(service: str, sentences: Sequence[str]) -> NoReturn:
