@@ -40,7 +40,8 @@ class CancelOrder:
         """
         order = await self._find(order_id, student_id)
         if order.status is OrderStatus.PENDING:
-            await asyncio.wait((self._decider.carry_on(as_pending(order)),), timeout=DECIDE_WITHIN_S)
+            deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
+            await self._decider.answer(as_pending(order), deadline=deadline)
             order = await self._find(order_id, student_id)
         if order.status is OrderStatus.STOCK_VERIFIED:
             await self._ask_kitchen(order)

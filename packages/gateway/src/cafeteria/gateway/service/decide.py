@@ -81,8 +81,16 @@ class Decider:
                 task.cancel()
         await self._settling.__aexit__(kind, error, trace)
 
-    def is_carrying(self, order_id: UUID) -> bool:
-        return order_id in self._running
+    async def answer(self, order: PendingOrder, *, deadline: float) -> Answer | None:
+        """The final answer, or None when it is not known by `deadline`, by the loop's clock.
+
+        Who joined a question that then got no answer asks for themselves.
+        """
+        has_joined = order.id in self._running
+        answer = await self._answer_of(self.carry_on(order), deadline)
+        if answer is None and has_joined:
+            answer = await self._answer_of(self.carry_on(order), deadline)
+        return answer
 
     def carry_on(self, order: PendingOrder) -> asyncio.Task[Answer | None]:
         """The final answer, or None when it is not known yet; never raises. Goes on if nobody waits for it."""
@@ -91,6 +99,10 @@ class Decider:
             task = self._running[order.id] = asyncio.create_task(self._carry(order))
             task.add_done_callback(lambda _: self._running.pop(order.id))
         return task
+
+    async def _answer_of(self, task: asyncio.Task[Answer | None], deadline: float) -> Answer | None:
+        await asyncio.wait((task,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        return task.result() if task.done() and not task.cancelled() else None
 
     async def _carry(self, order: PendingOrder) -> Answer | None:
         try:

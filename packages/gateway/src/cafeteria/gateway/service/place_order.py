@@ -213,22 +213,11 @@ class PlaceOrder:
         return await self._outcome(as_pending(known.order), deadline, is_replay=True)
 
     async def _outcome(self, order: PendingOrder, deadline: float, *, is_replay: bool) -> Placed:
-        """Wait for the final answer, not past the deadline; without one the order has been received: 202.
-
-        Who joined a question that then got no answer asks for themselves.
-        """
-        has_joined = self._decider.is_carrying(order.id)
-        answer = await self._carried(order, deadline)
-        if answer is None and has_joined:
-            answer = await self._carried(order, deadline)
+        """Wait for the final answer, not past the deadline; without one the order has been received: 202."""
+        answer = await self._decider.answer(order, deadline=deadline)
         if answer is None:
             return Placed(status=RECEIVED, body=order_body(as_received(order)), is_replay=False)
         return _final(answer, is_replay=is_replay)
-
-    async def _carried(self, order: PendingOrder, deadline: float) -> Answer | None:
-        task = self._decider.carry_on(order)
-        await asyncio.wait((task,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
-        return task.result() if task.done() and not task.cancelled() else None
 
 
 def _final(answer: Answer, *, is_replay: bool) -> Placed:
