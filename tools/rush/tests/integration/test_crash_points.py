@@ -91,8 +91,8 @@ async def test_what_stands_in_no_ones_way_passes_unchanged(servers, crashes) -> 
 
 @pytest.mark.timeout(120)
 async def test_a_sample_of_all_crash_points_breaks_no_promise() -> None:
-    sample = CrashOptions(lives=("order",), sample=6, seed=20261122, lanes=1, fresh_starts=1)
+    sample = CrashOptions(lives=("order",), sample=4, seed=20261122, lanes=1, fresh_starts=1)
     result = await run(sample)
     assert {outcome.point: outcome.violations for outcome in result.outcomes if outcome.violations} == {}
-    assert len(result.outcomes) == 6
+    assert len(result.outcomes) == 4
     assert {outcome.point.kind.service for outcome in result.outcomes} == set(VICTIMS)
