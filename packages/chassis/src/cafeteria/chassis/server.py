@@ -52,6 +52,8 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
     except Exception as error:  # noqa: BLE001 - nobody is left to hear of it: the log is
         _log.critical("service_failed", exc_info=error)
         sys.exit(EXIT_FAILED)
+    finally:
+        logs.LINES.flush()  # the loop that would have written them has ended
 
 
 def _leave_unfinished() -> NoReturn:
