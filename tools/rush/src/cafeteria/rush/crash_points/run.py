@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from cafeteria.rush.crash_points.lanes import CrashResult, CrashRun
 from cafeteria.rush.crash_points.options import CrashOptions
+from cafeteria.rush.milestones import Milestones
 
 EVERY_S = 0.5
 
@@ -29,9 +30,11 @@ async def run(options: CrashOptions, console: Console | None = None) -> CrashRes
 
 
 async def _show(run: CrashRun, progress: Progress, task: TaskID) -> None:
+    milestones = Milestones(progress.console)
     while True:
         result = run.result
         broken = f", {len(result.violations)} broken" if result.violations else ""
+        milestones.passed(f"{len(result.outcomes)} of {result.chosen} crash points{broken}")
         progress.update(
             task,
             total=result.chosen or None,

@@ -11,6 +11,7 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cafeteria.rush.milestones import Milestones
 from cafeteria.rush.model.guards import ALL_GUARDS, Guards
 from cafeteria.rush.model.search import Search, examine, search
 
@@ -76,6 +77,7 @@ def tell(console: Console, seed: int, *, guards: Guards) -> int:
 def play_all(console: Console, seeds: range, *, jobs: int, guards: Guards) -> Search:
     """Until all are played, or some have broken a promise."""
     total = Search(schedules=0, cpu_s=0.0, broken={})
+    milestones = Milestones(console)
     columns = (TextColumn("schedules"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(seeds))
@@ -86,6 +88,7 @@ def play_all(console: Console, seeds: range, *, jobs: int, guards: Guards) -> Se
                 broken=total.broken | share.broken,
             )
             progress.advance(task, share.schedules)
+            milestones.passed(f"{total.schedules:,} of {len(seeds):,} schedules")
             if total.broken:
                 break
     return total
