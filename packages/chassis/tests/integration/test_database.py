@@ -1,12 +1,17 @@
-"""A database that falls silent: who waits for an answer is told so in time, and nobody waits for the goodbye."""
+"""Transactions, connections that are lost, and a database that falls silent: who waits is told so in time."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from time import monotonic
+from uuid import uuid4
 
+import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.health import examine
+from cafeteria.chassis.statements import Statement, driver_of
 
 
 async def test_who_waits_for_a_silent_database_is_told_within_the_time_given(database, servers) -> None:
@@ -64,3 +69,104 @@ async def test_closing_waits_for_the_connections_that_are_on_their_way_out(gatew
     await database.close()
     leaving = [task for task in asyncio.all_tasks() if "_leave" in repr(task)]
     assert not leaving
+
+
+ADD = Statement(
+    "INSERT INTO gateway.dead_letters SELECT :id, 's', 1, clock_timestamp(), 'x', NULL, '', :error, now()"
+)
+COUNT = Statement("SELECT count(*) AS found FROM gateway.dead_letters WHERE error = :error")
+
+
+@pytest.fixture
+async def one_connection(gateway_settings, servers) -> AsyncIterator[Database]:
+    database = Database.connect(gateway_settings, service="gateway", pool_size=1)
+    yield database
+    await database.close()
+
+
+async def added(database: Database, error: str) -> int:
+    async with database.statement() as connection:
+        [counted] = await COUNT.rows(connection, {"error": error})
+    return int(counted.found)
+
+
+async def test_a_transaction_holds_what_is_written_by_hand_and_what_sqlalchemy_builds(one_connection) -> None:
+    error = str(uuid4())
+    table = sa.table("dead_letters", sa.column("error"), schema="gateway")
+    async with one_connection.transaction() as connection:
+        await ADD.rows(connection, {"id": uuid4(), "error": error})
+        await ADD.rows(connection, {"id": uuid4(), "error": error})
+        await connection.execute(sa.delete(table).where(table.c.error == error))
+        await ADD.rows(connection, {"id": uuid4(), "error": error})
+    assert await added(one_connection, error) == 1
+
+
+@pytest.mark.parametrize("surprise", [ValueError, asyncio.CancelledError])
+async def test_what_raises_in_a_transaction_leaves_nothing_behind(one_connection, surprise) -> None:
+    error = str(uuid4())
+
+    async def fail_in_the_middle() -> None:
+        async with one_connection.transaction() as connection:
+            await ADD.rows(connection, {"id": uuid4(), "error": error})
+            raise surprise
+
+    with pytest.raises(surprise):
+        await fail_in_the_middle()
+    assert await added(one_connection, error) == 0
+
+
+async def test_a_statement_that_the_server_refuses_leaves_the_connection_fit_for_the_next(
+    one_connection,
+) -> None:
+    error, taken = str(uuid4()), uuid4()
+
+    async def add_twice() -> None:
+        async with one_connection.transaction() as connection:
+            await ADD.rows(connection, {"id": taken, "error": error})
+            await ADD.rows(connection, {"id": taken, "error": error})
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await add_twice()
+    async with one_connection.statement() as connection:
+        used = driver_of(connection)
+        with pytest.raises(asyncpg.InvalidTextRepresentationError):
+            await Statement("SELECT CAST(CAST(:word AS text) AS int)").rows(connection, {"word": "three"})
+        with pytest.raises(asyncpg.DataError, match="out of int16 range"):
+            await Statement("SELECT CAST(:number AS smallint)").rows(connection, {"number": 70_000})
+    async with one_connection.statement() as connection:
+        assert driver_of(connection) is used
+    assert await added(one_connection, error) == 0
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_handed_out(one_connection, servers) -> None:
+    async with one_connection.statement() as connection:
+        driver = driver_of(connection)
+    closed = asyncio.Event()
+    driver.add_termination_listener(lambda _: closed.set())
+    async with servers.database_as_admin() as admin:
+        await admin.execute("SELECT pg_terminate_backend($1)", driver.get_server_pid())
+    async with asyncio.timeout(5):
+        await closed.wait()
+    await one_connection.ping()
+
+
+async def test_a_statement_that_is_cancelled_in_mid_flight_costs_its_connection_only(
+    one_connection, servers
+) -> None:
+    async with servers.database_as_admin() as holder, holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(4712)")
+
+        async def wait() -> None:
+            async with one_connection.statement() as connection:
+                await Statement("SELECT pg_advisory_xact_lock(4712)").rows(connection, {})
+
+        waiting = asyncio.create_task(wait())
+        async with asyncio.timeout(5):
+            while not await holder.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 4712"
+            ):
+                pass
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await one_connection.ping()

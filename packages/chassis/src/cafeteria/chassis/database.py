@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import JSONB
@@ -20,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.statements import Statement, driver_of
 
 CONNECT_TIMEOUT_S = 3.0
 POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that the database is away
@@ -29,6 +31,8 @@ GOODBYE_S = (
 )
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
 CONNECTION_LIFETIME_S = 1800
+
+_PING = Statement("SELECT 1")
 
 _UNAVAILABLE_SQLSTATES = ("08", "53", "57", "58", "28")
 """Classes of SQLSTATE: connection, resources, operator intervention (a statement's time-out too: somebody holds its
@@ -73,7 +77,6 @@ class Database:
         self, engine: AsyncEngine, *, partings: "_Partings | None" = None, patience_s: float | None = None
     ) -> None:
         self._engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._partings = partings or _Partings(engine)
         self._patience_s = patience_s
 
@@ -85,33 +88,34 @@ class Database:
             username=service,
             password=settings.postgres_password.reveal(),
         )
-        return cls(
-            create_async_engine(
-                url,
-                pool_size=pool_size,
-                max_overflow=0,
-                pool_timeout=POOL_WAIT_S,
-                pool_recycle=CONNECTION_LIFETIME_S,
-                hide_parameters=True,
-                connect_args={
-                    "timeout": CONNECT_TIMEOUT_S,
-                    "command_timeout": STATEMENT_TIMEOUT_S + 1,
-                    "server_settings": {
-                        "application_name": f"cafeteria-{service}",
-                        "search_path": service,
-                        "statement_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
-                        "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
-                        # A plan for "some array" suits every batch; planning each anew costs more.
-                        "plan_cache_mode": "force_generic_plan",
-                        # Those plans are made while the tables are empty or small: left alone they would read
-                        # whole tables, and go on doing so as these grow, until the next ANALYZE. Measured in
-                        # a rush on a new installation: 2.1 to 3.8 ms of Postgres per order instead of 0.6.
-                        "random_page_cost": "1.1",
-                        "enable_seqscan": "off",
-                    },
+        engine = create_async_engine(
+            url,
+            isolation_level="AUTOCOMMIT",  # `transaction` says BEGIN itself, whichever way statements go
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_S,
+            pool_recycle=CONNECTION_LIFETIME_S,
+            hide_parameters=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "command_timeout": STATEMENT_TIMEOUT_S + 1,
+                "server_settings": {
+                    "application_name": f"cafeteria-{service}",
+                    "search_path": service,
+                    "statement_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
+                    "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
+                    # A plan for "some array" suits every batch; planning each anew costs more.
+                    "plan_cache_mode": "force_generic_plan",
+                    # Those plans are made while the tables are empty or small: left alone they would read
+                    # whole tables, and go on doing so as these grow, until the next ANALYZE. Measured in
+                    # a rush on a new installation: 2.1 to 3.8 ms of Postgres per order instead of 0.6.
+                    "random_page_cost": "1.1",
+                    "enable_seqscan": "off",
                 },
-            )
+            },
         )
+        sa.event.listen(engine.sync_engine, "checkout", _refuse_if_closed)
+        return cls(engine)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -124,22 +128,27 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """BEGIN, and COMMIT when the block ends; ROLLBACK when it raises. Raises DatabaseUnavailable."""
-        with _loss_has_one_name():
-            async with asyncio.timeout(self._patience_s), _checked_out(self._engine) as connection:
+        async with self.statement() as connection:
+            await driver_of(connection).execute("BEGIN")
+            try:
                 yield connection
-                await connection.commit()
+            except Exception as error:
+                if not _means_unavailable(error):  # what was lost is given up, and rolled back by the server
+                    await asyncio.shield(driver_of(connection).execute("ROLLBACK"))
+                raise
+            await driver_of(connection).execute("COMMIT")
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """Each statement is its own transaction: one round trip instead of three."""
         with _loss_has_one_name():
-            async with asyncio.timeout(self._patience_s), _checked_out(self._autocommit) as connection:
+            async with asyncio.timeout(self._patience_s), _checked_out(self._engine) as connection:
                 yield connection
 
     async def ping(self) -> None:
         """Raise DatabaseUnavailable unless the server answers."""
         async with self.statement() as connection:
-            await connection.execute(sa.text("SELECT 1"))
+            await _PING.rows(connection, {})
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -175,15 +184,25 @@ async def _leave(connection: Any) -> None:
         await connection.close(timeout=GOODBYE_S)
 
 
+def _refuse_if_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """The pool opens another one then: nobody has to fail to learn that the server has closed this one."""
+    if connection.driver_connection.is_closed():
+        raise exc.DisconnectionError
+
+
 @asynccontextmanager
 async def _checked_out(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """As `engine.connect()`, without its task for each close: after a commit there is nothing left to wait for."""
+    """As `engine.connect()`, without its task for each close: there is nothing to wait for.
+
+    Nobody knows where a connection stands on which an answer is outstanding. It is not used again.
+    """
     connection = await engine.connect().start()
     try:
         yield connection
-    except BaseException:
-        # ROLLBACK is a round trip, and must end also when the caller is cancelled
-        await asyncio.shield(connection.close())
+    except BaseException as error:
+        if not isinstance(error, Exception) or _means_unavailable(error):
+            await connection.invalidate()
+        await connection.close()
         raise
     await connection.close()
 
@@ -192,26 +211,19 @@ async def _checked_out(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 def _loss_has_one_name() -> Iterator[None]:
     try:
         yield
-    except (exc.TimeoutError, OSError) as error:
-        raise DatabaseUnavailable from error
-    except exc.DBAPIError as error:
+    except Exception as error:
         if _means_unavailable(error):
             raise DatabaseUnavailable from error
         raise
-    except Exception as error:
-        # A refused login surfaces as the driver's own error, outside SQLAlchemy's hierarchy.
-        if _sqlstate(error).startswith(_UNAVAILABLE_SQLSTATES):
-            raise DatabaseUnavailable from error
-        raise
 
 
-def _means_unavailable(error: exc.DBAPIError) -> bool:
-    if error.connection_invalidated or isinstance(error, exc.InterfaceError):
+def _means_unavailable(error: Exception) -> bool:
+    if isinstance(error, exc.DBAPIError):
+        return (
+            error.connection_invalidated
+            or isinstance(error, exc.InterfaceError)
+            or (isinstance(error.orig, Exception) and _means_unavailable(error.orig))
+        )
+    if isinstance(error, exc.TimeoutError | OSError | asyncpg.InterfaceError):
         return True
-    if isinstance(error.orig, OSError | TimeoutError):
-        return True
-    return _sqlstate(error.orig).startswith(_UNAVAILABLE_SQLSTATES)
-
-
-def _sqlstate(error: BaseException | None) -> str:
-    return getattr(error, "sqlstate", None) or ""
+    return (getattr(error, "sqlstate", None) or "").startswith(_UNAVAILABLE_SQLSTATES)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from cafeteria.chassis import trace
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.wire import Topic
 
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -73,18 +74,18 @@ class Outbox:
     def __init__(self, table: sa.Table) -> None:
         name = f"{table.schema}.{table.name}"
         self.schema = str(table.schema)
-        self._insert = sa.text(
+        self._insert = Statement(
             f"""INSERT INTO {name} (order_id, version, subject, type_name, message_id, traceparent, body)
                 SELECT * FROM unnest(
                     CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
                     CAST(:type_names AS text[]), CAST(:message_ids AS uuid[]),
                     CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))"""  # noqa: S608 - a table's name
         )
-        self._read = sa.text(
+        self._read = Statement(
             f"""SELECT id, order_id, version, subject, type_name, message_id, traceparent, body
                 FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
         )
-        self._delete = sa.text(
+        self._delete = Statement(
             f"DELETE FROM {name} WHERE id = ANY(CAST(:ids AS bigint[]))"  # noqa: S608 - a table's name
         )
 
@@ -92,8 +93,8 @@ class Outbox:
         """In the caller's transaction, in the order given; earlier rows are sent first."""
         if not messages:
             return
-        await connection.execute(
-            self._insert,
+        await self._insert.rows(
+            connection,
             {
                 "order_ids": [message.order_id for message in messages],
                 "versions": [message.version for message in messages],
@@ -107,7 +108,7 @@ class Outbox:
 
     async def read(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], list[OutboxMessage]]:
         """The oldest rows that are there, ids beside them. Never "id > last seen": ids commit out of order."""
-        rows = (await connection.execute(self._read, {"limit": limit})).all()
+        rows = await self._read.rows(connection, {"limit": limit})
         return [row.id for row in rows], [
             OutboxMessage(
                 order_id=row.order_id,
@@ -122,4 +123,4 @@ class Outbox:
         ]
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        await connection.execute(self._delete, {"ids": list(ids)})
+        await self._delete.rows(connection, {"ids": list(ids)})

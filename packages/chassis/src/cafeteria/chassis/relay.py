@@ -11,7 +11,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis import metrics
@@ -19,6 +18,7 @@ from cafeteria.chassis.bus import Bus, NotStored
 from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import Outbox
+from cafeteria.chassis.statements import Statement
 
 POLL_S = 0.25  # finds rows that another replica, or an earlier life of this one, has left
 RETRY_S = 0.5  # after a failure; the rows stay where they are
@@ -26,8 +26,8 @@ PASS_LIMIT = 512  # rows in one pass; an atomic batch holds at most 1,000 messag
 
 SILENT_FOR_S = 15  # longer than a pass waits for JetStream; a pass that is cut off all the same is sent again
 
-_TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(:key)")
-_LIMIT_SILENCE = sa.text("SELECT set_config('idle_session_timeout', :limit, false)")
+_TRY_LOCK = Statement("SELECT pg_try_advisory_lock(:key) AS is_held")
+_LIMIT_SILENCE = Statement("SELECT set_config('idle_session_timeout', :limit, false)")
 
 RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows carried to JetStream")
 FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Passes of the relay that failed")
@@ -79,9 +79,10 @@ class Relay:
         async with self._database.statement() as connection:
             may_hold_lock = True
             try:
-                may_hold_lock = await connection.scalar(_TRY_LOCK, {"key": self._lock_key})
+                [lock] = await _TRY_LOCK.rows(connection, {"key": self._lock_key})
+                may_hold_lock = lock.is_held
                 if may_hold_lock:
-                    await connection.execute(_LIMIT_SILENCE, {"limit": f"{SILENT_FOR_S}s"})
+                    await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
                     await self._carry_what_is_there(connection)
                     await _wait(self._woken, POLL_S)

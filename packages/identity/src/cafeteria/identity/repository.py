@@ -4,14 +4,14 @@ Rows are locked in one order: a refresh token's family is locked by its first to
 """
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import RowMapping, TextClause, insert, select, text, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis.statements import Row, Statement
 from cafeteria.contracts.values import Role
 from cafeteria.identity.domain import (
     Account,
@@ -37,7 +37,7 @@ class CountedAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Both limits are judged under the lock of the student id's one row: a refused attempt changes nothing.
-_COUNT_ATTEMPT = text("""
+_COUNT_ATTEMPT = Statement("""
 WITH counted AS (
     INSERT INTO login_windows AS w (student_id, started_at, attempts, last_attempt_at, clients)
     VALUES (
@@ -71,7 +71,7 @@ FROM (SELECT) AS asked LEFT JOIN users AS u ON u.student_id = :student_id
 
 # What a login leaves behind, in one statement: the audit row, for a right password the session that it opened,
 # and for a refused attempt the answer to when the next one will count.
-_RECORD_ATTEMPT = text("""
+_RECORD_ATTEMPT = Statement("""
 WITH recorded AS (
     INSERT INTO login_attempts
         (id, user_id, attempted_at, success, response_time_ms, student_id, client_ip, outcome)
@@ -93,7 +93,7 @@ FROM login_windows WHERE student_id = :student_id AND :outcome = 'throttled'
 
 # transaction_timestamp() is when this transaction began, used_at is read off the same clock: a token that was
 # used after this request had begun was used alongside it, not copied and replayed.
-_LOCK_REFRESH_TOKEN = text("""
+_LOCK_REFRESH_TOKEN = Statement("""
 SELECT t.id AS token_id, t.family, t.expires_at, t.used_at IS NOT NULL AS is_used,
        coalesce(t.used_at >= transaction_timestamp(), false) AS used_alongside,
        f.revoked_at IS NOT NULL AS is_family_revoked,
@@ -105,29 +105,33 @@ WHERE t.token_hash = CAST(:token_hash AS bytea)
 FOR UPDATE OF f, t
 """)
 
-_MARK_USED = text("UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = CAST(:token_id AS uuid)")
+_MARK_USED = Statement(
+    "UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = CAST(:token_id AS uuid)"
+)
 
-_REVOKE_FAMILY = text("""
+_REVOKE_FAMILY = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
 WHERE id = CAST(:family AS uuid) AND revoked_at IS NULL
 """)
 
-_REVOKE_FAMILY_OF = text("""
+_REVOKE_FAMILY_OF = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
 WHERE id = (SELECT family FROM refresh_tokens WHERE token_hash = CAST(:token_hash AS bytea))
   AND revoked_at IS NULL
 """)
 
-_DELETE_EXPIRED_TOKENS = text("""
+_DELETE_EXPIRED_TOKENS = Statement("""
 DELETE FROM refresh_tokens WHERE id IN (
     SELECT id FROM refresh_tokens WHERE expires_at <= CAST(:now AS timestamptz)
     ORDER BY expires_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+RETURNING 1
 """)
 
-_DELETE_OLD_WINDOWS = text("""
+_DELETE_OLD_WINDOWS = Statement("""
 DELETE FROM login_windows WHERE student_id IN (
     SELECT student_id FROM login_windows WHERE last_attempt_at <= CAST(:ended AS timestamptz)
     ORDER BY last_attempt_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+RETURNING 1
 """)
 
 
@@ -135,8 +139,8 @@ async def count_attempt(
     connection: AsyncConnection, *, student_id: str, client: str | None, limits: LoginLimits, now: datetime
 ) -> CountedAttempt:
     """Count the attempt if the limits allow it, and fetch whom it is about, in one statement."""
-    result = await connection.execute(
-        _COUNT_ATTEMPT,
+    [row] = await _COUNT_ATTEMPT.rows(
+        connection,
         {
             "student_id": student_id,
             "client": client or UNKNOWN_CLIENT,
@@ -146,9 +150,8 @@ async def count_attempt(
             "per_student": limits.per_student,
         },
     )
-    row = result.mappings().one()
-    account = None if row["user_id"] is None else _account(row)
-    return CountedAttempt(is_allowed=row["is_allowed"], user_id=row["user_id"], account=account)
+    account = None if row.user_id is None else _account(row)
+    return CountedAttempt(is_allowed=row.is_allowed, user_id=row.user_id, account=account)
 
 
 async def record_attempt(
@@ -175,8 +178,8 @@ async def record_attempt(
         "created_at": session.created_at if session else None,
         "expires_at": session.expires_at if session else None,
     }
-    row = (await connection.execute(_RECORD_ATTEMPT, values)).mappings().one_or_none()
-    return None if row is None else LoginWindow(**row)
+    rows = await _RECORD_ATTEMPT.rows(connection, values)
+    return LoginWindow(**rows[0]) if rows else None
 
 
 async def replace_password_hash(
@@ -192,25 +195,25 @@ async def replace_password_hash(
 
 async def lock_refresh_token(connection: AsyncConnection, token_hash: bytes) -> RefreshToken | None:
     """Lock the token and its family until the transaction ends."""
-    result = await connection.execute(_LOCK_REFRESH_TOKEN, {"token_hash": token_hash})
-    row = result.mappings().one_or_none()
-    if row is None:
+    rows = await _LOCK_REFRESH_TOKEN.rows(connection, {"token_hash": token_hash})
+    if not rows:
         return None
+    row = rows[0]
     return RefreshToken(
-        token_id=row["token_id"],
-        family=row["family"],
+        token_id=row.token_id,
+        family=row.family,
         account=_account(row),
-        expires_at=row["expires_at"],
-        is_used=row["is_used"],
-        used_alongside=row["used_alongside"],
-        is_family_revoked=row["is_family_revoked"],
+        expires_at=row.expires_at,
+        is_used=row.is_used,
+        used_alongside=row.used_alongside,
+        is_family_revoked=row.is_family_revoked,
     )
 
 
 async def rotate_refresh_token(
     connection: AsyncConnection, *, used: UUID, successor: NewRefreshToken
 ) -> None:
-    await connection.execute(_MARK_USED, {"token_id": used})
+    await _MARK_USED.rows(connection, {"token_id": used})
     await connection.execute(
         insert(RefreshTokenRow).values(
             id=successor.token_id,
@@ -224,12 +227,12 @@ async def rotate_refresh_token(
 
 
 async def revoke_family(connection: AsyncConnection, family: UUID, *, now: datetime) -> None:
-    await connection.execute(_REVOKE_FAMILY, {"family": family, "now": now})
+    await _REVOKE_FAMILY.rows(connection, {"family": family, "now": now})
 
 
 async def revoke_family_of(connection: AsyncConnection, token_hash: bytes, *, now: datetime) -> None:
     """A token that is unknown, or whose family has ended, changes nothing."""
-    await connection.execute(_REVOKE_FAMILY_OF, {"token_hash": token_hash, "now": now})
+    await _REVOKE_FAMILY_OF.rows(connection, {"token_hash": token_hash, "now": now})
 
 
 async def find_profile(connection: AsyncConnection, student_id: str) -> Profile | None:
@@ -266,23 +269,19 @@ async def insert_user(
 
 async def delete_expired_tokens(connection: AsyncConnection, *, now: datetime, limit: int) -> int:
     """Return how many; fewer than `limit` means that none are left."""
-    return await _deleted(connection, _DELETE_EXPIRED_TOKENS, {"now": now, "limit": limit})
+    return len(await _DELETE_EXPIRED_TOKENS.rows(connection, {"now": now, "limit": limit}))
 
 
 async def delete_old_windows(connection: AsyncConnection, *, ended: datetime, limit: int) -> int:
     """Delete windows without an attempt since `ended`; return how many."""
-    return await _deleted(connection, _DELETE_OLD_WINDOWS, {"ended": ended, "limit": limit})
+    return len(await _DELETE_OLD_WINDOWS.rows(connection, {"ended": ended, "limit": limit}))
 
 
-async def _deleted(connection: AsyncConnection, statement: TextClause, values: dict[str, Any]) -> int:
-    return (await connection.execute(statement, values)).rowcount
-
-
-def _account(row: RowMapping) -> Account:
+def _account(row: Row) -> Account:
     return Account(
-        user_id=row["user_id"],
-        student_id=row["student_id"],
-        role=Role(row["role"]),
-        password_hash=row["password_hash"],
-        is_disabled=row["is_disabled"],
+        user_id=row.user_id,
+        student_id=row.student_id,
+        role=Role(row.role),
+        password_hash=row.password_hash,
+        is_disabled=row.is_disabled,
     )

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.notification import Notification
 from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
 from cafeteria.notification.domain import RESTING_STATUSES, Backlog, LoggedStatus, Mark, Status
@@ -18,13 +19,15 @@ _READ_COUNTER = select(
 )
 _LOCK_COUNTER = _READ_COUNTER.with_for_update()
 
-_ADD_COUNTER = text("INSERT INTO notification.position_counter VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING")
+_ADD_COUNTER = Statement(
+    "INSERT INTO notification.position_counter VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING"
+)
 
-_FOLLOW = text("""
+_FOLLOW = Statement("""
 UPDATE notification.position_counter SET stream_epoch = :epoch, stream_sequence = :sequence
 """)
 
-_RECORD = text("""
+_RECORD = Statement("""
 WITH fresh AS (
     SELECT given.*, row_number() OVER (ORDER BY given.place) AS number
     FROM unnest(
@@ -88,7 +91,7 @@ _COLUMNS = (
     NotificationRow.delivered_at.is_not(None).label("is_delivered"),
 )
 
-_LIVE = text("""
+_LIVE = Statement("""
 WITH live AS MATERIALIZED (
     SELECT order_id FROM notification.open_orders WHERE student_id = :student_id
     UNION
@@ -111,7 +114,7 @@ ORDER BY shown.position LIMIT :limit
 """A status is logged after it was entered, so the backwards walk ends at the student's first old row. The lateral
 subquery looks each order up by its own index, whatever the planner thinks of how many there are."""
 
-_ORDER = text("""
+_ORDER = Statement("""
 WITH own AS MATERIALIZED (
     SELECT position, order_id, student_id, status_sent, version, status_at, reason,
         delivered_at IS NOT NULL AS is_delivered
@@ -124,7 +127,7 @@ ORDER BY position LIMIT :limit
 _PLACE = tuple_(NotificationRow.student_id, NotificationRow.position)
 """Compared as a pair, only the index over both serves: never the one over position alone, past everybody's rows."""
 
-_MISSING = text("""
+_MISSING = Statement("""
 SELECT place FROM unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]))
     WITH ORDINALITY AS asked (order_id, version, place)
 WHERE (
@@ -133,7 +136,7 @@ WHERE (
 ) IS NULL
 """)
 
-_MARK_DELIVERED = text("""
+_MARK_DELIVERED = Statement("""
 UPDATE notification.notifications SET delivered_at = :now WHERE ctid = ANY(ARRAY(
     SELECT undelivered.row FROM unnest(CAST(:positions AS bigint[])) AS taken (position)
     CROSS JOIN LATERAL (
@@ -153,7 +156,7 @@ async def lock_counter(connection: AsyncConnection) -> Mark:
     """Everybody else who writes the log now waits for this transaction's end."""
     row = (await connection.execute(_LOCK_COUNTER)).one_or_none()
     if row is None:
-        await connection.execute(_ADD_COUNTER)
+        await _ADD_COUNTER.rows(connection, {})
         row = (await connection.execute(_LOCK_COUNTER)).one()
     return _mark(row)
 
@@ -170,7 +173,7 @@ def _mark(row: Any) -> Mark:
 
 async def follow_stream(connection: AsyncConnection, *, epoch: str, sequence: int) -> None:
     """From now on only batches of this epoch move the sequence. Needs the counter's lock."""
-    await connection.execute(_FOLLOW, {"epoch": epoch, "sequence": sequence})
+    await _FOLLOW.rows(connection, {"epoch": epoch, "sequence": sequence})
 
 
 async def record(
@@ -188,8 +191,8 @@ async def record(
     not hold its lock may be late.
     """
     by_id = {new_id(): status for status in statuses}
-    found = await connection.execute(
-        _RECORD,
+    rows = await _RECORD.rows(
+        connection,
         {
             "position": position,
             "ids": list(by_id),
@@ -205,7 +208,6 @@ async def record(
             "now": now,
         },
     )
-    rows = found.all()
     if not rows:
         raise CounterMoved
     return [_newly_logged(row.position, by_id[row.id]) for row in rows if row.id is not None]
@@ -235,9 +237,9 @@ async def read_backlog(connection: AsyncConnection, backlog: Backlog, *, limit: 
     viewer = backlog.viewer
     span = {"student_id": viewer.student_id, "after": backlog.after, "upto": backlog.upto, "limit": limit}
     if viewer.order_id is not None:
-        rows: Any = await connection.execute(_ORDER, {**span, "order_id": viewer.order_id})
+        rows: Any = await _ORDER.rows(connection, {**span, "order_id": viewer.order_id})
     elif backlog.live_since is not None:
-        rows = await connection.execute(_LIVE, {**span, "since": backlog.live_since})
+        rows = await _LIVE.rows(connection, {**span, "since": backlog.live_since})
     else:
         query = select(*_COLUMNS).where(
             (viewer.student_id, backlog.after) < _PLACE, (viewer.student_id, backlog.upto) >= _PLACE
@@ -249,11 +251,11 @@ async def read_backlog(connection: AsyncConnection, backlog: Backlog, *, limit: 
 
 async def read_missing(connection: AsyncConnection, asked: Sequence[OrderVersion]) -> list[OrderVersion]:
     """Which of these the log lacks."""
-    found = await connection.execute(
-        _MISSING,
+    found = await _MISSING.rows(
+        connection,
         {"order_ids": [each.order_id for each in asked], "versions": [each.version for each in asked]},
     )
-    return [asked[place - 1] for place in sorted(found.scalars())]
+    return [asked[place - 1] for place in sorted(row.place for row in found)]
 
 
 async def read_history(
@@ -289,7 +291,7 @@ async def read_history(
 
 
 async def mark_delivered(connection: AsyncConnection, positions: Sequence[int], *, now: datetime) -> None:
-    await connection.execute(_MARK_DELIVERED, {"positions": sorted(positions), "now": now})
+    await _MARK_DELIVERED.rows(connection, {"positions": sorted(positions), "now": now})
 
 
 def _logged(row: Any) -> LoggedStatus:

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
-from sqlalchemy import insert, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.stock import Decision, StockTransaction, TransactionKind
 from cafeteria.contracts.values import RejectionReason
 from cafeteria.stock.domain import MAX_QUANTITY, Changes, DecidedLine, Reservation, StoredItem
@@ -28,11 +29,11 @@ _WANTED_ITEMS = """
 """
 """What a batch may move: the items of its reserve requests, and what its releases had taken."""
 
-_LOCK_ITEMS = text(f"""
+_LOCK_ITEMS = Statement(f"""
 SELECT item_id FROM stock.inventory WHERE item_id IN ({_WANTED_ITEMS}) ORDER BY item_id FOR UPDATE
 """)  # noqa: S608 - put together from constants of this module
 
-_READ = text(f"""
+_READ = Statement(f"""
 SELECT items.id, name, price, on_sale, quantity, version, NULL AS decision, NULL AS reason, NULL AS lines,
     CAST(NULL AS timestamptz) AS decided_at, CAST(NULL AS timestamptz) AS released_at
 FROM stock.items JOIN stock.inventory ON inventory.item_id = items.id
@@ -43,7 +44,7 @@ FROM stock.reservations WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
 """)  # noqa: S608 - put together from constants of this module
 """Items and earlier decisions, from one snapshot."""
 
-_WRITE = text("""
+_WRITE = Statement("""
 WITH held AS (
     SELECT inventory.item_id FROM stock.inventory
     JOIN unnest(CAST(:item_ids AS uuid[]), CAST(:versions AS int[])) AS seen (item_id, version)
@@ -83,13 +84,11 @@ SELECT CASE
     WHEN (SELECT count(*) FROM decided) = cardinality(CAST(:order_ids AS uuid[]))
         AND (SELECT count(*) FROM released) = cardinality(CAST(:released_ids AS uuid[])) THEN true
     ELSE (SELECT 1 / count(*) FROM held WHERE false) > 0
-END FROM gate
+END AS is_whole FROM gate
 """)
 """Whole or nothing, so it needs no transaction around it. The versions are checked first and the rows locked: unless
 all match, it says false and has written nothing. When a decision or a release turns out to be another replica's, it
 divides by zero, and what it has written is gone with it."""
-
-_DIVISION_BY_ZERO = "22012"
 
 _ITEM_COLUMNS = (
     ItemRow.id,
@@ -116,11 +115,11 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 async def lock_items(connection: AsyncConnection, named: Named) -> None:
     """Nobody else moves these items before the transaction ends."""
-    await connection.execute(_LOCK_ITEMS, {"item_ids": named.item_ids, "released_ids": named.released_ids})
+    await _LOCK_ITEMS.rows(connection, {"item_ids": named.item_ids, "released_ids": named.released_ids})
 
 
 async def read_shelf(connection: AsyncConnection, named: Named) -> tuple[list[StoredItem], list[Reservation]]:
-    rows = (await connection.execute(_READ, msgspec.structs.asdict(named))).all()
+    rows = await _READ.rows(connection, msgspec.structs.asdict(named))
     return (
         [_item(row) for row in rows if row.decision is None],
         [_reservation(row) for row in rows if row.decision is not None],
@@ -130,12 +129,10 @@ async def read_shelf(connection: AsyncConnection, named: Named) -> tuple[list[St
 async def write_changes(connection: AsyncConnection, changes: Changes, *, now: datetime) -> None:
     """Raises BatchMoved, having written nothing, when what was read is no longer so."""
     try:
-        written = await connection.execute(_WRITE, _write_parameters(changes, now=now))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == _DIVISION_BY_ZERO:
-            raise BatchMoved from error
-        raise
-    if not written.scalar_one():
+        [written] = await _WRITE.rows(connection, _write_parameters(changes, now=now))
+    except asyncpg.DivisionByZeroError as error:
+        raise BatchMoved from error
+    if not written.is_whole:
         raise BatchMoved
 
 

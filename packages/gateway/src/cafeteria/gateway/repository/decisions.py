@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.chassis.statements import Statement
 from cafeteria.gateway.domain import Answer, StoredOrder, Verdict
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, stored_answer, stored_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
@@ -15,7 +16,7 @@ from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 # One statement is one commit. Prices, total and snapshot are read out of the answer, so what is stored is
 # what is sent. Rows are locked in id order before any is changed; an order that has moved on gets nothing,
 # neither a new answer nor a message.
-_SETTLE = sa.text("""
+_SETTLE = Statement("""
 WITH verdicts AS (
     SELECT order_id, status, reason, decided_at, answer_status, body,
         CAST(convert_from(body, 'UTF8') AS jsonb) AS snapshot
@@ -73,8 +74,8 @@ async def settle(
     Messages are stored in the order given, those of orders that did not move are left out.
     """
     orders = [verdict.order for verdict in verdicts]
-    moved = await connection.scalars(
-        _SETTLE,
+    moved = await _SETTLE.rows(
+        connection,
         {
             "order_ids": [order.id for order in orders],
             "statuses": [order.status for order in orders],
@@ -91,7 +92,7 @@ async def settle(
             "message_bodies": [message.body for message in messages],
         },
     )
-    return set(moved)
+    return {row.id for row in moved}
 
 
 async def find_answers(

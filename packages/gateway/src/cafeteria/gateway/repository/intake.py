@@ -8,13 +8,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.statements import Statement
 from cafeteria.gateway.domain import KeyedOrder, Placing, as_received, order_body
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
 # The order's lines and first state are read out of the PENDING answer, which holds them all: it is sent once.
 # The foreign key is checked at the end of the statement, so the keys can go first and decide.
-_RECEIVE = sa.text("""
+_RECEIVE = Statement("""
 WITH placed AS (
     SELECT key_id, key, order_id, student_id, request_hash, CAST(created_at AS timestamptz) AS created_at,
         CAST(expires_at AS timestamptz) AS expires_at, CAST(snapshot AS jsonb) AS snapshot
@@ -50,8 +51,8 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> s
     """Store what is new, in key order, in one statement; returns the ids of the orders that now exist."""
     in_key_order = sorted(placings, key=lambda placing: placing.key)
     orders = [placing.order for placing in in_key_order]
-    new = await connection.scalars(
-        _RECEIVE,
+    new = await _RECEIVE.rows(
+        connection,
         {
             "key_ids": [new_id() for _ in in_key_order],
             "keys": [placing.key for placing in in_key_order],
@@ -63,7 +64,7 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> s
             "snapshots": [order_body(as_received(order)).decode() for order in orders],
         },
     )
-    return set(new)
+    return {row.id for row in new}
 
 
 async def find_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, KeyedOrder]:

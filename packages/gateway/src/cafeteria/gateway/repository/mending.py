@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.stock import StockReleased
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import StoredOrder
@@ -31,7 +32,7 @@ _RETURNED = """o.id, o.student_id, o.status, o.version, CAST(o.lines AS text) AS
 
 # Nobody was told of a PENDING order while it has no time to check whether notification knows it, and
 # notification is not known to.
-_CLAIM_UNDECIDED = sa.text(f"""
+_CLAIM_UNDECIDED = Statement(f"""
 WITH due AS (
     SELECT id, next_check_at IS NULL AND notified_version = 0 AS is_untold FROM gateway.orders
     WHERE next_ask_at <= :at AND status = 'PENDING'
@@ -45,7 +46,7 @@ FROM due WHERE o.id = due.id
 RETURNING {_RETURNED}, due.is_untold
 """)  # noqa: S608 - put together from constants
 
-_CLAIM_UNRELEASED = sa.text(f"""
+_CLAIM_UNRELEASED = Statement(f"""
 WITH due AS (
     SELECT id FROM gateway.orders
     WHERE next_ask_at <= :at AND status = 'CANCELLED' AND released_at IS NULL
@@ -57,7 +58,7 @@ FROM due WHERE o.id = due.id
 RETURNING o.id
 """)  # noqa: S608 - put together from constants
 
-_MARK_RELEASED = sa.text("""
+_MARK_RELEASED = Statement("""
 WITH answers AS (
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:released_ats AS timestamptz[])) AS answer (id, released_at)
 ), unreleased AS (
@@ -69,8 +70,8 @@ FROM unreleased AS u JOIN answers AS a ON a.id = u.id
 WHERE o.id = u.id
 """)
 
-_COUNT_PENDING = sa.text("""
-SELECT count(*) FROM (
+_COUNT_PENDING = Statement("""
+SELECT count(*) AS pending FROM (
     SELECT FROM gateway.orders WHERE next_ask_at IS NOT NULL AND status = 'PENDING' LIMIT :limit
 ) AS pending
 """)
@@ -95,7 +96,7 @@ _FIND_ORDERS = sa.select(*ORDER_COLUMNS).where(
 
 # A finding counts only for the state that was asked about. Whatever the order has gone through since, a decision
 # or another replica's finding, has moved the time to check, and then this writes nothing and sends nothing.
-_CONFIRM = sa.text(f"""
+_CONFIRM = Statement(f"""
 WITH findings AS (
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:kitchen_knows AS boolean[]), CAST(:notified_versions AS smallint[]),
@@ -115,12 +116,13 @@ WHERE o.id = d.id AND o.next_check_at = f.due_at
 RETURNING o.id
 """)  # noqa: S608 - put together from constants
 
-_FORGET_KEYS = sa.text("""
+_FORGET_KEYS = Statement("""
 DELETE FROM gateway.idempotency_keys WHERE id IN (
     SELECT k.id FROM gateway.idempotency_keys AS k JOIN gateway.orders AS o ON o.id = k.order_id
     WHERE k.id < :before AND o.status IN ('REJECTED', 'CANCELLED', 'COLLECTED', 'READY')
     ORDER BY k.id LIMIT :limit FOR UPDATE OF k SKIP LOCKED
 )
+RETURNING id
 """)
 
 
@@ -148,17 +150,17 @@ async def claim_undecided(
     connection: AsyncConnection, *, at: datetime, limit: int
 ) -> list[tuple[StoredOrder, bool]]:
     """PENDING orders that are due to be asked about, and whether nobody has been told of each yet."""
-    rows = await connection.execute(_CLAIM_UNDECIDED, {"at": at, "limit": limit})
+    rows = await _CLAIM_UNDECIDED.rows(connection, {"at": at, "limit": limit})
     return [(stored_order(row), row.is_untold) for row in rows]
 
 
 async def claim_unreleased(connection: AsyncConnection, *, at: datetime, limit: int) -> list[UUID]:
-    return list(await connection.scalars(_CLAIM_UNRELEASED, {"at": at, "limit": limit}))
+    return [row.id for row in await _CLAIM_UNRELEASED.rows(connection, {"at": at, "limit": limit})]
 
 
 async def mark_released(connection: AsyncConnection, answers: Sequence[StockReleased]) -> None:
-    await connection.execute(
-        _MARK_RELEASED,
+    await _MARK_RELEASED.rows(
+        connection,
         {
             "ids": [answer.order_id for answer in answers],
             "released_ats": [answer.released_at for answer in answers],
@@ -168,7 +170,8 @@ async def mark_released(connection: AsyncConnection, answers: Sequence[StockRele
 
 async def count_pending(connection: AsyncConnection, *, limit: int) -> int:
     """Counts no further than `limit`."""
-    return int(await connection.scalar(_COUNT_PENDING, {"limit": limit}) or 0)
+    [counted] = await _COUNT_PENDING.rows(connection, {"limit": limit})
+    return int(counted.pending)
 
 
 async def find_unconfirmed(connection: AsyncConnection, *, at: datetime, limit: int) -> list[Unconfirmed]:
@@ -193,8 +196,8 @@ async def find_orders(connection: AsyncConnection, order_ids: Sequence[UUID]) ->
 
 async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, at: datetime) -> set[UUID]:
     """Write the findings down; returns the orders to which nothing has happened since they were found."""
-    confirmed = await connection.scalars(
-        _CONFIRM,
+    confirmed = await _CONFIRM.rows(
+        connection,
         {
             "ids": [finding.order_id for finding in findings],
             "kitchen_knows": [finding.kitchen_knows for finding in findings],
@@ -204,10 +207,10 @@ async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, a
             "at": at,
         },
     )
-    return set(confirmed)
+    return {row.id for row in confirmed}
 
 
 async def forget_keys(connection: AsyncConnection, *, made_before: datetime, limit: int) -> int:
     """Delete keys whose order has ended or is READY; returns how many. Their ids tell when they were made."""
     before = UUID(int=int(made_before.timestamp() * 1000) << _UNIX_MILLISECONDS_SHIFT)
-    return (await connection.execute(_FORGET_KEYS, {"before": before, "limit": limit})).rowcount
+    return len(await _FORGET_KEYS.rows(connection, {"before": before, "limit": limit}))

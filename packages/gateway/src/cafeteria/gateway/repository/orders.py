@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.gateway.domain import StoredOrder
@@ -18,7 +19,7 @@ _ENCODER = msgspec.json.Encoder()
 
 # A state reached earlier keeps the time that is stored. What has ended does not move again. A cancelled order
 # is due for its release at once, whoever the news came from.
-_PROJECT = sa.text("""
+_PROJECT = Statement("""
 WITH heard AS (
     SELECT * FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:versions AS smallint[]),
@@ -38,7 +39,7 @@ WHERE o.id = b.id AND o.version < h.version
 RETURNING o.id, o.status
 """)
 
-_MISSING = sa.text("""
+_MISSING = Statement("""
 SELECT asked.order_id, asked.version
 FROM unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[])) AS asked (order_id, version)
 LEFT JOIN gateway.orders AS o ON o.id = asked.order_id AND o.version >= asked.version
@@ -69,8 +70,8 @@ async def project(
 
     Returns the orders that moved, with their new state.
     """
-    rows = await connection.execute(
-        _PROJECT,
+    rows = await _PROJECT.rows(
+        connection,
         {
             "order_ids": [change.order_id for change in changes],
             "statuses": [change.status for change in changes],
@@ -91,8 +92,8 @@ async def find_missing(
     connection: AsyncConnection, asked: Sequence[OrderVersion]
 ) -> tuple[OrderVersion, ...]:
     """Those of `asked` that this schema has in no version as great."""
-    rows = await connection.execute(
-        _MISSING,
+    rows = await _MISSING.rows(
+        connection,
         {
             "order_ids": [order.order_id for order in asked],
             "versions": [order.version for order in asked],

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
+from cafeteria.chassis.statements import Row
 from cafeteria.contracts.values import OrderStatus, PricedLine, RejectionReason
 from cafeteria.gateway.domain import Answer, KeyedOrder, StoredOrder
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
@@ -35,7 +36,7 @@ _LINES = msgspec.json.Decoder(tuple[PricedLine, ...])
 _STATUS_TIMES = msgspec.json.Decoder(dict[OrderStatus, datetime])
 
 
-def stored_order(row: sa.Row[Any]) -> StoredOrder:
+def stored_order(row: sa.Row[Any] | Row) -> StoredOrder:
     return StoredOrder(
         id=row.id,
         student_id=row.student_id,
@@ -50,11 +51,11 @@ def stored_order(row: sa.Row[Any]) -> StoredOrder:
     )
 
 
-def keyed_order(row: sa.Row[Any]) -> KeyedOrder:
+def keyed_order(row: sa.Row[Any] | Row) -> KeyedOrder:
     return KeyedOrder(order=stored_order(row), request_hash=row.request_hash, answer=stored_answer(row))
 
 
-def stored_answer(row: sa.Row[Any]) -> Answer | None:
+def stored_answer(row: sa.Row[Any] | Row) -> Answer | None:
     if row.response_status is None:
         return None
     return Answer(status=row.response_status, body=row.response_body)

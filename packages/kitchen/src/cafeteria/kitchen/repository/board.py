@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.kitchen.repository.rows import to_view
 
-_KNOWN = text("""
+_KNOWN = Statement("""
 SELECT order_id FROM kitchen.kitchen_orders WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
 """)
 
 
 async def read_known(connection: AsyncConnection, order_ids: Sequence[UUID]) -> set[UUID]:
-    return set((await connection.execute(_KNOWN, {"order_ids": list(order_ids)})).scalars())
+    return {row.order_id for row in await _KNOWN.rows(connection, {"order_ids": list(order_ids)})}
 
 
-_LOAD = text("""
+_LOAD = Statement("""
 SELECT (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED') AS queued,
        (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN') AS in_kitchen,
        (SELECT count(*) FROM kitchen.kitchen_orders
@@ -30,8 +30,8 @@ SELECT (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED') AS 
 
 async def count_load(connection: AsyncConnection, *, stations: int | None, ready_since: UUID) -> kitchen.Load:
     """Of what is READY only tickets from `ready_since` on: where nobody collects, the old ones grow without end."""
-    row = (await connection.execute(_LOAD, {"ready_since": ready_since})).mappings().one()
-    return kitchen.Load(**row, stations=stations)
+    [counted] = await _LOAD.rows(connection, {"ready_since": ready_since})
+    return kitchen.Load(**counted, stations=stations)
 
 
 _PAGE = """
@@ -39,21 +39,22 @@ SELECT id, order_id, student_id, status, version, CAST(lines AS text) AS lines, 
        collected_at
 FROM kitchen.kitchen_orders
 """
-_READ = text(f"{_PAGE} WHERE id = CAST(:id AS uuid)")
-_OLDEST_FIRST = text(
+_READ = Statement(f"{_PAGE} WHERE id = CAST(:id AS uuid)")
+_OLDEST_FIRST = Statement(
     f"""{_PAGE} WHERE status = :status AND id > CAST(:after AS uuid) ORDER BY id LIMIT :limit"""
 )
-_NEWEST_FIRST = text(
+_NEWEST_FIRST = Statement(
     f"""{_PAGE} WHERE status = :status AND id < CAST(:after AS uuid) ORDER BY id DESC LIMIT :limit"""
 )
-_ALL_NEWEST_FIRST = text(f"""{_PAGE} WHERE id < CAST(:after AS uuid) ORDER BY id DESC LIMIT :limit""")
+_ALL_NEWEST_FIRST = Statement(f"""{_PAGE} WHERE id < CAST(:after AS uuid) ORDER BY id DESC LIMIT :limit""")
 
 _FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
 _OPEN = frozenset({TicketStatus.QUEUED, TicketStatus.IN_KITCHEN})
 
 
 async def read_ticket(connection: AsyncConnection, ticket_id: UUID) -> kitchen.Ticket:
-    return to_view((await connection.execute(_READ, {"id": ticket_id})).mappings().one())
+    [row] = await _READ.rows(connection, {"id": ticket_id})
+    return to_view(row)
 
 
 async def read_page(
@@ -68,5 +69,5 @@ async def read_page(
     }
     if status:
         parameters["status"] = status.value
-    rows = await connection.execute(statement, parameters)
-    return [to_view(row) for row in rows.mappings()]
+    rows = await statement.rows(connection, parameters)
+    return [to_view(row) for row in rows]

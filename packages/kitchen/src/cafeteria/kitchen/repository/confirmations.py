@@ -5,9 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis.statements import Statement
 from cafeteria.kitchen.domain import Ticket
 from cafeteria.kitchen.repository.rows import to_ticket
 
@@ -34,7 +34,7 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     ask_again_at: datetime
 
 
-_UNCONFIRMED = text("""
+_UNCONFIRMED = Statement("""
 SELECT id, order_id, version, gateway_version, notified_version, confirm_at,
        coalesce(collected_at, completed_at, started_at, received_at) AS changed_at
 FROM kitchen.kitchen_orders AS ticket
@@ -46,12 +46,12 @@ ORDER BY confirm_at LIMIT CAST(:limit AS integer)
 
 async def read_unconfirmed(connection: AsyncConnection, *, now: datetime, limit: int) -> list[Unconfirmed]:
     """Tickets whose latest status is old enough to be asked about, and not on its way in the outbox."""
-    rows = await connection.execute(_UNCONFIRMED, {"now": now, "limit": limit})
-    return [Unconfirmed(**row) for row in rows.mappings()]
+    rows = await _UNCONFIRMED.rows(connection, {"now": now, "limit": limit})
+    return [Unconfirmed(**row) for row in rows]
 
 
 # Nothing waits here: a ticket that somebody holds, or that has moved since it was read, keeps its time to be asked.
-_CONFIRM = text("""
+_CONFIRM = Statement("""
 WITH learned AS (
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:seen AS timestamptz[]), CAST(:gateway AS smallint[]),
                          CAST(:notified AS smallint[]), CAST(:missing AS boolean[]),
@@ -82,8 +82,8 @@ async def write_confirmations(
 
     Of two replicas that learned the same, one alone gets those tickets.
     """
-    rows = await connection.execute(
-        _CONFIRM,
+    rows = await _CONFIRM.rows(
+        connection,
         {
             "ids": [each.asked.id for each in confirmations],
             "seen": [each.asked.confirm_at for each in confirmations],
@@ -93,4 +93,4 @@ async def write_confirmations(
             "ask_again": [each.ask_again_at for each in confirmations],
         },
     )
-    return [to_ticket(row) for row in rows.mappings() if row["missing"]]
+    return [to_ticket(row) for row in rows if row.missing]

@@ -4,8 +4,8 @@ They are read as text, which msgspec decodes at once; the driver would make list
 """
 
 import msgspec
-from sqlalchemy import RowMapping
 
+from cafeteria.chassis.statements import Row
 from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import PricedLine, StatusTime
@@ -20,18 +20,16 @@ def to_json(value: object) -> str:
     return _encode(value).decode()
 
 
-def to_ticket(row: RowMapping) -> Ticket:
+def to_ticket(row: Row) -> Ticket:
     return Ticket(
-        id=row["id"],
-        order_id=row["order_id"],
-        student_id=row["student_id"],
-        status=TicketStatus(row["status"]),
-        path=_decode_path(row["path"]),
+        id=row.id,
+        order_id=row.order_id,
+        student_id=row.student_id,
+        status=TicketStatus(row.status),
+        path=_decode_path(row.path),
     )
 
 
-def to_view(row: RowMapping) -> kitchen.Ticket:
+def to_view(row: Row) -> kitchen.Ticket:
     """The ticket as people see it."""
-    return kitchen.Ticket(
-        **{**row, "status": TicketStatus(row["status"]), "lines": _decode_lines(row["lines"])}
-    )
+    return kitchen.Ticket(**{**row, "status": TicketStatus(row.status), "lines": _decode_lines(row.lines)})

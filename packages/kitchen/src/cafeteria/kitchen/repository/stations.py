@@ -10,9 +10,9 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.kitchen.domain import Ticket
 from cafeteria.kitchen.repository.rows import to_ticket
@@ -31,7 +31,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     next_due_at: datetime | None
 
 
-_WORKLOAD = text("""
+_WORKLOAD = Statement("""
 WITH cooking AS MATERIALIZED (
     SELECT id, station, due_at FROM kitchen.kitchen_orders WHERE station BETWEEN 1 AND 32767
 ), due AS MATERIALIZED (
@@ -61,17 +61,17 @@ async def read_workload(
     Up to `batch` tickets of each kind, of the queue those from `queue_from` on.
     """
     parameters = {"now": now, "stations": stations, "queue_from": queue_from, "batch": batch}
-    rows = (await connection.execute(_WORKLOAD, parameters)).mappings().all()
-    tickets = [to_ticket(row) for row in rows if row["id"] is not None]
+    rows = await _WORKLOAD.rows(connection, parameters)
+    tickets = [to_ticket(row) for row in rows if row.id is not None]
     return Workload(
         due=tuple(ticket for ticket in tickets if ticket.status is TicketStatus.IN_KITCHEN),
         startable=tuple(ticket for ticket in tickets if ticket.status is TicketStatus.QUEUED),
-        taken=frozenset(rows[0]["taken"]),
-        next_due_at=rows[0]["next_due_at"],
+        taken=frozenset(rows[0].taken),
+        next_due_at=rows[0].next_due_at,
     )
 
 
-_STARTED_BY_HAND = text("""
+_STARTED_BY_HAND = Statement("""
 SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE status = 'IN_KITCHEN' AND station IS NULL ORDER BY id LIMIT CAST(:batch AS integer)
 """)
@@ -79,5 +79,5 @@ WHERE status = 'IN_KITCHEN' AND station IS NULL ORDER BY id LIMIT CAST(:batch AS
 
 async def read_started_by_hand(connection: AsyncConnection, *, batch: int) -> Sequence[Ticket]:
     """What people had started before the kitchen was told to cook by itself: it has neither station nor due time."""
-    rows = await connection.execute(_STARTED_BY_HAND, {"batch": batch})
-    return [to_ticket(row) for row in rows.mappings()]
+    rows = await _STARTED_BY_HAND.rows(connection, {"batch": batch})
+    return [to_ticket(row) for row in rows]

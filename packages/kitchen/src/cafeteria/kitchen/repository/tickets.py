@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.outbox import OutboxMessage, outbox_message
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts import bus
 from cafeteria.contracts.values import PricedLine, StatusTime
 from cafeteria.kitchen.domain import CONFIRM_AFTER, Move, Ticket, news_of
@@ -36,7 +36,7 @@ class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[StatusTime, ...]
 
 
-_INSERT = text("""
+_INSERT = Statement("""
 INSERT INTO kitchen.kitchen_orders
     (id, order_id, student_id, status, version, lines, status_times, received_at)
 SELECT u.id, u.order_id, u.student_id, 'QUEUED', 2, u.lines, u.status_times, CAST(:received_at AS timestamptz)
@@ -53,8 +53,8 @@ async def insert_tickets(
     connection: AsyncConnection, tickets: Sequence[NewTicket], *, received_at: datetime
 ) -> int:
     """Queue the tickets of orders that have none yet; returns how many those were."""
-    inserted = await connection.execute(
-        _INSERT,
+    inserted = await _INSERT.rows(
+        connection,
         {
             "ids": [new_id() for _ in tickets],
             "order_ids": [ticket.order_id for ticket in tickets],
@@ -64,34 +64,34 @@ async def insert_tickets(
             "received_at": received_at,
         },
     )
-    return len(inserted.all())
+    return len(inserted)
 
 
-_LOCK_BY_ORDER = text("""
+_LOCK_BY_ORDER = Statement("""
 SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE order_id = ANY(CAST(:order_ids AS uuid[])) ORDER BY id FOR UPDATE
 """)
 
 
 async def lock_by_order(connection: AsyncConnection, order_ids: Sequence[UUID]) -> list[Ticket]:
-    rows = await connection.execute(_LOCK_BY_ORDER, {"order_ids": list(order_ids)})
-    return [to_ticket(row) for row in rows.mappings()]
+    rows = await _LOCK_BY_ORDER.rows(connection, {"order_ids": list(order_ids)})
+    return [to_ticket(row) for row in rows]
 
 
-_LOCK = text("""
+_LOCK = Statement("""
 SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE id = CAST(:id AS uuid) FOR UPDATE
 """)
 
 
 async def lock(connection: AsyncConnection, ticket_id: UUID) -> Ticket | None:
-    row = (await connection.execute(_LOCK, {"id": ticket_id})).mappings().first()
-    return None if row is None else to_ticket(row)
+    rows = await _LOCK.rows(connection, {"id": ticket_id})
+    return to_ticket(rows[0]) if rows else None
 
 
 # What nobody else holds and still stands where it stood is moved. A ticket that takes a station gets one of those
 # that are free, or that this very statement sets free; one for which none is left stays where it is.
-_MOVE = text("""
+_MOVE = Statement("""
 WITH move AS MATERIALIZED (
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:was AS text[]), CAST(:statuses AS text[]), CAST(:versions AS smallint[]),
@@ -152,12 +152,12 @@ async def write_moves(
     if not moves:
         return []
     try:
-        written = await connection.execute(_MOVE, _parameters_of(moves, free_stations=free_stations))
-    except IntegrityError as error:
-        if STATION_INDEX in str(error.orig):
+        written = await _MOVE.rows(connection, _parameters_of(moves, free_stations=free_stations))
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == STATION_INDEX:
             raise StationTaken from error
         raise
-    ids = set(written.scalars())
+    ids = {row.id for row in written}
     return [move for move in moves if move.ticket.id in ids]
 
 
