@@ -24,6 +24,7 @@ from cafeteria.contracts.kitchen import CookOrder
 from cafeteria.contracts.values import OrderStatus, PricedLine, StatusTime
 from cafeteria.local_stack.fixture_servers import FixtureServers
 from cafeteria.local_stack.home import temporary_home
+from cafeteria.local_stack.testing import outbox_row
 
 ORDERS = 20_000
 STATIONS = (50, 200)
@@ -87,7 +88,11 @@ async def place(servers: FixtureServers, count: int) -> None:
             orders = [an_order() for _ in range(min(AT_ONCE, count - begin))]
             await bus.publish_stored(
                 [
-                    outbox_message(wire.WORK_PLACED, order, order_id=order.order_id, version=order.version)
+                    outbox_row(
+                        outbox_message(
+                            wire.WORK_PLACED, order, order_id=order.order_id, version=order.version
+                        )
+                    )
                     for order in orders
                 ]
             )

@@ -10,11 +10,12 @@ from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.database import Database, schema_base
 from cafeteria.chassis.dead_letters import DeadLetters, dead_letters_table
 from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.outbox import Outbox, OutboxMessage, outbox_message, outbox_table
+from cafeteria.chassis.outbox import Outbox, OutboxMessage, OutboxRow, outbox_message, outbox_table
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.local_stack.testing import outbox_row
 
 GATEWAY_SCHEMA = schema_base(names.GATEWAY)
 
@@ -73,3 +74,9 @@ def status_message() -> Callable[..., OutboxMessage]:
         return outbox_message(topic, event, order_id=order_id, version=4)
 
     return make
+
+
+@pytest.fixture
+def stored_status(status_message: Callable[..., OutboxMessage]) -> Callable[..., OutboxRow]:
+    """As the relay reads it."""
+    return lambda topic=names.GATEWAY_STATUS: outbox_row(status_message(topic))

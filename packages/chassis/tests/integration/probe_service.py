@@ -62,7 +62,7 @@ async def bug() -> None:
     raise RuntimeError("a bug")
 
 
-@get("/guarded", guards=[requires()])
+@get("/guarded", before_request=requires())
 async def guarded() -> str:
     return "in"
 

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import nats.errors
 import pytest
 
@@ -11,11 +13,11 @@ from cafeteria.chassis.bus import Bus, Consumer, Delivery, NotStored
 from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import OrderStatusChanged
 
-StatusMessage = Callable[..., OutboxMessage]
+StoredStatus = Callable[..., OutboxRow]
 
 
 class Reader:
@@ -36,15 +38,19 @@ class Reader:
         return {body.order_id for body in self.bodies}
 
 
+def order_id_of(row: OutboxRow) -> UUID:
+    return msgspec.json.decode(row.body, type=OrderStatusChanged).order_id
+
+
 def consumer(bus: Bus, group: GroupCommit, dead_letters: DeadLetters) -> Consumer[OrderStatusChanged]:
     return Consumer(bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, dead_letters)
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 300])
 async def test_what_was_published_is_stored_once_also_when_it_is_published_again(
-    kitchen_bus: Bus, servers, status_message: StatusMessage, count: int
+    kitchen_bus: Bus, servers, stored_status: StoredStatus, count: int
 ) -> None:
-    messages = [status_message(names.KITCHEN_STATUS) for _ in range(count)]
+    messages = [stored_status(names.KITCHEN_STATUS) for _ in range(count)]
     await kitchen_bus.publish_stored(messages)
     await kitchen_bus.publish_stored(messages)
     async with servers.bus_as("admin") as admin:
@@ -53,9 +59,9 @@ async def test_what_was_published_is_stored_once_also_when_it_is_published_again
 
 
 async def test_a_batch_with_one_known_message_stores_the_others(
-    kitchen_bus: Bus, servers, status_message: StatusMessage
+    kitchen_bus: Bus, servers, stored_status: StoredStatus
 ) -> None:
-    messages = [status_message(names.KITCHEN_STATUS) for _ in range(20)]
+    messages = [stored_status(names.KITCHEN_STATUS) for _ in range(20)]
     await kitchen_bus.publish_stored(messages[7:8])
     await kitchen_bus.publish_stored(messages)
     async with servers.bus_as("admin") as admin:
@@ -64,24 +70,24 @@ async def test_a_batch_with_one_known_message_stores_the_others(
 
 
 async def test_publishing_without_the_server_says_so(
-    kitchen_bus: Bus, servers, status_message: StatusMessage
+    kitchen_bus: Bus, servers, stored_status: StoredStatus
 ) -> None:
     servers.nats.kill()
     await servers.nats.ended()
     with pytest.raises(NotStored):
-        await kitchen_bus.publish_stored([status_message(names.KITCHEN_STATUS)])
+        await kitchen_bus.publish_stored([stored_status(names.KITCHEN_STATUS)])
 
 
 async def test_messages_are_acknowledged_after_their_commit(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, status_message: StatusMessage, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
 ) -> None:
     reader = Reader()
-    messages = [status_message(names.KITCHEN_STATUS) for _ in range(2000)]
+    messages = [stored_status(names.KITCHEN_STATUS) for _ in range(2000)]
     async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
         for start in range(0, 2000, 500):
             await kitchen_bus.publish_stored(messages[start : start + 500])
         await wait_until(lambda: len(reader.bodies) >= 2000)
-    assert [body.order_id for body in reader.bodies] == [message.order_id for message in messages]
+    assert [body.order_id for body in reader.bodies] == [order_id_of(message) for message in messages]
     await wait_until(_nothing_pending(bus))
 
 
@@ -89,7 +95,7 @@ async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_th
     bus: Bus,
     kitchen_bus: Bus,
     dead_letters: DeadLetters,
-    status_message: StatusMessage,
+    stored_status: StoredStatus,
     wait_until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -102,21 +108,21 @@ async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_th
         raise nats.errors.ConnectionClosedError
 
     monkeypatch.setattr(bus.client, "subscribe", fail_once)
-    message = status_message(names.KITCHEN_STATUS)
+    message = stored_status(names.KITCHEN_STATUS)
     await kitchen_bus.publish_stored([message])
     async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
-        await wait_until(lambda: reader.order_ids == {message.order_id})
+        await wait_until(lambda: reader.order_ids == {order_id_of(message)})
 
 
 async def test_a_commit_that_failed_brings_its_messages_again(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, status_message: StatusMessage, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
 ) -> None:
     reader = Reader()
     reader.failures = [DatabaseUnavailable(), DatabaseUnavailable(), RuntimeError("unforeseen")]
-    message = status_message(names.KITCHEN_STATUS)
+    message = stored_status(names.KITCHEN_STATUS)
     async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
         await kitchen_bus.publish_stored([message])
-        await wait_until(lambda: reader.order_ids == {message.order_id})
+        await wait_until(lambda: reader.order_ids == {order_id_of(message)})
         await wait_until(_nothing_pending(bus))
     assert len(reader.bodies) == 1
 
@@ -126,15 +132,15 @@ async def test_poison_becomes_one_dead_letter_and_its_neighbours_pass(
     kitchen_bus: Bus,
     database: Database,
     dead_letters: DeadLetters,
-    status_message: StatusMessage,
+    stored_status: StoredStatus,
     servers,
     wait_until,
 ) -> None:
     reader = Reader()
     async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
-        await kitchen_bus.publish_stored([status_message(names.KITCHEN_STATUS)])
+        await kitchen_bus.publish_stored([stored_status(names.KITCHEN_STATUS)])
         await kitchen_bus.client.jetstream().publish(names.KITCHEN_STATUS.subject, b"{not json")
-        await kitchen_bus.publish_stored([status_message(names.KITCHEN_STATUS)])
+        await kitchen_bus.publish_stored([stored_status(names.KITCHEN_STATUS)])
         await wait_until(lambda: len(reader.bodies) == 2)
         await wait_until(_nothing_pending(bus))
     async with servers.database_as("gateway") as connection:
@@ -145,25 +151,25 @@ async def test_poison_becomes_one_dead_letter_and_its_neighbours_pass(
 
 
 async def test_a_consumer_goes_on_after_nats_was_killed_and_after_its_store_was_wiped(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers, status_message: StatusMessage, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers, stored_status: StoredStatus, wait_until
 ) -> None:
     reader = Reader()
     async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
         for disturb in (_killed_and_started, _wiped):
-            before = status_message(names.KITCHEN_STATUS)
+            before = stored_status(names.KITCHEN_STATUS)
             await _published(kitchen_bus, before)
-            await wait_until(lambda before=before: before.order_id in reader.order_ids)
+            await wait_until(lambda before=before: order_id_of(before) in reader.order_ids)
             await disturb(servers)
-            after = status_message(names.KITCHEN_STATUS)
+            after = stored_status(names.KITCHEN_STATUS)
             await _published(kitchen_bus, after)
-            await wait_until(lambda after=after: after.order_id in reader.order_ids)
+            await wait_until(lambda after=after: order_id_of(after) in reader.order_ids)
 
 
 async def test_two_consumers_share_the_work(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, status_message: StatusMessage, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
 ) -> None:
     first, second = Reader(), Reader()
-    messages = [status_message(names.KITCHEN_STATUS) for _ in range(1500)]
+    messages = [stored_status(names.KITCHEN_STATUS) for _ in range(1500)]
     async with (
         GroupCommit("first", first.commit) as one,
         GroupCommit("second", second.commit) as two,
@@ -173,7 +179,7 @@ async def test_two_consumers_share_the_work(
         for start in range(0, 1500, 500):
             await kitchen_bus.publish_stored(messages[start : start + 500])
         await wait_until(lambda: len(first.bodies) + len(second.bodies) >= 1500)
-    assert first.order_ids | second.order_ids == {message.order_id for message in messages}
+    assert first.order_ids | second.order_ids == {order_id_of(message) for message in messages}
 
 
 async def _killed_and_started(servers) -> None:
@@ -192,7 +198,7 @@ def _nothing_pending(bus: Bus) -> Callable[[], Awaitable[bool]]:
     return nothing_pending
 
 
-async def _published(bus: Bus, message: OutboxMessage) -> None:
+async def _published(bus: Bus, message: OutboxRow) -> None:
     """As the relay does: again until it is stored."""
     async with asyncio.timeout(15):
         while True:

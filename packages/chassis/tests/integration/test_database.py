@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import monotonic
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -170,3 +173,48 @@ async def test_a_statement_that_is_cancelled_in_mid_flight_costs_its_connection_
         with pytest.raises(asyncio.CancelledError):
             await waiting
         await one_connection.ping()
+
+
+async def test_a_server_that_has_said_goodbye_on_a_connection_still_open_is_away(
+    gateway_settings, servers
+) -> None:
+    """Between a backend's last word and the end of its connection lies a network."""
+    address = urlsplit(gateway_settings.postgres_url)
+    async with holding_open(address.hostname, address.port) as port:
+        url = address._replace(netloc=f"127.0.0.1:{port}").geturl()
+        settings = msgspec.structs.replace(gateway_settings, postgres_url=url)
+        database = Database.connect(settings, service="gateway", pool_size=1)
+        async with database.statement() as connection:
+            driver = driver_of(connection)
+        async with servers.database_as_admin() as admin:
+            await admin.execute("SELECT pg_terminate_backend($1)", driver.get_server_pid())
+        async with asyncio.timeout(5):
+            with pytest.raises(DatabaseUnavailable):
+                await ping_for_ever(database)
+        await database.ping()
+        await database.close()
+
+
+async def ping_for_ever(database: Database) -> None:
+    while True:
+        await database.ping()
+
+
+@asynccontextmanager
+async def holding_open(host: str, port: int) -> AsyncIterator[int]:
+    """A way to the server that passes on all it says, but not that it has closed the connection."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while said := await reader.read(65_536):
+            writer.write(said)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, port)
+        to_client = asyncio.create_task(carry(there, writer))
+        await carry(reader, back)
+        to_client.cancel()
+        back.close()
+        writer.close()
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]

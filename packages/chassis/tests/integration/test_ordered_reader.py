@@ -9,13 +9,13 @@ import pytest
 from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.bus.ephemeral import SILENCE_S
 from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
-from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as names
 
 STREAM = names.NOTIFICATION_STREAM.name
 
-StatusMessage = Callable[..., OutboxMessage]
+StoredStatus = Callable[..., OutboxRow]
 
 
 class Book:
@@ -71,19 +71,19 @@ async def reader(reader_bus: Bus, book: Book) -> AsyncIterator[OrderedReader]:
         yield reader
 
 
-async def publish(bus: Bus, status_message: StatusMessage, count: int) -> list[bytes]:
-    messages = [status_message() for _ in range(count)]
+async def publish(bus: Bus, stored_status: StoredStatus, count: int) -> list[bytes]:
+    messages = [stored_status() for _ in range(count)]
     await bus.publish_stored(messages)
     return [message.body for message in messages]
 
 
 async def test_it_reads_from_the_beginning_and_goes_on_with_what_comes(
-    bus: Bus, reader: OrderedReader, book: Book, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, stored_status: StoredStatus, wait_until
 ) -> None:
-    told = await publish(bus, status_message, 300)
+    told = await publish(bus, stored_status, 300)
     await wait_until(lambda: len(book.bodies) == 300)
     for _ in range(5):
-        told += await publish(bus, status_message, 1)
+        told += await publish(bus, stored_status, 1)
     await wait_until(lambda: len(book.bodies) == 305)
     assert book.bodies == told
     assert max(book.batches) <= 100
@@ -92,12 +92,12 @@ async def test_it_reads_from_the_beginning_and_goes_on_with_what_comes(
 
 
 async def test_more_than_it_has_room_for_waits_at_the_server(
-    bus: Bus, reader: OrderedReader, book: Book, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, stored_status: StoredStatus, wait_until
 ) -> None:
     book.may_take.clear()
     told = []
     for _ in range(6):
-        told += await publish(bus, status_message, 500)
+        told += await publish(bus, stored_status, 500)
     await wait_until(lambda: (reader.lag or 0) > 1000)
     book.may_take.set()
     await wait_until(lambda: len(book.bodies) == 3000)
@@ -106,9 +106,9 @@ async def test_more_than_it_has_room_for_waits_at_the_server(
 
 
 async def test_it_goes_on_after_what_was_taken(
-    bus: Bus, reader_bus: Bus, book: Book, status_message: StatusMessage, wait_until
+    bus: Bus, reader_bus: Bus, book: Book, stored_status: StoredStatus, wait_until
 ) -> None:
-    await publish(bus, status_message, 10)
+    await publish(bus, stored_status, 10)
     for _ in range(2):
         async with OrderedReader(
             reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
@@ -118,42 +118,42 @@ async def test_it_goes_on_after_what_was_taken(
 
 
 async def test_a_batch_that_fails_is_tried_again_and_never_passed(
-    bus: Bus, reader: OrderedReader, book: Book, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, stored_status: StoredStatus, wait_until
 ) -> None:
     book.failures = 3
-    told = await publish(bus, status_message, 1)
-    told += await publish(bus, status_message, 50)
+    told = await publish(bus, stored_status, 1)
+    told += await publish(bus, stored_status, 50)
     await wait_until(lambda: len(book.bodies) == 51)
     assert book.bodies == told
     assert book.starts == 1
 
 
 async def test_a_consumer_that_is_taken_away_is_made_anew_without_a_gap(
-    bus: Bus, reader: OrderedReader, book: Book, servers, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
 ) -> None:
-    told = await publish(bus, status_message, 5)
+    told = await publish(bus, stored_status, 5)
     await wait_until(lambda: len(book.bodies) == 5)
     async with servers.bus_as("admin") as admin:
         for consumer in await admin.jetstream().consumers_info(STREAM):
             if consumer.name.startswith(f"{names.NOTIFICATION}-"):
                 await admin.jetstream().delete_consumer(STREAM, consumer.name)
-    told += await publish(bus, status_message, 5)
+    told += await publish(bus, stored_status, 5)
     await wait_until(lambda: len(book.bodies) == 10)
     assert book.bodies == told
     assert book.starts == 2
 
 
 async def test_a_stream_made_anew_is_read_from_its_beginning(
-    bus: Bus, reader: OrderedReader, book: Book, servers, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
 ) -> None:
-    told = await publish(bus, status_message, 5)
+    told = await publish(bus, stored_status, 5)
     await wait_until(lambda: len(book.bodies) == 5)
     first_epoch = book.epoch
     async with servers.bus_as("admin") as admin:
         await admin.jetstream().delete_stream(STREAM)
     await wait_until(lambda: reader.lag is None)
     await servers.ensure_bus()
-    told += await publish(bus, status_message, 3)
+    told += await publish(bus, stored_status, 3)
     await wait_until(lambda: len(book.bodies) == 8)
     assert book.bodies == told
     assert book.epoch != first_epoch
@@ -161,41 +161,41 @@ async def test_a_stream_made_anew_is_read_from_its_beginning(
 
 
 async def test_nats_may_be_killed_and_come_back(
-    bus: Bus, reader: OrderedReader, book: Book, servers, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
 ) -> None:
-    told = await publish(bus, status_message, 20)
+    told = await publish(bus, stored_status, 20)
     await wait_until(lambda: len(book.bodies) == 20)
     servers.nats.kill()
     await wait_until(lambda: not bus.is_connected)
     await servers.nats.start()
     await wait_until(lambda: bus.is_connected)
-    told += await publish(bus, status_message, 20)
+    told += await publish(bus, stored_status, 20)
     await wait_until(lambda: len(book.bodies) == 40)
     assert book.bodies == told
 
 
 async def test_a_server_that_falls_silent_is_asked_anew(
-    bus: Bus, reader: OrderedReader, book: Book, servers, status_message: StatusMessage, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
 ) -> None:
-    told = await publish(bus, status_message, 2)
+    told = await publish(bus, stored_status, 2)
     await wait_until(lambda: len(book.bodies) == 2)
     with servers.nats.frozen():
         await wait_until(lambda: reader.lag is None, timeout_s=SILENCE_S + 3)
     await wait_until(lambda: reader.lag == 0)
-    told += await publish(bus, status_message, 2)
+    told += await publish(bus, stored_status, 2)
     await wait_until(lambda: len(book.bodies) == 4)
     assert book.bodies == told
 
 
 async def test_a_stop_waits_for_a_batch_but_not_for_ever(
-    bus: Bus, reader_bus: Bus, book: Book, status_message: StatusMessage, wait_until
+    bus: Bus, reader_bus: Bus, book: Book, stored_status: StoredStatus, wait_until
 ) -> None:
     book.may_take.clear()
     async with asyncio.timeout(STOP_WITHIN_S + 10):
         async with OrderedReader(
             reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
         ) as reader:
-            told = await publish(bus, status_message, 1)
+            told = await publish(bus, stored_status, 1)
             await wait_until(lambda: reader.lag == 1)
         book.may_take.set()
         async with OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take):

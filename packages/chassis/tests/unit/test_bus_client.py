@@ -1,5 +1,9 @@
 """What stands in for a piece of nats-py does what that piece does."""
 
+import asyncio
+from unittest.mock import AsyncMock
+
+import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -33,3 +37,42 @@ def test_the_client_calls_the_piece_that_is_replaced() -> None:
 @pytest.mark.parametrize("reply", REPLIES)
 def test_a_sequence_is_read_as_nats_py_reads_it(reply: str) -> None:
     assert stream_sequence(reply) == Msg.Metadata._from_reply(reply).sequence.stream
+
+
+HEADERS = [
+    None,
+    {},
+    {"Nats-Msg-Id": "1", "traceparent": "00-aa-bb-01"},
+    {"Nats-Service-Error": "two\nlines", "Nats-Service-Error-Code": "400"},
+    {"Nats-Service-Error": "ma\u0161a"},
+    {"Empty": ""},
+]
+
+
+@pytest.mark.parametrize("headers", HEADERS)
+@pytest.mark.parametrize("reply", ["", "_INBOX_gateway.1"])
+async def test_what_is_published_are_the_bytes_that_nats_py_would_send(
+    headers: dict[str, str] | None, reply: str
+) -> None:
+    ours, theirs = BusClient(), Client()
+    for client in (ours, theirs):
+        await client._send_publish("order.status.v1.gateway", reply, b"{}", 2, headers)
+    assert ours._pending == theirs._pending
+    assert ours.stats == theirs.stats
+
+
+async def test_requests_that_are_given_up_or_cancelled_leave_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = BusClient()
+    client._resp_sub_prefix = bytearray(b"_INBOX_gateway.1.")
+    monkeypatch.setattr(client, "publish", AsyncMock())
+    with pytest.raises(nats.errors.TimeoutError):
+        await client.request("stock.rpc.v1.reserve", b"{}", timeout=0.01)
+    waiting = asyncio.create_task(client.request("stock.rpc.v1.reserve", b"{}", timeout=60))
+    await asyncio.sleep(0)
+    assert client._resp_map
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert client._resp_map == {}

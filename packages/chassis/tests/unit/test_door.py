@@ -107,7 +107,7 @@ async def test_what_machines_ask_every_second_is_logged_at_debug(client: httpx.A
 async def test_the_line_names_who_is_signed_in(
     make_app: Callable[..., ServiceApp], connect: Any, signer: Any
 ) -> None:
-    @get("/me", guards=[requires()])
+    @get("/me", before_request=requires())
     async def me(request: SignedInRequest) -> str:
         return request.user.student_id
 

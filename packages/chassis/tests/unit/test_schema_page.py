@@ -23,7 +23,7 @@ class Meal(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[UUID, ...] = ()
 
 
-@post("/meals", guards=[requires()])
+@post("/meals", before_request=requires())
 async def cook(data: JSONBody[Meal]) -> Meal:
     """Cook a meal, <warm>."""
     return data

@@ -21,17 +21,17 @@ from cafeteria.contracts.identity import Jwks
 from cafeteria.contracts.values import Role
 
 
-@get("/me", guards=[requires()])
+@get("/me", before_request=requires())
 async def me(request: SignedInRequest) -> Principal:
     return request.user
 
 
-@post("/cook", guards=[requires(Role.KITCHEN, Role.OPERATOR)])
+@post("/cook", before_request=requires(Role.KITCHEN, Role.OPERATOR))
 async def cook(request: SignedInRequest) -> str:
     return request.user.role
 
 
-@post("/order", guards=[requires(Role.STUDENT)])
+@post("/order", before_request=requires(Role.STUDENT))
 async def order(request: SignedInRequest) -> str:
     return request.user.student_id
 

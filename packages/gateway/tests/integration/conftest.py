@@ -18,9 +18,9 @@ from cafeteria.contracts import bus
 from cafeteria.contracts.stock import StockDecided
 from cafeteria.contracts.values import Line
 from cafeteria.gateway.app import create_app
-from cafeteria.gateway.domain import Placing, judge, new_order, request_hash, stored_key
+from cafeteria.gateway.domain import Placing, judge, new_order, settlement
+from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake
-from cafeteria.gateway.service.decide import settlement as settlement_of
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.local_stack.testing import has_read_all, until
 
@@ -158,10 +158,10 @@ class Wreck:
 
     async def settled(self, placing: Placing, decided: StockDecided) -> bytes:
         """G2 was committed too, and its answer never sent; returns the stored answer."""
-        settlement = settlement_of(judge(placing.order, decided, at=now()))
+        settled = settlement(judge(placing.order, decided, at=now()))
         async with self._database.statement() as connection:
-            await decisions.settle(connection, [settlement.verdict], settlement.messages)
-        return settlement.verdict.answer.body
+            await decisions.settle(connection, [settled])
+        return settled.verdict.answer.body
 
     async def lose_messages(self) -> None:
         """They had left the outbox, and NATS lost them."""

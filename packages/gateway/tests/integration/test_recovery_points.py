@@ -10,8 +10,7 @@ from cafeteria.chassis.database import DatabaseUnavailable
 from cafeteria.contracts import bus
 from cafeteria.contracts.stock import ReserveStock
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.gateway.domain import judge
-from cafeteria.gateway.service.decide import settlement
+from cafeteria.gateway.domain import judge, settlement
 
 
 async def test_received_loop_1_asks_stock_and_tells_the_student_that_the_order_is_pending(

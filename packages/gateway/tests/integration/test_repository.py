@@ -20,10 +20,10 @@ from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus
 from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
 from cafeteria.contracts.values import Line
-from cafeteria.gateway.domain import Placing, judge, new_order, request_hash, stored_key
+from cafeteria.gateway.domain import Placing, judge, new_order, settlement
+from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake, mending
 from cafeteria.gateway.repository.mending import Finding
-from cafeteria.gateway.service.decide import settlement
 from cafeteria.gateway.service.mend import forget_old_keys
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.tables import Base
@@ -100,11 +100,7 @@ async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twic
         verdicts = [judge(each.order, reserved(each.order.id), at=now()) for each in orders]
         settlements = [settlement(verdict) for verdict in (verdicts if turn % 2 else reversed(verdicts))]
         async with database.statement() as connection:
-            return await decisions.settle(
-                connection,
-                [each.verdict for each in settlements],
-                [message for each in settlements for message in each.messages],
-            )
+            return await decisions.settle(connection, settlements)
 
     moved = await asyncio.gather(*(settle(turn) for turn in range(8)))
     assert sum(map(len, moved)) == len(keys)
@@ -118,11 +114,7 @@ async def test_the_status_goes_before_the_work_in_the_outbox(
     await receive(database, orders)
     settlements = [settlement(judge(each.order, reserved(each.order.id), at=now())) for each in orders]
     async with database.statement() as connection:
-        await decisions.settle(
-            connection,
-            [each.verdict for each in settlements],
-            [message for each in settlements for message in each.messages],
-        )
+        await decisions.settle(connection, settlements)
     rows = await books.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
     assert [(row["order_id"], row["subject"]) for row in rows] == [
         (each.order.id, subject)
@@ -174,7 +166,8 @@ async def test_what_was_found_out_about_a_pending_order_does_not_end_the_watch_o
     async with database.transaction() as connection:
         await mending.claim_undecided(connection, at=now() - timedelta(seconds=12), limit=10)
         [pending] = await mending.find_unconfirmed(connection, at=now(), limit=10)
-        await decisions.settle(connection, [verdict], [])
+        await decisions.settle(connection, [settlement(verdict)])
+    await books.execute("DELETE FROM gateway.outbox")
     told = Finding(
         order_id=pending.id, kitchen_knows=False, notified_version=1, is_done=True, due_at=pending.due_at
     )

@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 
 from cafeteria.contracts.values import Line
-from cafeteria.gateway.domain import parse_idempotency_key, repeated_items, request_hash, stored_key
+from cafeteria.gateway.domain import repeated_items
 from cafeteria.gateway.errors import IdempotencyKeyMissing
+from cafeteria.gateway.idempotency import parse_idempotency_key, request_hash, stored_key
 
 HALEEM, DATES = UUID(int=1), UUID(int=2)
 

@@ -25,7 +25,7 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChang
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
-from cafeteria.local_stack.testing import has_read_all, until
+from cafeteria.local_stack.testing import has_read_all, outbox_row, until
 
 DEADLINE_S = 20.0
 STUDENT = "210041101"
@@ -62,7 +62,9 @@ class Gateway:
         """Returns when the stream has them."""
         await self.bus.publish_stored(
             [
-                outbox_message(wire.WORK_PLACED, order, order_id=order.order_id, version=order.version)
+                outbox_row(
+                    outbox_message(wire.WORK_PLACED, order, order_id=order.order_id, version=order.version)
+                )
                 for order in orders
             ]
         )

@@ -21,6 +21,7 @@ from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
+from cafeteria.local_stack.testing import outbox_row
 from cafeteria.notification.app import create_app
 
 STUDENT = "210041101"
@@ -139,7 +140,10 @@ class Hall:
         is_kitchens = events[0].status in KITCHENS
         bus, topic = (self.kitchen, KITCHEN_STATUS) if is_kitchens else (self.gateway, GATEWAY_STATUS)
         await bus.publish_stored(
-            [outbox_message(topic, event, order_id=event.order_id, version=event.version) for event in events]
+            [
+                outbox_row(outbox_message(topic, event, order_id=event.order_id, version=event.version))
+                for event in events
+            ]
         )
 
     @asynccontextmanager

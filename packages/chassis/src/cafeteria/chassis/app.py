@@ -150,7 +150,7 @@ def _mark_guarded(app: Litestar, *, has_keys: bool) -> None:
     """Show in the schema what `requires` guards; an app that could never verify a token must not start."""
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
-            if any(isinstance(guard, Guard) for guard in handler.resolve_guards()):
+            if isinstance(handler, HTTPRouteHandler) and isinstance(handler.resolve_before_request(), Guard):
                 if not has_keys:
                     raise RuntimeError(
                         f"{handler} is guarded, and the app was given no keys to verify tokens with."

@@ -224,6 +224,7 @@ def _means_unavailable(error: Exception) -> bool:
             or isinstance(error, exc.InterfaceError)
             or (isinstance(error.orig, Exception) and _means_unavailable(error.orig))
         )
-    if isinstance(error, exc.TimeoutError | OSError | asyncpg.InterfaceError):
+    # The driver calls it an internal error when the server has said goodbye on a connection that is still open.
+    if isinstance(error, exc.TimeoutError | OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
     return (getattr(error, "sqlstate", None) or "").startswith(_UNAVAILABLE_SQLSTATES)

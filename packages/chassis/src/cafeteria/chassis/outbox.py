@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase
 
 from cafeteria.chassis import trace
-from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.wire import Topic
 
@@ -30,6 +29,16 @@ class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     subject: str
     type_name: str
+    traceparent: str | None
+    body: bytes
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """What the relay carries; receivers tell a repeat by `message_id`, which the row got when it was written."""
+
+    id: int
+    subject: str
+    type_name: str
     message_id: UUID
     traceparent: str | None
     body: bytes
@@ -38,13 +47,12 @@ class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
 def outbox_message(
     topic: Topic[Body], body: Body, *, order_id: UUID, version: int, traceparent: str | None = None
 ) -> OutboxMessage:
-    """Encode `body` under a new message id. `traceparent` defaults to that of the running request."""
+    """Encode `body`. `traceparent` defaults to that of the running request."""
     return OutboxMessage(
         order_id=order_id,
         version=version,
         subject=topic.subject,
         type_name=topic.type_name,
-        message_id=new_id(),
         traceparent=traceparent or trace.current(),
         body=_ENCODER.encode(body),
     )
@@ -76,13 +84,15 @@ class Outbox:
         self.schema = str(table.schema)
         self._insert = Statement(
             f"""INSERT INTO {name} (order_id, version, subject, type_name, message_id, traceparent, body)
-                SELECT * FROM unnest(
+                SELECT order_id, version, subject, type_name, uuidv7(), traceparent, body FROM unnest(
                     CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
-                    CAST(:type_names AS text[]), CAST(:message_ids AS uuid[]),
-                    CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))"""  # noqa: S608 - a table's name
+                    CAST(:type_names AS text[]), CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))
+                    WITH ORDINALITY
+                    AS message (order_id, version, subject, type_name, traceparent, body, place)
+                ORDER BY place"""  # noqa: S608 - a table's name
         )
         self._read = Statement(
-            f"""SELECT id, order_id, version, subject, type_name, message_id, traceparent, body
+            f"""SELECT id, subject, type_name, message_id, traceparent, body
                 FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
         )
         self._delete = Statement(
@@ -100,27 +110,14 @@ class Outbox:
                 "versions": [message.version for message in messages],
                 "subjects": [message.subject for message in messages],
                 "type_names": [message.type_name for message in messages],
-                "message_ids": [message.message_id for message in messages],
                 "traceparents": [message.traceparent for message in messages],
                 "bodies": [message.body for message in messages],
             },
         )
 
-    async def read(self, connection: AsyncConnection, *, limit: int) -> tuple[list[int], list[OutboxMessage]]:
-        """The oldest rows that are there, ids beside them. Never "id > last seen": ids commit out of order."""
-        rows = await self._read.rows(connection, {"limit": limit})
-        return [row.id for row in rows], [
-            OutboxMessage(
-                order_id=row.order_id,
-                version=row.version,
-                subject=row.subject,
-                type_name=row.type_name,
-                message_id=row.message_id,
-                traceparent=row.traceparent,
-                body=row.body,
-            )
-            for row in rows
-        ]
+    async def read(self, connection: AsyncConnection, *, limit: int) -> list[OutboxRow]:
+        """The oldest rows that are there. Never "id > last seen": ids commit out of order."""
+        return [OutboxRow(*row) for row in await self._read.rows(connection, {"limit": limit})]
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
         await self._delete.rows(connection, {"ids": list(ids)})

@@ -92,13 +92,13 @@ class Relay:
 
     async def _carry_what_is_there(self, connection: AsyncConnection) -> None:
         self._woken.clear()
-        ids, messages = await self._outbox.read(connection, limit=PASS_LIMIT)
-        if not ids:
+        rows = await self._outbox.read(connection, limit=PASS_LIMIT)
+        if not rows:
             return
-        await self._bus.publish_stored(messages)
-        await self._outbox.delete(connection, ids)
-        RELAYED.metric().inc(len(ids))
-        if len(ids) == PASS_LIMIT:
+        await self._bus.publish_stored(rows)
+        await self._outbox.delete(connection, [row.id for row in rows])
+        RELAYED.metric().inc(len(rows))
+        if len(rows) == PASS_LIMIT:
             self.wake()
         if self._failing:
             self._failing = False

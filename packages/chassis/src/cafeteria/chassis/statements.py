@@ -5,7 +5,7 @@ for one that takes and returns 18 rows, 230 µs here. Both ways share a connecti
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import sqlalchemy as sa
@@ -43,7 +43,7 @@ class Statement:
 
 def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
     """The driver's own connection, on which no step of SQLAlchemy stands between."""
-    driver: asyncpg.Connection[Any] | None = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
-    if driver is None:
+    checked_out = connection.sync_connection
+    if checked_out is None or checked_out.connection.driver_connection is None:
         raise asyncpg.InterfaceError("This connection was given up.")
-    return driver
+    return cast("asyncpg.Connection[Any]", checked_out.connection.driver_connection)

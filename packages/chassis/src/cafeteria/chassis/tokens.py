@@ -14,7 +14,6 @@ import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.handlers import BaseRouteHandler
 
 from cafeteria.chassis.errors import Forbidden, Unauthenticated
 from cafeteria.chassis.keys import KeySource
@@ -91,7 +90,10 @@ class TokenVerifier:
 
 
 def requires(*roles: Role) -> "Guard":
-    """A guard for routes: any signed-in person, or one of `roles`. The handler reads `request.user`."""
+    """For a route's `before_request`: any signed-in person, or one of `roles`. The handler reads `request.user`.
+
+    Litestar's `guards` would do, but for each it copies the route's handler: 17 µs for every request.
+    """
     return Guard(roles)
 
 
@@ -101,17 +103,16 @@ class Guard:
     def __init__(self, roles: tuple[Role, ...]) -> None:
         self.roles = frozenset(roles)
 
-    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        state = connection.app.state
-        token, is_cookie = _token_of(connection.scope["headers"])
-        principal = await state.token_verifier.verify(token)
+    async def __call__(self, request: Request[Any, Any, Any]) -> None:
+        token, is_cookie = _token_of(request.scope["headers"])
+        principal = await request.app.state.token_verifier.verify(token)
         if is_cookie:
-            check_origin(connection)
+            check_origin(request)
         if self.roles and principal.role not in self.roles:
             raise Forbidden(
                 f"This needs the role {' or '.join(sorted(self.roles))}; you are {principal.role}."
             )
-        connection.scope["user"] = connection.scope["auth"] = principal
+        request.scope["user"] = request.scope["auth"] = principal
 
 
 def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:

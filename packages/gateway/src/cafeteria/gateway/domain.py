@@ -4,12 +4,10 @@ An order leaves PENDING only by a decision that stock has committed. Its answer 
 everyone who ever asks about the same key gets those bytes.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -29,7 +27,6 @@ from cafeteria.contracts.values import (
 )
 from cafeteria.gateway.errors import (
     DecisionUnusableError,
-    IdempotencyKeyMissing,
     OrderExpired,
     OutOfStock,
     Refused,
@@ -43,11 +40,6 @@ OWN_VERSION_LIMIT = 2
 """The gateway says PENDING (1) and what stock decided (2); what comes after is the kitchen's to say."""
 
 CREATED = 201
-
-_PLAIN_KEY = re.compile(r"[!#-~][!-~]{0,254}")
-_QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
-_ESCAPED = re.compile(r"\\(.)")
-_KEY_LIMIT = 255
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -110,33 +102,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
 
 
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict with what the others must hear of it, to the byte: news for all, work for the kitchen if verified."""
+
+    verdict: Verdict
+    news: bytes
+    work: bytes | None
+    traceparent: str | None
+
+
 # --- a request to order ------------------------------------------------------------------------------
-
-
-def parse_idempotency_key(header: str | None) -> str:
-    """The key in an `Idempotency-Key` header: bare, or a quoted structured-field string.
-
-    Raises IdempotencyKeyMissing unless it is 1 to 255 visible ASCII characters.
-    """
-    text = (header or "").strip()
-    if _PLAIN_KEY.fullmatch(text):
-        return text
-    quoted = _QUOTED_KEY.fullmatch(text)
-    key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else ""
-    if not 0 < len(key) <= _KEY_LIMIT:
-        raise IdempotencyKeyMissing
-    return key
-
-
-def stored_key(student_id: str, key: str) -> str:
-    """Keys are a student's own: a student id holds no colon, so no two students' keys can meet."""
-    return f"{student_id}:{key}"
-
-
-def request_hash(lines: Iterable[Line]) -> bytes:
-    """Of what was asked for, however it was written: the order of lines and of JSON members is no matter."""
-    asked = sorted((line.item_id.bytes, line.quantity) for line in lines)
-    return sha256(b"".join(item + bytes((quantity,)) for item, quantity in asked)).digest()
 
 
 def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
@@ -272,6 +247,17 @@ def order_on_the_wire(order: StoredOrder) -> Order:
 
 def order_body(order: StoredOrder) -> bytes:
     return _ENCODER.encode(order_on_the_wire(order))
+
+
+def settlement(verdict: Verdict, *, traceparent: str | None = None) -> Settlement:
+    order = verdict.order
+    is_verified = order.status is OrderStatus.STOCK_VERIFIED
+    return Settlement(
+        verdict=verdict,
+        news=_ENCODER.encode(own_status_event(order)),
+        work=_ENCODER.encode(cook_order(order)) if is_verified else None,
+        traceparent=traceparent,
+    )
 
 
 def problem_body(refusal: Refused) -> bytes:

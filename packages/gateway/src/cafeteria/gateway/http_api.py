@@ -20,16 +20,8 @@ from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
 from cafeteria.contracts.problems import Problem
-from cafeteria.gateway.domain import (
-    CREATED,
-    Placing,
-    new_order,
-    order_on_the_wire,
-    parse_idempotency_key,
-    repeated_items,
-    request_hash,
-    stored_key,
-)
+from cafeteria.gateway.domain import CREATED, Placing, new_order, order_on_the_wire, repeated_items
+from cafeteria.gateway.idempotency import parse_idempotency_key, request_hash, stored_key
 from cafeteria.gateway.service import Gateway
 from cafeteria.gateway.service.place_order import RECEIVED
 
@@ -64,7 +56,7 @@ def read_menu(state: State) -> Menu:
     return gateway.read_orders.menu()
 
 
-@post("/v1/orders", guards=[_SIGNED_IN], tags=_TAGS, responses=_PLACED)
+@post("/v1/orders", before_request=_SIGNED_IN, tags=_TAGS, responses=_PLACED)
 async def place_order(
     request: SignedInRequest,
     state: State,
@@ -90,7 +82,7 @@ async def place_order(
     )
 
 
-@get("/v1/orders/{order_id:uuid}", guards=[_SIGNED_IN], tags=_TAGS)
+@get("/v1/orders/{order_id:uuid}", before_request=_SIGNED_IN, tags=_TAGS)
 async def read_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
     """One of the student's own orders, as it stands now."""
     gateway: Gateway = state.gateway
@@ -98,7 +90,7 @@ async def read_order(request: SignedInRequest, state: State, order_id: FromPath[
     return order_on_the_wire(order)
 
 
-@get("/v1/orders", guards=[_SIGNED_IN], tags=_TAGS)
+@get("/v1/orders", before_request=_SIGNED_IN, tags=_TAGS)
 async def list_orders(
     request: SignedInRequest,
     state: State,
@@ -111,7 +103,7 @@ async def list_orders(
     return Orders(items=tuple(map(order_on_the_wire, page)), next_cursor=following)
 
 
-@post("/v1/orders/{order_id:uuid}/cancel", guards=[_SIGNED_IN], status_code=200, tags=_TAGS)
+@post("/v1/orders/{order_id:uuid}/cancel", before_request=_SIGNED_IN, status_code=200, tags=_TAGS)
 async def cancel_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
     """Give an order back, as long as the kitchen has not begun with it. Cancelling again answers the same."""
     gateway: Gateway = state.gateway

@@ -64,12 +64,12 @@ async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = N
     return Response(None, status_code=204, cookies=_cookies(request, {}))
 
 
-@get("/v1/me", guards=[requires()], summary="Who am I?")
+@get("/v1/me", before_request=requires(), summary="Who am I?")
 async def me(request: SignedInRequest) -> identity.Student:
     return await _service(request).find(request.user.student_id)
 
 
-@post("/v1/students", guards=[requires(Role.OPERATOR)], summary="Register somebody (operators only)")
+@post("/v1/students", before_request=requires(Role.OPERATOR), summary="Register somebody (operators only)")
 async def register(data: JSONBody[identity.CreateStudent], request: SignedInRequest) -> identity.Student:
     return await _service(request).register(data)
 

@@ -28,7 +28,7 @@ _ANYBODY = requires()
 _TAGS = ["tickets"]
 
 
-@get("/v1/tickets", guards=[_STAFF], tags=_TAGS)
+@get("/v1/tickets", before_request=_STAFF, tags=_TAGS)
 async def list_tickets(
     state: State,
     status: FromQuery[TicketStatus | None] = None,
@@ -41,25 +41,25 @@ async def list_tickets(
     return Tickets(items=tuple(items), next_cursor=write_cursor(following))
 
 
-@post("/v1/tickets/{ticket_id:uuid}/start", guards=[_KITCHEN], status_code=200, tags=_TAGS)
+@post("/v1/tickets/{ticket_id:uuid}/start", before_request=_KITCHEN, status_code=200, tags=_TAGS)
 async def start(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """Begin to cook a QUEUED ticket. Refused where the kitchen cooks by itself."""
     return await _press(state, ticket_id, Press.START)
 
 
-@post("/v1/tickets/{ticket_id:uuid}/ready", guards=[_KITCHEN], status_code=200, tags=_TAGS)
+@post("/v1/tickets/{ticket_id:uuid}/ready", before_request=_KITCHEN, status_code=200, tags=_TAGS)
 async def ready(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """The meal of a ticket IN_KITCHEN stands at the counter. Refused where the kitchen cooks by itself."""
     return await _press(state, ticket_id, Press.READY)
 
 
-@post("/v1/tickets/{ticket_id:uuid}/collect", guards=[_KITCHEN], status_code=200, tags=_TAGS)
+@post("/v1/tickets/{ticket_id:uuid}/collect", before_request=_KITCHEN, status_code=200, tags=_TAGS)
 async def collect(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """The student has taken the READY meal."""
     return await _press(state, ticket_id, Press.COLLECT)
 
 
-@get("/v1/load", guards=[_ANYBODY], tags=_TAGS)
+@get("/v1/load", before_request=_ANYBODY, tags=_TAGS)
 async def show_load(state: State) -> Load:
     """How many tickets wait, cook and stand ready; at most a second old."""
     board: Board = state.board

@@ -49,7 +49,7 @@ class EventsAnswer(Response[OrderStatusEvent]):
         return self._stream
 
 
-@get("/v1/events", guards=[_SIGNED_IN], media_type=EVENT_STREAM, tags=_TAGS)
+@get("/v1/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS)
 async def follow_orders(
     request: SignedInRequest, state: State, last_event_id: LastEventId = None
 ) -> Response[OrderStatusEvent]:
@@ -57,7 +57,7 @@ async def follow_orders(
     return await _answer(request, state, order_id=None, last_event_id=last_event_id)
 
 
-@get("/v1/orders/{order_id:uuid}/events", guards=[_SIGNED_IN], media_type=EVENT_STREAM, tags=_TAGS)
+@get("/v1/orders/{order_id:uuid}/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS)
 async def follow_order(
     request: SignedInRequest, state: State, order_id: FromPath[UUID], last_event_id: LastEventId = None
 ) -> Response[OrderStatusEvent]:
@@ -65,7 +65,7 @@ async def follow_order(
     return await _answer(request, state, order_id=order_id, last_event_id=last_event_id)
 
 
-@get("/v1/notifications", guards=[_SIGNED_IN], tags=_TAGS)
+@get("/v1/notifications", before_request=_SIGNED_IN, tags=_TAGS)
 async def list_notifications(
     request: SignedInRequest,
     state: State,

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.notification import Notification
 from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
@@ -31,10 +30,9 @@ _RECORD = Statement("""
 WITH fresh AS (
     SELECT given.*, row_number() OVER (ORDER BY given.place) AS number
     FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
-        CAST(:statuses AS text[]), CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]),
-        CAST(:reasons AS text[])
-    ) WITH ORDINALITY AS given (id, order_id, student_id, status, version, at, reason, place)
+        CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]), CAST(:statuses AS text[]),
+        CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]), CAST(:reasons AS text[])
+    ) WITH ORDINALITY AS given (order_id, student_id, status, version, at, reason, place)
     WHERE (
         SELECT logged.id FROM notification.notifications AS logged
         WHERE logged.order_id = given.order_id AND logged.version = given.version
@@ -49,10 +47,10 @@ WITH fresh AS (
 ), added AS (
     INSERT INTO notification.notifications
         (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason)
-    SELECT fresh.id, order_id, student_id, status, :now, version, :position + number, at, reason
+    SELECT uuidv7(), order_id, student_id, status, :now, version, :position + number, at, reason
     FROM fresh CROSS JOIN moved
     ON CONFLICT (order_id, version) DO NOTHING
-    RETURNING id, order_id, student_id, status_sent, version, position
+    RETURNING order_id, student_id, status_sent, version, position
 ), newest AS (
     SELECT DISTINCT ON (order_id) order_id, student_id, version, status_sent = ANY(:resting) AS is_resting
     FROM added ORDER BY order_id, version DESC
@@ -70,7 +68,7 @@ WITH fresh AS (
         FROM newest WHERE is_resting
     ))
 )
-SELECT added.id, added.position FROM moved LEFT JOIN added ON TRUE ORDER BY added.position
+SELECT added.order_id, added.version, added.position FROM moved LEFT JOIN added ON TRUE ORDER BY added.position
 """)
 """One statement, for it is a transaction by itself. It writes nothing unless the counter stands where the caller
 believes: then no other writer has committed since, the snapshot holds all that is logged, and a row that is not
@@ -190,12 +188,10 @@ async def record(
     `position` is where the counter stands. Raises CounterMoved, and nothing is written, when it does not: who does
     not hold its lock may be late.
     """
-    by_id = {new_id(): status for status in statuses}
     rows = await _RECORD.rows(
         connection,
         {
             "position": position,
-            "ids": list(by_id),
             "order_ids": [status.order_id for status in statuses],
             "student_ids": [status.student_id for status in statuses],
             "statuses": [status.status for status in statuses],
@@ -210,7 +206,12 @@ async def record(
     )
     if not rows:
         raise CounterMoved
-    return [_newly_logged(row.position, by_id[row.id]) for row in rows if row.id is not None]
+    given = {(status.order_id, status.version): status for status in statuses}
+    return [
+        _newly_logged(position, given[order_id, version])
+        for order_id, version, position in rows
+        if position is not None
+    ]
 
 
 def _newly_logged(position: int, status: Status) -> LoggedStatus:

@@ -33,21 +33,21 @@ async def list_items(state: State) -> Items:
     return Items(items=tuple(_item(item) for item in await service.list_items()))
 
 
-@post("/v1/items", guards=[_OPERATOR], tags=_TAGS)
+@post("/v1/items", before_request=_OPERATOR, tags=_TAGS)
 async def create_item(request: SignedInRequest, state: State, data: JSONBody[CreateItem]) -> Item:
     """A new item, on sale at once."""
     service: StockService = state.service
     return _item(await service.create_item(data, actor=request.user.student_id))
 
 
-@patch("/v1/items/{item_id:uuid}", guards=[_OPERATOR], tags=_TAGS)
+@patch("/v1/items/{item_id:uuid}", before_request=_OPERATOR, tags=_TAGS)
 async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[ChangeItem]) -> Item:
     """Name, price, and whether it is on sale. Orders that are decided keep their price."""
     service: StockService = state.service
     return _item(await service.change_item(item_id, wanted=data))
 
 
-@post("/v1/items/{item_id:uuid}/restock", guards=[_OPERATOR], status_code=200, tags=_TAGS)
+@post("/v1/items/{item_id:uuid}/restock", before_request=_OPERATOR, status_code=200, tags=_TAGS)
 async def restock(
     request: SignedInRequest, state: State, item_id: FromPath[UUID], data: JSONBody[Restock]
 ) -> Item:
@@ -56,7 +56,7 @@ async def restock(
     return _item(await service.restock(item_id, quantity=data.quantity, actor=request.user.student_id))
 
 
-@get("/v1/items/{item_id:uuid}/transactions", guards=[_OPERATOR], tags=_TAGS)
+@get("/v1/items/{item_id:uuid}/transactions", before_request=_OPERATOR, tags=_TAGS)
 async def list_transactions(
     state: State,
     item_id: FromPath[UUID],

@@ -69,8 +69,7 @@ WITH held AS (
     WHERE reservations.order_id = old.order_id RETURNING old.order_id
 ), noted AS (
     INSERT INTO stock.stock_transactions (id, order_id, item_id, quantity_deducted, kind, created_at)
-    SELECT entry.*, CAST(:now AS timestamptz) FROM unnest(CAST(:entry_ids AS uuid[]),
-        CAST(:entry_order_ids AS uuid[]), CAST(:entry_item_ids AS uuid[]),
+    SELECT uuidv7(), entry.*, CAST(:now AS timestamptz) FROM unnest(CAST(:entry_order_ids AS uuid[]), CAST(:entry_item_ids AS uuid[]),
         CAST(:entry_quantities AS int[]), CAST(:entry_kinds AS text[])) AS entry
     WHERE (SELECT open FROM gate)
 ), moved AS (
@@ -145,7 +144,6 @@ def _write_parameters(changes: Changes, *, now: datetime) -> dict[str, Any]:
         "reasons": [each.reason and each.reason.value for each in decided],
         "lines": [_encode_lines(each.lines).decode() for each in decided],
         "released_ats": [each.released_at for each in decided],
-        "entry_ids": [new_id() for _ in ledger],
         "entry_order_ids": [each.order_id for each in ledger],
         "entry_item_ids": [each.item_id for each in ledger],
         "entry_quantities": [each.quantity_deducted for each in ledger],

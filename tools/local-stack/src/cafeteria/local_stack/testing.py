@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests a
     from nats.aio.client import Client
 
     from cafeteria.chassis.app import ServiceApp
+    from cafeteria.chassis.outbox import OutboxMessage, OutboxRow
     from cafeteria.contracts.wire import Durable
     from cafeteria.local_stack.fixture_servers import FixtureServers
     from cafeteria.local_stack.fixture_tokens import Tokens
@@ -130,3 +131,11 @@ async def has_read_all(client: "Client", durable: "Durable") -> bool:
         return True
     floor = (await jetstream.consumer_info(durable.stream, durable.name)).ack_floor
     return floor is not None and floor.stream_seq >= (last.seq or 0)
+
+
+def outbox_row(message: "OutboxMessage") -> "OutboxRow":
+    """As a relay reads it, under a new message id, without a database."""
+    from cafeteria.chassis.ids import new_id
+    from cafeteria.chassis.outbox import OutboxRow
+
+    return OutboxRow(0, message.subject, message.type_name, new_id(), message.traceparent, message.body)

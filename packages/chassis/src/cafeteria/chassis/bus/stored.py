@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from cafeteria.chassis.bus.codec import headers_for
 from cafeteria.chassis.bus.errors import NotStored
-from cafeteria.chassis.outbox import OutboxMessage
+from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts.bus import STREAMS
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID
 
@@ -39,9 +39,9 @@ class _PubAck(msgspec.Struct):
 _ACK_DECODER = msgspec.json.Decoder(_PubAck)
 
 
-async def publish(client: Client, messages: Sequence[OutboxMessage], *, sender: str) -> None:
+async def publish(client: Client, messages: Sequence[OutboxRow], *, sender: str) -> None:
     """Stream by stream, in the order in which the streams first appear. Raises NotStored."""
-    by_stream: dict[str, list[OutboxMessage]] = {}
+    by_stream: dict[str, list[OutboxRow]] = {}
     for message in messages:
         by_stream.setdefault(STREAM_OF[message.subject], []).append(message)
     try:
@@ -51,13 +51,13 @@ async def publish(client: Client, messages: Sequence[OutboxMessage], *, sender: 
         raise NotStored(f"JetStream did not acknowledge: {error!r}") from error
 
 
-async def _publish_to_one_stream(client: Client, messages: list[OutboxMessage], *, sender: str) -> None:
+async def _publish_to_one_stream(client: Client, messages: list[OutboxRow], *, sender: str) -> None:
     if len(messages) >= ATOMIC_FROM and await _publish_atomically(client, messages, sender=sender):
         return
     await asyncio.gather(*(_publish_plainly(client, message, sender=sender) for message in messages))
 
 
-async def _publish_atomically(client: Client, messages: list[OutboxMessage], *, sender: str) -> bool:
+async def _publish_atomically(client: Client, messages: list[OutboxRow], *, sender: str) -> bool:
     """Whether the server took the batch; it refuses a whole batch for one message id that it knows."""
     batch_id = uuid4().hex
     for sequence, message in enumerate(messages[:-1], start=1):
@@ -76,7 +76,7 @@ async def _publish_atomically(client: Client, messages: list[OutboxMessage], *, 
     return ack.error is None and ack.count == len(messages)
 
 
-async def _publish_plainly(client: Client, message: OutboxMessage, *, sender: str) -> None:
+async def _publish_plainly(client: Client, message: OutboxRow, *, sender: str) -> None:
     answer = await client.request(
         message.subject, message.body, timeout=ACK_TIMEOUT_S, headers=_headers(message, sender)
     )
@@ -85,7 +85,7 @@ async def _publish_plainly(client: Client, message: OutboxMessage, *, sender: st
         raise NotStored(f"JetStream refused a message on {message.subject}: {ack.error.description}")
 
 
-def _headers(message: OutboxMessage, sender: str) -> dict[str, str]:
+def _headers(message: OutboxRow, sender: str) -> dict[str, str]:
     headers = headers_for(sender, message.traceparent, type_name=message.type_name)
     headers[HEADER_MESSAGE_ID] = str(message.message_id)
     return headers

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.outbox import OutboxMessage
 from cafeteria.chassis.statements import Statement
-from cafeteria.gateway.domain import Answer, StoredOrder, Verdict
+from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
+from cafeteria.gateway.domain import Answer, Settlement, StoredOrder
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, stored_answer, stored_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
@@ -18,12 +18,14 @@ from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 # neither a new answer nor a message.
 _SETTLE = Statement("""
 WITH verdicts AS (
-    SELECT order_id, status, reason, decided_at, answer_status, body,
-        CAST(convert_from(body, 'UTF8') AS jsonb) AS snapshot
+    SELECT verdict.*, CAST(convert_from(body, 'UTF8') AS jsonb) AS snapshot
     FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:reasons AS text[]),
-        CAST(:decided_ats AS text[]), CAST(:answer_statuses AS smallint[]), CAST(:bodies AS bytea[])
-    ) AS verdict (order_id, status, reason, decided_at, answer_status, body)
+        CAST(:decided_ats AS text[]), CAST(:answer_statuses AS smallint[]), CAST(:bodies AS bytea[]),
+        CAST(:news AS bytea[]), CAST(:work AS bytea[]), CAST(:traceparents AS text[])
+    ) WITH ORDINALITY AS verdict (
+        order_id, status, reason, decided_at, answer_status, body, news, work, traceparent, place
+    )
 ), still_pending AS (
     SELECT id FROM gateway.orders
     WHERE id = ANY(CAST(:order_ids AS uuid[])) AND status = 'PENDING'
@@ -37,7 +39,7 @@ WITH verdicts AS (
         next_check_at = CAST(v.decided_at AS timestamptz) + interval '5 seconds'
     FROM still_pending AS p JOIN verdicts AS v ON v.order_id = p.id
     WHERE o.id = p.id AND o.status = 'PENDING'
-    RETURNING o.id
+    RETURNING o.id, o.version
 ), answered AS (
     UPDATE gateway.idempotency_keys AS k
     SET response_snapshot = v.snapshot, response_status = v.answer_status, response_body = v.body
@@ -45,16 +47,12 @@ WITH verdicts AS (
     WHERE k.order_id = m.id
 ), said AS (
     INSERT INTO gateway.outbox (order_id, version, subject, type_name, message_id, traceparent, body)
-    SELECT order_id, message_version, subject, type_name, message_id, traceparent, message_body
-    FROM unnest(
-        CAST(:message_order_ids AS uuid[]), CAST(:message_versions AS smallint[]), CAST(:subjects AS text[]),
-        CAST(:type_names AS text[]), CAST(:message_ids AS uuid[]), CAST(:traceparents AS text[]),
-        CAST(:message_bodies AS bytea[])
-    ) WITH ORDINALITY AS message (
-        order_id, message_version, subject, type_name, message_id, traceparent, message_body, place
-    )
-    WHERE order_id IN (SELECT id FROM moved)
-    ORDER BY place
+    SELECT v.order_id, m.version, message.subject, message.type_name, uuidv7(), v.traceparent, message.body
+    FROM moved AS m JOIN verdicts AS v ON v.order_id = m.id CROSS JOIN LATERAL (VALUES
+        (1, CAST(:news_subject AS text), CAST(:news_type AS text), v.news), (2, :work_subject, :work_type, v.work)
+    ) AS message (turn, subject, type_name, body)
+    WHERE message.body IS NOT NULL
+    ORDER BY v.place, message.turn
 )
 SELECT id FROM moved
 """)
@@ -66,13 +64,12 @@ _FIND_ANSWERS = (
 )
 
 
-async def settle(
-    connection: AsyncConnection, verdicts: Sequence[Verdict], messages: Sequence[OutboxMessage]
-) -> set[UUID]:
+async def settle(connection: AsyncConnection, settlements: Sequence[Settlement]) -> set[UUID]:
     """Write down the verdicts, each order once; returns the orders that this moved out of PENDING.
 
-    Messages are stored in the order given, those of orders that did not move are left out.
+    The messages of these are stored with them in the order given, an order's news before its work.
     """
+    verdicts = [settlement.verdict for settlement in settlements]
     orders = [verdict.order for verdict in verdicts]
     moved = await _SETTLE.rows(
         connection,
@@ -83,13 +80,13 @@ async def settle(
             "decided_ats": [verdict.decided_at.isoformat() for verdict in verdicts],
             "answer_statuses": [verdict.answer.status for verdict in verdicts],
             "bodies": [verdict.answer.body for verdict in verdicts],
-            "message_order_ids": [message.order_id for message in messages],
-            "message_versions": [message.version for message in messages],
-            "subjects": [message.subject for message in messages],
-            "type_names": [message.type_name for message in messages],
-            "message_ids": [message.message_id for message in messages],
-            "traceparents": [message.traceparent for message in messages],
-            "message_bodies": [message.body for message in messages],
+            "news": [settlement.news for settlement in settlements],
+            "work": [settlement.work for settlement in settlements],
+            "traceparents": [settlement.traceparent for settlement in settlements],
+            "news_subject": GATEWAY_STATUS.subject,
+            "news_type": GATEWAY_STATUS.type_name,
+            "work_subject": WORK_PLACED.subject,
+            "work_type": WORK_PLACED.type_name,
         },
     )
     return {row.id for row in moved}

@@ -7,9 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.statements import Statement
-from cafeteria.gateway.domain import KeyedOrder, Placing, as_received, order_body
+from cafeteria.gateway.domain import ORDER_LIFETIME, KeyedOrder, Placing, as_received, order_body
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
@@ -17,16 +16,15 @@ from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 # The foreign key is checked at the end of the statement, so the keys can go first and decide.
 _RECEIVE = Statement("""
 WITH placed AS (
-    SELECT key_id, key, order_id, student_id, request_hash, CAST(created_at AS timestamptz) AS created_at,
-        CAST(expires_at AS timestamptz) AS expires_at, CAST(snapshot AS jsonb) AS snapshot
+    SELECT key, order_id, student_id, request_hash, snapshot,
+        CAST(snapshot ->> 'created_at' AS timestamptz) AS created_at
     FROM unnest(
-        CAST(:key_ids AS uuid[]), CAST(:keys AS text[]), CAST(:order_ids AS uuid[]),
-        CAST(:student_ids AS text[]), CAST(:request_hashes AS bytea[]), CAST(:created_ats AS timestamptz[]),
-        CAST(:expires_ats AS timestamptz[]), CAST(:snapshots AS text[])
-    ) AS placed (key_id, key, order_id, student_id, request_hash, created_at, expires_at, snapshot)
+        CAST(:keys AS text[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
+        CAST(:request_hashes AS bytea[]), CAST(:snapshots AS jsonb[])
+    ) AS placed (key, order_id, student_id, request_hash, snapshot)
 ), new_keys AS (
     INSERT INTO gateway.idempotency_keys (id, order_id, key, response_snapshot, created_at, request_hash)
-    SELECT key_id, order_id, key, snapshot, created_at, request_hash FROM placed
+    SELECT uuidv7(), order_id, key, snapshot, created_at, request_hash FROM placed
     ON CONFLICT (key) DO NOTHING
     RETURNING order_id
 )
@@ -34,8 +32,8 @@ INSERT INTO gateway.orders (
     id, student_id, status, version, lines, status_times, created_at, updated_at, expires_at, next_ask_at
 )
 SELECT order_id, student_id, 'PENDING', 1, snapshot -> 'lines',
-    jsonb_build_object('PENDING', snapshot -> 'created_at'), created_at, created_at, expires_at,
-    created_at + interval '2 seconds'
+    jsonb_build_object('PENDING', snapshot -> 'created_at'), created_at, created_at,
+    created_at + CAST(:lifetime AS interval), created_at + interval '2 seconds'
 FROM placed JOIN new_keys USING (order_id)
 RETURNING id
 """)
@@ -54,14 +52,12 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> s
     new = await _RECEIVE.rows(
         connection,
         {
-            "key_ids": [new_id() for _ in in_key_order],
             "keys": [placing.key for placing in in_key_order],
             "order_ids": [order.id for order in orders],
             "student_ids": [order.student_id for order in orders],
             "request_hashes": [placing.request_hash for placing in in_key_order],
-            "created_ats": [order.created_at for order in orders],
-            "expires_ats": [order.expires_at for order in orders],
             "snapshots": [order_body(as_received(order)).decode() for order in orders],
+            "lifetime": ORDER_LIFETIME,
         },
     )
     return {row.id for row in new}

@@ -11,26 +11,21 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-import msgspec
-
-from cafeteria.chassis import logs
+from cafeteria.chassis import logs, trace
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.outbox import OutboxMessage, outbox_message
-from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import (
     CREATED,
     Answer,
     PendingOrder,
+    Settlement,
     StoredOrder,
-    Verdict,
-    cook_order,
     judge,
     order_body,
-    own_status_event,
+    settlement,
 )
 from cafeteria.gateway.peers import Stock
 from cafeteria.gateway.repository import decisions
@@ -45,13 +40,6 @@ class Wakes(Protocol):
     """Something that can be told to look at once."""
 
     def wake(self) -> None: ...
-
-
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """One order's share of a G2 commit: its verdict, and what the others must hear of it."""
-
-    verdict: Verdict
-    messages: tuple[OutboxMessage, ...]
 
 
 class Decider:
@@ -108,7 +96,8 @@ class Decider:
         try:
             decided = await self._stock.reserve(order)  # S1; from its reply on the order is DECIDED
             verdict = judge(order, decided, at=now())
-            return await self._settling.submit(settlement(verdict))  # G2; the order is SETTLED
+            settled = settlement(verdict, traceparent=trace.current())
+            return await self._settling.submit(settled)  # G2; the order is SETTLED
         except Unavailable:
             return None
         except Exception:
@@ -119,11 +108,7 @@ class Decider:
         """G2 for a batch. Safe to repeat: what has moved is answered from what is stored."""
         settlements = {each.verdict.order.id: each for each in batch}
         async with self._database.statement() as connection:
-            moved = await decisions.settle(
-                connection,
-                [each.verdict for each in settlements.values()],
-                [message for each in settlements.values() for message in each.messages],
-            )
+            moved = await decisions.settle(connection, list(settlements.values()))
         if moved:
             self._relay.wake()
             self._backlog.settled(len(moved))
@@ -138,16 +123,6 @@ class Decider:
         async with self._database.statement() as connection:
             found = await decisions.find_answers(connection, list(order_ids))
         return {order_id: answer or answer_without_key(order) for order_id, (order, answer) in found.items()}
-
-
-def settlement(verdict: Verdict) -> Settlement:
-    """The status event goes before the work; both are encoded here, once."""
-    order = verdict.order
-    news = outbox_message(GATEWAY_STATUS, own_status_event(order), order_id=order.id, version=order.version)
-    if order.status is OrderStatus.REJECTED:
-        return Settlement(verdict=verdict, messages=(news,))
-    work = outbox_message(WORK_PLACED, cook_order(order), order_id=order.id, version=order.version)
-    return Settlement(verdict=verdict, messages=(news, work))
 
 
 def answer_without_key(order: StoredOrder) -> Answer | None:

@@ -13,20 +13,20 @@ from cafeteria.kitchen.domain import Ticket
 
 _decode_path = msgspec.json.Decoder(tuple[StatusTime, ...]).decode
 _decode_lines = msgspec.json.Decoder(tuple[PricedLine, ...]).decode
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 
 
 def to_json(value: object) -> str:
-    return _encode(value).decode()
+    return encode(value).decode()
 
 
 def to_ticket(row: Row) -> Ticket:
     return Ticket(
-        id=row.id,
-        order_id=row.order_id,
-        student_id=row.student_id,
-        status=TicketStatus(row.status),
-        path=_decode_path(row.path),
+        id=row["id"],
+        order_id=row["order_id"],
+        student_id=row["student_id"],
+        status=TicketStatus(row["status"]),
+        path=_decode_path(row["path"]),
     )
 
 

@@ -13,13 +13,14 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cafeteria.chassis import trace
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.outbox import OutboxMessage, outbox_message
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts import bus
-from cafeteria.contracts.values import PricedLine, StatusTime
-from cafeteria.kitchen.domain import CONFIRM_AFTER, Move, Ticket, news_of
-from cafeteria.kitchen.repository.rows import to_json, to_ticket
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine, StatusTime
+from cafeteria.kitchen.domain import CONFIRM_AFTER, STATES_BEFORE, Move, Ticket, news_of
+from cafeteria.kitchen.repository.rows import encode, to_json, to_ticket
 from cafeteria.kitchen.tables import STATION_INDEX
 
 
@@ -89,15 +90,19 @@ async def lock(connection: AsyncConnection, ticket_id: UUID) -> Ticket | None:
     return to_ticket(rows[0]) if rows else None
 
 
+_STEPS = ", ".join(
+    f"('{was}', '{status}', {STATUS_VERSIONS[OrderStatus(status)]})" for status, was in STATES_BEFORE.items()
+)
+
 # What nobody else holds and still stands where it stood is moved. A ticket that takes a station gets one of those
 # that are free, or that this very statement sets free; one for which none is left stays where it is.
-_MOVE = Statement("""
+_MOVE = Statement(f"""
 WITH move AS MATERIALIZED (
-    SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:was AS text[]), CAST(:statuses AS text[]), CAST(:versions AS smallint[]),
-        CAST(:ats AS timestamptz[]), CAST(:due_ats AS timestamptz[]), CAST(:steps AS jsonb[]),
-        CAST(:history_ids AS uuid[]), CAST(:message_ids AS uuid[]), CAST(:bodies AS bytea[])
-    ) WITH ORDINALITY AS u(id, was, status, version, at, due_at, step, history_id, message_id, body, place)
+    SELECT u.*, step.was, step.version, CAST(:at AS timestamptz) AS at, jsonb_build_object(
+        'status', u.status, 'version', step.version, 'at', CAST(:at_as_json AS jsonb)) AS step
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:due_ats AS timestamptz[]),
+        CAST(:bodies AS bytea[])) WITH ORDINALITY AS u(id, status, due_at, body, place)
+    JOIN (VALUES {_STEPS}) AS step(was, status, version) ON step.status = u.status
 ), held AS MATERIALIZED (
     SELECT move.*, ticket.order_id, ticket.station FROM move
     JOIN kitchen.kitchen_orders AS ticket ON ticket.id = move.id AND ticket.status = move.was
@@ -125,27 +130,27 @@ WITH move AS MATERIALIZED (
     FROM (SELECT *, row_number() OVER (ORDER BY place) AS turn FROM held WHERE due_at IS NOT NULL) AS next
     JOIN free ON free.turn = next.turn
     WHERE ticket.id = next.id
-    RETURNING next.id, next.order_id, next.status, next.version, next.at, next.history_id, next.message_id,
-              next.body, next.place
+    RETURNING next.id, next.order_id, next.status, next.version, next.body, next.place
 ), moved AS (
-    SELECT id, order_id, status, version, at, history_id, message_id, body, place FROM leaving
+    SELECT id, order_id, status, version, body, place FROM leaving
     UNION ALL SELECT * FROM entering
 ), history AS (
     INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
-    SELECT history_id, id, status, at FROM moved
+    SELECT uuidv7(), id, status, CAST(:at AS timestamptz) FROM moved
 ), said AS (
     INSERT INTO kitchen.outbox (order_id, version, subject, type_name, message_id, traceparent, body)
-    SELECT order_id, version, CAST(:subject AS text), CAST(:type_name AS text), message_id,
+    SELECT order_id, version, CAST(:subject AS text), CAST(:type_name AS text), uuidv7(),
            CAST(:traceparent AS text), body FROM moved ORDER BY place
 )
 SELECT id FROM moved
-""")
+""")  # noqa: S608 - put together from the domain's constants
 
 
 async def write_moves(
     connection: AsyncConnection, moves: Sequence[Move], *, free_stations: Sequence[int] = ()
 ) -> list[Move]:
-    """Write moves with their history and their messages in one statement; returns those that took place.
+    """Write moves, all of one moment, with their history and their messages in one statement; returns those that took
+    place.
 
     Raises StationTaken, having written nothing, when another replica has taken one of `free_stations` meanwhile.
     """
@@ -162,22 +167,17 @@ async def write_moves(
 
 
 def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> dict[str, Any]:
-    steps = [move.step for move in moves]
-    messages = [status_message(move.moved) for move in moves]
+    at = moves[0].at
     return {
         "ids": [move.ticket.id for move in moves],
-        "was": [move.was.value for move in moves],
         "statuses": [move.status.value for move in moves],
-        "versions": [step.version for step in steps],
-        "ats": [move.at for move in moves],
         "due_ats": [move.due_at for move in moves],
-        "steps": [to_json(step) for step in steps],
-        "history_ids": [new_id() for _ in moves],
-        "message_ids": [message.message_id for message in messages],
-        "bodies": [message.body for message in messages],
-        "subject": messages[0].subject,
-        "type_name": messages[0].type_name,
-        "traceparent": messages[0].traceparent,
+        "bodies": [encode(news_of(move.moved)) for move in moves],
+        "at": at,
+        "at_as_json": to_json(at),
+        "subject": bus.KITCHEN_STATUS.subject,
+        "type_name": bus.KITCHEN_STATUS.type_name,
+        "traceparent": trace.current(),
         "confirm_after": CONFIRM_AFTER,
         "free_stations": list(free_stations),
     }

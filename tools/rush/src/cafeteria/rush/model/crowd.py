@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from cafeteria.contracts.values import Line
-from cafeteria.gateway.domain import OWN_VERSION_LIMIT, Placing, new_order, request_hash, stored_key
+from cafeteria.gateway.domain import OWN_VERSION_LIMIT, Placing, new_order
+from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.rush.history import Wish
 from cafeteria.rush.model.gateway import GatewayReplica
 from cafeteria.rush.model.gateway_tables import GatewayTables
