@@ -65,6 +65,7 @@ async def test_requests_that_are_given_up_or_cancelled_leave_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = BusClient()
+    client._status = Client.CONNECTED
     client._resp_sub_prefix = bytearray(b"_INBOX_gateway.1.")
     monkeypatch.setattr(client, "publish", AsyncMock())
     with pytest.raises(nats.errors.TimeoutError):
@@ -76,3 +77,12 @@ async def test_requests_that_are_given_up_or_cancelled_leave_nothing_behind(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert client._resp_map == {}
+
+
+async def test_a_request_before_the_first_connection_leaves_nothing_to_be_sent() -> None:
+    """A connection that fails with something left to say fails for good."""
+    client = BusClient()
+    client._status, client._max_pending_size = Client.CONNECTING, -1
+    with pytest.raises(nats.errors.OutboundBufferLimitError):
+        await client.request("stock.rpc.v1.reserve", b"{}", timeout=1)
+    assert (client._pending, client._subs, client._resp_map) == ([], {}, {})

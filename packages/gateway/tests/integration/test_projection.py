@@ -34,6 +34,16 @@ async def test_events_twice_and_out_of_order_leave_the_highest_state(
     assert {"PENDING", "STOCK_VERIFIED", "COLLECTED"} <= times.keys()
 
 
+async def test_once_the_kitchen_has_spoken_it_asks_after_the_gateways_news_too(
+    counter: Any, stock: Any, kitchen: Any, wait_until: Any
+) -> None:
+    order = await an_order(counter, stock)
+    assert (await counter.row(order["id"]))["next_check_at"] is not None
+    await kitchen.say(order, OrderStatus.IN_KITCHEN, student_id=STUDENT)
+    await wait_until(counter.has_read_all)
+    assert (await counter.row(order["id"]))["next_check_at"] is None
+
+
 async def test_a_rush_of_events_is_projected_in_batches(
     counter: Any, stock: Any, kitchen: Any, wait_until: Any
 ) -> None:

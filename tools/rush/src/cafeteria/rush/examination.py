@@ -1,6 +1,7 @@
 """The questions that are asked of a system at rest, and every sentence that they brought up."""
 
 import asyncio
+from http import HTTPStatus
 
 import msgspec
 
@@ -17,6 +18,7 @@ from cafeteria.rush.snapshot import Snapshot, read_snapshot
 REPLAY = "I11 history told again changes nothing"
 SECRECY = "I12 no log holds a secret"
 ANSWERED = "everybody was answered"
+FORESEEN = "no fault was met unprepared"
 BACK = "everything came back"
 REST_WITHIN_S = 15.0
 IN_TIME = f"all orders ended {REST_WITHIN_S:.0f} s after the last fault"
@@ -57,6 +59,7 @@ class Examination:
 
     def ask_the_people(self, crowd: Crowd, nemesis: Nemesis, rest: Rest) -> None:
         self.note(ANSWERED, crowd.unanswered)
+        self.note(FORESEEN, _unforeseen(self._history))
         self.note(BACK, nemesis.failures)
         self.note(IN_TIME, _too_late(rest))
 
@@ -65,6 +68,15 @@ class Examination:
         known = self.violations.setdefault(name, [])
         met = set(known)
         known += [sentence for sentence in sentences if sentence not in met]
+
+
+def _unforeseen(history: History) -> list[str]:
+    """A 500 says that a service did not know what had hit it."""
+    return [
+        f"{exchange.wish} was answered 500 at {exchange.ended_at_s:.1f} s"
+        for exchange in history.exchanges
+        if exchange.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    ]
 
 
 def _too_late(rest: Rest) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError
+from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 
 _TOKENS_WITHOUT_DOMAIN = 9
 _HEADER_FRAME_SIZE = len("NATS/1.0\r\n") + len("\r\n")
@@ -32,7 +32,13 @@ class BusClient(Client):
     async def _request_new_style(
         self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
     ) -> Msg:
-        """Of a request that could not be sent nats-py would keep the answer's place for ever."""
+        """Of a request that could not be sent nats-py would keep the answer's place for ever.
+
+        Nor does one that comes before the first connection leave a subscription to be sent: a connection that fails
+        with something left to say fails for good.
+        """
+        if not self.is_connected and self._max_pending_size <= 0:
+            raise OutboundBufferLimitError
         if not self._resp_sub_prefix:
             await self._init_request_sub()
         loop = asyncio.get_running_loop()

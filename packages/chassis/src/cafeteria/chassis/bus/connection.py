@@ -153,6 +153,18 @@ class Bus:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def _connect(self) -> None:
+        """The client tries for ever. Where it fails all the same, a new process is better than a deaf one."""
+        try:
+            await self._connect_client()
+        except Exception:
+            logger.exception("bus_not_connected")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        self._complained = False
+        self._connected.set()
+        logger.info("bus_connected")
+
+    async def _connect_client(self) -> None:
         address = urlsplit(self._settings.nats_url)
         await self.client.connect(
             servers=[f"nats://{address.hostname}:{address.port or 4222}"],
@@ -172,9 +184,6 @@ class Bus:
             reconnected_cb=self._on_reconnect,
             closed_cb=self._on_closed,
         )
-        self._complained = False
-        self._connected.set()
-        logger.info("bus_connected")
 
     async def _now_or_when_connected(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._connected.is_set():

@@ -18,7 +18,8 @@ from cafeteria.gateway.tables import OrderRow
 _ENCODER = msgspec.json.Encoder()
 
 # A state reached earlier keeps the time that is stored. What has ended does not move again. A cancelled order
-# is due for its release at once, whoever the news came from.
+# is due for its release at once, whoever the news came from. The kitchen has the order then, and what it tells
+# notification carries the gateway's own states: from here on it is the kitchen that asks whether they arrived.
 _PROJECT = Statement("""
 WITH heard AS (
     SELECT * FROM unnest(
@@ -32,7 +33,7 @@ WITH heard AS (
 )
 UPDATE gateway.orders AS o
 SET status = h.status, version = h.version, status_times = CAST(h.times AS jsonb) || o.status_times,
-    updated_at = :at, kitchen_seen_at = COALESCE(o.kitchen_seen_at, :at),
+    updated_at = :at, kitchen_seen_at = COALESCE(o.kitchen_seen_at, :at), next_check_at = NULL,
     next_ask_at = CASE WHEN h.status = 'CANCELLED' THEN CAST(:at AS timestamptz) END
 FROM behind AS b JOIN heard AS h ON h.order_id = b.id
 WHERE o.id = b.id AND o.version < h.version

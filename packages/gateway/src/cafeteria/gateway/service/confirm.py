@@ -1,7 +1,7 @@
 """Loop 3, end to end: an order is left alone only when its receivers are known to have it.
 
 Postgres is the record, NATS carries: what a lost store took with it is found missing here and sent again,
-under a new message id, until the receiver says that it has it.
+under a new message id, until the receiver says that it has it. Once the kitchen has spoken, it asks in our place.
 """
 
 import asyncio

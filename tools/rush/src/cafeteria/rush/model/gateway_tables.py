@@ -183,6 +183,7 @@ class GatewayTables:
         )
         row.updated_at = at
         row.kitchen_seen_at = row.kitchen_seen_at or at
+        row.next_check_at = None
         row.next_ask_at = at if event.status is OrderStatus.CANCELLED else None
         self.scheduler.note("order {.int} is {}", event.order_id, event.status)
 
