@@ -214,6 +214,8 @@ async def test_a_database_that_is_away_or_lets_nobody_in_is_named(
         await prepare_database(nowhere)
     with pytest.raises(StackError, match="did not let the administrator in"):
         await prepare_database(replace(targets, postgres_url=with_password(targets.postgres_url, "guess")))
+    with pytest.raises(StackError, match="sslmode"):
+        await prepare_database(replace(targets, postgres_url=f"{targets.postgres_url}?sslmode=perhaps"))
 
 
 def with_password(url: str, password: str) -> str:

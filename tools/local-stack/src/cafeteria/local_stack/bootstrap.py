@@ -46,7 +46,7 @@ async def prepare_database(targets: Targets) -> None:
 async def prepare_schemas(targets: Targets) -> None:
     """Roles, schemas, and every service's tables at its newest revision.
 
-    Raises `ServerAwayError`, or `StackError` when the administrator is not let in.
+    Raises `ServerAwayError`, or `StackError` when the address is none or the administrator is not let in.
     """
     address = without_credentials(targets.postgres_url)
     try:
@@ -55,6 +55,8 @@ async def prepare_schemas(targets: Targets) -> None:
         raise ServerAwayError(f"Postgres at {address} does not answer: {error}.") from None
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise StackError(f"Postgres at {address} did not let the administrator in: {error}.") from None
+    except asyncpg.ClientConfigurationError as error:
+        raise StackError(f"CAFETERIA_POSTGRES_URL cannot be used: {error}.") from None
     await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
     for service in SERVICES:
         await migrate(service, targets.postgres_url)
