@@ -24,11 +24,20 @@ def is_free(port: int) -> bool:
     return True
 
 
+_given: set[int] = set()
+
+
 def free_ports(count: int) -> int:
-    """The first of `count` free ports in a row. Raises `StackError` when none are found."""
+    """The first of `count` free ports in a row, none of which this process has been given before.
+
+    One that was given may be free because its server has not begun, or was killed and comes back. Raises `StackError`
+    when none are found.
+    """
     for _ in range(_ATTEMPTS):
         first = random.choice(_FREE_RANGE[:-count])  # noqa: S311 - a port is no secret
-        if all(is_free(port) for port in range(first, first + count)):
+        wanted = range(first, first + count)
+        if _given.isdisjoint(wanted) and all(map(is_free, wanted)):
+            _given.update(wanted)
             return first
     raise StackError(f"No {count} free ports in a row between {_FREE_RANGE.start} and {_FREE_RANGE.stop}.")
 

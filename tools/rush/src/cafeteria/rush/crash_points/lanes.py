@@ -17,6 +17,7 @@ from time import monotonic
 
 import msgspec
 
+from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home, temporary_home
 from cafeteria.rush.crash_points.lives import LIVES, LifeFailedError
 from cafeteria.rush.crash_points.options import CrashOptions
@@ -64,10 +65,16 @@ class CrashRun:
         self._surveyed: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> CrashResult:
+        """Raises StackError."""
         began_at = monotonic()
-        async with asyncio.TaskGroup() as lanes:
-            for number in range(self._options.lanes):
-                lanes.create_task(self._lane(is_first=number == 0))
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                for number in range(self._options.lanes):
+                    lanes.create_task(self._lane(is_first=number == 0))
+        except ExceptionGroup as errors:
+            if isinstance(errors.exceptions[0], StackError):
+                raise errors.exceptions[0] from None
+            raise
         self.result.lasted_s = monotonic() - began_at
         return self.result
 
