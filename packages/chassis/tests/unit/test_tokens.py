@@ -248,3 +248,13 @@ async def test_an_app_that_guards_a_door_without_keys_does_not_start(
 ) -> None:
     with pytest.raises(RuntimeError, match="no keys"):
         make_app(me)
+
+
+def test_requires_is_refused_as_one_of_litestars_guards(
+    make_app: Callable[..., ServiceApp], signer: Any
+) -> None:
+    @get("/guarded", guards=[requires()])
+    async def guarded() -> None: ...
+
+    with pytest.raises(RuntimeError, match="not one of its guards"):
+        make_app(guarded, keys=KeySource(signer.fetch))

@@ -150,6 +150,8 @@ def _mark_guarded(app: Litestar, *, has_keys: bool) -> None:
     """Show in the schema what `requires` guards; an app that could never verify a token must not start."""
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
+            if any(isinstance(guard, Guard) for guard in handler.resolve_guards()):
+                raise RuntimeError(f"{handler}: `requires` is its before_request, not one of its guards.")
             if isinstance(handler, HTTPRouteHandler) and isinstance(handler.resolve_before_request(), Guard):
                 if not has_keys:
                     raise RuntimeError(

@@ -57,6 +57,7 @@ class BusClient(Client):
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None
     ) -> None:
+        """All headers encoded at once; those that nats-py would have to mend are left to it."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
         if not lines or not lines.isascii() or lines.count("\n") != len(headers or ()):
             await super()._send_publish(subject, reply, payload, payload_size, headers)
