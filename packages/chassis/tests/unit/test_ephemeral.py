@@ -57,8 +57,8 @@ def consumer(bus: FakeBus) -> EphemeralConsumer:
 async def test_messages_come_out_in_order_with_their_place(
     consumer: EphemeralConsumer, *, domain: bool
 ) -> None:
-    await consumer._on_message(delivery(7, 1, pending=1, domain=domain))
-    await consumer._on_message(delivery(9, 2, domain=domain))  # a purged sequence is no gap
+    consumer._on_message(delivery(7, 1, pending=1, domain=domain))
+    consumer._on_message(delivery(9, 2, domain=domain))  # a purged sequence is no gap
     messages = await consumer.next_messages(10)
     assert [message.sequence for message in messages] == [7, 9]
     assert messages[0].message_id == "id-7"
@@ -67,8 +67,8 @@ async def test_messages_come_out_in_order_with_their_place(
 
 
 async def test_after_a_gap_nothing_more_comes_out(consumer: EphemeralConsumer) -> None:
-    await consumer._on_message(delivery(7, 1))
-    await consumer._on_message(delivery(9, 3))
+    consumer._on_message(delivery(7, 1))
+    consumer._on_message(delivery(9, 3))
     assert consumer.lost is not None
     assert await consumer.next_messages(10) == []
 
@@ -77,17 +77,17 @@ async def test_after_a_gap_nothing_more_comes_out(consumer: EphemeralConsumer) -
     "message", [said("409", "Consumer Deleted"), said("503"), said("409", "Leadership Change")]
 )
 async def test_a_consumer_that_is_no_more_is_lost(consumer: EphemeralConsumer, message: Any) -> None:
-    await consumer._on_message(message)
+    consumer._on_message(message)
     assert consumer.lost == f"{message.headers['Status']} {message.headers['Description']}".strip()
     assert await consumer.next_messages(10) == []
 
 
 async def test_a_request_that_ended_is_made_anew(consumer: EphemeralConsumer, bus: FakeBus) -> None:
     await consumer._keep_asking()
-    await consumer._on_message(said("100", "Idle Heartbeat"))
+    consumer._on_message(said("100", "Idle Heartbeat"))
     await consumer._keep_asking()
     assert len(bus.asked) == 1
-    await consumer._on_message(said("408", "Request Timeout", **{"Nats-Pending-Messages": "1024"}))
+    consumer._on_message(said("408", "Request Timeout", **{"Nats-Pending-Messages": "1024"}))
     await consumer._keep_asking()
     assert len(bus.asked) == 2
     assert consumer.lost is None
@@ -101,7 +101,7 @@ async def test_a_lost_consumer_keeps_its_first_reason(consumer: EphemeralConsume
 
 async def test_what_was_purged_is_not_waited_for(consumer: EphemeralConsumer) -> None:
     await consumer._keep_asking()
-    await consumer._on_message(delivery(7, 1, pending=2000))
+    consumer._on_message(delivery(7, 1, pending=2000))
     assert len(await consumer.next_messages(10)) == 1
     assert consumer.behind == 2000
     asyncio.get_running_loop().call_later(2 * WATCH_S, consumer.lose, "closing")

@@ -1,7 +1,7 @@
 """nats-py's client, hardened against late answers and lost connections, and with what every message pays for quicker.
 
 Measured beside each other: reading four headers 3 instead of 14 µs, an acknowledgement's sequence 0.6 instead of
-8 µs; about ten such messages make an order.
+8 µs; about eight such messages make an order.
 """
 
 import asyncio
@@ -11,7 +11,10 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, OutboundBufferLimitError
+
+from cafeteria.chassis.bus.reader import Reader, Taker
 
 _TOKENS_WITHOUT_DOMAIN = 9
 _HEADER_FRAME_SIZE = len("NATS/1.0\r\n") + len("\r\n")
@@ -20,7 +23,27 @@ _HEADER_FRAME_SIZE = len("NATS/1.0\r\n") + len("\r\n")
 class BusClient(Client):
     def __init__(self) -> None:
         super().__init__()
+        self._ps = self._reader = Reader(self)
         self._tokens = count()
+
+    async def take(self, inbox: str, taker: Taker) -> Subscription:
+        """Subscribe for a taker that never waits. Nobody may know the inbox before this has returned."""
+        subscription = await self.subscribe(inbox)
+        self._reader.takers[subscription._id] = taker
+        return subscription
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._reader.takers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+    async def _init_request_sub(self) -> None:
+        self._resp_sub_prefix = bytearray(f"{self.new_inbox()}.".encode())
+        await self.take(f"{self._resp_sub_prefix.decode()}*", self._take_answer)
+
+    def _take_answer(self, message: Msg) -> None:
+        answer = self._resp_map.get(message.subject[len(self._resp_sub_prefix or b"") :])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
 
     async def _attempt_reconnect(self) -> None:
         """A frozen server takes nothing of what is still to be written, and nats-py would wait until it has."""

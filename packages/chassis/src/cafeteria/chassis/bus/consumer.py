@@ -114,9 +114,7 @@ class Consumer(Generic[Body]):
         while True:
             inbox = self._bus.inbox()
             try:
-                self._inbox = await self._bus.client.subscribe(
-                    inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-                )
+                self._inbox = await self._bus.client.take(inbox, self._on_message)
             except nats.errors.Error:
                 await asyncio.sleep(WATCH_S)
             else:
@@ -135,8 +133,7 @@ class Consumer(Generic[Body]):
             return
         self._standing.asked(wanted)
 
-    async def _on_message(self, message: Msg) -> None:
-        """nats-py delivers one at a time: hand it on and return."""
+    def _on_message(self, message: Msg) -> None:
         headers = message.headers or {}
         if not message.reply.startswith("$JS.ACK."):
             self._standing.heard_status(headers)

@@ -116,9 +116,7 @@ class EphemeralConsumer:
         return len(self._arrived) + self._left_on_server
 
     async def __aenter__(self) -> Self:
-        self._subscription = await self._bus.client.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        self._subscription = await self._bus.client.take(self._inbox, self._on_message)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -198,8 +196,7 @@ class EphemeralConsumer:
         except nats.errors.Error as error:
             self.lose(repr(error))
 
-    async def _on_message(self, message: Msg) -> None:
-        """nats-py delivers one at a time: put it down and return."""
+    def _on_message(self, message: Msg) -> None:
         self._heard_at = monotonic()
         if not message.reply.startswith("$JS.ACK."):
             self._on_status(message.headers or {})
