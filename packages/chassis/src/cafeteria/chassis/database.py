@@ -6,7 +6,7 @@ outcome is unknown: a COMMIT may or may not have happened. Who needs to know rea
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,21 +16,17 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
+from cafeteria.chassis.connections import Connections
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.chassis.statements import Statement, driver_of
 
 CONNECT_TIMEOUT_S = 3.0
-POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that the database is away
 ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
-GOODBYE_S = (
-    2.0  # a connection that is given up cancels its statement and takes its leave, and nobody waits for it
-)
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
-CONNECTION_LIFETIME_S = 1800
 
 _PING = Statement("SELECT 1")
 
@@ -73,11 +69,8 @@ def schema_base(schema: str) -> type[DeclarativeBase]:
 class Database:
     """The service's pool of connections, logged in as the service's own role."""
 
-    def __init__(
-        self, engine: AsyncEngine, *, partings: "_Partings | None" = None, patience_s: float | None = None
-    ) -> None:
-        self._engine = engine
-        self._partings = partings or _Partings(engine)
+    def __init__(self, connections: Connections, *, patience_s: float | None = None) -> None:
+        self._connections = connections
         self._patience_s = patience_s
 
     @classmethod
@@ -93,8 +86,6 @@ class Database:
             isolation_level="AUTOCOMMIT",  # `transaction` says BEGIN itself, whichever way statements go
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=POOL_WAIT_S,
-            pool_recycle=CONNECTION_LIFETIME_S,
             hide_parameters=True,
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
@@ -114,16 +105,11 @@ class Database:
                 },
             },
         )
-        sa.event.listen(engine.sync_engine, "checkout", _refuse_if_closed)
-        return cls(engine)
-
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
+        return cls(Connections(engine, size=pool_size, is_loss=_means_unavailable))
 
     def within(self, seconds: float) -> "Database":
         """The same pool, for somebody who waits: a block that takes longer raises DatabaseUnavailable."""
-        return Database(self._engine, partings=self._partings, patience_s=seconds)
+        return Database(self._connections, patience_s=seconds)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -142,7 +128,7 @@ class Database:
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """Each statement is its own transaction: one round trip instead of three."""
         with _loss_has_one_name():
-            async with asyncio.timeout(self._patience_s), _checked_out(self._engine) as connection:
+            async with asyncio.timeout(self._patience_s), self._connections.lent() as connection:
                 yield connection
 
     async def ping(self) -> None:
@@ -151,60 +137,7 @@ class Database:
             await _PING.rows(connection, {})
 
     async def close(self) -> None:
-        await self._engine.dispose()
-        await self._partings.over()
-
-
-class _Partings:
-    """Connections that were given up in the middle of something: each goes by itself.
-
-    SQLAlchemy would have whoever gave one up wait until it has gone, which a silent server draws out to GOODBYE_S.
-    """
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._leaving: set[asyncio.Task[None]] = set()
-        engine.dialect.do_terminate = self._let_go  # type: ignore[assignment,method-assign]  # the pool's way to end a connection
-
-    def _let_go(self, connection: Any) -> None:
-        try:
-            leaving = asyncio.get_running_loop().create_task(_leave(connection.driver_connection))
-        except RuntimeError:  # the collector found it, after its loop
-            connection.driver_connection.terminate()
-        else:
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
-
-    async def over(self) -> None:
-        if self._leaving:
-            await asyncio.wait(self._leaving)
-
-
-async def _leave(connection: Any) -> None:
-    with suppress(Exception):  # whatever it met, it has let go of its socket
-        await connection.close(timeout=GOODBYE_S)
-
-
-def _refuse_if_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """The pool opens another one then: nobody has to fail to learn that the server has closed this one."""
-    if connection.driver_connection.is_closed():
-        raise exc.DisconnectionError
-
-
-@asynccontextmanager
-async def _checked_out(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """As `engine.connect()`, without its task for each close: there is nothing to wait for.
-
-    Nobody knows where a connection stands on which an answer is outstanding. It is not used again.
-    """
-    connection = await engine.connect().start()
-    try:
-        yield connection
-    except BaseException as error:
-        if not isinstance(error, Exception) or _means_unavailable(error):
-            await connection.invalidate()
-        await connection.close()
-        raise
-    await connection.close()
+        await self._connections.close()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ never lost; receivers tell a repeat by its message id, and for good by their own
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TypeVar
 from uuid import UUID
 
@@ -96,7 +97,9 @@ class Outbox:
                 FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
         )
         self._delete = Statement(
-            f"DELETE FROM {name} WHERE id = ANY(CAST(:ids AS bigint[]))"  # noqa: S608 - a table's name
+            f"""DELETE FROM {name} USING unnest(CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
+                    AS run (first, last)
+                WHERE id BETWEEN run.first AND run.last"""  # noqa: S608 - a table's name
         )
 
     async def add(self, connection: AsyncConnection, messages: Sequence[OutboxMessage]) -> None:
@@ -120,4 +123,11 @@ class Outbox:
         return [OutboxRow(*row) for row in await self._read.rows(connection, {"limit": limit})]
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        await self._delete.rows(connection, {"ids": list(ids)})
+        """In runs without a gap, of which there are few: nothing else can be in between."""
+        runs = [
+            [id_ for _, id_ in run]
+            for _, run in groupby(enumerate(sorted(ids)), lambda each: each[1] - each[0])
+        ]
+        await self._delete.rows(
+            connection, {"firsts": [run[0] for run in runs], "lasts": [run[-1] for run in runs]}
+        )

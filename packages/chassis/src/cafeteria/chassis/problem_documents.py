@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
 from litestar.exceptions import HTTPException, SerializationException
-from litestar.response.base import ASGIResponse
 
 from cafeteria.chassis import logs
+from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.errors import (
     Forbidden,
     InvalidRequest,
@@ -85,30 +85,18 @@ def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: s
     )
 
 
-def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> BytesResponse:
     """Litestar's exception handler for everything."""
     refusal = refusal_of(error)
     if isinstance(refusal, InternalError):
         log_unforeseen(error)
     body = encode_problem(refusal, instance=request.scope["path"], request_id=logs.request_id())
-    return _ProblemResponse(body, status_code=refusal.status, headers=refusal.headers)
+    return BytesResponse(body, status=refusal.status, media_type=PROBLEM_JSON, headers=refusal.headers)
 
 
 def log_unforeseen(error: BaseException) -> None:
     """One line with the traceback."""
     _log.error("request_failed", exc_info=error)
-
-
-class _ProblemResponse(Response[bytes]):
-    """Skips what Litestar's Response does for content that has yet to be encoded: refusals come in floods."""
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
-        return ASGIResponse(
-            body=self.content,
-            status_code=self.status_code or 500,
-            headers=self.headers,
-            media_type=PROBLEM_JSON,
-        )
 
 
 _LITESTAR: dict[int, tuple[type[ServiceError], str]] = {

@@ -4,15 +4,16 @@ Whoever is signed in may order; nobody sees another's orders. An answer to an or
 to the byte.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import MediaType, Response, get, post
+from litestar import MediaType, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
+from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.errors import InvalidRequest
 from cafeteria.chassis.ids import new_id
@@ -69,16 +70,16 @@ async def place_order(
             description="1 to 255 visible ASCII characters; the same for each repeat of one order.",
         ),
     ] = None,
-) -> Response[Any]:
+) -> BytesResponse:
     """Order. With the same key, the same order and the same answer, however often it is sent."""
     gateway: Gateway = state.gateway
     placing = _placing(data, student_id=request.user.student_id, key=parse_idempotency_key(idempotency_key))
     placed = await gateway.place_order(placing)
-    return Response(
+    return BytesResponse(
         placed.body,
-        status_code=placed.status,
+        status=placed.status,
         media_type=MediaType.JSON if placed.status in (CREATED, RECEIVED) else PROBLEM_JSON,
-        headers=_REPLAYED if placed.is_replay else None,
+        headers=_REPLAYED if placed.is_replay else {},
     )
 
 

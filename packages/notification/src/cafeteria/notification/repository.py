@@ -28,12 +28,14 @@ UPDATE notification.position_counter SET stream_epoch = :epoch, stream_sequence 
 """)
 
 _RECORD = Statement("""
-WITH fresh AS (
-    SELECT given.*, row_number() OVER (ORDER BY given.place) AS number
-    FROM unnest(
+WITH given AS (
+    SELECT * FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]), CAST(:statuses AS text[]),
         CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]), CAST(:reasons AS text[])
     ) WITH ORDINALITY AS given (order_id, student_id, status, version, at, reason, place)
+), fresh AS (
+    SELECT given.*, row_number() OVER (ORDER BY given.place) AS number
+    FROM given
     WHERE (
         SELECT logged.id FROM notification.notifications AS logged
         WHERE logged.order_id = given.order_id AND logged.version = given.version
@@ -50,7 +52,7 @@ WITH fresh AS (
         (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason)
     SELECT uuidv7(), order_id, student_id, status, :now, version, :position + number, at, reason
     FROM fresh CROSS JOIN moved
-    RETURNING order_id, student_id, status_sent, version, position
+    RETURNING order_id, student_id, status_sent, version
 ), newest AS (
     SELECT DISTINCT ON (order_id) order_id, student_id, version, status_sent = ANY(:resting) AS is_resting
     FROM added ORDER BY order_id, version DESC
@@ -68,7 +70,7 @@ WITH fresh AS (
         FROM newest WHERE is_resting
     ))
 )
-SELECT added.order_id, added.version, added.position FROM moved LEFT JOIN added ON TRUE ORDER BY added.position
+SELECT ARRAY(SELECT place FROM given EXCEPT SELECT place FROM fresh) AS known FROM moved
 """)
 """One statement, for it is a transaction by itself. It writes nothing unless the counter stands where the caller
 believes: then no other writer has committed since, the snapshot holds all that is logged, and a row that is not
@@ -207,12 +209,9 @@ async def record(
         raise CounterMoved from error
     if not rows:
         raise CounterMoved
-    given = {(status.order_id, status.version): status for status in statuses}
-    return [
-        _newly_logged(position, given[order_id, version])
-        for order_id, version, position in rows
-        if position is not None
-    ]
+    known = set(rows[0].known)
+    fresh = [status for place, status in enumerate(statuses, start=1) if place not in known]
+    return [_newly_logged(at, status) for at, status in enumerate(fresh, start=position + 1)]
 
 
 def _newly_logged(position: int, status: Status) -> LoggedStatus:

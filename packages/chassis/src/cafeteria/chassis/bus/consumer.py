@@ -7,6 +7,7 @@ acknowledged after the unforeseen: the server delivers such a message again.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from types import TracebackType
@@ -198,11 +199,9 @@ class Consumer(Generic[Body]):
 
     async def _flush_acks(self) -> None:
         words, self._acks = self._acks, []
-        for reply, word in words:
-            try:
-                await self._bus.client.publish(reply, word)
-            except nats.errors.Error:
-                return  # The server delivers these again, and their commit finds that nothing is left to do.
+        # What cannot be said the server delivers again, and its commit finds that nothing is left to do.
+        with suppress(nats.errors.Error):
+            await self._bus.client.say_all(words)
 
     def _bury(self, message: Msg, error: str) -> None:
         task = asyncio.create_task(self._write_dead_letter(message, error))

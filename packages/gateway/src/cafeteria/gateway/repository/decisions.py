@@ -54,7 +54,7 @@ WITH verdicts AS (
     WHERE message.body IS NOT NULL
     ORDER BY v.place, message.turn
 )
-SELECT id FROM moved
+SELECT order_id FROM verdicts WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = order_id)
 """)
 
 _FIND_ANSWERS = (
@@ -65,13 +65,13 @@ _FIND_ANSWERS = (
 
 
 async def settle(connection: AsyncConnection, settlements: Sequence[Settlement]) -> set[UUID]:
-    """Write down the verdicts, each order once; returns the orders that this moved out of PENDING.
+    """Write down the verdicts, each order once; returns the orders that had left PENDING before, mostly none.
 
-    The messages of these are stored with them in the order given, an order's news before its work.
+    The messages of the others are stored with them in the order given, an order's news before its work.
     """
     verdicts = [settlement.verdict for settlement in settlements]
     orders = [verdict.order for verdict in verdicts]
-    moved = await _SETTLE.rows(
+    unmoved = await _SETTLE.rows(
         connection,
         {
             "order_ids": [order.id for order in orders],
@@ -89,7 +89,7 @@ async def settle(connection: AsyncConnection, settlements: Sequence[Settlement])
             "work_type": WORK_PLACED.type_name,
         },
     )
-    return {row.id for row in moved}
+    return {row.order_id for row in unmoved}
 
 
 async def find_answers(

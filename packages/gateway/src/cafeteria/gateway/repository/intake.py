@@ -27,15 +27,16 @@ WITH placed AS (
     SELECT uuidv7(), order_id, key, snapshot, created_at, request_hash FROM placed
     ON CONFLICT (key) DO NOTHING
     RETURNING order_id
+), new_orders AS (
+    INSERT INTO gateway.orders (
+        id, student_id, status, version, lines, status_times, created_at, updated_at, expires_at, next_ask_at
+    )
+    SELECT order_id, student_id, 'PENDING', 1, snapshot -> 'lines',
+        jsonb_build_object('PENDING', snapshot -> 'created_at'), created_at, created_at,
+        created_at + CAST(:lifetime AS interval), created_at + interval '2 seconds'
+    FROM placed JOIN new_keys USING (order_id)
 )
-INSERT INTO gateway.orders (
-    id, student_id, status, version, lines, status_times, created_at, updated_at, expires_at, next_ask_at
-)
-SELECT order_id, student_id, 'PENDING', 1, snapshot -> 'lines',
-    jsonb_build_object('PENDING', snapshot -> 'created_at'), created_at, created_at,
-    created_at + CAST(:lifetime AS interval), created_at + interval '2 seconds'
-FROM placed JOIN new_keys USING (order_id)
-RETURNING id
+SELECT order_id FROM placed WHERE NOT EXISTS (SELECT FROM new_keys WHERE new_keys.order_id = placed.order_id)
 """)
 
 _FIND_BY_KEY = (
@@ -46,10 +47,13 @@ _FIND_BY_KEY = (
 
 
 async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> set[UUID]:
-    """Store what is new, in key order, in one statement; returns the ids of the orders that now exist."""
+    """Store what is new, in key order, in one statement.
+
+    Returns the ids of the orders that were not made, mostly none: their keys are in use.
+    """
     in_key_order = sorted(placings, key=lambda placing: placing.key)
     orders = [placing.order for placing in in_key_order]
-    new = await _RECEIVE.rows(
+    unmade = await _RECEIVE.rows(
         connection,
         {
             "keys": [placing.key for placing in in_key_order],
@@ -60,7 +64,7 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> s
             "lifetime": ORDER_LIFETIME,
         },
     )
-    return {row.id for row in new}
+    return {row.order_id for row in unmade}
 
 
 async def find_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, KeyedOrder]:

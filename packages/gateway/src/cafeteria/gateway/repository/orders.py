@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.values import OrderStatus, OrderVersion
+from cafeteria.contracts.values import OrderVersion
 from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.repository.rows import ORDER_COLUMNS, stored_order
 from cafeteria.gateway.tables import OrderRow
@@ -30,14 +30,16 @@ WITH heard AS (
     SELECT o.id FROM gateway.orders AS o JOIN heard AS h ON h.order_id = o.id
     WHERE o.version < h.version AND o.status NOT IN ('REJECTED', 'CANCELLED')
     ORDER BY o.id FOR UPDATE OF o
+), moved AS (
+    UPDATE gateway.orders AS o
+    SET status = h.status, version = h.version, status_times = CAST(h.times AS jsonb) || o.status_times,
+        updated_at = :at, kitchen_seen_at = COALESCE(o.kitchen_seen_at, :at), next_check_at = NULL,
+        next_ask_at = CASE WHEN h.status = 'CANCELLED' THEN CAST(:at AS timestamptz) END
+    FROM behind AS b JOIN heard AS h ON h.order_id = b.id
+    WHERE o.id = b.id AND o.version < h.version
+    RETURNING o.status
 )
-UPDATE gateway.orders AS o
-SET status = h.status, version = h.version, status_times = CAST(h.times AS jsonb) || o.status_times,
-    updated_at = :at, kitchen_seen_at = COALESCE(o.kitchen_seen_at, :at), next_check_at = NULL,
-    next_ask_at = CASE WHEN h.status = 'CANCELLED' THEN CAST(:at AS timestamptz) END
-FROM behind AS b JOIN heard AS h ON h.order_id = b.id
-WHERE o.id = b.id AND o.version < h.version
-RETURNING o.id, o.status
+SELECT EXISTS (SELECT FROM moved WHERE status = 'CANCELLED') AS has_cancelled
 """)
 
 _MISSING = Statement("""
@@ -66,12 +68,12 @@ async def find_orders_of(
 
 async def project(
     connection: AsyncConnection, changes: Sequence[OrderStatusChanged], *, at: datetime
-) -> list[tuple[UUID, OrderStatus]]:
+) -> bool:
     """Follow the kitchen: one change for each order, taken where its version is the greater one.
 
-    Returns the orders that moved, with their new state.
+    Returns whether this cancelled any.
     """
-    rows = await _PROJECT.rows(
+    [outcome] = await _PROJECT.rows(
         connection,
         {
             "order_ids": [change.order_id for change in changes],
@@ -81,7 +83,7 @@ async def project(
             "at": at,
         },
     )
-    return [(row.id, OrderStatus(row.status)) for row in rows]
+    return bool(outcome.has_cancelled)
 
 
 def _times(change: OrderStatusChanged) -> str:

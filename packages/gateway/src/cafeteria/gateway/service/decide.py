@@ -108,15 +108,15 @@ class Decider:
         """G2 for a batch. Safe to repeat: what has moved is answered from what is stored."""
         settlements = {each.verdict.order.id: each for each in batch}
         async with self._database.statement() as connection:
-            moved = await decisions.settle(connection, list(settlements.values()))
-        if moved:
+            unmoved = await decisions.settle(connection, list(settlements.values()))
+        if moved := len(settlements) - len(unmoved):
             self._relay.wake()
-            self._backlog.settled(len(moved))
+            self._backlog.settled(moved)
         answers: dict[UUID, Answer | None] = {
-            order_id: settlements[order_id].verdict.answer for order_id in moved
+            order_id: settled.verdict.answer for order_id, settled in settlements.items()
         }
-        if len(moved) < len(settlements):
-            answers.update(await self._stored_answers(settlements.keys() - moved))
+        if unmoved:
+            answers |= dict.fromkeys(unmoved) | await self._stored_answers(unmoved)
         return [answers.get(each.verdict.order.id) for each in batch]
 
     async def _stored_answers(self, order_ids: set[UUID]) -> dict[UUID, Answer | None]:

@@ -112,16 +112,16 @@ class Intake:
         self._being_written = frozenset(placing.key for placing in batch)
         try:
             async with self._database.statement() as connection:
-                new = await intake.receive(connection, batch)
-            self._backlog.received(len(new))
-            if len(new) == len(batch):
+                unmade = await intake.receive(connection, batch)
+            self._backlog.received(len(batch) - len(unmade))
+            if not unmade:
                 return [_NEW] * len(batch)
-            known = await self._read([placing.key for placing in batch if placing.order.id not in new])
+            known = await self._read([placing.key for placing in batch if placing.order.id in unmade])
         finally:
             self._commit_began_at_s = None
             self._being_written = frozenset()
         return [
-            _NEW if placing.order.id in new else receipt_of(placing, known.get(placing.key))
+            receipt_of(placing, known.get(placing.key)) if placing.order.id in unmade else _NEW
             for placing in batch
         ]
 

@@ -12,7 +12,6 @@ from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.contracts.bus import GATEWAY_PROJECTION
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
-from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import is_from_kitchen
 from cafeteria.gateway.repository import orders
 from cafeteria.gateway.service.decide import Wakes
@@ -46,8 +45,8 @@ class Projection:
         if not highest:
             return
         async with self._database.statement() as connection:
-            moved = await orders.project(connection, list(highest.values()), at=now())
-        if any(status is OrderStatus.CANCELLED for _, status in moved):
+            has_cancelled = await orders.project(connection, list(highest.values()), at=now())
+        if has_cancelled:
             self._release.wake()
 
     async def answer_known(self, asked: AskKnown) -> KnownAnswered:

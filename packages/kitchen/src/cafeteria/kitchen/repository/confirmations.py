@@ -58,20 +58,21 @@ WITH learned AS (
                          CAST(:ask_again AS timestamptz[]))
         AS u(id, seen, gateway_version, notified_version, missing, ask_again_at)
 ), held AS (
-    SELECT ticket.id, learned.gateway_version, learned.notified_version, learned.missing, learned.ask_again_at
+    SELECT ticket.ctid AS row, learned.gateway_version, learned.notified_version, learned.missing, learned.ask_again_at
     FROM learned JOIN kitchen.kitchen_orders AS ticket
         ON ticket.id = learned.id AND ticket.confirm_at = learned.seen
     ORDER BY ticket.id FOR UPDATE OF ticket SKIP LOCKED
+), confirmed AS (
+    UPDATE kitchen.kitchen_orders AS ticket SET
+        gateway_version = held.gateway_version,
+        notified_version = held.notified_version,
+        confirm_at = CASE WHEN held.gateway_version >= ticket.version AND held.notified_version >= ticket.version
+                          THEN NULL ELSE held.ask_again_at END
+    FROM held WHERE ticket.ctid = held.row
+    RETURNING held.missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status,
+        CASE WHEN held.missing THEN CAST(ticket.status_times AS text) END AS path
 )
-UPDATE kitchen.kitchen_orders AS ticket SET
-    gateway_version = held.gateway_version,
-    notified_version = held.notified_version,
-    confirm_at = CASE WHEN held.gateway_version >= ticket.version AND held.notified_version >= ticket.version
-                      THEN NULL ELSE held.ask_again_at END
-FROM held WHERE ticket.id = held.id
-RETURNING held.missing, ticket.id, ticket.order_id,
-    CASE WHEN held.missing THEN ticket.student_id END AS student_id, ticket.status,
-    CASE WHEN held.missing THEN CAST(ticket.status_times AS text) END AS path
+SELECT id, order_id, student_id, status, path FROM confirmed WHERE missing
 """)
 
 
@@ -93,4 +94,4 @@ async def write_confirmations(
             "ask_again": [each.ask_again_at for each in confirmations],
         },
     )
-    return [to_ticket(row) for row in rows if row.missing]
+    return [to_ticket(row) for row in rows]

@@ -38,15 +38,18 @@ class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _INSERT = Statement("""
-INSERT INTO kitchen.kitchen_orders
-    (id, order_id, student_id, status, version, lines, status_times, received_at)
-SELECT u.id, u.order_id, u.student_id, 'QUEUED', 2, u.lines, u.status_times, CAST(:received_at AS timestamptz)
-FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
-            CAST(:lines AS jsonb[]), CAST(:status_times AS jsonb[]))
-    AS u(id, order_id, student_id, lines, status_times)
-ORDER BY u.order_id
-ON CONFLICT (order_id) DO NOTHING
-RETURNING order_id
+WITH inserted AS (
+    INSERT INTO kitchen.kitchen_orders
+        (id, order_id, student_id, status, version, lines, status_times, received_at)
+    SELECT u.id, u.order_id, u.student_id, 'QUEUED', 2, u.lines, u.status_times, CAST(:received_at AS timestamptz)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
+                CAST(:lines AS jsonb[]), CAST(:status_times AS jsonb[]))
+        AS u(id, order_id, student_id, lines, status_times)
+    ORDER BY u.order_id
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING 1
+)
+SELECT count(*) AS inserted FROM inserted
 """)
 
 
@@ -54,7 +57,7 @@ async def insert_tickets(
     connection: AsyncConnection, tickets: Sequence[NewTicket], *, received_at: datetime
 ) -> int:
     """Queue the tickets of orders that have none yet; returns how many those were."""
-    inserted = await _INSERT.rows(
+    [counted] = await _INSERT.rows(
         connection,
         {
             "ids": [new_id() for _ in tickets],
@@ -65,7 +68,7 @@ async def insert_tickets(
             "received_at": received_at,
         },
     )
-    return len(inserted)
+    return int(counted.inserted)
 
 
 _LOCK_BY_ORDER = Statement("""
@@ -95,7 +98,8 @@ _STEPS = ", ".join(
 )
 
 # What nobody else holds and still stands where it stood is moved. A ticket that takes a station gets one of those
-# that are free, or that this very statement sets free; one for which none is left stays where it is.
+# that are free, or that this very statement sets free; one for which none is left stays where it is. A row that is
+# held is found again by its ctid: one that somebody changed since this statement began is not, and stays too.
 _MOVE = Statement(f"""
 WITH move AS MATERIALIZED (
     SELECT u.*, step.was, step.version, CAST(:at AS timestamptz) AS at, jsonb_build_object(
@@ -104,7 +108,7 @@ WITH move AS MATERIALIZED (
         CAST(:bodies AS bytea[])) WITH ORDINALITY AS u(id, status, due_at, body, place)
     JOIN (VALUES {_STEPS}) AS step(was, status, version) ON step.status = u.status
 ), held AS MATERIALIZED (
-    SELECT move.*, ticket.order_id, ticket.station FROM move
+    SELECT move.*, ticket.order_id, ticket.station, ticket.ctid AS row FROM move
     JOIN kitchen.kitchen_orders AS ticket ON ticket.id = move.id AND ticket.status = move.was
     ORDER BY ticket.id FOR UPDATE OF ticket SKIP LOCKED
 ), leaving AS (
@@ -115,7 +119,7 @@ WITH move AS MATERIALIZED (
         completed_at = CASE held.status WHEN 'READY' THEN held.at ELSE ticket.completed_at END,
         collected_at = CASE held.status WHEN 'COLLECTED' THEN held.at ELSE ticket.collected_at END,
         confirm_at = held.at + CAST(:confirm_after AS interval)
-    FROM held WHERE ticket.id = held.id AND held.due_at IS NULL
+    FROM held WHERE ticket.ctid = held.row AND held.due_at IS NULL
     RETURNING held.*
 ), free AS (
     SELECT station, row_number() OVER () AS turn FROM (
@@ -129,7 +133,7 @@ WITH move AS MATERIALIZED (
         confirm_at = next.at + CAST(:confirm_after AS interval)
     FROM (SELECT *, row_number() OVER (ORDER BY place) AS turn FROM held WHERE due_at IS NOT NULL) AS next
     JOIN free ON free.turn = next.turn
-    WHERE ticket.id = next.id
+    WHERE ticket.ctid = next.row
     RETURNING next.id, next.order_id, next.status, next.version, next.body, next.place
 ), moved AS (
     SELECT id, order_id, status, version, body, place FROM leaving
@@ -142,7 +146,7 @@ WITH move AS MATERIALIZED (
     SELECT order_id, version, CAST(:subject AS text), CAST(:type_name AS text), uuidv7(),
            CAST(:traceparent AS text), body FROM moved ORDER BY place
 )
-SELECT id FROM moved
+SELECT id FROM move WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = move.id)
 """)  # noqa: S608 - put together from the domain's constants
 
 
@@ -157,13 +161,15 @@ async def write_moves(
     if not moves:
         return []
     try:
-        written = await _MOVE.rows(connection, _parameters_of(moves, free_stations=free_stations))
+        unmoved = await _MOVE.rows(connection, _parameters_of(moves, free_stations=free_stations))
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name == STATION_INDEX:
             raise StationTaken from error
         raise
-    ids = {row.id for row in written}
-    return [move for move in moves if move.ticket.id in ids]
+    if not unmoved:
+        return list(moves)
+    ids = {row.id for row in unmoved}
+    return [move for move in moves if move.ticket.id not in ids]
 
 
 def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from random import uniform
 from uuid import UUID
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
@@ -50,41 +51,39 @@ class Cooking:
         """Two round trips: a read that locks nothing, and one statement that writes what still holds."""
         began_at = now()
         looks_at_all = self._queue.is_to_be_read_whole(began_at)
-        workload = await self._read(began_at, looks_at_all=looks_at_all)
-        at = now()  # after the read, or a ticket could seem to have started before its station was free
-        finished = [finish(ticket, at=at) for ticket in workload.due]
-        if looks_at_all:
-            finished += [finish(ticket, at=at) for ticket in await self._read_started_by_hand()]
-        started = [start(ticket, at=at, prep_s=self._prep_s()) for ticket in workload.startable]
-        moves = [*finished, *started]
-        moved = await self._write(moves, taken=workload.taken)
+        async with self._database.statement() as connection:
+            workload = await self._read(connection, began_at, looks_at_all=looks_at_all)
+            by_hand = (
+                await stations.read_started_by_hand(connection, batch=TICK_LIMIT) if looks_at_all else ()
+            )
+            at = now()  # after the read, or a ticket could seem to have started before its station was free
+            finished = [finish(ticket, at=at) for ticket in (*workload.due, *by_hand)]
+            started = [start(ticket, at=at, prep_s=self._prep_s()) for ticket in workload.startable]
+            moves = [*finished, *started]
+            moved = await self._write(connection, moves, taken=workload.taken)
         if moved:
             self._on_moved()
         self._queue.learn(workload.startable, has_room=self._has_room(workload), at=began_at)
         return self._outcome(workload, moved, at=at, is_complete=len(moved) == len(moves))
 
-    async def _read(self, at: datetime, *, looks_at_all: bool) -> Workload:
-        async with self._database.statement() as connection:
-            return await stations.read_workload(
-                connection,
-                now=at,
-                stations=self._stations,
-                queue_from=_FIRST_ID if looks_at_all else self._queue.first_id,
-                batch=TICK_LIMIT,
-            )
+    async def _read(self, connection: AsyncConnection, at: datetime, *, looks_at_all: bool) -> Workload:
+        return await stations.read_workload(
+            connection,
+            now=at,
+            stations=self._stations,
+            queue_from=_FIRST_ID if looks_at_all else self._queue.first_id,
+            batch=TICK_LIMIT,
+        )
 
-    async def _read_started_by_hand(self) -> Sequence[Ticket]:
-        async with self._database.statement() as connection:
-            return await stations.read_started_by_hand(connection, batch=TICK_LIMIT)
-
-    async def _write(self, moves: Sequence[Move], *, taken: Collection[int]) -> Sequence[Move]:
+    async def _write(
+        self, connection: AsyncConnection, moves: Sequence[Move], *, taken: Collection[int]
+    ) -> Sequence[Move]:
         """The moves that took place; none when another replica took a station first, and the next tick looks again."""
         if not moves:
             return moves
         free = [station for station in range(1, self._stations + 1) if station not in taken][: len(moves)]
         try:
-            async with self._database.statement() as connection:
-                return await tickets.write_moves(connection, moves, free_stations=free)
+            return await tickets.write_moves(connection, moves, free_stations=free)
         except StationTaken:
             return ()
 
