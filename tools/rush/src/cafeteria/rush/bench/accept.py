@@ -4,7 +4,7 @@ from cafeteria.rush.bench.beds import Bed
 from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report
-from cafeteria.rush.bench.tables import ACCEPTED, CPU, flow_rows, settings_of
+from cafeteria.rush.bench.tables import ACCEPTED, CPU, at_one_speed, flow_rows, settings_of
 from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, afresh, take_turns
 
 NAME = "accept"
@@ -34,11 +34,11 @@ async def run(options: Options) -> Report:
         remarks=tuple(turns.remarks),
     )
     accepted = Ratio.between(
-        "accepted, of the floor", report.row(ACCEPTED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR
+        "accepted, of the floor", at_one_speed(report, ACCEPTED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR
     )
     cpu = Ratio.between(
         "CPU per order, of the floor's",
-        report.row(CPU),
+        at_one_speed(report, CPU),
         of=PRODUCT,
         to=FLOOR,
         target=MOST_CPU_OF_FLOOR,

@@ -11,6 +11,7 @@ from cafeteria.rush.bench.generator import Load, place_orders
 from cafeteria.rush.bench.machine import Meter, Usage, alone
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.readers import Readers, reading
+from cafeteria.rush.bench.speed import SpeedProbe
 
 WARM_S = 3.0
 SETTLE_WITHIN_S = 90.0
@@ -27,10 +28,11 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """`load` and `usage` are of the time under load; `carried_cpu_s` goes on until everything was carried."""
+    """`load`, `usage` and `piece_us` are of the time under load; `carried_cpu_s` goes on until everything was carried."""
 
     load: Load
     usage: Usage
+    piece_us: float
     carried_per_s: float
     drain_s: float
     carried_cpu_s: dict[str, float]
@@ -60,7 +62,8 @@ async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> R
         await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum last came by, in young tables
         meter = Meter(target.pids)
         before = await _carried(bed, readers)
-        load = await _offer(bed, target, flow, seconds=flow.seconds)
+        async with SpeedProbe() as probe:
+            load = await _offer(bed, target, flow, seconds=flow.seconds)
         carried = await _carried(bed, readers) - before
         usage = meter.read()
         await books.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
@@ -70,6 +73,7 @@ async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> R
     return Round(
         load=load,
         usage=usage,
+        piece_us=probe.mean_us,
         carried_per_s=carried / load.seconds,
         drain_s=whole.seconds - usage.seconds,
         carried_cpu_s=whole.cpu_s,

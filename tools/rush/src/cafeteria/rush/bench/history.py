@@ -16,7 +16,7 @@ from cafeteria.rush.bench.machine import alone
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report, Row, row_of
 from cafeteria.rush.bench.steady import OK, ClosedLoad, percentile
-from cafeteria.rush.bench.tables import CPU, flow_rows, settings_of
+from cafeteria.rush.bench.tables import CPU, at_one_speed, flow_rows, settings_of
 from cafeteria.rush.bench.turns import Contender, Turns, console, take_turns
 
 NAME = "history"
@@ -118,7 +118,7 @@ def _report(turns: Turns, waits: dict[str, list[Waits]], flow: Flow, *, rounds: 
         return Ratio.between(what, of_row, of=MANY, to=NONE, target=target, at_least=False)
 
     return report.with_ratios(
-        at_most("CPU per order, of that with none", report.row(CPU), MOST_OF_EMPTY),
+        at_most("CPU per order, of that with none", at_one_speed(report, CPU), MOST_OF_EMPTY),
         at_most("GET /v1/orders, of that with none", lists, MOST_WAIT_OF_EMPTY),
         at_most("first event, of that with none", streams, MOST_WAIT_OF_EMPTY),
     )

@@ -4,7 +4,7 @@ from cafeteria.rush.bench.beds import Bed
 from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report, Series
-from cafeteria.rush.bench.tables import ACCEPTED, flow_rows, settings_of
+from cafeteria.rush.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
 from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, afresh, take_turns
 
 NAME = "hot"
@@ -38,7 +38,9 @@ async def run(options: Options) -> Report:
         remarks=tuple(turns.remarks),
     )
     return report.with_ratios(
-        Ratio.between("hot, of spread", report.row(ACCEPTED), of=HOT, to=SPREAD, target=LEAST_OF_SPREAD),
+        Ratio.between(
+            "hot, of spread", at_one_speed(report, ACCEPTED), of=HOT, to=SPREAD, target=LEAST_OF_SPREAD
+        ),
         *_exactly(sold),
     )
 

@@ -30,16 +30,19 @@ SERVICES = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 
 LAYERS = {
     "HTTP server": ("uvicorn/", "chassis/http_server"),
-    "HTTP framework": ("litestar/", "multidict/"),
+    "HTTP framework": ("litestar/", "multidict/", "chassis/bytes_response"),
     "door: ids, traces, problems": ("chassis/door", "chassis/trace", "chassis/origins", "chassis/app"),
     "token": ("chassis/tokens", "chassis/keys", "jwt/"),
     "log lines": ("structlog/", "chassis/logs"),
     "metrics": ("prometheus_client/", "chassis/metrics"),
     "SQLAlchemy": ("sqlalchemy/",),
     "database driver": ("asyncpg/",),
-    "NATS client": ("nats/", "chassis/bus/client"),
+    "NATS client": ("nats/", "chassis/bus/client", "chassis/bus/reader"),
     "bus, relay, outbox": ("chassis/bus/", "chassis/relay", "chassis/outbox"),
-    "batches, pools, loops": ("chassis/group_commit", "chassis/database", "chassis/loops"),
+    "batches, connections, loops": (
+        *("chassis/group_commit", "chassis/database", "chassis/connections", "chassis/statements"),
+        "chassis/loops",
+    ),
     "the service's own": tuple(f"{service}/" for service in SERVICES),
 }
 EVENT_LOOP = "event loop, sockets"

@@ -8,7 +8,7 @@ from cafeteria.rush.bench.beds import Bed, Target
 from cafeteria.rush.bench.flow import Flow, Round, run_round
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report, row_of
-from cafeteria.rush.bench.tables import ACCEPTED, flow_rows, settings_of
+from cafeteria.rush.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
 from cafeteria.rush.bench.turns import Contender, Turns, take_turns
 
 NAME = "replicas"
@@ -64,5 +64,7 @@ def _report(turns: Turns, conflicts: dict[str, list[float]], flow: Flow, *, roun
         remarks=tuple(turns.remarks),
     )
     return report.with_ratios(
-        Ratio.between("accepted, of one of each", report.row(ACCEPTED), of=TWO, to=ONE, target=LEAST_OF_ONE)
+        Ratio.between(
+            "accepted, of one of each", at_one_speed(report, ACCEPTED), of=TWO, to=ONE, target=LEAST_OF_ONE
+        )
     )

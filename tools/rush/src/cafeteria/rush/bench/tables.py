@@ -1,16 +1,19 @@
 """The rows that every report of the order flow has."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
 from cafeteria.rush.bench.flow import Flow, Round
-from cafeteria.rush.bench.report import Row, row_of
+from cafeteria.rush.bench.report import Report, Row, Series, row_of
 
 Rounds = Mapping[str, Sequence[Round]]
 
+RATE = "1/s"
 ACCEPTED = "orders accepted"
 CARRIED = "orders carried to READY"
 CARRIED_SHARE = "carried of accepted"
 CPU = "CPU per order"
+PIECE = "machine: a fixed piece of work"
 MEMBERS = ("gateway", "stock", "kitchen", "notification", "identity", "postgres", "nats")
 
 
@@ -34,8 +37,8 @@ def settings_of(flow: Flow, *, rounds: int) -> dict[str, str]:
 
 def _rates(rounds: Rounds) -> list[Row]:
     return [
-        _row(ACCEPTED, "1/s", rounds, lambda each: each.load.accepted_per_s),
-        _row(CARRIED, "1/s", rounds, lambda each: each.carried_per_s),
+        _row(ACCEPTED, RATE, rounds, lambda each: each.load.accepted_per_s),
+        _row(CARRIED, RATE, rounds, lambda each: each.carried_per_s),
         _row(CARRIED_SHARE, "", rounds, lambda each: each.carried_per_s / max(1, each.load.accepted_per_s)),
         _row("answer, median", "ms", rounds, lambda each: each.load.p50_ms),
         _row("answer, 99 %", "ms", rounds, lambda each: each.load.p99_ms),
@@ -55,10 +58,23 @@ def machine_rows(rounds: Rounds) -> list[Row]:
         _row(
             "generator", "µs", rounds, lambda each: each.usage.generator_s / max(1, each.load.accepted) * 1e6
         ),
+        _row(PIECE, "µs", rounds, lambda each: each.piece_us),
         _row("machine: stolen", "%", rounds, lambda each: each.usage.steal * 100),
         _row("machine: neighbours", "%", rounds, lambda each: each.usage.others * 100),
         _row("machine: load average", "", rounds, lambda each: each.usage.load_average),
     ]
+
+
+def at_one_speed(report: Report, what: str) -> Row:
+    """That row as it would stand had the machine worked equally fast in every round."""
+    row, piece = report.row(what), report.row(PIECE)
+    usual = median(value for series in piece.by.values() for value in series.values)
+    by = {}
+    for name, series in row.by.items():
+        slowness = [value / usual for value in piece.by[name].values]
+        pairs = zip(series.values, slowness, strict=True)
+        by[name] = Series(tuple(value * slow if row.unit == RATE else value / slow for value, slow in pairs))
+    return Row(what=row.what, unit=row.unit, by=by)
 
 
 def _of_service(service: str) -> Callable[[Round], float]:

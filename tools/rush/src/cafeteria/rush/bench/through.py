@@ -4,7 +4,7 @@ from cafeteria.rush.bench.beds import Bed
 from cafeteria.rush.bench.flow import Flow
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report
-from cafeteria.rush.bench.tables import CARRIED, CARRIED_SHARE, CPU, flow_rows, settings_of
+from cafeteria.rush.bench.tables import CARRIED, CARRIED_SHARE, CPU, at_one_speed, flow_rows, settings_of
 from cafeteria.rush.bench.turns import FLOOR, PRODUCT, Contender, afresh, take_turns
 
 NAME = "through"
@@ -37,7 +37,11 @@ async def run(options: Options) -> Report:
     )
     return report.with_ratios(
         Ratio.between(
-            "carried, of the floor", report.row(CARRIED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR
+            "carried, of the floor",
+            at_one_speed(report, CARRIED),
+            of=PRODUCT,
+            to=FLOOR,
+            target=LEAST_OF_FLOOR,
         ),
         Ratio(
             what="carried of accepted",
@@ -46,7 +50,7 @@ async def run(options: Options) -> Report:
         ),
         Ratio.between(
             "CPU per order, of the floor's",
-            report.row(CPU),
+            at_one_speed(report, CPU),
             of=PRODUCT,
             to=FLOOR,
             target=MOST_CPU_OF_FLOOR,
