@@ -86,3 +86,26 @@ async def test_a_request_before_the_first_connection_leaves_nothing_to_be_sent()
     with pytest.raises(nats.errors.OutboundBufferLimitError):
         await client.request("stock.rpc.v1.reserve", b"{}", timeout=1)
     assert (client._pending, client._subs, client._resp_map) == ([], {}, {})
+
+
+@pytest.mark.parametrize("headers", HEADERS)
+async def test_what_is_published_together_are_the_bytes_of_each(headers: dict[str, str] | None) -> None:
+    together, apart = BusClient(), BusClient()
+    messages = [("$JS.ACK.1", b"+ACK", None), ("order.status.v1.gateway", b"{}", headers), ("a", b"", None)]
+    for client in (together, apart):
+        client._status, client._max_payload = Client.CONNECTED, 1024
+    await together.publish_all(messages)
+    for subject, payload, each in messages:
+        await apart.publish(subject, payload, headers=each)
+    assert b"".join(together._pending) == b"".join(apart._pending)
+    assert together.stats == apart.stats
+
+
+async def test_nothing_is_published_together_that_could_not_be_alone() -> None:
+    client = BusClient()
+    client._status, client._max_payload, client._max_pending_size = Client.CONNECTED, 8, -1
+    with pytest.raises(nats.errors.MaxPayloadError):
+        await client.publish_all([("a", b"12345678", None), ("a", b"123456789", None)])
+    client._status = Client.RECONNECTING
+    with pytest.raises(nats.errors.OutboundBufferLimitError):
+        await client.publish_all([("a", b"1", None)])

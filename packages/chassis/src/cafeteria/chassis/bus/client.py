@@ -18,6 +18,8 @@ from nats.errors import ConnectionClosedError, OutboundBufferLimitError
 from cafeteria.chassis.bus.reader import Reader
 
 Taker = Callable[[Msg], None]
+Outgoing = tuple[str, bytes, dict[str, Any] | None]
+"""Subject, body and headers."""
 
 _TOKENS_WITHOUT_DOMAIN = 9
 _HEADER_FRAME_SIZE = len("NATS/1.0\r\n") + len("\r\n")
@@ -111,26 +113,25 @@ class BusClient(Client):
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None
     ) -> None:
-        """All headers encoded at once; those that nats-py would have to mend are left to it."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
-        if not lines or not lines.isascii() or lines.count("\n") != len(headers or ()):
+        piece = _encoded(subject, reply, payload, headers)
+        if piece is None:
             await super()._send_publish(subject, reply, payload, payload_size, headers)
-            return
-        size = len(lines) + _HEADER_FRAME_SIZE
-        head = f"HPUB {subject} {reply} {size} {size + payload_size}\r\nNATS/1.0\r\n{lines}\r\n"
-        self.stats["out_msgs"] += 1
-        self.stats["out_bytes"] += payload_size
-        await self._send_command(b"%b%b\r\n" % (head.encode(), payload))
-        if self._flush_queue is not None and self._flush_queue.empty():
-            await self._flush_pending()
+        else:
+            await self._send_pieces([piece], payload_size)
 
-    async def say_all(self, words: Sequence[tuple[str, bytes]]) -> None:
-        """Short messages for a subject each, as one piece. Raises what `publish` does when the server is away."""
-        if not self.is_connected:
-            raise OutboundBufferLimitError
-        pieces = [b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(word), word) for subject, word in words]
-        self.stats["out_msgs"] += len(words)
-        self.stats["out_bytes"] += sum([len(word) for _, word in words])
+    async def publish_all(self, messages: Sequence[Outgoing]) -> None:
+        """Publish each, all handed over as one piece. Raises what `publish` does."""
+        pieces = [_encoded(subject, "", payload, headers) for subject, payload, headers in messages]
+        sizes = [len(payload) for _, payload, _ in messages]
+        if None in pieces or not self.is_connected or max(sizes, default=0) > self._max_payload:
+            for subject, payload, headers in messages:
+                await self.publish(subject, payload, headers=headers)
+        else:
+            await self._send_pieces([piece for piece in pieces if piece is not None], sum(sizes))
+
+    async def _send_pieces(self, pieces: list[bytes], payload_size: int) -> None:
+        self.stats["out_msgs"] += len(pieces)
+        self.stats["out_bytes"] += payload_size
         await self._send_command(b"".join(pieces))
         if self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
@@ -157,6 +158,18 @@ class BusClient(Client):
             if separator:
                 headers[name.strip()] = value.strip()
         return headers
+
+
+def _encoded(subject: str, reply: str, payload: bytes, headers: dict[str, Any] | None) -> bytes | None:
+    """All headers at once; None for those that nats-py would have to mend."""
+    if headers is None:
+        return f"PUB {subject} {reply} {len(payload)}\r\n".encode() + payload + b"\r\n"
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not lines or not lines.isascii() or lines.count("\n") != len(headers):
+        return None
+    size = len(lines) + _HEADER_FRAME_SIZE
+    head = f"HPUB {subject} {reply} {size} {size + len(payload)}\r\nNATS/1.0\r\n{lines}\r\n"
+    return b"%b%b\r\n" % (head.encode(), payload)
 
 
 def _give_up(answer: asyncio.Future[Msg]) -> None:

@@ -201,7 +201,7 @@ class Consumer(Generic[Body]):
         words, self._acks = self._acks, []
         # What cannot be said the server delivers again, and its commit finds that nothing is left to do.
         with suppress(nats.errors.Error):
-            await self._bus.client.say_all(words)
+            await self._bus.client.publish_all([(reply, word, None) for reply, word in words])
 
     def _bury(self, message: Msg, error: str) -> None:
         task = asyncio.create_task(self._write_dead_letter(message, error))

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import msgspec
 import nats.errors
-from nats.aio.client import Client
 
+from cafeteria.chassis.bus.client import BusClient
 from cafeteria.chassis.bus.codec import headers_for
 from cafeteria.chassis.bus.errors import NotStored
 from cafeteria.chassis.outbox import OutboxRow
@@ -39,7 +39,7 @@ class _PubAck(msgspec.Struct):
 _ACK_DECODER = msgspec.json.Decoder(_PubAck)
 
 
-async def publish(client: Client, messages: Sequence[OutboxRow], *, sender: str) -> None:
+async def publish(client: BusClient, messages: Sequence[OutboxRow], *, sender: str) -> None:
     """Stream by stream, in the order in which the streams first appear. Raises NotStored."""
     by_stream: dict[str, list[OutboxRow]] = {}
     for message in messages:
@@ -51,32 +51,30 @@ async def publish(client: Client, messages: Sequence[OutboxRow], *, sender: str)
         raise NotStored(f"JetStream did not acknowledge: {error!r}") from error
 
 
-async def _publish_to_one_stream(client: Client, messages: list[OutboxRow], *, sender: str) -> None:
+async def _publish_to_one_stream(client: BusClient, messages: list[OutboxRow], *, sender: str) -> None:
     if len(messages) >= ATOMIC_FROM and await _publish_atomically(client, messages, sender=sender):
         return
     await asyncio.gather(*(_publish_plainly(client, message, sender=sender) for message in messages))
 
 
-async def _publish_atomically(client: Client, messages: list[OutboxRow], *, sender: str) -> bool:
+async def _publish_atomically(client: BusClient, messages: list[OutboxRow], *, sender: str) -> bool:
     """Whether the server took the batch; it refuses a whole batch for one message id that it knows."""
     batch_id = uuid4().hex
-    for sequence, message in enumerate(messages[:-1], start=1):
+    outgoing = []
+    for sequence, message in enumerate(messages, start=1):
         headers = _headers(message, sender)
         headers["Nats-Batch-Id"] = batch_id
         headers["Nats-Batch-Sequence"] = str(sequence)
-        await client.publish(message.subject, message.body, headers=headers)
-    headers = _headers(messages[-1], sender)
-    headers["Nats-Batch-Id"] = batch_id
-    headers["Nats-Batch-Sequence"] = str(len(messages))
+        outgoing.append((message.subject, message.body, headers))
+    *first, (subject, body, headers) = outgoing
     headers["Nats-Batch-Commit"] = "1"
-    answer = await client.request(
-        messages[-1].subject, messages[-1].body, timeout=ACK_TIMEOUT_S, headers=headers
-    )
+    await client.publish_all(first)
+    answer = await client.request(subject, body, timeout=ACK_TIMEOUT_S, headers=headers)
     ack = _ACK_DECODER.decode(answer.data)
     return ack.error is None and ack.count == len(messages)
 
 
-async def _publish_plainly(client: Client, message: OutboxRow, *, sender: str) -> None:
+async def _publish_plainly(client: BusClient, message: OutboxRow, *, sender: str) -> None:
     answer = await client.request(
         message.subject, message.body, timeout=ACK_TIMEOUT_S, headers=_headers(message, sender)
     )
