@@ -20,7 +20,7 @@ from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import Outbox
 from cafeteria.chassis.statements import Statement
 
-POLL_S = 0.25  # finds rows that another replica, or an earlier life of this one, has left
+POLL_S = 0.5  # finds rows that another replica, or an earlier life of this one, has left
 RETRY_S = 0.5  # after a failure; the rows stay where they are
 PASS_LIMIT = 512  # rows in one pass; an atomic batch holds at most 1,000 messages
 

@@ -1,12 +1,15 @@
 """Loads that wrk cannot offer: at a steady rate whatever becomes of the requests before, or one after another.
 
 At a steady rate the time of an answer counts from when its request was due to be sent: a slow system is not spared.
-At some hundred requests a second this takes a few percent of a core.
+At some hundred requests a second this takes a few percent of a core. It stands for students elsewhere, so where it may
+it goes before what it measures: it would otherwise wait for the processor itself, and count that as theirs.
 """
 
 import asyncio
+import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -17,6 +20,7 @@ from cafeteria.rush.bench.requests import Requests
 
 ANSWER_WITHIN_S = 30.0
 CONNECTION_LIMIT = 4_000
+FIRST = -15  # of -20 to 19
 OK, CREATED, RECEIVED, OVERLOADED = 200, 201, 202, 503
 
 
@@ -99,6 +103,18 @@ def _content_length(lowered_head: bytes) -> int:
     return int(rest.split(b"\r\n", 1)[0]) if found else 0
 
 
+@contextmanager
+def _going_first() -> Iterator[None]:
+    """For an administrator; for others nothing changes."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, usual)
+
+
 class OpenLoad:
     """So many requests a second, come what may; more connections are opened while none is free."""
 
@@ -121,13 +137,13 @@ class OpenLoad:
             await asyncio.gather(*(self._connect() for _ in range(connections)))
         except OSError as error:
             raise BenchError(f"Nobody answers at port {self._port}: {error}.") from None
-        self._began_at = loop.time()
-        for number in range(int(seconds * self._rate)):
-            due_at = self._began_at + number / self._rate
-            if (ahead := due_at - loop.time()) > 0:
-                await asyncio.sleep(ahead)
-            self._send(due_at)
-        await self._until_answered(loop.time() + ANSWER_WITHIN_S)
+        with _going_first():
+            self._began_at = loop.time()
+            for number in range(int(seconds * self._rate)):
+                due_at = self._began_at + number / self._rate
+                await asyncio.sleep(max(0.0, due_at - loop.time()))
+                self._send(due_at)
+            await self._until_answered(loop.time() + ANSWER_WITHIN_S)
         for connection in tuple(self._all):
             connection.close()
         return Outcome(seconds=seconds, sent=self._sent, unsent=self._unsent, answers=self._answers)
