@@ -43,11 +43,7 @@ async def run(options: Options) -> Report:
             to=FLOOR,
             target=LEAST_OF_FLOOR,
         ),
-        Ratio(
-            what="carried of accepted",
-            values=report.row(CARRIED_SHARE).by[PRODUCT],
-            target=LEAST_OF_ACCEPTED,
-        ),
+        Ratio(what=CARRIED_SHARE, values=report.row(CARRIED_SHARE).by[PRODUCT], target=LEAST_OF_ACCEPTED),
         Ratio.between(
             "CPU per order, of the floor's",
             at_one_speed(report, CPU),
