@@ -163,3 +163,20 @@ async def test_leaving_commits_what_was_accepted_and_takes_nothing_more() -> Non
     ledger.gate.set()
     await leaving
     assert await asyncio.gather(*accepted) == [f"done {number}" for number in range(5)]
+
+
+async def test_a_commit_has_taken_so_long_since_its_first_try() -> None:
+    seen: list[float] = []
+
+    async def commit(items: list[int]) -> list[int]:
+        await asyncio.sleep(0.02)
+        seen.append(group.running_for_s)
+        if len(seen) == 1:
+            raise DatabaseUnavailable
+        return items
+
+    async with GroupCommit("tries", commit) as group:
+        assert group.running_for_s == 0
+        await group.submit(1)
+    assert seen[1] > seen[0] + 0.015
+    assert group.running_for_s == 0

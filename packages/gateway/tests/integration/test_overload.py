@@ -84,7 +84,7 @@ async def test_with_the_tables_locked_by_somebody_new_orders_are_refused_and_rep
         await rogue.execute("LOCK TABLE gateway.orders IN ACCESS EXCLUSIVE MODE")
         ordering = asyncio.create_task(counter.order({item: 1}, key="k"))
         intake = counter.app.state.gateway.place_order._intake
-        await wait_until(lambda: intake._commit_began_at_s)
+        await wait_until(lambda: intake._receiving.running_for_s)
         refused = await wait_until(lambda: overloaded(counter, item))
         stuck = await ordering
         assert stuck.status_code == 503

@@ -44,6 +44,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._queue_limit = queue_limit
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._running = 0
+        self._began_at_s: float | None = None
         self._arrived = asyncio.Event()
         self._closing = False
         self._worker: asyncio.Task[None] | None = None
@@ -55,6 +56,11 @@ class GroupCommit(Generic[Item, Outcome]):
     def pending(self) -> int:
         """Items that have been accepted and are not settled yet."""
         return len(self._waiting) + self._running
+
+    @property
+    def running_for_s(self) -> float:
+        """How long the commit that is running has taken so far, all its tries together; 0 when none is."""
+        return 0.0 if self._began_at_s is None else perf_counter() - self._began_at_s
 
     async def submit(self, item: Item) -> Outcome:
         """Wait for the commit that holds `item`; raises Overloaded before anything has happened."""
@@ -103,11 +109,11 @@ class GroupCommit(Generic[Item, Outcome]):
 
     async def _settle(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
         self._running = len(batch)
-        started = perf_counter()
+        self._began_at_s = started = perf_counter()
         try:
             await self._commit_or_halve(batch)
         finally:
-            self._running = 0
+            self._running, self._began_at_s = 0, None
         self._batch_items.observe(len(batch))
         self._commit_seconds.observe(perf_counter() - started)
 

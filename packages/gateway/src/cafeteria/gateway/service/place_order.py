@@ -70,7 +70,6 @@ class Intake:
         self._backlog = backlog
         self._receiving = GroupCommit("gateway-receive", self._receive, queue_limit=queue_limit)
         self._finding = GroupCommit("gateway-find-key", self._find, queue_limit=queue_limit)
-        self._commit_began_at_s: float | None = None
         self._asked: Counter[str] = Counter()
         self._being_written: frozenset[str] = frozenset()
 
@@ -87,8 +86,7 @@ class Intake:
 
     async def receive(self, placing: Placing) -> Receipt:
         """Raises Overloaded before anything was written, DatabaseUnavailable when nobody knows."""
-        began_at_s = self._commit_began_at_s
-        if began_at_s is not None and monotonic() - began_at_s > SLOW_COMMIT_S:
+        if self._receiving.running_for_s > SLOW_COMMIT_S:
             raise Overloaded(
                 f"Orders are written too slowly just now: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
             )
@@ -108,7 +106,6 @@ class Intake:
         return await self._finding.submit(key)
 
     async def _receive(self, batch: Sequence[Placing]) -> list[Receipt]:
-        self._commit_began_at_s = monotonic()
         self._being_written = frozenset(placing.key for placing in batch)
         try:
             async with self._database.statement() as connection:
@@ -118,7 +115,6 @@ class Intake:
                 return [_NEW] * len(batch)
             known = await self._read([placing.key for placing in batch if placing.order.id in unmade])
         finally:
-            self._commit_began_at_s = None
             self._being_written = frozenset()
         return [
             receipt_of(placing, known.get(placing.key)) if placing.order.id in unmade else _NEW
