@@ -85,7 +85,10 @@ async def test_two_pieces_may_meet_anywhere() -> None:
         assert await heard_by(Reader, [WIRE[:cut], WIRE[cut:]]) == expected
 
 
-@pytest.mark.parametrize("line", [b"MSG a 7 many\r\n", b"NONSENSE\r\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"MSG a 7 many\r\n", b"MSG a x 2\r\n{}\r\n", b"MSG\r\n", b"HMSG a 7 x 2\r\n{}\r\n", b"NONSENSE\r\n"],
+)
 async def test_what_is_no_message_of_a_server_is_an_error_of_the_protocol(line: bytes) -> None:
     with pytest.raises(nats.errors.ProtocolError):
         await Reader(Heard()).parse(line)

@@ -52,7 +52,9 @@ class Reader(Parser):
 
 
 def _size(words: list[bytes]) -> int:
+    """Of what follows. Whatever else is a number must be one: the reading would end with any other error."""
     try:
+        _sid, _headers = int(words[2]), int(words[-2]) if words[0] == b"HMSG" else 0
         return int(words[-1])
-    except ValueError:
+    except (ValueError, IndexError):
         raise ProtocolError("nats: malformed MSG") from None

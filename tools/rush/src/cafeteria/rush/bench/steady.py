@@ -1,15 +1,12 @@
 """Loads that wrk cannot offer: at a steady rate whatever becomes of the requests before, or one after another.
 
 At a steady rate the time of an answer counts from when its request was due to be sent: a slow system is not spared.
-At some hundred requests a second this takes a few percent of a core. It stands for students elsewhere, so where it may
-it goes before what it measures: it would otherwise wait for the processor itself, and count that as theirs.
+At some hundred requests a second this takes a few percent of a core.
 """
 
 import asyncio
-import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -20,7 +17,6 @@ from cafeteria.rush.bench.requests import Requests
 
 ANSWER_WITHIN_S = 30.0
 CONNECTION_LIMIT = 4_000
-FIRST = -15  # of -20 to 19
 SEND_EVERY_S = (
     0.001  # what is due by then goes together: a round of the event loop for each would be too slow
 )
@@ -106,18 +102,6 @@ def _content_length(lowered_head: bytes) -> int:
     return int(rest.split(b"\r\n", 1)[0]) if found else 0
 
 
-@contextmanager
-def _going_first() -> Iterator[None]:
-    """For an administrator; for others nothing changes."""
-    usual = os.getpriority(os.PRIO_PROCESS, 0)
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
-    try:
-        yield
-    finally:
-        os.setpriority(os.PRIO_PROCESS, 0, usual)
-
-
 class OpenLoad:
     """So many requests a second, come what may; more connections are opened while none is free."""
 
@@ -140,16 +124,15 @@ class OpenLoad:
             await asyncio.gather(*(self._connect() for _ in range(connections)))
         except OSError as error:
             raise BenchError(f"Nobody answers at port {self._port}: {error}.") from None
-        with _going_first():
-            self._began_at = loop.time()
-            sent, in_all = 0, int(seconds * self._rate)
-            while sent < in_all:
-                due = min(in_all, 1 + int((loop.time() - self._began_at) * self._rate))
-                for number in range(sent, due):
-                    self._send(self._began_at + number / self._rate)
-                sent = due
-                await asyncio.sleep(SEND_EVERY_S)
-            await self._until_answered(loop.time() + ANSWER_WITHIN_S)
+        self._began_at = loop.time()
+        sent, in_all = 0, int(seconds * self._rate)
+        while sent < in_all:
+            due = min(in_all, 1 + int((loop.time() - self._began_at) * self._rate))
+            for number in range(sent, due):
+                self._send(self._began_at + number / self._rate)
+            sent = due
+            await asyncio.sleep(SEND_EVERY_S)
+        await self._until_answered(loop.time() + ANSWER_WITHIN_S)
         for connection in tuple(self._all):
             connection.close()
         return Outcome(seconds=seconds, sent=self._sent, unsent=self._unsent, answers=self._answers)
