@@ -164,6 +164,50 @@ async def test_two_relays_at_work_carry_each_row_once(
     assert len(await stored_bodies(servers)) == 200
 
 
+async def test_it_says_how_far_behind_it_is_while_a_pass_leaves_rows(
+    bus: Bus,
+    database: Database,
+    outbox: Outbox,
+    status_message: StatusMessage,
+    wait_until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "PASS_LIMIT", 10)
+    await add(database, outbox, [status_message() for _ in range(25)])
+    waiting = WaitingBus(bus)
+    async with Relay(database, waiting, outbox, service=names.GATEWAY) as relay:
+        waiting.passes.release()
+        await wait_until(lambda: relay.behind == 15)
+        waiting.passes.release()
+        await wait_until(lambda: relay.behind == 5)
+        waiting.passes.release()
+        await wait_until(lambda: relay.behind == 0)
+
+
+async def test_who_does_not_carry_knows_too_how_much_waits_for_who_does(
+    database: Database, outbox: Outbox, status_message: StatusMessage, wait_until
+) -> None:
+    await add(database, outbox, [status_message() for _ in range(7)])
+    frozen_bus = FrozenBus()
+    async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
+        await frozen_bus.entered.wait()
+        async with Relay(database, frozen_bus, outbox, service=names.GATEWAY) as second:
+            await wait_until(lambda: second.behind == 7)
+        frozen_bus.thaw.set()
+
+
+class WaitingBus:
+    """Carries when it is told to, once each time."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.passes = asyncio.Semaphore(0)
+
+    async def publish_stored(self, messages: list[OutboxMessage]) -> None:
+        await self.passes.acquire()
+        await self._bus.publish_stored(messages)
+
+
 class FrozenBus:
     """Takes messages and says nothing until it thaws."""
 

@@ -1,11 +1,14 @@
 """Serving in the running loop: what the tests of every service stand on."""
 
 import asyncio
+import select
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
+import uvloop
 from litestar import Litestar, Response, get
 from litestar.background_tasks import BackgroundTask
 
@@ -129,3 +132,31 @@ async def test_a_lifespan_that_cannot_open_raises_at_the_start() -> None:
     with pytest.raises(RuntimeError, match="cannot open"):
         async with serving(app):
             pass
+
+
+CROWD, ROUNDS = 256, 20
+
+
+def test_a_crowd_of_new_connections_is_taken_in_a_few_rounds_of_the_event_loop() -> None:
+    """On uvloop, as in the services: a listener gives it one connection a round, and rounds are long under load."""
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        async with serving(make_app([])) as url:
+            address = (httpx.URL(url).host, httpx.URL(url).port)
+            crowd = await loop.run_in_executor(
+                None, lambda: [socket.create_connection(address) for _ in range(CROWD)]
+            )
+            try:
+                for connection in crowd:
+                    connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+                for _ in range(ROUNDS):
+                    await asyncio.sleep(0)
+                readable, _, _ = select.select(crowd, [], [], 0)
+                assert len(readable) == CROWD
+            finally:
+                for connection in crowd:
+                    connection.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene())

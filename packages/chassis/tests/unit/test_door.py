@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from cafeteria.chassis import logs, trace
 from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.errors import Overloaded
 from cafeteria.chassis.keys import KeySource
 from cafeteria.chassis.tokens import SignedInRequest, requires
 
@@ -185,3 +186,31 @@ async def test_a_preflight_is_answered_for_allowed_origins_only(client: httpx.As
 
 async def test_options_without_a_preflight_names_the_methods(client: httpx.AsyncClient) -> None:
     assert (await client.options("/meals")).headers["allow"] == "OPTIONS, POST"
+
+
+async def test_whom_the_door_does_not_admit_gets_a_problem_and_nothing_behind_it_is_asked(
+    make_app: Callable[..., ServiceApp], connect: Any
+) -> None:
+    cooked: list[bool] = []
+
+    @post("/feast")
+    async def feast() -> None:
+        cooked.append(True)
+
+    def admit(scope: Any) -> None:
+        if scope["path"] == "/feast":
+            scope["path_template"] = "/feast"
+            raise Overloaded("The kitchen is full.", retry_after_s=3)
+
+    app = make_app(feast, look, admit=admit)
+    async with connect(app) as client:
+        with capture_logs() as lines:
+            refused = await client.post("/feast", content=b"no JSON at all", headers={"origin": ALLOWED})
+        assert (await client.get("/meals/soup")).status_code == 200
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "3")
+    problem = refused.json()
+    assert (problem["type"], problem["detail"]) == ("/problems/overloaded", "The kitchen is full.")
+    assert problem["request_id"] == refused.headers["x-request-id"]
+    assert refused.headers["access-control-allow-origin"] == ALLOWED
+    assert [(line["route"], line["status"]) for line in lines_of(lines)] == [("/feast", 503)]
+    assert not cooked

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from zlib import crc32
 
 from cafeteria.chassis.ids import new_id
 
@@ -33,6 +34,35 @@ async def test_a_repeat_that_is_refused_is_not_told_that_nothing_was_ordered(
     assert refused.status_code == 503
     assert "Nothing was ordered" not in refused.json()["detail"]
     assert "same Idempotency-Key" in refused.json()["detail"]
+
+
+async def test_with_too_many_accepted_orders_not_carried_yet_new_ones_are_refused_until_they_are(
+    open_gateway: Any, stock: Any, servers: Any, wait_until: Any
+) -> None:
+    item = stock.stock_up(100)
+    async with servers.database_as_admin() as another:
+        await another.execute("SELECT pg_advisory_lock($1)", crc32(b"gateway.relay"))
+        counter = await open_gateway(pending_limit=3)
+        for _ in range(3):
+            assert (await counter.order({item: 1})).status_code == 201
+        refused = await wait_until(lambda: overloaded(counter, item))
+        assert refused.headers["Retry-After"]
+        orders = await counter.count("orders")
+        assert (await counter.order({item: 1})).status_code == 503
+        assert await counter.count("orders") == orders
+    await wait_until(lambda: is_accepted(counter, item))
+
+
+async def test_a_refusal_at_the_door_asks_for_no_token_and_reads_no_body(
+    open_gateway: Any, stock: Any
+) -> None:
+    counter = await open_gateway(pending_limit=1)
+    item = stock.stock_up(100)
+    stock.fall_silent()
+    assert (await counter.order({item: 1})).status_code == 202
+    refused = await counter.web.post("/v1/orders", content=b"{")
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/overloaded")
+    assert (await counter.web.get("/v1/menu")).status_code == 200
 
 
 async def test_another_gateways_pending_orders_count_too(
@@ -98,7 +128,7 @@ async def test_with_the_tables_locked_by_somebody_new_orders_are_refused_and_rep
 
 async def overloaded(counter: Any, item: Any) -> Any:
     answer = await counter.order({item: 1})
-    return answer if answer.json()["type"] == "/problems/overloaded" else None
+    return answer if answer.json().get("type") == "/problems/overloaded" else None
 
 
 async def is_accepted(counter: Any, item: Any, *, key: str | None = None) -> bool:

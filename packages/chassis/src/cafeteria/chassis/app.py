@@ -20,7 +20,7 @@ from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from cafeteria.chassis import metrics
-from cafeteria.chassis.door import Door
+from cafeteria.chassis.door import Admit, Door, admit_everyone
 from cafeteria.chassis.health import Check, health_routes
 from cafeteria.chassis.origins import Origins
 from cafeteria.chassis.problem_documents import answer_error
@@ -62,8 +62,9 @@ def build_app(
     lifespan: Sequence[Lifespan] = (),
     keys: KeySource | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    admit: Admit = admit_everyone,
 ) -> ServiceApp:
-    """`checks` say by name whether a dependency answers; with `keys` comes one of that name.
+    """`checks` say by name whether a dependency answers; with `keys` comes one of that name. `admit` is the door's.
 
     The app's state holds `settings`, `closing`, `origins` and `token_verifier`; a service adds its own in its
     lifespan. `keys` start after the service's lifespan, so that they may be fetched by what that opens.
@@ -88,7 +89,7 @@ def build_app(
         pdb_on_exception=False,
     )
     app.closing, app.registry = closing, registry
-    app.door = Door(super(ServiceApp, app).__call__, registry=registry, origins=origins)
+    app.door = Door(super(ServiceApp, app).__call__, registry=registry, origins=origins, admit=admit)
     _mark_guarded(app, has_keys=keys is not None)
     return app
 

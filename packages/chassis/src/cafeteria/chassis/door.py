@@ -6,6 +6,7 @@ headers once and keeps the metrics' children.
 """
 
 import re
+from collections.abc import Callable
 from http import HTTPMethod
 from random import getrandbits
 from time import perf_counter
@@ -53,17 +54,27 @@ _READ = frozenset(
         b"x-request-id",
     }
 )
+Admit = Callable[[HTTPScope], None]
+"""Raises for whom the door stays shut, by the request's first line and headers alone."""
+
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
 _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 
 
-class Door:
-    """Wraps `app`, and counts in `registry`."""
+def admit_everyone(_: HTTPScope) -> None:
+    """Where nobody is turned away at the door."""
 
-    def __init__(self, app: ASGIApp, *, registry: metrics.Registry, origins: Origins) -> None:
+
+class Door:
+    """Wraps `app`, and counts in `registry`. Whom `admit` refuses costs a small part of what a request costs inside."""
+
+    def __init__(
+        self, app: ASGIApp, *, registry: metrics.Registry, origins: Origins, admit: Admit = admit_everyone
+    ) -> None:
         self._app = app
         self._registry = registry
         self._origins = origins
+        self._admit = admit
         self._log = logs.get_logger().bind()
         self._streams = STREAMS.metric(registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -83,6 +94,7 @@ class Door:
             if visit.is_preflight():
                 await visit.answer_preflight()
             else:
+                self._admit(visit.scope)
                 visit.check_media_type()
                 await self._app(visit.scope, receive, visit.send)
         except Exception as error:

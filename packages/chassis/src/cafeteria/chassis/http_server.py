@@ -21,6 +21,10 @@ from cafeteria.chassis.errors import InvalidRequest, ServiceError
 from cafeteria.chassis.problem_documents import PROBLEM_JSON, TooLarge, encode_problem
 
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 64
+"""libuv accepts one connection for a listener in a round of the event loop. Under load rounds take tens of
+milliseconds, and whoever comes meanwhile would wait for seconds, or try again after 1, 3, 7 ... once the backlog is full."""
+
 KEEP_ALIVE_S = 65
 """Longer than load balancers keep an idle connection, so that we never close one under a request."""
 
@@ -82,7 +86,7 @@ class HttpServer(uvicorn.Server):
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.on_tick(0)
-        await self.startup(sockets=[listener])
+        await self.startup(sockets=[listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))])
         dating = asyncio.create_task(self._keep_date(), name="http-date")
         try:
             yield

@@ -96,6 +96,9 @@ class Outbox:
             f"""SELECT id, subject, type_name, message_id, traceparent, body
                 FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
         )
+        self._count = Statement(
+            f"SELECT count(*) AS rows FROM (SELECT FROM {name} LIMIT :limit) AS row"  # noqa: S608 - a table's name
+        )
         self._delete = Statement(
             f"""DELETE FROM {name} USING unnest(CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
                     AS run (first, last)
@@ -121,6 +124,11 @@ class Outbox:
     async def read(self, connection: AsyncConnection, *, limit: int) -> list[OutboxRow]:
         """The oldest rows that are there. Never "id > last seen": ids commit out of order."""
         return [OutboxRow(*row) for row in await self._read.rows(connection, {"limit": limit})]
+
+    async def count(self, connection: AsyncConnection, *, limit: int) -> int:
+        """Up to `limit`."""
+        [counted] = await self._count.rows(connection, {"limit": limit})
+        return int(counted.rows)
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
         """In runs without a gap, of which there are few: nothing else can be in between."""

@@ -22,7 +22,8 @@ from cafeteria.chassis.statements import Statement
 
 POLL_S = 0.5  # finds rows that another replica, or an earlier life of this one, has left
 RETRY_S = 0.5  # after a failure; the rows stay where they are
-PASS_LIMIT = 512  # rows in one pass; an atomic batch holds at most 1,000 messages
+PASS_LIMIT = 1_000  # rows in one pass, as many as an atomic batch may hold
+COUNT_LIMIT = 100_000  # rows; past it "more" is all that anybody needs to know
 
 SILENT_FOR_S = 15  # longer than a pass waits for JetStream; a pass that is cut off all the same is sent again
 
@@ -36,12 +37,17 @@ logger = get_logger()
 
 
 class Relay:
-    """Runs while its block is open. `wake` says that a commit has left rows."""
+    """Runs while its block is open. `wake` says that a commit has left rows.
+
+    `behind` is how many rows were left after the last pass, or are there for the relay that carries them; 0 while
+    each pass takes all that is there.
+    """
 
     def __init__(self, database: Database, bus: Bus, outbox: Outbox, *, service: str) -> None:
         self._database = database
         self._bus = bus
         self._outbox = outbox
+        self.behind = 0
         self._lock_key = zlib.crc32(f"{service}.relay".encode())
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
@@ -81,7 +87,9 @@ class Relay:
             try:
                 [lock] = await _TRY_LOCK.rows(connection, {"key": self._lock_key})
                 may_hold_lock = lock.is_held
-                if may_hold_lock:
+                if not may_hold_lock:
+                    await self._count(connection)
+                else:
                     await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
                     await self._carry_what_is_there(connection)
@@ -100,9 +108,15 @@ class Relay:
         RELAYED.metric().inc(len(rows))
         if len(rows) == PASS_LIMIT:
             self.wake()
+            await self._count(connection)
+        else:
+            self.behind = 0
         if self._failing:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
+
+    async def _count(self, connection: AsyncConnection) -> None:
+        self.behind = await self._outbox.count(connection, limit=COUNT_LIMIT)
 
     def _log_failure(self, error: Exception, *, unforeseen: bool = False) -> None:
         """Once for each time of failing: the relay tries twice a second."""

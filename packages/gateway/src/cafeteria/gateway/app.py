@@ -6,6 +6,7 @@ from time import monotonic
 
 import msgspec
 from litestar import Litestar
+from litestar.types import HTTPScope
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
@@ -18,9 +19,10 @@ from cafeteria.chassis.outbox import Outbox
 from cafeteria.chassis.relay import Relay
 from cafeteria.contracts.bus import GATEWAY, KITCHEN_KNOWN, NOTIFICATION_KNOWN
 from cafeteria.gateway import bus_api, loops, tables
-from cafeteria.gateway.http_api import ROUTES
+from cafeteria.gateway.http_api import ORDERS_PATH, ROUTES, is_order
 from cafeteria.gateway.peers import Kitchen, Receiver, Stock
 from cafeteria.gateway.service import Gateway
+from cafeteria.gateway.service.admission import Admission
 from cafeteria.gateway.service.cancel_order import CancelOrder
 from cafeteria.gateway.service.confirm import Confirmation
 from cafeteria.gateway.service.decide import Decider
@@ -49,6 +51,11 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
         if not parts.availability.is_complete and monotonic() < app.state.menu_awaited_until_s:
             raise Unavailable("stock has not said yet what is left")
 
+    def admit(scope: HTTPScope) -> None:
+        if is_order(scope):
+            scope["path_template"] = ORDERS_PATH  # for the metrics and the log, should it go no further
+            app.state.gateway.admission.check()
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         app.state.menu_awaited_until_s = monotonic() + MENU_AWAITED_S
@@ -64,6 +71,7 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
         checks={"postgres": parts.database.ping, "nats": parts.bus.ping, "menu": check_menu},
         lifespan=[lifespan],
         keys=keys_over(parts.bus),
+        admit=admit,
     )
     return app
 
@@ -93,12 +101,13 @@ async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
     await _open_loops(parts, stack, decider=decider, relay=relay)
     await bus_api.hear_availability(bus, parts.availability)
     return Gateway(
+        admission=Admission(
+            intake=intake, backlog=parts.backlog, relay=relay, limit=parts.settings.pending_limit
+        ),
         place_order=PlaceOrder(
             intake=intake,
             decider=decider,
             availability=parts.availability,
-            backlog=parts.backlog,
-            pending_limit=parts.settings.pending_limit,
         ),
         cancel_order=CancelOrder(
             database=awaited, decider=decider, kitchen=Kitchen(bus), projection=projection

@@ -4,6 +4,7 @@ Whoever is signed in may order; nobody sees another's orders. An answer to an or
 to the byte.
 """
 
+from http import HTTPMethod
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.types import HTTPScope
 
 from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.clock import now
@@ -28,6 +30,8 @@ from cafeteria.gateway.service.place_order import RECEIVED
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
+
+ORDERS_PATH = "/v1/orders"
 
 _SIGNED_IN = requires()
 _REPLAYED = {"Idempotent-Replayed": "true"}
@@ -57,7 +61,12 @@ def read_menu(state: State) -> Menu:
     return gateway.read_orders.menu()
 
 
-@post("/v1/orders", before_request=_SIGNED_IN, tags=_TAGS, responses=_PLACED)
+def is_order(scope: HTTPScope) -> bool:
+    """A request for a new order, as far as its first line tells."""
+    return scope["path"] == ORDERS_PATH and scope["method"] == HTTPMethod.POST
+
+
+@post(ORDERS_PATH, before_request=_SIGNED_IN, tags=_TAGS, responses=_PLACED)
 async def place_order(
     request: SignedInRequest,
     state: State,
@@ -91,7 +100,7 @@ async def read_order(request: SignedInRequest, state: State, order_id: FromPath[
     return order_on_the_wire(order)
 
 
-@get("/v1/orders", before_request=_SIGNED_IN, tags=_TAGS)
+@get(ORDERS_PATH, before_request=_SIGNED_IN, tags=_TAGS)
 async def list_orders(
     request: SignedInRequest,
     state: State,

@@ -21,6 +21,7 @@ Each row has a test that begins there: `tests/integration/test_recovery_points.p
 
 import msgspec
 
+from cafeteria.gateway.service.admission import Admission
 from cafeteria.gateway.service.cancel_order import CancelOrder
 from cafeteria.gateway.service.place_order import PlaceOrder
 from cafeteria.gateway.service.read_orders import ReadOrders
@@ -29,6 +30,7 @@ from cafeteria.gateway.service.read_orders import ReadOrders
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     """What the HTTP door needs."""
 
+    admission: Admission
     place_order: PlaceOrder
     cancel_order: CancelOrder
     read_orders: ReadOrders

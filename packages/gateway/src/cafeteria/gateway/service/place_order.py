@@ -84,6 +84,11 @@ class Intake:
         await self._receiving.__aexit__(kind, error, trace)
         await self._finding.__aexit__(kind, error, trace)
 
+    @property
+    def waiting(self) -> int:
+        """Orders whose G1 has not been committed."""
+        return self._receiving.pending
+
     async def receive(self, placing: Placing) -> Receipt:
         """Raises Overloaded before anything was written, DatabaseUnavailable when nobody knows."""
         if self._receiving.running_for_s > SLOW_COMMIT_S:
@@ -147,14 +152,10 @@ class PlaceOrder:
         intake: Intake,
         decider: Decider,
         availability: AvailabilityView,
-        backlog: Backlog,
-        pending_limit: int,
     ) -> None:
         self._intake = intake
         self._decider = decider
         self._availability = availability
-        self._backlog = backlog
-        self._pending_limit = pending_limit
         self._refused = REFUSED_FROM_MEMORY.metric()
 
     async def __call__(self, placing: Placing) -> Placed:
@@ -187,10 +188,6 @@ class PlaceOrder:
 
     async def _receive(self, placing: Placing) -> Receipt:
         """After a COMMIT of unknown outcome, look what is stored. That nothing is there proves nothing yet."""
-        if self._backlog.pending >= self._pending_limit:
-            raise Overloaded(
-                f"Too many orders wait for a decision: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
-            )
         try:
             return await self._intake.receive(placing)
         except DatabaseUnavailable:

@@ -1,0 +1,21 @@
+"""JSON that no query looks into is left out of the planner's statistics."""
+
+from alembic import op
+
+from cafeteria.chassis.migrations import set_statistics
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+SCHEMA = "gateway"
+COLUMNS = {"orders": ("lines", "status_times"), "idempotency_keys": ("response_snapshot",)}
+
+
+def upgrade() -> None:
+    set_statistics(op, schema=SCHEMA, columns=COLUMNS, target=0)
+
+
+def downgrade() -> None:
+    set_statistics(op, schema=SCHEMA, columns=COLUMNS, target=-1)
