@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from cafeteria.chassis import relay as relay_module
-from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.bus import Bus, NotStored
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.outbox import Outbox, OutboxMessage
 from cafeteria.chassis.relay import Relay
@@ -194,6 +194,23 @@ async def test_who_does_not_carry_knows_too_how_much_waits_for_who_does(
         async with Relay(database, frozen_bus, outbox, service=names.GATEWAY) as second:
             await wait_until(lambda: second.behind == 7)
         frozen_bus.thaw.set()
+
+
+async def test_a_relay_that_fails_goes_on_counting(
+    database: Database, outbox: Outbox, status_message: StatusMessage, wait_until
+) -> None:
+    async with Relay(database, DeafBus(), outbox, service=names.GATEWAY) as relay:
+        await add(database, outbox, [status_message()])
+        await wait_until(lambda: relay._failing)
+        await add(database, outbox, [status_message() for _ in range(4)])
+        await wait_until(lambda: relay.behind == 5)
+
+
+class DeafBus:
+    """Takes nothing."""
+
+    async def publish_stored(self, _: list[OutboxMessage]) -> None:
+        raise NotStored("the disk is full")
 
 
 class WaitingBus:

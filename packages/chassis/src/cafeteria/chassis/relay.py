@@ -39,8 +39,8 @@ logger = get_logger()
 class Relay:
     """Runs while its block is open. `wake` says that a commit has left rows.
 
-    `behind` is how many rows were left after the last pass, or are there for the relay that carries them; 0 while
-    each pass takes all that is there.
+    `behind` is how many rows are left: counted after each pass that leaves some, and twice a second while it fails or
+    another relay carries them.
     """
 
     def __init__(self, database: Database, bus: Bus, outbox: Outbox, *, service: str) -> None:
@@ -87,9 +87,8 @@ class Relay:
             try:
                 [lock] = await _TRY_LOCK.rows(connection, {"key": self._lock_key})
                 may_hold_lock = lock.is_held
-                if not may_hold_lock:
-                    await self._count(connection)
-                else:
+                await self._count(connection)
+                if may_hold_lock:
                     await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
                     await self._carry_what_is_there(connection)
