@@ -60,7 +60,10 @@ async def test_the_floor_sells_no_more_than_there_is(bed: Bed) -> None:
 
 async def test_the_product_does_so_too_and_old_orders_are_left_alone(bed: Bed) -> None:
     await bed.clean()
-    await load(bed.admin, Past(orders=OLD_ORDERS, students=bed.students, items=bed.items, now=now()))
+    await load(
+        bed.stack.servers.postgres_admin_url,
+        Past(orders=OLD_ORDERS, students=bed.students, items=bed.items, now=now()),
+    )
     async with bed.product(keep=True) as target:
         await order_and_watch(bed, target)
     assert await bed.admin.fetchval("SELECT count(*) FROM gateway.orders") == OLD_ORDERS + ORDERS

@@ -70,7 +70,7 @@ async def _load(bed: Bed, options: Options) -> None:
     students = [*bed.students, *(f"old-{number}" for number in range(OLD_STUDENTS - len(bed.students)))]
     past = old_orders.Past(orders=OLD_ORDERS, students=students, items=bed.items, now=datetime.now(UTC))
     async with alone(options.lock):
-        await old_orders.load(bed.admin, past)
+        await old_orders.load(bed.stack.servers.postgres_admin_url, past)
         await bed.admin.execute("VACUUM ANALYZE")
         await bed.admin.execute("CHECKPOINT")
     size = await bed.admin.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
