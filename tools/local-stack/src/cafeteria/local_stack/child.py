@@ -20,12 +20,15 @@ LAUNCHER = str(Path(launch.__file__))
 FAMILY_S = 2.0  # a killed process is gone at once, unless it waits for a disk
 POLL_S = 0.02
 LAST_LINES_S = 1.0  # what a program wrote is read to its end, unless somebody else holds its output open
+YIELDING = 8  # a niceness: a sixth of what the others get
 MAX_LINE_BYTES = 1 << 20  # a longer line is a fault of its writer; it is cut, not waited for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """What to run. `own_group`: a signal to this process' group, Ctrl-C too, does not reach it.
+
+    `yields`: with a group and a session of its own, it gets a sixth of a share when processors are short.
 
     `stop_signal` asks it to end in good order; `death_signal` is what the kernel sends when this process
     is gone.
@@ -35,6 +38,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     account: Account = SAME_USER
     own_group: bool = False
+    yields: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     cwd: Path | None = None
@@ -64,7 +68,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if echo else file,
                 stderr=asyncio.subprocess.STDOUT,
-                start_new_session=program.own_group,
+                start_new_session=program.own_group or program.yields,
                 limit=MAX_LINE_BYTES,
             )
         reader = None
@@ -135,6 +139,7 @@ def _launched(program: Program) -> tuple[str, ...]:
     return (
         *(sys.executable, "-I", "-S", LAUNCHER),
         *(str(int(program.death_signal)), str(os.getpid()), str(account.uid), str(account.gid)),
+        str(YIELDING if program.yields else 0),
         *program.argv,
     )
 

@@ -23,7 +23,10 @@ _ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE")
 
 
 def service_program(service: str, environment: Mapping[str, str]) -> Program:
-    return Program(argv=(sys.executable, "-m", f"cafeteria.{service}"), env=environment)
+    """A flood of logins would take both processors for hashing: identity yields, or orders would wait for it."""
+    return Program(
+        argv=(sys.executable, "-m", f"cafeteria.{service}"), env=environment, yields=service == IDENTITY
+    )
 
 
 def service_environment(
