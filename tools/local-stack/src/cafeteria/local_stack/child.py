@@ -62,7 +62,7 @@ class Child:
         """With `echo` each line of output goes there too, otherwise into `log` alone, appended."""
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
-                *_launched(program),
+                *launched(program),
                 env=dict(program.env),
                 cwd=program.cwd,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -134,7 +134,8 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _launched(program: Program) -> tuple[str, ...]:
+def launched(program: Program) -> tuple[str, ...]:
+    """The command that becomes the program, by way of `launch`."""
     account = program.account
     return (
         *(sys.executable, "-I", "-S", LAUNCHER),

@@ -145,19 +145,19 @@ _TABLES = {
             (id, order_id, student_id, status_sent, sent_at, version, position, status_at, delivered_at)
         SELECT past.id(ms, 1 + place, number), id, student_id, status, at, place + 1, number * {len(STATUSES)} + place + 1, at, at
         FROM past.orders, (VALUES {_PLACED_STATUSES}) AS entered (place, status)
-    """,  # noqa: S608 - of constants, here and below
+    """,  # noqa: S608 - of constants
     "kitchen.kitchen_orders": f"""
         INSERT INTO kitchen.kitchen_orders
             (id, order_id, student_id, status, version, lines, status_times, received_at, started_at, due_at, completed_at,
             gateway_version, notified_version)
         SELECT past.id(ms, 5, number), id, student_id, 'READY', 4, lines, '{_TIMES_IN_ORDER}', at, at, at, at, 4, 4 FROM past.orders
-    """,  # noqa: S608
+    """,  # noqa: S608 - of constants
     "gateway.orders": f"""
         INSERT INTO gateway.orders
             (id, student_id, status, created_at, updated_at, lines, total, version, expires_at, status_times, kitchen_seen_at,
             notified_version)
         SELECT id, student_id, 'READY', at, at, lines, {PRICE}, 4, at, '{_TIMES_BY_STATUS}', at, 2 FROM past.orders
-    """,  # noqa: S608
+    """,  # noqa: S608 - of constants
     "kitchen.order_status_history": """
         INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
         SELECT past.id(ms, 6 + place, number), past.id(ms, 5, number), status, at

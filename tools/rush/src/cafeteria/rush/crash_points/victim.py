@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from cafeteria.local_stack.child import LAUNCHER
+from cafeteria.local_stack.child import Program, launched
 from cafeteria.rush.crash_points import spare
 from cafeteria.rush.crash_points.tap import NATS, POSTGRES, Tap
 from cafeteria.rush.crash_points.waiting import true_within
@@ -44,11 +44,10 @@ class Victim:
 
     async def load(self) -> None:
         """Start the spare process; it answers once all modules are loaded."""
-        launched = ("-I", "-S", LAUNCHER, str(int(signal.SIGKILL)), str(os.getpid()), "-1", "-1")
-        program = (sys.executable, "-P", SPARE, self.service)
+        program = Program(argv=(sys.executable, "-P", SPARE, self.service))
         with self.log.open("ab") as log:
             self._spare = await asyncio.create_subprocess_exec(
-                *(sys.executable, *launched, *program), stdin=PIPE, stdout=PIPE, stderr=log
+                *launched(program), stdin=PIPE, stdout=PIPE, stderr=log
             )
 
     async def start(self) -> None:
