@@ -190,6 +190,7 @@ async def test_it_says_how_far_behind_it_is_while_a_pass_leaves_rows(
     async with Relay(database, waiting, outbox, service=names.GATEWAY) as relay:
         waiting.passes.release()
         await wait_until(lambda: relay.behind == 15)
+        assert relay_module.BEHIND.metric()._value.get() == 15
         waiting.passes.release()
         await wait_until(lambda: relay.behind == 5)
         waiting.passes.release()

@@ -32,6 +32,7 @@ _TRY_LOCK = Statement("SELECT pg_try_advisory_lock(:key) AS is_held")
 _LIMIT_SILENCE = Statement("SELECT set_config('idle_session_timeout', :limit, false)")
 
 RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows carried to JetStream")
+BEHIND = metrics.gauge("cafeteria_outbox_behind_rows", "Outbox rows that the last pass has left")
 FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Passes of the relay that failed")
 
 logger = get_logger()
@@ -119,14 +120,18 @@ class Relay:
             self.wake()
             await self._count(connection)
         else:
-            self.behind = 0
+            self._note_behind(0)
         if self._failing:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
         return True
 
     async def _count(self, connection: AsyncConnection) -> None:
-        self.behind = await self._outbox.count(connection, limit=COUNT_LIMIT)
+        self._note_behind(await self._outbox.count(connection, limit=COUNT_LIMIT))
+
+    def _note_behind(self, rows: int) -> None:
+        self.behind = rows
+        BEHIND.metric().set(rows)
 
     def _log_failure(self, error: Exception, *, unforeseen: bool = False) -> None:
         """Once for each time of failing: the relay tries twice a second."""
