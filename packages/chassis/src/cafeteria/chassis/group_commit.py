@@ -47,7 +47,6 @@ class GroupCommit(Generic[Item, Outcome]):
         self._began_at_s: float | None = None
         self._arrived = asyncio.Event()
         self._closing = False
-        self._worker: asyncio.Task[None] | None = None
         self._batch_items = metrics.GROUP_BATCH_ITEMS.labels(name)
         self._commit_seconds = metrics.GROUP_COMMIT_SECONDS.labels(name)
         metrics.GROUP_PENDING.labels(name).set_function(lambda: self.pending)
@@ -87,8 +86,7 @@ class GroupCommit(Generic[Item, Outcome]):
         """Commit what was accepted, then stop."""
         self._closing = True
         self._arrived.set()
-        if self._worker is not None:
-            await self._worker
+        await self._worker
 
     async def _work(self) -> None:
         while not (self._closing and not self._waiting):

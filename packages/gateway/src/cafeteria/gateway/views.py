@@ -9,6 +9,7 @@ sold out in truth: nobody is refused portions that the entry's version still had
 
 from collections.abc import Iterable
 from decimal import Decimal
+from time import monotonic
 from uuid import UUID
 
 import msgspec
@@ -84,17 +85,27 @@ class AvailabilityView:
         )
 
 
+MOVING_S = 0.5  # longer than a decision takes under any load that is not refused
+
+
 class Backlog:
     """How many orders are PENDING: counted in the database each second, kept up with by what is done here."""
 
     def __init__(self) -> None:
         self.pending = 0
+        self._settled_at_s = 0.0
+
+    @property
+    def is_moving(self) -> bool:
+        """Stock decides: what waits, waits for its turn."""
+        return monotonic() - self._settled_at_s < MOVING_S
 
     def received(self, count: int) -> None:
         self.pending += count
 
     def settled(self, count: int) -> None:
         self.pending = max(0, self.pending - count)
+        self._settled_at_s = monotonic()
 
     def counted(self, count: int) -> None:
         self.pending = count

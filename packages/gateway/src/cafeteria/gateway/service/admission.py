@@ -16,8 +16,11 @@ MESSAGES_PER_ORDER = 2  # an accepted order's news, and the kitchen's work
 class Admission:
     """At most `limit` orders are under way: not written yet, not decided yet, or decided and not yet carried on.
 
-    The last are part of it because the gateway can accept faster than it carries: what is carried later than it is
-    accepted would grow without end, and be cooked ever later.
+    The last are part of it because the gateway can accept faster than it carries: what waits would grow without
+    end, and be cooked ever later.
+
+    While stock decides, half as many: then whoever comes last waits for all before, and a thousand take over a second.
+    While it is silent all get 202 after the same time, however many they are.
     """
 
     def __init__(self, *, intake: Intake, backlog: Backlog, relay: Relay, limit: int) -> None:
@@ -29,7 +32,8 @@ class Admission:
     def check(self) -> None:
         """Raises Overloaded."""
         uncarried = self._relay.behind // MESSAGES_PER_ORDER
-        if self._intake.waiting + self._backlog.pending + uncarried >= self._limit:
+        limit = self._limit // 2 if self._backlog.is_moving else self._limit
+        if self._intake.waiting + self._backlog.pending + uncarried >= limit:
             raise Overloaded(
                 f"Too many orders are under way: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
             )
