@@ -42,7 +42,7 @@ async def test_with_too_many_accepted_orders_not_carried_yet_new_ones_are_refuse
     item = stock.stock_up(100)
     async with servers.database_as_admin() as another:
         await another.execute("SELECT pg_advisory_lock($1)", crc32(b"gateway.relay"))
-        counter = await open_gateway(pending_limit=3)
+        counter = await open_gateway(pending_limit=6)
         for _ in range(3):
             assert (await counter.order({item: 1})).status_code == 201
         refused = await wait_until(lambda: overloaded(counter, item))

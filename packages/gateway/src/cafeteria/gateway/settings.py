@@ -11,8 +11,8 @@ Limit = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
-    """`pending_limit` orders may be under way from the request to the streams, and `queue_limit` of them wait to be
-    written, before new ones are refused with 503.
+    """`pending_limit` orders may wait for stock's decision (`service.admission` says when fewer), and `queue_limit`
+    of them to be written, before new ones are refused with 503.
     """
 
     pool_size: PoolSize = field(name="GATEWAY_POOL_SIZE", default=10)
