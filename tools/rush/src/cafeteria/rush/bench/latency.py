@@ -22,9 +22,9 @@ MEASURES = (
 )
 
 SECONDS, ROUNDS, CONNECTIONS = 20.0, 3, 64
-CAPACITY_S, WARM_S, ALONE_S = 6.0, 3.0, 10.0
+CAPACITY_S, WARM_S, ALONE_S = 6.0, 3.0, 15.0
 ALONE_RATE = (
-    20.0  # a second: each has been carried to READY, and its commits flushed, before the next one comes
+    7.0  # a second: each has been carried to READY, and its commits flushed, before the next one comes
 )
 SETTLE_WITHIN_S = 30.0
 
