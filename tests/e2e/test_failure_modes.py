@@ -297,9 +297,6 @@ async def test_while_somebody_holds_a_row_of_stock_orders_are_received(campus, v
     await visitor.until_cooked("held")
 
 
-TOO_LATE = Expected(409, problem="/problems/too-late-to-cancel")
-
-
 @pytest.mark.skipif(not disk.IS_POSSIBLE, reason="only root may mount the small file system that it fills")
 async def test_with_the_disk_of_nats_full_orders_are_accepted_and_cooked_once_there_is_room(
     campus, visitor, wait_until
@@ -314,9 +311,10 @@ async def test_with_the_disk_of_nats_full_orders_are_accepted_and_cooked_once_th
         full = await visitor.order("full")
         ACCEPTED.holds("order", full)
         FINE.holds("open_stream", await visitor.open_stream())
-        cancelled = await visitor.cancel(full.order_id)
-        # each stream is told by itself: the kitchen's may still have had room for this order's work
-        (TOO_LATE if cancelled.status == TOO_LATE.status else FINE).holds("cancel", cancelled)
+        cancelled = await visitor.cancel(
+            full.order_id
+        )  # too late where the kitchen's own stream still had room
+        assert cancelled.status == 200 or cancelled.problem == "/problems/too-late-to-cancel", cancelled
     await visitor.until_cooked(*keys, "full")
 
 
