@@ -6,6 +6,7 @@ On uvloop, as in the services: it lets go of a connection only once it has writt
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 import uvloop
@@ -19,9 +20,14 @@ PATIENCE_S = 10.0
 
 
 class Server:
-    """Speaks enough NATS to be connected to. `freeze` stops it from reading what is connected by then."""
+    """Speaks enough NATS to be connected to. `freeze` stops it from reading what is connected by then.
+
+    It says nothing but its end on the next `half_greetings` connections, and notes when they are left.
+    """
 
     def __init__(self) -> None:
+        self.half_greetings = 0
+        self.left = asyncio.Semaphore(0)
         self._writers: set[asyncio.StreamWriter] = set()
         self._conversations: set[asyncio.Task[None]] = set()
 
@@ -29,9 +35,12 @@ class Server:
         for writer in self._writers:
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # of TCP
 
-    async def end(self) -> None:
+    def drop(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
+
+    async def end(self) -> None:
+        self.drop()
         await asyncio.gather(*self._conversations)
 
     def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,6 +48,13 @@ class Server:
         self._conversations.add(asyncio.create_task(self._converse(reader, writer)))
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.half_greetings:
+            self.half_greetings -= 1
+            writer.write_eof()
+            with suppress(ConnectionError):
+                await reader.read()
+            self.left.release()
+            return
         writer.write(INFO)
         with suppress(ConnectionError):
             while head := await reader.readline():
@@ -92,6 +108,27 @@ def test_a_frozen_connection_is_left_also_with_much_still_to_be_written() -> Non
                 await asyncio.sleep(0)
             await again.wait()
             await client.flush()
+
+    on_uvloop(scene)
+
+
+def test_a_try_that_got_no_further_than_a_greeting_is_left_before_the_next() -> None:
+    async def scene() -> None:
+        async with connected() as (client, server, again):
+            held = []
+            connect = client._connect_to_server
+
+            async def connect_and_hold(address: Any) -> None:
+                await connect(address)
+                held.append(client._transport._io_writer)  # or the collector would close it, as it comes by
+
+            client._connect_to_server = connect_and_hold  # type: ignore[method-assign]
+            server.half_greetings = 2
+            server.drop()
+            await again.wait()
+            assert [writer.is_closing() for writer in held] == [True, True, False]
+            await server.left.acquire()
+            await server.left.acquire()
 
     on_uvloop(scene)
 

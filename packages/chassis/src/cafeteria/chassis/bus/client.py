@@ -80,10 +80,18 @@ class BusClient(Client):
 
     async def _attempt_reconnect(self) -> None:
         """A frozen server takes nothing of what is still to be written, and nats-py would wait until it has."""
+        self._leave_server()
+        await super()._attempt_reconnect()
+
+    async def _connect_to_server(self, s: Any) -> None:
+        """A try to reconnect that got no further than a greeting nats-py would leave open, to be found by the collector."""
+        self._leave_server()
+        await super()._connect_to_server(s)
+
+    def _leave_server(self) -> None:
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
-        await super()._attempt_reconnect()
 
     async def _request_new_style(
         self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
