@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cafeteria.local_stack import member as members
-from cafeteria.local_stack.child import Child, Program, is_alive
+from cafeteria.local_stack.child import YIELDING, Child, Program, is_alive
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.member import Member
 
@@ -153,6 +153,16 @@ async def test_each_line_is_echoed_and_kept(tmp_path: Path) -> None:
     assert echoed[0] == "one"
     assert echoed[-2:] == ["two", "no end"]
     assert (tmp_path / "log").read_text().endswith("two\nno end")
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not group by session")
+async def test_what_yields_does_so_as_a_session_of_its_own(tmp_path: Path) -> None:
+    code = "import os; print(os.getsid(0) == os.getpid(), open('/proc/self/autogroup').read())"
+    log = tmp_path / "log"
+    child = await Child.start(Program(argv=(sys.executable, "-c", code), yields=True), log=log)
+    assert await child.wait() == 0
+    is_leader, *_, nice = log.read_text().split()
+    assert (is_leader, int(nice)) == ("True", YIELDING)
 
 
 PARENT = """
