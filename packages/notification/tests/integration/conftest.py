@@ -53,6 +53,10 @@ class Shown(msgspec.Struct, kw_only=True):
         return UUID(self.data["order_id"])
 
     @property
+    def position(self) -> int:
+        return int(self.id.partition("-")[0])
+
+    @property
     def status(self) -> str:
         return str(self.data["status"])
 

@@ -18,7 +18,7 @@ from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import NOTIFICATION
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.notification import repository
-from cafeteria.notification.domain import Backlog, Status, Viewer
+from cafeteria.notification.domain import Backlog, LogPlace, Status, Viewer
 
 STUDENT = "210041101"
 OLD_ROWS = 200_000
@@ -35,7 +35,8 @@ Query = Callable[[AsyncConnection], Awaitable[Any]]
 
 def backlog(*, seen: int | None, order_id: Any = None) -> Backlog:
     viewer = Viewer(student_id=STUDENT, order_id=order_id)
-    return Backlog.open(viewer, seen=seen, upto=NEWEST, now=datetime.now(UTC))
+    place = None if seen is None else LogPlace(seen, 0)
+    return Backlog.open(viewer, seen=place, newest=NEWEST, now=datetime.now(UTC))
 
 
 def pending(order_id: Any) -> Status:
@@ -59,6 +60,7 @@ QUERIES: dict[str, Query] = {
     ),
     "resume": lambda it: repository.read_backlog(it, backlog(seen=OLD_ROWS), limit=1000),
     "resume far back": lambda it: repository.read_backlog(it, backlog(seen=0), limit=FRESH_ROWS),
+    "check an event id": lambda it: repository.read_place(it, OLD_ROWS),
     "push": lambda it: repository.read_log(it, after=OLD_ROWS, limit=1000),
     "history": lambda it: repository.read_history(it, STUDENT, before=NEWEST // 2, limit=FRESH_ROWS),
     "known": lambda it: repository.read_missing(

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.notification.domain import place_of
 
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
 PENDING, STOCK_VERIFIED, IN_KITCHEN, READY = PATH
@@ -70,7 +71,7 @@ async def test_replicas_that_log_at_the_same_time_agree_on_every_position(
         for status in PATH:
             await two_halls.tell_at_once([order.enters(status) for order in orders])
         await wait_until(lambda: len(first.events) >= 1_000 and len(second.events) >= 1_000)
-        assert [int(event.id) for event in first.events] == list(range(1, 1_001))
+        assert [event.position for event in first.events] == list(range(1, 1_001))
         assert first.events == second.events
         for order in orders:
             assert first.statuses(order.id) == list(PATH)
@@ -117,7 +118,7 @@ async def test_what_only_another_replica_could_read_is_shown_here_too(
         await wait_until(lambda: watcher.events)
         await hall.fill(3, student_id=order.student_id)
         await wait_until(lambda: len(watcher.events) == 4)
-        assert [int(event.id) for event in watcher.events] == [1, 2, 3, 4]
+        assert [event.position for event in watcher.events] == [1, 2, 3, 4]
 
 
 async def test_nats_may_die_and_lose_its_store(hall: Any, make_order: Any, wait_until: Any) -> None:
@@ -193,7 +194,7 @@ async def test_with_nothing_to_show_a_client_still_learns_where_it_stands(
         await hall.tell(make_order(OTHER_STUDENT).enters(PENDING))
         await wait_until(lambda: witness.events)
     async with hall.watch() as watcher:
-        await wait_until(lambda: watcher.last_id == "1")
+        await wait_until(lambda: (watcher.last_id or "").startswith("1-"))
         assert watcher.events == []
     await hall.tell(order.enters(PENDING))
     async with hall.watch(last_event_id=watcher.last_id) as later:
@@ -217,7 +218,7 @@ async def test_a_new_stream_begins_with_the_live_orders(hall: Any, make_order: A
         assert watcher.statuses(waiting.id) == list(PATH[:3])
         assert watcher.statuses(fresh.id) == list(PATH)
         assert watcher.statuses(done.id) == []
-        positions = [int(event.id) for event in watcher.events]
+        positions = [event.position for event in watcher.events]
         assert positions == sorted(positions)
     async with hall.watch(last_event_id="0") as resumed:
         await wait_until(lambda: len(resumed.events) >= 11)
@@ -225,7 +226,9 @@ async def test_a_new_stream_begins_with_the_live_orders(hall: Any, make_order: A
         await wait_until(lambda: len(single.events) >= 4)
 
 
-@pytest.mark.parametrize("last_event_id", ["", "soon", "-1", "1.5", "99999", "9" * 30])
+@pytest.mark.parametrize(
+    "last_event_id", ["", "soon", "-1", "1.5", "1", "1-1", "99999-1", "9" * 19 + "-1", "9" * 30]
+)
 async def test_an_id_that_was_never_given_out_counts_as_none(
     hall: Any, make_order: Any, wait_until: Any, last_event_id: str
 ) -> None:
@@ -242,13 +245,14 @@ async def test_a_long_backlog_is_shown_whole_and_in_order(
     hall: Any, make_order: Any, wait_until: Any
 ) -> None:
     await hall.fill(2_499, student_id="210041101")
-    async with hall.watch(last_event_id="7") as watcher:
+    logged_at = await hall.books.fetchval("SELECT sent_at FROM notification.notifications WHERE position = 7")
+    async with hall.watch(last_event_id=place_of(7, logged_at).event_id.decode()) as watcher:
         await hall.tell(make_order().enters(PENDING))
         await wait_until(lambda: len(watcher.events) >= 2_493)
-        assert [int(event.id) for event in watcher.events] == list(range(8, 2_501))
+        assert [event.position for event in watcher.events] == list(range(8, 2_501))
     async with hall.watch() as anew:
         await wait_until(lambda: len(anew.events) >= 2_500)
-        assert [int(event.id) for event in anew.events] == list(range(1, 2_501))
+        assert [event.position for event in anew.events] == list(range(1, 2_501))
 
 
 async def test_streams_ask_who_is_there(hall: Any) -> None:

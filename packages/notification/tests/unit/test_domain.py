@@ -9,12 +9,15 @@ from cafeteria.chassis.cursors import UnknownCursor
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, RejectionReason, StatusTime
 from cafeteria.notification.domain import (
+    BEGINNING,
     LIVE_FOR,
     MAX_POSITION,
     Backlog,
+    LogPlace,
     Mark,
     Viewer,
-    position_from,
+    place_from,
+    place_of,
     position_from_cursor,
     sequence_to_follow,
     statuses_of,
@@ -112,20 +115,30 @@ def test_a_replica_that_read_further_since_the_look_does_not_make_the_stream_loo
 
 
 @pytest.mark.parametrize(
-    ("last_event_id", "position"),
+    ("last_event_id", "place"),
     [
         (None, None),
         ("", None),
-        ("0", 0),
-        ("17", 17),
-        (" 17", None),
+        ("0", BEGINNING),
+        ("17", None),
+        ("17-1800000000000000", LogPlace(17, 1_800_000_000_000_000)),
+        (" 17-1", None),
         ("-1", None),
-        ("1_0", None),
-        ("9" * 20, None),
+        ("1_0-1", None),
+        ("\u0967-1", None),
+        ("9" * 19 + "-1", None),
+        ("9" * 20 + "-1", None),
     ],
 )
-def test_only_a_plain_number_is_a_position(last_event_id: str | None, position: int | None) -> None:
-    assert position_from(last_event_id) == position
+def test_an_event_id_is_a_position_and_a_moment(last_event_id: str | None, place: LogPlace | None) -> None:
+    assert place_from(last_event_id) == place
+
+
+def test_an_event_id_names_one_place_to_the_microsecond() -> None:
+    place = place_of(17, NOON + timedelta(microseconds=1))
+    assert place_from(place.event_id.decode()) == place
+    assert place_from(BEGINNING.event_id.decode()) == BEGINNING
+    assert place != place_of(17, NOON)
 
 
 def test_a_cursor_is_a_position_that_fits_the_log() -> None:
@@ -138,16 +151,16 @@ def test_a_cursor_is_a_position_that_fits_the_log() -> None:
 
 def test_a_first_visit_begins_with_live_orders_and_a_return_with_what_was_missed() -> None:
     viewer = Viewer(student_id="210041101")
-    first = Backlog.open(viewer, seen=None, upto=9, now=NOON)
+    first = Backlog.open(viewer, seen=None, newest=9, now=NOON)
     assert (first.after, first.live_since) == (0, NOON - LIVE_FOR)
-    again = Backlog.open(viewer, seen=4, upto=9, now=NOON)
+    again = Backlog.open(viewer, seen=LogPlace(4, 1), newest=9, now=NOON)
     assert (again.after, again.live_since) == (4, None)
-    single = Backlog.open(Viewer(student_id="210041101", order_id=uuid4()), seen=None, upto=9, now=NOON)
+    single = Backlog.open(Viewer(student_id="210041101", order_id=uuid4()), seen=None, newest=9, now=NOON)
     assert (single.after, single.live_since) == (0, None)
 
 
 def test_a_backlog_is_read_once_it_has_come_to_its_end_and_grows_whole() -> None:
-    backlog = Backlog.open(Viewer(student_id="210041101"), seen=None, upto=9, now=NOON)
+    backlog = Backlog.open(Viewer(student_id="210041101"), seen=None, newest=9, now=NOON)
     backlog.advance(5)
     assert not backlog.is_read
     backlog.advance(9)

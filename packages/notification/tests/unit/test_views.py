@@ -38,7 +38,7 @@ class Reader:
     @property
     def positions(self) -> list[int]:
         lines = b"".join(self.chunks).split(b"\n")
-        return [int(line[4:]) for line in lines if line.startswith(b"id: ")]
+        return [int(line[4:].partition(b"-")[0]) for line in lines if line.startswith(b"id: ")]
 
     @property
     def comments(self) -> int:
@@ -48,6 +48,7 @@ class Reader:
 def status(position: int, *, student_id: str = STUDENT, order: int = 1) -> LoggedStatus:
     return LoggedStatus(
         position=position,
+        logged_at=NOW,
         order_id=UUID(int=order),
         student_id=student_id,
         status=OrderStatus.PENDING,

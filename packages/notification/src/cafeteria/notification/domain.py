@@ -30,9 +30,11 @@ RESTING_STATUSES = ENDED_STATUSES | {OrderStatus.READY}
 """Nothing more happens to the order by itself: people collect."""
 
 MAX_POSITION = 2**63 - 1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}", ASCII)
 _POSITION = compile_pattern(r"[0-9]{1,19}", ASCII)
+_EVENT_ID = compile_pattern(r"([0-9]{1,19})-([0-9]{1,19})", ASCII)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +48,31 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reason: RejectionReason | None = None
 
 
+class LogPlace(msgspec.Struct, frozen=True):
+    """A row of the log by its position and the moment, in microseconds since 1970, at which it was logged.
+
+    A log that is restored from a backup gives positions out a second time, but no row is logged at the same
+    microsecond again: so a client's last event id names one row of one log, or none.
+    """
+
+    position: int
+    logged_us: int
+
+    @property
+    def event_id(self) -> bytes:
+        """What a stream shows as `id:`; `0` before the first row."""
+        return b"%d-%d" % (self.position, self.logged_us) if self.position else b"0"
+
+
+BEGINNING = LogPlace(0, 0)
+"""The place before the first row."""
+
+
 class LoggedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A status in the log. `is_delivered`: some stream has taken it."""
 
     position: int
+    logged_at: datetime
     order_id: UUID
     student_id: str
     status: OrderStatus
@@ -78,18 +101,27 @@ class Backlog(msgspec.Struct, kw_only=True):
     """What a stream has to show before it is live: positions above `after` up to and with `upto`.
 
     With `live_since` only those of live orders: open ones, and those with a status entered after that moment.
+    `end` is the place of `upto` once everything is read; None if the log has no such row.
     """
 
     viewer: Viewer
     after: int
     upto: int
     live_since: datetime | None
+    end: LogPlace | None
 
     @classmethod
-    def open(cls, viewer: Viewer, *, seen: int | None, upto: int, now: datetime) -> "Backlog":
+    def open(cls, viewer: Viewer, *, seen: LogPlace | None, newest: int, now: datetime) -> "Backlog":
         """`seen` is None for a client that comes for the first time. Of a single order all is shown."""
         is_first = seen is None and viewer.order_id is None
-        return cls(viewer=viewer, after=seen or 0, upto=upto, live_since=now - LIVE_FOR if is_first else None)
+        start = seen or BEGINNING
+        return cls(
+            viewer=viewer,
+            after=start.position,
+            upto=max(start.position, newest),
+            live_since=now - LIVE_FOR if is_first else None,
+            end=start,
+        )
 
     @property
     def is_read(self) -> bool:
@@ -150,11 +182,19 @@ def sequence_to_follow(mark: Mark, *, before: Mark, epoch: str, last_sequence: i
     return 0 if mark.stream_epoch != epoch or has_lost_its_end else mark.stream_sequence
 
 
-def position_from(last_event_id: str | None) -> int | None:
-    """The position that a client has seen; None, as if it had said nothing, for what is no position."""
-    if last_event_id is None or not _POSITION.fullmatch(last_event_id):
+def place_of(position: int, logged_at: datetime) -> LogPlace:
+    return LogPlace(position, (logged_at - EPOCH) // timedelta(microseconds=1))
+
+
+def place_from(last_event_id: str | None) -> LogPlace | None:
+    """The place that a client has seen; None, as if it had sent nothing, for what is no event id."""
+    if last_event_id == "0":
+        return BEGINNING
+    found = _EVENT_ID.fullmatch(last_event_id or "")
+    if found is None:
         return None
-    return int(last_event_id)
+    place = LogPlace(int(found[1]), int(found[2]))
+    return place if place.position <= MAX_POSITION else None
 
 
 def position_from_cursor(cursor: str | None) -> int:

@@ -11,7 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.notification import Notification
 from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
-from cafeteria.notification.domain import RESTING_STATUSES, Backlog, LoggedStatus, Mark, Status
+from cafeteria.notification.domain import (
+    BEGINNING,
+    RESTING_STATUSES,
+    Backlog,
+    LoggedStatus,
+    LogPlace,
+    Mark,
+    Status,
+    place_of,
+)
 from cafeteria.notification.tables import NotificationRow, PositionCounterRow
 
 _READ_COUNTER = select(
@@ -87,6 +96,7 @@ _COLUMNS = (
     NotificationRow.status_sent,
     NotificationRow.version,
     NotificationRow.status_at,
+    NotificationRow.sent_at,
     NotificationRow.reason,
     NotificationRow.delivered_at.is_not(None).label("is_delivered"),
 )
@@ -104,7 +114,7 @@ WITH live AS MATERIALIZED (
     ), 0)) AND (student_id, position) <= (:student_id, :upto) AND status_at > :since
 )
 SELECT shown.position, shown.order_id, shown.student_id, shown.status_sent, shown.version, shown.status_at,
-    shown.reason, shown.delivered_at IS NOT NULL AS is_delivered
+    shown.sent_at, shown.reason, shown.delivered_at IS NOT NULL AS is_delivered
 FROM live CROSS JOIN LATERAL (
     SELECT * FROM notification.notifications AS logged WHERE logged.order_id = live.order_id OFFSET 0
 ) AS shown
@@ -116,7 +126,7 @@ subquery looks each order up by its own index, whatever the planner thinks of ho
 
 _ORDER = Statement("""
 WITH own AS MATERIALIZED (
-    SELECT position, order_id, student_id, status_sent, version, status_at, reason,
+    SELECT position, order_id, student_id, status_sent, version, status_at, sent_at, reason,
         delivered_at IS NOT NULL AS is_delivered
     FROM notification.notifications WHERE order_id = :order_id
 )
@@ -126,6 +136,8 @@ ORDER BY position LIMIT :limit
 
 _PLACE = tuple_(NotificationRow.student_id, NotificationRow.position)
 """Compared as a pair, only the index over both serves: never the one over position alone, past everybody's rows."""
+
+_LOGGED_AT = Statement("SELECT sent_at FROM notification.notifications WHERE position = :position")
 
 _MISSING = Statement("""
 SELECT place FROM unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]))
@@ -211,12 +223,13 @@ async def record(
         raise CounterMoved
     known = set(rows[0].known)
     fresh = [status for place, status in enumerate(statuses, start=1) if place not in known]
-    return [_newly_logged(at, status) for at, status in enumerate(fresh, start=position + 1)]
+    return [_newly_logged(at, status, now) for at, status in enumerate(fresh, start=position + 1)]
 
 
-def _newly_logged(position: int, status: Status) -> LoggedStatus:
+def _newly_logged(position: int, status: Status, logged_at: datetime) -> LoggedStatus:
     return LoggedStatus(
         position=position,
+        logged_at=logged_at,
         order_id=status.order_id,
         student_id=status.student_id,
         status=status.status,
@@ -248,6 +261,14 @@ async def read_backlog(connection: AsyncConnection, backlog: Backlog, *, limit: 
         in_place = query.order_by(NotificationRow.student_id, NotificationRow.position)
         rows = await connection.execute(in_place.limit(limit))
     return [_logged(row) for row in rows]
+
+
+async def read_place(connection: AsyncConnection, position: int) -> LogPlace | None:
+    """None if nothing is logged under that position."""
+    if position == BEGINNING.position:
+        return BEGINNING
+    rows = await _LOGGED_AT.rows(connection, {"position": position})
+    return place_of(position, rows[0].sent_at) if rows else None
 
 
 async def read_missing(connection: AsyncConnection, asked: Sequence[OrderVersion]) -> list[OrderVersion]:
@@ -298,6 +319,7 @@ async def mark_delivered(connection: AsyncConnection, positions: Sequence[int], 
 def _logged(row: Any) -> LoggedStatus:
     return LoggedStatus(
         position=row.position,
+        logged_at=row.sent_at,
         order_id=row.order_id,
         student_id=row.student_id,
         status=OrderStatus(row.status_sent),

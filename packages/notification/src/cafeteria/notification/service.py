@@ -27,12 +27,12 @@ from cafeteria.notification.domain import (
     LoggedStatus,
     Status,
     Viewer,
-    position_from,
+    place_from,
     position_from_cursor,
     sequence_to_follow,
     statuses_of,
 )
-from cafeteria.notification.errors import ImpossibleEvent
+from cafeteria.notification.errors import ImpossibleEvent, LogSetBack
 from cafeteria.notification.repository import CounterMoved
 from cafeteria.notification.views import Event, EventStream, Hub, LoggedLately, Write, event_of
 
@@ -111,13 +111,14 @@ class NotificationService:
 
     async def open_backlog(self, viewer: Viewer, *, last_event_id: str | None) -> Backlog:
         """What a new stream has to show first. Raises DatabaseUnavailable, while an answer can still say so."""
-        newest, seen = self._hub.pushed, position_from(last_event_id)
-        if newest is None or (seen is not None and seen > newest):
+        newest, seen = self._hub.pushed, place_from(last_event_id)
+        if newest is None or seen is not None:
             async with self._awaited.statement() as connection:
-                newest = (await repository.read_counter(connection)).position
-        if seen is not None and seen > newest:
-            seen = None  # never given out: shown as to one who comes for the first time
-        return Backlog.open(viewer, seen=seen, upto=newest, now=now())
+                if seen is not None and await repository.read_place(connection, seen.position) != seen:
+                    seen = None  # never given out by this log: shown as to one who comes for the first time
+                if newest is None:
+                    newest = (await repository.read_counter(connection)).position
+        return Backlog.open(viewer, seen=seen, newest=newest, now=now())
 
     async def read_backlog(self, backlog: Backlog) -> list[Event]:
         """The next page; the backlog's end is reached when it says so. Raises DatabaseUnavailable."""
@@ -125,7 +126,9 @@ class NotificationService:
             return []
         async with self._awaited.statement() as connection:
             rows = await repository.read_backlog(connection, backlog, limit=PAGE_LIMIT)
-        backlog.advance(rows[-1].position if len(rows) == PAGE_LIMIT else backlog.upto)
+            backlog.advance(rows[-1].position if len(rows) == PAGE_LIMIT else backlog.upto)
+            if backlog.is_read:
+                backlog.end = await repository.read_place(connection, backlog.upto)
         return [event_of(row) for row in rows]
 
     def open_stream(
@@ -201,10 +204,17 @@ class NotificationService:
                 return position, added
         async with self._database.transaction() as connection:
             position = (await repository.lock_counter(connection)).position
+            self._require_not_set_back(position)
             added = await self._write(connection, batch, statuses, position=position)
         self._is_alone = position == self._left_at
         self._left_at = position + len(added)
         return position, added
+
+    def _require_not_set_back(self, position: int) -> None:
+        """Raises LogSetBack, once: what this process remembers as logged may be gone, and its batch leaned on that."""
+        if self._left_at is not None and position < self._left_at:
+            self._logged_lately, self._left_at = LoggedLately(), None
+            raise LogSetBack(position)
 
     async def _write(
         self, connection: AsyncConnection, batch: Batch, statuses: list[Status], *, position: int
@@ -259,4 +269,6 @@ class NotificationService:
 
 def _bare_id(backlog: Backlog, page: list[Event]) -> bytes:
     """Tells the client how far it has seen, where no event of its own says so."""
-    return b"" if page and page[-1].position == backlog.upto else b"id: %d\n\n" % backlog.upto
+    if backlog.end is None or (page and page[-1].position == backlog.upto):
+        return b""
+    return b"id: %b\n\n" % backlog.end.event_id

@@ -17,7 +17,7 @@ import msgspec
 from cafeteria.chassis import metrics
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.notification import OrderStatusEvent
-from cafeteria.notification.domain import LoggedStatus, Status, Viewer
+from cafeteria.notification.domain import LoggedStatus, Status, Viewer, place_of
 
 QUEUE_LIMIT = 512  # events that wait while others are being written; the sockets' own buffers stand before it
 HEARTBEAT_S = 15  # proxies cut what is silent for longer; the streams take turns, a fifteenth each second
@@ -61,7 +61,8 @@ def event_of(logged: LoggedStatus) -> Event:
         at=logged.at,
         reason=logged.reason,
     )
-    block = b"id: %d\nevent: order.status\ndata: %b\n\n" % (logged.position, _encode(data))
+    event_id = place_of(logged.position, logged.logged_at).event_id
+    block = b"id: %b\nevent: order.status\ndata: %b\n\n" % (event_id, _encode(data))
     return Event(logged.position, logged.order_id, block, not logged.is_delivered)
 
 
