@@ -185,8 +185,8 @@ FINE, ACCEPTED = Expected(200), Expected(201)
 AWAY, UNANSWERED, GIVEN_UP = Expected(503), Expected(503, ASK_MS), Expected(503, DATABASE_MS)
 UNDECIDED = Expected(409, ORDER_MS, "/problems/order-undecided")
 AS_EVER = {"read": FINE, "menu": FINE, "log_in": FINE, "open_stream": FINE}
-NO_DATABASE = dict.fromkeys(("read", "log_in", "open_stream", "cancel_earlier"), AWAY)
-SILENT_DATABASE = dict.fromkeys(NO_DATABASE, GIVEN_UP)
+NO_DATABASE = dict.fromkeys(("read", "log_in", "cancel_earlier"), AWAY)  # a new stream ends at once
+SILENT_DATABASE = dict.fromkeys(NO_DATABASE, GIVEN_UP) | {"open_stream": Expected(200, DATABASE_MS)}
 SILENT_DATABASE["order_again"] = Expected(503, problem="/problems/overloaded")  # refused before it is written
 NOBODY = dict.fromkeys(("log_in", "open_stream"), NONE)
 AROUND = ("identity", "kitchen", "notification")

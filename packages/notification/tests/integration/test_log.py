@@ -131,7 +131,8 @@ async def test_a_batch_that_fails_is_tried_again_and_not_passed(
             answer = await web.get("/health/ready")
             assert answer.status_code == 503
             assert answer.json()["dependencies"]["postgres"].startswith("unavailable")
-            answer = await web.get("/v1/events", headers={"Authorization": f"Bearer {hall.tokens.student()}"})
+            signed_in = {"Authorization": f"Bearer {hall.tokens.student()}"}
+            answer = await web.get("/v1/notifications", headers=signed_in)
             assert answer.status_code == 503
         await hall.servers.postgres.start()
         await wait_until(lambda: len(watcher.events) >= 3)

@@ -13,15 +13,23 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from cafeteria.chassis.clock import now
+from cafeteria.chassis.database import DatabaseUnavailable
 from cafeteria.chassis.http_server import abort_of
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
 from cafeteria.notification.domain import Viewer
+from cafeteria.notification.errors import StreamTokenExpired
 from cafeteria.notification.service import NotificationService
+from cafeteria.notification.views import CLOSED
 
 EVENT_STREAM = "text/event-stream"
 RESUME_AFTER_MS = 1000  # a client whose stream ended waits this long: a restart takes about as long
 RETRY_BLOCK = b"retry: %d\n\n" % RESUME_AFTER_MS
+LOG_AWAY_BLOCK = b"retry: 3000\n: the log cannot be read just now, nothing was shown\n\n"
+"""The whole of a stream that could not be opened. A browser's EventSource gives up for good on a 503 and comes back
+after an end; the longer wait spares a database that has just returned."""
+
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
 
@@ -35,6 +43,13 @@ _TAGS = ["notifications"]
 
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", description="Show what came after this event.")
+]
+LastEventIdInQuery = Annotated[
+    str | None,
+    QueryParameter(
+        name="lastEventId",
+        description="The same, for a client that cannot set the header. The header counts if both are sent.",
+    ),
 ]
 
 
@@ -51,18 +66,25 @@ class EventsAnswer(Response[OrderStatusEvent]):
 
 @get("/v1/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS)
 async def follow_orders(
-    request: SignedInRequest, state: State, last_event_id: LastEventId = None
+    request: SignedInRequest,
+    state: State,
+    last_event_id: LastEventId = None,
+    last_event_id_in_query: LastEventIdInQuery = None,
 ) -> Response[OrderStatusEvent]:
     """Server-sent events: what becomes of all your orders. Without Last-Event-ID it begins with the live ones."""
-    return await _answer(request, state, order_id=None, last_event_id=last_event_id)
+    return await _answer(request, state, order_id=None, seen=last_event_id or last_event_id_in_query)
 
 
 @get("/v1/orders/{order_id:uuid}/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS)
 async def follow_order(
-    request: SignedInRequest, state: State, order_id: FromPath[UUID], last_event_id: LastEventId = None
+    request: SignedInRequest,
+    state: State,
+    order_id: FromPath[UUID],
+    last_event_id: LastEventId = None,
+    last_event_id_in_query: LastEventIdInQuery = None,
 ) -> Response[OrderStatusEvent]:
-    """Server-sent events of one order; one that nobody has heard of yet is waited for."""
-    return await _answer(request, state, order_id=order_id, last_event_id=last_event_id)
+    """Server-sent events of one order; one that is not logged yet is waited for."""
+    return await _answer(request, state, order_id=order_id, seen=last_event_id or last_event_id_in_query)
 
 
 @get("/v1/notifications", before_request=_SIGNED_IN, tags=_TAGS)
@@ -81,14 +103,22 @@ ROUTES: list[HTTPRouteHandler] = [follow_orders, follow_order, list_notification
 
 
 async def _answer(
-    request: SignedInRequest, state: State, *, order_id: UUID | None, last_event_id: str | None
+    request: SignedInRequest, state: State, *, order_id: UUID | None, seen: str | None
 ) -> EventsAnswer:
-    """The backlog's first page is read before the answer begins: without the database that is a 503."""
+    """`seen` is the client's last event id. Raises StreamTokenExpired.
+
+    The first page is read before the answer begins, so that a stream which cannot be read ends at once.
+    """
     service: NotificationService = state.service
-    viewer = Viewer(student_id=request.user.student_id, order_id=order_id)
-    backlog = await service.open_backlog(viewer, last_event_id=last_event_id)
-    page = await service.read_backlog(backlog)
     expires_at = request.user.expires_at
+    if expires_at <= now():
+        raise StreamTokenExpired
+    viewer = Viewer(student_id=request.user.student_id, order_id=order_id)
+    try:
+        backlog = await service.open_backlog(viewer, last_event_id=seen)
+        page = await service.read_backlog(backlog)
+    except DatabaseUnavailable:
+        return EventsAnswer(_end_at_once)
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
@@ -104,6 +134,12 @@ async def _answer(
             events.abandon()
 
     return EventsAnswer(stream)
+
+
+async def _end_at_once(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI app
+    CLOSED.labels("unavailable").inc()
+    await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
+    await _write(send, LOG_AWAY_BLOCK, more=False)
 
 
 async def _write(send: Send, chunk: bytes, *, more: bool = True) -> None:
