@@ -117,10 +117,16 @@ async def test_what_is_not_an_order_is_refused_and_nothing_is_stored(counter: An
         answer = await counter.web.post("/v1/orders", json=body, headers=counter.headers(key="k"))
         assert answer.status_code == 400, body
         assert answer.headers["content-type"] == "application/problem+json"
-    for key in ("", "two words", "x" * 256, '"', "clé"):
+    for key in ("", "two words", "x" * 256, '"', "clé", "\xa0k", "\x85k", "a,b"):
         headers = {**counter.headers(), "Idempotency-Key": key.encode("latin-1")}
         answer = await counter.web.post("/v1/orders", json={"lines": [line]}, headers=headers)
         assert (answer.status_code, answer.json()["type"]) == (400, "/problems/idempotency-key-missing"), key
+    two_lines = [*counter.headers(key="one").items(), ("Idempotency-Key", "two")]
+    twice = await counter.web.post("/v1/orders", json={"lines": [line]}, headers=two_lines)
+    assert (twice.status_code, twice.json()["errors"]) == (
+        400,
+        ["header.Idempotency-Key: it occurs more than once"],
+    )
     missing = await counter.web.post("/v1/orders", json={"lines": [line]}, headers=counter.headers())
     assert (missing.status_code, missing.json()["type"]) == (400, "/problems/idempotency-key-missing")
     nobody = await counter.web.post("/v1/orders", json={"lines": [line]}, headers={"Idempotency-Key": "k"})

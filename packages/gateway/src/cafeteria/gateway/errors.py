@@ -8,20 +8,6 @@ from cafeteria.contracts.problems import ProblemCode
 SAY_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempotency-Key."
 
 
-class IdempotencyKeyMissing(ServiceError):
-    """The key is absent, or is not 1 to 255 visible ASCII characters."""
-
-    code = ProblemCode.IDEMPOTENCY_KEY_MISSING
-    status = 400
-    title = "Idempotency-Key missing"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Send an Idempotency-Key header of 1 to 255 visible ASCII characters, new for each order"
-            " and the same for each repeat of it. Nothing was ordered."
-        )
-
-
 class IdempotencyKeyReused(ServiceError):
     """The key stands for an order with another body."""
 

@@ -12,19 +12,20 @@ from litestar import MediaType, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import HTTPScope
 
 from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.errors import InvalidRequest
+from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
 from cafeteria.contracts.problems import Problem
 from cafeteria.gateway.domain import CREATED, Placing, new_order, order_on_the_wire, repeated_items
-from cafeteria.gateway.idempotency import parse_idempotency_key, request_hash, stored_key
+from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.service import Gateway
 from cafeteria.gateway.service.place_order import RECEIVED
 
@@ -66,23 +67,16 @@ def is_order(scope: HTTPScope) -> bool:
     return scope["path"] == ORDERS_PATH and scope["method"] == HTTPMethod.POST
 
 
-@post(ORDERS_PATH, before_request=_SIGNED_IN, tags=_TAGS, responses=_PLACED)
+@post(ORDERS_PATH, before_request=_SIGNED_IN, tags=_TAGS, responses=_PLACED, operation_class=KeyedOperation)
 async def place_order(
     request: SignedInRequest,
     state: State,
     data: JSONBody[PlaceOrder],
-    idempotency_key: Annotated[
-        str | None,
-        HeaderParameter(
-            name="Idempotency-Key",
-            required=False,
-            description="1 to 255 visible ASCII characters; the same for each repeat of one order.",
-        ),
-    ] = None,
 ) -> BytesResponse:
     """Order. With the same key, the same order and the same answer, however often it is sent."""
     gateway: Gateway = state.gateway
-    placing = _placing(data, student_id=request.user.student_id, key=parse_idempotency_key(idempotency_key))
+    key = require_idempotency_key(request.scope["headers"])
+    placing = _placing(data, student_id=request.user.student_id, key=key)
     placed = await gateway.place_order(placing)
     return BytesResponse(
         placed.body,

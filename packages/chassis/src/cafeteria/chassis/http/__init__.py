@@ -1,0 +1,1 @@
+"""How HTTP requests are read and answered, for every service alike."""
