@@ -95,7 +95,7 @@ class Campus:
     async def dish(self, quantity: int, *, price: str = "3.50") -> UUID:
         """A new item with so many portions, on both gateways' menus."""
         operator = await self.person("operator-1")
-        body = msgspec.json.encode(CreateItem(name=next(self._names), price=price, quantity=quantity))  # type: ignore[arg-type]
+        body = msgspec.json.encode(CreateItem(name=next(self._names), price=price, quantity=quantity))
         async with self.http.post(
             f"{self.stack.url('stock')}/v1/items",
             data=body,

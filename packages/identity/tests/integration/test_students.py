@@ -1,5 +1,7 @@
 """Registering people, which operators do, and asking who one is."""
 
+# ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
+
 
 async def test_an_operator_registers_a_student_who_can_sign_in(desk, tokens) -> None:
     body = {"student_id": "210041999", "password": "a-new-password", "full_name": "Rumana"}
@@ -42,6 +44,13 @@ async def test_what_cannot_be_kept_is_refused(desk, tokens) -> None:
         {"full_name": "a\u0000b"},
         {"full_name": " "},
         {"full_name": ""},
+        {"full_name": "\u200b"},
+        {"full_name": "\u3164\u2800"},
+        {"full_name": "\u0301"},
+        {"full_name": "Rumana\u202e"},
+        {"full_name": "\u2067Rumana"},
+        {"full_name": "Rumana\u00ad"},
+        {"full_name": "Rumana\U000e0041"},
         {"full_name": "x" * 121},
         {"role": "king"},
     ):
@@ -56,3 +65,13 @@ async def test_who_am_i_needs_a_token_of_somebody_known(desk, tokens) -> None:
     assert (await desk.web.get("/v1/me")).status_code == 401
     stranger = await desk.web.get("/v1/me", headers=tokens.header(tokens.student("nobody-1")))
     assert stranger.status_code == 401
+
+
+async def test_a_name_is_kept_in_one_spelling(desk, tokens) -> None:
+    names = {" Zoe\u0308 \u00a0Ng ": "Zoë Ng", "রুমানা\u3000আয়না": "রুমানা আয়না", "می\u200cنا 🍛": "می\u200cنا 🍛"}
+    for number, (sent, kept) in enumerate(names.items()):
+        body = {"student_id": f"21004199{number}", "password": "a-new-password", "full_name": sent}
+        answer = await desk.web.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
+        assert (answer.status_code, answer.json()["full_name"]) == (201, kept), ascii(sent)
+    stored = await desk.books.fetch("SELECT full_name FROM identity.users ORDER BY student_id")
+    assert [row["full_name"] for row in stored] == list(names.values())

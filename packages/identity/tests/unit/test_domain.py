@@ -16,7 +16,6 @@ from cafeteria.identity.domain import (
     RefreshVerdict,
     client_address,
     is_from_proxy,
-    is_storable_name,
     is_student_id,
     judge_login,
     judge_refresh,
@@ -135,14 +134,6 @@ def test_letters_digits_and_hyphens_make_a_student_id(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "A" * 33, "a b", "a\n", "২১০", "a_b", "a\x00"])
 def test_nothing_else_makes_one(text: str) -> None:
     assert not is_student_id(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "storable"),
-    [("Ada", True), ("ক্ষ\u200d", True), (" ", False), ("a\x00b", False), ("a\nb", False)],
-)
-def test_a_name_has_no_control_characters(text: str, *, storable: bool) -> None:
-    assert is_storable_name(text) is storable
 
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))

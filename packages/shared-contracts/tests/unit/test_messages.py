@@ -1,10 +1,13 @@
 """Every message is a value: it cannot change, cannot be built by position, and says exactly what it means."""
 
+# ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
+
 import inspect
 import pkgutil
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -83,7 +86,8 @@ def test_a_naive_time_is_refused() -> None:
 
 
 def test_money_is_a_string_that_keeps_its_cents() -> None:
-    assert msgspec.json.encode(stock.ChangeItem(price=Decimal("10.10"))) == b'{"price":"10.10"}'
+    price = values.PricedLine(item_id=UUID(int=1), quantity=1, unit_price=Decimal("10.10"))
+    assert b'"unit_price":"10.10"' in msgspec.json.encode(price)
 
 
 def test_a_states_version_is_its_place_on_the_path() -> None:
@@ -117,3 +121,25 @@ def test_a_line_has_1_to_20_whole_portions(quantity: object) -> None:
     line = {"item_id": "0193a400-0000-7000-8000-000000000001", "quantity": quantity}
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"lines": [line]}, type=gateway.PlaceOrder)
+
+
+@pytest.mark.parametrize("price", ["0", "120", "120.5", "120.50", "99999999.99"])
+def test_a_price_is_digits_with_at_most_two_places(price: str) -> None:
+    assert msgspec.convert(price, type=stock.Price) == price
+
+
+@pytest.mark.parametrize(
+    "price",
+    ["", "1.", ".5", "1.005", "100000000", "-0", "+5", "1e2", "1_0", " 1", "1\n", "১৪০", "1٫5", 1, 1.5],
+)
+def test_nothing_else_is_a_price(price: object) -> None:
+    for strict in (True, False):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(price, type=stock.Price, strict=strict)
+
+
+def test_the_published_schema_says_what_a_price_is() -> None:
+    """The pattern is read by the service and by everybody who reads the API's description."""
+    schema = msgspec.json.schema(stock.Price)
+    assert schema["type"] == "string"
+    assert schema["pattern"].startswith(r"^[0-9]{1,8}(\.[0-9]{1,2})?")

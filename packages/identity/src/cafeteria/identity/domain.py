@@ -6,7 +6,6 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from math import ceil
 from re import compile as compile_pattern
-from unicodedata import category
 from uuid import UUID
 
 import msgspec
@@ -111,11 +110,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 def is_student_id(text: str) -> bool:
     """Stricter than the wire's pattern, whose `$` lets a final newline pass."""
     return _STUDENT_ID.fullmatch(text) is not None
-
-
-def is_storable_name(text: str) -> bool:
-    """Control characters are no part of a name, and Postgres keeps no NUL; joiners of many scripts are welcome."""
-    return bool(text.strip()) and not any(category(character) == "Cc" for character in text)
 
 
 def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutcome:

@@ -20,6 +20,7 @@ from cafeteria.chassis.database import Database
 from cafeteria.chassis.errors import InvalidRequest, ServiceError
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
 from cafeteria.contracts import identity
 from cafeteria.identity import repository
 from cafeteria.identity.domain import (
@@ -31,7 +32,6 @@ from cafeteria.identity.domain import (
     Profile,
     RefreshToken,
     RefreshVerdict,
-    is_storable_name,
     is_student_id,
     judge_login,
     judge_refresh,
@@ -191,13 +191,10 @@ class Identity:
         """Raise StudentIdTaken, or Overloaded before anything was written."""
         if not is_student_id(asked.student_id):
             raise _invalid_student_id()
-        if asked.full_name is not None and not is_storable_name(asked.full_name):
-            raise InvalidRequest(
-                "The name cannot be kept.", errors=("full_name: blank, or with control characters",)
-            )
+        full_name = None if asked.full_name is None else _read_name(asked.full_name)
         async with self._passwords.place():
             password_hash = await self._passwords.hash(asked.password)
-        profile = Profile(student_id=asked.student_id, role=asked.role, full_name=asked.full_name)
+        profile = Profile(student_id=asked.student_id, role=asked.role, full_name=full_name)
         async with self._database.statement() as connection:
             is_new = await repository.insert_user(
                 connection, profile, user_id=new_id(), password_hash=password_hash, now=self._now()
@@ -325,6 +322,16 @@ def _refresh_refusal(stored: RefreshToken | None, verdict: RefreshVerdict) -> Se
 
 def _student(profile: Profile) -> identity.Student:
     return identity.Student(student_id=profile.student_id, role=profile.role, full_name=profile.full_name)
+
+
+def _read_name(text: str) -> str:
+    try:
+        return as_name(text)
+    except UnusableNameError as fault:
+        raise InvalidRequest(
+            "The name cannot be kept, and nobody was registered. Type it again without what `errors` names.",
+            errors=(f"body.full_name: {fault}",),
+        ) from None
 
 
 def _invalid_student_id() -> InvalidRequest:

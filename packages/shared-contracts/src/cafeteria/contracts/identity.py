@@ -11,7 +11,14 @@ MAX_PASSWORD_LENGTH = 256
 
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PASSWORD_LENGTH)]
 NewPassword = Annotated[str, msgspec.Meta(min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH)]
-FullName = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+FullName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=120,
+        description="Characters are code points as sent; at least one is visible, and none turns the direction.",
+    ),
+]
 
 
 class AskJwks(msgspec.Struct, frozen=True, kw_only=True):

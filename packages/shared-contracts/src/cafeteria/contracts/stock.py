@@ -72,8 +72,22 @@ class AvailabilityChanged(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
-ItemName = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
-Price = Annotated[Decimal, msgspec.Meta(description="Not negative, at most two decimal places")]
+ItemName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=120,
+        description="Characters are code points as sent; at least one is visible, and none turns the direction.",
+    ),
+]
+Price = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{1,8}(\.[0-9]{1,2})?(?![\s\S])",  # "$" would also match before a line's end
+        description='Digits, and after a point at most two more: "120" or "120.50".',
+    ),
+]
+"""Text, because Decimal takes underscores, exponents and every script's digits, and a JSON number may be a float."""
 StockQuantity = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 RestockQuantity = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 

@@ -10,7 +10,6 @@ import msgspec
 
 MAX_LINES_PER_ORDER = 20
 MAX_PORTIONS_PER_LINE = 20
-MAX_PRICE = Decimal("99999999.99")
 
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORTIONS_PER_LINE)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]

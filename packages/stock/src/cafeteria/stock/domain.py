@@ -8,14 +8,14 @@ comes out as `changes`.
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from unicodedata import category
 from uuid import UUID
 
 import msgspec
 
+from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
 from cafeteria.contracts import stock
 from cafeteria.contracts.stock import Decision, TransactionKind
-from cafeteria.contracts.values import MAX_LINES_PER_ORDER, MAX_PRICE, RejectionReason
+from cafeteria.contracts.values import MAX_LINES_PER_ORDER, RejectionReason
 from cafeteria.stock.errors import ImpossibleItem, ImpossibleOrder
 
 CENT = Decimal("0.01")
@@ -210,19 +210,17 @@ def check_order(order: stock.ReserveStock) -> stock.ReserveStock:
     return order
 
 
-def check_price(price: Decimal) -> Decimal:
-    """The price to the cent; raises ImpossibleItem for what is no price."""
-    if not (price.is_finite() and 0 <= price <= MAX_PRICE):
-        raise ImpossibleItem(f"A price is at least 0 and at most {MAX_PRICE:,}.")
-    cents = price.quantize(CENT)
-    if cents != price:
-        raise ImpossibleItem("A price has at most two decimal places.")
-    return abs(cents)
+def read_price(text: stock.Price) -> Decimal:
+    """The price to the cent. What the contract's pattern takes is a price."""
+    return Decimal(text).quantize(CENT)
 
 
-def check_name(name: str) -> str:
-    """The name without blanks around it; raises ImpossibleItem for one that nobody could read."""
-    name = name.strip()
-    if not name or any(category(character) in {"Cc", "Cs"} for character in name):
-        raise ImpossibleItem("A name is not blank and has no control characters.")
-    return name
+def read_name(text: stock.ItemName) -> str:
+    """The name as it is kept; raises ImpossibleItem for one that nobody could read."""
+    try:
+        return as_name(text)
+    except UnusableNameError as fault:
+        raise ImpossibleItem(
+            "The name cannot be kept, and nothing was changed. Type it again without what `errors` names.",
+            errors=(f"body.name: {fault}",),
+        ) from None

@@ -10,7 +10,7 @@ class ImpossibleOrder(InvalidRequest):
 
 
 class ImpossibleItem(InvalidRequest):
-    """No item could have this name or this price."""
+    """No item could have this name."""
 
 
 class ItemNotFound(NotFound):

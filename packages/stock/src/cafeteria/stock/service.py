@@ -34,9 +34,9 @@ from cafeteria.stock.domain import (
     Reservation,
     Shelf,
     StoredItem,
-    check_name,
     check_order,
-    check_price,
+    read_name,
+    read_price,
 )
 from cafeteria.stock.errors import ItemNotFound, StoreFull
 from cafeteria.stock.peers import Listeners
@@ -157,8 +157,8 @@ class StockService:
     async def create_item(self, wanted: CreateItem, *, actor: str) -> StoredItem:
         item = StoredItem(
             id=new_id(),
-            name=check_name(wanted.name),
-            price=check_price(wanted.price),
+            name=read_name(wanted.name),
+            price=read_price(wanted.price),
             on_sale=True,
             quantity=wanted.quantity,
             version=1,
@@ -172,9 +172,9 @@ class StockService:
         """Never changes the quantity; always raises the version."""
         values: dict[str, Any] = {}
         if wanted.name is not UNSET:
-            values["name"] = check_name(wanted.name)
+            values["name"] = read_name(wanted.name)
         if wanted.price is not UNSET:
-            values["price"] = check_price(wanted.price)
+            values["price"] = read_price(wanted.price)
         if wanted.on_sale is not UNSET:
             values["on_sale"] = wanted.on_sale
         async with self._database.transaction() as connection:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from uuid import UUID
 
 import aiohttp
@@ -90,7 +89,7 @@ class Staff:
 
     async def set_out(self, name: str, *, portions: int) -> UUID:
         """A new dish. Raises aiohttp's errors: ask it of a system at rest."""
-        dish = CreateItem(name=name, price=Decimal("120.00"), quantity=portions)
+        dish = CreateItem(name=name, price="120.00", quantity=portions)
         answer = await self._ask(self._operator, "POST", f"{self._stock}/v1/items", dish)
         return msgspec.json.decode(answer, type=Item).id
 
