@@ -6,11 +6,15 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from math import ceil
 from re import compile as compile_pattern
+from unicodedata import normalize
 from uuid import UUID
 
 import msgspec
 
+from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
+from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.values import Role
+from cafeteria.identity.errors import UnusableName
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -110,6 +114,25 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 def is_student_id(text: str) -> bool:
     """Stricter than the wire's pattern, whose `$` lets a final newline pass."""
     return _STUDENT_ID.fullmatch(text) is not None
+
+
+def read_name(text: str) -> str:
+    """The name as it is kept; raises UnusableName for one that nobody could read."""
+    try:
+        return as_name(text)
+    except UnusableNameError as fault:
+        raise UnusableName(str(fault)) from None
+
+
+def password_form(password: str) -> str:
+    """The form that is hashed. Keyboards and systems send the same letters as different code points."""
+    return normalize("NFKC", password)
+
+
+def is_usable_password(password: str) -> bool:
+    """Long enough in the form that is hashed, and short enough for the wire however it will be typed."""
+    longest = normalize("NFD", password)
+    return len(password_form(password)) >= MIN_PASSWORD_LENGTH and len(longest) <= MAX_PASSWORD_LENGTH
 
 
 def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutcome:

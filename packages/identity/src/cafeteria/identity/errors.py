@@ -1,6 +1,7 @@
 """Identity's refusals. None says whether a student id exists, nor repeats what was sent."""
 
-from cafeteria.chassis.errors import Conflict, ServiceError, Unauthenticated
+from cafeteria.chassis.errors import Conflict, InvalidRequest, ServiceError, Unauthenticated
+from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
 
 
@@ -29,6 +30,32 @@ class TooManyAttempts(ServiceError):
         super().__init__(
             f"Too many sign-ins were tried for this student id. Try again in {retry_after_s} s.",
             headers={"Retry-After": str(retry_after_s)},
+        )
+
+
+class InvalidStudentId(InvalidRequest):
+    def __init__(self) -> None:
+        super().__init__(
+            "The student id is not one.", errors=("student_id: 1 to 32 letters, digits and hyphens",)
+        )
+
+
+class UnusableName(InvalidRequest):
+    """`fault` says what is wrong with it, without the name."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(
+            "The name cannot be kept, and nothing was changed. Type it again without what `errors` names.",
+            errors=(f"body.full_name: {fault}",),
+        )
+
+
+class UnusablePassword(InvalidRequest):
+    def __init__(self) -> None:
+        limits = f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+        super().__init__(
+            "The password cannot be used, and nothing was changed. Choose one of another length.",
+            errors=(f"body.password: {limits}, counted with accents in one piece and in two",),
         )
 
 

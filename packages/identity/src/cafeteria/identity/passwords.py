@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from enum import Enum
 from typing import ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
@@ -19,6 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.errors import Overloaded
+from cafeteria.identity.domain import password_form
 
 MEMORY_KIB = 19 * 1024  # with two passes and one lane: OWASP's smallest recommended argon2id, 20-45 ms a hash
 PASSES = 2
@@ -35,6 +37,14 @@ HASHES_REFUSED = metrics.counter(
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Match(Enum):
+    """Whether a password is the one that was hashed. OUTDATED: it is, and should be hashed again as of today."""
+
+    NO = "no"
+    YES = "yes"
+    OUTDATED = "outdated"
 
 
 class Passwords:
@@ -74,16 +84,21 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Call it within a `place`."""
-        return await self._in_thread(self._hasher.hash, password)
+        return await self._in_thread(self._hasher.hash, password_form(password))
 
-    async def matches(self, password: str, password_hash: str | None) -> bool:
+    async def match(self, password: str, password_hash: str | None) -> Match:
         """Take as long without a hash, as for an unknown id, as with one. Call it within a `place`."""
-        verified = await self._in_thread(self._verify, password_hash or self._nobodys_hash, password)
-        return verified and password_hash is not None
+        match = await self._in_thread(self._match, password_hash or self._nobodys_hash, password)
+        return Match.NO if password_hash is None else match
 
-    def is_outdated(self, password_hash: str) -> bool:
-        """Was it made with other parameters than today's?"""
-        return self._hasher.check_needs_rehash(password_hash)
+    def _match(self, password_hash: str, password: str) -> Match:
+        """Up to version 0.1 hashes were made of what was sent, so where that differs it is tried too."""
+        form = password_form(password)
+        if self._verify(password_hash, form):
+            return Match.OUTDATED if self._hasher.check_needs_rehash(password_hash) else Match.YES
+        if form != password and self._verify(password_hash, password):
+            return Match.OUTDATED
+        return Match.NO
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:

@@ -17,10 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis import metrics
 from cafeteria.chassis.clock import now as wall_clock
 from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import InvalidRequest, ServiceError
+from cafeteria.chassis.errors import ServiceError
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.logs import get_logger
-from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
 from cafeteria.contracts import identity
 from cafeteria.identity import repository
 from cafeteria.identity.domain import (
@@ -33,20 +32,24 @@ from cafeteria.identity.domain import (
     RefreshToken,
     RefreshVerdict,
     is_student_id,
+    is_usable_password,
     judge_login,
     judge_refresh,
+    read_name,
     retry_after_s,
 )
 from cafeteria.identity.errors import (
     AccountGone,
     InvalidCredentials,
+    InvalidStudentId,
     RefreshRaced,
     RefreshRefused,
     StudentIdTaken,
     TooManyAttempts,
+    UnusablePassword,
 )
 from cafeteria.identity.keys import Keys
-from cafeteria.identity.passwords import Passwords
+from cafeteria.identity.passwords import Match, Passwords
 from cafeteria.identity.settings import IdentitySettings
 
 REFRESH_TOKEN_BYTES = 32  # nobody guesses 256 random bits, so a plain SHA-256 keeps them well enough
@@ -142,7 +145,7 @@ class Identity:
     async def login(self, asked: identity.Login, *, client: str | None) -> Session:
         """Raise InvalidCredentials, TooManyAttempts, or Overloaded before anything was counted."""
         if not is_student_id(asked.student_id):
-            raise _invalid_student_id()
+            raise InvalidStudentId
         visit = Visit(student_id=asked.student_id, client=client, at=self._now(), started=perf_counter())
         async with self._passwords.place():
             counted = await self._count(visit)
@@ -190,8 +193,10 @@ class Identity:
     async def register(self, asked: identity.CreateStudent) -> identity.Student:
         """Raise StudentIdTaken, or Overloaded before anything was written."""
         if not is_student_id(asked.student_id):
-            raise _invalid_student_id()
-        full_name = None if asked.full_name is None else _read_name(asked.full_name)
+            raise InvalidStudentId
+        if not is_usable_password(asked.password):
+            raise UnusablePassword
+        full_name = None if asked.full_name is None else read_name(asked.full_name)
         async with self._passwords.place():
             password_hash = await self._passwords.hash(asked.password)
         profile = Profile(student_id=asked.student_id, role=asked.role, full_name=full_name)
@@ -235,16 +240,14 @@ class Identity:
             )
 
     async def _judge(self, account: Account | None, password: str) -> LoginOutcome:
-        matches = await self._passwords.matches(password, account.password_hash if account else None)
-        outcome = judge_login(account, password_matches=matches)
-        if account is not None and outcome is LoginOutcome.SUCCEEDED:
+        match = await self._passwords.match(password, account.password_hash if account else None)
+        outcome = judge_login(account, password_matches=match is not Match.NO)
+        if account is not None and outcome is LoginOutcome.SUCCEEDED and match is Match.OUTDATED:
             await self._renew_hash(account, password)
         return outcome
 
     async def _renew_hash(self, account: Account, password: str) -> None:
-        """A login is the only moment at which an outdated hash can be made anew."""
-        if not self._passwords.is_outdated(account.password_hash):
-            return
+        """A login is the only moment at which an outdated hash can be replaced: the password is known."""
         renewed = await self._passwords.hash(password)
         async with self._database.statement() as connection:
             await repository.replace_password_hash(
@@ -322,19 +325,3 @@ def _refresh_refusal(stored: RefreshToken | None, verdict: RefreshVerdict) -> Se
 
 def _student(profile: Profile) -> identity.Student:
     return identity.Student(student_id=profile.student_id, role=profile.role, full_name=profile.full_name)
-
-
-def _read_name(text: str) -> str:
-    try:
-        return as_name(text)
-    except UnusableNameError as fault:
-        raise InvalidRequest(
-            "The name cannot be kept, and nobody was registered. Type it again without what `errors` names.",
-            errors=(f"body.full_name: {fault}",),
-        ) from None
-
-
-def _invalid_student_id() -> InvalidRequest:
-    return InvalidRequest(
-        "The student id is not one.", errors=("student_id: 1 to 32 letters, digits and hyphens",)
-    )
