@@ -36,6 +36,7 @@ identity.refresh_tokens +
     + family uuid
     + used_at timestamptz null
     + expires_at timestamptz
+    + successors smallint
 gateway.orders
     id uuid key
     student_id varchar

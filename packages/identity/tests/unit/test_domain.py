@@ -56,8 +56,8 @@ def test_a_login_succeeds_only_for_the_owner_of_a_living_account(
 
 def stored(
     *,
-    used: bool = False,
-    alongside: bool = False,
+    used_s_ago: float | None = None,
+    successors: int = 0,
     revoked: bool = False,
     ends_in_s: int = 60,
     disabled: bool = False,
@@ -67,8 +67,8 @@ def stored(
         family=UUID(int=3),
         account=account(disabled=disabled),
         expires_at=NOON + timedelta(seconds=ends_in_s),
-        is_used=used,
-        used_alongside=alongside,
+        used_for=None if used_s_ago is None else timedelta(seconds=used_s_ago),
+        successors=successors,
         is_family_revoked=revoked,
     )
 
@@ -81,14 +81,21 @@ def stored(
         (stored(ends_in_s=0), RefreshVerdict.REFUSE),
         (stored(disabled=True), RefreshVerdict.REFUSE),
         (stored(revoked=True), RefreshVerdict.REFUSE),
-        (stored(used=True), RefreshVerdict.REVOKE_FAMILY),
-        (stored(used=True, ends_in_s=0), RefreshVerdict.REVOKE_FAMILY),
-        (stored(used=True, disabled=True), RefreshVerdict.REVOKE_FAMILY),
-        (stored(used=True, alongside=True), RefreshVerdict.RACED),
-        (stored(used=True, alongside=True, revoked=True), RefreshVerdict.REFUSE),
+        (stored(used_s_ago=-0.1, successors=1), RefreshVerdict.REPEAT),  # it began before the first use
+        (stored(used_s_ago=10, successors=19), RefreshVerdict.REPEAT),
+        (stored(used_s_ago=0.1, successors=20), RefreshVerdict.REFUSE_REPEAT),
+        (stored(used_s_ago=0.1, revoked=True), RefreshVerdict.REFUSE),
+        (stored(used_s_ago=0.1, disabled=True), RefreshVerdict.REFUSE),
+        (stored(used_s_ago=0.1, ends_in_s=0), RefreshVerdict.REFUSE),
+        (stored(used_s_ago=10.1), RefreshVerdict.REVOKE_FAMILY),
+        (stored(used_s_ago=10.1, successors=20), RefreshVerdict.REVOKE_FAMILY),
+        (stored(used_s_ago=10.1, ends_in_s=0), RefreshVerdict.REVOKE_FAMILY),
+        (stored(used_s_ago=10.1, disabled=True), RefreshVerdict.REVOKE_FAMILY),
     ],
 )
-def test_a_refresh_token_is_worth_one_rotation(token: RefreshToken | None, verdict: RefreshVerdict) -> None:
+def test_a_refresh_token_is_worth_one_rotation_and_repeats_within_its_grace(
+    token: RefreshToken | None, verdict: RefreshVerdict
+) -> None:
     assert judge_refresh(token, now=NOON) is verdict
 
 

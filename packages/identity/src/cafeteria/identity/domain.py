@@ -19,6 +19,11 @@ from cafeteria.identity.errors import UnusableName
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+REFRESH_GRACE = timedelta(seconds=10)
+"""For so long after its first use a refresh token may come again: from a second tab, or after a lost answer."""
+MAX_SUCCESSORS = 20
+"""Tokens that one refresh token gives within its grace: a browser may restore that many tabs at once."""
+
 _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}")
 
 
@@ -68,23 +73,28 @@ class LoginWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefreshVerdict(StrEnum):
-    """What a presented refresh token leads to."""
+    """What a presented refresh token leads to; the first two give a new one."""
 
     ROTATE = "rotate"
+    REPEAT = "repeat"
     REFUSE = "refuse"
-    RACED = "raced"
+    REFUSE_REPEAT = "refuse_repeat"
     REVOKE_FAMILY = "revoke_family"
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored refresh token. `used_alongside`: it was used after the request that presents it now had begun."""
+    """A stored refresh token.
+
+    `used_for`: how long ago it was first used when the request that presents it now began; None for an unused one.
+    `successors`: how many tokens were given for it.
+    """
 
     token_id: UUID
     family: UUID
     account: Account
     expires_at: datetime
-    is_used: bool
-    used_alongside: bool
+    used_for: timedelta | None
+    successors: int
     is_family_revoked: bool
 
 
@@ -157,18 +167,19 @@ def retry_after_s(window: LoginWindow | None, limits: LoginLimits, *, now: datet
 
 
 def judge_refresh(token: RefreshToken | None, *, now: datetime) -> RefreshVerdict:
-    """A used token that comes again was copied by somebody: the whole family ends.
+    """A used token that comes again after its grace was copied by somebody: the whole family ends.
 
-    The exception is a request that had begun before the token was used, as two tabs of a browser do: it loses
-    the race, and nothing is revoked.
+    Within the grace it gives one more token of its family, as long as it has not given too many.
     """
     if token is None or token.is_family_revoked:
         return RefreshVerdict.REFUSE
-    if token.is_used:
-        return RefreshVerdict.RACED if token.used_alongside else RefreshVerdict.REVOKE_FAMILY
+    if token.used_for is not None and token.used_for > REFRESH_GRACE:
+        return RefreshVerdict.REVOKE_FAMILY
     if token.expires_at <= now or token.account.is_disabled:
         return RefreshVerdict.REFUSE
-    return RefreshVerdict.ROTATE
+    if token.successors >= MAX_SUCCESSORS:
+        return RefreshVerdict.REFUSE_REPEAT
+    return RefreshVerdict.ROTATE if token.used_for is None else RefreshVerdict.REPEAT
 
 
 def client_address(

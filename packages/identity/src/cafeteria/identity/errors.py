@@ -66,12 +66,12 @@ class RefreshRefused(Unauthenticated):
         super().__init__("The refresh token is not valid any more. Sign in again.")
 
 
-class RefreshRaced(Unauthenticated):
-    """Another request with the same token won; the session lives on in that request's answer."""
+class RefreshRepeated(Unauthenticated):
+    """The token has given as many sessions as it may; these live on."""
 
     def __init__(self) -> None:
         super().__init__(
-            "This refresh token was used by another request at the same moment. Use the tokens which that one got."
+            "This refresh token was used too many times within a few seconds. Use the tokens of the earlier answers."
         )
 
 

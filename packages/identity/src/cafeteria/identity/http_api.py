@@ -45,7 +45,7 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
 async def refresh(
     request: AnyRequest, data: JSONBody[identity.RefreshToken | None] = None
 ) -> Response[identity.Tokens]:
-    """Each refresh token is good once; one that comes again ends its session. Without a body the cookie counts."""
+    """A refresh token is good for 10 s from its first use; later its session ends. Without a body the cookie counts."""
     asked = data or identity.RefreshToken()
     if asked.cookie:
         _check_page(request)

@@ -91,11 +91,11 @@ SELECT started_at, attempts,
 FROM login_windows WHERE student_id = :student_id AND :outcome = 'throttled'
 """)
 
-# transaction_timestamp() is when this transaction began, used_at is read off the same clock: a token that was
-# used after this request had begun was used alongside it, not copied and replayed.
+# transaction_timestamp() is when this transaction began, used_at is read off the same clock: what a request waits
+# for the lock does not count, and for one that ran alongside the first use the time is negative.
 _LOCK_REFRESH_TOKEN = Statement("""
-SELECT t.id AS token_id, t.family, t.expires_at, t.used_at IS NOT NULL AS is_used,
-       coalesce(t.used_at >= transaction_timestamp(), false) AS used_alongside,
+SELECT t.id AS token_id, t.family, t.expires_at, t.successors,
+       transaction_timestamp() - t.used_at AS used_for,
        f.revoked_at IS NOT NULL AS is_family_revoked,
        u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
 FROM refresh_tokens AS t
@@ -105,9 +105,10 @@ WHERE t.token_hash = CAST(:token_hash AS bytea)
 FOR UPDATE OF f, t
 """)
 
-_MARK_USED = Statement(
-    "UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = CAST(:token_id AS uuid)"
-)
+_MARK_USED = Statement("""
+UPDATE refresh_tokens SET used_at = coalesce(used_at, clock_timestamp()), successors = successors + 1
+WHERE id = CAST(:token_id AS uuid)
+""")
 
 _REVOKE_FAMILY = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
@@ -204,8 +205,8 @@ async def lock_refresh_token(connection: AsyncConnection, token_hash: bytes) -> 
         family=row.family,
         account=_account(row),
         expires_at=row.expires_at,
-        is_used=row.is_used,
-        used_alongside=row.used_alongside,
+        used_for=row.used_for,
+        successors=row.successors,
         is_family_revoked=row.is_family_revoked,
     )
 

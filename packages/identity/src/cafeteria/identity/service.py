@@ -42,8 +42,8 @@ from cafeteria.identity.errors import (
     AccountGone,
     InvalidCredentials,
     InvalidStudentId,
-    RefreshRaced,
     RefreshRefused,
+    RefreshRepeated,
     StudentIdTaken,
     TooManyAttempts,
     UnusablePassword,
@@ -64,6 +64,8 @@ REFRESHES = metrics.counter(
 
 REMEMBERED_THROTTLED = 10_000
 """Past this the ended windows are forgotten; every live one has cost its sender hashed attempts."""
+
+_GIVES_A_TOKEN = frozenset({RefreshVerdict.ROTATE, RefreshVerdict.REPEAT})
 
 logger = get_logger()
 
@@ -159,22 +161,24 @@ class Identity:
         return await self._open_session(visit, counted.account)
 
     async def refresh(self, refresh_token: str | None) -> Session:
-        """Trade a refresh token for its successor. Raise RefreshRefused, or RefreshRaced for a lost race."""
+        """Trade a refresh token for a successor. Raise RefreshRefused, or RefreshRepeated for one repeat too many."""
         if not refresh_token:
             raise RefreshRefused
         now, successor = self._now(), token_urlsafe(REFRESH_TOKEN_BYTES)
         async with self._database.transaction() as connection:
             stored = await repository.lock_refresh_token(connection, _hash(refresh_token))
             verdict = judge_refresh(stored, now=now)
-            if stored is not None and verdict is RefreshVerdict.ROTATE:
+            if stored is not None and verdict in _GIVES_A_TOKEN:
                 new = _successor(stored, _hash(successor), now=now)
                 await repository.rotate_refresh_token(connection, used=stored.token_id, successor=new)
             elif stored is not None and verdict is RefreshVerdict.REVOKE_FAMILY:
                 await repository.revoke_family(connection, stored.family, now=now)
         # Only now, with the commit behind us, may anything be raised: it would have undone the revocation.
         REFRESHES.labels(verdict).inc()
-        if stored is None or verdict is not RefreshVerdict.ROTATE:
+        if stored is None or verdict not in _GIVES_A_TOKEN:
             raise _refresh_refusal(stored, verdict)
+        if verdict is RefreshVerdict.REPEAT:
+            logger.info("refresh_token_repeated", **_whose(stored))
         return self._issue(stored.account, successor, now=now, renewable_until=stored.expires_at)
 
     async def logout(self, refresh_token: str) -> None:
@@ -314,13 +318,18 @@ def _successor(used: RefreshToken, token_hash: bytes, *, now: datetime) -> NewRe
 
 
 def _refresh_refusal(stored: RefreshToken | None, verdict: RefreshVerdict) -> ServiceError:
-    if verdict is RefreshVerdict.RACED:
-        return RefreshRaced()
-    if stored is not None and verdict is RefreshVerdict.REVOKE_FAMILY:
-        logger.warning(
-            "refresh_token_reused", student_id=stored.account.student_id, family=str(stored.family)
-        )
+    if stored is None:
+        return RefreshRefused()
+    if verdict is RefreshVerdict.REFUSE_REPEAT:
+        logger.warning("refresh_token_repeated_too_often", **_whose(stored))
+        return RefreshRepeated()
+    if verdict is RefreshVerdict.REVOKE_FAMILY:
+        logger.warning("refresh_token_reused", **_whose(stored))
     return RefreshRefused()
+
+
+def _whose(stored: RefreshToken) -> dict[str, str]:
+    return {"student_id": stored.account.student_id, "family": str(stored.family)}
 
 
 def _student(profile: Profile) -> identity.Student:

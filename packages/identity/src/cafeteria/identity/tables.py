@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -100,7 +100,10 @@ class LoginWindowRow(Base):
 
 
 class RefreshTokenRow(Base):
-    """`family` is the id of the family's first token; `revoked_at` on that row ends the whole family."""
+    """`family` is the id of the family's first token; `revoked_at` on that row ends the whole family.
+
+    `used_at` is the first use; `successors` counts the tokens that were given for this one.
+    """
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
@@ -116,13 +119,12 @@ class RefreshTokenRow(Base):
             name="revoked_on_first",
             comment="one row per family carries its end, and is its lock",
         ),
-        Index(None, "expires_at"),
-        Index(
-            "uq_refresh_tokens_family_live",
-            "family",
-            unique=True,
-            postgresql_where="used_at IS NULL",
+        CheckConstraint(
+            "successors = 0 OR successors > 0 AND used_at IS NOT NULL",
+            name="successors_of_used",
+            comment="what has given a token was used",
         ),
+        Index(None, "expires_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -133,3 +135,4 @@ class RefreshTokenRow(Base):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    successors: Mapped[int] = mapped_column(SmallInteger, server_default="0")
