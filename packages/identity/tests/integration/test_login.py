@@ -202,3 +202,21 @@ async def test_what_is_no_login_is_refused_before_anything_happens(desk) -> None
         assert answer.status_code == 400, body
         assert answer.json()["type"] == "/problems/invalid-request"
     assert await desk.attempts() == []
+
+
+async def test_clients_behind_a_proxy_keep_minutes_of_their_own_however_it_writes_them(open_desk) -> None:
+    desk = await open_desk(IDENTITY_TRUSTED_PROXIES="127.0.0.0/8")
+    await desk.add_user()
+    spellings = [
+        ({"X-Forwarded-For": "203.0.113.5:41234"}, "203.0.113.5"),
+        ({"X-Forwarded-For": "[2001:db8::1]:443"}, "2001:db8::1"),
+        ({"X-Forwarded-For": '"[2001:db8::2]"'}, "2001:db8::2"),
+        ({"Forwarded": 'for="[2001:db8::3]:4711";proto=https'}, "2001:db8::3"),
+        ({"Forwarded": "for=203.0.113.6"}, "203.0.113.6"),
+        ({"Forwarded": "for=unknown"}, "127.0.0.1"),
+    ]
+    for headers, _ in spellings:
+        body = {"student_id": "210041101", "password": "wrong"}
+        assert (await desk.web.post("/v1/login", json=body, headers=headers)).status_code == 401
+    rows = await desk.books.fetch("SELECT client_ip FROM identity.login_attempts ORDER BY attempted_at")
+    assert [str(row["client_ip"]) for row in rows] == [address for _, address in spellings]

@@ -9,6 +9,7 @@ from litestar import Litestar
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.keys import KeySource
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.contracts.identity import Jwks
@@ -42,7 +43,7 @@ def create_app(settings: IdentitySettings) -> ServiceApp:
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
         app.state.identity = service
-        app.state.trusted_proxies = settings.trusted_networks()
+        app.state.proxies = TrustedProxies(settings.trusted_networks())
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             await stack.enter_async_context(passwords.running())

@@ -1,9 +1,7 @@
 """Who may come in, how often they may try, and what a refresh token is still worth: pure rules, time passed in."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from math import ceil
 from re import compile as compile_pattern
 from unicodedata import normalize
@@ -15,9 +13,6 @@ from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.values import Role
 from cafeteria.identity.errors import UnusableName
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 REFRESH_GRACE = timedelta(seconds=10)
 """For so long after its first use a refresh token may come again: from a second tab, or after a lost answer."""
@@ -180,41 +175,3 @@ def judge_refresh(token: RefreshToken | None, *, now: datetime) -> RefreshVerdic
     if token.successors >= MAX_SUCCESSORS:
         return RefreshVerdict.REFUSE_REPEAT
     return RefreshVerdict.ROTATE if token.used_for is None else RefreshVerdict.REPEAT
-
-
-def client_address(
-    peer: str | None, *, forwarded_for: Sequence[str], trusted_proxies: Sequence[Network]
-) -> str | None:
-    """The address that limits and audit count: the peer's, or what trusted proxies say that they forward for.
-
-    Read from the right, the end that the nearest proxy wrote; the first address that is no trusted proxy's is the
-    client's, for what stands left of it anybody may have invented.
-    """
-    address = _address(peer)
-    hops = [hop for header in forwarded_for for hop in header.split(",")]
-    while address is not None and hops and _is_among(address, trusted_proxies):
-        earlier = _address(hops.pop())
-        if earlier is None:
-            break
-        address = earlier
-    return None if address is None else str(address)
-
-
-def is_from_proxy(peer: str | None, *, trusted_proxies: Sequence[Network]) -> bool:
-    """May what this peer says of its own peer be believed?"""
-    address = _address(peer)
-    return address is not None and _is_among(address, trusted_proxies)
-
-
-def _is_among(address: Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
-
-
-def _address(text: str | None) -> Address | None:
-    """One spelling per address: IPv4 that came over an IPv6 socket is IPv4, and an interface's name is dropped."""
-    try:
-        address = ip_address((text or "").strip().partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address

@@ -14,11 +14,11 @@ from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.errors import Forbidden
+from cafeteria.chassis.http.forwarding import Sender, TrustedProxies
 from cafeteria.chassis.origins import Origins
 from cafeteria.chassis.tokens import ACCESS_COOKIE, SignedInRequest, requires
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
-from cafeteria.identity.domain import Network, client_address, is_from_proxy
 from cafeteria.identity.service import Identity, Session
 from cafeteria.identity.settings import IdentitySettings
 
@@ -37,7 +37,7 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
     """At most three attempts a minute per student id and address, right ones included."""
     if data.cookie:
         _check_page(request)
-    session = await _service(request).login(data, client=_client(request))
+    session = await _service(request).login(data, client=_sender(request).address)
     return _answer(session, request, with_cookies=data.cookie)
 
 
@@ -92,29 +92,17 @@ def _settings(request: AnyRequest) -> IdentitySettings:
     return settings
 
 
-def _peer(request: AnyRequest) -> str | None:
-    return request.client.host if request.client else None
-
-
-def _proxies(request: AnyRequest) -> Sequence[Network]:
-    proxies: Sequence[Network] = request.app.state.trusted_proxies
-    return proxies
-
-
-def _client(request: AnyRequest) -> str | None:
-    return client_address(
-        _peer(request),
-        forwarded_for=request.headers.getall("x-forwarded-for", []),
-        trusted_proxies=_proxies(request),
-    )
+def _sender(request: AnyRequest) -> Sender:
+    proxies: TrustedProxies = request.app.state.proxies
+    peer = request.client.host if request.client else None
+    return proxies.sender(peer, request.scope["headers"])
 
 
 def _is_secure(request: AnyRequest) -> bool:
     """Did the client come by https, as far as we or a trusted proxy can tell?"""
     if _settings(request).secure_cookies or request.url.scheme == "https":
         return True
-    forwarded = request.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip()
-    return forwarded == "https" and is_from_proxy(_peer(request), trusted_proxies=_proxies(request))
+    return _sender(request).is_https
 
 
 def _cookie(request: AnyRequest, name: str) -> str | None:

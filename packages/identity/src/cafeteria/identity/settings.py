@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from cafeteria.chassis.http.forwarding import Network
 from cafeteria.chassis.settings import ServiceSettings, SettingsError
-from cafeteria.identity.domain import Network
 
 PositiveInt = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
@@ -46,5 +46,5 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
             ) from None
 
     def trusted_networks(self) -> tuple[Network, ...]:
-        """Proxies whose X-Forwarded-For and X-Forwarded-Proto count."""
+        """Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded count."""
         return tuple(ip_network(each) for each in self.trusted_proxies)
