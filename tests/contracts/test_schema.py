@@ -96,6 +96,12 @@ stock.restocks +
     + quantity integer >= 0
     + actor varchar
     + created_at timestamptz
+stock.operations +
+    + key varchar key
+    + request_hash bytea
+    + response_status smallint
+    + response_body bytea
+    + created_at timestamptz
 kitchen.kitchen_orders
     id uuid key
     order_id uuid unique

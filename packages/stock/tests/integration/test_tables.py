@@ -25,6 +25,7 @@ from cafeteria.stock.tables import Base
         "UPDATE reservations SET lines = '[]'",
         "UPDATE reservations SET decided_at = now()",
         "DELETE FROM reservations",
+        "UPDATE operations SET response_body = ''",
         "DELETE FROM items",
         "DELETE FROM inventory",
         "ALTER TABLE stock_transactions DISABLE TRIGGER ALL",
@@ -54,6 +55,10 @@ async def test_the_service_may_release_a_decision_and_nothing_more(canteen: Any,
     [
         ("UPDATE inventory SET quantity = -1", "ck_inventory_quantity_not_negative"),
         ("UPDATE items SET price = -1", "ck_items_price_not_negative"),
+        (
+            "INSERT INTO operations VALUES ($1::uuid::text, sha256('x'), 404, '', now())",
+            "ck_operations_response_of_success",
+        ),
         (
             "INSERT INTO reservations VALUES ($1, 'PERHAPS', NULL, '[1]', now(), NULL)",
             "ck_reservations_decision_known",

@@ -54,6 +54,7 @@ async def _open_service(stack: AsyncExitStack, *, database: Database, bus: Bus) 
     )
     await bus_api.serve(bus, service)
     await stack.enter_async_context(loops.tell_everything(service))
+    await stack.enter_async_context(loops.purge(service))
     changes = await stack.enter_async_context(loops.tell_changes(service))
     changed.when_noted = changes.wake
     return service

@@ -8,6 +8,7 @@ comes out as `changes`.
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -37,6 +38,21 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def available(self) -> int:
         return self.quantity if self.on_sale else 0
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One request under a key. Keys are an operator's and a route's own: the stored one says whose it is."""
+
+    key: str
+    request_hash: bytes
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator gets, to the byte. `is_replay`: it was stored by an earlier request with the same key."""
+
+    status: int
+    body: bytes
+    is_replay: bool = False
 
 
 class DecidedLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -208,6 +224,28 @@ def check_order(order: stock.ReserveStock) -> stock.ReserveStock:
     if len({line.item_id for line in order.lines}) < len(order.lines):
         raise ImpossibleOrder("An item may stand in one line only.")
     return order
+
+
+def operation_of(route: str, *asked: object, actor: str, key: str | None) -> Operation | None:
+    """`asked` is what the request comes to once it is read, so that it may be written otherwise. None without a key.
+
+    Neither an operator's id nor a route's name holds a colon, so no two operators' keys can meet.
+    """
+    if key is None:
+        return None
+    return Operation(key=f"{actor}:{route}:{key}", request_hash=sha256(msgspec.json.encode(asked)).digest())
+
+
+def item_on_the_wire(item: StoredItem) -> stock.Item:
+    return stock.Item(
+        id=item.id,
+        name=item.name,
+        price=item.price,
+        on_sale=item.on_sale,
+        quantity=item.quantity,
+        version=item.version,
+        available=item.available,
+    )
 
 
 def read_price(text: stock.Price) -> Decimal:

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from cafeteria.chassis.errors import Conflict, InvalidRequest, NotFound
+from cafeteria.chassis.errors import Conflict, InvalidRequest, NotFound, ServiceError
+from cafeteria.contracts.problems import ProblemCode
 
 
 class ImpossibleOrder(InvalidRequest):
@@ -16,6 +17,18 @@ class ImpossibleItem(InvalidRequest):
 class ItemNotFound(NotFound):
     def __init__(self, item_id: UUID) -> None:
         super().__init__("There is no such item.", item_ids=(item_id,))
+
+
+class IdempotencyKeyReused(ServiceError):
+    code = ProblemCode.IDEMPOTENCY_KEY_REUSED
+    status = 422
+    title = "Idempotency-Key used for another request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key belongs to an earlier request of yours that asked for something else, and was done."
+            " Nothing was changed now. Use a new key for a new request."
+        )
 
 
 class StoreFull(Conflict):

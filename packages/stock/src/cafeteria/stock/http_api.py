@@ -7,16 +7,21 @@ needs no token. The ledger names orders: it is the operator's.
 from typing import Annotated
 from uuid import UUID
 
-from litestar import get, patch, post
+from litestar import MediaType, get, patch, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.cursors import read_cursor, write_cursor
+from cafeteria.chassis.http.request_headers import OptionallyKeyedOperation, read_idempotency_key
+from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
+from cafeteria.contracts.problems import Problem
 from cafeteria.contracts.stock import ChangeItem, CreateItem, Item, Items, Restock, StockTransactions
 from cafeteria.contracts.values import Role
-from cafeteria.stock.domain import StoredItem
+from cafeteria.stock.domain import Answer, item_on_the_wire
 from cafeteria.stock.service import StockService
 
 DEFAULT_PAGE = 50
@@ -24,36 +29,58 @@ MAX_PAGE = 200
 
 _OPERATOR = requires(Role.OPERATOR)
 _TAGS = ["items"]
+_REPLAYED = {"Idempotent-Replayed": "true"}
+_DONE = ResponseSpec(data_container=Item, description="The item as it is after this.")
+_KEY_REUSED = ResponseSpec(
+    data_container=Problem,
+    description="The key belongs to another request of this operator.",
+    media_type=PROBLEM_JSON,
+)
 
 
 @get("/v1/items", tags=_TAGS)
 async def list_items(state: State) -> Items:
     """Every item there is, by name, also those that are off sale."""
     service: StockService = state.service
-    return Items(items=tuple(_item(item) for item in await service.list_items()))
+    return Items(items=tuple(map(item_on_the_wire, await service.list_items())))
 
 
-@post("/v1/items", before_request=_OPERATOR, tags=_TAGS)
-async def create_item(request: SignedInRequest, state: State, data: JSONBody[CreateItem]) -> Item:
-    """A new item, on sale at once."""
+@post(
+    "/v1/items",
+    before_request=_OPERATOR,
+    tags=_TAGS,
+    responses={201: _DONE, 422: _KEY_REUSED},
+    operation_class=OptionallyKeyedOperation,
+)
+async def create_item(request: SignedInRequest, state: State, data: JSONBody[CreateItem]) -> BytesResponse:
+    """A new item, on sale at once. With an Idempotency-Key, once however often it is sent."""
     service: StockService = state.service
-    return _item(await service.create_item(data, actor=request.user.student_id))
+    key = read_idempotency_key(request.scope["headers"])
+    return _send(await service.create_item(data, actor=request.user.student_id, key=key))
 
 
 @patch("/v1/items/{item_id:uuid}", before_request=_OPERATOR, tags=_TAGS)
 async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[ChangeItem]) -> Item:
     """Name, price, and whether it is on sale. Orders that are decided keep their price."""
     service: StockService = state.service
-    return _item(await service.change_item(item_id, wanted=data))
+    return item_on_the_wire(await service.change_item(item_id, wanted=data))
 
 
-@post("/v1/items/{item_id:uuid}/restock", before_request=_OPERATOR, status_code=200, tags=_TAGS)
+@post(
+    "/v1/items/{item_id:uuid}/restock",
+    before_request=_OPERATOR,
+    status_code=200,
+    tags=_TAGS,
+    responses={200: _DONE, 422: _KEY_REUSED},
+    operation_class=OptionallyKeyedOperation,
+)
 async def restock(
     request: SignedInRequest, state: State, item_id: FromPath[UUID], data: JSONBody[Restock]
-) -> Item:
-    """More portions of an item."""
+) -> BytesResponse:
+    """More portions of an item. With an Idempotency-Key, once however often it is sent."""
     service: StockService = state.service
-    return _item(await service.restock(item_id, quantity=data.quantity, actor=request.user.student_id))
+    key, actor = read_idempotency_key(request.scope["headers"]), request.user.student_id
+    return _send(await service.restock(item_id, quantity=data.quantity, actor=actor, key=key))
 
 
 @get("/v1/items/{item_id:uuid}/transactions", before_request=_OPERATOR, tags=_TAGS)
@@ -72,13 +99,10 @@ async def list_transactions(
 ROUTES: list[HTTPRouteHandler] = [list_items, create_item, change_item, restock, list_transactions]
 
 
-def _item(item: StoredItem) -> Item:
-    return Item(
-        id=item.id,
-        name=item.name,
-        price=item.price,
-        on_sale=item.on_sale,
-        quantity=item.quantity,
-        version=item.version,
-        available=item.available,
+def _send(answer: Answer) -> BytesResponse:
+    return BytesResponse(
+        answer.body,
+        status=answer.status,
+        media_type=MediaType.JSON,
+        headers=_REPLAYED if answer.is_replay else {},
     )

@@ -7,6 +7,7 @@ from cafeteria.stock.service import StockService
 
 EVERYTHING_EVERY_S = 1.0  # gateways take an entry older than 3 s for unknown: two may be lost
 COALESCE_S = 0.05  # changes are told within 100 ms of their COMMIT; what comes in between goes along
+PURGE_EVERY_S = 3600.0
 CHANGES_EVERY_S = 5.0  # changes wake their loop; this is for none
 
 
@@ -23,3 +24,8 @@ def tell_changes(service: StockService) -> Loop:
             await service.tell_changes()
 
     return Loop("availability-changes", CHANGES_EVERY_S, tick)
+
+
+def purge(service: StockService) -> Loop:
+    """Safe on several replicas at once: each deletes what the others have not locked."""
+    return Loop("purge-operations", PURGE_EVERY_S, service.purge_operations)

@@ -11,14 +11,24 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.stock import Decision, StockTransaction, TransactionKind
 from cafeteria.contracts.values import RejectionReason
-from cafeteria.stock.domain import MAX_QUANTITY, Changes, DecidedLine, Reservation, StoredItem
-from cafeteria.stock.tables import InventoryRow, ItemRow, RestockRow, StockTransactionRow
+from cafeteria.stock.domain import (
+    MAX_QUANTITY,
+    Answer,
+    Changes,
+    DecidedLine,
+    Operation,
+    Reservation,
+    StoredItem,
+)
+from cafeteria.stock.errors import IdempotencyKeyReused
+from cafeteria.stock.tables import InventoryRow, ItemRow, OperationRow, RestockRow, StockTransactionRow
 
 _encode_lines = msgspec.json.Encoder().encode
 _decode_lines = msgspec.json.Decoder(tuple[DecidedLine, ...]).decode
@@ -89,6 +99,13 @@ END AS is_whole FROM gate
 all match, it says false and has written nothing. When a decision or a release turns out to be another replica's, it
 divides by zero, and what it has written is gone with it."""
 
+_DELETE_OLD_OPERATIONS = Statement("""
+DELETE FROM stock.operations WHERE key IN (
+    SELECT key FROM stock.operations WHERE created_at < CAST(:before AS timestamptz)
+    ORDER BY created_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+RETURNING 1
+""")
+
 _ITEM_COLUMNS = (
     ItemRow.id,
     ItemRow.name,
@@ -102,6 +119,10 @@ _SELECT_ITEMS = select(*_ITEM_COLUMNS).join(InventoryRow, InventoryRow.item_id =
 
 class BatchMoved(Exception):
     """An item's version moved, or a decision came into being, between the read and the write."""
+
+
+class KeyTaken(Exception):
+    """Another request with the same key was faster: what this one did must be rolled back."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +245,42 @@ async def _insert_restock(
             id=new_id(), item_id=item_id, quantity=quantity, actor=actor, created_at=now
         )
     )
+
+
+async def find_answer(connection: AsyncConnection, operation: Operation) -> Answer | None:
+    """The stored answer. Raises IdempotencyKeyReused when the key stands for another request."""
+    found = await connection.execute(select(OperationRow.__table__).where(OperationRow.key == operation.key))
+    row = found.one_or_none()
+    if row is None:
+        return None
+    if row.request_hash != operation.request_hash:
+        raise IdempotencyKeyReused
+    return Answer(status=row.response_status, body=row.response_body, is_replay=True)
+
+
+async def store_answer(
+    connection: AsyncConnection, operation: Operation, answer: Answer, *, now: datetime
+) -> None:
+    """In the transaction that does what was asked. Waits for another one with this key; raises KeyTaken if it commits."""
+    stored = await connection.execute(
+        upsert(OperationRow)
+        .values(
+            key=operation.key,
+            request_hash=operation.request_hash,
+            response_status=answer.status,
+            response_body=answer.body,
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(OperationRow.key)
+    )
+    if stored.one_or_none() is None:
+        raise KeyTaken
+
+
+async def delete_old_operations(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Return how many; fewer than `limit` means that none are left."""
+    return len(await _DELETE_OLD_OPERATIONS.rows(connection, {"before": before, "limit": limit}))
 
 
 async def list_transactions(

@@ -5,12 +5,14 @@ was faster, nothing is written and the batch is decided anew on fresh reads; not
 the tables or in an answer.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
@@ -30,11 +32,15 @@ from cafeteria.contracts.values import RejectionReason
 from cafeteria.stock import repository
 from cafeteria.stock.domain import (
     MAX_QUANTITY,
+    Answer,
     Changes,
+    Operation,
     Reservation,
     Shelf,
     StoredItem,
     check_order,
+    item_on_the_wire,
+    operation_of,
     read_name,
     read_price,
 )
@@ -49,6 +55,11 @@ LOCKED_TRIES = 32
 instead of overtaking each other, which costs a third less CPU than missing every other batch."""
 MAX_TRIES = 20
 """Under locks a miss takes two replicas that decide on the same new order at once: never that many in a row."""
+
+KEYS_LIVE = timedelta(hours=24)  # as long as the gateway's
+PURGE_BATCH_ROWS = 1000  # short transactions
+MAX_KEY_TRIES = 3
+"""A key that is taken meanwhile is found stored at the next try, unless it is purged in between."""
 
 CONFLICTS = counter("stock_batch_conflicts_total", "Batches redone because another replica was faster")
 DECISIONS = counter("stock_decisions_total", "New decisions on orders", "decision", "reason")
@@ -154,7 +165,7 @@ class StockService:
         async with self._database.statement() as connection:
             return await repository.list_items(connection)
 
-    async def create_item(self, wanted: CreateItem, *, actor: str) -> StoredItem:
+    async def create_item(self, wanted: CreateItem, *, actor: str, key: str | None) -> Answer:
         item = StoredItem(
             id=new_id(),
             name=read_name(wanted.name),
@@ -163,10 +174,13 @@ class StockService:
             quantity=wanted.quantity,
             version=1,
         )
-        async with self._database.transaction() as connection:
+
+        async def insert(connection: AsyncConnection) -> StoredItem:
             await repository.insert_item(connection, item, actor=actor, now=now())
-        self._changed.note([item])
-        return item
+            return item
+
+        asked = operation_of("create", item.name, item.price, item.quantity, actor=actor, key=key)
+        return await self._do(insert, asked, status=201)
 
     async def change_item(self, item_id: UUID, *, wanted: ChangeItem) -> StoredItem:
         """Never changes the quantity; always raises the version."""
@@ -184,17 +198,56 @@ class StockService:
         self._changed.note([item])
         return item
 
-    async def restock(self, item_id: UUID, *, quantity: int, actor: str) -> StoredItem:
-        async with self._database.transaction() as connection:
+    async def restock(self, item_id: UUID, *, quantity: int, actor: str, key: str | None) -> Answer:
+        async def add(connection: AsyncConnection) -> StoredItem:
             item = await repository.add_portions(
                 connection, item_id, quantity=quantity, actor=actor, now=now()
             )
-            if item is None:
-                if await repository.find_item(connection, item_id) is None:
-                    raise ItemNotFound(item_id)
-                raise StoreFull(item_id, most=MAX_QUANTITY)
-        self._changed.note([item])
-        return item
+            if item is not None:
+                return item
+            if await repository.find_item(connection, item_id) is None:
+                raise ItemNotFound(item_id)
+            raise StoreFull(item_id, most=MAX_QUANTITY)
+
+        return await self._do(
+            add, operation_of("restock", item_id, quantity, actor=actor, key=key), status=200
+        )
+
+    async def _do(
+        self,
+        change: Callable[[AsyncConnection], Awaitable[StoredItem]],
+        operation: Operation | None,
+        *,
+        status: int,
+    ) -> Answer:
+        """The change and its answer are one commit; a change that raises leaves its key unused."""
+        for _ in range(MAX_KEY_TRIES):
+            if operation and (stored := await self._find_answer(operation)):
+                return stored
+            try:
+                async with self._database.transaction() as connection:
+                    item = await change(connection)
+                    answer = Answer(status=status, body=msgspec.json.encode(item_on_the_wire(item)))
+                    if operation:
+                        await repository.store_answer(connection, operation, answer, now=now())
+            except repository.KeyTaken:
+                continue
+            self._changed.note([item])
+            return answer
+        raise Unavailable("Other requests with this Idempotency-Key are being answered; nothing was changed.")
+
+    async def _find_answer(self, operation: Operation) -> Answer | None:
+        async with self._database.statement() as connection:
+            return await repository.find_answer(connection, operation)
+
+    async def purge_operations(self) -> None:
+        """Delete the keys of yesterday, a batch at a time."""
+        before, deleted = now() - KEYS_LIVE, PURGE_BATCH_ROWS
+        while deleted == PURGE_BATCH_ROWS:
+            async with self._database.statement() as connection:
+                deleted = await repository.delete_old_operations(
+                    connection, before=before, limit=PURGE_BATCH_ROWS
+                )
 
     async def list_transactions(
         self, item_id: UUID, *, before: UUID | None, limit: int

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cafeteria.chassis.database import schema_base
@@ -115,4 +115,29 @@ class RestockRow(Base):
     item_id: Mapped[UUID] = mapped_column(ForeignKey(ItemRow.id))
     quantity: Mapped[int]
     actor: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class OperationRow(Base):
+    """What an operator asked for under a key, and the answer to repeat; written once, deleted after a day."""
+
+    __tablename__ = "operations"
+    __table_args__ = (
+        CheckConstraint(
+            "octet_length(request_hash) = 32",
+            name="request_hash_sha256",
+            comment="what was asked for, without keeping it",
+        ),
+        CheckConstraint(
+            "response_status BETWEEN 200 AND 299",
+            name="response_of_success",
+            comment="what was refused changed nothing and may be tried again",
+        ),
+        Index(None, "created_at"),
+    )
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    response_status: Mapped[int] = mapped_column(SmallInteger)
+    response_body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]

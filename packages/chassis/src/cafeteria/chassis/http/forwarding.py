@@ -57,9 +57,12 @@ class TrustedProxies:
     def sender(self, peer: str | None, headers: RequestHeaders) -> Sender:
         """`peer` is the other end of the connection; unless it is a trusted proxy, its headers say nothing."""
         nearest = _address(peer or "")
-        if nearest is None or not self._is_trusted(nearest):
-            return Sender(address=nearest and str(nearest), is_https=False)
-        clients, is_https = set(), False
+        if nearest is None:
+            return Sender(address=None, is_https=False)
+        if not self._is_trusted(nearest):
+            return Sender(address=str(nearest), is_https=False)
+        clients: set[Address] = set()
+        is_https = False
         for trail in _trails(headers):
             client, hops = self._walk(nearest, trail.nodes)
             is_https = is_https or _proto(trail, hops) == "https"
