@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from cafeteria.chassis import logs, trace
 from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.door import SHEDS_LOAD
 from cafeteria.chassis.errors import Overloaded
 from cafeteria.chassis.keys import KeySource
 from cafeteria.chassis.tokens import SignedInRequest, requires
@@ -188,21 +189,19 @@ async def test_options_without_a_preflight_names_the_methods(client: httpx.Async
     assert (await client.options("/meals")).headers["allow"] == "OPTIONS, POST"
 
 
-async def test_whom_the_door_does_not_admit_gets_a_problem_and_nothing_behind_it_is_asked(
+async def test_a_request_that_load_shedding_refuses_gets_a_problem_and_reaches_nothing_else(
     make_app: Callable[..., ServiceApp], connect: Any
 ) -> None:
     cooked: list[bool] = []
 
-    @post("/feast")
+    @post("/feast", opt=SHEDS_LOAD)
     async def feast() -> None:
         cooked.append(True)
 
-    def admit(scope: Any) -> None:
-        if scope["path"] == "/feast":
-            scope["path_template"] = "/feast"
-            raise Overloaded("The kitchen is full.", retry_after_s=3)
+    def shed_load() -> None:
+        raise Overloaded("The kitchen is full.", retry_after_s=3)
 
-    app = make_app(feast, look, admit=admit)
+    app = make_app(feast, look, shed_load=shed_load)
     async with connect(app) as client:
         with capture_logs() as lines:
             refused = await client.post("/feast", content=b"no JSON at all", headers={"origin": ALLOWED})

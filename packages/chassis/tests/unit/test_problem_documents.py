@@ -146,7 +146,7 @@ async def test_what_is_not_there_or_not_taken_is_a_problem_as_well(client: httpx
     wrong = await client.get("/meals")
     assert (problem_of(wrong).type, wrong.headers["allow"]) == (
         "/problems/method-not-allowed",
-        "POST, OPTIONS",
+        "OPTIONS, POST",
     )
     assert problem_of(await client.get("/raise/teapot")).status == 400
 

@@ -5,7 +5,7 @@ log line per request, CORS and tokens. Nothing is opened here: a service opens w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,14 +16,17 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from cafeteria.chassis import metrics
-from cafeteria.chassis.door import Admit, Door, admit_everyone
+from cafeteria.chassis.door import SHEDS_LOAD, Door, RouteTable, ShedLoad
 from cafeteria.chassis.health import Check, health_routes
+from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
+from cafeteria.chassis.http.request_target import check_query, prepare_query
 from cafeteria.chassis.origins import Origins
-from cafeteria.chassis.problem_documents import answer_error
+from cafeteria.chassis.problem_documents import allow_header, answer_error
 from cafeteria.chassis.schema_page import SchemaJson, SchemaPage, SchemaRouter
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.chassis.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
@@ -62,25 +65,20 @@ def build_app(
     lifespan: Sequence[Lifespan] = (),
     keys: KeySource | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
-    admit: Admit = admit_everyone,
+    shed_load: ShedLoad = lambda: None,
 ) -> ServiceApp:
-    """`checks` say by name whether a dependency answers; with `keys` comes one of that name. `admit` is the door's.
+    """`checks` say by name whether a dependency answers; with `keys` comes one of that name.
 
-    The app's state holds `settings`, `closing`, `origins` and `token_verifier`; a service adds its own in its
+    `shed_load` is asked for the routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `origins` and `token_verifier`; a service adds its own in its
     lifespan. `keys` start after the service's lifespan, so that they may be fetched by what that opens.
     """
     registry, closing, origins = metrics.Registry(), asyncio.Event(), Origins(settings.allowed_origins)
     app = ServiceApp(
         route_handlers=[*route_handlers, *health_routes(_all_checks(checks, keys)), _metrics_route(registry)],
         lifespan=[_in_registry(registry), *lifespan, *([_running(keys)] if keys else [])],
-        state=State(
-            {
-                "closing": closing,
-                "origins": origins,
-                "settings": settings,
-                "token_verifier": TokenVerifier(keys) if keys else None,
-            }
-        ),
+        state=_state(settings, closing=closing, origins=origins, keys=keys),
+        before_request=check_query,
+        request_class=JsonRequest,
         exception_handlers={Exception: answer_error},
         openapi_config=_openapi(service),
         request_max_body_size=max_body_bytes,
@@ -89,9 +87,21 @@ def build_app(
         pdb_on_exception=False,
     )
     app.closing, app.registry = closing, registry
-    app.door = Door(super(ServiceApp, app).__call__, registry=registry, origins=origins, admit=admit)
-    _mark_guarded(app, has_keys=keys is not None)
+    app.door = _boundary(app, origins=origins, shed_load=shed_load)
+    _prepare_handlers(app, has_keys=keys is not None)
     return app
+
+
+def _boundary(app: ServiceApp, *, origins: Origins, shed_load: ShedLoad) -> Door:
+    inner = super(ServiceApp, app).__call__
+    return Door(inner, registry=app.registry, origins=origins, routes=_route_table(app), shed_load=shed_load)
+
+
+def _state(
+    settings: ServiceSettings, *, closing: asyncio.Event, origins: Origins, keys: KeySource | None
+) -> State:
+    verifier = TokenVerifier(keys) if keys else None
+    return State({"closing": closing, "origins": origins, "settings": settings, "token_verifier": verifier})
 
 
 def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[str, Check]:
@@ -147,15 +157,41 @@ def _version(service: str) -> str:
         return "0"
 
 
-def _mark_guarded(app: Litestar, *, has_keys: bool) -> None:
+def _http_routes(app: Litestar) -> list[HTTPRoute]:
+    return [route for route in app.routes if isinstance(route, HTTPRoute)]
+
+
+def _prepare_handlers(app: Litestar, *, has_keys: bool) -> None:
+    """What is decided once for each route, not for each request."""
+    for route in _http_routes(app):
+        for handler in route.route_handlers:
+            prepare_body(handler)
+            prepare_query(handler)
+            _mark_guarded(handler, has_keys=has_keys)
+
+
+def _route_table(app: Litestar) -> RouteTable:
+    routes = _http_routes(app)
+    return RouteTable(
+        shedding=frozenset(pair for route in routes for pair in _shedding(route)),
+        allowed={route.path_format: allow_header(route.methods) for route in routes},
+        all_methods=allow_header({method for route in routes for method in route.methods}),
+    )
+
+
+def _shedding(route: HTTPRoute) -> Iterator[tuple[str, str]]:
+    for handler in route.route_handlers:
+        if SHEDS_LOAD.items() <= handler.opt.items():
+            if route.path_parameters:
+                raise RuntimeError(f"{handler}: a path with parameters cannot shed load.")
+            yield from ((method, route.path) for method in handler.http_methods)
+
+
+def _mark_guarded(handler: HTTPRouteHandler, *, has_keys: bool) -> None:
     """Show in the schema what `requires` guards; an app that could never verify a token must not start."""
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            if any(isinstance(guard, Guard) for guard in handler.resolve_guards()):
-                raise RuntimeError(f"{handler}: `requires` is its before_request, not one of its guards.")
-            if isinstance(handler, HTTPRouteHandler) and isinstance(handler.resolve_before_request(), Guard):
-                if not has_keys:
-                    raise RuntimeError(
-                        f"{handler} is guarded, and the app was given no keys to verify tokens with."
-                    )
-                handler.security = _SECURITY
+    if any(isinstance(guard, Guard) for guard in handler.resolve_guards()):
+        raise RuntimeError(f"{handler}: `requires` is its before_request, not one of its guards.")
+    if isinstance(handler.resolve_before_request(), Guard):
+        if not has_keys:
+            raise RuntimeError(f"{handler} is guarded, and the app was given no keys to verify tokens with.")
+        handler.security = _SECURITY

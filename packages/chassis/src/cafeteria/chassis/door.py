@@ -6,16 +6,20 @@ headers once and keeps the metrics' children.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPMethod
 from random import getrandbits
 from time import perf_counter
+from typing import NamedTuple
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
+from litestar.utils import normalize_path
 from prometheus_client import Counter, Gauge, Histogram
 
 from cafeteria.chassis import logs, metrics, trace
 from cafeteria.chassis.errors import Forbidden, ServiceError
+from cafeteria.chassis.http.request_headers import is_json, refuse_repeated, without_repeated
+from cafeteria.chassis.http.request_target import check_path
 from cafeteria.chassis.origins import Headers, Origins
 from cafeteria.chassis.problem_documents import (
     PROBLEM_JSON,
@@ -44,37 +48,52 @@ UNMATCHED = "unmatched"
 STATUS_CLIENT_GONE = 499
 """In the metrics alone: nothing was answered, for the client had left. The log says 0."""
 
-_READ = frozenset(
-    {
-        b"access-control-request-method",
-        b"content-length",
-        b"content-type",
-        b"origin",
-        b"traceparent",
-        b"x-request-id",
-    }
-)
-Admit = Callable[[HTTPScope], None]
-"""Raises for whom the door stays shut, by the request's first line and headers alone."""
+SHEDS_LOAD = {"sheds_load": True}
+"""A route handler's `opt`: under overload its requests are refused first of all, before anything else is done."""
+
+ShedLoad = Callable[[], None]
+"""Raises Overloaded while no more requests of the routes with SHEDS_LOAD can be taken."""
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
+_JSON = b"application/json"
+_WHOLE_SERVER = frozenset({"*", "/*"})
 _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 
 
-def admit_everyone(_: HTTPScope) -> None:
-    """Where nobody is turned away at the door."""
+class RouteTable(NamedTuple):
+    """What has to be known of the routes before Litestar finds the one that a request is for."""
+
+    shedding: frozenset[tuple[str, str]]
+    """Method and path of the routes that shed load."""
+
+    allowed: Mapping[str, str]
+    """The `Allow` header by path template."""
+
+    all_methods: str
+    """The `Allow` header of the whole server."""
+
+
+class _HeadAnswered(BaseException):
+    """Ends the answer to a HEAD request whose body would go on: no `except Exception` on the way may keep it."""
 
 
 class Door:
-    """Wraps `app`, and counts in `registry`. Whom `admit` refuses costs a small part of what a request costs inside."""
+    """Wraps `app`, and counts in `registry`. A request that `shed_load` refuses costs a small part of one that is taken."""
 
     def __init__(
-        self, app: ASGIApp, *, registry: metrics.Registry, origins: Origins, admit: Admit = admit_everyone
+        self,
+        app: ASGIApp,
+        *,
+        registry: metrics.Registry,
+        origins: Origins,
+        routes: RouteTable,
+        shed_load: ShedLoad,
     ) -> None:
         self._app = app
         self._registry = registry
         self._origins = origins
-        self._admit = admit
+        self._routes = routes
+        self._shed_load = shed_load
         self._log = logs.get_logger().bind()
         self._streams = STREAMS.metric(registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -91,12 +110,7 @@ class Door:
 
     async def _answer(self, visit: "_Visit", receive: Receive) -> None:
         try:
-            if visit.is_preflight():
-                await visit.answer_preflight()
-            else:
-                self._admit(visit.scope)
-                visit.check_media_type()
-                await self._app(visit.scope, receive, visit.send)
+            await self._answer_valid(visit, receive)
         except Exception as error:
             refusal = refusal_of(error)
             if isinstance(refusal, InternalError):
@@ -106,10 +120,52 @@ class Door:
                 raise logs.AlreadyLogged from error
             await visit.send_refusal(refusal)
 
+    async def _answer_valid(self, visit: "_Visit", receive: Receive) -> None:
+        """What costs least is looked at first, and whoever is refused here never reaches Litestar."""
+        visit.check_headers()
+        if visit.is_preflight():
+            await visit.answer_preflight()
+            return
+        if visit.scope["path"] in _WHOLE_SERVER and visit.method == HTTPMethod.OPTIONS:
+            await visit.answer_options(self._routes.all_methods)
+            return
+        self._check_route(visit.scope)
+        visit.check_media_type()
+        if visit.method == HTTPMethod.HEAD:
+            try:
+                await self._app(visit.scope, receive, visit.send_head)
+            except* _HeadAnswered:
+                pass
+        elif visit.method == HTTPMethod.OPTIONS:
+            await self._answer_options(visit, receive)
+        else:
+            await self._app(visit.scope, receive, visit.send)
+
+    def _check_route(self, scope: HTTPScope) -> None:
+        """However the path is spelt, it is the same route: Litestar ignores doubled and trailing slashes."""
+        path = scope["path"]
+        if "//" in path or path.endswith("/"):
+            path = scope["path"] = normalize_path(path)
+        if (scope["method"], path) in self._routes.shedding:
+            scope["path_template"] = path  # for the metrics and the log, should it go no further
+            self._shed_load()
+        check_path(scope.get("raw_path") or b"")
+
+    async def _answer_options(self, visit: "_Visit", receive: Receive) -> None:
+        """Litestar finds the path; of its methods it would name those of the first handler alone."""
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                allowed = self._routes.allowed.get(visit.scope.get("path_template", ""), "")
+                kept = [pair for pair in message["headers"] if pair[0] != b"allow"]
+                message["headers"] = [*kept, (b"allow", allowed.encode())]
+            await visit.send(message)
+
+        await self._app(visit.scope, receive, send)
+
     def _close(self, visit: "_Visit") -> None:
         took_s = perf_counter() - visit.started
-        scope = visit.scope
-        route, method, status = scope.get("path_template") or UNMATCHED, scope["method"], visit.status
+        route, method, status = visit.scope.get("path_template") or UNMATCHED, visit.method, visit.status
         key = (route, method, status)
         counter, histogram = self._children.get(key) or self._make_children(key)
         counter.inc()
@@ -117,16 +173,16 @@ class Door:
             self._streams.dec()
         else:
             histogram.observe(took_s)
-        self._write_line(scope, route, status, took_s)
+        self._write_line(visit, route, took_s)
 
-    def _write_line(self, scope: HTTPScope, route: str, status: int, took_s: float) -> None:
+    def _write_line(self, visit: "_Visit", route: str, took_s: float) -> None:
         line = {
-            "method": scope["method"],
+            "method": visit.method,
             "route": route,
-            "status": status,
+            "status": visit.status,
             "duration_ms": round(took_s * 1e3, 2),
         }
-        person = scope.get("user")
+        person = visit.scope.get("user")
         if person is not None:
             line["student_id"] = person.student_id
         if route in QUIET_ROUTES:
@@ -149,11 +205,13 @@ class _Visit:
 
     __slots__ = (
         "_answer_headers",
+        "_has_repeated",
         "_headers",
         "_origins",
         "_send",
         "_streams",
         "is_stream",
+        "method",
         "request_id",
         "scope",
         "started",
@@ -163,8 +221,17 @@ class _Visit:
 
     def __init__(self, scope: HTTPScope, send: Send, origins: Origins, streams: Gauge) -> None:
         self.started = perf_counter()
+        self.method: str = scope["method"]
+        if self.method == HTTPMethod.HEAD:
+            # a copy, for the server drops the body by its own
+            scope = {**scope, "method": "GET"}
         self.scope, self._send, self._origins, self._streams = scope, send, origins, streams
-        headers = self._headers = {name: value for name, value in scope["headers"] if name in _READ}
+        lines = list(scope["headers"])
+        headers = dict(lines)
+        self._has_repeated = len(headers) != len(lines)
+        if self._has_repeated:
+            headers = without_repeated(lines, (b"traceparent", b"x-request-id"))
+        self._headers = headers
         asked_id = headers.get(b"x-request-id")
         sane = asked_id is not None and _SANE_ID.fullmatch(asked_id)
         request_id = asked_id if asked_id and sane else b"%024x" % getrandbits(96)
@@ -178,18 +245,33 @@ class _Visit:
         self.status = 0
         self.is_stream = False
 
+    def check_headers(self) -> None:
+        """Raises HeaderUnusable."""
+        if self._has_repeated:
+            refuse_repeated(self.scope["headers"])
+
+    async def send_head(self, message: Message) -> None:
+        """As `send`, and without a body: what would go on, as an event stream, ends here."""
+        if message["type"] != "http.response.start":
+            raise _HeadAnswered
+        await self.send(message)
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"] = [*message["headers"], *self._answer_headers]
             for name, value in headers:
-                if name == b"content-type" and value.startswith(b"text/event-stream"):
+                if name == b"content-type" and value.startswith(b"text/event-stream") and self.has_body():
                     self.is_stream = True
                     self._streams.inc()
         await self._send(message)
 
+    def has_body(self) -> bool:
+        return self.method != HTTPMethod.HEAD
+
     def is_preflight(self) -> bool:
-        return self.scope["method"] == "OPTIONS" and b"access-control-request-method" in self._headers
+        return self.method == HTTPMethod.OPTIONS and b"access-control-request-method" in self._headers
 
     async def answer_preflight(self) -> None:
         headers = self._origins.preflight_headers(self._headers.get(b"origin", b""))
@@ -199,13 +281,21 @@ class _Visit:
             )
         await self._respond(204, headers, b"")
 
+    async def answer_options(self, methods: str) -> None:
+        await self._respond(204, [(b"allow", methods.encode())], b"")
+
     def check_media_type(self) -> None:
         """Bodies are JSON. What says nothing of its type is taken for JSON, and what has no body needs no type."""
-        declared = self._headers.get(b"content-type")
-        if declared is None or self.scope["method"] not in _WITH_BODY or _is_json(declared):
+        if self.method not in _WITH_BODY:
+            return
+        content_type = self._headers.get(b"content-type", _JSON)
+        coding = self._headers.get(b"content-encoding")
+        if coding is None and (content_type == _JSON or is_json(content_type)):
             return
         if self._headers.get(b"content-length") != b"0":
-            raise UnsupportedMediaType("Bodies are JSON here: send it with Content-Type: application/json.")
+            raise UnsupportedMediaType(
+                "Bodies are JSON in UTF-8 here, not compressed: send it with Content-Type: application/json."
+            )
 
     async def send_refusal(self, refusal: ServiceError) -> None:
         body = encode_problem(refusal, instance=self.scope["path"], request_id=self.request_id)
@@ -218,8 +308,3 @@ class _Visit:
     async def _respond(self, status: int, headers: Headers, body: bytes) -> None:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _is_json(declared: bytes) -> bool:
-    media_type = declared.partition(b";")[0].strip().lower()
-    return media_type == b"application/json" or media_type.endswith(b"+json")

@@ -45,6 +45,16 @@ class InvalidRequest(ServiceError):
     title = "Invalid request"
 
 
+class NotUnderstood(InvalidRequest):
+    """What the client sent is not what the address takes: body, query, path or headers."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(
+            "The request was not understood, and nothing was done. Fix what `errors` names, then send it again.",
+            errors=faults,
+        )
+
+
 class Unauthenticated(ServiceError):
     code = ProblemCode.UNAUTHENTICATED
     status = 401

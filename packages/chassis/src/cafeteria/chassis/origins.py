@@ -9,8 +9,10 @@ from collections.abc import Iterable
 Headers = list[tuple[bytes, bytes]]
 
 EXPOSED_HEADERS = b"Idempotent-Replayed, Location, Retry-After, X-Request-Id"
-REQUEST_HEADERS = b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, X-Request-Id"
-METHODS = b"GET, POST, PATCH, PUT, DELETE"
+REQUEST_HEADERS = (
+    b"Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, X-Request-Id"
+)
+METHODS = b"GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 PREFLIGHT_MAX_AGE_S = b"600"
 
 

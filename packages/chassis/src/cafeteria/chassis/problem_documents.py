@@ -3,7 +3,8 @@
 The mapping stands here alone. Nothing of an unforeseen error reaches the client; it is logged, once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from http import HTTPMethod
 from typing import Any, ClassVar
 
 import msgspec
@@ -16,6 +17,7 @@ from cafeteria.chassis.errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    NotUnderstood,
     ServiceError,
     Unauthenticated,
     Unavailable,
@@ -69,6 +71,12 @@ def refusal_of(error: Exception) -> ServiceError:
     return InternalError()
 
 
+def allow_header(methods: Iterable[str]) -> str:
+    """HEAD is taken wherever GET is, and OPTIONS everywhere."""
+    extra = {HTTPMethod.OPTIONS, HTTPMethod.HEAD} if HTTPMethod.GET in methods else {HTTPMethod.OPTIONS}
+    return ", ".join(sorted({*methods, *extra}))
+
+
 def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: str | None) -> bytes:
     return _encoder.encode(
         Problem(
@@ -107,9 +115,6 @@ _LITESTAR: dict[int, tuple[type[ServiceError], str]] = {
     503: (Unavailable, "This service cannot answer just now. Try again shortly."),
 }
 _METHODS_DETAIL = "This address does not take that method; the Allow header names the ones that it takes."
-_INVALID_DETAIL = (
-    "The request was not understood, and nothing was done. Mend what `errors` names, then send it again."
-)
 _CLIENT_LEFT = "client disconnected prematurely"
 """Litestar's words, raised as a 500; nobody is there to read the answer, and nothing went wrong here."""
 
@@ -119,13 +124,14 @@ def _of_litestar(error: HTTPException) -> ServiceError:
     if error.detail == _CLIENT_LEFT:
         return InvalidRequest("The body ended before it was complete. Nothing was done.")
     if status == MethodNotAllowed.status:
-        return MethodNotAllowed(_METHODS_DETAIL, headers={"Allow": (error.headers or {}).get("allow", "")})
+        allowed = (error.headers or {}).get("allow", "").split(", ")
+        return MethodNotAllowed(_METHODS_DETAIL, headers={"Allow": allow_header(allowed)})
     if status in _LITESTAR:
         kind, detail = _LITESTAR[status]
         return kind(detail)
     if status >= InternalError.status:
         return InternalError()
-    return InvalidRequest(_INVALID_DETAIL, errors=tuple(_faults(error)))
+    return NotUnderstood(*_faults(error))
 
 
 def _faults(error: HTTPException) -> Iterator[str]:

@@ -4,6 +4,7 @@ EdDSA alone is accepted; the algorithm is ours to name, never the token's. Verif
 verified is remembered by its bytes until it expires.
 """
 
+import re
 from collections import OrderedDict
 from datetime import UTC, datetime
 from time import time
@@ -16,6 +17,8 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
 from cafeteria.chassis.errors import Forbidden, Unauthenticated
+from cafeteria.chassis.http.request_headers import read_cookie, read_header
+from cafeteria.chassis.http.request_target import check_query
 from cafeteria.chassis.keys import KeySource
 from cafeteria.chassis.origins import Origins
 from cafeteria.contracts.values import Role
@@ -33,7 +36,8 @@ REMEMBERED_TOKENS = 8192
 
 REQUIRED_CLAIMS = ("iss", "aud", "exp", "iat", "sub", "role")
 
-_COOKIE_START = ACCESS_COOKIE.encode() + b"="
+_ACCESS_COOKIE = ACCESS_COOKIE.encode()
+_SUBJECT = re.compile(r"[A-Za-z0-9-]{1,32}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSED_CHALLENGE = 'Bearer realm="cafeteria", error="invalid_token"'
 
@@ -98,7 +102,7 @@ def requires(*roles: Role) -> "Guard":
 
 
 class Guard:
-    """Sets the request's user, or refuses. The app's token verifier and origins stand in its state."""
+    """Sets the request's user, or refuses; then checks the query. The app's token verifier and origins stand in its state."""
 
     def __init__(self, roles: tuple[Role, ...]) -> None:
         self.roles = frozenset(roles)
@@ -113,6 +117,7 @@ class Guard:
                 f"This needs the role {' or '.join(sorted(self.roles))}; you are {principal.role}."
             )
         request.scope["user"] = request.scope["auth"] = principal
+        await check_query(request)
 
 
 def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -134,26 +139,16 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 def _token_of(headers: Any) -> tuple[bytes, bool]:
     """The Authorization header's, or else the cookie's; and whether it was the cookie's."""
-    cookie = None
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, token = value.partition(b" ")
-            if scheme.lower() != b"bearer" or not token.strip():
-                raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
-            return token.strip(), False
-        if name == b"cookie":
-            cookie = cookie or _cookie_token(value)
+    authorization = read_header(headers, b"authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(b" ")
+        if scheme.lower() != b"bearer" or not token.strip(b" "):
+            raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
+        return token.strip(b" "), False
+    cookie = read_cookie(headers, _ACCESS_COOKIE)
     if cookie is None:
         raise Unauthenticated("Sign in first: no access token was sent.")
     return cookie, True
-
-
-def _cookie_token(header: bytes) -> bytes | None:
-    for part in header.split(b";"):
-        pair = part.strip()
-        if pair.startswith(_COOKIE_START):
-            return pair[len(_COOKIE_START) :].strip(b'"') or None
-    return None
 
 
 def _decode(token: bytes, key: Any) -> dict[str, Any]:
@@ -165,7 +160,8 @@ def _decode(token: bytes, key: Any) -> dict[str, Any]:
             audience=AUDIENCE,
             issuer=ISSUER,
             leeway=LEEWAY_S,
-            options={"require": list(REQUIRED_CLAIMS)},
+            # when it was issued decides nothing: a clock that is behind must not refuse what has not expired
+            options={"require": list(REQUIRED_CLAIMS), "verify_iat": False},
         )
     except jwt.ExpiredSignatureError:
         raise _refused("it has expired: refresh it or sign in again") from None
@@ -174,9 +170,12 @@ def _decode(token: bytes, key: Any) -> dict[str, Any]:
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
+        raise _refused("it names nobody who could have signed in here")
     try:
         return Principal(
-            student_id=str(claims["sub"]),
+            student_id=subject,
             role=Role(claims["role"]),
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )

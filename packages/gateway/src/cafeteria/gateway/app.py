@@ -6,7 +6,6 @@ from time import monotonic
 
 import msgspec
 from litestar import Litestar
-from litestar.types import HTTPScope
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
@@ -19,7 +18,7 @@ from cafeteria.chassis.outbox import Outbox
 from cafeteria.chassis.relay import Relay
 from cafeteria.contracts.bus import GATEWAY, KITCHEN_KNOWN, NOTIFICATION_KNOWN
 from cafeteria.gateway import bus_api, loops, tables
-from cafeteria.gateway.http_api import ORDERS_PATH, ROUTES, is_order
+from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.peers import Kitchen, Receiver, Stock
 from cafeteria.gateway.service import Gateway
 from cafeteria.gateway.service.admission import Admission
@@ -52,10 +51,8 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
         if not parts.availability.is_complete and monotonic() < app.state.menu_awaited_until_s:
             raise Unavailable("stock has not said yet what is left")
 
-    def admit(scope: HTTPScope) -> None:
-        if is_order(scope):
-            scope["path_template"] = ORDERS_PATH  # for the metrics and the log, should it go no further
-            app.state.gateway.admission.check()
+    def shed_load() -> None:
+        app.state.gateway.admission.check()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -72,7 +69,7 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
         checks={"postgres": parts.database.ping, "nats": parts.bus.ping, "menu": check_menu},
         lifespan=[lifespan],
         keys=keys_over(parts.bus),
-        admit=admit,
+        shed_load=shed_load,
     )
     return app
 

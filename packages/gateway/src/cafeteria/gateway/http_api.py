@@ -4,7 +4,6 @@ Whoever is signed in may order; nobody sees another's orders. An answer to an or
 to the byte.
 """
 
-from http import HTTPMethod
 from typing import Annotated
 from uuid import UUID
 
@@ -13,10 +12,10 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from litestar.types import HTTPScope
 
 from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.clock import now
+from cafeteria.chassis.door import SHEDS_LOAD
 from cafeteria.chassis.errors import InvalidRequest
 from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
 from cafeteria.chassis.ids import new_id
@@ -62,12 +61,14 @@ def read_menu(state: State) -> Menu:
     return gateway.read_orders.menu()
 
 
-def is_order(scope: HTTPScope) -> bool:
-    """A request for a new order, as far as its first line tells."""
-    return scope["path"] == ORDERS_PATH and scope["method"] == HTTPMethod.POST
-
-
-@post(ORDERS_PATH, before_request=_SIGNED_IN, tags=_TAGS, responses=_PLACED, operation_class=KeyedOperation)
+@post(
+    ORDERS_PATH,
+    before_request=_SIGNED_IN,
+    opt=SHEDS_LOAD,
+    operation_class=KeyedOperation,
+    responses=_PLACED,
+    tags=_TAGS,
+)
 async def place_order(
     request: SignedInRequest,
     state: State,

@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.errors import Forbidden
 from cafeteria.chassis.http.forwarding import Sender, TrustedProxies
+from cafeteria.chassis.http.request_headers import read_cookie
 from cafeteria.chassis.origins import Origins
 from cafeteria.chassis.tokens import ACCESS_COOKIE, SignedInRequest, requires
 from cafeteria.contracts import identity
@@ -107,10 +108,11 @@ def _is_secure(request: AnyRequest) -> bool:
 
 def _cookie(request: AnyRequest, name: str) -> str | None:
     """A cookie's token, unless a page that may not use this service made the browser send it."""
-    token = request.cookies.get(name)
-    if token:
-        _check_page(request)
-    return token
+    token = read_cookie(request.scope["headers"], name.encode())
+    if token is None:
+        return None
+    _check_page(request)
+    return token.decode("latin-1")
 
 
 def _check_page(request: AnyRequest) -> None:

@@ -12,31 +12,44 @@ from typing import ClassVar
 
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
-from cafeteria.chassis.errors import InvalidRequest, ServiceError
+from cafeteria.chassis.errors import NotUnderstood, ServiceError
 from cafeteria.contracts.problems import ProblemCode
 
 RequestHeaders = Iterable[tuple[bytes, bytes]]
 """As ASGI gives them: names in lower case."""
 
 IDEMPOTENCY_KEY = b"idempotency-key"
+
+SINGLE_HEADERS = frozenset(
+    {
+        b"access-control-request-method",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"host",
+        IDEMPOTENCY_KEY,
+        b"last-event-id",
+        b"origin",
+    }
+)
+"""What these say decides what is done, so each has one value: a request with two of one kind is refused."""
+
 KEY_LIMIT = 255
 """Characters, without quotes and backslashes."""
 
 _BARE_KEY = re.compile(rb"[!#-+\--~][!-+\--~]*")
 _QUOTED_KEY = re.compile(rb'"((?:[!#-\[\]-~]|\\["\\])+)"')
+_UTF_8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _ESCAPED = re.compile(rb"\\(.)")
 _VISIBLE = re.compile(rb"[!-~]+")
 
 
-class HeaderUnusable(InvalidRequest):
+class HeaderUnusable(NotUnderstood):
     """One header occurs twice, or its value is not what it has to be."""
 
     def __init__(self, name: bytes, fault: str) -> None:
-        super().__init__(
-            "A header of the request cannot be used, and nothing was done. "
-            "Correct what `errors` names, then send it again.",
-            errors=(f"header.{name.decode('latin-1').title()}: {fault}",),
-        )
+        super().__init__(f"header.{name.decode('latin-1').title()}: {fault}")
 
 
 class IdempotencyKeyUnusable(ServiceError):
@@ -61,6 +74,46 @@ def read_header(headers: RequestHeaders, name: bytes) -> bytes | None:
     if len(found) > 1:
         raise HeaderUnusable(name, "it occurs more than once")
     return found[0].strip(b" \t")
+
+
+def refuse_repeated(headers: RequestHeaders) -> None:
+    """Raises HeaderUnusable when one of SINGLE_HEADERS occurs more than once."""
+    for name in SINGLE_HEADERS:
+        read_header(headers, name)
+
+
+def without_repeated(headers: RequestHeaders, names: Iterable[bytes]) -> dict[bytes, bytes]:
+    """By name, without those of `names` that occur more than once: they observe, and two observers are none."""
+    found = dict(headers)
+    for name in names:
+        if sum(each == name for each, _ in headers) > 1:
+            del found[name]
+    return found
+
+
+def read_cookie(headers: RequestHeaders, name: bytes) -> bytes | None:
+    """The value without quotes; None for one that is absent or empty. Cookies may come in several lines.
+
+    Raises HeaderUnusable when two have this name: which of them a page of another host has set cannot be told.
+    """
+    start = name + b"="
+    lines = (value for each, value in headers if each == b"cookie")
+    cookies = (part.strip(b" \t") for line in lines for part in line.split(b";"))
+    values = [cookie[len(start) :] for cookie in cookies if cookie.startswith(start)]
+    if len(values) > 1:
+        raise HeaderUnusable(b"cookie", f"{name.decode()} occurs more than once")
+    return values[0].strip(b'" \t') or None if values else None
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a `Content-Type` is JSON in UTF-8, the one encoding that JSON has on the net (RFC 8259)."""
+    media_type, *parameters = content_type.lower().split(b";")
+    media_type = media_type.strip(b" \t")
+    if media_type != b"application/json" and not media_type.endswith(b"+json"):
+        return False
+    pairs = (parameter.partition(b"=") for parameter in parameters)
+    charsets = {value.strip(b'" \t') for name, _, value in pairs if name.strip(b" \t") == b"charset"}
+    return charsets <= _UTF_8
 
 
 def read_visible_header(headers: RequestHeaders, name: bytes) -> str | None:

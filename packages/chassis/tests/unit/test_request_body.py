@@ -1,0 +1,105 @@
+"""What a body has to be, and where its fault is."""
+
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from cafeteria.chassis.errors import NotUnderstood
+from cafeteria.chassis.http.request_body import BodyDecoder
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    quantity: int = 1
+    note: str = ""
+
+
+class Meal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    lines: tuple[Line, ...] = ()
+    name: str = ""
+    hot: bool = False
+    price: Decimal = Decimal(0)
+    extra: Any = None
+
+
+DECODER = BodyDecoder(Meal)
+
+
+@pytest.mark.parametrize(
+    ("body", "meal"),
+    [
+        (b"{}", Meal()),
+        (b' {\r\n"hot" : true ,\t"name":"a : b"}\n', Meal(hot=True, name="a : b")),
+        (b'{"name":"\\u00e9\\ud83c\\udf5b \\\\u0000 \\"x\\":"}', Meal(name='é🍛 \\u0000 "x":')),
+        ('{"name":"খিচুড়ি"}'.encode(), Meal(name="খিচুড়ি")),
+        (b'{"lines":[{"quantity":1},{"quantity":1}]}', Meal(lines=(Line(), Line()))),
+        (
+            b'{"extra":{"name":1,"a":{"name":1}},"name":"x"}',
+            Meal(extra={"name": 1, "a": {"name": 1}}, name="x"),
+        ),
+        (b'{"extra":[1.0,1e2,0.10]}', Meal(extra=[1.0, 100.0, 0.1])),
+    ],
+)
+def test_a_sound_body_becomes_its_value(body: bytes, meal: Meal) -> None:
+    assert DECODER.decode(body) == meal
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b'{"lines":[{},{"quantity":"2"}]}', "body.lines[1].quantity: Expected `int`, got `str`"),
+        (b'{"lines":[{"quantity":2.0}]}', "body.lines[0].quantity: Expected `int`, got `float`"),
+        (b'{"lines":[{"quantity":true}]}', "body.lines[0].quantity: Expected `int`, got `bool`"),
+        (b'{"lines":[{"quantiy":2}]}', "body.lines[0]: Object contains unknown field `quantiy`"),
+        (b'{"hot":1}', "body.hot: Expected `bool`, got `int`"),
+        (b'{"hot":"true"}', "body.hot: Expected `bool`, got `str`"),
+        (b'{"name":5}', "body.name: Expected `str`, got `int`"),
+        (b'{"name":"caf\xe9"}', "body: the text is not UTF-8 (byte 12)"),
+        (b'{"\xff":1}', "body: the text is not UTF-8 (byte 2)"),
+        (b'{"extra":{"\xed\xa0\x80":1}}', "body: the text is not UTF-8 (byte 11)"),
+        (b'{"name":"\\ud800"}', "body: an escaped surrogate stands alone"),
+        (b'{"name":"\\udc00"}', "body: an escaped surrogate stands alone"),
+        (b'{"name":"a\\u0000"}', "body.name: a text has the character NUL"),
+        (b'{"lines":[{},{"note":"\\u0000"}]}', "body.lines[1].note: a text has the character NUL"),
+        (b'{"extra":{"a":["\\u0000"]}}', "body.extra.a[0]: a text has the character NUL"),
+        (b'{"extra":{"\\u0000":1}}', "body.extra: a member's name has the character NUL"),
+        (b'{"name":"a","name":"b"}', "body: a member occurs more than once in one object: name"),
+        (b'{"name":"a","name":"a"}', "body: a member occurs more than once in one object: name"),
+        (b'{"name":"a", "na\\u006de" : "b"}', "body: a member occurs more than once in one object: name"),
+        (b'{"name":"x","name":"\\u0022:"}', "body: a member occurs more than once in one object: name"),
+        (b'{"lines":[{"note":"","note":""}]}', "body: a member occurs more than once in one object: note"),
+        (b'{"extra":{"a":{"b":1,"b":1}}}', "body: a member occurs more than once in one object: b"),
+        (b'{"extra":' + b"[" * 30_000, "body: the JSON is nested too deeply"),
+        (b'{"price":NaN}', "body: JSON is malformed: invalid character (byte 9)"),
+        (b'{"extra":Infinity}', "body: JSON is malformed: invalid character (byte 9)"),
+        (b"null", "body: Expected `object`, got `null`"),
+        (b"[]", "body: Expected `object`, got `array`"),
+        (b"", "body: Input data was truncated"),
+        (b"\xef\xbb\xbf{}", "body: JSON is malformed: invalid character (byte 0)"),
+    ],
+)
+def test_a_body_that_is_not_its_type_is_refused_with_the_place_of_the_fault(body: bytes, fault: str) -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        DECODER.decode(body)
+    assert refused.value.errors == (fault,)
+
+
+@pytest.mark.parametrize("number", [b"9" * 5000, b"1e999999999", b"-" + b"9" * 400, b"1" + b"0" * 60_000])
+def test_a_number_of_any_size_is_taken_or_refused_and_never_breaks(number: bytes) -> None:
+    for member in (b"extra", b"price"):
+        with suppress(NotUnderstood):
+            DECODER.decode(b'{"%s":%s}' % (member, number))
+    with pytest.raises(NotUnderstood):
+        DECODER.decode(b'{"lines":[{"quantity":"%s"}]}' % number)
+
+
+def test_a_fault_does_not_repeat_more_than_a_line_of_what_was_sent() -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        DECODER.decode(b'{"%s":1}' % (b"x" * 60_000))
+    assert len(refused.value.errors[0]) <= 300
+
+
+def test_where_no_body_is_needed_null_is_none() -> None:
+    assert BodyDecoder(Meal | None).decode(b"null") is None
