@@ -61,7 +61,7 @@ async def test_what_nobody_can_read_is_kept_aside_and_passed(
     )
     assert [row["stream"] for row in rows] == ["NOTIFICATION"] * 2
     assert (rows[0]["message_id"], rows[0]["body"]) == ("broken", b"{not json")
-    assert "student id" in rows[1]["error"]
+    assert "student_id" in rows[1]["error"]
 
 
 async def test_a_row_says_when_a_stream_took_it(hall: Any, make_order: Any, wait_until: Any) -> None:

@@ -62,12 +62,17 @@ class DeadLetters:
             "stream": stream,
             "sequence": sequence,
             "stored_at": stored_at,
-            "subject": subject,
-            "message_id": message_id,
+            "subject": _storable(subject),
+            "message_id": message_id and _storable(message_id),
             "body": body,
-            "error": error,
+            "error": _storable(error),
         }
         async with self._database.statement() as connection:
             await connection.execute(insert(self._table).values(row).on_conflict_do_nothing())
         WRITTEN.labels(stream).inc()
         logger.error("message_dead_lettered", stream=stream, sequence=sequence, reason=error)
+
+
+def _storable(text: str) -> str:
+    """Postgres stores neither NUL nor half a surrogate pair."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -71,8 +71,7 @@ class KeySource:
         async with self._asking:
             self._is_stale = True
             jwks = await self._fetch()
-            if jwks.keys:
-                self._take(jwks)
+            self._take(jwks)
 
     async def __aenter__(self) -> Self:
         await self._running.enter_async_context(Loop("keys", RETRY_S, self._refresh_when_due))
@@ -101,7 +100,10 @@ class KeySource:
             _log.warning("keys_unanswered", reason=type(error).__name__)
 
     def _take(self, jwks: Jwks) -> None:
-        keys = {jwk.kid: _public_key(jwk) for jwk in jwks.keys if _is_ours(jwk)}
+        read = {jwk.kid: _public_key(jwk) for jwk in jwks.keys if _is_ours(jwk)}
+        keys = {kid: key for kid, key in read.items() if key is not None}
+        if not keys:
+            return  # the last good ones go on, and the next look is soon
         if keys.keys() != self._keys.keys():
             self.generation += 1
             _log.info("keys_changed", kids=sorted(keys))
@@ -125,6 +127,11 @@ def _is_ours(jwk: Jwk) -> bool:
     return (jwk.kty, jwk.crv, jwk.alg, jwk.use) == ("OKP", "Ed25519", "EdDSA", "sig")
 
 
-def _public_key(jwk: Jwk) -> Ed25519PublicKey:
-    padding = "=" * (-len(jwk.x) % 4)
-    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(jwk.x + padding))
+def _public_key(jwk: Jwk) -> Ed25519PublicKey | None:
+    """None for bytes that are no key: one broken key must not hide the others."""
+    try:
+        padding = "=" * (-len(jwk.x) % 4)
+        return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(jwk.x + padding))
+    except ValueError as error:
+        _log.warning("key_unreadable", kid=jwk.kid, reason=str(error))
+        return None

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis import metrics
+from cafeteria.chassis.bus.codec import decoder_for
 from cafeteria.chassis.bus.ordered_reader import Batch, Look, StoredMessage
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
@@ -45,7 +46,7 @@ BATCH_MESSAGES = metrics.histogram(
 )
 BATCH_SECONDS = metrics.histogram("cafeteria_log_batch_seconds", "From a batch's arrival to its push")
 
-_decode_event = msgspec.json.Decoder(OrderStatusChanged).decode
+_decode_event = decoder_for(OrderStatusChanged).decode
 logger = get_logger()
 
 

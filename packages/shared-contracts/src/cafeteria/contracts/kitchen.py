@@ -5,16 +5,16 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.values import Instant, OrderStatus, PricedLine, StatusTime
+from cafeteria.contracts.values import Instant, OrderStatus, PricedLine, StatusTime, StudentId, Version
 
 
 class CookOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A verified order. `version` is the order's version when this was sent; `earlier` its path so far."""
 
     order_id: UUID
-    student_id: str
+    student_id: StudentId
     lines: tuple[PricedLine, ...]
-    version: int
+    version: Version
     earlier: tuple[StatusTime, ...]
 
 
@@ -22,9 +22,9 @@ class CancelTicket(msgspec.Struct, frozen=True, kw_only=True):
     """Never cook this order, whether its work has arrived already or comes later."""
 
     order_id: UUID
-    student_id: str
+    student_id: StudentId
     lines: tuple[PricedLine, ...]
-    version: int
+    version: Version
     earlier: tuple[StatusTime, ...]
 
 

@@ -4,16 +4,24 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.values import Instant, OrderStatus, OrderVersion, RejectionReason, StatusTime
+from cafeteria.contracts.values import (
+    Instant,
+    OrderStatus,
+    OrderVersion,
+    RejectionReason,
+    StatusTime,
+    StudentId,
+    Version,
+)
 
 
 class OrderStatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     """An order entered `status`. `earlier` repeats every state before it that the sender knows."""
 
     order_id: UUID
-    student_id: str
+    student_id: StudentId
     status: OrderStatus
-    version: int
+    version: Version
     at: Instant
     earlier: tuple[StatusTime, ...] = ()
     reason: RejectionReason | None = None

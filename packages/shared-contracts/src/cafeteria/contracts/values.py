@@ -13,6 +13,9 @@ MAX_PORTIONS_PER_LINE = 20
 
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=MAX_PORTIONS_PER_LINE)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Version = Annotated[int, msgspec.Meta(ge=1, le=5)]
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*(?![\s\S])")]
+"""Postgres stores everything but NUL."""
 # "$" would also match before a line's end
 StudentId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,32}(?![\s\S])")]
 
@@ -66,7 +69,7 @@ class PricedLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line as stock decided it; name and unit price are null while nobody has decided."""
 
     item_id: UUID
-    name: str | None = None
+    name: Text | None = None
     quantity: Quantity
     unit_price: Decimal | None = None
 
@@ -75,10 +78,10 @@ class StatusTime(msgspec.Struct, frozen=True, kw_only=True):
     """When an order entered a state; messages carry the earlier ones, for receivers that missed them."""
 
     status: OrderStatus
-    version: int
+    version: Version
     at: Instant
 
 
 class OrderVersion(msgspec.Struct, frozen=True, kw_only=True):
     order_id: UUID
-    version: int
+    version: Version

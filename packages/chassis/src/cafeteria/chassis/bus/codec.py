@@ -1,6 +1,6 @@
 """Bodies are JSON of the contracts' structs; headers say what they are and where they come from."""
 
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -12,14 +12,32 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 ENCODER = msgspec.json.Encoder()
 
 
-_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+class BodyDecoder(Generic[Body]):
+    def __init__(self, body_type: type[Body]) -> None:
+        self._decode = msgspec.json.Decoder(body_type).decode
+
+    def decode(self, body: bytes) -> Body:
+        """Raises msgspec.MsgspecError, whatever is wrong with the body.
+
+        msgspec itself raises others too: UnicodeDecodeError for text that is not UTF-8, RecursionError for brackets
+        within brackets.
+        """
+        try:
+            return self._decode(body)
+        except msgspec.MsgspecError:
+            raise
+        except Exception as error:
+            raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
 
 
-def decoder_for(body_type: type[Body]) -> msgspec.json.Decoder[Body]:
+_decoders: dict[type[Any], BodyDecoder[Any]] = {}
+
+
+def decoder_for(body_type: type[Body]) -> BodyDecoder[Body]:
     """One decoder per type: making one costs more than a hundred decodings."""
     decoder = _decoders.get(body_type)
     if decoder is None:
-        decoder = _decoders[body_type] = msgspec.json.Decoder(body_type)
+        decoder = _decoders[body_type] = BodyDecoder(body_type)
     return decoder
 
 

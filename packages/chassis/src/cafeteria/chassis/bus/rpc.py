@@ -27,6 +27,7 @@ from cafeteria.contracts.wire import HEADER_SENDER, HEADER_TRACEPARENT, Rpc
 VERSION = "1.0.0"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 ERROR_HEADER = "Nats-Service-Error"
+LONGEST_DESCRIPTION = 300  # characters
 DRAIN_TIMEOUT_S = 2.0
 LEAVE_TIMEOUT_S = 0.5  # for the server's word that it sends nothing more; a silent one sends nothing anyhow
 
@@ -122,6 +123,9 @@ class _Door:
         self._failures = FAILURES.labels(rpc.subject)
 
     async def answer(self, request: MicroRequest) -> None:
+        if not request._msg.reply:  # noqa: SLF001 - nats-py shows it to nobody
+            logger.warning("request_without_reply_subject", subject=self._subject)
+            return
         started = perf_counter()
         headers = request.headers or {}
         trace.enter(headers.get(HEADER_TRACEPARENT))
@@ -160,5 +164,7 @@ def _error_reply(error: Exception | None) -> tuple[str, str]:
     if isinstance(error, ServiceError):
         return str(error.status), error.code
     if isinstance(error, msgspec.MsgspecError):
-        return "400", str(error)
+        return "400", ascii(str(error))[1:-1][
+            :LONGEST_DESCRIPTION
+        ]  # it quotes the body, and goes into a header
     return "500", "internal"
