@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -17,6 +16,8 @@ from servers import live, nats, postgres, ready, serve
 from shapes import Status, Step, encode
 from streams import pull
 from tokens import Tokens
+
+from cafeteria.contracts.bus import NOTIFICATION_READERS, STREAMS_API
 
 BATCH_LIMIT = 512
 MARK_EVERY_S = 0.25
@@ -60,19 +61,9 @@ class Notification:
         await pull(self.bus, "NOTIFICATION", await self._ordered_consumer(after), self.lane.add)
 
     async def _ordered_consumer(self, after: int) -> str:
-        name = f"notification-{token_hex(8)}"
-        config = {
-            "name": name,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": after + 1,
-            "ack_policy": "none",
-            "max_deliver": 1,
-            "mem_storage": True,
-            "num_replicas": 1,
-        }
-        request = {"stream_name": "NOTIFICATION", "config": config, "action": "create"}
-        subject = f"$JS.API.CONSUMER.CREATE.NOTIFICATION.{name}"
-        answer = await self.bus.request(subject, msgspec.json.encode(request), timeout=5)
+        name = NOTIFICATION_READERS.names[0]
+        subject = f"{STREAMS_API}.CONSUMER.RESET.NOTIFICATION.{name}"
+        answer = await self.bus.request(subject, msgspec.json.encode({"seq": after + 1}), timeout=5)
         if error := msgspec.json.decode(answer.data).get("error"):
             raise RuntimeError(error)
         return name

@@ -11,6 +11,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from shapes import STREAM_OF, Message
 
+from cafeteria.contracts.bus import STREAMS_API
+
 ATOMIC_FROM = 10
 RELAY_LIMIT = 512
 WINDOW = 512
@@ -85,7 +87,7 @@ async def pull(bus: Client, stream: str, consumer: str, take: Callable[[Msg], No
         nonlocal owed
         owed += WINDOW
         request = msgspec.json.encode({"batch": WINDOW, "expires": 30_000_000_000})
-        await bus.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", request, reply=inbox)
+        await bus.publish(f"{STREAMS_API}.CONSUMER.MSG.NEXT.{stream}.{consumer}", request, reply=inbox)
 
     async def on_message(message: Msg) -> None:
         nonlocal owed

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cafeteria.contracts import bus
-from cafeteria.local_stack.bus_rights import EPHEMERAL_READERS, RPC_CALLERS, TOPIC_READERS
+from cafeteria.local_stack.bus_rights import RPC_CALLERS, TOPIC_READERS
 
 pytestmark = pytest.mark.house
 
@@ -65,9 +65,9 @@ def heard_by(service: str) -> set[str]:
         *(subject for subject, readers in TOPIC_READERS.items() if service in readers),
         *(
             subject
-            for name, reader in EPHEMERAL_READERS.items()
-            if reader == service
-            for subject in streams[name].subjects
+            for readers in bus.READERS
+            if readers.owner == service
+            for subject in streams[readers.stream].subjects
         ),
     }
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.bus import Bus, ephemeral
 from cafeteria.chassis.bus.ephemeral import SILENCE_S
 from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
 from cafeteria.chassis.outbox import OutboxRow
@@ -135,12 +136,87 @@ async def test_a_consumer_that_is_taken_away_is_made_anew_without_a_gap(
     await wait_until(lambda: len(book.bodies) == 5)
     async with servers.bus_as("admin") as admin:
         for consumer in await admin.jetstream().consumers_info(STREAM):
-            if consumer.name.startswith(f"{names.NOTIFICATION}-"):
+            if consumer.num_waiting:
                 await admin.jetstream().delete_consumer(STREAM, consumer.name)
     told += await publish(bus, stored_status, 5)
     await wait_until(lambda: len(book.bodies) == 10)
     assert book.bodies == told
     assert book.starts == 2
+
+
+async def test_two_that_choose_the_same_consumer_at_once_both_read_everything(
+    bus: Bus, reader_bus: Bus, stored_status: StoredStatus, wait_until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[str] = []
+
+    def choose(free: list[str]) -> str:
+        chosen.append(free[0] if len(chosen) < 2 else free[-1 - len(chosen) % 2])
+        return chosen[-1]
+
+    monkeypatch.setattr(ephemeral, "choice", choose)
+    told = await publish(bus, stored_status, 40)
+    books = Book(), Book()
+    async with AsyncExitStack() as running:
+        for book in books:
+            reader = OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take)
+            await running.enter_async_context(reader)
+        await wait_until(lambda: len(chosen) > 2 and all(len(book.bodies) >= 40 for book in books))
+        for _ in range(5):
+            told += await publish(bus, stored_status, 1)
+        await wait_until(lambda: all(len(book.bodies) == 45 for book in books))
+    assert chosen[0] == chosen[1]
+    assert [book.bodies for book in books] == [told, told]
+
+
+async def test_a_consumer_that_somebody_sets_back_leads_to_no_gap(
+    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
+) -> None:
+    """A process that was stopped between its choice and its first step."""
+    told = await publish(bus, stored_status, 20)
+    await wait_until(lambda: len(book.bodies) == 20)
+    for place in (30, 1, 15):
+        async with servers.bus_as("admin") as admin:
+            for consumer in await admin.jetstream().consumers_info(STREAM):
+                if consumer.num_waiting:
+                    subject = f"$JS.API.CONSUMER.RESET.{STREAM}.{consumer.name}"
+                    await admin.request(subject, b'{"seq": %d}' % place, timeout=2)
+        told += await publish(bus, stored_status, 20)
+        await wait_until(lambda told=tuple(told): len(book.bodies) >= len(told))
+    assert book.bodies == told
+
+
+async def test_messages_that_were_deleted_hold_nobody_up(
+    bus: Bus, reader_bus: Bus, book: Book, servers, stored_status: StoredStatus, wait_until
+) -> None:
+    """At the place where a reader begins, and behind it."""
+    told = await publish(bus, stored_status, 5)
+    async with servers.bus_as("admin") as admin:
+        first = (await admin.jetstream().stream_info(STREAM)).state.first_seq
+        for place in (0, 1, 4):
+            await admin.jetstream().delete_msg(STREAM, first + place)
+    async with OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take):
+        await wait_until(lambda: len(book.bodies) == 2)
+    async with OrderedReader(
+        reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
+    ) as reader:
+        await wait_until(lambda: reader.lag == 0)
+        told += await publish(bus, stored_status, 1)
+        await wait_until(lambda: len(book.bodies) == 3)
+    assert book.bodies == [told[2], told[3], told[5]]
+    assert book.starts == 2
+
+
+async def test_messages_without_anything_in_them_hold_nobody_up(
+    bus: Bus, reader: OrderedReader, book: Book, stored_status: StoredStatus, wait_until
+) -> None:
+    """The server takes one for the last answer to the request that it answers."""
+    told = []
+    for _ in range(5):
+        for _ in range(4):
+            await bus.client.publish(names.GATEWAY_STATUS.subject, b"")
+        told += [b""] * 4 + await publish(bus, stored_status, 3)
+    await wait_until(lambda: len(book.bodies) == len(told))
+    assert book.bodies == told
 
 
 async def test_a_stream_made_anew_is_read_from_its_beginning(
@@ -166,7 +242,7 @@ async def test_nats_may_be_killed_and_come_back(
     told = await publish(bus, stored_status, 20)
     await wait_until(lambda: len(book.bodies) == 20)
     servers.nats.kill()
-    await wait_until(lambda: not bus.is_connected)
+    await wait_until(lambda: not bus.is_connected and not servers.nats.is_running)
     await servers.nats.start()
     await wait_until(lambda: bus.is_connected)
     told += await publish(bus, stored_status, 20)

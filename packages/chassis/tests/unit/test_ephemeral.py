@@ -6,24 +6,51 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.bus.ephemeral import WATCH_S, EphemeralConsumer
+from cafeteria.chassis.bus.ephemeral import WATCH_S, WINDOW, OrderedConsumer, StreamState
 
 
 class FakeBus:
-    """As much of a bus as a consumer needs to be told things."""
+    """As much of a bus and its client as a consumer needs. `inboxes` are those that somebody listens on."""
 
     service = "notification"
+    api_prefix = "$JS.API"
+    is_connected = True
+    is_closed = False
 
     def __init__(self) -> None:
         self.client = self
         self.asked: list[str] = []
+        self.inboxes: dict[str, Any] = {}
+        self.waiting = 1
 
-    def inbox(self) -> str:
-        return "_INBOX.here"
+    def new_inbox(self) -> str:
+        return f"_INBOX.{len(self.asked)}"
+
+    async def take(self, inbox: str, callback: Any) -> Any:
+        self.inboxes[inbox] = callback
+
+        async def unsubscribe() -> None:
+            del self.inboxes[inbox]
+
+        return SimpleNamespace(unsubscribe=unsubscribe)
 
     async def publish(self, subject: str, _payload: bytes, *, reply: str) -> None:
-        assert reply == self.inbox()
+        assert reply in self.inboxes
         self.asked.append(subject)
+
+    async def request(self, subject: str, _payload: bytes, **_: Any) -> Any:
+        answers = {
+            "STREAM.INFO": b'{"created": "now", "state": {"last_seq": 40}}',
+            "STREAM.MSG.GET": b'{"message": {"seq": 7}}',
+            "CONSUMER.INFO": b'{"num_waiting": %d}' % (self.waiting if self.asked else 0),
+            "CONSUMER.RESET": b"{}",
+        }
+        [answer] = [body for verb, body in answers.items() if f".{verb}." in subject]
+        return SimpleNamespace(data=answer)
+
+    def send(self, message: Any) -> None:
+        """To whoever asked first and still listens."""
+        next(iter(self.inboxes.values()))(message)
 
 
 def delivery(sequence: int, delivered: int, *, pending: int = 0, domain: bool = False) -> Any:
@@ -49,13 +76,16 @@ def bus() -> FakeBus:
 
 
 @pytest.fixture
-def consumer(bus: FakeBus) -> EphemeralConsumer:
-    return EphemeralConsumer(bus, "NOTIFICATION")  # type: ignore[arg-type]
+async def consumer(bus: FakeBus) -> OrderedConsumer:
+    """Begun after message 6."""
+    consumer = OrderedConsumer(bus, "NOTIFICATION")  # type: ignore[arg-type]
+    await consumer.start(StreamState(epoch="now", last_sequence=40), after=6)
+    return consumer
 
 
 @pytest.mark.parametrize("domain", [False, True])
 async def test_messages_come_out_in_order_with_their_place(
-    consumer: EphemeralConsumer, *, domain: bool
+    consumer: OrderedConsumer, *, domain: bool
 ) -> None:
     consumer._on_message(delivery(7, 1, pending=1, domain=domain))
     consumer._on_message(delivery(9, 2, domain=domain))  # a purged sequence is no gap
@@ -66,7 +96,7 @@ async def test_messages_come_out_in_order_with_their_place(
     assert consumer.behind == 0
 
 
-async def test_after_a_gap_nothing_more_comes_out(consumer: EphemeralConsumer) -> None:
+async def test_after_a_gap_nothing_more_comes_out(consumer: OrderedConsumer) -> None:
     consumer._on_message(delivery(7, 1))
     consumer._on_message(delivery(9, 3))
     assert consumer.lost is not None
@@ -76,32 +106,57 @@ async def test_after_a_gap_nothing_more_comes_out(consumer: EphemeralConsumer) -
 @pytest.mark.parametrize(
     "message", [said("409", "Consumer Deleted"), said("503"), said("409", "Leadership Change")]
 )
-async def test_a_consumer_that_is_no_more_is_lost(consumer: EphemeralConsumer, message: Any) -> None:
-    consumer._on_message(message)
+async def test_a_consumer_that_is_no_more_is_lost(
+    consumer: OrderedConsumer, bus: FakeBus, message: Any
+) -> None:
+    bus.send(message)
     assert consumer.lost == f"{message.headers['Status']} {message.headers['Description']}".strip()
     assert await consumer.next_messages(10) == []
 
 
-async def test_a_request_that_ended_is_made_anew(consumer: EphemeralConsumer, bus: FakeBus) -> None:
-    await consumer._keep_asking()
-    consumer._on_message(said("100", "Idle Heartbeat"))
+async def test_a_request_that_ended_is_made_anew(consumer: OrderedConsumer, bus: FakeBus) -> None:
+    bus.send(said("100", "Idle Heartbeat"))
     await consumer._keep_asking()
     assert len(bus.asked) == 1
-    consumer._on_message(said("408", "Request Timeout", **{"Nats-Pending-Messages": "1024"}))
+    bus.send(said("408", "Request Timeout", **{"Nats-Pending-Messages": "1024"}))
     await consumer._keep_asking()
     assert len(bus.asked) == 2
+    assert len(bus.inboxes) == 1
     assert consumer.lost is None
 
 
-async def test_a_lost_consumer_keeps_its_first_reason(consumer: EphemeralConsumer) -> None:
+async def test_a_request_that_was_filled_gives_its_inbox_up(consumer: OrderedConsumer, bus: FakeBus) -> None:
+    for number in range(1, WINDOW + 1):
+        bus.send(delivery(number + 6, number))
+    assert await consumer.next_messages(WINDOW)
+    assert len(bus.asked) == 2
+    assert len(bus.inboxes) == 1
+
+
+async def test_a_consumer_that_another_process_uses_too_is_lost(
+    consumer: OrderedConsumer, bus: FakeBus
+) -> None:
+    bus.waiting = 2
+    assert await consumer.next_messages(10) == []
+    assert consumer.lost == "another process reads by the same consumer"
+
+
+async def test_a_consumer_that_another_process_has_set_to_its_own_place_is_lost(
+    consumer: OrderedConsumer, bus: FakeBus
+) -> None:
+    bus.send(delivery(8, 1))
+    assert consumer.lost == "gap: expected message 7 first, got 8"
+    assert await consumer.next_messages(10) == []
+
+
+async def test_a_lost_consumer_keeps_its_first_reason(consumer: OrderedConsumer) -> None:
     consumer.lose("reconnected")
     consumer.lose("silence")
     assert consumer.lost == "reconnected"
 
 
-async def test_what_was_purged_is_not_waited_for(consumer: EphemeralConsumer) -> None:
-    await consumer._keep_asking()
-    consumer._on_message(delivery(7, 1, pending=2000))
+async def test_what_was_purged_is_not_waited_for(consumer: OrderedConsumer, bus: FakeBus) -> None:
+    bus.send(delivery(7, 1, pending=2000))
     assert len(await consumer.next_messages(10)) == 1
     assert consumer.behind == 2000
     asyncio.get_running_loop().call_later(2 * WATCH_S, consumer.lose, "closing")

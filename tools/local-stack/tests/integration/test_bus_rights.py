@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 from nats.micro import add_service
 
+from cafeteria.chassis.bus.client import BusClient
 from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import inbox_prefix
@@ -17,6 +18,30 @@ NOTIFICATION = bus.NOTIFICATION_STREAM.name
 PROJECTION = bus.GATEWAY_PROJECTION.name
 
 
+JETSTREAM = (
+    "$JS.API.INFO",
+    "$JS.API.STREAM.LIST",
+    "$JS.API.STREAM.CREATE.MINE",
+    "$JS.API.STREAM.CREATE.KITCHEN",
+    "$JS.API.STREAM.UPDATE.NOTIFICATION",
+    "$JS.API.STREAM.DELETE.KITCHEN",
+    "$JS.API.STREAM.PURGE.NOTIFICATION",
+    "$JS.API.STREAM.MSG.GET.KITCHEN",
+    "$JS.API.STREAM.MSG.DELETE.KITCHEN",
+    "$JS.API.DIRECT.GET.NOTIFICATION",
+    "$JS.API.CONSUMER.CREATE.KITCHEN.mine",
+    "$JS.API.CONSUMER.CREATE.NOTIFICATION",
+    "$JS.API.CONSUMER.CREATE.NOTIFICATION.mine",
+    f"$JS.API.CONSUMER.CREATE.NOTIFICATION.{bus.NOTIFICATION_READERS.names[0]}",
+    "$JS.API.CONSUMER.DURABLE.CREATE.NOTIFICATION.mine",
+    "$JS.API.CONSUMER.DELETE.KITCHEN.kitchen-work",
+    f"$JS.API.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
+    f"$JS.API.CONSUMER.RESET.{NOTIFICATION}.{PROJECTION}",
+    "$JS.API.CONSUMER.RESET.KITCHEN.kitchen-work",
+)
+"""What is the administrator's alone, under the name that a service would have to use, too."""
+
+
 class Connection:
     """A user's connection that keeps what the server refused."""
 
@@ -24,7 +49,7 @@ class Connection:
         self._servers = servers
         self._user = user
         self.refused: list[str] = []
-        self.client = Client()
+        self.client = BusClient()
 
     async def __aenter__(self) -> Self:
         async def note(error: Exception) -> None:
@@ -55,20 +80,8 @@ def forbidden_subjects(service: str) -> list[str]:
     topics = [topic.subject for topic in bus.TOPICS if topic.owner != service]
     return [
         *topics,
-        "$JS.API.INFO",
-        "$JS.API.STREAM.LIST",
-        "$JS.API.STREAM.CREATE.MINE",
-        "$JS.API.STREAM.CREATE.KITCHEN",
-        "$JS.API.STREAM.UPDATE.NOTIFICATION",
-        "$JS.API.STREAM.DELETE.KITCHEN",
-        "$JS.API.STREAM.PURGE.NOTIFICATION",
-        "$JS.API.STREAM.MSG.GET.NOTIFICATION",
-        "$JS.API.STREAM.MSG.DELETE.KITCHEN",
-        "$JS.API.DIRECT.GET.NOTIFICATION",
-        "$JS.API.CONSUMER.CREATE.KITCHEN.mine",
-        "$JS.API.CONSUMER.DURABLE.CREATE.NOTIFICATION.mine",
-        "$JS.API.CONSUMER.DELETE.KITCHEN.kitchen-work",
-        f"$JS.API.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
+        *(each.replace("$JS.API", bus.STREAMS_API) for each in JETSTREAM),
+        *JETSTREAM,
         "_INBOX_gateway.abc" if service != bus.GATEWAY else "_INBOX_stock.abc",
         "$SYS.REQ.SERVER.PING",
         "anything.else",
@@ -135,7 +148,7 @@ async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
         [message] = await reader.fetch(1, timeout=2)
         async with Connection(servers, bus.GATEWAY) as stranger:
             assert await stranger.tries(stranger.client.publish(message.reply, b"+ACK"))
-            pull = f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
+            pull = f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
             assert await stranger.tries(stranger.client.publish(pull, b"", reply="_INBOX_gateway.x"))
         assert await outstanding(kitchen) == 1
         await message.ack_sync(timeout=2)
@@ -159,33 +172,35 @@ async def test_a_batch_is_stored_whole_in_one_go(servers: FixtureServers, clean:
         assert json.loads(reply.data)["count"] == 3
 
 
-async def test_notification_makes_and_removes_a_consumer_of_its_own(
+async def test_notification_reads_by_a_consumer_that_it_sets_to_a_place(
     servers: FixtureServers, clean: None
 ) -> None:
+    name = bus.NOTIFICATION_READERS.names[3]
     async with servers.bus_as(bus.GATEWAY) as gateway:
-        await gateway.jetstream().publish(bus.GATEWAY_STATUS.subject, b"{}")
+        first, second = [
+            (await gateway.jetstream().publish(bus.GATEWAY_STATUS.subject, b"%d" % number)).seq
+            for number in (1, 2)
+        ]
     async with servers.bus_as(bus.NOTIFICATION) as notification:
-        config = {"name": "mine", "ack_policy": "none", "mem_storage": True, "inactive_threshold": 10**10}
-        body = json.dumps({"stream_name": NOTIFICATION, "config": config, "action": "create"}).encode()
-        made = await notification.request(f"$JS.API.CONSUMER.CREATE.{NOTIFICATION}.mine", body, timeout=2)
-        assert "error" not in json.loads(made.data)
-        arriving = await notification.subscribe(inbox := notification.new_inbox())
-        pull = f"$JS.API.CONSUMER.MSG.NEXT.{NOTIFICATION}.mine"
-        await notification.publish(pull, b'{"batch": 1}', reply=inbox)
-        assert (await arriving.next_msg(timeout=2)).subject == bus.GATEWAY_STATUS.subject
-        removed = await notification.request(f"$JS.API.CONSUMER.DELETE.{NOTIFICATION}.mine", timeout=2)
-        assert json.loads(removed.data)["success"]
+        for place, number in ((second, b"2"), (first, b"1")):
+            reset = f"{bus.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{name}"
+            answer = await notification.request(reset, json.dumps({"seq": place}).encode(), timeout=2)
+            assert json.loads(answer.data)["reset_seq"] == place
+            arriving = await notification.subscribe(inbox := notification.new_inbox())
+            pull = f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{name}"
+            await notification.publish(pull, b'{"batch": 1}', reply=inbox)
+            assert (await arriving.next_msg(timeout=2)).data == number
 
 
 async def test_notification_cannot_touch_the_gateways_durable(servers: FixtureServers, clean: None) -> None:
     async with Connection(servers, bus.NOTIFICATION) as notification:
         for subject in (
-            f"$JS.API.CONSUMER.INFO.{NOTIFICATION}.{PROJECTION}",
-            f"$JS.API.CONSUMER.MSG.NEXT.{NOTIFICATION}.{PROJECTION}",
-            f"$JS.API.CONSUMER.CREATE.{NOTIFICATION}.{PROJECTION}",
-            f"$JS.API.CONSUMER.CREATE.{NOTIFICATION}.{PROJECTION}.order.status.v1.kitchen",
-            f"$JS.API.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
             f"$JS.ACK.{NOTIFICATION}.{PROJECTION}.1.1.1.1.0",
+            f"{bus.STREAMS_API}.CONSUMER.INFO.{NOTIFICATION}.{PROJECTION}",
+            f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{PROJECTION}",
+            f"{bus.STREAMS_API}.CONSUMER.CREATE.{NOTIFICATION}.{PROJECTION}",
+            f"{bus.STREAMS_API}.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
+            f"{bus.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{PROJECTION}",
         ):
             assert await notification.tries(notification.client.publish(subject, b"{}")), subject
 
@@ -204,20 +219,3 @@ async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServe
                 shown = await admin.request(f"$SRV.{verb}.cafeteria-stock", timeout=2)
                 assert json.loads(shown.data)["name"] == "cafeteria-stock"
         await service.stop()
-
-
-async def test_one_request_is_answered_once_and_nobody_else_is(servers: FixtureServers) -> None:
-    """The right to answer is lent for one reply to the one who asked."""
-    asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    async with Connection(servers, bus.STOCK) as stock, servers.bus_as(bus.GATEWAY) as gateway:
-
-        async def keep(message: Any) -> None:
-            asked.set_result(message.reply)
-
-        await stock.client.subscribe(bus.RELEASE.subject, queue=bus.STOCK, cb=keep)
-        await flushed(stock.client)
-        asking = asyncio.create_task(gateway.request(bus.RELEASE.subject, b"{}", timeout=5))
-        reply_to = await asked
-        assert not await stock.tries(stock.client.publish(reply_to, b"released"))
-        assert await stock.tries(stock.client.publish(reply_to, b"again"))
-        assert (await asking).data == b"released"

@@ -2,9 +2,10 @@
 
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import (
-    EPHEMERAL_READERS,
     RPC_CALLERS,
+    STREAMS_ACCOUNT,
     TOPIC_READERS,
+    grants,
     inbox_prefix,
     rights_of,
 )
@@ -33,13 +34,26 @@ def test_a_request_is_heard_by_its_owner_alone() -> None:
         assert hearers == [rpc.owner]
 
 
-def test_nobody_but_the_administrator_makes_streams_or_durables() -> None:
+def test_nobody_but_the_administrator_makes_streams_or_consumers() -> None:
+    """A consumer's `deliver_subject` may be any subject, and the server publishes there past all rights."""
+    for grant in grants():
+        commands = {"CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE"}
+        assert not commands.intersection(grant.subject.split("."))
+        assert "*" not in grant.subject
+
+
+def test_what_passes_between_accounts_names_its_owner_and_its_user() -> None:
+    passing = [(grant.owner, grant.to, grant.subject) for grant in grants()]
+    assert len(passing) == len(set(passing))
+    for owner, to, _ in passing:
+        assert owner != to
+        assert {owner, to} <= {*bus.SERVICES, STREAMS_ACCOUNT}
+
+
+def test_a_service_publishes_to_no_inbox_but_its_own() -> None:
     for service in bus.SERVICES:
-        for subject in rights_of(service).publish:
-            assert not subject.startswith(("$JS.API.STREAM.CREATE", "$JS.API.STREAM.UPDATE", "$JS.API.>"))
-            if ".CONSUMER.CREATE." in subject:
-                assert EPHEMERAL_READERS[bus.NOTIFICATION_STREAM.name] == service
-                assert bus.NOTIFICATION_STREAM.name in subject
+        inboxes = {subject for subject in rights_of(service).publish if subject.startswith("_INBOX")}
+        assert inboxes <= {f"{inbox_prefix(service)}.>"}
 
 
 def test_an_acknowledgement_is_its_durables_owners() -> None:

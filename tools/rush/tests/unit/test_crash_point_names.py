@@ -184,9 +184,9 @@ def test_an_acknowledgement_is_the_orders_if_its_message_was(marks: Marks) -> No
 
 def test_what_is_drawn_by_lot_stands_in_no_name(marks: Marks) -> None:
     names = NatsNames(marks)
-    pull = nats("PUB", "$JS.API.CONSUMER.MSG.NEXT.NOTIFICATION.notification-0123456789abcdef")
+    pull = nats("PUB", "STREAMS.API.CONSUMER.MSG.NEXT.NOTIFICATION.notification-reader-07")
     assert written(names.name(pull, Direction.REQUESTS)) == (
-        "$JS.API.CONSUMER.MSG.NEXT.NOTIFICATION.notification-*:PUB"
+        "STREAMS.API.CONSUMER.MSG.NEXT.NOTIFICATION.notification-reader-*:PUB"
     )
 
 
@@ -225,7 +225,7 @@ def test_background_counts_only_where_it_speaks_of_the_order() -> None:
             named("reserve"),
             named("reserve"),
             named("prepare-availability"),
-            named("$JS.API.CONSUMER.MSG.NEXT.KITCHEN.kitchen-work"),
+            named("STREAMS.API.CONSUMER.MSG.NEXT.KITCHEN.kitchen-work"),
         )
     ]
     assert [number and number[1] for number in numbers] == [None, 1, 1, 2, None, None]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cafeteria.contracts import identity, kitchen, orders, stock
-from cafeteria.contracts.wire import Durable, Rpc, Stream, Topic
+from cafeteria.contracts.wire import Durable, Readers, Rpc, Stream, Topic
 
 GATEWAY = "gateway"
 IDENTITY = "identity"
@@ -66,6 +66,11 @@ KITCHEN_STATUS = Topic(
     body=orders.OrderStatusChanged,
 )
 
+STREAMS_API = "STREAMS.API"
+"""What a service writes where an administrator writes `$JS.API`: the streams are in another account than its own, and
+under the usual name the server would answer that this account has none.
+"""
+
 KITCHEN_STREAM = Stream(name="KITCHEN", subjects=(WORK_PLACED.subject,))
 NOTIFICATION_STREAM = Stream(name="NOTIFICATION", subjects=(GATEWAY_STATUS.subject, KITCHEN_STATUS.subject))
 
@@ -81,6 +86,12 @@ GATEWAY_PROJECTION = Durable(
     name="gateway-projection",
     filter_subject=KITCHEN_STATUS.subject,
 )
+NOTIFICATION_READERS = Readers(
+    owner=NOTIFICATION,
+    stream=NOTIFICATION_STREAM.name,
+    names=tuple(f"notification-reader-{number:02}" for number in range(1, 17)),
+)
+"""One for each process of notification that runs at once, and as many again while all are replaced: eight and eight."""
 
 RPCS: tuple[Rpc[Any, Any], ...] = (
     RESERVE,
@@ -94,3 +105,4 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
 TOPICS: tuple[Topic[Any], ...] = (AVAILABILITY, WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS)
 STREAMS = (KITCHEN_STREAM, NOTIFICATION_STREAM)
 DURABLES = (KITCHEN_WORK, GATEWAY_PROJECTION)
+READERS = (NOTIFICATION_READERS,)

@@ -50,3 +50,11 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     name: str
     filter_subject: str
+
+
+class Readers(msgspec.Struct, frozen=True, kw_only=True):
+    """Pull consumers on one stream that read in order and acknowledge nothing; a process of `owner` uses one alone."""
+
+    owner: str
+    stream: str
+    names: tuple[str, ...]

@@ -205,7 +205,7 @@ async def _start(member: Member) -> None:
 
 
 async def connect_as(servers: FixtureServers, user: str) -> Client:
-    client = BusClient()
+    client = BusClient(api_prefix=bus.STREAMS_API) if user in bus.SERVICES else BusClient()
     await client.connect(
         servers.nats_url,
         user=user,

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cafeteria.contracts.bus import SERVICES, STREAMS
-from cafeteria.local_stack.bus_rights import inbox_prefix, rights_of
+from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT, Grant, Kind, grants, rights_of
 from cafeteria.local_stack.credentials import ADMIN
 
 MAX_PAYLOAD_BYTES = 1 << 20  # a list of a few thousand items; more is a fault of its sender
-REPLY_WITHIN = "2m"  # a peer that was stopped and continued may still answer; its asker has long gone on
 STORE_HEADROOM_BYTES = 1 << 30  # beside the streams' own limits: indexes, and what is to be compacted
 CONSUMER_MEMORY_BYTES = 64 << 20  # consumers that a process makes for itself; no stream is kept in memory
+MAX_CONSUMERS = (
+    64  # of a stream: ours are fewer than twenty, and an administrator may need some; each costs memory
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class NatsPlan:
 
 def render(plan: NatsPlan) -> str:
     """The whole configuration file. It holds passwords: write it for its owner's eyes only."""
-    return "\n".join((*_server(plan), *_jetstream(plan), *_users(plan), ""))
+    return "\n".join((*_server(plan), *_jetstream(plan), *_accounts(plan), ""))
 
 
 def _server(plan: NatsPlan) -> tuple[str, ...]:
@@ -61,27 +63,53 @@ def _jetstream(plan: NatsPlan) -> tuple[str, ...]:
     )
 
 
-def _users(plan: NatsPlan) -> tuple[str, ...]:
-    services = (line for service in SERVICES for line in _user(service, plan.password_of(service)))
-    admin = f"    {{user: {ADMIN}, password: {_quoted(plan.password_of(ADMIN))}}}"
-    return ("authorization {", '  timeout: "5s"', "  users: [", admin, *services, "  ]", "}")
+def _accounts(plan: NatsPlan) -> tuple[str, ...]:
+    streams = _account(STREAMS_ACCOUNT, f"{{user: {ADMIN}, password: {_quoted(plan.password_of(ADMIN))}}}")
+    streams = (*streams[:-1], f"    jetstream: {{max_consumers: {MAX_CONSUMERS}}}", streams[-1])
+    services = (
+        line for service in SERVICES for line in _account(service, _user(service, plan.password_of(service)))
+    )
+    return ('authorization {timeout: "5s"}', "accounts {", *streams, *services, "}")
 
 
-def _user(service: str, password: str) -> tuple[str, ...]:
-    rights = rights_of(service)
-    denied = (f"        deny: {_listed(rights.never)}",) if rights.never else ()
+def _account(name: str, user: str) -> tuple[str, ...]:
+    exports = {grant.subject: grant for grant in grants() if grant.owner == name}
     return (
-        f"    {{user: {service}, password: {_quoted(password)}, permissions: {{",
-        f"      # its inbox is {inbox_prefix(service)}: nobody hears another's replies",
-        "      publish: {",
-        f"        allow: {_listed(rights.publish)}",
-        *denied,
-        "      }",
-        "      subscribe: {",
-        f"        allow: {_listed(rights.subscribe)}",
-        "      }",
-        f'      allow_responses: {{max: 1, expires: "{REPLY_WITHIN}"}}',
-        "    }}",
+        f"  {name}: {{",
+        f"    users: [{user}]",
+        "    exports: [",
+        *(f"      {_export(grant)}" for grant in exports.values()),
+        "    ]",
+        "    imports: [",
+        *(f"      {_import(grant)}" for grant in grants() if grant.to == name),
+        "    ]",
+        "  }",
+    )
+
+
+def _export(grant: Grant) -> str:
+    """To all that are granted this subject."""
+    allowed = ", ".join(
+        each.to for each in grants() if (each.owner, each.subject) == (grant.owner, grant.subject)
+    )
+    kind = "stream" if grant.kind is Kind.NO_ANSWER else "service"
+    answers = ", response_type: stream" if grant.kind is Kind.MANY_ANSWERS else ""
+    return f"{{{kind}: {_quoted(grant.subject)}, accounts: [{allowed}]{answers}}}"
+
+
+def _import(grant: Grant) -> str:
+    kind = "stream" if grant.kind is Kind.NO_ANSWER else "service"
+    named = f", to: {_quoted(grant.name)}" if grant.name != grant.subject else ""
+    return f"{{{kind}: {{account: {grant.owner}, subject: {_quoted(grant.subject)}}}{named}}}"
+
+
+def _user(service: str, password: str) -> str:
+    rights = rights_of(service)
+    return (
+        f"{{user: {service}, password: {_quoted(password)}, permissions: {{\n"
+        f"      publish: {_listed(rights.publish)}\n"
+        f"      subscribe: {_listed(rights.subscribe)}\n"
+        "    }}"
     )
 
 

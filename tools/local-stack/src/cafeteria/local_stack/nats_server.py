@@ -10,6 +10,7 @@ import httpx
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.binaries import nats_server
+from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.credentials import ADMIN, Credentials
 from cafeteria.local_stack.errors import StackError
@@ -57,6 +58,7 @@ class NatsServer:
         return self._home.nats / "store"
 
     def prepare(self) -> None:
+        self._adopt_old_store()
         plan = NatsPlan(
             host=ports.HOST,
             port=self.port,
@@ -68,6 +70,12 @@ class NatsServer:
         descriptor = os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(render(plan))
+
+    def _adopt_old_store(self) -> None:
+        """Until the streams had an account they were in the server's own, and would lie there for ever."""
+        old, new = (self.store / "jetstream" / account for account in ("$G", STREAMS_ACCOUNT))
+        if old.is_dir() and not new.exists():
+            old.rename(new)
 
     def program(self) -> Program:
         return Program(

@@ -15,7 +15,7 @@ import httpx
 import nats.errors
 
 from cafeteria.chassis.bus.client import BusClient
-from cafeteria.contracts.bus import DURABLES, STREAMS
+from cafeteria.contracts.bus import DURABLES, READERS, STREAMS
 from cafeteria.contracts.wire import Durable, Stream
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN
@@ -77,6 +77,25 @@ def durable_config(durable: Durable) -> dict[str, Any]:
     }
 
 
+def reader_config(name: str) -> dict[str, Any]:
+    """Whoever uses it says first where to begin, and keeps itself what it has read."""
+    return {
+        "durable_name": name,
+        "name": name,
+        "deliver_policy": "all",
+        "ack_policy": "none",
+        "max_deliver": -1,
+        "replay_policy": "instant",
+    }
+
+
+def consumer_configs(stream: str) -> list[dict[str, Any]]:
+    """Everything that reads the stream: no service may make a consumer."""
+    durables = [durable_config(durable) for durable in DURABLES if durable.stream == stream]
+    names = [name for readers in READERS if readers.stream == stream for name in readers.names]
+    return durables + [reader_config(name) for name in names]
+
+
 class BusAdmin:
     """The bootstrap's connection, as the administrator. Use as a context manager; it reconnects for ever."""
 
@@ -117,8 +136,10 @@ class BusAdmin:
 
         Raises `StackError` when the server refuses a change, such as another storage type.
         """
-        changed = [name for stream in STREAMS if (name := await self._ensure_stream(stream))]
-        changed += [name for durable in DURABLES if (name := await self._ensure_durable(durable))]
+        changed = []
+        for stream in STREAMS:
+            changed += await self._ensure_stream(stream)
+            changed += await self._ensure_consumers(stream.name)
         return changed
 
     async def keep(self) -> None:
@@ -160,16 +181,16 @@ class BusAdmin:
         if "authorization" not in self._last_error.lower():
             self._last_error = str(error) or repr(error)
 
-    async def _ensure_stream(self, stream: Stream) -> str | None:
+    async def _ensure_stream(self, stream: Stream) -> list[str]:
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
         info = await self._info(f"$JS.API.STREAM.INFO.{stream.name}")
         if info:
             self._watch_room(stream.name, used=info["state"]["bytes"])
         if info and _holds(info["config"], wanted):
-            return None
+            return []
         verb = "UPDATE" if info else "CREATE"
         await self._ask(f"$JS.API.STREAM.{verb}.{stream.name}", wanted)
-        return f"stream {stream.name}"
+        return [f"stream {stream.name}"]
 
     def _watch_room(self, name: str, *, used: int) -> None:
         """Say once that a stream fills up, and again only after it has not been so."""
@@ -180,16 +201,20 @@ class BusAdmin:
             share = 100 * used // self._stream_max_bytes
             logger.warning("stream %s is %d %% full: its oldest messages will be dropped", name, share)
 
-    async def _ensure_durable(self, durable: Durable) -> str | None:
-        wanted = durable_config(durable)
-        info = await self._info(f"$JS.API.CONSUMER.INFO.{durable.stream}.{durable.name}")
-        if info and _holds(info["config"], wanted):
-            return None
-        await self._ask(
-            f"$JS.API.CONSUMER.CREATE.{durable.stream}.{durable.name}.{durable.filter_subject}",
-            {"stream_name": durable.stream, "config": wanted},
-        )
-        return f"durable {durable.stream}/{durable.name}"
+    async def _ensure_consumers(self, stream: str) -> list[str]:
+        """All are looked at by one question; a stream has far fewer than an answer holds."""
+        listed = await self._ask(f"$JS.API.CONSUMER.LIST.{stream}")
+        configs = {each["name"]: each["config"] for each in listed["consumers"]}
+        changed = []
+        for wanted in consumer_configs(stream):
+            name = wanted["name"]
+            if _holds(configs.get(name, {}), wanted):
+                continue
+            filters = f".{wanted['filter_subject']}" if "filter_subject" in wanted else ""
+            request = {"stream_name": stream, "config": wanted}
+            await self._ask(f"$JS.API.CONSUMER.CREATE.{stream}.{name}{filters}", request)
+            changed.append(f"durable {stream}/{name}")
+        return changed
 
     async def _info(self, subject: str) -> dict[str, Any] | None:
         try:

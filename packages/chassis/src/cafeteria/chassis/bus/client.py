@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, OutboundBufferLimitError
+from nats.js import JetStreamContext, api
 
 from cafeteria.chassis.bus.reader import Reader
 
@@ -27,20 +28,35 @@ _PLAIN_HEADERS = b"NATS/1.0\r\n"  # a status would stand before the line's end
 
 
 class BusClient(Client):
-    def __init__(self) -> None:
+    """`api_prefix` is where JetStream's API is for this user."""
+
+    def __init__(self, *, api_prefix: str = api.DEFAULT_PREFIX) -> None:
         super().__init__()
+        self.api_prefix = api_prefix
         self._ps = Reader(self)
         self._takers: dict[int, Taker] = {}
         self._tokens = count()
+
+    def jetstream(self, **options: Any) -> JetStreamContext:
+        return super().jetstream(**{"prefix": self.api_prefix, **options})
 
     async def take(self, inbox: str, taker: Taker) -> Subscription:
         """Subscribe with a taker that never waits: messages go to it where they are read, by no queue and no task.
 
         Nobody may know the inbox before this has returned.
         """
-        subscription = await self.subscribe(inbox)
+        try:
+            subscription = await self.subscribe(inbox)
+        except nats.errors.Error:
+            self._forget_subject(inbox)
+            raise
         self._takers[subscription._id] = taker  # noqa: SLF001 - nats-py shows it to nobody
         return subscription
+
+    def _forget_subject(self, inbox: str) -> None:
+        """Of a subscription that could not be sent nats-py would keep the place for ever."""
+        for sid in [sid for sid, subscription in self._subs.items() if subscription.subject == inbox]:
+            self._remove_sub(sid)
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._takers.pop(sid, None)
@@ -65,9 +81,28 @@ class BusClient(Client):
         else:
             read = await self._process_headers(headers)
         try:
-            taker(Msg(self, subject.decode(), reply[0].decode() if reply else "", body, read))
+            taker(self._build_message(int(sid), subject, reply[0] if reply else b"", body, read))
         except Exception as error:  # noqa: BLE001 - as in nats-py: what one message leads to must not end the reading
             await self._error_cb(error)
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """nats-py ends its reading at headers that make no sense. A message is none the worse for lacking them."""
+        try:
+            found: dict[str, str] | None = await super()._process_headers(headers)
+        except Exception as error:  # noqa: BLE001 - whatever bytes somebody has sent
+            await self._error_cb(error)
+            return None
+        return found
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        """Subjects may be any bytes, and nats-py ends its reading where they are not text: no answer goes to such."""
+        try:
+            reply_to = reply.decode()
+        except UnicodeDecodeError:
+            reply_to = ""
+        return self.msg_class(self, subject.decode("utf-8", "replace"), reply_to, data, headers, _sid=sid)
 
     async def _init_request_sub(self) -> None:
         self._resp_sub_prefix = bytearray(f"{self.new_inbox()}.".encode())

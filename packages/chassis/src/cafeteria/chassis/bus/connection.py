@@ -26,6 +26,7 @@ from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.contracts.bus import STREAMS_API
 from cafeteria.contracts.wire import Durable, Rpc, Topic
 
 CONNECT_TIMEOUT_S = 2
@@ -46,7 +47,7 @@ class Bus:
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self.service = service
-        self.client = BusClient()
+        self.client = BusClient(api_prefix=STREAMS_API)
         self._settings = settings
         self._connected = asyncio.Event()
         self._closing = False

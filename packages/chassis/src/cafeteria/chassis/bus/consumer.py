@@ -6,7 +6,7 @@ acknowledged after the unforeseen: the server delivers such a message again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
@@ -16,12 +16,12 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 import nats.errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.bus.client import stream_sequence
 from cafeteria.chassis.bus.codec import decoder_for
 from cafeteria.chassis.bus.connection import Bus
+from cafeteria.chassis.bus.pull_requests import SILENCE_S, PullRequests
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.group_commit import GroupCommit
@@ -32,9 +32,6 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 WINDOW = 512  # messages asked for or in a commit; past it the server keeps them
 RENEW_BELOW = WINDOW // 2
-PULL_EXPIRES_S = 30
-HEARTBEAT_S = 1  # the server says that a standing request is alive; three missed and it is asked again
-SILENCE_S = 3 * HEARTBEAT_S
 WATCH_S = 0.25
 RETRY_DELAY_S = 1.0  # before a message whose commit failed is delivered again
 
@@ -70,11 +67,17 @@ class Consumer(Generic[Body]):
         self._group = group
         self._dead_letters = dead_letters
         self._decode = decoder_for(topic.body).decode
-        self._standing = _StandingPull()
+        self._requests = PullRequests(
+            bus.client,
+            durable.stream,
+            durable.name,
+            on_message=self._on_message,
+            on_end=self._on_end,
+        )
+        self._changed = asyncio.Event()
         self._unsettled: set[asyncio.Future[None]] = set()
         self._acks: list[tuple[str, bytes]] = []
         self._to_say = asyncio.Event()
-        self._inbox: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._poison: set[asyncio.Task[None]] = set()
         self._handled = {
@@ -82,7 +85,7 @@ class Consumer(Generic[Body]):
         }
 
     async def __aenter__(self) -> Self:
-        self._bus.on_reconnect(self._standing.forget)
+        self._bus.on_reconnect(self._on_reconnect)
         self._tasks = [asyncio.create_task(self._pull()), asyncio.create_task(self._say_acks())]
         return self
 
@@ -90,8 +93,9 @@ class Consumer(Generic[Body]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tasks[0].cancel()
-        if self._inbox is not None and self._bus.is_connected:
-            await self._inbox.unsubscribe()
+        if self._bus.is_connected:
+            with suppress(nats.errors.Error):
+                await self._requests.close()
         outstanding = [*self._unsettled, *self._poison]
         if outstanding:
             await asyncio.wait(outstanding)
@@ -100,46 +104,36 @@ class Consumer(Generic[Body]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _pull(self) -> None:
-        """Keep a request standing; ask again after silence, for the server or the consumer may be new."""
+        """Keep a request open; ask again after silence, for the server or the consumer may be new."""
         await self._bus.connected()
-        inbox = await self._listen()
         while True:
-            self._standing.changed.clear()
-            wanted = self._standing.wanted(unsettled=len(self._unsettled))
-            if wanted:
-                await self._ask_for(wanted, inbox)
-            await self._standing.wait_for_change(WATCH_S)
+            self._changed.clear()
+            if wanted := self._wanted():
+                with suppress(nats.errors.Error):  # the next look is soon
+                    await self._requests.ask(wanted)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._changed.wait()
 
-    async def _listen(self) -> str:
-        """Each try under a name of its own: one that seems to have failed may still be heard."""
-        while True:
-            inbox = self._bus.inbox()
-            try:
-                self._inbox = await self._bus.client.take(inbox, self._on_message)
-            except nats.errors.Error:
-                await asyncio.sleep(WATCH_S)
-            else:
-                return inbox
+    def _wanted(self) -> int:
+        if self._requests.owed and monotonic() - self._requests.heard_at > SILENCE_S:
+            self._requests.forget()
+        owed = self._requests.owed
+        room = WINDOW - owed - len(self._unsettled)
+        return room if owed <= RENEW_BELOW and room >= RENEW_BELOW else 0
 
-    async def _ask_for(self, wanted: int, inbox: str) -> None:
-        request = {
-            "batch": wanted,
-            "expires": PULL_EXPIRES_S * 1_000_000_000,
-            "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
-        }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._durable.stream}.{self._durable.name}"
-        try:
-            await self._bus.client.publish(subject, msgspec.json.encode(request), reply=inbox)
-        except nats.errors.Error:
-            return
-        self._standing.asked(wanted)
+    def _on_end(self, _headers: Mapping[str, str]) -> None:
+        """It has expired, or its consumer is gone and may come back: ask again at the next look."""
+
+    def _on_reconnect(self) -> None:
+        """The server knows of no request any more."""
+        self._requests.forget()
+        self._changed.set()
 
     def _on_message(self, message: Msg) -> None:
         headers = message.headers or {}
-        if not message.reply.startswith("$JS.ACK."):
-            self._standing.heard_status(headers)
-            return
-        self._standing.received()
+        if self._requests.owed == RENEW_BELOW:
+            self._changed.set()
         try:
             delivery = Delivery(
                 self._decode(message.data),
@@ -161,7 +155,8 @@ class Consumer(Generic[Body]):
 
         def settle(future: asyncio.Future[None]) -> None:
             self._unsettled.discard(future)
-            self._standing.settled()
+            if self._requests.owed <= RENEW_BELOW:
+                self._changed.set()
             error = None if future.cancelled() else future.exception()
             if error is None:
                 self._later(reply, b"+ACK")
@@ -222,6 +217,9 @@ class Consumer(Generic[Body]):
             )
         except Unavailable:
             self._later(message.reply, nak(RETRY_DELAY_S))
+        except Exception:  # it comes again, and is no reason to stop reading
+            logger.exception("dead_letter_not_written", durable=self._durable.name)
+            self._later(message.reply, nak(RETRY_DELAY_S))
         else:
             self._handled["poison"].inc()
             self._later(message.reply, b"+TERM")
@@ -230,50 +228,3 @@ class Consumer(Generic[Body]):
 def nak(delay_s: float) -> bytes:
     """Ask for the message again after `delay_s` seconds."""
     return b"-NAK " + msgspec.json.encode({"delay": int(delay_s * 1_000_000_000)})
-
-
-class _StandingPull:
-    """How many messages the server still owes, and whether it is alive."""
-
-    def __init__(self) -> None:
-        self._owed = 0
-        self._heard_at = 0.0
-        self.changed = asyncio.Event()
-
-    def asked(self, wanted: int) -> None:
-        self._owed += wanted
-        self._heard_at = monotonic()
-
-    def received(self) -> None:
-        self._owed = max(0, self._owed - 1)
-        self._heard_at = monotonic()
-        if self._owed == RENEW_BELOW:
-            self.changed.set()
-
-    def settled(self) -> None:
-        if self._owed <= RENEW_BELOW:
-            self.changed.set()
-
-    def heard_status(self, headers: dict[str, str]) -> None:
-        """A heartbeat (100) renews trust; any other status ends a request, so ask anew at the next look."""
-        self._heard_at = monotonic()
-        if headers.get("Status") != "100":
-            self._owed = 0
-
-    def forget(self) -> None:
-        """The server knows of no request after a reconnect."""
-        self._owed = 0
-        self.changed.set()
-
-    def wanted(self, *, unsettled: int) -> int:
-        if self._owed and monotonic() - self._heard_at > SILENCE_S:
-            self._owed = 0
-        room = WINDOW - self._owed - unsettled
-        return room if self._owed <= RENEW_BELOW and room >= RENEW_BELOW else 0
-
-    async def wait_for_change(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self.changed.wait()
-        except TimeoutError:
-            pass

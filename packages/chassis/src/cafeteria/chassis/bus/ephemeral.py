@@ -1,7 +1,8 @@
-"""One ephemeral pull consumer of this process alone, from its creation until it is lost.
+"""One of the pull consumers that the bootstrap keeps for a service, used by this process alone until it is lost.
 
 It hands out messages exactly in the stream's order or says that it is lost: a delivery that is missing, a status
-that ends it, a server that has fallen silent. It is never mended; who reads creates the next one.
+that ends it, a server that has fallen silent, another process that uses it too. It is never repaired; the reader takes
+the next one. No service may make a consumer: with that right it could have the server publish to any subject.
 
 Pull, not push: both read 65,000 messages/s at 14 µs of CPU each and deliver one alone in 0.2 ms, but a pull asks
 only for what it has room for, so nothing is dropped in the client and no flow control has to be answered.
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
-from secrets import token_hex
+from random import choice
 from time import monotonic
 from typing import Any, Self, TypeVar
 
@@ -22,15 +23,13 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from cafeteria.chassis.bus.connection import API_TIMEOUT_S, Bus
+from cafeteria.chassis.bus.pull_requests import SILENCE_S, PullRequests
+from cafeteria.contracts.bus import READERS
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID
 
 WINDOW = 1024  # messages asked for or waiting here; past it the server keeps them
 RENEW_BELOW = WINDOW // 2
-PULL_EXPIRES_S = 30
-HEARTBEAT_S = 1  # the server says that a standing request is alive
-SILENCE_S = 3 * HEARTBEAT_S
 WATCH_S = 0.5
-INACTIVE_AFTER_S = 30  # the server removes a consumer that nobody has asked for this long
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
@@ -76,6 +75,15 @@ class _StreamInfo(msgspec.Struct):
 
 class _ConsumerInfo(msgspec.Struct):
     num_pending: int = 0
+    num_waiting: int = 0
+
+
+class _FoundMessage(msgspec.Struct):
+    seq: int = 0
+
+
+class _Found(msgspec.Struct):
+    message: _FoundMessage = msgspec.field(default_factory=_FoundMessage)
 
 
 class Refused(Exception):
@@ -95,20 +103,21 @@ def _place_of(reply: str) -> tuple[int, int, int, int]:
 _ACK_START, _ACK_LENGTH = 5, 9
 
 
-class EphemeralConsumer:
+class OrderedConsumer:
     """Use as a context manager; `lost` is None, or says why there will be no more messages."""
 
     def __init__(self, bus: Bus, stream: str) -> None:
         self._bus = bus
         self._stream = stream
-        self._name = f"{bus.service}-{token_hex(8)}"
-        self._inbox = bus.inbox()
+        [self._names] = (readers.names for readers in READERS if readers.stream == stream)
+        self._name = ""
+        self._requests: PullRequests | None = None
         self._arrived: deque[StoredMessage] = deque()
         self._changed = asyncio.Event()
         self._delivered = 0
-        self._owed = 0  # messages asked for that have not come
+        self._first_sequence = 0
         self._left_on_server = 0
-        self._heard_at = 0.0
+        self._is_spent = False
         self.lost: str | None = None
 
     @property
@@ -116,37 +125,65 @@ class EphemeralConsumer:
         return len(self._arrived) + self._left_on_server
 
     async def __aenter__(self) -> Self:
-        self._subscription = await self._bus.client.take(self._inbox, self._on_message)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with suppress(nats.errors.Error):
-            await self._subscription.unsubscribe()
+        if self._requests is not None:
+            with suppress(nats.errors.Error):
+                await self._requests.close()
 
     async def stream_state(self) -> StreamState:
         info = await self._ask_server(f"STREAM.INFO.{self._stream}", None, _StreamInfo)
         return StreamState(epoch=info.created, last_sequence=info.state.last_seq)
 
-    async def create(self, state: StreamState, *, after: int) -> None:
-        """Raises when the stream is no longer the one that `state` describes."""
-        config: dict[str, Any] = {
-            "name": self._name,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": after + 1,
-            "ack_policy": "none",
-            "max_deliver": 1,
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": INACTIVE_AFTER_S * 1_000_000_000,
-        }
-        request = {"stream_name": self._stream, "config": config, "action": "create"}
-        created = await self._ask_server(
-            f"CONSUMER.CREATE.{self._stream}.{self._name}", request, _ConsumerInfo
+    async def start(self, state: StreamState, *, after: int) -> None:
+        """Raises when the stream is no longer the one that `state` describes, or no consumer is free."""
+        self._name = choice(await self._free_names())  # noqa: S311 - chosen apart most of the time is enough
+        subject = f"CONSUMER.RESET.{self._stream}.{self._name}"
+        reset = await self._ask_server(subject, {"seq": after + 1}, _ConsumerInfo)
+        self._left_on_server = reset.num_pending
+        now = await self.stream_state()
+        if now.epoch != state.epoch:
+            raise Refused("the stream was deleted and created in between")
+        self._first_sequence = await self._next_stored(after) or max(after, now.last_sequence) + 1
+        self._requests = PullRequests(
+            self._bus.client,
+            self._stream,
+            self._name,
+            on_message=self._on_message,
+            on_end=self._on_end,
         )
-        self._left_on_server = created.num_pending
-        if (await self.stream_state()).epoch != state.epoch:
-            raise Refused("the stream was made anew in between")
         await self._keep_asking()
+        await self._require_alone()
+
+    async def _free_names(self) -> list[str]:
+        """Nobody waits for messages there now."""
+        waiting = await asyncio.gather(*(self._waiting_at(name) for name in self._names))
+        free = [name for name, count in zip(self._names, waiting, strict=True) if count == 0]
+        if not free:
+            raise Refused(f"none of {len(self._names)} consumers of {self._stream} is there and free")
+        return free
+
+    async def _waiting_at(self, name: str) -> int | None:
+        """None where the bootstrap has not made the consumer yet."""
+        with suppress(Refused):
+            info = await self._ask_server(f"CONSUMER.INFO.{self._stream}.{name}", None, _ConsumerInfo)
+            return info.num_waiting
+        return None
+
+    async def _next_stored(self, after: int) -> int | None:
+        """The sequence of the message that follows, whatever has been dropped between."""
+        request = {"seq": after + 1, "next_by_subj": ">"}
+        with suppress(Refused):
+            found = await self._ask_server(f"STREAM.MSG.GET.{self._stream}", request, _Found)
+            return found.message.seq
+        return None
+
+    async def _require_alone(self) -> None:
+        """Two that chose the same at once would each get a part: both leave it, and choose again."""
+        waiting = await self._waiting_at(self._name)
+        if self._requests is not None and waiting is not None and waiting > self._requests.count:
+            self.lose("another process reads by the same consumer")
 
     def lose(self, reason: str) -> None:
         self.lost = self.lost or reason
@@ -155,9 +192,11 @@ class EphemeralConsumer:
     async def next_messages(self, limit: int, *, within_s: float = inf) -> list[StoredMessage]:
         """Wait for what comes next; nothing when that takes too long, or once the consumer is lost."""
         until = monotonic() + within_s
-        while self.lost is None and not self._arrived and monotonic() < until:
+        while self.lost is None and not self._is_spent and not self._arrived and monotonic() < until:
             self._changed.clear()
             await self._watch()
+        if self._is_spent and not self._arrived:
+            self.lose("a message with nothing in it ended the request")
         if self.lost is not None:
             return []
         messages = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
@@ -165,48 +204,38 @@ class EphemeralConsumer:
         return messages
 
     async def _watch(self) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
                 await self._changed.wait()
-        except TimeoutError:
-            if monotonic() - self._heard_at > SILENCE_S:
-                self.lose("silence")
-            else:
-                self._left_on_server = 0  # it was asked and gave nothing: what it counted has been purged
-                await self._keep_asking()
+                return None
+        if self._requests is None or monotonic() - self._requests.heard_at > SILENCE_S:
+            return self.lose("silence")
+        self._left_on_server = 0  # it was asked and gave nothing: what it counted has been purged
+        try:
+            await self._require_alone()
+            await self._keep_asking()
+        except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused) as error:
+            self.lose(repr(error))
 
     async def _keep_asking(self) -> None:
-        wanted = WINDOW - self._owed - len(self._arrived)
-        if self._owed > RENEW_BELOW or wanted < RENEW_BELOW:
+        if self._requests is None or self._is_spent:
             return
-        if self._owed == 0:
-            self._heard_at = monotonic()  # silence is measured from the asking
-        self._owed += wanted
-        request = {
-            "batch": wanted,
-            "expires": PULL_EXPIRES_S * 1_000_000_000,
-            "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
-        }
+        wanted = WINDOW - self._requests.owed - len(self._arrived)
+        if self._requests.owed > RENEW_BELOW or wanted < RENEW_BELOW:
+            return
         try:
-            await self._bus.client.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}",
-                msgspec.json.encode(request),
-                reply=self._inbox,
-            )
+            await self._requests.ask(wanted)
         except nats.errors.Error as error:
             self.lose(repr(error))
 
     def _on_message(self, message: Msg) -> None:
-        self._heard_at = monotonic()
-        if not message.reply.startswith("$JS.ACK."):
-            self._on_status(message.headers or {})
-            return
         sequence, delivered, nanoseconds, pending = _place_of(message.reply)
-        self._owed -= 1
         self._left_on_server = pending
         self._delivered += 1
         if delivered != self._delivered:
             self.lose(f"gap: expected delivery {self._delivered}, got {delivered}")
+        elif delivered == 1 and sequence != self._first_sequence:
+            self.lose(f"gap: expected message {self._first_sequence} first, got {sequence}")
         if self.lost is None:
             self._arrived.append(
                 StoredMessage(
@@ -219,20 +248,23 @@ class EphemeralConsumer:
             )
         self._changed.set()
 
-    def _on_status(self, headers: Mapping[str, str]) -> None:
-        """100: alive. 408, 404: a request ended unfilled. 409, 503: the consumer is gone or will not do."""
+    def _on_end(self, headers: Mapping[str, str]) -> None:
+        """404, 408: the request has ended unfilled. None: so has it, and more was sent on it to nobody. 409, 503: the
+        consumer is gone or refuses.
+        """
         status = headers.get("Status")
-        if status in {"404", "408"}:
-            self._owed = max(0, self._owed - int(headers.get("Nats-Pending-Messages", self._owed)))
-            self._changed.set()
-        elif status != "100":
+        if status is None:
+            self._is_spent = True
+        elif status not in {"404", "408"}:
             self.lose(f"{status} {headers.get('Description', '')}".strip())
+        self._changed.set()
 
     async def _ask_server(
         self, subject: str, request: dict[str, Any] | None, answer_type: type[Answer]
     ) -> Answer:
         payload = b"" if request is None else msgspec.json.encode(request)
-        reply = await self._bus.client.request(f"$JS.API.{subject}", payload, timeout=API_TIMEOUT_S)
+        client = self._bus.client
+        reply = await client.request(f"{client.api_prefix}.{subject}", payload, timeout=API_TIMEOUT_S)
         if (error := _ERRORS.decode(reply.data).error) is not None:
             raise Refused(f"{subject}: {error.description}")
         return msgspec.json.decode(reply.data, type=answer_type)

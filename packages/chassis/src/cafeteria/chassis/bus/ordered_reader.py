@@ -1,4 +1,4 @@
-"""Reads a whole stream in its order, by an ephemeral consumer of this process alone: no message passes another.
+"""Reads a whole stream in its order, by a consumer that this process uses alone: no message passes another.
 
 `take` gets whatever has arrived, one batch at a time; a batch that fails is tried again and never passed. What
 has been taken is the caller's to remember: after anything that could hide a message (a gap, a lost consumer, a
@@ -16,7 +16,7 @@ import msgspec
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.bus.connection import Bus
-from cafeteria.chassis.bus.ephemeral import EphemeralConsumer, StoredMessage, StreamState
+from cafeteria.chassis.bus.ephemeral import OrderedConsumer, StoredMessage, StreamState
 from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.wire import Stream
@@ -27,7 +27,7 @@ STOP_WITHIN_S = 1.0  # a stop has three seconds for everything; a batch cut off 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 0.5
 
 RESTARTS = metrics.counter(
-    "cafeteria_reader_restarts_total", "Consumers created for an ordered reader", "stream"
+    "cafeteria_reader_restarts_total", "Consumers started for an ordered reader", "stream"
 )
 FAILURES = metrics.counter(
     "cafeteria_reader_failures_total", "Batches that failed and were tried again", "stream"
@@ -57,7 +57,7 @@ Look = Callable[[], Awaitable[StreamState]]
 class OrderedReader:
     """Runs while its block is open; leaving it lets a batch that has begun come to its end, for a second.
 
-    `begin` is asked before each consumer is created: it looks at the stream once, and returns the sequence to read
+    `begin` is asked before each consumer is started: it looks at the stream once, and returns the sequence to read
     after (0: all there is).
     """
 
@@ -77,7 +77,7 @@ class OrderedReader:
         self._take = take
         self._rest = rest
         self._batch_limit = batch_limit
-        self._consumer: EphemeralConsumer | None = None
+        self._consumer: OrderedConsumer | None = None
         self._is_reading = False
         self._in_hand = 0
         self._closing = asyncio.Event()
@@ -129,13 +129,13 @@ class OrderedReader:
                 await self._pause(failures)
 
     async def _read_with_one_consumer(self) -> None:
-        """Raises when it cannot be created; returns when it is lost."""
+        """Raises when none can be started; returns when it is lost."""
         await self._connected()
         if self._closing.is_set():
             return
         if not self._bus.is_connected:
             raise NoAnswer("the bus")
-        async with EphemeralConsumer(self._bus, self._stream) as consumer:
+        async with OrderedConsumer(self._bus, self._stream) as consumer:
             self._consumer = consumer
             try:
                 state = await self._start(consumer)
@@ -146,7 +146,7 @@ class OrderedReader:
             logger.warning("reader_lost", stream=self._stream, reason=consumer.lost)
             await self._pause(0)
 
-    async def _start(self, consumer: EphemeralConsumer) -> StreamState:
+    async def _start(self, consumer: OrderedConsumer) -> StreamState:
         seen: list[StreamState] = []
 
         async def look() -> StreamState:
@@ -155,7 +155,7 @@ class OrderedReader:
 
         after = await self._begin(look)
         state = seen[-1]
-        await consumer.create(state, after=after)
+        await consumer.start(state, after=after)
         self._is_reading = True
         self._restarts.inc()
         logger.info("reader_started", stream=self._stream, after=after, epoch=state.epoch)
@@ -167,7 +167,7 @@ class OrderedReader:
         for each in waiting:
             each.cancel()
 
-    async def _take_all(self, consumer: EphemeralConsumer, epoch: str) -> None:
+    async def _take_all(self, consumer: OrderedConsumer, epoch: str) -> None:
         while consumer.lost is None:
             messages = await consumer.next_messages(self._batch_limit, within_s=QUIET_S)
             if not messages:

@@ -9,10 +9,11 @@ from cafeteria.rush.crash_points.naming import Marks, Named
 from cafeteria.rush.crash_points.nats_frames import NatsFrame
 from cafeteria.rush.proxy import Direction
 
-_DRAWN_BY_LOT = re.compile(r"[0-9a-f]{16,}|(?<=\.)[0-9A-Za-z]{20,}")
+_DRAWN_BY_LOT = re.compile(r"[0-9a-f]{16,}|(?<=\.)[0-9A-Za-z]{20,}|(?<=-reader-)[0-9]{2}")
 _ACKNOWLEDGEMENT = "$JS.ACK."
 _ACKNOWLEDGED_BY = slice(2, 4)  # stream and consumer, after $JS and ACK
-_INBOX = "_INBOX"
+_INBOXES = ("_INBOX", "_R_.")
+"""For answers: within an account, and from another."""
 _SILENT = frozenset({"INFO", "CONNECT", "PING", "PONG", "+OK", "UNSUB"})
 """What keeps a connection alive, and says nothing of any order."""
 
@@ -27,7 +28,7 @@ class NatsNames:
 
     def name(self, frame: NatsFrame, _: Direction) -> Named | None:
         """None for what only keeps the connection alive."""
-        if frame.verb in _SILENT:
+        if frame.verb in _SILENT or (frame.verb == "SUB" and frame.subject.startswith(_INBOXES)):
             return None
         self._marks.learn(frame.body)
         subject, is_the_orders = self._subject(frame)
@@ -44,7 +45,7 @@ class NatsNames:
             return f"ack-{lasting('.'.join(words))}", is_the_orders
         if question:
             return f"answer-to-{question}", is_the_orders
-        if frame.subject.startswith(_INBOX):
+        if frame.subject.startswith(_INBOXES):
             return "inbox", False
         return lasting(frame.subject), False
 

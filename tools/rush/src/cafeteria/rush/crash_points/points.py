@@ -6,6 +6,7 @@ from typing import Self
 
 import msgspec
 
+from cafeteria.contracts.bus import STREAMS_API
 from cafeteria.rush.crash_points.naming import Named
 from cafeteria.rush.crash_points.tap import Place
 from cafeteria.rush.proxy import Direction
@@ -70,7 +71,7 @@ class Count:
         return kind, self.numbers[kind]
 
     def _is_background(self, place: Place, topic: str) -> bool:
-        return "$JS.API." in topic or (place, topic.removeprefix("prepare-")) in self._background
+        return f"{STREAMS_API}." in topic or (place, topic.removeprefix("prepare-")) in self._background
 
 
 def background_topic(place: Place, message: Named) -> tuple[Place, str]:

@@ -1,0 +1,222 @@
+"""Whatever bytes arrive, on a request's subject, a topic's, or a stream's: nothing is raised, and reading goes on."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from cafeteria.chassis.bus import Bus, Consumer
+from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.ids import new_id
+from cafeteria.contracts import bus as names
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.stock import AvailabilityChanged
+from cafeteria.contracts.values import OrderVersion
+
+QUESTION = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
+
+BODIES = (
+    b"",
+    b"{",
+    b"null",
+    b"\xff\xfe",
+    b'{"items": "\xed\xa0\x80"}',
+    b'{"caf\xe9": 1}',
+    b'{"items": [{"order_id": "\xc0\x80", "version": 2}]}',
+    b"[" * 100_000,
+    b'{"unknown": ' + b"[" * 100_000,
+    b'{"order_id": ' * 2_000 + b"1" + b"}" * 2_000,
+    b'{"items": [{"order_id": "0197f0a0-0000-7000-8000-000000000000", "version": ' + b"9" * 5_000 + b"}]}",
+    b'"' + b"x" * 1_000_000 + b'"',
+)
+HEADERS = (
+    b"NATS/1.0\r\n\r\n",
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.0\r\nNats-Msg-Id: \x00\xff\r\n\r\n",
+    b"NATS/1.0\r\ntraceparent: \xff\xfe\r\nCafeteria-Sender: \xff\r\n\r\n",
+    b"NATS/1.0 503\r\n\r\n",
+    b"NATS/1.0 \xff\xff\xff \xff\r\n\r\n",
+    b"NATS/1.0 100 \xff\r\n\r\n",
+    b"junk",
+    b"\r\n",
+    b"NATS/1.0",
+)
+REPLIES = (b"", b"_INBOX_gateway.nobody", b"\xff\xfe", b"a\x0bb", "\N{SNOWMAN}".encode())
+
+
+class RawUser:
+    """A connection that sends any bytes, as no client library would."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls, servers: Any, user: str) -> "RawUser":
+        port = int(servers.nats_url.rsplit(":", 1)[1])
+        raw = cls(*await asyncio.open_connection("127.0.0.1", port))
+        password = servers.credentials.nats_password(user)
+        line = (
+            f'CONNECT {{"user":"{user}","pass":"{password}","verbose":false,"headers":true,"protocol":1}}\r\n'
+        )
+        raw._writer.write(line.encode())
+        return raw
+
+    def publish(self, subject: str, body: bytes, *, reply: bytes = b"", headers: bytes | None = None) -> None:
+        where = b" ".join(part for part in (subject.encode(), reply) if part)
+        if headers is None:
+            self._writer.write(b"PUB %b %d\r\n%b\r\n" % (where, len(body), body))
+        else:
+            sizes = (len(headers), len(headers) + len(body))
+            self._writer.write(b"HPUB %b %d %d\r\n%b%b\r\n" % (where, *sizes, headers, body))
+
+    def publish_junk(self, subject: str, *, good: bytes) -> int:
+        """How many messages it were."""
+        junk = [(body, reply, None) for body in BODIES for reply in REPLIES]
+        junk += [(body, reply, headers) for body in (b"", good) for headers in HEADERS for reply in REPLIES]
+        for body, reply, headers in junk:
+            self.publish(subject, body, reply=reply, headers=headers)
+        return len(junk)
+
+    async def flush(self) -> None:
+        """Everything has reached the server when this returns."""
+        self._writer.write(b"PING\r\n")
+        while (line := await self._reader.readline()) != b"PONG\r\n":
+            assert line, "the server closed the connection"
+            assert not line.startswith(b"-ERR"), line
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+@pytest.fixture
+async def raw_gateway(servers: Any, clean: None) -> AsyncIterator[RawUser]:
+    raw = await RawUser.connect(servers, names.GATEWAY)
+    yield raw
+    await raw.close()
+
+
+@pytest.fixture
+async def quiet(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Iterator[None]]:
+    """Nothing at ERROR but for dead letters, no traceback, no exception that nobody retrieved."""
+    import gc  # noqa: PLC0415 - tasks that failed unseen say so when they are collected
+
+    yield iter(())
+    await asyncio.sleep(0)
+    gc.collect()
+    lines = capsys.readouterr().out.splitlines()
+    loud = [line for line in lines if "[error" in line and "message_dead_lettered" not in line]
+    assert loud == []
+    assert not [line for line in lines if "Traceback" in line]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_junk_requests_are_refused_and_the_next_good_one_is_answered(
+    bus: Bus, kitchen_bus: Bus, raw_gateway: RawUser, quiet: object
+) -> None:
+    async def answer(question: AskKnown) -> KnownAnswered:
+        return KnownAnswered(missing=question.items)
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    good = b'{"items": []}'
+    raw_gateway.publish_junk(names.KITCHEN_KNOWN.subject, good=good)
+    await raw_gateway.flush()
+    answered = await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=5)
+    assert answered == KnownAnswered(missing=QUESTION.items)
+
+
+async def test_a_refusal_says_what_was_wrong_in_one_plain_line(
+    bus: Bus, kitchen_bus: Bus, quiet: object
+) -> None:
+    async def answer(question: AskKnown) -> KnownAnswered:
+        return KnownAnswered(missing=question.items)
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    for body in BODIES:
+        refused = await bus.client.request(names.KITCHEN_KNOWN.subject, body, timeout=5)
+        headers = refused.headers or {}
+        assert headers["Nats-Service-Error-Code"] == "400"
+        assert 0 < len(headers["Nats-Service-Error"]) <= 300
+        assert headers["Nats-Service-Error"].isascii()
+
+
+async def test_questions_about_the_service_go_on_being_answered_whatever_they_hold(
+    bus: Bus, kitchen_bus: Bus, servers: Any, quiet: object
+) -> None:
+    async def answer(_: AskKnown) -> KnownAnswered:
+        return KnownAnswered()
+
+    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    raw = await RawUser.connect(servers, "admin")
+    for verb in ("PING", "INFO", "STATS", "EXPLODE", "SCHEMA"):
+        for subject in (f"$SRV.{verb}", f"$SRV.{verb}.cafeteria-kitchen", f"$SRV.{verb}.cafeteria-kitchen.x"):
+            raw.publish_junk(subject, good=b"")
+    await raw.flush()
+    await raw.close()
+    async with servers.bus_as("admin") as admin:
+        for verb in ("PING", "INFO", "STATS"):
+            shown = await admin.request(f"$SRV.{verb}.cafeteria-kitchen", timeout=5)
+            assert b"cafeteria-kitchen" in shown.data
+
+
+async def test_a_topic_goes_on_being_heard_after_junk(
+    bus: Bus, servers: Any, wait_until: Any, quiet: object
+) -> None:
+    heard: list[AvailabilityChanged] = []
+    await bus.subscribe(names.AVAILABILITY, heard.append)
+    raw = await RawUser.connect(servers, names.STOCK)
+    raw.publish_junk(names.AVAILABILITY.subject, good=b'{"items": 7}')
+    raw.publish(names.AVAILABILITY.subject, b'{"items": []}')
+    await raw.flush()
+    await raw.close()
+    await wait_until(lambda: heard)
+    assert heard == [AvailabilityChanged(items=())]
+
+
+async def test_junk_in_a_stream_is_set_aside_and_what_follows_is_read(
+    bus: Bus,
+    kitchen_bus: Bus,
+    servers: Any,
+    dead_letters: DeadLetters,
+    stored_status: Any,
+    wait_until: Any,
+    quiet: object,
+) -> None:
+    read: list[Any] = []
+
+    async def commit(deliveries: list[Any]) -> list[None]:
+        read.extend(deliveries)
+        return [None] * len(deliveries)
+
+    raw = await RawUser.connect(servers, names.KITCHEN)
+    message = stored_status(names.KITCHEN_STATUS)
+    sent = raw.publish_junk(names.KITCHEN_STATUS.subject, good=message.body)
+    await raw.flush()
+    await raw.close()
+    async with (
+        GroupCommit("read", commit) as group,
+        Consumer(bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, dead_letters),
+    ):
+        await kitchen_bus.publish_stored([message])
+
+        async def all_settled() -> bool:
+            is_read = any(delivery.message_id == str(message.message_id) for delivery in read)
+            return is_read and await bus.pending(names.GATEWAY_PROJECTION) == 0
+
+        await wait_until(all_settled, timeout_s=20)
+    async with servers.database_as_admin() as connection:
+        letters = await count(connection)
+    with_one_id = 2 * len(REPLIES)
+    assert letters + len(read) == sent - with_one_id + 1 + 1
+    assert letters >= len(BODIES)
+
+
+async def count(connection: asyncpg.Connection) -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM gateway.dead_letters"))

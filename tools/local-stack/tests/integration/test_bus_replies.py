@@ -1,0 +1,189 @@
+"""A reply subject is chosen by the one who asks. Whatever it is, an answer reaches nothing that the asker may not reach.
+
+Every caller, every owner's and JetStream's own answers, every kind of foreign subject: tried on a real server.
+"""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from cafeteria.chassis.bus.flushing import flushed
+from cafeteria.contracts import bus
+from cafeteria.local_stack.bus_rights import RPC_CALLERS, inbox_prefix, rights_of
+from cafeteria.local_stack.fixture_servers import FixtureServers
+
+STORED_SUBJECTS = tuple(subject for stream in bus.STREAMS for subject in stream.subjects)
+
+
+class Witness:
+    """Hears, as every user, all that this user may hear, and remembers what came where."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, Client] = {}
+        self.heard: list[tuple[str, str, bytes]] = []
+
+    async def enter(self, servers: FixtureServers, running: AsyncExitStack) -> None:
+        for user in (*bus.SERVICES, "admin"):
+            client = self.clients[user] = await running.enter_async_context(servers.bus_as(user))
+            for subject in self._hears(user):
+                await client.subscribe(subject, cb=self._noter(user))
+            await flushed(client)
+
+    def _hears(self, user: str) -> tuple[str, ...]:
+        if user == "admin":
+            return ("_INBOX.>", "_INBOX_bootstrap.>", f"{inbox_prefix('admin')}.abc")  # not its own answers
+        mine = {rpc.subject for rpc in bus.RPCS if rpc.owner == user}
+        return tuple(subject for subject in rights_of(user).subscribe if subject not in mine)
+
+    def _noter(self, user: str) -> Any:
+        async def note(message: Msg) -> None:
+            self.heard.append((user, message.subject, message.data))
+
+        return note
+
+
+@pytest.fixture
+async def witness(servers: FixtureServers, clean: None) -> Any:
+    async with AsyncExitStack() as running, servers.without_identity():
+        witness = Witness()
+        await witness.enter(servers, running)
+        yield witness
+
+
+def foreign_subjects(caller: str) -> list[str]:
+    """Everything that an answer must not reach: what others hear, what is stored, what commands the streams."""
+    others = [service for service in (*bus.SERVICES, "admin") if service != caller]
+    subjects = [
+        *(f"{inbox_prefix(other)}.abc" for other in others),
+        *("_INBOX.abc", "_INBOX_bootstrap.abc", "$SRV.PING", bus.AVAILABILITY.subject),
+        *(rpc.subject for rpc in bus.RPCS),
+        *STORED_SUBJECTS,
+    ]
+    for stream in bus.STREAMS:
+        for api in ("$JS.API", bus.STREAMS_API):
+            subjects += [f"{api}.STREAM.{verb}.{stream.name}" for verb in ("DELETE", "PURGE", "UPDATE")]
+    for durable in bus.DURABLES:
+        subjects.append(f"$JS.API.CONSUMER.DELETE.{durable.stream}.{durable.name}")
+    return [subject for subject in subjects if subject not in rights_of(caller).publish]
+
+
+async def state_of_streams(admin: Client) -> dict[str, tuple[str, int, int]]:
+    states = {}
+    for stream in bus.STREAMS:
+        info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.{stream.name}", timeout=2)).data)
+        states[stream.name] = (info["created"], info["state"]["last_seq"], info["state"]["messages"])
+    return states
+
+
+@pytest.mark.parametrize("caller", bus.SERVICES)
+async def test_an_owners_answer_reaches_only_what_its_caller_may_reach(witness: Witness, caller: str) -> None:
+    """The owner answers with no body at all, which JetStream would take for a command."""
+    asked: list[str] = []
+
+    async def answer(message: Msg) -> None:
+        asked.append(message.subject)
+        await message.respond(b"")
+
+    mine = [rpc for rpc in bus.RPCS if caller in RPC_CALLERS[rpc.subject]]
+    for rpc in mine:
+        await witness.clients[rpc.owner].subscribe(rpc.subject, cb=answer)
+        await flushed(witness.clients[rpc.owner])
+    before = await state_of_streams(witness.clients["admin"])
+    client = witness.clients[caller]
+    subjects = foreign_subjects(caller)
+    for rpc in mine:
+        for subject in subjects:
+            await client.publish(rpc.subject, b"{}", reply=subject)
+        assert (await client.request(rpc.subject, b"{}", timeout=2)).data == b""
+    await settled(witness, caller)
+    assert len(asked) >= len(mine) * len(subjects)
+    assert await state_of_streams(witness.clients["admin"]) == before
+    assert heard_by_others(witness, caller) == []
+
+
+@pytest.mark.parametrize("caller", [bus.GATEWAY, bus.KITCHEN, bus.NOTIFICATION])
+async def test_what_jetstream_answers_reaches_only_what_its_caller_may_reach(
+    witness: Witness, caller: str
+) -> None:
+    """Its answers, its acknowledgements, and the messages that it delivers."""
+    admin, client = witness.clients["admin"], witness.clients[caller]
+    for subject in STORED_SUBJECTS:
+        await admin.jetstream().publish(subject, b"")
+    questions = {
+        subject: b'{"batch": 100, "no_wait": true}' if ".MSG.NEXT." in subject else b""
+        for subject in rights_of(caller).publish
+        if subject.startswith(bus.STREAMS_API)
+    }
+    before = await state_of_streams(admin)
+    for question, body in questions.items():
+        for subject in foreign_subjects(caller):
+            await client.publish(question, body, reply=subject)
+    await settled(witness, caller)
+    assert questions
+    assert await state_of_streams(admin) == before
+    assert heard_by_others(witness, caller) == []
+
+
+@pytest.mark.parametrize("publisher", [bus.GATEWAY, bus.KITCHEN])
+async def test_an_acknowledgement_of_storing_reaches_only_what_its_publisher_may_reach(
+    witness: Witness, publisher: str
+) -> None:
+    admin, client = witness.clients["admin"], witness.clients[publisher]
+    mine = [topic.subject for topic in bus.TOPICS if topic.owner == publisher]
+    subjects = foreign_subjects(publisher)
+    before = await state_of_streams(admin)
+    for topic in mine:
+        for subject in subjects:
+            await client.publish(topic, b"", reply=subject)
+    await settled(witness, publisher)
+    after = await state_of_streams(admin)
+    stored = sum(after[name][1] - before[name][1] for name in after)
+    assert stored == len(mine) * len(subjects)
+    assert {name: state[0] for name, state in after.items()} == {name: s[0] for name, s in before.items()}
+    assert heard_by_others(witness, publisher) == []
+
+
+async def test_a_place_for_answers_lasts_no_longer_than_its_request(
+    servers: FixtureServers, clean: None, wait_until: Any
+) -> None:
+    """The server keeps one for each request that is open; a reader opens one after the other, for months."""
+    from cafeteria.chassis.bus.client import BusClient  # noqa: PLC0415
+    from cafeteria.chassis.bus.pull_requests import PullRequests  # noqa: PLC0415
+
+    async with servers.bus_as(bus.NOTIFICATION) as client, servers.bus_as("admin") as admin:
+        assert isinstance(client, BusClient)
+        got: list[Msg] = []
+        names = bus.NOTIFICATION_READERS
+        requests = PullRequests(
+            client, names.stream, names.names[-1], on_message=got.append, on_end=lambda _: None
+        )
+        for number in range(50):
+            await requests.ask(1)
+            await admin.jetstream().publish(bus.GATEWAY_STATUS.subject, b"")
+            await wait_until(lambda number=number: len(got) == number + 1)
+        assert requests.owed == 0
+        assert len(client._subs) <= 3
+        await requests.close()
+        await asyncio.sleep(0)
+        assert not [
+            sub
+            for sub in client._subs.values()
+            if sub.subject.startswith("_INBOX") and "*" not in sub.subject
+        ]
+
+
+async def settled(witness: Witness, caller: str) -> None:
+    """What was published has been answered, and the answers have been delivered."""
+    for _ in range(2):
+        for client in (witness.clients[caller], *witness.clients.values()):
+            await flushed(client)
+        await asyncio.sleep(0.1)
+
+
+def heard_by_others(witness: Witness, caller: str) -> list[tuple[str, str, bytes]]:
+    return [each for each in witness.heard if each[0] != caller]
