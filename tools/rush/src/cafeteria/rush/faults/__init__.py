@@ -1,6 +1,7 @@
 """Everything that can go wrong, each kind a small class; `KINDS` has them by name."""
 
 from cafeteria.rush.faults import disk
+from cafeteria.rush.faults.bus_users import BUS_USERS
 from cafeteria.rush.faults.clients import CLIENTS
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.messages import MESSAGES
@@ -9,7 +10,8 @@ from cafeteria.rush.faults.processes import PROCESSES
 from cafeteria.rush.faults.servers import SERVERS
 
 KINDS: dict[str, Fault] = {
-    fault.name: fault for fault in (*PROCESSES, *SERVERS, *disk.DISK, *NETWORK, *MESSAGES, *CLIENTS)
+    fault.name: fault
+    for fault in (*PROCESSES, *SERVERS, *disk.DISK, *NETWORK, *MESSAGES, *CLIENTS, *BUS_USERS)
 }
 
 NOT_HERE: dict[str, str] = (

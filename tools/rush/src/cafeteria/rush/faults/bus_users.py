@@ -1,0 +1,130 @@
+"""A service's credentials in wrong hands: everything that the server takes from them, short of the service's own work.
+
+Spoken byte by byte, for no client library sends what is sent here. None of it may be seen anywhere else: no stream is
+touched, no other service hears it, and the owners of the subjects go on answering.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from cafeteria.contracts.bus import DURABLES, RPCS, SERVICES, STREAMS, STREAMS_API
+from cafeteria.local_stack.bus_rights import RPC_CALLERS, inbox_prefix, rights_of
+from cafeteria.local_stack.credentials import Credentials
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.faults.fault import Fault
+
+FAMILY = "misuse"
+MESSAGES = (50, 200)
+ANSWER_WITHIN_S = 20.0
+COMMANDS_SHARE = 0.2  # the others are questions that the user may ask
+
+BODIES = (
+    b"",
+    b"{",
+    b"null",
+    b"\xff\xfe",
+    b'{"items": "\xed\xa0\x80"}',
+    b"[" * 50_000,
+    b'{"orders": [{"order_id": "' + b"x" * 100_000 + b'"}]}',
+)
+HEADERS = (
+    None,
+    b"junk",
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.0 503\r\n\r\n",
+    b"NATS/1.0\r\ntraceparent: \xff\r\nCafeteria-Sender: \x00\r\n\r\n",
+)
+
+
+class Bus(Protocol):
+    """Where the server is, and what it knows its users by."""
+
+    @property
+    def nats_url(self) -> str: ...
+
+    @property
+    def credentials(self) -> Credentials: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialsMisused:
+    """Requests with foreign reply subjects, without any, with bytes that are no message; and orders to the streams."""
+
+    name: str = "credentials-misused"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        user = chance.choice(SERVICES)
+        count = chance.randint(*MESSAGES)
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            await misuse(arena.stack.servers, user, chance, messages=count)
+        return f"{count} messages as {user}"
+
+
+async def misuse(bus: Bus, user: str, chance: random.Random, *, messages: int) -> None:
+    """Send so many as `user`, and return when the server has read them all. Raises OSError while it is away."""
+    async with _connected(bus, user) as (reader, writer):
+        for _ in range(messages):
+            writer.write(_frame(user, chance))
+        writer.write(b"PING\r\n")
+        while (line := await reader.readline()) != b"PONG\r\n":
+            if not line:
+                raise ConnectionResetError(f"the server sent {user} away")
+
+
+def _frame(user: str, chance: random.Random) -> bytes:
+    subject = chance.choice(_commands() if chance.random() < COMMANDS_SHARE else _asked_by(user))
+    reply = chance.choice((b"", b"\xff\xfe", *(each.encode() for each in foreign_replies(user))))
+    body, headers = chance.choice(BODIES), chance.choice(HEADERS)
+    where = b" ".join(word for word in (subject.encode(), reply) if word)
+    if headers is None:
+        return b"PUB %b %d\r\n%b\r\n" % (where, len(body), body)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (where, len(headers), len(headers) + len(body), headers, body)
+
+
+def _asked_by(user: str) -> list[str]:
+    """What `user` may ask, owners and JetStream, but for what would take messages from its own processes."""
+    asked = [rpc.subject for rpc in RPCS if user in RPC_CALLERS[rpc.subject]]
+    return asked + [subject for subject in rights_of(user).publish if ".STREAM.INFO." in subject]
+
+
+def _commands() -> list[str]:
+    """What only the administrator may say."""
+    return [
+        f"{api}.STREAM.{verb}.{stream.name}"
+        for api in ("$JS.API", STREAMS_API)
+        for verb in ("DELETE", "PURGE", "UPDATE")
+        for stream in STREAMS
+    ]
+
+
+def foreign_replies(user: str) -> list[str]:
+    """Subjects that no answer to `user` may reach."""
+    others = [f"{inbox_prefix(each)}.x" for each in (*SERVICES, "admin", "bootstrap") if each != user]
+    durables = [f"$JS.API.CONSUMER.DELETE.{durable.stream}.{durable.name}" for durable in DURABLES]
+    stored = [subject for stream in STREAMS for subject in stream.subjects]
+    subjects = [*others, "_INBOX.x", *durables, *stored, *_commands(), *(rpc.subject for rpc in RPCS)]
+    return [subject for subject in subjects if subject not in rights_of(user).publish]
+
+
+@asynccontextmanager
+async def _connected(bus: Bus, user: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    address = urlsplit(bus.nats_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    login = {"user": user, "pass": bus.credentials.nats_password(user), "headers": True, "verbose": False}
+    writer.write(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+BUS_USERS: tuple[Fault, ...] = (CredentialsMisused(),)
