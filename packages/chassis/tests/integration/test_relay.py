@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
+import nats.errors
 import pytest
 import sqlalchemy as sa
 
@@ -258,3 +260,37 @@ async def _nobody_holds_a_lock(servers) -> bool:
 
 async def _is_empty(servers) -> bool:
     return await outbox_rows(servers) == 0
+
+
+@pytest.mark.parametrize(("lost", "added"), [(1, 1), (1, 20), (5, 4), (20, 1), (20, 20), (3, 15)])
+async def test_other_rows_beside_those_whose_acknowledgement_was_lost_are_stored_too(
+    bus: Bus,
+    database: Database,
+    outbox: Outbox,
+    servers,
+    status_message: StatusMessage,
+    wait_until,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    lost: int,
+    added: int,
+) -> None:
+    """The retry packs old rows with new ones, plain or in a batch: what the stream knows must not hide what it lacks."""
+    request, answers_lost = bus.client.request, asyncio.Event()
+
+    async def lose_the_answer(*arguments: Any, **options: Any) -> None:
+        await request(*arguments, **options)
+        answers_lost.set()
+        raise nats.errors.TimeoutError
+
+    first, second = ([status_message() for _ in range(count)] for count in (lost, added))
+    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+        monkeypatch.setattr(bus.client, "request", lose_the_answer)
+        await add(database, outbox, first)
+        relay.wake()
+        await answers_lost.wait()
+        await add(database, outbox, second)
+        monkeypatch.setattr(bus.client, "request", request)
+        relay.wake()
+        await wait_until(lambda: _is_empty(servers))
+    assert sorted(await stored_bodies(servers)) == sorted(message.body for message in first + second)

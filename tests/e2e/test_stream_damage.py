@@ -1,0 +1,139 @@
+"""What the bus stores may be dropped, deleted, damaged or old: Postgres is the record, and every order reaches its end."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cafeteria.contracts.bus import KITCHEN_STREAM, NOTIFICATION_STREAM
+from cafeteria.local_stack import streams
+from cafeteria.rush.bus_admin import BusAdmin
+
+SMALL_BYTES = 16 << 10
+ORDERS = 60
+"""Their work takes about twice `SMALL_BYTES`."""
+
+
+async def place(campus: Any, student: Any, lines: Any, order_in: Any, *, name: str, count: int) -> list[Any]:
+    answers = await asyncio.gather(*(student.order(lines, key=f"{name}-{number}") for number in range(count)))
+    return [order_in(answer) for answer in answers]
+
+
+async def until_all_ready(campus: Any, student: Any, orders: list[Any]) -> None:
+    await asyncio.gather(*(campus.until_status(order.id, "READY") for order in orders))
+    await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
+
+
+@asynccontextmanager
+async def administrator(campus: Any) -> AsyncIterator[BusAdmin]:
+    async with BusAdmin(campus.stack.servers.nats_admin_url) as admin:
+        yield admin
+
+
+@asynccontextmanager
+async def without(stack: Any, member: str) -> AsyncIterator[None]:
+    await stack.stop(member)
+    try:
+        yield
+    finally:
+        await stack.start(member)
+
+
+def store_of(campus: Any) -> Path:
+    return Path(campus.stack.home.nats) / "store"
+
+
+def block_of(campus: Any, stream: str) -> Path:
+    [block, *_] = sorted(store_of(campus).rglob(f"streams/{stream}/msgs/*.blk"))
+    return block
+
+
+async def test_work_that_a_full_stream_has_dropped_unread_is_cooked(
+    campus: Any, lines_of: Any, order_in: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, dish = await campus.student(), await campus.dish(100)
+    campus.follow(student)
+    configure = streams.stream_config
+
+    async def room() -> int:
+        return int((await admin.ask(f"STREAM.INFO.{KITCHEN_STREAM.name}"))["config"]["max_bytes"])
+
+    async with administrator(campus) as admin:
+        async with without(campus.stack, "kitchen"):
+            with monkeypatch.context() as small:
+                small.setattr(
+                    streams,
+                    "stream_config",
+                    lambda stream, *, max_bytes: configure(stream, max_bytes=SMALL_BYTES),
+                )
+
+                async def is_small() -> bool:
+                    return await room() == SMALL_BYTES
+
+                await wait_until(is_small)
+                before = (await admin.stream(KITCHEN_STREAM.name))["last_seq"]
+                orders = await place(campus, student, lines_of(dish), order_in, name="full", count=ORDERS)
+
+                async def all_published() -> bool:
+                    return (await admin.stream(KITCHEN_STREAM.name))["last_seq"] >= before + ORDERS
+
+                await wait_until(all_published)
+                assert (await admin.stream(KITCHEN_STREAM.name))["messages"] < ORDERS
+        await until_all_ready(campus, student, orders)
+
+
+async def test_streams_deleted_and_created_again_under_their_readers_lose_nothing(
+    campus: Any, lines_of: Any, order_in: Any, wait_until: Any
+) -> None:
+    student, dish = await campus.student(), await campus.dish(100)
+    campus.follow(student)
+    orders = []
+    async with administrator(campus) as admin:
+        for stream in (KITCHEN_STREAM.name, NOTIFICATION_STREAM.name):
+            placing = asyncio.create_task(
+                place(campus, student, lines_of(dish), order_in, name=f"gone-{stream}", count=10)
+            )
+            await admin.ask(f"STREAM.DELETE.{stream}")
+            orders += await placing
+            orders += await place(campus, student, lines_of(dish), order_in, name=f"back-{stream}", count=3)
+    await until_all_ready(campus, student, orders)
+
+
+@pytest.mark.parametrize("stream", [KITCHEN_STREAM.name, NOTIFICATION_STREAM.name])
+async def test_a_byte_that_flipped_in_a_block_loses_no_order(
+    campus: Any, lines_of: Any, order_in: Any, stream: str
+) -> None:
+    student, dish = await campus.student(), await campus.dish(100)
+    campus.follow(student)
+    async with without(campus.stack, "kitchen"):
+        orders = await place(campus, student, lines_of(dish), order_in, name=f"flip-{stream}", count=12)
+        async with without(campus.stack, "nats"):
+            block = block_of(campus, stream)
+            content = bytearray(block.read_bytes())
+            content[-len(content) // 8] ^= 0x55  # among the newest messages
+            block.write_bytes(content)
+    orders += await place(campus, student, lines_of(dish), order_in, name=f"flipped-{stream}", count=3)
+    await until_all_ready(campus, student, orders)
+
+
+async def test_yesterdays_store_under_todays_database_loses_nothing(
+    campus: Any, lines_of: Any, order_in: Any, tmp_path: Path
+) -> None:
+    student, dish = await campus.student(), await campus.dish(100)
+    campus.follow(student)
+    store, yesterday = store_of(campus), tmp_path / "yesterday"
+    orders = await place(campus, student, lines_of(dish), order_in, name="yesterday", count=5)
+    async with without(campus.stack, "nats"):
+        shutil.copytree(store, yesterday)
+    orders += await place(campus, student, lines_of(dish), order_in, name="today", count=15)
+    await until_all_ready(campus, student, orders)
+    unread = await place(campus, student, lines_of(dish), order_in, name="unread", count=5)
+    async with without(campus.stack, "nats"):
+        shutil.rmtree(store)
+        shutil.copytree(yesterday, store)
+    orders += unread + await place(campus, student, lines_of(dish), order_in, name="after", count=5)
+    await until_all_ready(campus, student, orders)
