@@ -8,7 +8,7 @@ from cafeteria.contracts.bus import SERVICES, STREAMS
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.faults.bus_users import misuse
 
-MESSAGES = 300
+MESSAGES = 60
 
 
 async def test_misused_credentials_stop_no_stream_and_raise_nothing_in_any_service(
