@@ -218,6 +218,29 @@ def test_the_wrapper_becomes_just(clone: Path, path: Path) -> None:
     assert int(told) == process.pid
 
 
+def test_up_runs_without_just_in_between(clone: Path, path: Path) -> None:
+    """At Ctrl-C `just` reports an error, whatever the recipe's own outcome; so `up` replaces the wrapper."""
+    put(path, "uv", UV)
+    (clone / ".venv/bin").mkdir(parents=True)
+    put(clone / ".venv/bin", "python", '#!/bin/sh\necho $$; for each; do echo "[$each]"; done')
+    process = subprocess.Popen(
+        [clone / "just", "up", "two words"], env={"PATH": str(path)}, stdout=subprocess.PIPE, text=True
+    )
+    told, _ = process.communicate(timeout=30)
+    arguments = "".join(f"[{word}]\n" for word in ("-m", "cafeteria.local_stack", "up", "two words"))
+    assert told == f"{process.pid}\n{arguments}"
+    recipe = (ROOT / "justfile").read_text().partition("\nup *args:\n")[2].splitlines()[0]
+    assert recipe.endswith('python -m cafeteria.local_stack up "$@"')
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1", "no_SUCH.UTF-8"])
+def test_paths_may_hold_any_letter_whatever_the_locale(clone: Path, path: Path, locale: str) -> None:
+    """Uv compiles for a minute and gives up where a path is not in the locale's letters."""
+    put(path, "uv", '#!/bin/sh\necho "$LC_ALL $PYTHONUTF8" >> called\n' + UV)
+    run(clone, path, LC_ALL=locale, PYTHONUTF8="0")
+    assert set((clone / "called").read_text().splitlines()) == {"C.UTF-8 1"}
+
+
 def test_the_recipes_are_listed_by_default(tmp_path: Path) -> None:
     just = Path(sys.executable).parent / "just"
     listing = subprocess.run(
