@@ -18,6 +18,8 @@ from sqlalchemy import Connection, TextClause, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from cafeteria.chassis.libpq import STATED
+
 OWNER_ROLE = "cafeteria_owner"
 """Owns every schema and table; nobody logs in as it, an administrator becomes it."""
 
@@ -55,7 +57,7 @@ async def migrate(service: str, admin_url: str, *, revision: str = "head") -> No
     """
     script = _script_directory(revisions_of(service))
     url = make_url(admin_url).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(STATED))
     try:
         async with engine.begin() as connection:
             for statement in _session_statements(service):

@@ -13,6 +13,7 @@ import asyncpg
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts.values import Role
+from cafeteria.local_stack.administrator import connect
 
 PASSWORD = "iftar-rush-2026"  # noqa: S105 - a demonstration's password is published
 PORTIONS = 1_000
@@ -54,7 +55,7 @@ MENU = (
 
 async def ensure_demo_data(admin_url: str) -> None:
     """People who are missing are added; dishes only while there is no item at all, for names may change."""
-    connection = await asyncpg.connect(admin_url)
+    connection = await connect(admin_url)
     try:
         async with connection.transaction():
             await _ensure_people(connection)

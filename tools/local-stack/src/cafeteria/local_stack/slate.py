@@ -3,6 +3,7 @@
 import asyncpg
 
 from cafeteria.contracts.bus import SERVICES
+from cafeteria.local_stack.administrator import connect
 
 LOCK_TIMEOUT = "5s"  # a test that left a transaction open is told so, instead of hanging
 
@@ -53,5 +54,5 @@ class Slate:
 
     async def _connect(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._admin_url)
+            self._connection = await connect(self._admin_url)
         return self._connection

@@ -13,6 +13,7 @@ import asyncpg
 
 from cafeteria.contracts.bus import IDENTITY, KITCHEN, SERVICES
 from cafeteria.local_stack import ports
+from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.local_stack.stack import Stack
@@ -132,7 +133,7 @@ class Arena:
     @asynccontextmanager
     async def database(self, *, name: str = "rush") -> AsyncIterator[asyncpg.Connection]:
         """As superuser, over all schemas, past every proxy."""
-        connection = await asyncpg.connect(
+        connection = await connect(
             self.stack.servers.targets().postgres_url, timeout=20, server_settings={"application_name": name}
         )
         try:

@@ -18,6 +18,7 @@ import msgspec
 
 from cafeteria.contracts.bus import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.local_stack import ports
+from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.demo_data import STUDENTS
 from cafeteria.local_stack.fixture_tokens import Tokens
@@ -86,7 +87,7 @@ class Bed:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self.stack)
             servers = self.stack.servers
-            self.admin: asyncpg.Connection = await asyncpg.connect(servers.postgres_admin_url)
+            self.admin: asyncpg.Connection = await connect(servers.postgres_admin_url)
             opening.push_async_callback(self.admin.close)
             self._bus = await opening.enter_async_context(
                 BusAdmin(servers.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)

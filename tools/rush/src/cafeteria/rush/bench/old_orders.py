@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 import asyncpg
 import msgspec
 
+from cafeteria.local_stack.administrator import connect
+
 SPREAD = timedelta(days=300)
 PRICE = "120.00"
 STATUSES = ("PENDING", "STOCK_VERIFIED", "IN_KITCHEN", "READY")
@@ -30,7 +32,7 @@ async def load(url: str, past: Past) -> None:
 
     Indexes are built afterwards, by sorting, which takes a fraction of the time of keeping them up row by row.
     """
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         keys = await connection.fetch(_KEYS, list(_TABLES))
         indexes = await connection.fetch(_INDEXES, list(_TABLES))
@@ -80,7 +82,7 @@ async def _side_by_side(url: str, statements: list[str], *, workers: int = 2) ->
     waiting = iter(statements)
 
     async def work() -> None:
-        connection = await asyncpg.connect(url)
+        connection = await connect(url)
         try:
             await connection.execute("SET maintenance_work_mem = '1GB'")
             for statement in waiting:
