@@ -6,21 +6,31 @@ from dataclasses import dataclass, field
 
 from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.addresses import listening_host
+from cafeteria.local_stack.errors import SettingError
 from cafeteria.local_stack.streams import DEFAULT_STREAM_MAX_BYTES
-from cafeteria.local_stack.targets import read_variable, stream_max_bytes, with_demo_data
+from cafeteria.local_stack.targets import (
+    read_monitor_url,
+    read_nats_url,
+    read_postgres_url,
+    read_variable,
+    stream_max_bytes,
+    with_demo_data,
+)
 
 DEFAULT_PORT_BASE = 8000
+_PORTS = ("CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Ports that are None are any free ones. With a `postgres_url` or `nats_url` (an administrator's, with
+    """Services listen on `host`, an IP address. Ports that are None are any free ones. With a `postgres_url` or `nats_url` (an administrator's, with
     credentials) that server is borrowed, and none is started.
 
     `environment` is what services inherit; `service_environments` adds to it, by service.
     """
 
+    host: str = ports.HOST
     port_base: int | None = None
     postgres_port: int | None = None
     nats_port: int | None = None
@@ -35,14 +45,17 @@ class Plan:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Plan":
-        """What `up` runs. Raises `StackError` naming a variable that makes no sense."""
+        """What `up` runs. Raises `SettingError` naming a variable that makes no sense."""
+        numbers = {name: _port(environ, name) for name in _PORTS}
+        _refuse_one_port_for_two(numbers)
         return cls(
-            port_base=_port(environ, "CAFETERIA_PORT_BASE") or DEFAULT_PORT_BASE,
-            postgres_port=_port(environ, "CAFETERIA_POSTGRES_PORT"),
-            nats_port=_port(environ, "CAFETERIA_NATS_PORT"),
-            postgres_url=read_variable(environ, "CAFETERIA_POSTGRES_URL"),
-            nats_url=read_variable(environ, "CAFETERIA_NATS_URL"),
-            nats_monitor_url=read_variable(environ, "CAFETERIA_NATS_MONITOR_URL"),
+            host=listening_host(read_variable(environ, "CAFETERIA_HOST")),
+            port_base=numbers["CAFETERIA_PORT_BASE"] or DEFAULT_PORT_BASE,
+            postgres_port=numbers["CAFETERIA_POSTGRES_PORT"],
+            nats_port=numbers["CAFETERIA_NATS_PORT"],
+            postgres_url=read_postgres_url(environ),
+            nats_url=read_nats_url(environ),
+            nats_monitor_url=read_monitor_url(environ),
             environment=dict(environ),
             stream_max_bytes=stream_max_bytes(environ),
             with_demo_data=with_demo_data(environ),
@@ -66,12 +79,23 @@ def service_of(member: str) -> str:
     return member.partition("-")[0]
 
 
+def _refuse_one_port_for_two(ports: Mapping[str, int | None]) -> None:
+    base = ports["CAFETERIA_PORT_BASE"] or DEFAULT_PORT_BASE
+    taken = {base + offset: "CAFETERIA_PORT_BASE" for offset in PORT_OFFSETS.values()}
+    for name in ("CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT"):
+        port = ports[name]
+        if port in taken:
+            raise SettingError(f"{name} and {taken[port]} both ask for port {port}: change one of them.")
+        if port:
+            taken[port] = name
+
+
 def _port(environ: Mapping[str, str], name: str) -> int | None:
     text = read_variable(environ, name)
     if text is None:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST:
-        raise StackError(f"{name} must be a port number from 1 to {_HIGHEST}, not {text!r}.")
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= _HIGHEST:
+        raise SettingError(f"{name} must be a port number from 1 to {_HIGHEST}, not {text!r}.")
     return int(text)
 
 

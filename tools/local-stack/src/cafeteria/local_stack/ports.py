@@ -14,11 +14,12 @@ free when it comes back."""
 _ATTEMPTS = 200
 
 
-def is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def is_free(port: int, *, host: str = HOST) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
@@ -46,10 +47,10 @@ def free_port() -> int:
     return free_ports(1)
 
 
-def require_free(ports: Iterable[tuple[str, int]], *, advice: str) -> None:
+def require_free(ports: Iterable[tuple[str, int]], *, advice: str, host: str = HOST) -> None:
     """Raise `StackError` naming every port that somebody else listens on."""
-    taken = [f"{port} ({name})" for name, port in ports if not is_free(port)]
+    taken = [f"{port} ({name})" for name, port in ports if not is_free(port, host=host)]
     if taken:
         plural = "Port" if len(taken) == 1 else "Ports"
         verb = "is" if len(taken) == 1 else "are"
-        raise StackError(f"{plural} {', '.join(taken)} {verb} in use on {HOST}: {advice}")
+        raise StackError(f"{plural} {', '.join(taken)} {verb} in use on {host}: {advice}")

@@ -19,7 +19,8 @@ POLL_S = 0.05
 
 _NOT_INHERITED = ("CAFETERIA_POSTGRES_PASSWORD", "CAFETERIA_NATS_PASSWORD", "CAFETERIA_PORT")
 """For one process each; and of a secret and the file that holds it only one may be set."""
-_ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE")
+_ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE", "CAFETERIA_HOST_FILE")
+_LIBPQS = "PG"  # PGSSLMODE and its like are for other databases of whoever starts this
 
 
 def service_program(service: str, environment: Mapping[str, str]) -> Program:
@@ -30,11 +31,19 @@ def service_program(service: str, environment: Mapping[str, str]) -> Program:
 
 
 def service_environment(
-    service: str, *, inherited: Mapping[str, str], home: Home, servers: Servers, port: int
+    service: str,
+    *,
+    inherited: Mapping[str, str],
+    home: Home,
+    servers: Servers,
+    port: int,
+    host: str = ports.HOST,
 ) -> dict[str, str]:
     """What the service is started with: the servers without credentials, its own secrets by file."""
     environment = {
-        name: value for name, value in inherited.items() if name not in (*_NOT_INHERITED, *_ADMINS_OWN)
+        name: value
+        for name, value in inherited.items()
+        if name not in (*_NOT_INHERITED, *_ADMINS_OWN) and not name.startswith(_LIBPQS)
     }
     credentials = servers.credentials
     if service == IDENTITY:  # who only verifies has no use for it
@@ -42,6 +51,7 @@ def service_environment(
     return {
         **environment,
         "CAFETERIA_HOME": str(home.root),
+        "CAFETERIA_HOST": host,
         "CAFETERIA_PORT": str(port),
         "CAFETERIA_POSTGRES_URL": servers.postgres_url,
         "CAFETERIA_POSTGRES_PASSWORD_FILE": str(credentials.postgres_file(service)),
@@ -51,13 +61,13 @@ def service_environment(
     }
 
 
-async def wait_ready(name: str, child: Child, *, port: int, client: httpx.AsyncClient) -> None:
+async def wait_ready(name: str, child: Child, *, url: str, client: httpx.AsyncClient) -> None:
     """Return once the service says that it is ready. Raises `StackError` when it ended or takes too long."""
     deadline = time.monotonic() + START_TIMEOUT_S
     answer = "nothing"
     while True:
         try:
-            found = await client.get(f"http://{ports.HOST}:{port}/health/ready")
+            found = await client.get(f"{url}/health/ready")
         except httpx.HTTPError:
             pass
         else:

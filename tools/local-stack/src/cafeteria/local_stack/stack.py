@@ -20,6 +20,7 @@ from typing import Self
 
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.local_stack import ports
+from cafeteria.local_stack.addresses import bracketed, reaching_host
 from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus
 from cafeteria.local_stack.child import Child, Echo
 from cafeteria.local_stack.home import Home
@@ -84,7 +85,7 @@ class Stack:
 
     def url(self, member: str) -> str:
         """Base URL of a service."""
-        return f"http://{ports.HOST}:{self._ports[member]}"
+        return f"http://{bracketed(reaching_host(self.plan.host))}:{self._ports[member]}"
 
     def pid(self, member: str) -> int:
         return self._members[member].pid
@@ -150,13 +151,18 @@ class Stack:
 
     def _require_free_ports(self) -> None:
         ports.require_free(
-            [*self._ports.items(), *self._servers.ports],
+            [*self._ports.items()],
+            host=self.plan.host,
             advice="stop what listens there, or set CAFETERIA_PORT_BASE to move the five services elsewhere.",
+        )
+        ports.require_free(
+            self._servers.ports,
+            advice="stop what listens there, or set CAFETERIA_POSTGRES_PORT or CAFETERIA_NATS_PORT to another.",
         )
 
     def _service_member(self, name: str) -> Member:
         async def ready(child: Child) -> None:
-            await wait_ready(name, child, port=self._ports[name], client=self._client)
+            await wait_ready(name, child, url=self.url(name), client=self._client)
 
         return Member(
             name,
@@ -175,6 +181,7 @@ class Stack:
             inherited=self.plan.environment,
             home=self.home,
             servers=self._servers,
+            host=self.plan.host,
             port=self._ports[name],
         )
         for key in dict.fromkeys((service, name)):

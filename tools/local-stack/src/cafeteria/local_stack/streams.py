@@ -17,6 +17,7 @@ import nats.errors
 from cafeteria.chassis.bus.client import BusClient
 from cafeteria.contracts.bus import DURABLES, READERS, STREAMS
 from cafeteria.contracts.wire import Durable, Stream
+from cafeteria.local_stack.addresses import host_and_port
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN
 from cafeteria.local_stack.errors import ServerAwayError, StackError
@@ -113,7 +114,7 @@ class BusAdmin:
                 await self._connect()
         except TimeoutError:
             await self._client.close()
-            address = f"{self._url.hostname}:{self._url.port}"
+            address = host_and_port(self._url, default_port=4222)
             raise ServerAwayError(
                 f"NATS at {address} did not let {self._user} in: {self._last_error}."
             ) from None
@@ -161,7 +162,7 @@ class BusAdmin:
 
     async def _connect(self) -> None:
         await self._client.connect(
-            f"nats://{self._url.hostname}:{self._url.port}",
+            f"nats://{host_and_port(self._url, default_port=4222)}",
             user=self._user,
             password=unquote(self._url.password or ""),
             name="cafeteria-bootstrap",

@@ -4,10 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from cafeteria.local_stack import addresses
+from cafeteria.local_stack.addresses import checked, host_and_port
 from cafeteria.local_stack.credentials import ADMIN, Credentials
-from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.errors import SettingError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.postgres import DATABASE, SUPERUSER
 from cafeteria.local_stack.streams import DEFAULT_STREAM_MAX_BYTES
@@ -26,12 +28,20 @@ class Targets:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Targets":
-        """Raises `StackError` naming a variable that is missing or makes no sense."""
+        """Raises `SettingError` naming a variable that is missing or makes no sense."""
+        postgres_url = read_postgres_url(environ)
+        nats_url = read_nats_url(environ)
+        monitor_url = read_monitor_url(environ)
+        for name, url in (("CAFETERIA_POSTGRES_URL", postgres_url), ("CAFETERIA_NATS_URL", nats_url)):
+            if url is None:
+                raise SettingError(
+                    f"{name} is not set: set it to the administrator's URL of a running server."
+                )
         credentials = Credentials.ensure(secrets_folder(environ))
         return cls(
-            postgres_url=postgres_admin_url(_required(environ, "CAFETERIA_POSTGRES_URL"), credentials),
-            nats_url=nats_admin_url(_required(environ, "CAFETERIA_NATS_URL"), credentials),
-            monitor_url=read_variable(environ, "CAFETERIA_NATS_MONITOR_URL"),
+            postgres_url=postgres_admin_url(postgres_url or "", credentials),
+            nats_url=nats_admin_url(nats_url or "", credentials),
+            monitor_url=monitor_url,
             credentials=credentials,
             stream_max_bytes=stream_max_bytes(environ),
             with_demo_data=with_demo_data(environ),
@@ -41,6 +51,23 @@ class Targets:
 def secrets_folder(environ: Mapping[str, str]) -> Path:
     named = read_variable(environ, "CAFETERIA_SECRETS_DIR")
     return Path(named).absolute() if named else Home.from_environment(environ).secrets
+
+
+def read_postgres_url(environ: Mapping[str, str]) -> str | None:
+    name = "CAFETERIA_POSTGRES_URL"
+    return checked(name, read_variable(environ, name), addresses.POSTGRES)
+
+
+def read_nats_url(environ: Mapping[str, str]) -> str | None:
+    name = "CAFETERIA_NATS_URL"
+    return checked(name, read_variable(environ, name), addresses.NATS)
+
+
+def read_monitor_url(environ: Mapping[str, str]) -> str | None:
+    """Without a slash at its end: paths are put behind it."""
+    name = "CAFETERIA_NATS_MONITOR_URL"
+    url = checked(name, read_variable(environ, name), addresses.MONITOR)
+    return url.rstrip("/") if url else None
 
 
 def postgres_admin_url(url: str, credentials: Credentials) -> str:
@@ -57,35 +84,34 @@ def nats_admin_url(url: str, credentials: Credentials) -> str:
 
 
 def _address(parts: SplitResult, user: str, password: str, *, default_port: int) -> str:
-    """What stands between the slashes; user and password stay quoted as they are."""
-    host = _host(parts, default_port=default_port)
-    return f"{parts.username or user}:{parts.password or password}@{host}"
+    """What stands between the slashes, user and password quoted."""
+    host = host_and_port(parts, default_port=default_port)
+    return f"{_quoted(parts.username or user)}:{_quoted(parts.password or password)}@{host}"
 
 
-def _host(parts: SplitResult, *, default_port: int) -> str:
-    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{name}:{parts.port or default_port}"
+def _quoted(text: str) -> str:
+    return quote(unquote(text), safe="")
 
 
 def without_credentials(url: str) -> str:
     """The URL that a service is handed: where the server is, and nothing that only the administrator needs."""
     parts = urlsplit(url)
-    return parts._replace(netloc=_host(parts, default_port=5432), query="").geturl()
+    return parts._replace(netloc=host_and_port(parts, default_port=5432), query="").geturl()
 
 
 def stream_max_bytes(environ: Mapping[str, str]) -> int:
     text = read_variable(environ, "CAFETERIA_STREAM_MAX_BYTES")
     if text is None:
         return DEFAULT_STREAM_MAX_BYTES
-    if not text.isdecimal() or int(text) == 0:
-        raise StackError(f"CAFETERIA_STREAM_MAX_BYTES must be a number of bytes, not {text!r}.")
+    if not (text.isascii() and text.isdecimal()) or int(text) == 0:
+        raise SettingError(f"CAFETERIA_STREAM_MAX_BYTES must be a number of bytes, not {text!r}.")
     return int(text)
 
 
 def with_demo_data(environ: Mapping[str, str]) -> bool:
     text = read_variable(environ, "CAFETERIA_DEMO_DATA") or "true"
     if text.lower() not in {"true", "false"}:
-        raise StackError(f"CAFETERIA_DEMO_DATA must be true or false, not {text!r}.")
+        raise SettingError(f"CAFETERIA_DEMO_DATA must be true or false, not {text!r}.")
     return text.lower() == "true"
 
 
@@ -95,13 +121,7 @@ def read_variable(environ: Mapping[str, str], name: str) -> str | None:
         return value
     path = environ.get(f"{name}_FILE")
     try:
-        return Path(path).read_text().strip() or None if path else None
-    except OSError as error:
-        raise StackError(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from None
-
-
-def _required(environ: Mapping[str, str], name: str) -> str:
-    value = read_variable(environ, name)
-    if value is None:
-        raise StackError(f"{name} is not set: set it to the administrator's URL of a running server.")
-    return value
+        return Path(path).read_text(encoding="utf-8").strip() or None if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingError(f"{name}_FILE names {path}, which cannot be read: {reason}.") from None

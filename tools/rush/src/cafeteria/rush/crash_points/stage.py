@@ -13,10 +13,10 @@ from time import monotonic
 from typing import Self
 
 import aiohttp
-import asyncpg
 
 from cafeteria.contracts.bus import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, PORT_OFFSETS, SERVICES, STOCK
 from cafeteria.local_stack import ports
+from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database
 from cafeteria.local_stack.child import Child
 from cafeteria.local_stack.demo_data import PASSWORD, STUDENTS
@@ -76,7 +76,7 @@ class Stage:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
         self.bus = await starting.enter_async_context(BusAdmin(self._servers.nats_admin_url))
-        self.database = await asyncpg.connect(self._servers.postgres_admin_url)
+        self.database = await connect(self._servers.postgres_admin_url)
         starting.push_async_callback(self.database.close, timeout=5)
         await self.all_ready()
 
@@ -91,7 +91,7 @@ class Stage:
         environment = self._environment(IDENTITY, port=port)
 
         async def ready(child: Child) -> None:
-            await wait_ready(IDENTITY, child, port=port, client=client)
+            await wait_ready(IDENTITY, child, url=f"http://{ports.HOST}:{port}", client=client)
 
         member = Member(
             IDENTITY,
