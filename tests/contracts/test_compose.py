@@ -20,7 +20,7 @@ import yaml
 from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.bootstrap import write_preparations
-from cafeteria.local_stack.postgres import SETTINGS
+from cafeteria.local_stack.postgres_settings import SETTINGS
 from cafeteria.local_stack.targets import Targets
 
 pytestmark = pytest.mark.house

@@ -23,8 +23,9 @@ OPEN = "keeps the data"  # the last line before the stack only runs
 class Supervised:
     """A running `up`: its output so far, its children, its end."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, home: Home) -> None:
         self.process = process
+        self.home = home
         self.lines: list[str] = []
         self._changed = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
@@ -43,7 +44,7 @@ class Supervised:
         return found[0]
 
     def url(self, service: str) -> str:
-        found = re.search(rf"{service}\s+│ (http://[\d.:]+)", self.output)
+        found = re.search(rf"{service}\s+│ (http://\S+)", self.output)
         assert found, self.output
         return found[1]
 
@@ -99,8 +100,9 @@ async def started(home: Home, **variables: str) -> AsyncIterator[Supervised]:
         stderr=asyncio.subprocess.STDOUT,
         stdin=asyncio.subprocess.DEVNULL,
         process_group=0,
+        umask=0,
     )
-    running = Supervised(process)
+    running = Supervised(process, home)
     try:
         yield running
     finally:

@@ -14,14 +14,13 @@ import asyncpg
 import psutil
 import pytest
 
-from cafeteria.local_stack import accounts
+from cafeteria.local_stack import accounts, ownership
 from cafeteria.local_stack.accounts import Account
 from cafeteria.local_stack.binaries import postgres_programs
 from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.plan import Plan
-from cafeteria.local_stack.postgres import remove_data
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 
 WaitUntil = Callable[..., Any]
@@ -123,11 +122,13 @@ async def _remembered_after_start(home: Home) -> list[str]:
 
 
 async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> None:
-    left_behind = home.root / ".postgres-draft-0000"
-    left_behind.mkdir()
+    """The marker is there, and PG_VERSION is what comes last."""
+    ownership.claim(home.postgres)
+    for left_behind in (home.postgres / "base", home.postgres / ".draft-0000"):
+        left_behind.mkdir()
     async with running(home) as servers:
         await remember(servers, "here")
-    assert not left_behind.exists()
+    assert not list(home.postgres.glob(".draft-*"))
     assert (home.postgres / "PG_VERSION").read_text().strip() == "18"
 
 
@@ -211,6 +212,6 @@ async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
     async with running(inner) as servers:
         assert await remembered(servers) == ["here"]
-    remove_data(inner)
+    assert inner.wipe() == []
     assert not place.exists()
     assert not inner.postgres.is_symlink()

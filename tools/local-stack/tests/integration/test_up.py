@@ -1,6 +1,7 @@
 """What a person meets who types `just up`, and what is left when it ends, however it ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from cafeteria.local_stack import demo_data, ports
 from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.ownership import MARKER
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]
 WaitUntil = Callable[..., Any]
@@ -39,12 +41,25 @@ async def test_one_command_runs_everything_and_nothing_is_left_of_it(
         await a_reset_is_refused(home)
         await a_signal_to_the_group_ends_everything(running)
         no_secret_was_written(running, home)
-    async with up(home) as again:
+    async with up(home, CAFETERIA_HOST="::1" if has_ipv6() else "127.0.0.1") as again:
         await again.says(OPEN)
         await data_is_as_it_was(again)
         await a_killed_supervisor_leaves_nothing(again, wait_until)
-    await reset(home)
-    assert not (home.root / "postgres").exists()
+    assert nothing_is_open_to_others(home)
+    code, output = await reset(home)
+    assert code == 0, output
+    assert [path.name for path in home.root.iterdir()] == ["running"]
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+def nothing_is_open_to_others(home: Home) -> bool:
+    """The stack was started with an umask that closes nothing; under root Postgres' user passes through the home."""
+    return not [path for path in home.root.rglob("*") if path.lstat().st_mode & 0o077]
 
 
 async def addresses_and_accounts_are_shown(running: Any) -> None:
@@ -154,6 +169,8 @@ async def a_signal_to_the_group_ends_everything(running: Any) -> None:
     assert await running.ends() == 0
     assert time.monotonic() - started < STOP_WITHIN_S
     assert not [process for process in children if is_alive(process)]
+    assert "stopped: services and servers have ended" in running.output
+    assert str(running.home.root) in running.output.splitlines()[-1]
 
 
 async def a_killed_supervisor_leaves_nothing(running: Any, wait_until: WaitUntil) -> None:
@@ -187,6 +204,7 @@ async def test_data_of_another_postgres_is_left_alone(up: Up, home: Home) -> Non
     home.postgres.mkdir(parents=True)
     version = home.postgres / "PG_VERSION"
     version.write_text("17\n")
+    (home.postgres / MARKER).touch()
     async with up(home) as running:
         assert await running.ends() == 1
     assert "Postgres 17" in running.output
@@ -217,6 +235,24 @@ async def test_a_home_that_cannot_be_written_is_named(up: Up, tmp_path: Path) ->
         assert await running.ends() == 1
     assert "CAFETERIA_HOME" in running.output
     assert "Traceback" not in running.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CAFETERIA_POSTGRES_URL", "postgresql://postgres:guess@127.0.0.1:1/cafeteria?sslmode=require"),
+        ("CAFETERIA_HOME", "/"),
+    ],
+)
+async def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(
+    up: Up, home: Home, variable: str, value: str
+) -> None:
+    async with up(home, **{variable: value}) as running:
+        assert await running.ends() == 2
+    assert variable in running.output
+    assert "guess" not in running.output
+    assert len(running.lines) <= 2
+    assert not home.postgres.exists()
 
 
 async def test_borrowed_servers_that_are_away_are_named(up: Up, home: Home) -> None:

@@ -65,12 +65,19 @@ def _postgres_package() -> Path:
     return Path(spec.submodule_search_locations[0]).resolve()
 
 
+def make_passable(folder: Path) -> None:
+    """Make a folder of the system that other users may enter, whatever the umask."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+
+
 def _copied(package: Path, cache: Path) -> Path:
     """The programs find their libraries by relative paths: both folders move together, or not at all."""
     place = cache / f"{_POSTGRES_PACKAGE}-{distribution(_POSTGRES_WHEEL).version}"
     if place.exists():
         return place / package.name
-    cache.mkdir(parents=True, exist_ok=True, mode=0o755)
+    make_passable(cache)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=cache))
     for folder in (package / f"pginstall{POSTGRES_MAJOR}", package.with_name(f"{_POSTGRES_PACKAGE}.libs")):
         copy = draft / folder.relative_to(package.parent)

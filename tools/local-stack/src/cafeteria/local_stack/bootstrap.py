@@ -26,6 +26,7 @@ from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.demo_data import ensure_demo_data
 from cafeteria.local_stack.errors import ServerAwayError, StackError
 from cafeteria.local_stack.nats_config import NatsPlan, render
+from cafeteria.local_stack.ownership import PRIVATE_FILE, PRIVATE_FOLDER, write_private
 from cafeteria.local_stack.roles import ensure_database, ensure_roles
 from cafeteria.local_stack.streams import BusAdmin, require_synchronous
 from cafeteria.local_stack.targets import Targets, stream_max_bytes, without_credentials
@@ -51,13 +52,16 @@ async def prepare_schemas(targets: Targets) -> None:
     address = without_credentials(targets.postgres_url)
     try:
         await ensure_database(targets.postgres_url)
+        await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
         raise ServerAwayError(f"Postgres at {address} does not answer: {error}.") from None
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise StackError(f"Postgres at {address} did not let the administrator in: {error}.") from None
-    except asyncpg.ClientConfigurationError as error:
-        raise StackError(f"CAFETERIA_POSTGRES_URL cannot be used: {error}.") from None
-    await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise StackError(
+            f"Postgres at {address} does not allow this to the administrator, who needs CREATEROLE, and CREATEDB or an "
+            f"own, empty database: {error}."
+        ) from None
     for service in SERVICES:
         await migrate(service, targets.postgres_url)
 
@@ -97,11 +101,14 @@ def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
         password_of=credentials.nats_password,
     )
     config = folder / "nats.conf"
-    descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(render(plan))
+    write_private(config, render(plan))
+    made = (*credentials.files, config)
+    for path in made:
+        path.chmod(PRIVATE_FILE)
+    if set(folder.iterdir()) == set(made):
+        folder.chmod(PRIVATE_FOLDER)
     if owner:
-        for path in (folder, *folder.iterdir()):
+        for path in (folder, *made):
             os.chown(path, *owner)
 
 
@@ -165,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 asyncio.run(_run(watch=arguments.watch, ready_file=arguments.ready_file))
     except StackError as error:
         print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
-        return 1
+        return error.exit_code
     return 0
 
 

@@ -28,7 +28,9 @@ class Credentials:
     @classmethod
     def ensure(cls, folder: Path) -> "Credentials":
         """Make what is missing; what is there stays."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o700)
         credentials = cls(folder)
         for user in (ADMIN, *SERVICES):
             _keep(credentials.postgres_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
@@ -46,6 +48,12 @@ class Credentials:
 
     def nats_file(self, user: str) -> Path:
         return self._folder / f"nats-{user}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that `ensure` makes."""
+        users = (ADMIN, *SERVICES)
+        return (*map(self.postgres_file, users), *map(self.nats_file, users), self.signing_key_file)
 
     @property
     def signing_key_file(self) -> Path:

@@ -16,13 +16,13 @@ from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.migrations import MigrationsMissingError, migrate
 from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts import bus
+from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.member import STOP_GRACE_S, Member
 from cafeteria.local_stack.plan import Plan
-from cafeteria.local_stack.postgres import remove_data
 from cafeteria.local_stack.roles import ensure_database, ensure_roles
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 from cafeteria.local_stack.slate import Slate
@@ -95,7 +95,7 @@ class FixtureServers:
         await self._admin.__aexit__(None, None, None)
         await self._slate.close()
         await self._servers.stop(grace_s=STOP_GRACE_S)
-        remove_data(self.home)
+        self.home.remove()
 
     async def clean(self) -> None:
         """Every table as its migration left it, every stream empty; servers that a test stopped run again."""
@@ -145,7 +145,7 @@ class FixtureServers:
     async def database_as(self, role: str) -> AsyncIterator[asyncpg.Connection]:
         """A connection with the rights of a service's role."""
         password = self.credentials.postgres_password(role)
-        connection = await asyncpg.connect(self.postgres_url, user=role, password=password)
+        connection = await connect(self.postgres_url, user=role, password=password)
         try:
             yield connection
         finally:
@@ -153,7 +153,7 @@ class FixtureServers:
 
     @contextlib.asynccontextmanager
     async def database_as_admin(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(self.postgres_admin_url)
+        connection = await connect(self.postgres_admin_url)
         try:
             yield connection
         finally:

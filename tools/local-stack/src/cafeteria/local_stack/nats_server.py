@@ -16,6 +16,7 @@ from cafeteria.local_stack.credentials import ADMIN, Credentials
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.nats_config import NatsPlan, render
+from cafeteria.local_stack.ownership import write_private
 from cafeteria.local_stack.plain_http import plain_http
 
 START_TIMEOUT_S = 30.0  # a large store is read through at the start
@@ -67,9 +68,7 @@ class NatsServer:
             stream_max_bytes=self._stream_max_bytes,
             password_of=self._credentials.nats_password,
         )
-        descriptor = os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(render(plan))
+        write_private(self._config, render(plan))
 
     def _adopt_old_store(self) -> None:
         """Until the streams had an account they were in the server's own, and would lie there for ever."""

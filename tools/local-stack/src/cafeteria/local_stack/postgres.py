@@ -1,7 +1,4 @@
-"""The embedded Postgres: made once, started on 127.0.0.1 alone, its settings written anew at every start.
-
-An acknowledged COMMIT is on disk: fsync and synchronous_commit stay on, also here.
-"""
+"""The embedded Postgres: made once, started on 127.0.0.1 alone, its settings written at every start."""
 
 import asyncio
 import logging
@@ -15,12 +12,19 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from cafeteria.local_stack import accounts, ports
-from cafeteria.local_stack.binaries import POSTGRES_MAJOR, PostgresPrograms, postgres_programs
+from cafeteria.local_stack import accounts, ownership, ports
+from cafeteria.local_stack.administrator import connect
+from cafeteria.local_stack.binaries import (
+    POSTGRES_MAJOR,
+    PostgresPrograms,
+    make_passable,
+    postgres_programs,
+)
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.credentials import ADMIN, Credentials
-from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.errors import SettingError, StackError
 from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.postgres_settings import render_settings, shared_memory_type
 
 SUPERUSER = "postgres"
 DATABASE = "cafeteria"
@@ -29,32 +33,8 @@ OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting
 POLL_S = 0.05
 logger = logging.getLogger(__name__)
 
-_DRAFT = ".postgres-draft-"
 _PID_FILE_MEMORY = 6  # the line of key and number of its shared memory: LOCK_FILE_LINE_SHMEM_KEY in pidfile.h
 _SHARED_MEMORY = Path("/proc/sysvipc/shm")  # key, number, …, and in the seventh column how many are attached
-
-SETTINGS = {
-    "unix_socket_directories": "''",  # loopback TCP with a password is the one way in
-    "password_encryption": "'scram-sha-256'",
-    "max_connections": "100",  # five services, two replicas each, eight connections and a relay's lock
-    "shared_buffers": "'256MB'",  # a day's orders stay in memory; more buys nothing here
-    "effective_cache_size": "'1GB'",  # what the system's cache holds beside it on a small machine
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-    "max_wal_size": "'2GB'",  # a rush writes much: fewer checkpoints in it
-    "checkpoint_timeout": "'10min'",
-    "random_page_cost": "1.1",  # solid-state disks
-    "jit": "off",  # compiling costs more than these short statements take
-    "max_parallel_workers_per_gather": "0",  # the same: no query here is worth starting processes
-    "autovacuum_naptime": "'15s'",  # outbox and inventory rows die by the thousand; a minute is long
-    "idle_in_transaction_session_timeout": "'60s'",  # a frozen client cannot hold its locks for ever
-    "timezone": "'UTC'",
-    "log_timezone": "'UTC'",
-    "log_line_prefix": "'%m %q%u '",
-    "log_parameter_max_length": "0",  # statements may be logged, the values in them never
-    "log_parameter_max_length_on_error": "0",
-}
 
 _ACCESS = """\
 # Everybody shows a password, administrators too; nobody comes from elsewhere.
@@ -88,12 +68,16 @@ class PostgresServer:
             postgres_programs, self._account, cache=accounts.SYSTEM_CACHE
         )
         data = self._home.postgres
+        if not data.exists():
+            self._make_folder()
+        self._require_reach(data.resolve())
         if not (data / "PG_VERSION").exists():
-            await self._initialise(self._programs)
+            await self._initialise(self._programs, data.resolve())
         self._refuse_other_version()
         await self._outlive_old_server()
-        self._write("cafeteria.conf", _settings(self.port))
+        self._write("cafeteria.conf", render_settings(data / "postgresql.conf", port=self.port))
         self._write("pg_hba.conf", _ACCESS)
+        ownership.write_private(self._home.database_record, f"{data.resolve()}\n")
 
     def program(self) -> Program:
         if self._programs is None:
@@ -123,15 +107,7 @@ class PostgresServer:
 
     async def _answers(self) -> bool:
         try:
-            connection = await asyncpg.connect(
-                host=ports.HOST,
-                port=self.port,
-                user=SUPERUSER,
-                password=self._credentials.postgres_password(ADMIN),
-                database="postgres",
-                timeout=1,
-                ssl=False,
-            )
+            connection = await connect(self.admin_url, database="postgres", timeout=1)
         except asyncpg.InvalidPasswordError:
             raise StackError(
                 f"The database in {self._home.postgres} was made with other secrets than those in "
@@ -142,32 +118,52 @@ class PostgresServer:
         await connection.close()
         return True
 
-    async def _initialise(self, programs: PostgresPrograms) -> None:
-        home = self._home.root
-        if self._account.can_reach(home):
-            for left_behind in home.glob(f"{_DRAFT}*"):
-                shutil.rmtree(left_behind)
-            draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=home))
-        else:
-            draft = Path(tempfile.mkdtemp(prefix="cafeteria-postgres-", dir=_place_within_reach(home)))
+    def _make_folder(self) -> None:
+        """In the home, or linked from it where Postgres' user cannot reach the home."""
+        if self._account.can_reach(self._home.root):
+            ownership.claim(self._home.postgres)
+            return
+        place = Path(
+            tempfile.mkdtemp(prefix=ownership.PLACE_PREFIX, dir=_place_within_reach(self._home.root))
+        )
+        data = place / ownership.PLACE_DATA
+        ownership.claim(data)
+        self._account.own(place)
+        self._home.postgres.symlink_to(data)
+
+    def _require_reach(self, data: Path) -> None:
+        if not self._account.can_reach(data.parent):
+            raise SettingError(
+                f"Postgres runs as another user than root, who may not enter {data.parent}: let others pass through "
+                f"(`chmod a+x`), or link {self._home.postgres} to a folder elsewhere."
+            )
+
+    async def _initialise(self, programs: PostgresPrograms, data: Path) -> None:
+        """Make the database in the stack's folder, which may hold what an earlier attempt left unfinished.
+
+        It is made in a draft and moved, PG_VERSION last: a database without that file was never used.
+        """
+        ownership.remove_content(data, "postgres")
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=data))
         try:
+            for path in (data, data / ownership.MARKER, draft):
+                self._account.own(path)
             await self._initdb(programs, draft)
-            self._adopt(draft)
-        except BaseException:
+            await asyncio.to_thread(_move_up, draft / "data", data)
+        finally:
             shutil.rmtree(draft, ignore_errors=True)
-            raise
 
     async def _initdb(self, programs: PostgresPrograms, draft: Path) -> None:
-        """A folder in which initdb failed or was killed never becomes the data folder."""
         data, secret = draft / "data", draft / "password"
         data.mkdir(mode=0o700)
         secret.touch(mode=0o600)
         secret.write_text(self._credentials.postgres_password(ADMIN))
-        for path in (draft, data, secret):
+        for path in (data, secret):
             self._account.own(path)
         argv = (
             *(programs.initdb, "--pgdata", str(data), "--username", SUPERUSER, "--pwfile", str(secret)),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-instructions"),
+            *("--set", f"dynamic_shared_memory_type={shared_memory_type()}"),
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
         )
         log = self._home.logs / "initdb.log"
@@ -175,18 +171,6 @@ class PostgresServer:
         child = await Child.start(program, log=log)
         if await child.wait() != 0:
             raise StackError(f"Postgres could not make its data folder: the end of {log} says why.")
-        secret.unlink()
-
-    def _adopt(self, draft: Path) -> None:
-        """Make the drafted folder the data folder: moved into the home, or linked from it."""
-        target = self._home.postgres
-        if target.is_symlink():
-            target.unlink()  # what it named is gone
-        if draft.parent == self._home.root:
-            (draft / "data").rename(target)
-            draft.rmdir()
-        else:
-            target.symlink_to(draft / "data")
 
     def _refuse_other_version(self) -> None:
         found = (self._home.postgres / "PG_VERSION").read_text().strip()
@@ -213,8 +197,7 @@ class PostgresServer:
 
     def _write(self, name: str, content: str) -> None:
         path = self._home.postgres / name
-        path.write_text(content)
-        path.chmod(0o600)
+        ownership.write_private(path, content)
         self._account.own(path)
 
 
@@ -223,16 +206,26 @@ def _place_within_reach(home: Path) -> Path:
     passing = Path(tempfile.gettempdir())
     if home.is_relative_to(passing):
         return passing
-    accounts.SYSTEM_DATA.mkdir(parents=True, exist_ok=True, mode=0o755)
+    make_passable(accounts.SYSTEM_DATA)
     return accounts.SYSTEM_DATA
 
 
-def remove_data(home: Home) -> None:
-    """Remove the data folder, also where the home only links to it."""
-    if home.postgres.is_symlink():
-        shutil.rmtree(home.postgres.readlink().parent, ignore_errors=True)
-        home.postgres.unlink()
-    shutil.rmtree(home.postgres, ignore_errors=True)
+def _move_up(draft: Path, data: Path) -> None:
+    """What is moved before PG_VERSION is on disk before it, also after a power cut."""
+    version = draft / "PG_VERSION"
+    for entry in (*(each for each in draft.iterdir() if each != version), version):
+        if entry == version:
+            _flush(data)
+        entry.rename(data / entry.name)
+    _flush(data)
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _user_of(pid_file: Path) -> str | None:
@@ -263,11 +256,6 @@ def _server_pid(pid_file: Path) -> int | None:
     except (OSError, ValueError, psutil.Error):
         return None
     return pid if name == "postgres" else None
-
-
-def _settings(port: int) -> str:
-    own = {"listen_addresses": f"'{ports.HOST}'", "port": str(port), **SETTINGS}
-    return "".join(f"{name} = {value}\n" for name, value in own.items())
 
 
 def _environment() -> dict[str, str]:

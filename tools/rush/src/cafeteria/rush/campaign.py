@@ -67,9 +67,7 @@ class Campaign:
 
     async def run(self) -> Verdict:
         options = self._options
-        home = options.home or Path(tempfile.mkdtemp(prefix="cafeteria-rush-"))
-        home.mkdir(parents=True, exist_ok=True)
-        home.chmod(0o711)  # under root Postgres runs as another user, who may pass through
+        home = options.home.absolute() if options.home else _temporary_folder()
         self._progress.say(f"starting {options.replicas} of each service in {home}")
         async with Arena(home, replicas=options.replicas, seed=options.seed) as arena:
             self._progress.say(f"{options.students} students log in")
@@ -152,6 +150,13 @@ class Campaign:
         self._progress.watch(crowd, nemesis)
         await together(crowd.order(pace), nemesis.run())
         await come_to_rest(arena)
+
+
+def _temporary_folder() -> Path:
+    """Under root Postgres runs as another user, who may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="cafeteria-rush-"))
+    folder.chmod(0o711)
+    return folder
 
 
 def _keep_or_remove(verdict: Verdict, home: Path, *, asked_to_keep: bool) -> None:
