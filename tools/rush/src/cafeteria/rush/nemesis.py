@@ -13,7 +13,7 @@ import nats.errors
 
 from cafeteria.rush.arena import Arena, NeverReadyError
 from cafeteria.rush.bus_admin import BusRefusal
-from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.fault import Fault, HarmDoneError
 from cafeteria.rush.pace import Pace
 
 WAVE_SIZES = {1: 0.6, 2: 0.28, 3: 0.12}
@@ -47,7 +47,7 @@ class Strike(msgspec.Struct, kw_only=True):
     missed: str = ""
     """Why it could not be thrown, or not whole: another one was in its way."""
     failure: str = ""
-    """What did not come back."""
+    """What did not come back, or what harm a harmless fault did."""
 
     @property
     def lasted_s(self) -> float:
@@ -98,7 +98,7 @@ class Nemesis:
 
     @property
     def failures(self) -> list[str]:
-        """What did not come back."""
+        """What did not come back, and what did harm."""
         return [f"{strike.name}: {strike.failure}" for strike in self.strikes if strike.failure]
 
     async def run(self) -> None:
@@ -120,7 +120,7 @@ class Nemesis:
         chance = random.Random(f"{self.seed}:{planned.number}")  # noqa: S311 - repeatable on purpose
         try:
             strike.detail = await self._kinds[planned.name].strike(self._arena, chance)
-        except NeverReadyError as error:
+        except (NeverReadyError, HarmDoneError) as error:
             strike.failure = str(error)
         except (nats.errors.Error, asyncpg.PostgresError, BusRefusal, TimeoutError, OSError) as error:
             strike.missed = repr(error)

@@ -6,6 +6,10 @@ from typing import Protocol
 from cafeteria.rush.arena import Arena
 
 
+class HarmDoneError(Exception):
+    """A fault that must do no harm did some; says which."""
+
+
 class Fault(Protocol):
     """`family` groups kinds; `weight` is how often it comes beside the others, less for what takes long."""
 
