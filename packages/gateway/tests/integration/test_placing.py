@@ -100,6 +100,24 @@ async def test_another_students_same_key_is_an_order_of_its_own(counter: Any, st
     assert answer.status_code == 404
 
 
+async def test_a_key_of_yesterday_whose_order_has_ended_makes_a_new_order(
+    open_gateway: Any, stock: Any, wait_until: Any
+) -> None:
+    counter, item = await open_gateway(), stock.stock_up(0)
+    refused = await counter.order({item: 1}, key="daily")
+    assert refused.status_code == 409
+    await counter.books.execute("UPDATE gateway.idempotency_keys SET id = uuidv7(interval '-25 hours')")
+    next_day = await open_gateway()  # a gateway forgets old keys when it starts, then every hour
+
+    async def is_forgotten() -> bool:
+        return await counter.count("idempotency_keys") == 0
+
+    await wait_until(is_forgotten)
+    again = await next_day.order({item: 1}, key="daily")
+    assert again.status_code == 409
+    assert again.json()["order_id"] != refused.json()["order_id"]
+
+
 async def test_what_is_not_an_order_is_refused_and_nothing_is_stored(counter: Any, stock: Any) -> None:
     item = str(stock.stock_up(10))
     line = {"item_id": item, "quantity": 1}
