@@ -5,13 +5,14 @@ connection object around one in its pool costs 105 µs of processor time for eac
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from cafeteria.chassis.sqlstates import trouble_of
 from cafeteria.chassis.statements import driver_of
 
 POOL_WAIT_S = 3.0  # a caller that waits longer for a connection is told that the database is away
@@ -19,14 +20,21 @@ GOODBYE_S = (
     2.0  # a connection that is given up cancels its statement and takes its leave, and nobody waits for it
 )
 CONNECTION_LIFETIME_S = 1800
+YOUNG_S = (
+    1.0  # a connection that was opened within this time finds what another would find: it is not opened again
+)
 
 
 class Connections:
-    """At most `size` are out at a time. `is_loss` tells the errors after which nobody knows where one stands."""
+    """At most `size` are out at a time.
 
-    def __init__(self, engine: AsyncEngine, *, size: int, is_loss: Callable[[Exception], bool]) -> None:
+    After a failover or a change of the schema those that are idle would fail one by one: none that was opened before
+    such an error is used again.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, size: int) -> None:
         self._engine = engine
-        self._is_loss = is_loss
+        self._outdated_until = 0.0
         self._free = asyncio.Semaphore(size)
         self._idle: list[
             tuple[float, AsyncConnection]
@@ -45,7 +53,7 @@ class Connections:
             try:
                 yield connection
             except BaseException as error:
-                if not isinstance(error, Exception) or self._is_loss(error):
+                if not isinstance(error, Exception) or self._is_lost(error):
                     await connection.invalidate()
                 await self._keep(since, connection)
                 raise
@@ -72,12 +80,22 @@ class Connections:
         """None when there is none that the server has not closed and that is not too old."""
         while self._idle:
             since, connection = self._idle.pop()
-            is_closed = driver_of(connection).is_closed()
-            if not is_closed and monotonic() - since < CONNECTION_LIFETIME_S:
+            if not driver_of(connection).is_closed() and self._is_fresh(since):
                 return since, connection
             await connection.invalidate()
             await connection.close()
         return None
+
+    def _is_lost(self, error: Exception) -> bool:
+        trouble = trouble_of(error)
+        if trouble is None:
+            return False
+        if trouble.outdates_connections:
+            self._outdated_until = monotonic() - YOUNG_S
+        return trouble.loses_connection
+
+    def _is_fresh(self, since: float) -> bool:
+        return since > max(self._outdated_until, monotonic() - CONNECTION_LIFETIME_S)
 
     async def _keep(self, since: float, connection: AsyncConnection) -> None:
         if connection.invalidated:

@@ -5,34 +5,51 @@ outcome is unknown: a COMMIT may or may not have happened. Who needs to know rea
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from decimal import Decimal
+from time import monotonic
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 from cafeteria.chassis.connections import Connections
 from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.sqlstates import AWAY, sqlstate_of, trouble_of
 from cafeteria.chassis.statements import Statement, driver_of
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
 
-_PING = Statement("SELECT 1")
+DEFAULT_PORT = 5432
+NOTHING_FROM_ENVIRONMENT: Mapping[str, Any] = MappingProxyType(
+    {
+        "ssl": False,
+        "direct_tls": False,
+        "target_session_attrs": "any",
+        "krbsrvname": "postgres",
+        "gsslib": "gssapi",
+    }
+)
+"""The driver takes what it is not told from libpq's variables (PGSSLMODE …) and from files under HOME. Beside these it
+wants to be told host, port, user, password and database."""
 
-_UNAVAILABLE_SQLSTATES = ("08", "53", "57", "58", "28")
-"""Classes of SQLSTATE: connection, resources, operator intervention (a statement's time-out too: somebody holds its
-rows), system error, authorization."""
+REPORT_EVERY_S = 60.0  # an error that somebody must repair is logged again after this time
+
+_STATE = Statement(
+    """SELECT current_setting('transaction_read_only')::boolean AS is_read_only,
+              current_schema() IS NULL AS lacks_schema"""
+)
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -43,11 +60,14 @@ _NAMING = {
 }
 
 
-class DatabaseUnavailable(Unavailable):
-    """The database did not answer; what was asked of it may have happened or not."""
+_log = get_logger()
 
-    def __init__(self) -> None:
-        super().__init__("The database does not answer just now.")
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be used just now; what was asked of it may have happened or not."""
+
+    def __init__(self, detail: str = AWAY.detail) -> None:
+        super().__init__(detail)
 
 
 def schema_base(schema: str) -> type[DeclarativeBase]:
@@ -69,8 +89,11 @@ def schema_base(schema: str) -> type[DeclarativeBase]:
 class Database:
     """The service's pool of connections, logged in as the service's own role."""
 
-    def __init__(self, connections: Connections, *, patience_s: float | None = None) -> None:
+    def __init__(
+        self, connections: Connections, faults: "_FaultLog", *, patience_s: float | None = None
+    ) -> None:
         self._connections = connections
+        self._faults = faults
         self._patience_s = patience_s
 
     @classmethod
@@ -81,6 +104,7 @@ class Database:
             username=service,
             password=settings.postgres_password.reveal(),
         )
+        url = url.set(port=url.port or DEFAULT_PORT)
         engine = create_async_engine(
             url,
             isolation_level="AUTOCOMMIT",  # `transaction` says BEGIN itself, whichever way statements go
@@ -88,6 +112,7 @@ class Database:
             max_overflow=0,
             hide_parameters=True,
             connect_args={
+                **NOTHING_FROM_ENVIRONMENT,
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S + 1,
                 "server_settings": {
@@ -105,11 +130,11 @@ class Database:
                 },
             },
         )
-        return cls(Connections(engine, size=pool_size, is_loss=_means_unavailable))
+        return cls(Connections(engine, size=pool_size), _FaultLog())
 
     def within(self, seconds: float) -> "Database":
         """The same pool, for somebody who waits: a block that takes longer raises DatabaseUnavailable."""
-        return Database(self._connections, patience_s=seconds)
+        return Database(self._connections, self._faults, patience_s=seconds)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -119,7 +144,8 @@ class Database:
             try:
                 yield connection
             except Exception as error:
-                if not _means_unavailable(error):  # what was lost is given up, and rolled back by the server
+                trouble = trouble_of(error)
+                if trouble is None or not trouble.loses_connection:  # the server rolls back what was lost
                     await asyncio.shield(driver_of(connection).execute("ROLLBACK"))
                 raise
             await driver_of(connection).execute("COMMIT")
@@ -127,37 +153,52 @@ class Database:
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """Each statement is its own transaction: one round trip instead of three."""
-        with _loss_has_one_name():
+        with self._one_name_for_trouble():
             async with asyncio.timeout(self._patience_s), self._connections.lent() as connection:
                 yield connection
 
     async def ping(self) -> None:
-        """Raise DatabaseUnavailable unless the server answers."""
+        """Raise DatabaseUnavailable unless the server answers, takes changes and holds the service's schema."""
         async with self.statement() as connection:
-            await _PING.rows(connection, {})
+            await require_usable(connection)
 
     async def close(self) -> None:
         await self._connections.close()
 
+    @contextmanager
+    def _one_name_for_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            if trouble.needs_repair:
+                self._faults.report(error)
+            raise DatabaseUnavailable(trouble.detail) from error
 
-@contextmanager
-def _loss_has_one_name() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if _means_unavailable(error):
-            raise DatabaseUnavailable from error
-        raise
+
+async def require_usable(connection: AsyncConnection) -> None:
+    """Raise, as the server would, where a change would be refused or the service's schema is missing: one round trip.
+
+    For work that has an effect elsewhere before its first change.
+    """
+    [found] = await _STATE.rows(connection, {})
+    if found.is_read_only:
+        raise asyncpg.ReadOnlySQLTransactionError("The server takes no changes.")
+    if found.lacks_schema:
+        raise asyncpg.InvalidSchemaNameError("The service's schema is not there.")
 
 
-def _means_unavailable(error: Exception) -> bool:
-    if isinstance(error, exc.DBAPIError):
-        return (
-            error.connection_invalidated
-            or isinstance(error, exc.InterfaceError)
-            or (isinstance(error.orig, Exception) and _means_unavailable(error.orig))
-        )
-    # The driver calls it an internal error when the server has said goodbye on a connection that is still open.
-    if isinstance(error, exc.TimeoutError | OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
-        return True
-    return (getattr(error, "sqlstate", None) or "").startswith(_UNAVAILABLE_SQLSTATES)
+class _FaultLog:
+    """What does not pass by itself is logged once in REPORT_EVERY_S for each SQLSTATE, not at every statement."""
+
+    def __init__(self) -> None:
+        self._reported_at: dict[str, float] = {}
+
+    def report(self, error: Exception) -> None:
+        sqlstate = sqlstate_of(error)
+        now = monotonic()
+        if now - self._reported_at.get(sqlstate, -REPORT_EVERY_S) >= REPORT_EVERY_S:
+            self._reported_at[sqlstate] = now
+            _log.error("database_unusable", sqlstate=sqlstate, exc_info=error)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.bus import Bus, NotStored
-from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database import Database, DatabaseUnavailable, require_usable
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import Outbox
 from cafeteria.chassis.statements import Statement
@@ -96,6 +96,7 @@ class Relay:
                 may_hold_lock = lock.is_held
                 await self._count(connection)
                 if may_hold_lock:
+                    await require_usable(connection)  # or the same rows would be published again and again
                     await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
                     next_at_s = monotonic() + self._every_s

@@ -1,0 +1,225 @@
+"""A database that is changed under running services: other tables, sessions reset, locks held, logins refused.
+
+None of it is a fault of the request that meets it, and all of it is over once the database is as before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
+
+from cafeteria.chassis.database import Database
+from cafeteria.chassis.statements import Statement, driver_of
+
+WAS_CHANGED = "The database was changed a moment ago."
+DOES_NOT_FIT = "The database does not hold what this service needs: its tables or rights have changed."
+OVERTAKEN = "Others are changing the same rows of the database just now."
+REFUSED = "The database does not let this service in just now."
+
+
+@pytest.fixture
+async def shelf(servers) -> AsyncIterator[str]:
+    """A table that somebody changes while it is read."""
+    async with servers.database_as_admin() as admin:
+        await admin.execute("CREATE TABLE gateway.shelf (id int)")
+        await admin.execute("INSERT INTO gateway.shelf VALUES (1)")
+        await admin.execute("GRANT SELECT ON gateway.shelf TO gateway")
+        yield "gateway.shelf"
+        await admin.execute("DROP TABLE gateway.shelf")
+
+
+async def read_by_hand(connection: Any) -> None:
+    await Statement("SELECT * FROM gateway.shelf").rows(connection, {})
+
+
+async def read_by_sqlalchemy(connection: Any) -> None:
+    await connection.execute(sa.select(sa.literal_column("*")).select_from(sa.text("gateway.shelf")))
+
+
+async def read_on_all(database: Database, read: Any) -> None:
+    async with all_connections(database) as held:
+        for connection in held:
+            await read(connection)
+
+
+CHANGES = ("ALTER TABLE gateway.shelf ADD COLUMN note text", "ALTER TABLE gateway.shelf ALTER id TYPE bigint")
+
+
+@pytest.mark.usefixtures("always_renewed", "shelf")
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("read", [read_by_hand, read_by_sqlalchemy])
+async def test_plans_that_no_longer_fit_cost_one_transaction_and_no_more(
+    four_connections, servers, change, read, detail_of
+) -> None:
+    async def read_in_transaction() -> None:
+        async with four_connections.transaction() as connection:
+            await read(connection)
+
+    await read_on_all(four_connections, read)
+    async with servers.database_as_admin() as admin:
+        await admin.execute(change)
+    told = [await detail_of(read_in_transaction()) for _ in range(6)]
+    assert told == [WAS_CHANGED] + [None] * 5
+
+
+@pytest.mark.usefixtures("shelf")
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_single_statement_whose_plan_no_longer_fits_is_planned_again(
+    four_connections, servers, change
+) -> None:
+    await read_on_all(four_connections, read_by_hand)
+    async with servers.database_as_admin() as admin:
+        await admin.execute(change)
+    await read_on_all(four_connections, read_by_hand)
+
+
+@pytest.mark.usefixtures("always_renewed")
+@pytest.mark.parametrize("reset", ["DISCARD ALL", "DEALLOCATE ALL"])
+async def test_sessions_that_were_reset_cost_one_statement_and_no_more(
+    four_connections, reset, write, detail_of
+) -> None:
+    async with all_connections(four_connections, after=write) as held:
+        for connection in held:
+            await driver_of(connection).execute(reset)
+    told = [await detail_of(write(four_connections)) for _ in range(6)]
+    assert told == [WAS_CHANGED] + [None] * 5
+
+
+@asynccontextmanager
+async def all_connections(database: Database, *, after: Any = None) -> AsyncIterator[list[AsyncConnection]]:
+    """All four. With `after` each of them has been used for that."""
+    async with AsyncExitStack() as stack:
+        held: list[AsyncConnection] = []
+        for _ in range(4):
+            if after is not None:
+                await after(database)
+            held.append(await stack.enter_async_context(database.statement()))
+        yield held
+
+
+@asynccontextmanager
+async def changed(servers, there: str, back: str) -> AsyncIterator[None]:
+    async with servers.database_as_admin() as admin:
+        await admin.execute(there)
+        try:
+            yield
+        finally:
+            await admin.execute(back)
+
+
+SCHEMA_AWAY = ("ALTER SCHEMA gateway RENAME TO away", "ALTER SCHEMA away RENAME TO gateway")
+
+
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        SCHEMA_AWAY,
+        (
+            "ALTER TABLE gateway.dead_letters RENAME TO away",
+            "ALTER TABLE gateway.away RENAME TO dead_letters",
+        ),
+        (
+            "ALTER TABLE gateway.dead_letters RENAME COLUMN error TO away",
+            "ALTER TABLE gateway.dead_letters RENAME COLUMN away TO error",
+        ),
+        (
+            "REVOKE INSERT ON gateway.dead_letters FROM gateway",
+            "GRANT INSERT ON gateway.dead_letters TO gateway",
+        ),
+    ],
+)
+async def test_tables_that_do_not_fit_are_unavailable_and_logged_for_somebody_to_look(
+    four_connections, servers, write, detail_of, there, back
+) -> None:
+    await write(four_connections)
+    with capture_logs() as lines:
+        async with changed(servers, there, back):
+            for _ in range(3):
+                assert await detail_of(write(four_connections)) == DOES_NOT_FIT
+    await write(four_connections)
+    assert [(line["event"], line["log_level"]) for line in lines] == [("database_unusable", "error")]
+
+
+async def test_a_service_without_its_schema_is_not_ready(four_connections, servers, detail_of) -> None:
+    async with changed(servers, *SCHEMA_AWAY):
+        assert await detail_of(four_connections.ping()) == DOES_NOT_FIT
+    await four_connections.ping()
+
+
+LOCK = Statement("SELECT pg_advisory_xact_lock(:key)")
+
+
+async def test_of_two_transactions_that_wait_for_each_other_one_is_overtaken_and_its_connection_stays(
+    four_connections, detail_of
+) -> None:
+    has_both = asyncio.Barrier(2)
+
+    async def lock(first: int, second: int) -> None:
+        async with four_connections.transaction() as connection:
+            await LOCK.rows(connection, {"key": first})
+            await has_both.wait()
+            await LOCK.rows(connection, {"key": second})
+
+    told = await asyncio.gather(detail_of(lock(4713, 4714)), detail_of(lock(4714, 4713)))
+    assert sorted(told, key=str) == [None, OVERTAKEN]
+    await asyncio.gather(*(four_connections.ping() for _ in range(4)))
+
+
+async def test_who_waits_for_a_lock_no_longer_than_an_administrator_allows_is_overtaken(
+    four_connections, servers, write, detail_of
+) -> None:
+    async with servers.database_as_admin() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE gateway.dead_letters IN ACCESS EXCLUSIVE MODE")
+        async with changed(
+            servers, "ALTER ROLE gateway SET lock_timeout = '50ms'", "ALTER ROLE gateway RESET lock_timeout"
+        ):
+            database = four_connections
+            await give_up_all(database)
+            assert await detail_of(write(database)) == OVERTAKEN
+
+
+async def give_up_all(database: Database) -> None:
+    async with all_connections(database) as held:
+        for connection in held:
+            await connection.invalidate()
+
+
+async def test_a_password_that_was_changed_is_named_until_it_is_right_again(
+    four_connections, servers, write, detail_of
+) -> None:
+    password = servers.credentials.postgres_password("gateway")
+    with capture_logs() as lines:
+        async with changed(
+            servers,
+            "ALTER ROLE gateway PASSWORD 'another'",
+            f"ALTER ROLE gateway PASSWORD '{password}'",
+        ):
+            await write(four_connections)  # who is in stays in
+            await give_up_all(four_connections)
+            assert [await detail_of(write(four_connections)) for _ in range(3)] == [REFUSED] * 3
+    await write(four_connections)
+    assert [line["sqlstate"] for line in lines] == ["28P01"]
+
+
+async def test_sessions_that_the_server_ends_for_being_idle_are_not_used_again(
+    gateway_settings, servers, write
+) -> None:
+    async with changed(
+        servers,
+        "ALTER ROLE gateway SET idle_session_timeout = '50ms'",
+        "ALTER ROLE gateway RESET idle_session_timeout",
+    ):
+        database = Database.connect(gateway_settings, service="gateway", pool_size=1)
+        async with database.statement() as connection:
+            driver = driver_of(connection)
+        ended = asyncio.Event()
+        driver.add_termination_listener(lambda _: ended.set())
+        async with asyncio.timeout(5):
+            await ended.wait()
+        await write(database)
+        await database.close()

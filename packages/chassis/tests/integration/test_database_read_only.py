@@ -1,0 +1,139 @@
+"""A database that turns read-only under open connections, as after a failover: changes wait, and nothing is lost."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.health import examine
+from cafeteria.chassis.relay import Relay
+from cafeteria.chassis.statements import Statement, driver_of
+from cafeteria.local_stack.testing import until
+
+READ = Statement("SELECT count(*) AS found FROM gateway.dead_letters")
+PID = Statement("SELECT pg_backend_pid() AS pid")
+TAKES_NO_CHANGES = "The database takes no changes just now."
+AGAIN_WITHIN_S = 3.0
+
+
+@asynccontextmanager
+async def read_only(servers) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Gives what makes it writable before the block ends."""
+
+    async def end() -> None:
+        await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        await admin.execute("SELECT pg_reload_conf()")
+
+    async with servers.database_as_admin() as admin:
+        await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        await admin.execute("SELECT pg_reload_conf()")
+        try:
+            yield end
+        finally:
+            await end()
+
+
+@pytest.fixture
+def until_detail(detail_of) -> Callable[..., Awaitable[None]]:
+    """Sessions learn of a new configuration one after the other."""
+
+    async def until_detail(work: Callable[[], Awaitable[Any]], detail: str | None, **limit: float) -> None:
+        async def is_so() -> bool:
+            return await detail_of(work()) == detail
+
+        await until(is_so, **limit)
+
+    return until_detail
+
+
+async def pid_of(database: Database) -> int:
+    async with database.statement() as connection:
+        [row] = await PID.rows(connection, {})
+    return int(row.pid)
+
+
+async def test_changes_are_unavailable_reading_goes_on_and_it_is_over_when_the_database_is_writable_again(
+    four_connections, servers, write, until_detail
+) -> None:
+    async with read_only(servers):
+        await until_detail(lambda: write(four_connections), TAKES_NO_CHANGES)
+        async with four_connections.statement() as connection:
+            assert await READ.rows(connection, {})
+    await until_detail(lambda: write(four_connections), None, timeout_s=AGAIN_WITHIN_S)
+
+
+async def test_a_database_that_is_read_only_is_not_ready(four_connections, servers, until_detail) -> None:
+    async with read_only(servers):
+        await until_detail(four_connections.ping, TAKES_NO_CHANGES)
+        health = await examine({"postgres": four_connections.ping})
+        assert health.dependencies == {"postgres": f"unavailable: {TAKES_NO_CHANGES}"}
+    await until_detail(four_connections.ping, None, timeout_s=AGAIN_WITHIN_S)
+
+
+@pytest.mark.usefixtures("always_renewed")
+@pytest.mark.parametrize("notices", ["change", "readiness"])
+async def test_connections_from_before_it_turned_read_only_are_not_used_again(
+    four_connections, servers, write, until_detail, notices
+) -> None:
+    """Behind the same address another server may be the one to write to."""
+    async with (
+        four_connections.statement() as one,
+        four_connections.statement() as two,
+        four_connections.statement() as three,
+        four_connections.statement() as four,
+    ):
+        before = {driver_of(each).get_server_pid() for each in (one, two, three, four)}
+    notice = four_connections.ping if notices == "readiness" else lambda: write(four_connections)
+    async with read_only(servers):
+        await until_detail(notice, TAKES_NO_CHANGES)
+        assert await pid_of(four_connections) not in before
+
+
+async def test_a_database_that_stays_read_only_is_not_connected_to_for_every_change(
+    four_connections, servers, write, until_detail, detail_of
+) -> None:
+    async with read_only(servers):
+        await until_detail(lambda: write(four_connections), TAKES_NO_CHANGES)
+        pids = set()
+        for _ in range(10):
+            assert await detail_of(write(four_connections)) == TAKES_NO_CHANGES
+            pids.add(await pid_of(four_connections))
+    assert len(pids) <= 3, "one for each second"
+
+
+class CountingBus:
+    """Stores nothing, and counts."""
+
+    def __init__(self) -> None:
+        self.published = 0
+
+    async def publish_stored(self, rows: list[Any]) -> None:
+        self.published += len(rows)
+
+
+class WatchedRelay(Relay):
+    def __init__(self, *parts: Any, **facts: Any) -> None:
+        super().__init__(*parts, **facts)
+        self.failures: list[Exception] = []
+
+    def _log_failure(self, error: Exception, *, unforeseen: bool = False) -> None:
+        self.failures.append(error)
+        super()._log_failure(error, unforeseen=unforeseen)
+
+
+async def test_a_relay_that_cannot_delete_rows_does_not_publish_them_again_and_again(
+    database, outbox, servers, status_message, wait_until, monkeypatch
+) -> None:
+    monkeypatch.setattr("cafeteria.chassis.relay.RETRY_S", 0.02)
+    bus = CountingBus()
+    async with database.transaction() as connection:
+        await outbox.add(connection, [status_message()])
+    async with read_only(servers) as end, WatchedRelay(database, bus, outbox, service="gateway") as relay:
+        await wait_until(lambda: len(relay.failures) >= 10)
+        assert bus.published <= 1, "before the session knew"
+        before = bus.published
+        await end()
+        await wait_until(lambda: bus.published == before + 1)
+    assert {type(error) for error in relay.failures} == {DatabaseUnavailable}
