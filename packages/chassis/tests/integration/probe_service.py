@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from litestar import Litestar, Request, get, post
@@ -11,7 +11,9 @@ from litestar.params import FromQuery, JSONBody
 from litestar.response import Stream
 
 from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.server import run
 from cafeteria.chassis.settings import ServiceSettings, SettingsError
 from cafeteria.chassis.tokens import requires
@@ -57,6 +59,20 @@ async def flood(request: Request[Any, Any, Any]) -> Stream:
     return Stream(blocks(), media_type="text/event-stream")
 
 
+@get("/hopeless")
+async def hopeless() -> str:
+    end_process()
+    return "ending"
+
+
+@get("/deaf")
+async def deaf(request: Request[Any, Any, Any]) -> str:
+    """The bus's client gives up, as it does when its login is refused for good."""
+    await request.app.state.bus.connected()
+    await request.app.state.bus.client.close()
+    return "ending"
+
+
 @get("/bug")
 async def bug() -> None:
     raise RuntimeError("a bug")
@@ -68,16 +84,23 @@ async def guarded() -> str:
 
 
 @asynccontextmanager
-async def lifespan(_: Litestar) -> AsyncIterator[None]:
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
     print("opening", flush=True)  # noqa: T201 - the test reads it
     match os.environ.get("PROBE_START"):
+        case "hopeless":
+            end_process()
+            await asyncio.Event().wait()
         case "stuck":
             await asyncio.Event().wait()
         case "broken":
             raise RuntimeError("cannot open")
         case "unusable":
             raise SettingsError(("PROBE_KEY_FILE holds no key.",))
-    yield
+    async with (
+        Bus(app.state.settings, service="gateway") if "PROBE_BUS" in os.environ else nullcontext() as bus
+    ):
+        app.state.bus = bus
+        yield
     if os.environ.get("PROBE_STOP") == "stuck":
         await asyncio.Event().wait()
     print("closed", flush=True)  # noqa: T201 - the test reads it
@@ -91,7 +114,7 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
     return build_app(
         service="gateway",
         settings=settings,
-        route_handlers=[begun, slow, echo, events, flood, bug, guarded],
+        route_handlers=[begun, slow, echo, events, flood, hopeless, deaf, bug, guarded],
         checks={},
         lifespan=[lifespan],
         keys=KeySource(nobody),

@@ -237,6 +237,78 @@ def test_a_port_in_use_is_said_in_one_sentence(start: Callable[..., Process]) ->
     assert len(process.output.splitlines()) == 1
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", "::1", "::"])  # noqa: S104 - as operators write
+def test_it_listens_on_ipv4_ipv6_and_names(start: Callable[..., Process], host: str) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    process = start(CAFETERIA_HOST=host)
+    url = process.url().replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - the same
+    assert httpx.get(f"{url}/health/live").status_code == 200
+    process.stop()
+    assert process.child.returncode == 0
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_this_machines_is_said_in_one_sentence(
+    start: Callable[..., Process], host: str
+) -> None:
+    process = start(CAFETERIA_HOST=host)
+    assert process.child.wait(timeout=START_LIMIT_S) == 2
+    assert process.output.startswith(f"gateway: cannot listen on port 0 of {host}: ")
+    assert "CAFETERIA_HOST" in process.output
+    assert len(process.output.splitlines()) == 1
+
+
+def test_a_process_that_cannot_go_on_stops_in_good_order_and_exits_1(start: Callable[..., Process]) -> None:
+    process = start()
+    assert httpx.get(f"{process.url()}/hopeless").text == "ending"
+    assert process.child.wait(timeout=STOP_LIMIT_S) == 1
+    assert "closed" in process.output.splitlines()
+    assert process.lines[-1]["event"] == "service_stopped"
+
+
+def test_a_start_that_is_given_up_exits_1(start: Callable[..., Process]) -> None:
+    assert start(PROBE_START="hopeless").child.wait(timeout=START_LIMIT_S) == 1
+
+
+def test_without_a_bus_for_good_it_exits_1(start: Callable[..., Process], servers: Any) -> None:
+    password = servers.credentials.nats_password("gateway")
+    process = start(PROBE_BUS="1", CAFETERIA_NATS_URL=servers.nats_url, CAFETERIA_NATS_PASSWORD=password)
+    assert httpx.get(f"{process.url()}/deaf").text == "ending"
+    assert process.child.wait(timeout=STOP_LIMIT_S) == 1
+    assert "bus_closed" in [line["event"] for line in process.lines]
+
+
+def test_what_does_not_come_to_its_end_by_itself_exits_1_too(start: Callable[..., Process]) -> None:
+    process = start(PROBE_STOP="stuck")
+    httpx.get(f"{process.url()}/hopeless")
+    assert process.child.wait(timeout=STOP_LIMIT_S) == 1
+
+
+def test_variables_of_other_programs_change_nothing(start: Callable[..., Process], tmp_path: Path) -> None:
+    foreign = {
+        "FORWARDED_ALLOW_IPS": "*",
+        "LITESTAR_DEBUG": "1",
+        "LITESTAR_PDB": "1",
+        "PROMETHEUS_DISABLE_CREATED_SERIES": "maybe",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "nothing"),
+        "WEB_CONCURRENCY": "many",
+    }
+    process = start(**foreign)
+    assert httpx.get(f"{process.url()}/bug").headers["content-type"] == "application/problem+json"
+    assert open_streams(process.url()) == 0
+    process.stop()
+    assert process.child.returncode == 0
+
+
 def test_the_log_of_a_run_is_json_and_holds_no_secret(start: Callable[..., Process]) -> None:
     process = start(CAFETERIA_LOG_LEVEL="debug")
     url = process.url()

@@ -5,12 +5,11 @@ outcome is unknown: a COMMIT may or may not have happened. Who needs to know rea
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from time import monotonic
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from cafeteria.chassis.connections import Connections
 from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.libpq import DEFAULT_PORT, STATED
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.chassis.sqlstates import AWAY, sqlstate_of, trouble_of
@@ -30,19 +30,6 @@ from cafeteria.chassis.statements import Statement, driver_of
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
 STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
-
-DEFAULT_PORT = 5432
-NOTHING_FROM_ENVIRONMENT: Mapping[str, Any] = MappingProxyType(
-    {
-        "ssl": False,
-        "direct_tls": False,
-        "target_session_attrs": "any",
-        "krbsrvname": "postgres",
-        "gsslib": "gssapi",
-    }
-)
-"""The driver takes what it is not told from libpq's variables (PGSSLMODE …) and from files under HOME. Beside these it
-wants to be told host, port, user, password and database."""
 
 REPORT_EVERY_S = 60.0  # an error that somebody must repair is logged again after this time
 
@@ -112,7 +99,7 @@ class Database:
             max_overflow=0,
             hide_parameters=True,
             connect_args={
-                **NOTHING_FROM_ENVIRONMENT,
+                **STATED,
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S + 1,
                 "server_settings": {

@@ -74,6 +74,7 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                workers=1,  # or WEB_CONCURRENCY is read, which is another program's
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
             )

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+DEFAULT_PORT = 5432
+
 STATED: Mapping[str, Any] = MappingProxyType(
     {
         "ssl": False,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Generic, TypeVar, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, values
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
@@ -27,6 +27,9 @@ class Registry(CollectorRegistry):
     def __init__(self) -> None:
         super().__init__(auto_describe=True)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every series would double the page
+        values.ValueClass = (
+            values.MutexValue
+        )  # in memory, also where PROMETHEUS_MULTIPROC_DIR is set for others
         self.made: dict[object, MetricWrapperBase] = {}
         ProcessCollector(registry=self)
         GCCollector(registry=self)

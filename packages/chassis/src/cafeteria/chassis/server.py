@@ -1,7 +1,8 @@
 """A service as a process: start, serve, and stop without dropping what was read.
 
 On SIGTERM or SIGINT: no new connections, event streams end at once, every request whose bytes had been read gets
-its answer, the lifespan closes, and the process exits 0, all within three seconds. Tests serve through the same path.
+its answer, the lifespan closes, and the process exits 0, all within three seconds. A process that cannot go on stops
+the same way, and exits 1. Tests serve through the same path.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ import uvloop
 from cafeteria.chassis import logs
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.http_server import HttpServer
+from cafeteria.chassis.runtime import giving_up
 from cafeteria.chassis.settings import ServiceSettings, SettingsError, load_settings
 
 EXIT_FAILED = 1
@@ -43,8 +45,7 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
         settings = load_settings(settings_type)
         logs.configure_logs(service, level=settings.log_level, log_format=settings.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(create_app(settings), settings.host, settings.listen_port(service)))
-            _leave()
+            _leave(runner.run(_live(create_app(settings), settings.host, settings.listen_port(service))))
     except SettingsError as error:
         _refuse(service, error.sentences)
     except _PortRefused as error:
@@ -56,19 +57,19 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
         logs.LINES.flush()  # the loop that would have written them has ended
 
 
-def _leave_unfinished() -> NoReturn:
+def _leave_unfinished(exit_code: int) -> NoReturn:
     _log.warning(
         "service_stop_cut_off", reason="What this service waits for is silent; nothing depends on it."
     )
-    _leave()
+    _leave(exit_code)
 
 
-def _leave() -> NoReturn:
+def _leave(exit_code: int) -> NoReturn:
     """The lifespan has closed what matters; taking thousands of streams apart in memory would take seconds more."""
     logs.LINES.flush()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(exit_code)
 
 
 @asynccontextmanager
@@ -126,7 +127,8 @@ async def _either(event: asyncio.Event, life: asyncio.Task[None]) -> None:
         life.result()
 
 
-async def _live(app: ServiceApp, host: str, port: int) -> None:
+async def _live(app: ServiceApp, host: str, port: int) -> int:
+    """The exit code."""
     with _stop_on_signals() as stop:
         async with _running(app, host, port) as (url, life):
             stop.may_cancel = False
@@ -134,8 +136,9 @@ async def _live(app: ServiceApp, host: str, port: int) -> None:
             _log.info("service_started", url=url)
             await _either(stop.told, life)
             _log.info("service_stopping")
-            asyncio.get_running_loop().call_later(LEAVE_WITHIN_S, _leave_unfinished)
+            asyncio.get_running_loop().call_later(LEAVE_WITHIN_S, _leave_unfinished, stop.exit_code)
     _log.info("service_stopped")
+    return stop.exit_code
 
 
 class _Stop:
@@ -143,13 +146,18 @@ class _Stop:
 
     def __init__(self) -> None:
         self.may_cancel = True
+        self.exit_code = 0
         self.told = asyncio.Event()
         self._task = asyncio.current_task()
 
-    def tell(self) -> None:
-        if self.may_cancel and not self.told.is_set() and self._task is not None:
-            self._task.cancel()
+    def tell(self, exit_code: int) -> None:
+        """The first to tell decides how the process ends."""
+        if self.told.is_set():
+            return
+        self.exit_code = exit_code
         self.told.set()
+        if self.may_cancel and self._task is not None:
+            self._task.cancel()
 
 
 @contextmanager
@@ -157,7 +165,8 @@ def _stop_on_signals() -> Iterator[_Stop]:
     stop = _Stop()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.tell)
+        loop.add_signal_handler(number, stop.tell, 0)
+    loop.add_signal_handler(giving_up.SIGNAL, stop.tell, EXIT_FAILED)
     try:
         yield stop
     except asyncio.CancelledError:
@@ -172,21 +181,34 @@ class _PortRefused(Exception):
 @contextmanager
 def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
     """Bound before the service starts, so that a port in use is known at once; it listens once the service has."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener = _bind(host, port)
+    except OSError as error:
+        raise _PortRefused(_bind_sentence(error, host, port)) from error
     with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise _PortRefused(_bind_sentence(error, host, port)) from error
         listener.setblocking(False)
         yield listener
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """To the first address of `host`, IPv4 before IPv6: clients that try one of them only try that."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _bind_sentence(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use: stop what listens there, or set CAFETERIA_PORT_BASE or CAFETERIA_PORT."
-    return f"cannot listen on port {port} of {host}: {(error.strerror or str(error)).lower()}."
+    reason = (error.strerror or str(error)).lower()
+    return f"cannot listen on port {port} of {host}: {reason}; set CAFETERIA_HOST, CAFETERIA_PORT_BASE or CAFETERIA_PORT."
 
 
 def _base_url(listener: socket.socket) -> str:

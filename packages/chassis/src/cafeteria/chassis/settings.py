@@ -5,7 +5,7 @@ names; an empty one counts as absent. A secret is a `Secret` without a default, 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
@@ -15,24 +15,38 @@ from msgspec import NODEFAULT, UNSET, Meta, UnsetType, field
 from msgspec.inspect import FrozenSetType, ListType, Metadata, SetType, VarTupleType, type_info
 from msgspec.structs import FieldInfo, fields
 
+from cafeteria.chassis.runtime.addresses import is_host, is_nats_url, is_postgres_url
 from cafeteria.contracts.bus import PORT_OFFSETS
 
 S = TypeVar("S", bound="ServiceSettings")
 
 _SECRET_MASK = "***"  # noqa: S105 - what stands in a secret's place
 
+_ACCEPTS = "accepts"
+"""Of a type's `Meta.extra`: judges a value that no pattern can."""
+
+ListenHost = Annotated[
+    str,
+    Meta(
+        description="one address or name of this machine without a port, like 127.0.0.1, ::1 or 0.0.0.0",
+        extra={_ACCEPTS: is_host},
+    ),
+]
 PostgresUrl = Annotated[
     str,
     Meta(
-        pattern=r"^postgresql://[^@/?#]+/[^@/?#]+(\?[^@#]*)?$",
-        description="a URL like postgresql://127.0.0.1:5432/cafeteria, without a user or password",
+        description=(
+            "a URL like postgresql://127.0.0.1:5432/cafeteria of one server, without a user or password, "
+            "and without parameters such as sslmode: connections to Postgres are not encrypted yet"
+        ),
+        extra={_ACCEPTS: is_postgres_url},
     ),
 ]
 NatsUrl = Annotated[
     str,
-    Meta(
-        pattern=r"^nats://[^@/?#]+/?$",  # not tls://: nats-py speaks TLS where the server demands it, and only there
-        description="a URL like nats://127.0.0.1:4222, without a user or password",
+    Meta(  # not tls://: nats-py speaks TLS where the server demands it, and only there
+        description="a URL like nats://127.0.0.1:4222 of one server, without a user or password",
+        extra={_ACCEPTS: is_nats_url},
     ),
 ]
 Origin = Annotated[
@@ -97,7 +111,7 @@ class SettingsError(Exception):
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every service needs. A subclass repeats `frozen=True, kw_only=True`: msgspec inherits neither."""
 
-    host: str = field(name="CAFETERIA_HOST", default="127.0.0.1")
+    host: ListenHost = field(name="CAFETERIA_HOST", default="127.0.0.1")
     port_base: PortBase = field(name="CAFETERIA_PORT_BASE", default=8000)
     port: Port | None = field(name="CAFETERIA_PORT", default=None)
     postgres_url: PostgresUrl = field(name="CAFETERIA_POSTGRES_URL")
@@ -160,9 +174,17 @@ def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:
 def _converted(variable: str, raw: str, field_type: Any) -> Any:
     parts = [part.strip() for part in raw.split(",") if part.strip()] if _is_many(field_type) else raw
     try:
-        return msgspec.convert(parts, field_type, strict=False, dec_hook=_decode_secret)
+        value = msgspec.convert(parts, field_type, strict=False, dec_hook=_decode_secret)
     except msgspec.ValidationError as error:
         raise ValueError(f"{variable} must be {_accepted(field_type) or f'different: {error}'}.") from None
+    if not all(accepts(value) for accepts in _judges(field_type)):
+        raise ValueError(f"{variable} must be {_accepted(field_type)}.")
+    return value
+
+
+def _judges(field_type: Any) -> list[Callable[[Any], bool]]:
+    metadata = getattr(field_type, "__metadata__", ())
+    return [meta.extra[_ACCEPTS] for meta in metadata if meta.extra and _ACCEPTS in meta.extra]
 
 
 def _decode_secret(wanted: type, raw: Any) -> Any:

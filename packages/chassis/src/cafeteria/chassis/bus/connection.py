@@ -5,8 +5,6 @@ than one that fails at once.
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -25,6 +23,8 @@ from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import OutboxRow
+from cafeteria.chassis.runtime.addresses import in_url
+from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import STREAMS_API
 from cafeteria.contracts.wire import Durable, Rpc, Topic
@@ -159,7 +159,7 @@ class Bus:
             await self._connect_client()
         except Exception:
             logger.exception("bus_not_connected")
-            os.kill(os.getpid(), signal.SIGTERM)
+            end_process()
             return
         self._complained = False
         self._connected.set()
@@ -168,7 +168,7 @@ class Bus:
     async def _connect_client(self) -> None:
         address = urlsplit(self._settings.nats_url)
         await self.client.connect(
-            servers=[f"nats://{address.hostname}:{address.port or 4222}"],
+            servers=[f"nats://{in_url(address.hostname or '')}:{address.port or 4222}"],
             user=self.service,
             password=self._settings.nats_password.reveal(),
             name=f"cafeteria-{self.service}",
@@ -232,4 +232,4 @@ class Bus:
         """The client gives up only when its login is refused; a new process starts from a clean state."""
         if not self._closing:
             logger.error("bus_closed", reason="The bus refused this service's login.")
-            os.kill(os.getpid(), signal.SIGTERM)
+            end_process()

@@ -1,0 +1,80 @@
+"""An address in a setting is one host and at most one port: what is more or less shows at the start, not later.
+
+IPv6 stands in brackets in a URL, and without them where there is no port beside it.
+"""
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NamedTuple
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z]+)://"
+    r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<name>[^:/?#\[\]]*))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<rest>[/?#].*)?"
+)
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(
+    rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?"
+)  # RFC 1035, and underscores as container engines have them
+_DATABASE = re.compile(r"/[^\s/?#@%]+")
+_HIGHEST_PORT = 65535
+
+
+class Address(NamedTuple):
+    """`host` has no brackets. `rest` is the URL from the path on."""
+
+    host: str
+    port: int | None
+    rest: str
+
+
+def parse_url(text: str, *, scheme: str) -> Address | None:
+    """None for what is not the URL of one server, without a user or a password."""
+    match = _URL.fullmatch(text)
+    if match is None or match["scheme"] != scheme:
+        return None
+    port = int(match["port"]) if match["port"] else None
+    is_host = _is_ipv6(match["ipv6"]) if match["ipv6"] is not None else _is_name_or_ipv4(match["name"])
+    if not is_host or (port is not None and not 0 < port <= _HIGHEST_PORT):
+        return None
+    return Address(match["ipv6"] or match["name"], port, match["rest"] or "")
+
+
+def is_postgres_url(text: str) -> bool:
+    """With the name of a database, and nothing behind it."""
+    address = parse_url(text, scheme="postgresql")
+    return address is not None and _DATABASE.fullmatch(address.rest) is not None
+
+
+def is_nats_url(text: str) -> bool:
+    address = parse_url(text, scheme="nats")
+    return address is not None and address.rest in {"", "/"}
+
+
+def is_host(text: str) -> bool:
+    """A name, an IPv4 or an IPv6 address; whether it exists is not looked at."""
+    return _is_ipv6(text) if ":" in text else _is_name_or_ipv4(text)
+
+
+def in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _is_name_or_ipv4(text: str) -> bool:
+    """Nothing but digits and dots is meant to be an address, and a name would be looked up for ever."""
+    if not text.replace(".", "").isdecimal():
+        return _NAME.fullmatch(text) is not None
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True

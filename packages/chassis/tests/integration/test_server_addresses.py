@@ -1,0 +1,108 @@
+"""Where Postgres and NATS are is in the settings alone: libpq's variables and files count for nothing; IPv6 works."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+import pytest
+
+from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.database import Database, DatabaseUnavailable
+from cafeteria.chassis.migrations import migrate
+
+LIBPQ_VARIABLES = frozenset(
+    re.findall(r"""["'](PG[A-Z]+)["']""", (Path(asyncpg.__file__).parent / "connect_utils.py").read_text())
+)
+WRONG_VALUES = {
+    "PGHOST": "nowhere.invalid",
+    "PGPORT": "1",
+    "PGSSLMODE": "verify-full",
+    "PGSSLNEGOTIATION": "direct",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGGSSLIB": "sspi",
+}
+
+
+@pytest.fixture
+def libpq_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in the shell of somebody who works with another Postgres."""
+    assert set(WRONG_VALUES) < LIBPQ_VARIABLES
+    for name in LIBPQ_VARIABLES:
+        monkeypatch.setenv(name, WRONG_VALUES.get(name, str(tmp_path / "nothing")))
+    monkeypatch.setenv("HOME", "/proc/1/nothing")
+
+
+@pytest.mark.usefixtures("libpq_environment")
+async def test_a_service_takes_no_notice_of_libpqs_variables(gateway_settings) -> None:
+    database = Database.connect(gateway_settings, service="gateway")
+    await database.ping()
+    await database.close()
+
+
+@pytest.mark.usefixtures("libpq_environment")
+async def test_a_migration_takes_no_notice_of_libpqs_variables(servers) -> None:
+    await migrate("gateway", servers.postgres_admin_url)
+
+
+async def test_without_a_port_postgres_is_at_its_usual_one(gateway_settings, monkeypatch) -> None:
+    asked: list[object] = []
+
+    async def connect(host: str, port: object = None, **_: object) -> None:
+        asked.append(port)
+        raise ConnectionRefusedError(host)
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    monkeypatch.setenv("PGPORT", "1")
+    settings = msgspec.structs.replace(gateway_settings, postgres_url="postgresql://127.0.0.1/cafeteria")
+    database = Database.connect(settings, service="gateway")
+    with pytest.raises(DatabaseUnavailable):
+        await database.ping()
+    assert asked == [5432]
+
+
+@asynccontextmanager
+async def on_ipv6(url: str) -> AsyncIterator[str]:
+    """The same server at ::1, or the test is skipped."""
+    target = urlsplit(url)
+    writers: list[asyncio.StreamWriter] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            writer.write(chunk)
+        writer.close()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(target.hostname, target.port)
+        writers.extend((writer, back))
+        await asyncio.gather(carry(reader, back), carry(there, writer), return_exceptions=True)
+
+    try:
+        server = await asyncio.start_server(meet, "::1", 0, family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with server:
+        yield target._replace(netloc=f"[::1]:{server.sockets[0].getsockname()[1]}").geturl()
+        for writer in writers:
+            writer.close()
+
+
+async def test_postgres_is_reached_over_ipv6(gateway_settings) -> None:
+    async with on_ipv6(gateway_settings.postgres_url) as url:
+        settings = msgspec.structs.replace(gateway_settings, postgres_url=url)
+        database = Database.connect(settings, service="gateway")
+        await database.ping()
+        await database.close()
+
+
+async def test_nats_is_reached_over_ipv6(gateway_settings) -> None:
+    async with on_ipv6(gateway_settings.nats_url) as url:
+        settings = msgspec.structs.replace(gateway_settings, nats_url=url)
+        async with Bus(settings, service="gateway") as bus, asyncio.timeout(10):
+            await bus.connected()
+            await bus.ping()
