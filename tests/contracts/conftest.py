@@ -1,7 +1,6 @@
 """What the tests of the whole workspace share: its files, its golden examples, and services that really run."""
 
-import importlib
-import inspect
+import re
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,11 +10,13 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
 from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings, load_settings
+from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus, values
-from cafeteria.local_stack.credentials import Credentials
+from cafeteria.local_stack.api_documents import api_documents, create_app_of, settings_type_of
+from cafeteria.local_stack.api_documents import built as build_app_of
 from cafeteria.local_stack.testing import in_own_task, until
 
 READY_TIMEOUT_S = 20.0
@@ -59,6 +60,51 @@ def examples_of(message: type[msgspec.Struct]) -> dict[str, bytes]:
     return {path.name.split(".")[1].removesuffix("json"): path.read_bytes().strip() for path in paths}
 
 
+class Published:
+    """The published OpenAPI documents, to check real requests and answers against."""
+
+    def __init__(self, documents: dict[str, dict[str, Any]]) -> None:
+        self.documents = documents
+
+    def faults(self, service: str, schema: dict[str, Any], value: Any) -> list[str]:
+        """What a schema of the service's document finds wrong with a JSON value."""
+        whole = {**schema, "components": self.documents[service]["components"]}
+        validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+
+    def operation(self, service: str, method: str, path: str) -> dict[str, Any]:
+        paths = self.documents[service]["paths"]
+        [template] = [each for each in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)]
+        operation: dict[str, Any] = paths[template][method.lower()]
+        return operation
+
+    def body_schema(self, service: str, method: str, path: str) -> dict[str, Any]:
+        body = self.operation(service, method, path)["requestBody"]
+        schema: dict[str, Any] = body["content"]["application/json"]["schema"]
+        return schema
+
+    def hold(self, service: str, answer: httpx.Response) -> None:
+        """Fails unless the answer is one that its operation names, and what was sent fits to a success."""
+        request = answer.request
+        operation = self.operation(service, request.method, request.url.path)
+        assert str(answer.status_code) in operation["responses"], f"{answer}: {answer.text}"
+        named = operation["responses"][str(answer.status_code)]
+        media_type = answer.headers.get("content-type", "").partition(";")[0]
+        assert media_type in named.get("content", {"": None})
+        if media_type.endswith("json"):
+            assert self.faults(service, named["content"][media_type]["schema"], answer.json()) == []
+        headers = named.get("headers", {}).items()
+        assert [name for name, each in headers if each.get("required") and name not in answer.headers] == []
+        if answer.is_success and request.content:
+            schema = self.body_schema(service, request.method, request.url.path)
+            assert self.faults(service, schema, msgspec.json.decode(request.content)) == []
+
+
+@pytest.fixture(scope="session")
+def published() -> Published:
+    return Published(api_documents())
+
+
 @pytest.fixture
 async def start(clean: None, service_settings: Any, serve: Any) -> AsyncIterator[Start]:
     """Called with a service's name, and settings to override, it returns the URL of one that is ready."""
@@ -83,33 +129,10 @@ async def running(service: str, settings: Any, serve: Any) -> AsyncIterator[str]
         yield url
 
 
-def create_app_of(service: str) -> Callable[[Any], Any]:
-    create_app: Callable[[Any], Any] = importlib.import_module(f"cafeteria.{service}.app").create_app
-    return create_app
-
-
-def settings_type_of(service: str) -> type[ServiceSettings]:
-    parameters = inspect.signature(create_app_of(service)).parameters
-    settings_type: type[ServiceSettings] = next(iter(parameters.values())).annotation
-    return settings_type
-
-
 @pytest.fixture
-def built(tmp_path: Path) -> Callable[[str], Any]:
+def built() -> Callable[[str], Any]:
     """A service's app as it is composed; nothing is opened."""
-
-    def build(service: str) -> Any:
-        key = Credentials.ensure(tmp_path / "secrets").signing_key_file
-        environ = {
-            "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
-            "CAFETERIA_POSTGRES_PASSWORD": "unused",
-            "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
-            "CAFETERIA_NATS_PASSWORD": "unused",
-            "IDENTITY_SIGNING_KEY_FILE": str(key),
-        }
-        return create_app_of(service)(load_settings(settings_type_of(service), environ))
-
-    return build
+    return build_app_of
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, MediaType, Response, get
 from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -127,7 +127,7 @@ def _running(keys: KeySource) -> Lifespan:
 
 
 def _metrics_route(registry: metrics.Registry) -> HTTPRouteHandler:
-    @get("/metrics", sync_to_thread=False, tags=["operations"])
+    @get("/metrics", sync_to_thread=False, media_type=MediaType.TEXT, tags=["operations"])
     def read_metrics() -> Response[bytes]:
         """Prometheus' text format."""
         return Response(registry.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -143,6 +143,7 @@ def _openapi(service: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title=f"cafeteria {service}",
         version=_version(service),
+        license=License(name="MIT", identifier="MIT"),
         openapi_router=SchemaRouter("/schema"),
         components=Components(security_schemes=schemes),
         render_plugins=[SchemaPage(), SchemaJson()],

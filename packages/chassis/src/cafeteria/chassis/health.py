@@ -11,6 +11,7 @@ import msgspec
 from litestar import Response, get
 from litestar.datastructures import CacheControlHeader
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 
 from cafeteria.chassis.errors import ServiceError
 
@@ -32,6 +33,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: dict[str, str]
 
 
+_NOT_READY = {503: ResponseSpec(Health, description="Something that this service needs does not answer.")}
+
+
 class Alive(msgspec.Struct, frozen=True, kw_only=True):
     status: str = _OK
 
@@ -49,7 +53,7 @@ def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
         """The process answers; nothing else is looked at."""
         return Alive()
 
-    @get(["/health", "/health/ready"], cache_control=_NO_STORE, tags=["operations"])
+    @get(["/health", "/health/ready"], cache_control=_NO_STORE, responses=_NOT_READY, tags=["operations"])
     async def health_ready() -> Response[Health]:
         """200 when everything that this service needs answers, else 503; with each dependency's state."""
         health = await examine(checks)

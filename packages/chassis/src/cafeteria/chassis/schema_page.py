@@ -1,7 +1,4 @@
-"""The API as a page to read, offline: plain HTML made here, with no script and nothing fetched from elsewhere.
-
-Also completes the OpenAPI document: every error of every route is a problem document, whatever Litestar guesses.
-"""
+"""The API as a page to read, offline: plain HTML made here, with no script and nothing fetched from elsewhere."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -9,15 +6,14 @@ from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Router
+from litestar.enums import OpenAPIMediaType
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler
 
-from cafeteria.chassis.problem_documents import PROBLEM_JSON
-from cafeteria.contracts.problems import Problem
+from cafeteria.chassis.http.openapi import SCHEMAS, published_document
 
-_SCHEMAS = "#/components/schemas/"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -32,19 +28,28 @@ class SchemaRouter(Router):
     """Leaves out Litestar's HTML page for what it does not find under the schema: there too a problem is due."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, route_handlers=[], include_in_schema=False)
+        super().__init__(path, route_handlers=[], tags=["operations"])
 
     def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
-        if isinstance(value, HTTPRouteHandler) and "/{path:str}" in value.paths:
-            return []
+        if isinstance(value, HTTPRouteHandler):
+            if "/{path:str}" in value.paths:
+                return []
+            value.summary = "Describe this API"
         return super().register(value)
 
 
-class SchemaJson(JsonRenderPlugin):
+class SchemaJson(OpenAPIRenderPlugin):
     """Serves `openapi.json`."""
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, complete(openapi_schema))
+    def __init__(self) -> None:
+        super().__init__(path="/openapi.json", media_type=OpenAPIMediaType.OPENAPI_JSON)
+        self._rendered: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - Litestar's signature
+        """Made once, when it is first asked for: the routes of an app do not change."""
+        if self._rendered is None:
+            self._rendered = msgspec.json.encode(published_document(request.app))
+        return self._rendered
 
 
 class SchemaPage(OpenAPIRenderPlugin):
@@ -52,24 +57,12 @@ class SchemaPage(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
+        self._rendered: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - Litestar's signature
-        return render_page(complete(openapi_schema)).encode()
-
-
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """In place, and the same when done twice."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    _, problem = msgspec.json.schema_components((Problem,), ref_template=_SCHEMAS + "{name}")
-    schemas.update(problem)
-    content = {PROBLEM_JSON: {"schema": {"$ref": _SCHEMAS + Problem.__name__}}}
-    for _, _, operation in _operations(document):
-        responses = operation.setdefault("responses", {})
-        for status, response in responses.items():
-            if status.startswith(("4", "5")):
-                response["content"] = content
-        responses["default"] = {"description": "Any error, as a problem document", "content": content}
-    return document
+        if self._rendered is None:
+            self._rendered = render_page(published_document(request.app)).encode()
+        return self._rendered
 
 
 def render_page(document: Mapping[str, Any]) -> str:
@@ -141,7 +134,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
 def _type(schema: Mapping[str, Any]) -> str:
     """A type in a few words, with links to those that have a name."""
     if "$ref" in schema:
-        name = escape(schema["$ref"].removeprefix(_SCHEMAS))
+        name = escape(schema["$ref"].removeprefix(SCHEMAS))
         return f'<a href="#{name}">{name}</a>'
     for key in ("oneOf", "anyOf"):
         if key in schema:

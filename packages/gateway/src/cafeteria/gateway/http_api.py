@@ -11,19 +11,28 @@ from litestar import MediaType, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.door import SHEDS_LOAD
 from cafeteria.chassis.errors import InvalidRequest
+from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
+from cafeteria.chassis.http.pagination import RowCursor
 from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
-from cafeteria.contracts.problems import Problem
 from cafeteria.gateway.domain import CREATED, Placing, new_order, order_on_the_wire, repeated_items
+from cafeteria.gateway.errors import (
+    IdempotencyKeyReused,
+    OrderExpired,
+    OrderUndecided,
+    OutOfStock,
+    TooLateToCancel,
+    UnknownItem,
+)
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.service import Gateway
 from cafeteria.gateway.service.place_order import RECEIVED
@@ -41,16 +50,7 @@ _PLACED = {
     RECEIVED: ResponseSpec(
         data_container=Order, description="Received; stock has not decided yet. It may still end REJECTED."
     ),
-    409: ResponseSpec(
-        data_container=Problem,
-        description="Out of stock, an unknown item, or expired.",
-        media_type=PROBLEM_JSON,
-    ),
-    422: ResponseSpec(
-        data_container=Problem,
-        description="The key belongs to an order with other lines.",
-        media_type=PROBLEM_JSON,
-    ),
+    **refusals(OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused),
 }
 
 
@@ -68,6 +68,7 @@ def read_menu(state: State) -> Menu:
     operation_class=KeyedOperation,
     responses=_PLACED,
     tags=_TAGS,
+    response_headers=[REPLAYED_HEADER],
 )
 async def place_order(
     request: SignedInRequest,
@@ -99,7 +100,7 @@ async def read_order(request: SignedInRequest, state: State, order_id: FromPath[
 async def list_orders(
     request: SignedInRequest,
     state: State,
-    cursor: FromQuery[str | None] = None,
+    cursor: RowCursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> Orders:
     """The student's orders, newest first."""
@@ -108,7 +109,13 @@ async def list_orders(
     return Orders(items=tuple(map(order_on_the_wire, page)), next_cursor=following)
 
 
-@post("/v1/orders/{order_id:uuid}/cancel", before_request=_SIGNED_IN, status_code=200, tags=_TAGS)
+@post(
+    "/v1/orders/{order_id:uuid}/cancel",
+    before_request=_SIGNED_IN,
+    status_code=200,
+    tags=_TAGS,
+    responses=refusals(TooLateToCancel, OrderUndecided),
+)
 async def cancel_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
     """Give an order back, as long as the kitchen has not begun with it. Cancelling again answers the same."""
     gateway: Gateway = state.gateway

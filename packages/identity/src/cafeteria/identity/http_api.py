@@ -15,11 +15,18 @@ from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.errors import Forbidden
 from cafeteria.chassis.http.forwarding import Sender, TrustedProxies
+from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.request_headers import read_cookie
 from cafeteria.chassis.origins import Origins
 from cafeteria.chassis.tokens import ACCESS_COOKIE, SignedInRequest, requires
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
+from cafeteria.identity.errors import (
+    InvalidCredentials,
+    RefreshRefused,
+    StudentIdTaken,
+    TooManyAttempts,
+)
 from cafeteria.identity.service import Identity, Session
 from cafeteria.identity.settings import IdentitySettings
 
@@ -30,10 +37,19 @@ COOKIE_PATHS = {ACCESS_COOKIE: "/", REFRESH_COOKIE: "/v1/token", LOGOUT_COOKIE: 
 JWKS_MAX_AGE_S = 300  # a new key is handed out by the bus at once; browsers and tools may wait this long
 NO_STORE = {"Cache-Control": "no-store"}
 
+_SESSIONS = ["sessions"]
+_PEOPLE = ["people"]
+
 AnyRequest = Request[Any, Any, State]
 
 
-@post("/v1/login", status_code=200, summary="Sign in")
+@post(
+    "/v1/login",
+    status_code=200,
+    summary="Sign in",
+    tags=_SESSIONS,
+    responses=refusals(InvalidCredentials, Forbidden, TooManyAttempts),
+)
 async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
     """At most three attempts a minute per student id and address, right ones included."""
     if data.cookie:
@@ -42,7 +58,13 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
     return _answer(session, request, with_cookies=data.cookie)
 
 
-@post("/v1/token/refresh", status_code=200, summary="Trade a refresh token for new tokens")
+@post(
+    "/v1/token/refresh",
+    status_code=200,
+    summary="Trade a refresh token for new tokens",
+    tags=_SESSIONS,
+    responses=refusals(RefreshRefused, Forbidden),
+)
 async def refresh(
     request: AnyRequest, data: JSONBody[identity.RefreshToken | None] = None
 ) -> Response[identity.Tokens]:
@@ -56,7 +78,7 @@ async def refresh(
     return _answer(session, request, with_cookies=asked.cookie or by_cookie)
 
 
-@post("/v1/logout", status_code=204, summary="End the session")
+@post("/v1/logout", status_code=204, summary="End the session", tags=_SESSIONS, responses=refusals(Forbidden))
 async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = None) -> Response[None]:
     """Also for tokens that are unknown or have expired. Without a body the cookie counts."""
     token = data.refresh_token if data and data.refresh_token else _cookie(request, LOGOUT_COOKIE)
@@ -65,17 +87,23 @@ async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = N
     return Response(None, status_code=204, cookies=_cookies(request, {}))
 
 
-@get("/v1/me", before_request=requires(), summary="Who am I?")
+@get("/v1/me", before_request=requires(), summary="Who am I?", tags=_PEOPLE)
 async def me(request: SignedInRequest) -> identity.Student:
     return await _service(request).find(request.user.student_id)
 
 
-@post("/v1/students", before_request=requires(Role.OPERATOR), summary="Register somebody (operators only)")
+@post(
+    "/v1/students",
+    before_request=requires(Role.OPERATOR),
+    summary="Register somebody (operators only)",
+    tags=_PEOPLE,
+    responses=refusals(StudentIdTaken),
+)
 async def register(data: JSONBody[identity.CreateStudent], request: SignedInRequest) -> identity.Student:
     return await _service(request).register(data)
 
 
-@get("/.well-known/jwks.json", summary="Public keys that verify access tokens")
+@get("/.well-known/jwks.json", summary="Public keys that verify access tokens", tags=_SESSIONS)
 async def jwks(request: AnyRequest) -> Response[identity.Jwks]:
     return Response(_service(request).jwks, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_S}"})
 

@@ -33,7 +33,8 @@ MAX_POSITION = 2**63 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}", ASCII)
-_POSITION = compile_pattern(r"[0-9]{1,19}", ASCII)
+_CURSOR = compile_pattern(r"[0-9]{1,18}", ASCII)  # below MAX_POSITION, whatever the digits
+CURSOR_PATTERN = rf"^{_CURSOR.pattern}(?![\s\S])"
 _EVENT_ID = compile_pattern(r"([0-9]{1,19})-([0-9]{1,19})", ASCII)
 
 
@@ -201,6 +202,6 @@ def position_from_cursor(cursor: str | None) -> int:
     """Raises UnknownCursor."""
     if cursor is None:
         return MAX_POSITION
-    if not _POSITION.fullmatch(cursor) or int(cursor) > MAX_POSITION:
+    if not _CURSOR.fullmatch(cursor):
         raise UnknownCursor
     return int(cursor)

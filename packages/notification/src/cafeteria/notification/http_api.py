@@ -10,20 +10,21 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import DatabaseUnavailable
+from cafeteria.chassis.http.openapi import EVENT_STREAM
+from cafeteria.chassis.http.pagination import cursor_parameter
 from cafeteria.chassis.http_server import abort_of
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
-from cafeteria.notification.domain import Viewer
+from cafeteria.notification.domain import CURSOR_PATTERN, Viewer
 from cafeteria.notification.errors import StreamTokenExpired
 from cafeteria.notification.service import NotificationService
 from cafeteria.notification.views import CLOSED
 
-EVENT_STREAM = "text/event-stream"
 RESUME_AFTER_MS = 1000  # a client whose stream ended waits this long: a restart takes about as long
 RETRY_BLOCK = b"retry: %d\n\n" % RESUME_AFTER_MS
 LOG_AWAY_BLOCK = b"retry: 3000\n: the log cannot be read just now, nothing was shown\n\n"
@@ -51,6 +52,7 @@ LastEventIdInQuery = Annotated[
         description="The same, for a client that cannot set the header. The header counts if both are sent.",
     ),
 ]
+PositionCursor = Annotated[str | None, cursor_parameter(CURSOR_PATTERN)]
 
 
 class EventsAnswer(Response[OrderStatusEvent]):
@@ -91,7 +93,7 @@ async def follow_order(
 async def list_notifications(
     request: SignedInRequest,
     state: State,
-    cursor: FromQuery[str | None] = None,
+    cursor: PositionCursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> Notifications:
     """What was sent to you and whether a stream took it, newest first."""

@@ -11,17 +11,18 @@ from litestar import MediaType, get, patch, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from cafeteria.chassis.bytes_response import BytesResponse
 from cafeteria.chassis.cursors import read_cursor, write_cursor
+from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
+from cafeteria.chassis.http.pagination import RowCursor
 from cafeteria.chassis.http.request_headers import OptionallyKeyedOperation, read_idempotency_key
-from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
-from cafeteria.contracts.problems import Problem
 from cafeteria.contracts.stock import ChangeItem, CreateItem, Item, Items, Restock, StockTransactions
 from cafeteria.contracts.values import Role
 from cafeteria.stock.domain import Answer, item_on_the_wire
+from cafeteria.stock.errors import IdempotencyKeyReused, StoreFull
 from cafeteria.stock.service import StockService
 
 DEFAULT_PAGE = 50
@@ -31,11 +32,6 @@ _OPERATOR = requires(Role.OPERATOR)
 _TAGS = ["items"]
 _REPLAYED = {"Idempotent-Replayed": "true"}
 _DONE = ResponseSpec(data_container=Item, description="The item as it is after this.")
-_KEY_REUSED = ResponseSpec(
-    data_container=Problem,
-    description="The key belongs to another request of this operator.",
-    media_type=PROBLEM_JSON,
-)
 
 
 @get("/v1/items", tags=_TAGS)
@@ -49,8 +45,9 @@ async def list_items(state: State) -> Items:
     "/v1/items",
     before_request=_OPERATOR,
     tags=_TAGS,
-    responses={201: _DONE, 422: _KEY_REUSED},
+    responses={201: _DONE, **refusals(IdempotencyKeyReused)},
     operation_class=OptionallyKeyedOperation,
+    response_headers=[REPLAYED_HEADER],
 )
 async def create_item(request: SignedInRequest, state: State, data: JSONBody[CreateItem]) -> BytesResponse:
     """A new item, on sale at once. With an Idempotency-Key, once however often it is sent."""
@@ -71,8 +68,9 @@ async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[Chan
     before_request=_OPERATOR,
     status_code=200,
     tags=_TAGS,
-    responses={200: _DONE, 422: _KEY_REUSED},
+    responses={200: _DONE, **refusals(StoreFull, IdempotencyKeyReused)},
     operation_class=OptionallyKeyedOperation,
+    response_headers=[REPLAYED_HEADER],
 )
 async def restock(
     request: SignedInRequest, state: State, item_id: FromPath[UUID], data: JSONBody[Restock]
@@ -87,7 +85,7 @@ async def restock(
 async def list_transactions(
     state: State,
     item_id: FromPath[UUID],
-    cursor: FromQuery[str | None] = None,
+    cursor: RowCursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> StockTransactions:
     """What orders took of this item and gave back, newest first."""

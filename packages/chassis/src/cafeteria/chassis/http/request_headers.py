@@ -40,6 +40,9 @@ KEY_LIMIT = 255
 
 _BARE_KEY = re.compile(rb"[!#-+\--~][!-+\--~]*")
 _QUOTED_KEY = re.compile(rb'"((?:[!#-\[\]-~]|\\["\\])+)"')
+KEY_PATTERN = (
+    r'^([!#-+\--~][!-+\--~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")(?![\s\S])'  # both as above, in one
+)
 _UTF_8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _ESCAPED = re.compile(rb"\\(.)")
 _VISIBLE = re.compile(rb"[!-~]+")
@@ -161,7 +164,7 @@ class KeyedOperation(Operation):
             name="Idempotency-Key",
             param_in="header",
             required=self.is_required,
-            schema=Schema(type=OpenAPIType.STRING),
+            schema=Schema(type=OpenAPIType.STRING, pattern=KEY_PATTERN),
             description="1 to 255 visible ASCII characters, bare or in quotes, a comma only in quotes;"
             " the same for each repeat of one request.",
         )
