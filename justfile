@@ -32,6 +32,21 @@ check:
     {{ run }} mypy
     {{ run }} lint-imports
     {{ run }} pytest -q -m 'house or alone'
+    "{{ just_executable() }}" --justfile "{{ justfile() }}" lint-api
+
+# The OpenAPI documents of all services against Redocly's recommended rules, where Node is there
+[group('develop')]
+lint-api:
+    #!/bin/sh
+    set -eu
+    export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
+    redocly() { npx --yes @redocly/cli@2.77.0 "$@"; }
+    command -v npx >/dev/null || { echo 'lint-api: skipped: there is no Node (npx) on PATH.'; exit 0; }
+    redocly --version >/dev/null 2>&1 || { echo 'lint-api: skipped: npx could not fetch or run Redocly.'; exit 0; }
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    {{ run }} python -m cafeteria.local_stack.api_documents "$folder"
+    redocly lint --extends=recommended-strict "$folder"/*.json
 
 # Format the code and apply the safe fixes of the linter
 [group('develop')]
