@@ -69,6 +69,11 @@ contracts *args:
 rush *args:
     @exec {{ run }} python -m cafeteria.rush "$@"
 
+# Schemathesis against all running services, without a token and in each role: `just fuzz --minutes 30`
+[group('prove')]
+fuzz *args:
+    @exec {{ run }} python tests/fuzz "$@"
+
 # How fast: each figure beside what it is measured against; without a name, what there is: `just bench accept`
 [group('prove')]
 bench *args:
