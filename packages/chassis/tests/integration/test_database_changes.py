@@ -34,11 +34,13 @@ async def shelf(servers) -> AsyncIterator[str]:
 
 
 async def read_by_hand(connection: Any) -> None:
-    await Statement("SELECT * FROM gateway.shelf").rows(connection, {})
+    [row] = await Statement("SELECT * FROM gateway.shelf").rows(connection, {})
+    assert row.id == 1
 
 
 async def read_by_sqlalchemy(connection: Any) -> None:
-    await connection.execute(sa.select(sa.literal_column("*")).select_from(sa.text("gateway.shelf")))
+    found = await connection.execute(sa.text("SELECT * FROM gateway.shelf"))
+    assert found.one().id == 1
 
 
 async def read_on_all(database: Database, read: Any) -> None:

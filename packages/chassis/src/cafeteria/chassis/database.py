@@ -25,7 +25,7 @@ from cafeteria.chassis.libpq import DEFAULT_PORT, STATED
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.chassis.sqlstates import AWAY, sqlstate_of, trouble_of
-from cafeteria.chassis.statements import Statement, driver_of
+from cafeteria.chassis.statements import Row, Statement, driver_of
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
@@ -100,6 +100,7 @@ class Database:
             hide_parameters=True,
             connect_args={
                 **STATED,
+                "record_class": Row,  # also where the driver plans a statement again, and forgets what it was asked for
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S + 1,
                 "server_settings": {
