@@ -17,6 +17,7 @@ from cafeteria.local_stack import ports
 from cafeteria.local_stack.home import Home, temporary_home
 
 START_TIMEOUT_S = 90.0
+UP = (sys.executable, "-m", "cafeteria.local_stack", "up")
 OPEN = "keeps the data"  # the last line before the stack only runs
 
 
@@ -78,7 +79,7 @@ def command(process: psutil.Process) -> str:
 
 @pytest.fixture
 def up() -> Callable[..., AbstractAsyncContextManager[Supervised]]:
-    """Starts `just up` on a home, with variables; entered, it gives what `Supervised` is."""
+    """Starts `just up` on a home, with variables, or by another command; entered, it gives what `Supervised` is."""
     return started
 
 
@@ -90,11 +91,13 @@ def home() -> Iterator[Home]:
 
 
 @contextlib.asynccontextmanager
-async def started(home: Home, **variables: str) -> AsyncIterator[Supervised]:
+async def started(
+    home: Home, *, command: tuple[str, ...] = UP, **variables: str
+) -> AsyncIterator[Supervised]:
     """In a process group of its own, as a terminal starts it; its five ports are any free ones."""
     defaults = {"PYTHONUNBUFFERED": "1", "CAFETERIA_PORT_BASE": str(ports.free_ports(5))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cafeteria.local_stack", "up"),
+        *command,
         env={**os.environ, **defaults, "CAFETERIA_HOME": str(home.root), **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -1,10 +1,9 @@
-"""A kept process comes back, a stopped one does not, and none outlives the one that started it."""
+"""A kept process comes back, a stopped one does not."""
 
 import asyncio
 import os
 import signal
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import psutil
 import pytest
 
 from cafeteria.local_stack import member as members
-from cafeteria.local_stack.child import YIELDING, Child, Program, is_alive
+from cafeteria.local_stack.child import YIELDING, Child, Program
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.member import Member
 
@@ -163,34 +162,3 @@ async def test_what_yields_does_so_as_a_session_of_its_own(tmp_path: Path) -> No
     assert await child.wait() == 0
     is_leader, *_, nice = log.read_text().split()
     assert (is_leader, int(nice)) == ("True", YIELDING)
-
-
-PARENT = """
-import asyncio, sys
-from pathlib import Path
-from cafeteria.local_stack.child import Child, Program
-
-async def main():
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-    program = Program(argv=(sys.executable, "-c", code), own_group=True)
-    child = await Child.start(program, log=Path(sys.argv[1]))
-    print(child.pid, flush=True)
-    await child.wait()
-
-asyncio.run(main())
-"""
-
-
-async def test_a_child_does_not_outlive_a_parent_that_was_killed(
-    tmp_path: Path, wait_until: WaitUntil
-) -> None:
-    parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path / "log")),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert parent.stdout
-    child = psutil.Process(int(await parent.stdout.readline()))
-    assert child.is_running()
-    parent.kill()
-    await parent.wait()
-    await wait_until(lambda: not is_alive(child), timeout_s=5)

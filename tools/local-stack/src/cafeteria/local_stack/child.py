@@ -10,10 +10,11 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from cafeteria.local_stack import launch
+from cafeteria.local_stack import launch, parent_death
 from cafeteria.local_stack.accounts import SAME_USER, Account
 
 LAUNCHER = str(Path(launch.__file__))
@@ -30,8 +31,7 @@ class Program:
 
     `yields`: with a group and a session of its own, it gets a sixth of a share when processors are short.
 
-    `stop_signal` asks it to end in good order; `death_signal` is what the kernel sends when this process
-    is gone.
+    `stop_signal` asks it to end in good order; `death_signal` is what it gets when this process is gone.
     """
 
     argv: tuple[str, ...]
@@ -61,8 +61,8 @@ class Child:
     async def start(cls, program: Program, *, log: Path, echo: Echo | None = None) -> "Child":
         """With `echo` each line of output goes there too, otherwise into `log` alone, appended."""
         with log.open("ab") as file:
-            process = await asyncio.create_subprocess_exec(
-                *launched(program),
+            process = await spawn(
+                program,
                 env=dict(program.env),
                 cwd=program.cwd,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -95,6 +95,7 @@ class Child:
 
     async def wait(self) -> int:
         code = await self._process.wait()
+        parent_death.forget(self.pid)
         if self._reader:
             await asyncio.wait({self._reader}, timeout=LAST_LINES_S)
         return code
@@ -134,14 +135,17 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def launched(program: Program) -> tuple[str, ...]:
-    """The command that becomes the program, by way of `launch`."""
+async def spawn(program: Program, **options: Any) -> Process:
+    """Start the program by way of `launch`; `options` are those of `asyncio.create_subprocess_exec`."""
+    watch = parent_death.watch_pipe()
     account = program.account
-    return (
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", LAUNCHER),
-        *(str(int(program.death_signal)), str(os.getpid()), str(account.uid), str(account.gid)),
+        *(str(int(program.death_signal)), str(os.getpid()), str(watch), str(account.uid), str(account.gid)),
         str(YIELDING if program.yields else 0),
         *program.argv,
+        pass_fds=() if watch == parent_death.NO_WATCH else (watch,),
+        **options,
     )
 
 

@@ -1,30 +1,48 @@
 """Becomes another program that cannot outlive the one that started it.
 
-Run as a script, `python -I -S launch.py <death signal> <parent> <uid> <gid> <niceness> <program> [argument …]`, because
-a fork that runs Python in a process with threads may hang, and this one starts afresh. The kernel forgets
-the death signal when a process changes its user, so the user comes first. uid -1 keeps the user.
+Run as a script, `python -I -S launch.py <death signal> <parent> <watch> <uid> <gid> <niceness> <program> [argument …]`, because
+a fork that runs Python in a process with threads may hang, and this one starts afresh. `watch` is the pipe of
+`parent_death`, or -1 where the kernel sends the death signal. The kernel forgets that signal when a process changes its
+user, so the user comes first. uid -1 keeps the user.
 """
 
 import ctypes
 import os
+import resource
 import sys
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+DESCRIPTORS = 10_240
+"""OPEN_MAX of macOS, whose terminals allow 256; most Linux systems allow 1,024. Each open event stream takes one."""
 
 
 def main(arguments: list[str]) -> None:
-    death_signal, parent, uid, gid, niceness = (int(number) for number in arguments[:5])
+    death_signal, parent, watch, uid, gid, niceness = (int(number) for number in arguments[:6])
+    allow_descriptors()
     if niceness:
         _yield_to_other_sessions(niceness)
     if uid >= 0:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    if sys.platform == "linux":
-        _die_with_parent(death_signal, parent)
-    program = arguments[5:]
+    if watch >= 0:
+        _register(watch, death_signal)
+    else:
+        _ask_kernel_for(death_signal)
+    if os.getppid() != parent:  # it died before the request above: nobody will send that signal
+        sys.exit(1)
+    program = arguments[6:]
     os.execv(program[0], program)  # noqa: S606 - becoming that program is what this is for
+
+
+def allow_descriptors() -> None:
+    """Let this process and its children have as many files open as they need, where the system lets them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _yield_to_other_sessions(niceness: int) -> None:
@@ -33,12 +51,16 @@ def _yield_to_other_sessions(niceness: int) -> None:
         autogroup.write(str(niceness))
 
 
-def _die_with_parent(death_signal: int, parent: int) -> None:
+def _register(watch: int, death_signal: int) -> None:
+    """The pipe stays open until this process has become its program: the watcher ends after it was registered."""
+    os.set_inheritable(watch, False)
+    os.write(watch, b"%d %d\n" % (os.getpid(), death_signal))
+
+
+def _ask_kernel_for(death_signal: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it died before the request above: nobody will send that signal
-        sys.exit(1)
 
 
 if __name__ == "__main__":

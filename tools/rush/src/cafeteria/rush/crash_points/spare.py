@@ -7,7 +7,6 @@ of the start before is waited for, so its ports and connections are gone by then
 """
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -15,9 +14,8 @@ import os
 import runpy
 import signal
 import sys
+import threading
 from collections.abc import Mapping
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(service: str) -> None:
@@ -25,6 +23,7 @@ def main(service: str) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # or each child would copy what its collector touches
+    mine, childs = os.pipe()  # nothing is written: the kernel closes it when this process ends
     child = 0
     for line in sys.stdin:
         if child:
@@ -32,6 +31,8 @@ def main(service: str) -> None:
         order = json.loads(line)
         child = os.fork()
         if child == 0:
+            os.close(childs)
+            threading.Thread(target=_end_with_spare, args=(mine,), daemon=True).start()
             _become(service, order["environment"], log=order["log"])
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
@@ -40,9 +41,12 @@ def main(service: str) -> None:
             os.kill(child, signal.SIGKILL)
 
 
+def _end_with_spare(pipe: int) -> None:
+    os.read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _become(service: str, environment: Mapping[str, str], *, log: str) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor, number in ((nothing, 0), (said, 1), (said, 2)):

@@ -1,6 +1,5 @@
 """One service as a process that is killed and comes back, again and again, behind its two taps."""
 
-import asyncio
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from cafeteria.local_stack.child import Program, launched
+from cafeteria.local_stack.child import Program, spawn
 from cafeteria.rush.crash_points import spare
 from cafeteria.rush.crash_points.tap import NATS, POSTGRES, Tap
 from cafeteria.rush.crash_points.waiting import true_within
@@ -46,9 +45,7 @@ class Victim:
         """Start the spare process; it answers once all modules are loaded."""
         program = Program(argv=(sys.executable, "-P", SPARE, self.service))
         with self.log.open("ab") as log:
-            self._spare = await asyncio.create_subprocess_exec(
-                *launched(program), stdin=PIPE, stdout=PIPE, stderr=log
-            )
+            self._spare = await spawn(program, stdin=PIPE, stdout=PIPE, stderr=log)
 
     async def start(self) -> None:
         """Returns once the process is there; `ready` waits until it serves."""
