@@ -2,6 +2,10 @@
 
 import asyncio
 from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+
+import pytest
 
 from cafeteria.chassis import metrics
 
@@ -48,5 +52,16 @@ def test_the_page_tells_of_the_metrics_and_of_the_process() -> None:
     copy_context().run(in_app, registry)
     page = registry.render().decode()
     assert 'probe_cooked_seconds_bucket{le="2.0",what="soup"} 1.0' in page
-    assert "process_resident_memory_bytes" in page
+    assert ("process_resident_memory_bytes" in page) == Path("/proc/self/stat").exists()
     assert "_created" not in page
+
+
+def test_where_the_system_has_no_proc_the_page_lacks_the_process_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(metrics, "ProcessCollector", partial(metrics.ProcessCollector, proc=str(tmp_path)))
+    registry = metrics.Registry()
+    copy_context().run(in_app, registry)
+    page = registry.render().decode()
+    assert "probe_cooked_seconds_bucket" in page
+    assert "process_" not in page

@@ -37,9 +37,9 @@ class Desk:
         self._others: list[httpx.AsyncClient] = []
 
     def client(self, *, address: str | None = None) -> httpx.AsyncClient:
-        """Somebody with a cookie jar, and maybe an address of their own."""
-        transport = httpx.AsyncHTTPTransport(local_address=address)
-        return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT_S, transport=transport)
+        """Somebody with a cookie jar, and maybe an address of their own, as a proxy tells it: macOS has but one loopback address."""
+        headers = {"X-Forwarded-For": address} if address else None
+        return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
 
     def another_client(self, *, address: str | None = None) -> httpx.AsyncClient:
         self._others.append(self.client(address=address))

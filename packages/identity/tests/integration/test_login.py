@@ -109,7 +109,8 @@ async def test_an_unknown_id_is_limited_like_any_other(desk) -> None:
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
 
 
-async def test_another_student_and_another_address_have_minutes_of_their_own(desk) -> None:
+async def test_another_student_and_another_address_have_minutes_of_their_own(open_desk) -> None:
+    desk = await open_desk(trusted_proxies=("127.0.0.1",))
     await desk.add_user()
     await desk.add_user("210041102")
     for _ in range(4):
@@ -121,7 +122,7 @@ async def test_another_student_and_another_address_have_minutes_of_their_own(des
 
 
 async def test_many_addresses_together_meet_the_students_own_limit(open_desk) -> None:
-    desk = await open_desk(logins_per_student=5)
+    desk = await open_desk(logins_per_student=5, trusted_proxies=("127.0.0.1",))
     await desk.add_user()
     clients = [desk.another_client(address=f"127.0.0.{number}") for number in range(2, 10)]
     answers = await asyncio.gather(*(desk.login(password="wrong", web=web) for web in clients))

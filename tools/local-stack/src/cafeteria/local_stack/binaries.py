@@ -73,13 +73,17 @@ def make_passable(folder: Path) -> None:
 
 
 def _copied(package: Path, cache: Path) -> Path:
-    """The programs find their libraries by relative paths: both folders move together, or not at all."""
+    """The programs find their libraries by relative paths: both folders move together, or not at all.
+
+    On macOS there is one: the libraries lie beside the programs.
+    """
     place = cache / f"{_POSTGRES_PACKAGE}-{distribution(_POSTGRES_WHEEL).version}"
     if place.exists():
         return place / package.name
     make_passable(cache)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=cache))
-    for folder in (package / f"pginstall{POSTGRES_MAJOR}", package.with_name(f"{_POSTGRES_PACKAGE}.libs")):
+    libraries = package.with_name(f"{_POSTGRES_PACKAGE}.libs")
+    for folder in (package / f"pginstall{POSTGRES_MAJOR}", *([libraries] if libraries.exists() else [])):
         copy = draft / folder.relative_to(package.parent)
         shutil.copytree(folder, copy, ignore=_NOT_TO_RUN, symlinks=True)
     draft.chmod(0o755)

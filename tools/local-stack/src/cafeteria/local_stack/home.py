@@ -198,7 +198,7 @@ def _make_folders(root: Path) -> None:
 @contextmanager
 def temporary_home() -> Iterator[Home]:
     """A home that is gone afterwards. Under root Postgres runs as another user, who may pass through it."""
-    folder = Path(tempfile.mkdtemp(prefix="cafeteria-"))
+    folder = Path(tempfile.mkdtemp(prefix="cafeteria-")).resolve()
     folder.chmod(_PASSABLE)
     home = Home(root=folder)
     try:

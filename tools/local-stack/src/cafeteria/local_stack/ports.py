@@ -9,20 +9,35 @@ from cafeteria.local_stack.errors import StackError
 HOST = "127.0.0.1"
 
 _FREE_RANGE = range(20_000, 32_000)
-"""Below the ports that Linux lends to outgoing connections: a server that was killed must find its port
-free when it comes back."""
+"""Below the ports that Linux (from 32,768 on) and macOS (from 49,152 on) lend to outgoing connections: a server that was
+killed must find its port free when it comes back."""
 _ATTEMPTS = 200
+_ANSWER_S = 0.5  # the kernel itself answers, on the loopback address at once
 
 
 def is_free(port: int, *, host: str = HOST) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    """Bound and asked: on macOS one may bind 127.0.0.1 beside a server that listens on every address."""
+    return _may_be_bound(host, port) and not _is_answered(host, port)
+
+
+def _may_be_bound(host: str, port: int) -> bool:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
             return False
     return True
+
+
+def _is_answered(host: str, port: int) -> bool:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
+        probe.settimeout(_ANSWER_S)
+        return probe.connect_ex((host, port)) == 0
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 _given: set[int] = set()

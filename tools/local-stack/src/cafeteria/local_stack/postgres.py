@@ -33,8 +33,6 @@ OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting
 POLL_S = 0.05
 logger = logging.getLogger(__name__)
 
-_PID_FILE_MEMORY = 6  # the line of key and number of its shared memory: LOCK_FILE_LINE_SHMEM_KEY in pidfile.h
-_SHARED_MEMORY = Path("/proc/sysvipc/shm")  # key, number, …, and in the seventh column how many are attached
 
 _ACCESS = """\
 # Everybody shows a password, administrators too; nobody comes from elsewhere.
@@ -123,9 +121,8 @@ class PostgresServer:
         if self._account.can_reach(self._home.root):
             ownership.claim(self._home.postgres)
             return
-        place = Path(
-            tempfile.mkdtemp(prefix=ownership.PLACE_PREFIX, dir=_place_within_reach(self._home.root))
-        )
+        within_reach = _place_within_reach(self._home.root, self._account)
+        place = Path(tempfile.mkdtemp(prefix=ownership.PLACE_PREFIX, dir=within_reach))
         data = place / ownership.PLACE_DATA
         ownership.claim(data)
         self._account.own(place)
@@ -201,10 +198,10 @@ class PostgresServer:
         self._account.own(path)
 
 
-def _place_within_reach(home: Path) -> Path:
+def _place_within_reach(home: Path, account: accounts.Account) -> Path:
     """Where data lies whose home is private: among passing things if the home is one, else for good."""
-    passing = Path(tempfile.gettempdir())
-    if home.is_relative_to(passing):
+    passing = Path(tempfile.gettempdir()).resolve()  # on macOS its name is a link
+    if home.resolve().is_relative_to(passing) and account.can_reach(passing):
         return passing
     make_passable(accounts.SYSTEM_DATA)
     return accounts.SYSTEM_DATA
@@ -232,20 +229,22 @@ def _user_of(pid_file: Path) -> str | None:
     """Who keeps another server from starting on this data."""
     if (pid := _server_pid(pid_file)) is not None:
         return f"Another Postgres (process {pid})"
-    if _has_sessions(pid_file):
+    if pid_file.exists() and _has_sessions(pid_file.parent):
         return "A session of a Postgres that was killed"
     return None
 
 
-def _has_sessions(pid_file: Path) -> bool:
-    """Whether processes are attached to the shared memory that the pid file names, as far as this system says."""
+def _has_sessions(data: Path) -> bool:
+    """Whether a Postgres still works in this folder: each of its processes does, and holds its memory for as long."""
+    servers = (process for process in psutil.process_iter(["name"]) if process.info["name"] == "postgres")
+    return any(_works_in(process, data) for process in servers)
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        segment = pid_file.read_text().splitlines()[_PID_FILE_MEMORY].split()[1]
-        _, *rows = _SHARED_MEMORY.read_text().splitlines()
-    except (OSError, ValueError, IndexError):
+        return folder.samefile(process.cwd())
+    except (OSError, psutil.Error):  # it has ended, or is another user's
         return False
-    attached = {row.split()[1]: row.split()[6] for row in rows}
-    return int(attached.get(segment, "0")) > 0
 
 
 def _server_pid(pid_file: Path) -> int | None:

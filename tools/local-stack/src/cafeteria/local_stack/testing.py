@@ -35,7 +35,9 @@ async def servers() -> "AsyncIterator[FixtureServers]":
     """Real Postgres and NATS, roles and users made, schemas migrated, streams there."""
     from cafeteria.local_stack.fixture_servers import FixtureServers
     from cafeteria.local_stack.home import temporary_home
+    from cafeteria.local_stack.launch import allow_descriptors
 
+    allow_descriptors()
     with temporary_home() as home:
         running = FixtureServers(home)
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.rush import options as defaults
 from cafeteria.rush.campaign import Campaign, selected
 from cafeteria.rush.crash_points import __main__ as crash_points
@@ -89,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words.remove(CRASH_POINTS)
         return crash_points.main(words)
     options = options_from(words)
+    allow_descriptors()
     console = Console()
     console.print(f"seed {options.seed}", highlight=False)
     try:

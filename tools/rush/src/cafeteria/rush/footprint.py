@@ -18,7 +18,7 @@ DESCRIPTORS_TO_SPARE = 8
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one process. `private_bytes` is what would be free again without it."""
+    """Of one process. `private_bytes` is what would be free again without it, or where only root may count that, all that it holds."""
 
     private_bytes: int
     descriptors: int
@@ -47,5 +47,13 @@ def _measure(pids: dict[str, int]) -> dict[str, Footprint]:
     found = {}
     for name, pid in pids.items():
         process = psutil.Process(pid)
-        found[name] = Footprint(private_bytes=process.memory_full_info().uss, descriptors=process.num_fds())
+        found[name] = Footprint(private_bytes=_private_bytes(process), descriptors=process.num_fds())
     return found
+
+
+def _private_bytes(process: psutil.Process) -> int:
+    """On macOS only root may look at pages; what is shared with others does not grow with a load."""
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.rush.bench import (
     accept,
     history,
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         return 0
     silence_bus()
+    allow_descriptors()
     options = Options(
         seconds=arguments.seconds,
         rounds=arguments.rounds,

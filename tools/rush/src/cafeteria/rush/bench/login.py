@@ -1,7 +1,6 @@
 """Logins a second beside what argon2 alone can do here, and ordering while many sign in."""
 
 import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
@@ -14,7 +13,7 @@ from cafeteria.local_stack.demo_data import PASSWORD
 from cafeteria.rush.bench import books
 from cafeteria.rush.bench.beds import Bed, Target
 from cafeteria.rush.bench.generator import place_orders
-from cafeteria.rush.bench.machine import Meter, Usage, alone
+from cafeteria.rush.bench.machine import Meter, Usage, alone, cores
 from cafeteria.rush.bench.options import Options
 from cafeteria.rush.bench.report import Ratio, Report, row_of
 from cafeteria.rush.bench.requests import logins
@@ -121,9 +120,9 @@ def _argon2_alone(seconds: float) -> float:
             count += 1
         return count
 
-    cores = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(cores) as threads:
-        return sum(threads.map(lambda _: verify(), range(cores))) / seconds
+    count = cores()
+    with ThreadPoolExecutor(count) as threads:
+        return sum(threads.map(lambda _: verify(), range(count))) / seconds
 
 
 def _tell(number: int, found: Found) -> None:

@@ -12,8 +12,6 @@ from time import monotonic
 import msgspec
 import psutil
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Between two looks. Shares are of all cores together; `cpu_s` is CPU time by member."""
@@ -32,24 +30,24 @@ class Meter:
     def __init__(self, members: Mapping[str, int]) -> None:
         self._members = dict(members)
         self._began_at = monotonic()
-        self._machine = _machine_ticks()
+        self._machine = _machine_s()
         self._cpu = self._cpu_by_member()
         self._generator = _generator_s()
 
     def read(self) -> Usage:
         seconds = monotonic() - self._began_at
-        machine = _machine_ticks()
+        machine = _machine_s()
         passed = {name: machine[name] - self._machine[name] for name in machine}
         total = sum(passed.values())
         cpu_s = {name: now - self._cpu[name] for name, now in self._cpu_by_member().items()}
         generator_s = _generator_s() - self._generator
-        busy_s = (total - passed["idle"] - passed["iowait"] - passed["steal"]) / TICKS_PER_S
+        busy_s = total - passed["idle"] - passed["iowait"] - passed["steal"]
         return Usage(
             seconds=seconds,
             cpu_s=cpu_s,
             generator_s=generator_s,
             steal=passed["steal"] / total,
-            others=max(0.0, busy_s - sum(cpu_s.values()) - generator_s) * TICKS_PER_S / total,
+            others=max(0.0, busy_s - sum(cpu_s.values()) - generator_s) / total,
             load_average=os.getloadavg()[0],
         )
 
@@ -89,10 +87,17 @@ async def alone(lock: Path | None) -> AsyncIterator[None]:
 _FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
-def _machine_ticks() -> dict[str, int]:
-    with Path("/proc/stat").open() as file:
-        numbers = file.readline().split()[1:]
-    return dict(zip(_FIELDS, map(int, numbers), strict=False))
+def _machine_s() -> dict[str, float]:
+    """CPU time of all cores; what this system does not count is 0: macOS knows of nothing stolen and no waiting for disks."""
+    times = psutil.cpu_times()
+    return {name: getattr(times, name, 0.0) for name in _FIELDS}
+
+
+def cores() -> int:
+    """Those that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _generator_s() -> float:

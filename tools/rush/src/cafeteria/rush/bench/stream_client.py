@@ -12,6 +12,7 @@ from time import time
 import msgspec
 import uvloop
 
+from cafeteria.local_stack.launch import DESCRIPTORS
 from cafeteria.rush.bench.requests import stream
 
 OPEN_AT_ONCE = 100
@@ -105,10 +106,14 @@ async def main() -> None:
 
 
 def allow_descriptors() -> int:
-    """As many open files as this process and its children may have; returns how many that are."""
+    """As many open files as this process and its children may have; returns how many that are.
+
+    Where the system names no limit (macOS), more than DESCRIPTORS may be refused.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+    allowed = DESCRIPTORS if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return allowed
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.rush.crash_points.lives import LIVES
 from cafeteria.rush.crash_points.options import LANES, CrashOptions
 from cafeteria.rush.crash_points.run import run
@@ -42,6 +43,7 @@ def options_from(argv: Sequence[str] | None) -> CrashOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = options_from(argv)
+    allow_descriptors()
     console = Console()
     try:
         result = asyncio.run(run(options, console))

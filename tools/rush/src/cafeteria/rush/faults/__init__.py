@@ -19,7 +19,8 @@ NOT_HERE: dict[str, str] = (
     {}
     if disk.IS_POSSIBLE
     else dict.fromkeys(
-        (fault.name for fault in disk.DISK), "only root may mount the small file system that it fills"
+        (fault.name for fault in disk.DISK),
+        "only root on Linux may mount the small file system that it fills",
     )
 )
 """Kinds that this user or machine cannot throw, and why."""

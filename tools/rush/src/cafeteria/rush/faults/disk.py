@@ -1,6 +1,6 @@
 """The disk under NATS' store runs full: the store moves to a small file system in memory, which is then filled.
 
-Needs root, for the mount. NATS stops storing until it is started anew on a disk with room; so that is the healing.
+Needs root on Linux, for the mount. NATS stops storing until it is started anew on a disk with room; so that is the healing.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,4 +88,4 @@ def _run(*command: str) -> None:
 
 
 DISK: tuple[Fault, ...] = (DiskFull(),)
-IS_POSSIBLE = os.geteuid() == 0 and shutil.which("mount") is not None
+IS_POSSIBLE = sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mount") is not None
