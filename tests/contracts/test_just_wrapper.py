@@ -160,6 +160,8 @@ def test_no_python_is_said(clone: Path, path: Path) -> None:
     outcome = run(clone, path)
     assert outcome.returncode == 1
     assert "there is no python3 on PATH" in outcome.stderr
+    assert "apt install python3" in outcome.stderr
+    assert "brew install python3" in outcome.stderr
 
 
 def test_a_python_that_is_too_old_is_named(clone: Path, path: Path) -> None:
@@ -188,7 +190,7 @@ def test_an_environment_that_works_keeps_its_interpreter(clone: Path, path: Path
 def test_a_home_that_cannot_be_written_moves_the_cache(clone: Path, path: Path) -> None:
     put(path, "uv", UV)
     put(path, "python3", PYTHON)
-    outcome = run(clone, path, HOME="/proc/nowhere")
+    outcome = run(clone, path, HOME="/dev/null/nowhere")
     assert f"UV_CACHE_DIR={clone}/.tools/uv-cache" in outcome.stderr
 
 

@@ -297,9 +297,7 @@ async def test_while_somebody_holds_a_row_of_stock_orders_are_received(campus, v
     await visitor.until_cooked("held")
 
 
-@pytest.mark.skipif(
-    not disk.IS_POSSIBLE, reason="only root on Linux may mount the small file system that it fills"
-)
+@pytest.mark.skipif(not disk.IS_POSSIBLE, reason="only root on Linux may mount a full file system")
 async def test_with_the_disk_of_nats_full_orders_are_accepted_and_cooked_once_there_is_room(
     campus, visitor, wait_until
 ) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,12 @@ async def parent_and_child(folder: Path, change: str) -> AsyncIterator[tuple[Any
         process_group=0,
     )
     assert parent.stdout
-    yield parent, psutil.Process(int(await parent.stdout.readline()))
-    await parent.wait()
+    try:
+        yield parent, psutil.Process(int(await parent.stdout.readline()))
+    finally:
+        with suppress(ProcessLookupError):
+            parent.kill()
+        await parent.wait()
 
 
 @pytest.mark.parametrize("change", [KERNEL, WATCHER])
