@@ -22,6 +22,7 @@ class FakeBus:
         self.asked: list[str] = []
         self.inboxes: dict[str, Any] = {}
         self.waiting = 1
+        self.delivered = 0
 
     def new_inbox(self) -> str:
         return f"_INBOX.{len(self.asked)}"
@@ -42,7 +43,8 @@ class FakeBus:
         answers = {
             "STREAM.INFO": b'{"created": "now", "state": {"last_seq": 40}}',
             "STREAM.MSG.GET": b'{"message": {"seq": 7}}',
-            "CONSUMER.INFO": b'{"num_waiting": %d}' % (self.waiting if self.asked else 0),
+            "CONSUMER.INFO": b'{"num_waiting": %d, "delivered": {"consumer_seq": %d}}'
+            % (self.waiting if self.asked else 0, self.delivered),
             "CONSUMER.RESET": b"{}",
         }
         [answer] = [body for verb, body in answers.items() if f".{verb}." in subject]
@@ -131,6 +133,18 @@ async def test_a_request_that_was_filled_gives_its_inbox_up(consumer: OrderedCon
     assert await consumer.next_messages(WINDOW)
     assert len(bus.asked) == 2
     assert len(bus.inboxes) == 1
+
+
+async def test_messages_that_another_process_took_along_are_a_gap(
+    consumer: OrderedConsumer, bus: FakeBus
+) -> None:
+    bus.send(delivery(7, 1))
+    assert len(await consumer.next_messages(10)) == 1
+    bus.delivered = 3
+    assert await consumer.next_messages(10, within_s=WATCH_S) == []
+    assert consumer.lost is None, "they may be on their way"
+    assert await consumer.next_messages(10, within_s=WATCH_S) == []
+    assert consumer.lost == "gap: 3 deliveries, of which 1 arrived"
 
 
 async def test_a_consumer_that_another_process_uses_too_is_lost(

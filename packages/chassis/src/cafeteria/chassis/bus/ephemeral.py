@@ -73,9 +73,14 @@ class _StreamInfo(msgspec.Struct):
     state: _State = msgspec.field(default_factory=_State)
 
 
+class _Delivered(msgspec.Struct):
+    consumer_seq: int = 0
+
+
 class _ConsumerInfo(msgspec.Struct):
     num_pending: int = 0
     num_waiting: int = 0
+    delivered: _Delivered = msgspec.field(default_factory=_Delivered)
 
 
 class _FoundMessage(msgspec.Struct):
@@ -117,6 +122,7 @@ class OrderedConsumer:
         self._delivered = 0
         self._first_sequence = 0
         self._left_on_server = 0
+        self._delivered_by_server = 0
         self._is_spent = False
         self.lost: str | None = None
 
@@ -158,17 +164,16 @@ class OrderedConsumer:
 
     async def _free_names(self) -> list[str]:
         """Nobody waits for messages there now."""
-        waiting = await asyncio.gather(*(self._waiting_at(name) for name in self._names))
-        free = [name for name, count in zip(self._names, waiting, strict=True) if count == 0]
+        infos = await asyncio.gather(*map(self._info_of, self._names))
+        free = [name for name, info in zip(self._names, infos, strict=True) if info and not info.num_waiting]
         if not free:
             raise Refused(f"none of {len(self._names)} consumers of {self._stream} is there and free")
         return free
 
-    async def _waiting_at(self, name: str) -> int | None:
+    async def _info_of(self, name: str) -> _ConsumerInfo | None:
         """None where the bootstrap has not made the consumer yet."""
         with suppress(Refused):
-            info = await self._ask_server(f"CONSUMER.INFO.{self._stream}.{name}", None, _ConsumerInfo)
-            return info.num_waiting
+            return await self._ask_server(f"CONSUMER.INFO.{self._stream}.{name}", None, _ConsumerInfo)
         return None
 
     async def _next_stored(self, after: int) -> int | None:
@@ -180,10 +185,19 @@ class OrderedConsumer:
         return None
 
     async def _require_alone(self) -> None:
-        """Two that chose the same at once would each get a part: both leave it, and choose again."""
-        waiting = await self._waiting_at(self._name)
-        if self._requests is not None and waiting is not None and waiting > self._requests.count:
+        """Two that chose the same at once would each get a part: they leave it, and choose again.
+
+        One that has left may have taken messages along. The server's count of deliveries shows that; what is still on
+        its way has arrived by the next look.
+        """
+        info = await self._info_of(self._name)
+        if self._requests is None or info is None:
+            return
+        if info.num_waiting > self._requests.count:
             self.lose("another process reads by the same consumer")
+        elif self._delivered_by_server > self._delivered:
+            self.lose(f"gap: {self._delivered_by_server} deliveries, of which {self._delivered} arrived")
+        self._delivered_by_server = info.delivered.consumer_seq
 
     def lose(self, reason: str) -> None:
         self.lost = self.lost or reason
