@@ -65,8 +65,8 @@ async def test_plans_that_no_longer_fit_cost_one_transaction_and_no_more(
     await read_on_all(four_connections, read)
     async with servers.database_as_admin() as admin:
         await admin.execute(change)
-    told = [await detail_of(read_in_transaction()) for _ in range(6)]
-    assert told == [WAS_CHANGED] + [None] * 5
+    details = [await detail_of(read_in_transaction()) for _ in range(6)]
+    assert details == [WAS_CHANGED] + [None] * 5
 
 
 @pytest.mark.usefixtures("shelf")
@@ -88,8 +88,8 @@ async def test_sessions_that_were_reset_cost_one_statement_and_no_more(
     async with all_connections(four_connections, after=write) as held:
         for connection in held:
             await driver_of(connection).execute(reset)
-    told = [await detail_of(write(four_connections)) for _ in range(6)]
-    assert told == [WAS_CHANGED] + [None] * 5
+    details = [await detail_of(write(four_connections)) for _ in range(6)]
+    assert details == [WAS_CHANGED] + [None] * 5
 
 
 @asynccontextmanager
@@ -167,8 +167,8 @@ async def test_of_two_transactions_that_wait_for_each_other_one_is_overtaken_and
             await has_both.wait()
             await LOCK.rows(connection, {"key": second})
 
-    told = await asyncio.gather(detail_of(lock(4713, 4714)), detail_of(lock(4714, 4713)))
-    assert sorted(told, key=str) == [None, OVERTAKEN]
+    details = await asyncio.gather(detail_of(lock(4713, 4714)), detail_of(lock(4714, 4713)))
+    assert sorted(details, key=str) == [None, OVERTAKEN]
     await asyncio.gather(*(four_connections.ping() for _ in range(4)))
 
 
@@ -201,7 +201,7 @@ async def test_a_password_that_was_changed_is_named_until_it_is_right_again(
             "ALTER ROLE gateway PASSWORD 'another'",
             f"ALTER ROLE gateway PASSWORD '{password}'",
         ):
-            await write(four_connections)  # who is in stays in
+            await write(four_connections)  # open sessions stay open
             await give_up_all(four_connections)
             assert [await detail_of(write(four_connections)) for _ in range(3)] == [REFUSED] * 3
     await write(four_connections)

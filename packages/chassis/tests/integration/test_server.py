@@ -257,7 +257,7 @@ def test_it_listens_on_ipv4_ipv6_and_names(start: Callable[..., Process], host: 
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
-def test_an_address_that_is_not_this_machines_is_said_in_one_sentence(
+def test_an_address_that_is_not_this_machines_is_refused_in_one_sentence(
     start: Callable[..., Process], host: str
 ) -> None:
     process = start(CAFETERIA_HOST=host)

@@ -76,7 +76,7 @@ def test_what_the_driver_raises_by_itself(error: Exception, trouble: sqlstates.T
     assert sqlstate_of(error) in {"", "0A000"}
 
 
-def test_nothing_more_is_said_on_a_connection_that_is_lost_and_only_repairs_are_logged() -> None:
+def test_nothing_more_is_sent_on_a_connection_that_is_lost_and_only_repairs_are_logged() -> None:
     repairs = {trouble.detail for trouble in TROUBLES.values() if trouble and trouble.needs_repair}
     assert repairs == {sqlstates.REFUSED.detail, sqlstates.UNFIT.detail}
     lost = {sqlstates.AWAY, sqlstates.REFUSED, sqlstates.FORGOTTEN}

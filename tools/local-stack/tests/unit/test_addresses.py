@@ -2,12 +2,12 @@
 
 import pytest
 
+from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.local_stack.addresses import (
     MONITOR,
     NATS,
     POSTGRES,
     Kind,
-    bracketed,
     checked,
     listening_host,
     reaching_host,

@@ -15,7 +15,7 @@ from sqlalchemy import exc
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """Why the database cannot be used just now. `detail` is a sentence for a person.
 
-    `loses_connection`: this one is not used again, and nothing more is said on it. `outdates_connections`: neither are
+    `loses_connection`: this one is not used again, and nothing more is sent on it. `outdates_connections`: neither are
     those that were opened before. `needs_repair`: it does not pass by itself, so a log line at ERROR says so.
     """
 

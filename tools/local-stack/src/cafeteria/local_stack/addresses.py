@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.local_stack.errors import SettingError
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
@@ -54,10 +55,6 @@ def checked(variable: str, url: str | None, kind: Kind) -> str | None:
 def host_and_port(parts: SplitResult, *, default_port: int) -> str:
     """As it stands in a URL; an IPv6 address has brackets there."""
     return f"{bracketed(parts.hostname or '')}:{parts.port or default_port}"
-
-
-def bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def listening_host(text: str | None) -> str:

@@ -18,9 +18,10 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Self
 
+from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.addresses import bracketed, reaching_host
+from cafeteria.local_stack.addresses import reaching_host
 from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus
 from cafeteria.local_stack.child import Child, Echo
 from cafeteria.local_stack.home import Home

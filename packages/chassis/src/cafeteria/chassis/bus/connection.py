@@ -23,7 +23,7 @@ from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import OutboxRow
-from cafeteria.chassis.runtime.addresses import in_url
+from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import STREAMS_API
@@ -168,7 +168,7 @@ class Bus:
     async def _connect_client(self) -> None:
         address = urlsplit(self._settings.nats_url)
         await self.client.connect(
-            servers=[f"nats://{in_url(address.hostname or '')}:{address.port or 4222}"],
+            servers=[f"nats://{bracketed(address.hostname or '')}:{address.port or 4222}"],
             user=self.service,
             password=self._settings.nats_password.reveal(),
             name=f"cafeteria-{self.service}",

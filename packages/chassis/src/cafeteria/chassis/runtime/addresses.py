@@ -57,7 +57,8 @@ def is_host(text: str) -> bool:
     return _is_ipv6(text) if ":" in text else _is_name_or_ipv4(text)
 
 
-def in_url(host: str) -> str:
+def bracketed(host: str) -> str:
+    """As it stands in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
