@@ -12,6 +12,7 @@ from litestar.response import Stream
 
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.http import uvicorn_server
 from cafeteria.chassis.keys import KeySource
 from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.server import run
@@ -122,4 +123,5 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
 
 
 if __name__ == "__main__":
+    uvicorn_server.LOOK_S = float(os.environ.get("PROBE_LOOK_S", uvicorn_server.LOOK_S))
     run("gateway", create_app, ServiceSettings)

@@ -4,7 +4,7 @@ import asyncio
 import select
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ from litestar.background_tasks import BackgroundTask
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.http_server import ABANDON_S
+from cafeteria.chassis.http.uvicorn_server import ABANDON_S
 from cafeteria.chassis.server import serving
 from cafeteria.chassis.settings import ServiceSettings, load_settings
 
@@ -73,22 +73,25 @@ async def test_a_fixture_may_hold_a_served_app(base_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "beginning",
+    ("beginning", "status"),
     [
-        pytest.param(b"GET /", id="address"),
-        pytest.param(b"GET /meal HTTP/1.1\r\nX-Endless: ", id="header"),
+        pytest.param(b"GET /", b"431", id="address"),
+        pytest.param(b"GET /meal HTTP/1.1\r\nX-Endless: ", b"431", id="header"),
         pytest.param(
-            b"GET /meal HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Endless: ", id="trailer"
+            b"GET /meal HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Endless: ",
+            b"200",  # by an app that needs no body, and answers
+            id="trailer",
         ),
     ],
 )
-async def test_a_request_that_does_not_come_to_its_end_is_given_up(base_url: str, beginning: bytes) -> None:
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(
+    base_url: str, beginning: bytes, status: bytes
+) -> None:
     host, port = base_url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(beginning + b"a" * 1_000_000)
     async with asyncio.timeout(5):
-        with suppress(ConnectionError):  # what is cut off unread takes the answer with it
-            assert b"431" in await reader.read()
+        assert status in await reader.read()
     writer.close()
     async with httpx.AsyncClient(base_url=base_url) as client:
         assert (await client.get("/meal")).text == "soup"

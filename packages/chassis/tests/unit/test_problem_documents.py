@@ -188,4 +188,4 @@ async def test_what_is_raised_before_routing_or_in_middleware_is_a_problem_too(
         assert problem_of(await client.get(f"/meals/{ITEM}")).type == "/problems/internal"
     async with connect(make_app(look)) as client:
         answer = await client.get("/meals", headers={"host": "not a host"})
-        assert problem_of(answer).errors == ("Invalid host header",)
+        assert problem_of(answer).errors == ("header.Host: no host",)

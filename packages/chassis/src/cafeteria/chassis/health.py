@@ -18,6 +18,9 @@ from cafeteria.chassis.errors import ServiceError
 CHECK_LIMIT_S = 1.0
 """A dependency that takes longer is as good as away: callers of readiness ask every second or two."""
 
+HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+"""Answered also to a connection that is over a cap."""
+
 Check = Callable[[], Awaitable[None]]
 """Returns when the dependency answers; raises otherwise. A ServiceError's detail is shown."""
 

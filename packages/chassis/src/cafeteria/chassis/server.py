@@ -20,7 +20,9 @@ import uvloop
 
 from cafeteria.chassis import logs
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.http_server import HttpServer
+from cafeteria.chassis.http.connection_limits import TURNED_AWAY_AT_ONCE, ConnectionLimits
+from cafeteria.chassis.http.descriptors import connections_allowed, raise_descriptor_limit
+from cafeteria.chassis.http.uvicorn_server import ACCEPTED_AT_ONCE, HttpServer
 from cafeteria.chassis.runtime import giving_up
 from cafeteria.chassis.settings import ServiceSettings, SettingsError, load_settings
 
@@ -44,6 +46,7 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
     try:
         settings = load_settings(settings_type)
         logs.configure_logs(service, level=settings.log_level, log_format=settings.log_format)
+        raise_descriptor_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             _leave(runner.run(_live(create_app(settings), settings.host, settings.listen_port(service))))
     except SettingsError as error:
@@ -101,11 +104,21 @@ async def _running(app: ServiceApp, host: str, port: int) -> AsyncIterator[tuple
 
 async def _hold(app: ServiceApp, listener: socket.socket, up: asyncio.Event, down: asyncio.Event) -> None:
     try:
-        async with app.lifespan(), HttpServer(app, app.closing).listening(listener):
+        async with app.lifespan(), HttpServer(app, app.closing, _limits_of(app)).listening(listener):
             up.set()
             await down.wait()
     except ExceptionGroup as group:
         raise _only_one(group) from None
+
+
+def _limits_of(app: ServiceApp) -> ConnectionLimits:
+    settings: ServiceSettings = app.state.settings
+    return ConnectionLimits(
+        total=connections_allowed(reserved=ACCEPTED_AT_ONCE + TURNED_AWAY_AT_ONCE),
+        per_address=settings.connections_per_address,
+        proxies=settings.connection_proxies,
+        registry=app.registry,
+    )
 
 
 def _only_one(group: ExceptionGroup[Exception]) -> Exception:

@@ -7,6 +7,7 @@ names; an empty one counts as absent. A secret is a `Secret` without a default, 
 import os
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
 
@@ -57,6 +58,7 @@ Origin = Annotated[
     ),
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
+Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 for no limit")]
 PortBase = Annotated[int, Meta(ge=1, le=65500, description="a port number from 1 to 65500")]
 
 
@@ -100,6 +102,23 @@ class Secret:
         return hash((Secret, self._value))
 
 
+class Network:
+    """An address, or a network of them like 10.0.0.0/8. Raises ValueError for anything else."""
+
+    __slots__ = ("_network",)
+
+    def __init__(self, text: str) -> None:
+        self._network = ip_network(text)
+
+    def __contains__(self, address: IPv4Address | IPv6Address) -> bool:
+        return address in self._network
+
+
+ProxyNetwork = Annotated[
+    Network, Meta(description="addresses or networks like 10.0.0.0/8, with commas between")
+]
+
+
 class SettingsError(Exception):
     """`sentences` has one for each variable that is wrong."""
 
@@ -119,6 +138,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: NatsUrl = field(name="CAFETERIA_NATS_URL")
     nats_password: Secret = field(name="CAFETERIA_NATS_PASSWORD")
     allowed_origins: tuple[Origin, ...] = field(name="CAFETERIA_ALLOWED_ORIGINS", default=())
+    connections_per_address: Limit = field(name="CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS", default=1000)
+    connection_proxies: tuple[ProxyNetwork, ...] = field(name="CAFETERIA_TRUSTED_PROXIES", default=())
     log_level: LogLevel = field(name="CAFETERIA_LOG_LEVEL", default=LogLevel.INFO)
     log_format: LogFormat = field(name="CAFETERIA_LOG_FORMAT", default=LogFormat.JSON)
 
@@ -174,7 +195,7 @@ def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:
 def _converted(variable: str, raw: str, field_type: Any) -> Any:
     parts = [part.strip() for part in raw.split(",") if part.strip()] if _is_many(field_type) else raw
     try:
-        value = msgspec.convert(parts, field_type, strict=False, dec_hook=_decode_secret)
+        value = msgspec.convert(parts, field_type, strict=False, dec_hook=_decode_own)
     except msgspec.ValidationError as error:
         raise ValueError(f"{variable} must be {_accepted(field_type) or f'different: {error}'}.") from None
     if not all(accepts(value) for accepts in _judges(field_type)):
@@ -187,9 +208,9 @@ def _judges(field_type: Any) -> list[Callable[[Any], bool]]:
     return [meta.extra[_ACCEPTS] for meta in metadata if meta.extra and _ACCEPTS in meta.extra]
 
 
-def _decode_secret(wanted: type, raw: Any) -> Any:
-    if wanted is Secret:
-        return Secret(raw)
+def _decode_own(wanted: type, raw: Any) -> Any:
+    if wanted in (Secret, Network):
+        return wanted(raw)
     raise NotImplementedError(f"No setting is made of {wanted}.")
 
 

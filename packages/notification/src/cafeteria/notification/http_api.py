@@ -17,7 +17,7 @@ from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import DatabaseUnavailable
 from cafeteria.chassis.http.openapi import EVENT_STREAM
 from cafeteria.chassis.http.pagination import cursor_parameter
-from cafeteria.chassis.http_server import abort_of
+from cafeteria.chassis.http.uvicorn_protocol import abort_of
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
 from cafeteria.notification.domain import CURSOR_PATTERN, Viewer

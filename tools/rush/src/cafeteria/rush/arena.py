@@ -90,6 +90,7 @@ class Arena:
         return {
             "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.proxies[member, POSTGRES].port}/cafeteria",
             "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[member, NATS].port}",
+            "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0",  # the whole crowd has one address
             **SERVICE_SETTINGS.get(service_of(member), {}),
         }
 

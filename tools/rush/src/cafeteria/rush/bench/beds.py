@@ -74,6 +74,8 @@ class Bed:
         self.home = home
         plan = Plan(
             replicas=replicas or {},
+            # all the load comes from one address
+            environment={**os.environ, "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0"},
             service_environments={KITCHEN: NO_COOKING_TIME, **(environments or {})},
             stream_max_bytes=STREAM_MAX_BYTES,
         )

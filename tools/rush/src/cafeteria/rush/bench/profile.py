@@ -29,7 +29,7 @@ SAMPLES_PER_S = 200
 SERVICES = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 
 LAYERS = {
-    "HTTP server": ("uvicorn/", "chassis/http_server"),
+    "HTTP server": ("uvicorn/", "chassis/http/"),
     "HTTP framework": ("litestar/", "multidict/", "chassis/bytes_response"),
     "door: ids, traces, problems": ("chassis/door", "chassis/trace", "chassis/origins", "chassis/app"),
     "token": ("chassis/tokens", "chassis/keys", "jwt/"),

@@ -1,0 +1,289 @@
+"""How many connections may be open, from whom, and how long a client may take for what it must do next.
+
+A connection that waits for its client stands in one queue, oldest first: once a second the front of each queue is
+looked at, and at a cap one of the first gives way to a new connection. Time is counted in these looks, so that a process
+that was stopped for a while does not hold its own absence against its clients.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from itertools import chain, islice, takewhile
+from typing import Protocol
+
+from cafeteria.chassis import logs, metrics
+from cafeteria.chassis.errors import Overloaded
+from cafeteria.chassis.settings import Network
+
+HEAD_S = 10
+"""From the connection, or from a request's first byte, to the end of its headers."""
+
+BODY_S = 30
+BODY_GRACE_S = 5
+BODY_LEAST_BYTES_PER_S = 240
+"""After the grace, on average. Both are what Kestrel demands by default."""
+
+KEEP_ALIVE_S = 65
+"""Longer than load balancers keep an idle connection, so that we never close one under a request."""
+
+UNREAD_S = 30
+UNREAD_LEAST_BYTES = 7_200
+"""Of an answer that waits for its reader, so much must leave in UNREAD_S: the least rate of bodies, the other way."""
+
+LINGER_S = 2
+"""For a client that still sends after its last answer: closed at once, it would lose the answer unread (RFC 9112, 9.6)."""
+
+TURNED_AWAY_S = 2
+TURNED_AWAY_AT_ONCE = 128
+"""Connections over a cap whose request is read all the same: it may ask for health, and what is closed with bytes unread
+loses its answer."""
+
+CHOICE = 32
+"""So many are compared when one must give way: a client far away needs a tenth of a second before it can ask."""
+
+WARN_EVERY_S = 60
+
+LIMITED = metrics.counter(
+    "cafeteria_http_connections_limited_total", "Connections that met a limit of the server", "limit"
+)
+OPEN = metrics.gauge("cafeteria_http_connections", "Connections that are open, as of the last second")
+_log = logs.get_logger()
+
+
+_FULL = "This service has as many connections open as it may. Nothing was done: try again in a few seconds."
+_ADDRESS_FULL = (
+    "Your address has as many connections open to this service as it may. Nothing was done: close some, or try "
+    "again in a few seconds."
+)
+_GAVE_WAY = (
+    "This service had to close your connection for a newer one before your request was complete. Nothing was done: "
+    "try again in a few seconds."
+)
+
+
+class TooManyConnections(Overloaded):
+    def __init__(self, detail: str = _GAVE_WAY) -> None:
+        super().__init__(detail, retry_after_s=2)
+
+
+class Address:
+    """The connections of one client's address.
+
+    `waiting` are those that may give way, oldest first; `unasked` counts those among them that owe half a request.
+    """
+
+    __slots__ = ("connections", "is_capped", "key", "unasked", "waiting")
+
+    def __init__(self, key: str, *, is_capped: bool) -> None:
+        self.key, self.is_capped = key, is_capped
+        self.connections = self.unasked = 0
+        self.waiting: Queue = {}
+
+
+class Connection(Protocol):
+    """What the limits need of a connection. They alone set the attributes; `refusal` is there over a cap."""
+
+    queue: "Queue | None"
+    address: Address | None
+    refusal: TooManyConnections | None
+
+    def peer_host(self) -> str: ...
+
+    def can_give_way(self) -> bool:
+        """Whether nothing that its client asked for is being carried out."""
+
+    def give_way(self) -> None:
+        """End at once, with 503 where a request has begun."""
+
+    def turn_away(self) -> None:
+        """Answer with `refusal` and end."""
+
+    def time_out(self) -> str | None:
+        """End, with 408 where a request has begun. Returns the limit's name, None where it is everyday."""
+
+    def is_body_late(self, age_s: int) -> bool: ...
+
+    def unsent_bytes(self) -> int: ...
+
+    def abort(self) -> None: ...
+
+
+Queue = dict[Connection, int]
+"""When each entered, in looks."""
+
+
+class ConnectionLimits:
+    """One server's. `total` and `per_address` are how many may be open; 0 for an address is without a limit."""
+
+    def __init__(
+        self, *, total: int, per_address: int, proxies: Sequence[Network], registry: metrics.Registry
+    ) -> None:
+        self._total, self._per_address, self._proxies = total, per_address, proxies
+        self._limited, self._open_gauge = LIMITED.metric(registry), OPEN.metric(registry)
+        self._addresses: dict[str, Address] = {}
+        self._open = 0
+        self._excess: set[Connection] = set()
+        self._unsent: dict[Connection, tuple[int, int]] = {}
+        self._looks = 0
+        self._met: dict[str, int] = {}
+        self._warned_at = -WARN_EVERY_S
+        self.heads: Queue = {}
+        self.bodies: Queue = {}
+        self.idle: Queue = {}
+        self.lingering: Queue = {}
+        self.turned_away: Queue = {}
+
+    def admit(self, connection: Connection) -> None:
+        """Count a new connection and wait for its head; over a cap it is one that is turned away."""
+        address = self._address_of(connection.peer_host())
+        connection.refusal = self._refusal_of(address)
+        if connection.refusal is None:
+            self._open += 1
+            address.connections += 1
+            connection.address = self._addresses[address.key] = address
+            self.wait(connection, self.heads)
+        else:
+            self._meet("turned_away")
+            self._excess.add(connection)
+            self.wait(connection, self.turned_away)
+            if len(self._excess) > TURNED_AWAY_AT_ONCE:
+                self._turn_away(next(iter(self.turned_away)))
+
+    def release(self, connection: Connection) -> None:
+        """Its place is free for another; called again it does nothing."""
+        self.wait(connection, None)
+        self._excess.discard(connection)
+        address, connection.address = connection.address, None
+        if address is not None:
+            self._open -= 1
+            address.connections -= 1
+            if not address.connections:
+                self._addresses.pop(address.key, None)
+
+    def wait(self, connection: Connection, queue: Queue | None) -> None:
+        """Move a connection to the end of the queue for what its client must do next; None: it is our turn."""
+        if connection.queue is queue:
+            return
+        address = connection.address
+        if connection.queue is not None:
+            del connection.queue[connection]
+            if address is not None:
+                del address.waiting[connection]
+                address.unasked -= connection.queue is not self.idle
+        connection.queue = queue
+        if queue is not None:
+            queue[connection] = self._looks
+            if address is not None:
+                address.waiting[connection] = self._looks
+                address.unasked += queue is not self.idle
+
+    def watch_unsent(self, connection: Connection) -> None:
+        """From now on the client must take what waits to be sent."""
+        self._unsent[connection] = (self._looks, connection.unsent_bytes())
+
+    def forget_unsent(self, connection: Connection) -> None:
+        self._unsent.pop(connection, None)
+
+    def look(self) -> None:
+        """Called once a second: end what took too long."""
+        self._looks += 1
+        late = chain(
+            self._older_than(HEAD_S, self.heads),
+            self._older_than(KEEP_ALIVE_S, self.idle),
+            self._late_bodies(),
+            self._older_than(LINGER_S, self.lingering),
+        )
+        for connection in list(late):
+            self._meet(connection.time_out())
+        for connection in list(self._older_than(TURNED_AWAY_S, self.turned_away)):
+            self._turn_away(connection)
+        self._abort_unread()
+        self._open_gauge.set(self._open)
+        self._warn()
+
+    def _refusal_of(self, address: Address) -> TooManyConnections | None:
+        is_full = address.is_capped and address.connections >= self._per_address
+        if is_full and not self._make_way(address.waiting):
+            return TooManyConnections(_ADDRESS_FULL)
+        if self._open < self._total or self._make_way(self._all_that_wait()):
+            return None
+        return TooManyConnections(_FULL)
+
+    def _all_that_wait(self) -> Iterable[Connection]:
+        return chain(self.lingering, self.heads, self.bodies, self.idle)
+
+    def _make_way(self, waiting: Iterable[Connection]) -> bool:
+        """Of those that wait longest, one of the address that lets us wait most: a flood ends its own connections."""
+        able = (connection for connection in waiting if connection.can_give_way())
+        leaving = max(islice(able, CHOICE), key=_unasked_by_its_address, default=None)
+        if leaving is None:
+            return False
+        self.release(leaving)
+        leaving.give_way()
+        self._meet("gave_way")
+        return True
+
+    def _turn_away(self, connection: Connection) -> None:
+        self.release(connection)
+        connection.turn_away()
+
+    def _older_than(self, limit_s: int, queue: Queue) -> Iterable[Connection]:
+        return takewhile(lambda connection: self._looks - queue[connection] > limit_s, queue)
+
+    def _late_bodies(self) -> Iterable[Connection]:
+        return (each for each, since in self.bodies.items() if each.is_body_late(self._looks - since))
+
+    def _abort_unread(self) -> None:
+        for connection, (since, before) in list(self._unsent.items()):
+            if self._looks - since > UNREAD_S:
+                if before - connection.unsent_bytes() < UNREAD_LEAST_BYTES:
+                    self._meet("answer_unread")
+                    connection.abort()
+                else:
+                    self.watch_unsent(connection)
+
+    def _meet(self, limit: str | None) -> None:
+        if limit is not None:
+            self._limited.labels(limit).inc()
+            self._met[limit] = self._met.get(limit, 0) + 1
+
+    def _warn(self) -> None:
+        """Once a minute at most, and of the caps alone: that somebody is slow is an everyday thing."""
+        if self._met.keys().isdisjoint(("gave_way", "turned_away")):
+            self._met.clear()
+        elif self._looks - self._warned_at >= WARN_EVERY_S:
+            most = max(self._addresses.values(), key=lambda address: address.connections, default=None)
+            _log.warning(
+                "connections_limited",
+                **self._met,
+                open=self._open,
+                limit=self._total,
+                limit_per_address=self._per_address,
+                busiest_address=most and most.key,
+                busiest_address_has=most and most.connections,
+            )
+            self._warned_at = self._looks
+            self._met.clear()
+
+    def _address_of(self, host: str) -> Address:
+        key = _network_key(host)
+        known = self._addresses.get(key)
+        return known or Address(key, is_capped=self._per_address > 0 and not self._is_proxy(host))
+
+    def _is_proxy(self, host: str) -> bool:
+        with suppress(ValueError):  # a Unix socket has no address
+            return any(ip_address(host) in network for network in self._proxies)
+        return False
+
+
+def _unasked_by_its_address(connection: Connection) -> int:
+    return connection.address.unasked if connection.address else 0
+
+
+def _network_key(host: str) -> str:
+    """A client of IPv6 usually has a /64 to itself, and as many addresses as it likes."""
+    if ":" not in host:
+        return host
+    address = ip_address(host)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or f"{int(address) >> 64:x}::/64")

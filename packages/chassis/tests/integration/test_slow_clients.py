@@ -1,0 +1,258 @@
+"""Clients that send nothing, half of something, or take nothing: each is ended, and told why where that is true.
+
+The server's seconds pass fifty times as fast here.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from litestar import Request, get, post
+from litestar.params import JSONBody
+from litestar.response import Stream
+
+from cafeteria.chassis.app import build_app
+from cafeteria.chassis.http import uvicorn_server
+from cafeteria.chassis.server import serving
+from cafeteria.chassis.settings import ServiceSettings, load_settings
+
+ENVIRON = {
+    "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
+    "CAFETERIA_POSTGRES_PASSWORD": "x",
+    "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
+    "CAFETERIA_NATS_PASSWORD": "x",
+}
+SECOND_S = 0.02
+JSON = b"POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+
+
+@post("/orders")
+async def order(data: JSONBody[dict[str, str]], request: Request[Any, Any, Any]) -> dict[str, str]:
+    request.app.state.orders.append(data)
+    return data
+
+
+@post("/bodiless")
+async def bodiless(request: Request[Any, Any, Any]) -> str:
+    """Takes no body, and its time."""
+    request.app.state.orders.append({})
+    await asyncio.sleep(60 * SECOND_S)
+    return "done"
+
+
+@get("/events")
+async def events(request: Request[Any, Any, Any]) -> Stream:
+    async def blocks() -> AsyncIterator[bytes]:
+        yield b": open\n\n"
+        await request.app.state.closing.wait()
+
+    return Stream(blocks(), media_type="text/event-stream")
+
+
+@get("/flood")
+async def flood(request: Request[Any, Any, Any]) -> Stream:
+    async def blocks() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 2**20
+                await asyncio.sleep(0)
+        finally:
+            request.app.state.flood_ended.set()
+
+    return Stream(blocks(), media_type="text/event-stream")
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+async def app(environ: dict[str, str]) -> Any:
+    built = build_app(
+        service="probe",
+        settings=load_settings(ServiceSettings, {**ENVIRON, **environ}),
+        route_handlers=[order, bodiless, events, flood],
+        checks={},
+    )
+    built.state.orders, built.state.flood_ended = [], asyncio.Event()
+    return built
+
+
+@pytest.fixture
+async def url(app: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    monkeypatch.setattr(uvicorn_server, "LOOK_S", SECOND_S)
+    async with serving(app) as url:
+        yield url
+
+
+@pytest.fixture
+async def connect(url: str) -> AsyncIterator[Any]:
+    host, port = url.removeprefix("http://").split(":")
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connect(sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writers.append(writer)
+        writer.write(sent)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.close()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the server closes."""
+    async with asyncio.timeout(20):
+        return await reader.read()
+
+
+async def trickle(writer: asyncio.StreamWriter, byte: bytes) -> None:
+    with suppress(ConnectionError):
+        while True:
+            writer.write(byte)
+            await writer.drain()
+            await asyncio.sleep(2 * SECOND_S)
+
+
+def problem(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    assert b"connection: close" in head
+    document = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 %d" % document["status"])
+    return document["status"], document["detail"]
+
+
+async def test_who_sends_nothing_is_left_without_a_word(connect: Any) -> None:
+    reader, _ = await connect()
+    newlines, _ = await connect(b"\r\n\r\n")
+    assert await asyncio.gather(rest(reader), rest(newlines)) == [b"", b""]
+
+
+async def test_who_sends_half_a_head_or_one_that_never_ends_is_told_and_left(connect: Any) -> None:
+    half, _ = await connect(b"GET /orders HTTP/1.1\r\nhost: x\r\n")
+    endless, writer = await connect(b"GET /orders HTTP/1.1\r\nhost: x\r\nslow: ")
+    trickling = asyncio.create_task(trickle(writer, b"a"))
+    answers = await asyncio.gather(rest(half), rest(endless))
+    trickling.cancel()
+    assert [problem(answer)[0] for answer in answers] == [408, 408]
+
+
+async def test_who_falls_silent_between_two_requests_is_left(connect: Any) -> None:
+    reader, _ = await connect(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await rest(reader)).endswith(b'{"status":"ok"}')
+
+
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 1000\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"]
+)
+async def test_a_body_that_does_not_come_is_refused_and_nothing_was_done(
+    app: Any, connect: Any, framing: bytes
+) -> None:
+    silent, _ = await connect(JSON + framing)
+    slow, writer = await connect(JSON + framing)
+    trickling = asyncio.create_task(trickle(writer, b"1\r\n \r\n" if b"chunked" in framing else b" "))
+    with structlog.testing.capture_logs() as lines:
+        answers = await asyncio.gather(rest(silent), rest(slow))
+    trickling.cancel()
+    assert [problem(answer)[0] for answer in answers] == [408, 408]
+    assert all(b'"instance":"/orders"' in answer for answer in answers)  # by way of the app
+    assert app.state.orders == []
+    assert {line["log_level"] for line in lines} <= {"info", "debug"}
+
+
+async def test_a_large_body_that_comes_at_a_fair_rate_is_taken(app: Any, connect: Any) -> None:
+    text = "a" * 15_000
+    body = json.dumps({"a": text}).encode()
+    reader, writer = await connect(JSON + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
+    for start in range(0, len(body), 1000):  # about fifteen of the server's seconds
+        writer.write(body[start : start + 1000])
+        await asyncio.sleep(SECOND_S)
+    assert (await rest(reader)).startswith(b"HTTP/1.1 201")
+    assert app.state.orders == [{"a": text}]
+
+
+async def test_an_answer_that_needs_no_body_is_given_although_the_body_does_not_come(
+    app: Any, connect: Any
+) -> None:
+    """What was done is not contradicted; the connection ends with it."""
+    reader, _ = await connect(b"POST /bodiless HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n1")
+    answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 201")
+    assert b"connection: close" in answer
+    assert app.state.orders == [{}]
+
+
+async def test_a_second_request_that_does_not_end_waits_for_the_first_ones_answer(connect: Any) -> None:
+    reader, _ = await connect(b"POST /bodiless HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\nGET /half")
+    answer = await rest(reader)
+    first, _, second = answer.partition(b"HTTP/1.1 408")
+    assert first.startswith(b"HTTP/1.1 201")
+    assert second
+
+
+async def test_an_open_stream_is_not_slow(connect: Any) -> None:
+    reader, writer = await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    await reader.readuntil(b": open\n\n")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(), timeout=150 * SECOND_S)
+    writer.close()
+
+
+async def test_who_takes_nothing_of_an_answer_is_cut_off_and_its_task_ends(app: Any, url: str) -> None:
+    address = httpx.URL(url)
+    with (
+        socket.create_connection((address.host, address.port)) as idle,
+        structlog.testing.capture_logs() as lines,
+    ):
+        idle.sendall(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.wait_for(app.state.flood_ended.wait(), timeout=20)
+    assert {line["log_level"] for line in lines} <= {"info", "debug"}
+
+
+@pytest.fixture
+def capped(environ: dict[str, str]) -> dict[str, str]:
+    environ["CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS"] = "2"
+    return environ
+
+
+async def test_over_the_cap_of_an_address_requests_get_503_and_health_is_answered(
+    capped: dict[str, str], connect: Any, url: str
+) -> None:
+    streams = [await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n") for _ in range(2)]
+    for reader, _ in streams:
+        await reader.readuntil(b": open\n\n")
+    async with httpx.AsyncClient(base_url=url) as client:
+        refused = await client.post("/orders", json={})
+        assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert refused.headers["retry-after"]
+        assert refused.json()["type"] == "/problems/overloaded"
+        assert (await client.get("/health/live")).json() == {"status": "ok"}
+        silent, _ = await connect()
+        assert problem(await rest(silent))[0] == httpx.codes.SERVICE_UNAVAILABLE
+        streams[0][1].close()
+        while (await client.post("/orders", json={})).status_code != httpx.codes.CREATED:
+            pass  # until its end is noticed
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /half", JSON + b"content-length: 10\r\n\r\n{"])
+async def test_who_did_not_ask_yet_gives_way_to_a_newer_connection(
+    capped: dict[str, str], app: Any, connect: Any, sent: bytes
+) -> None:
+    oldest, _ = await connect(sent)
+    await asyncio.sleep(0.1)
+    younger, _ = await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    await younger.readuntil(b": open\n\n")
+    newest, _ = await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    await newest.readuntil(b": open\n\n")
+    left = await rest(oldest)
+    assert (problem(left)[0] if sent else left) == (503 if sent else b"")
+    assert app.state.orders == []
