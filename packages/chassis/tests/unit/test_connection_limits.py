@@ -155,6 +155,14 @@ def test_at_an_addresss_cap_only_its_own_give_way(make: Any) -> None:
     assert (other.end, own.end) == (None, "gave way")
 
 
+def test_at_an_addresss_cap_who_owes_a_request_goes_before_who_is_idle(make: Any) -> None:
+    limits = make(per_address=2)
+    idle, silent = admitted(limits), admitted(limits)
+    limits.wait(idle, limits.idle)
+    assert [admitted(limits, is_busy=True).refusal, idle.end, silent.end] == [None, None, "gave way"]
+    assert [admitted(limits, is_busy=True).refusal, idle.end] == [None, "gave way"]
+
+
 @pytest.mark.parametrize(
     ("host", "same", "other"),
     [

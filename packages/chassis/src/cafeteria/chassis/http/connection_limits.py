@@ -67,17 +67,14 @@ class TooManyConnections(Overloaded):
 
 
 class Address:
-    """The connections of one client's address.
+    """One client's address: its connections, oldest first, and how many of them owe us a request or half of one."""
 
-    `waiting` are those that may give way, oldest first; `unasked` counts those among them that owe half a request.
-    """
-
-    __slots__ = ("connections", "is_capped", "key", "unasked", "waiting")
+    __slots__ = ("connections", "is_capped", "key", "owing")
 
     def __init__(self, key: str, *, is_capped: bool) -> None:
         self.key, self.is_capped = key, is_capped
-        self.connections = self.unasked = 0
-        self.waiting: Queue = {}
+        self.connections: dict[Connection, None] = {}
+        self.owing = 0
 
 
 class Connection(Protocol):
@@ -139,7 +136,7 @@ class ConnectionLimits:
         connection.refusal = self._refusal_of(address)
         if connection.refusal is None:
             self._open += 1
-            address.connections += 1
+            address.connections[connection] = None
             connection.address = self._addresses[address.key] = address
             self.wait(connection, self.heads)
         else:
@@ -156,26 +153,23 @@ class ConnectionLimits:
         address, connection.address = connection.address, None
         if address is not None:
             self._open -= 1
-            address.connections -= 1
+            del address.connections[connection]
             if not address.connections:
                 self._addresses.pop(address.key, None)
 
     def wait(self, connection: Connection, queue: Queue | None) -> None:
         """Move a connection to the end of the queue for what its client must do next; None: it is our turn."""
-        if connection.queue is queue:
+        left, connection.queue = connection.queue, queue
+        if left is queue:
             return
-        address = connection.address
-        if connection.queue is not None:
-            del connection.queue[connection]
-            if address is not None:
-                del address.waiting[connection]
-                address.unasked -= connection.queue is not self.idle
-        connection.queue = queue
+        if left is not None:
+            del left[connection]
+            if left is not self.idle and connection.address is not None:
+                connection.address.owing -= 1
         if queue is not None:
             queue[connection] = self._looks
-            if address is not None:
-                address.waiting[connection] = self._looks
-                address.unasked += queue is not self.idle
+            if queue is not self.idle and connection.address is not None:
+                connection.address.owing += 1
 
     def watch_unsent(self, connection: Connection) -> None:
         """From now on the client must take what waits to be sent."""
@@ -202,12 +196,18 @@ class ConnectionLimits:
         self._warn()
 
     def _refusal_of(self, address: Address) -> TooManyConnections | None:
-        is_full = address.is_capped and address.connections >= self._per_address
-        if is_full and not self._make_way(address.waiting):
+        is_full = address.is_capped and len(address.connections) >= self._per_address
+        if is_full and not self._make_way(self._waiting_of(address)):
             return TooManyConnections(_ADDRESS_FULL)
         if self._open < self._total or self._make_way(self._all_that_wait()):
             return None
         return TooManyConnections(_FULL)
+
+    def _waiting_of(self, address: Address) -> Iterable[Connection]:
+        owing = (
+            each for each in address.connections if each.queue is not None and each.queue is not self.idle
+        )
+        return chain(owing, (each for each in address.connections if each.queue is self.idle))
 
     def _all_that_wait(self) -> Iterable[Connection]:
         return chain(self.lingering, self.heads, self.bodies, self.idle)
@@ -215,7 +215,7 @@ class ConnectionLimits:
     def _make_way(self, waiting: Iterable[Connection]) -> bool:
         """Of those that wait longest, one of the address that lets us wait most: a flood ends its own connections."""
         able = (connection for connection in waiting if connection.can_give_way())
-        leaving = max(islice(able, CHOICE), key=_unasked_by_its_address, default=None)
+        leaving = max(islice(able, CHOICE), key=_owing_of_its_address, default=None)
         if leaving is None:
             return False
         self.release(leaving)
@@ -252,7 +252,7 @@ class ConnectionLimits:
         if self._met.keys().isdisjoint(("gave_way", "turned_away")):
             self._met.clear()
         elif self._looks - self._warned_at >= WARN_EVERY_S:
-            most = max(self._addresses.values(), key=lambda address: address.connections, default=None)
+            most = max(self._addresses.values(), key=lambda each: len(each.connections), default=None)
             _log.warning(
                 "connections_limited",
                 **self._met,
@@ -260,7 +260,7 @@ class ConnectionLimits:
                 limit=self._total,
                 limit_per_address=self._per_address,
                 busiest_address=most and most.key,
-                busiest_address_has=most and most.connections,
+                busiest_address_has=most and len(most.connections),
             )
             self._warned_at = self._looks
             self._met.clear()
@@ -276,8 +276,8 @@ class ConnectionLimits:
         return False
 
 
-def _unasked_by_its_address(connection: Connection) -> int:
-    return connection.address.unasked if connection.address else 0
+def _owing_of_its_address(connection: Connection) -> int:
+    return connection.address.owing if connection.address else 0
 
 
 def _network_key(host: str) -> str:

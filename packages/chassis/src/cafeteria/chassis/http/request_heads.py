@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import lru_cache
 from urllib.parse import unquote
 
 import httptools
@@ -17,20 +17,14 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Target(NamedTuple):
-    path: str
-    raw_path: bytes
-    query: bytes
-
-
-def parse_target(url: bytes) -> Target:
-    """Raises InvalidRequest for what is no address of a resource."""
+def parse_target(url: bytes) -> tuple[str, bytes, bytes]:
+    """The path, decoded and as it was sent, and the query. Raises InvalidRequest for what is no address of a resource."""
     try:
         parsed = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError:
         raise InvalidRequest("The address of this request cannot be understood.") from None
     path = parsed.path.decode("ascii")
-    return Target(unquote(path) if "%" in path else path, parsed.path, parsed.query or b"")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
 
 
 def check_head(method: bytes, version: str, headers: Headers) -> None:
@@ -44,10 +38,15 @@ def check_head(method: bytes, version: str, headers: Headers) -> None:
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or version == HTTP_1_1):
         raise InvalidRequest(f"A request has one Host header; this one has {len(hosts) or 'none'}.")
-    if hosts and not _HOST.fullmatch(hosts[0]):
+    if hosts and not _is_host(hosts[0]):
         raise InvalidRequest(
             "The Host header names no host. Nothing was done.", errors=("header.Host: no host",)
         )
+
+
+@lru_cache(maxsize=64)  # nearly all requests name the same one
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:

@@ -153,7 +153,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.refusal is not None and scope.get("path") not in HEALTH_PATHS:
             app = refusing(self.refusal)
         if app is not self.app or self.refusal is not None:
-            self._is_deaf, keep_alive = True, False
+            keep_alive = False
+            self._stop_reading()
         self._begin(app, version, keep_alive=keep_alive)
 
     def _begin(self, app: Any, version: str, *, keep_alive: bool) -> None:
@@ -212,12 +213,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         """Say for what this connection waits, as its limits of time depend on it."""
-        limits = self._limits
-        if self.transport.is_closing():
-            return
         if self._is_deaf:
-            queue = None
-        elif self._reading is BODY:
+            return
+        limits = self._limits
+        if self._reading is BODY:
             queue = limits.bodies
         elif self.is_unanswered():
             queue = None
@@ -258,7 +257,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: ServiceError) -> None:
         """Read no more: `refusal` answers the request that does not come to its end, after all before it."""
-        self._is_deaf = True
+        self._stop_reading()
         if self._reading is BODY:
             if self.is_unanswered():
                 self.cycle.refuse(refusal)
@@ -269,8 +268,12 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._end_with(refusal)
 
-    def _end_with(self, refusal: ServiceError) -> None:
+    def _stop_reading(self) -> None:
         self._is_deaf = True
+        self._limits.wait(self, None)
+
+    def _end_with(self, refusal: ServiceError) -> None:
+        self._stop_reading()
         self.transport.write(raw_answer(refusal, self.server_state.default_headers))
         self.transport.close()
 
@@ -309,7 +312,6 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close_now()
             return None
         self._refuse(RequestTimedOut())
-        self._wait()
         return self._reading
 
     def is_body_late(self, age_s: int) -> bool:
