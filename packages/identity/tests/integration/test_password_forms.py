@@ -62,12 +62,11 @@ async def test_a_new_password_is_counted_in_the_form_that_is_kept(desk, tokens) 
 
 
 @pytest.mark.parametrize(
-    ("written", "status"),
-    [("iftar\\u0000-2026", 401), ("iftar-\\ud800-2026", 400), ("iftar-\\udc00-2026", 400)],
+    "written", ["iftar\\u0000-2026", "iftar-\\ud800-2026", "iftar-\\udc00-2026"]
 )
-async def test_odd_characters_are_no_error_of_the_server(desk, tokens, written: str, status: int) -> None:
+async def test_odd_characters_are_no_error_of_the_server(desk, tokens, written: str) -> None:
     headers = {"Content-Type": "application/json", **tokens.header(tokens.operator())}
     body = json.dumps({"student_id": "210041901", "password": "?"}).replace("?", written)
     login = await desk.web.post("/v1/login", content=body, headers=headers)
     registered = await desk.web.post("/v1/students", content=body, headers=headers)
-    assert (login.status_code, registered.status_code) == (status, 201 if status == 401 else 400)
+    assert (login.status_code, registered.status_code) == (400, 400)

@@ -59,7 +59,7 @@ def claim(folder: Path) -> None:
     folder.chmod(PRIVATE_FOLDER)
     marker = folder / MARKER
     if not marker.exists():
-        write_private(marker, "cafeteria\n")
+        write_private(marker, "")
     for path in _tree(folder):
         _close_to_others(path)
 
