@@ -210,6 +210,28 @@ def schema_of_text(document: dict[str, Any], name: str) -> dict[str, Any]:
     return next(each["schema"] for each in parameters if each["name"] == name)
 
 
+@every_service
+def test_a_text_that_is_read_has_no_nul(documents: Any, service: str) -> None:
+    """Every service refuses it, wherever it stands."""
+    schemas = documents[service]["components"]["schemas"].values()
+    bodies = [schema for schema in schemas if schema.get("additionalProperties") is False]
+    operations = [each for path in documents[service]["paths"].values() for each in path.values()]
+    queries = [each for every in operations for each in every.get("parameters", ()) if each["in"] == "query"]
+    for text in texts_in([*bodies, *(each["schema"] for each in queries)]):
+        assert text.keys() & {"format", "enum"} or not re.search(text["pattern"], "a\0b"), text
+
+
+def texts_in(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if value.get("type") == "string":
+            yield value
+        for inner in value.values():
+            yield from texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
+
+
 def test_money_is_a_plain_decimal_and_ids_and_times_have_their_formats(documents: Any) -> None:
     members = documents["gateway"]["components"]["schemas"]["Order"]["properties"]
     assert members["id"]["format"] == "uuid"

@@ -38,6 +38,9 @@ SCHEMAS = "#/components/schemas/"
 PLAIN_DECIMAL = r"^-?[0-9]+(\.[0-9]+)?(?![\s\S])"
 """How amounts are written: no exponent, no sign but a minus, nothing behind the digits, a line's end neither."""
 
+WITHOUT_NUL = r"^[^\u0000]*(?![\s\S])"
+"""What every text of a request's body is: Postgres stores no NUL."""
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_OF_THE_CLIENT = RESERVED_KWARGS - {"data"}
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -123,20 +126,22 @@ def _types_of(handler: HTTPRouteHandler) -> Iterator[type]:
 def _schemas(types: set[type]) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components({*types, Problem}, ref_template=SCHEMAS + "{name}")
     for schema in schemas.values():
-        _spell_out_decimals(schema)
+        _spell_out_text(schema, is_read=schema.get("additionalProperties") is False)
     return dict(sorted(schemas.items()))
 
 
-def _spell_out_decimals(schema: Any) -> None:
-    """The format alone binds no reader."""
+def _spell_out_text(schema: Any, *, is_read: bool) -> None:
+    """A decimal's format alone binds no reader; a text that is read, in a closed body, has no NUL."""
     if isinstance(schema, dict):
         if schema.get("format") == "decimal":
             schema.setdefault("pattern", PLAIN_DECIMAL)
+        elif is_read and schema.get("type") == "string" and not schema.keys() & {"format", "enum"}:
+            schema.setdefault("pattern", WITHOUT_NUL)
         for inner in schema.values():
-            _spell_out_decimals(inner)
+            _spell_out_text(inner, is_read=is_read)
     elif isinstance(schema, list):
         for inner in schema:
-            _spell_out_decimals(inner)
+            _spell_out_text(inner, is_read=is_read)
 
 
 def _complete(handler: HTTPRouteHandler, method: str, operation: dict[str, Any]) -> None:
@@ -145,6 +150,7 @@ def _complete(handler: HTTPRouteHandler, method: str, operation: dict[str, Any])
         operation["summary"] = handler.handler_name.replace("_", " ").capitalize()
     for parameter in operation.get("parameters", ()):
         _drop_null(parameter)
+        _spell_out_text(parameter["schema"], is_read=parameter["in"] == "query")
     if handler.parsed_data_field is not None:
         operation["requestBody"]["required"] = handler.parsed_data_field.is_required
     responses = operation["responses"]
