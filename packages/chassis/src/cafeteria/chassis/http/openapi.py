@@ -131,11 +131,17 @@ def _schemas(types: set[type]) -> dict[str, Any]:
 
 
 def _spell_out_text(schema: Any, *, is_read: bool) -> None:
-    """A decimal's format alone binds no reader; a text that is read, in a closed body, has no NUL."""
+    """A decimal's format alone binds no reader. A text that is read has no NUL; names have a rule of their own, which
+    no pattern can hold and their description tells.
+    """
     if isinstance(schema, dict):
         if schema.get("format") == "decimal":
             schema.setdefault("pattern", PLAIN_DECIMAL)
-        elif is_read and schema.get("type") == "string" and not schema.keys() & {"format", "enum"}:
+        elif (
+            is_read
+            and schema.get("type") == "string"
+            and not schema.keys() & {"format", "enum", "description"}
+        ):
             schema.setdefault("pattern", WITHOUT_NUL)
         for inner in schema.values():
             _spell_out_text(inner, is_read=is_read)
