@@ -21,7 +21,7 @@ async def answering(answer: bytes) -> AsyncIterator[Any]:
     received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.append(await reader.read())
+        received.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer)
         writer.close()
 

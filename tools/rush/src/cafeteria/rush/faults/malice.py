@@ -102,6 +102,7 @@ def _order(student: Student, body: bytes, chance: random.Random) -> bytes:
     lines = [
         "POST /v1/orders HTTP/1.1",
         "Host: cafeteria",
+        "Connection: close",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"Idempotency-Key: malice-{chance.getrandbits(64):x}",
@@ -129,7 +130,6 @@ async def _answers(url: str, request: bytes) -> list[bytes]:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(ANSWER_WITHIN_S), _connected(url) as (reader, writer):
             writer.write(request)
-            writer.write_eof()
             while chunk := await reader.read(65_536):
                 answered += chunk
     return [part[:3] for part in answered.split(b"HTTP/1.1 ")[1:]]
