@@ -18,7 +18,6 @@ from cafeteria.local_stack.home import Home
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]
 WaitUntil = Callable[..., Any]
-OPEN = "keeps the data"  # the end of the last line before the stack only runs
 
 KERNEL = pytest.param(
     "",
@@ -28,11 +27,21 @@ KERNEL = pytest.param(
     ),
 )
 WATCHER = pytest.param("parent_death.has_parent_death_signal = lambda: False", id="by the watcher")
-WITHOUT_KERNEL = f"""
-import sys
-from cafeteria.local_stack import __main__, parent_death
+WITH_ONE_SERVICE = f"""
+import asyncio
+from cafeteria.local_stack import parent_death, plan
+from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.stack import Stack
+
 {WATCHER.values[0]}
-sys.exit(__main__.main(["up"]))
+plan.SERVICES = ("identity",)
+
+async def main():
+    async with Stack(Home.from_environment()):
+        print("open", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
 """
 
 PARENT = """
@@ -120,13 +129,14 @@ async def a_watcher(folder: Path) -> psutil.Process:
     )
 
 
-async def test_real_servers_and_services_end_with_a_killed_supervisor_where_the_kernel_does_not_help(
+async def test_real_servers_and_a_service_end_with_a_killed_supervisor_where_the_kernel_does_not_help(
     up: Up, home: Home, wait_until: WaitUntil
 ) -> None:
-    async with up(home, command=(sys.executable, "-c", WITHOUT_KERNEL)) as running:
-        await running.says(OPEN)
+    async with up(home, command=(sys.executable, "-c", WITH_ONE_SERVICE)) as running:
+        await running.says("open")
         family = running.children()
         assert {"postgres", "nats-server"} <= {process.name() for process in family}
+        assert [process for process in family if "cafeteria.identity" in process.cmdline()]
         assert [process for process in family if parent_death.SCRIPT in process.cmdline()]
         running.process.kill()
         await wait_until(lambda: not [each for each in family if is_alive(each)], timeout_s=5)
