@@ -18,10 +18,12 @@ up *args:
 reset *args:
     @exec {{ run }} python -m cafeteria.local_stack reset "$@"
 
+# without compiled modules on disk each worker, and each of a hundred services that tests start, would compile all of them
+#
 # Run the tests, or some of them: `just test packages/stock -k release`. All of them run on three workers
 [group('develop')]
 test *args:
-    @[ $# -gt 0 ] || set -- --numprocesses 3; exec {{ run }} pytest "$@"
+    @[ $# -gt 0 ] || set -- --numprocesses 3; unset PYTHONDONTWRITEBYTECODE; exec {{ run }} pytest "$@"
 
 # Everything that must hold besides the tests: lock, format, lint, types, imports, sizes, each member alone. Edits nothing
 [group('develop')]
