@@ -29,15 +29,17 @@ KERNEL = pytest.param(
 WATCHER = pytest.param("parent_death.has_parent_death_signal = lambda: False", id="by the watcher")
 WITH_ONE_SERVICE = f"""
 import asyncio
-from cafeteria.local_stack import parent_death, plan
+from cafeteria.contracts.bus import IDENTITY, SERVICES
+from cafeteria.local_stack import parent_death
 from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 
 {WATCHER.values[0]}
-plan.SERVICES = ("identity",)
+plan = Plan(idle=frozenset(SERVICES) - {{IDENTITY}})
 
 async def main():
-    async with Stack(Home.from_environment()):
+    async with Stack(Home.from_environment(), plan):
         print("open", flush=True)
         await asyncio.Event().wait()
 

@@ -27,7 +27,7 @@ class Plan:
     """Services listen on `host`, an IP address. Ports that are None are any free ones. With a `postgres_url` or `nats_url` (an administrator's, with
     credentials) that server is borrowed, and none is started.
 
-    `environment` is what services inherit; `service_environments` adds to it, by service.
+    Services that are `idle` wait for `Stack.start`. `environment` is what services inherit; `service_environments` adds to it, by service.
     """
 
     host: str = ports.HOST
@@ -38,6 +38,7 @@ class Plan:
     nats_url: str | None = field(default=None, repr=False)
     nats_monitor_url: str | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     service_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     stream_max_bytes: int = DEFAULT_STREAM_MAX_BYTES

@@ -39,7 +39,7 @@ EchoFor = Callable[[str], Echo]
 
 
 class Stack:
-    """Use as a context manager: inside it everything runs and is ready; afterwards nothing does.
+    """Use as a context manager: inside it everything that is not idle runs and is ready; afterwards nothing does.
 
     `echo_for` gives, for a member's name, what to do with each line of its output; without it output goes to
     `<home>/logs` alone. With `keep`, what dies is started again.
@@ -146,8 +146,9 @@ class Stack:
 
     async def _start_services(self, services: Mapping[str, Member]) -> None:
         """Identity first: the others are not ready before they know its keys."""
-        first = {name for name in services if service_of(name) == IDENTITY}
-        for names in (first, services.keys() - first):
+        wanted = {name for name in services if service_of(name) not in self.plan.idle}
+        first = {name for name in wanted if service_of(name) == IDENTITY}
+        for names in (first, wanted - first):
             await asyncio.gather(*(services[name].start() for name in names))
 
     def _require_free_ports(self) -> None:

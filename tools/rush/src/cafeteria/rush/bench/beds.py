@@ -74,6 +74,7 @@ class Bed:
         self.home = home
         plan = Plan(
             replicas=replicas or {},
+            idle=frozenset(SERVICES) - {IDENTITY},
             # all the load comes from one address
             environment={**os.environ, "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0"},
             service_environments={KITCHEN: NO_COOKING_TIME, **(environments or {})},
@@ -94,7 +95,6 @@ class Bed:
             self._bus = await opening.enter_async_context(
                 BusAdmin(servers.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
             )
-            await self._stop_services()
             await self._lay_the_table()
             self._running = opening.pop_all()
         return self
