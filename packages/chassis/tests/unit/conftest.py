@@ -67,9 +67,11 @@ def environ() -> dict[str, str]:
     return dict(REQUIRED)
 
 
-@pytest.fixture
-def settings(environ: dict[str, str]) -> ServiceSettings:
-    return load_settings(ServiceSettings, {**environ, "CAFETERIA_ALLOWED_ORIGINS": "https://canteen.example"})
+@pytest.fixture(scope="session")
+def settings() -> ServiceSettings:
+    return load_settings(
+        ServiceSettings, {**REQUIRED, "CAFETERIA_ALLOWED_ORIGINS": "https://canteen.example"}
+    )
 
 
 @pytest.fixture
@@ -77,12 +79,12 @@ def signer() -> Signer:
     return Signer()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_signer() -> type[Signer]:
     return Signer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_app(settings: ServiceSettings) -> Callable[..., ServiceApp]:
     def make(*route_handlers: Any, **options: Any) -> ServiceApp:
         options = {"service": "probe", "settings": settings, "checks": {}, **options}
@@ -91,7 +93,7 @@ def make_app(settings: ServiceSettings) -> Callable[..., ServiceApp]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def connect() -> Connect:
     @asynccontextmanager
     async def connect(app: ServiceApp) -> AsyncIterator[httpx.AsyncClient]:

@@ -67,7 +67,7 @@ async def refuse(what: FromPath[str]) -> None:
     raise RAISED[what]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def client(make_app: Callable[..., ServiceApp], connect: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with connect(make_app(cook, look, keyed, refuse, max_body_bytes=1000)) as client:
         yield client

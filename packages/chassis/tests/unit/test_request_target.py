@@ -35,7 +35,7 @@ async def look(meal: FromPath[str]) -> str:
     return meal
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def client(make_app: Callable[..., ServiceApp], connect: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with connect(make_app(list_meals, look)) as client:
         yield client

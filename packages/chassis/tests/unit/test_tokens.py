@@ -36,7 +36,13 @@ async def order(request: SignedInRequest) -> str:
     return request.user.student_id
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def signer(make_signer: Any) -> Any:
+    """The one whose keys the client's service has fetched."""
+    return make_signer()
+
+
+@pytest.fixture(scope="module")
 async def client(
     make_app: Callable[..., ServiceApp], connect: Any, signer: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
