@@ -1,7 +1,18 @@
-"""The chassis against real servers, as the gateway's user and role: it owns an outbox, dead letters and a durable."""
+"""The chassis against real servers, as the gateway's user and role: it owns an outbox, dead letters and a durable.
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+And the probe service as a process: `start`.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +32,17 @@ from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.local_stack.testing import outbox_row
 
+PROBE = Path(__file__).with_name("probe_service.py")
+TEMPLATE = PROBE.with_name("probe_template.py")
+START_LIMIT_S = 30.0
+SECRETS = {"CAFETERIA_POSTGRES_PASSWORD": "pg-hidden", "CAFETERIA_NATS_PASSWORD": "nats-hidden"}
+ENVIRON = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("CAFETERIA_")},
+    **SECRETS,
+    "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
+    "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
+    "CAFETERIA_PORT": "0",
+}
 GATEWAY_SCHEMA = schema_base(names.GATEWAY)
 _ADD = Statement(
     """INSERT INTO gateway.dead_letters (id, stream, sequence, stored_at, subject, body, error)
@@ -143,3 +165,101 @@ def detail_of() -> Callable[[Awaitable[Any]], Awaitable[str | None]]:
         return None
 
     return detail_of
+
+
+class Fork:
+    """A probe that the template has forked, with what the tests ask of a `Popen`."""
+
+    def __init__(self, template: subprocess.Popen[str], log_path: Path, environ: dict[str, str]) -> None:
+        self._exit_code = log_path.with_suffix(".exit")
+        order = {"environ": json.dumps(environ), "log": str(log_path), "exit_code": str(self._exit_code)}
+        template.stdin.write(json.dumps(order) + "\n")
+        template.stdin.flush()
+        self._pid = int(template.stdout.readline())
+
+    def poll(self) -> int | None:
+        text = self._exit_code.read_text() if self._exit_code.exists() else ""
+        return int(text) if text else None
+
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def wait(self, timeout: float = 10.0) -> int:
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            assert time.monotonic() < until, f"{self._pid} does not end"
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # as Popen does: it has just ended
+            if self.poll() is None:
+                os.kill(self._pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Process:
+    """The probe service, its lines and its address."""
+
+    def __init__(self, log_path: Path, environ: dict[str, str], template: Any = None) -> None:
+        self._log_path = log_path
+        with log_path.open("wb") as log:
+            self.child = (
+                subprocess.Popen([sys.executable, str(PROBE)], stdout=log, stderr=log, env=environ)
+                if template is None
+                else Fork(template, log_path, environ)
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log_path.read_text()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+
+    def wait_for(self, text: str) -> None:
+        until = time.monotonic() + START_LIMIT_S
+        while text not in self.output:
+            assert self.child.poll() is None, self.output
+            assert time.monotonic() < until, self.output
+            time.sleep(0.01)
+
+    def url(self) -> str:
+        self.wait_for("service_started")
+        return next(line["url"] for line in self.lines if line["event"] == "service_started")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Seconds until it was gone."""
+        started = time.monotonic()
+        self.child.send_signal(number)
+        self.child.wait(timeout=10)
+        return time.monotonic() - started
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[subprocess.Popen[str]]:
+    """The probe service, loaded once: loading takes two seconds of CPU, a fork hundredths."""
+    command = [sys.executable, str(TEMPLATE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as template:
+        yield template
+
+
+@pytest.fixture
+def start(tmp_path: Path, template: subprocess.Popen[str]) -> Iterator[Callable[..., Process]]:
+    """Start the probe with these variables; `freshly_loaded` where what it imports could read them."""
+    started: list[Process] = []
+
+    def start(*, freshly_loaded: bool = sys.platform != "linux", **environ: str) -> Process:
+        log_path = tmp_path / f"{len(started)}.log"
+        process = Process(log_path, {**ENVIRON, **environ}, None if freshly_loaded else template)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.child.kill()
+        process.child.wait()

@@ -122,6 +122,11 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
     )
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """The process's whole life."""
     uvicorn_server.LOOK_S = float(os.environ.get("PROBE_LOOK_S", uvicorn_server.LOOK_S))
     run("gateway", create_app, ServiceSettings)
+
+
+if __name__ == "__main__":
+    serve()

@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,69 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-PROBE = Path(__file__).with_name("probe_service.py")
 STOP_LIMIT_S = 3.0
 START_LIMIT_S = 30.0
-SECRETS = {"CAFETERIA_POSTGRES_PASSWORD": "pg-hidden", "CAFETERIA_NATS_PASSWORD": "nats-hidden"}
-ENVIRON = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("CAFETERIA_")},
-    **SECRETS,
-    "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
-    "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
-    "CAFETERIA_PORT": "0",
-}
-
-
-class Process:
-    """The probe service, its lines and its address."""
-
-    def __init__(self, log_path: Path, **environ: str) -> None:
-        self._log_path = log_path
-        with log_path.open("wb") as log:
-            self.child = subprocess.Popen(
-                [sys.executable, str(PROBE)], stdout=log, stderr=subprocess.STDOUT, env={**ENVIRON, **environ}
-            )
-
-    @property
-    def output(self) -> str:
-        return self._log_path.read_text()
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
-
-    def wait_for(self, text: str) -> None:
-        until = time.monotonic() + START_LIMIT_S
-        while text not in self.output:
-            assert self.child.poll() is None, self.output
-            assert time.monotonic() < until, self.output
-            time.sleep(0.01)
-
-    def url(self) -> str:
-        self.wait_for("service_started")
-        return next(line["url"] for line in self.lines if line["event"] == "service_started")
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Seconds until it was gone."""
-        started = time.monotonic()
-        self.child.send_signal(number)
-        self.child.wait(timeout=10)
-        return time.monotonic() - started
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    started: list[Process] = []
-
-    def start(**environ: str) -> Process:
-        process = Process(tmp_path / f"{len(started)}.log", **environ)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.child.kill()
-        process.child.wait()
+Start = Callable[..., Any]
+"""Of `conftest`: starts a probe, whose `child`, `output`, `lines` and `url()` the tests read."""
 
 
 def open_socket(url: str, sent: bytes) -> socket.socket:
@@ -131,9 +69,9 @@ def open_streams(url: str) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_answers_what_it_has_read_ends_streams_and_exits_0(
-    start: Callable[..., Process], number: signal.Signals
+    start: Start, number: signal.Signals
 ) -> None:
-    process = start()
+    process = start(freshly_loaded=True)
     url = process.url()
     idle = open_socket(url, get("/health/live"))
     read_until(idle, b'{"status":"ok"}')
@@ -153,7 +91,7 @@ def test_told_to_stop_it_answers_what_it_has_read_ends_streams_and_exits_0(
     assert {line["level"] for line in process.lines} == {"info"}
 
 
-def test_pipelined_requests_that_were_read_are_answered_too(start: Callable[..., Process]) -> None:
+def test_pipelined_requests_that_were_read_are_answered_too(start: Start) -> None:
     process = start()
     url = process.url()
     peer = open_socket(url, get("/slow?seconds=0.3") + get("/slow?seconds=0.3"))
@@ -162,7 +100,7 @@ def test_pipelined_requests_that_were_read_are_answered_too(start: Callable[...,
     assert read_all(peer).count(b"200 OK") == 2
 
 
-def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Callable[..., Process]) -> None:
+def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Start) -> None:
     process = start()
     url = process.url()
     half_head = open_socket(url, b"GET /slow HTTP/1.1\r\nhost: x\r\n")
@@ -178,7 +116,7 @@ def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Callable[.
         peer.close()
 
 
-def test_what_does_not_come_to_its_end_is_cut_off(start: Callable[..., Process]) -> None:
+def test_what_does_not_come_to_its_end_is_cut_off(start: Start) -> None:
     process = start(PROBE_STOP="stuck")
     process.wait_for("service_started")
     assert process.stop() < STOP_LIMIT_S
@@ -186,7 +124,7 @@ def test_what_does_not_come_to_its_end_is_cut_off(start: Callable[..., Process])
     assert process.lines[-1]["event"] == "service_stop_cut_off"
 
 
-def test_a_repeated_signal_changes_nothing(start: Callable[..., Process]) -> None:
+def test_a_repeated_signal_changes_nothing(start: Start) -> None:
     process = start()
     url = process.url()
     peer = open_socket(url, get("/slow?seconds=0.5"))
@@ -198,14 +136,14 @@ def test_a_repeated_signal_changes_nothing(start: Callable[..., Process]) -> Non
     assert read_all(peer).endswith(b"done")
 
 
-def test_told_to_stop_while_it_waits_to_start_it_gives_up_the_start(start: Callable[..., Process]) -> None:
+def test_told_to_stop_while_it_waits_to_start_it_gives_up_the_start(start: Start) -> None:
     process = start(PROBE_START="stuck")
     process.wait_for("opening")
     assert process.stop() < STOP_LIMIT_S
     assert process.child.returncode == 0
 
 
-def test_a_start_that_fails_is_logged_once_and_exits_1(start: Callable[..., Process]) -> None:
+def test_a_start_that_fails_is_logged_once_and_exits_1(start: Start) -> None:
     process = start(PROBE_START="broken")
     assert process.child.wait(timeout=START_LIMIT_S) == 1
     assert [line["event"] for line in process.lines] == ["service_failed"]
@@ -213,14 +151,14 @@ def test_a_start_that_fails_is_logged_once_and_exits_1(start: Callable[..., Proc
 
 
 def test_settings_that_prove_unusable_at_the_start_are_said_in_a_sentence(
-    start: Callable[..., Process],
+    start: Start,
 ) -> None:
     process = start(PROBE_START="unusable")
     assert process.child.wait(timeout=START_LIMIT_S) == 2
     assert process.output.splitlines() == ["opening", "gateway: PROBE_KEY_FILE holds no key."]
 
 
-def test_wrong_settings_are_said_in_sentences(start: Callable[..., Process]) -> None:
+def test_wrong_settings_are_said_in_sentences(start: Start) -> None:
     process = start(CAFETERIA_PORT="many", CAFETERIA_LOG_LEVEL="loud", CAFETERIA_NATS_PASSWORD="")
     assert process.child.wait(timeout=START_LIMIT_S) == 2
     said = process.output.splitlines()
@@ -228,7 +166,7 @@ def test_wrong_settings_are_said_in_sentences(start: Callable[..., Process]) -> 
     assert all(sentence.startswith("gateway: CAFETERIA_") and sentence.endswith(".") for sentence in said)
 
 
-def test_a_port_in_use_is_said_in_one_sentence(start: Callable[..., Process]) -> None:
+def test_a_port_in_use_is_said_in_one_sentence(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = start(CAFETERIA_PORT=str(port))
@@ -246,7 +184,7 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", "::1", "::"])  # noqa: S104 - as operators write
-def test_it_listens_on_ipv4_ipv6_and_names(start: Callable[..., Process], host: str) -> None:
+def test_it_listens_on_ipv4_ipv6_and_names(start: Start, host: str) -> None:
     if ":" in host and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     process = start(CAFETERIA_HOST=host)
@@ -257,9 +195,7 @@ def test_it_listens_on_ipv4_ipv6_and_names(start: Callable[..., Process], host: 
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
-def test_an_address_that_is_not_this_machines_is_refused_in_one_sentence(
-    start: Callable[..., Process], host: str
-) -> None:
+def test_an_address_that_is_not_this_machines_is_refused_in_one_sentence(start: Start, host: str) -> None:
     process = start(CAFETERIA_HOST=host)
     assert process.child.wait(timeout=START_LIMIT_S) == 2
     assert process.output.startswith(f"gateway: cannot listen on port 0 of {host}: ")
@@ -267,7 +203,7 @@ def test_an_address_that_is_not_this_machines_is_refused_in_one_sentence(
     assert len(process.output.splitlines()) == 1
 
 
-def test_a_process_that_cannot_go_on_stops_in_good_order_and_exits_1(start: Callable[..., Process]) -> None:
+def test_a_process_that_cannot_go_on_stops_in_good_order_and_exits_1(start: Start) -> None:
     process = start()
     assert httpx.get(f"{process.url()}/hopeless").text == "ending"
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
@@ -275,11 +211,11 @@ def test_a_process_that_cannot_go_on_stops_in_good_order_and_exits_1(start: Call
     assert process.lines[-1]["event"] == "service_stopped"
 
 
-def test_a_start_that_is_given_up_exits_1(start: Callable[..., Process]) -> None:
+def test_a_start_that_is_given_up_exits_1(start: Start) -> None:
     assert start(PROBE_START="hopeless").child.wait(timeout=START_LIMIT_S) == 1
 
 
-def test_without_a_bus_for_good_it_exits_1(start: Callable[..., Process], servers: Any) -> None:
+def test_without_a_bus_for_good_it_exits_1(start: Start, servers: Any) -> None:
     password = servers.credentials.nats_password("gateway")
     process = start(PROBE_BUS="1", CAFETERIA_NATS_URL=servers.nats_url, CAFETERIA_NATS_PASSWORD=password)
     assert httpx.get(f"{process.url()}/deaf").text == "ending"
@@ -287,13 +223,13 @@ def test_without_a_bus_for_good_it_exits_1(start: Callable[..., Process], server
     assert "bus_closed" in [line["event"] for line in process.lines]
 
 
-def test_what_does_not_come_to_its_end_by_itself_exits_1_too(start: Callable[..., Process]) -> None:
+def test_what_does_not_come_to_its_end_by_itself_exits_1_too(start: Start) -> None:
     process = start(PROBE_STOP="stuck")
     httpx.get(f"{process.url()}/hopeless")
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
 
 
-def test_variables_of_other_programs_change_nothing(start: Callable[..., Process], tmp_path: Path) -> None:
+def test_variables_of_other_programs_change_nothing(start: Start, tmp_path: Path) -> None:
     foreign = {
         "FORWARDED_ALLOW_IPS": "*",
         "LITESTAR_DEBUG": "1",
@@ -302,14 +238,14 @@ def test_variables_of_other_programs_change_nothing(start: Callable[..., Process
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "nothing"),
         "WEB_CONCURRENCY": "many",
     }
-    process = start(**foreign)
+    process = start(freshly_loaded=True, **foreign)
     assert httpx.get(f"{process.url()}/bug").headers["content-type"] == "application/problem+json"
     assert open_streams(process.url()) == 0
     process.stop()
     assert process.child.returncode == 0
 
 
-def test_the_log_of_a_run_is_json_and_holds_no_secret(start: Callable[..., Process]) -> None:
+def test_the_log_of_a_run_is_json_and_holds_no_secret(start: Start) -> None:
     process = start(CAFETERIA_LOG_LEVEL="debug")
     url = process.url()
     with httpx.Client(
@@ -332,7 +268,7 @@ def test_the_log_of_a_run_is_json_and_holds_no_secret(start: Callable[..., Proce
     assert failed[0]["request_id"]
 
 
-def test_what_is_no_http_gets_a_problem_document(start: Callable[..., Process]) -> None:
+def test_what_is_no_http_gets_a_problem_document(start: Start) -> None:
     answer = read_all(open_socket(start().url(), b"NONSENSE\r\n\r\n"))
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
