@@ -4,6 +4,7 @@ Counted by Postgres itself, on a young table without statistics and on one with 
 must not read the whole table either.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,8 +74,8 @@ QUERIES: dict[str, Query] = {
 }
 
 
-@pytest.fixture(scope="module", params=["without statistics", "with statistics"])
-async def many_old_rows(request: Any, servers: Any) -> AsyncIterator[Database]:
+@pytest.fixture(scope="module")
+async def many_old_rows(servers: Any) -> AsyncIterator[Database]:
     await servers.clean()
     database = Database.connect(servers.settings(NOTIFICATION, ServiceSettings), service=NOTIFICATION)
     async with servers.database_as_admin() as books:
@@ -88,21 +89,35 @@ async def many_old_rows(request: Any, servers: Any) -> AsyncIterator[Database]:
         await fill(books, OLD_ROWS, first=1, at=datetime.now(UTC) - timedelta(hours=5))
         await fill(books, FRESH_ROWS, first=OLD_ROWS + 1, at=datetime.now(UTC))
         await books.execute("UPDATE notification.position_counter SET position = $1", NEWEST)
-        if request.param == "with statistics":
-            await books.execute("ANALYZE notification.notifications")
         yield database
         await database.close()
         await books.execute("ALTER TABLE notification.notifications RESET (autovacuum_enabled)")
     await servers.clean()
 
 
+@pytest.fixture(scope="module", params=["without statistics", "with statistics"])
+async def statistics(request: Any, many_old_rows: Database, servers: Any) -> None:
+    """The table has none until somebody asks for them."""
+    if request.param == "with statistics":
+        async with servers.database_as_admin() as books:
+            await books.execute("ANALYZE notification.notifications")
+
+
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_query_reads_about_what_it_shows(many_old_rows: Database, name: str) -> None:
-    async with many_old_rows.transaction() as connection:
-        before = await connection.scalar(_ROWS_READ)
-        await QUERIES[name](connection)
-        read = await connection.scalar(_ROWS_READ) - before
+async def test_a_query_reads_about_what_it_shows(
+    many_old_rows: Database, statistics: None, name: str
+) -> None:
+    with contextlib.suppress(Undone):
+        async with many_old_rows.transaction() as connection:
+            before = await connection.scalar(_ROWS_READ)
+            await QUERIES[name](connection)
+            read = await connection.scalar(_ROWS_READ) - before
+            raise Undone
     assert read <= 5 * FRESH_ROWS
+
+
+class Undone(Exception):
+    """Takes back what a query changed: each finds the same rows."""
 
 
 async def fill(books: Any, rows: int, *, first: int, at: datetime) -> None:
