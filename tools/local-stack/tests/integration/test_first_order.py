@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from cafeteria.contracts.bus import GATEWAY, SERVICES
 from cafeteria.local_stack import demo_data
@@ -35,6 +36,7 @@ COOKED_WITHIN_S = 60.0
 STOP_WITHIN_S = 5.0
 
 
+@pytest.mark.timeout(400)  # two starts of everything, each of which may take 180 s
 async def test_one_command_runs_everything_and_nothing_is_left_of_it(
     up: Up, home: Home, wait_until: WaitUntil
 ) -> None:
