@@ -61,9 +61,7 @@ async def test_a_new_password_is_counted_in_the_form_that_is_kept(desk, tokens) 
     assert (await desk.login("210041903", "a\u0308" * 8)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "written", ["iftar\\u0000-2026", "iftar-\\ud800-2026", "iftar-\\udc00-2026"]
-)
+@pytest.mark.parametrize("written", ["iftar\\u0000-2026", "iftar-\\ud800-2026", "iftar-\\udc00-2026"])
 async def test_odd_characters_are_no_error_of_the_server(desk, tokens, written: str) -> None:
     headers = {"Content-Type": "application/json", **tokens.header(tokens.operator())}
     body = json.dumps({"student_id": "210041901", "password": "?"}).replace("?", written)
