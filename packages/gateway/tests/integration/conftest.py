@@ -22,6 +22,7 @@ from cafeteria.gateway.domain import Placing, judge, new_order, settlement
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake
 from cafeteria.gateway.settings import GatewaySettings
+from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.testing import has_read_all, until
 
 STUDENT = "210041101"
@@ -38,7 +39,7 @@ class Counter:
         self.books = books
         self._tokens = tokens
         self._admin = admin
-        self.web = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
+        self.web = plain_http(base_url=url, timeout_s=TIMEOUT_S)
 
     def headers(self, student: str = STUDENT, *, key: str | None = None) -> dict[str, str]:
         signed_in = {"Authorization": f"Bearer {self._tokens.student(student)}"}

@@ -15,6 +15,7 @@ from cafeteria.chassis.ids import new_id
 from cafeteria.identity.app import create_app
 from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES
 from cafeteria.identity.settings import IdentitySettings
+from cafeteria.local_stack.plain_http import plain_http
 
 STUDENT = "210041101"
 PASSWORD = "iftar-rush-2026"
@@ -39,7 +40,7 @@ class Desk:
     def client(self, *, address: str | None = None) -> httpx.AsyncClient:
         """Somebody with a cookie jar, and maybe an address of their own, as a proxy tells it: macOS has but one loopback address."""
         headers = {"X-Forwarded-For": address} if address else None
-        return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
+        return plain_http(base_url=self.url, timeout_s=TIMEOUT_S, headers=headers)
 
     def another_client(self, *, address: str | None = None) -> httpx.AsyncClient:
         self._others.append(self.client(address=address))

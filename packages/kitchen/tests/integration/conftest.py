@@ -25,6 +25,7 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChang
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
+from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.testing import has_read_all, outbox_row, until
 
 DEADLINE_S = 20.0
@@ -301,8 +302,8 @@ async def open_kitchen(
         async def open_with(*, replicas: int = 1, **overrides: Any) -> Kitchen:
             apps = [create_app(kitchen_settings(**overrides)) for _ in range(replicas)]
             urls = [await stack.enter_async_context(serve(app)) for app in apps]
-            client = httpx.AsyncClient(
-                base_url=urls[0], headers=tokens.header(tokens.kitchen()), timeout=DEADLINE_S
+            client = plain_http(
+                base_url=urls[0], headers=tokens.header(tokens.kitchen()), timeout_s=DEADLINE_S
             )
             web = await stack.enter_async_context(client)
             for url in urls:

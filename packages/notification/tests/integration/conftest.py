@@ -21,6 +21,7 @@ from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
+from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.testing import outbox_row
 from cafeteria.notification.app import create_app
 
@@ -28,6 +29,7 @@ STUDENT = "210041101"
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
 KITCHENS = {OrderStatus.IN_KITCHEN, OrderStatus.READY, OrderStatus.COLLECTED, OrderStatus.CANCELLED}
 DEADLINE_S = 15.0
+UNREAD = httpx.Timeout(DEADLINE_S, read=None)  # a stream may be silent for long
 
 _FILL = """
 WITH counter AS (UPDATE notification.position_counter SET position = position + $1 RETURNING position - $1 AS before),
@@ -164,10 +166,8 @@ class Hall:
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
         async with (
-            httpx.AsyncClient(
-                base_url=self.urls[service], timeout=httpx.Timeout(DEADLINE_S, read=None)
-            ) as web,
-            web.stream("GET", path, headers=headers) as response,
+            plain_http(base_url=self.urls[service], timeout_s=DEADLINE_S) as web,
+            web.stream("GET", path, headers=headers, timeout=UNREAD) as response,
         ):
             assert response.status_code == 200, await response.aread()
             watcher = Watcher(response)
@@ -231,7 +231,7 @@ async def two_halls(open_hall: OpenHall) -> Hall:
 
 
 async def all_ready(urls: Sequence[str]) -> bool:
-    async with httpx.AsyncClient() as web:
+    async with plain_http(timeout_s=DEADLINE_S) as web:
         answers = [await web.get(f"{url}/health/ready") for url in urls]
     return all(answer.status_code == 200 for answer in answers)
 
