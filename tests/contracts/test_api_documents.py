@@ -217,8 +217,11 @@ def test_a_text_that_is_read_has_no_nul(documents: Any, service: str) -> None:
     bodies = [schema for schema in schemas if schema.get("additionalProperties") is False]
     operations = [each for path in documents[service]["paths"].values() for each in path.values()]
     queries = [each for every in operations for each in every.get("parameters", ()) if each["in"] == "query"]
-    for text in texts_in([*bodies, *(each["schema"] for each in queries)]):
-        assert text.keys() & {"format", "enum", "description"} or not re.search(text["pattern"], "a\0b"), text
+    free = [
+        text for text in texts_in(bodies) if "description" not in text
+    ]  # no pattern can hold the rule of names
+    for text in [*free, *texts_in([each["schema"] for each in queries])]:
+        assert text.keys() & {"format", "enum"} or not re.search(text["pattern"], "a\0b"), text
 
 
 def texts_in(value: Any) -> Iterator[dict[str, Any]]:

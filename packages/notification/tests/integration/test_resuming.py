@@ -83,7 +83,7 @@ async def test_a_stream_that_cannot_be_read_ends_at_once_and_asks_to_come_back(
         await hall.books.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'notification'"
         )
-        async with httpx.AsyncClient(base_url=hall.urls[0], headers=authorization) as web:
+        async with httpx.AsyncClient(base_url=hall.urls[0], headers=authorization, timeout=20) as web:
             answer = await web.get("/v1/events")
             other = await web.get("/v1/notifications")
     finally:

@@ -137,17 +137,18 @@ def _spell_out_text(schema: Any, *, is_read: bool) -> None:
     if isinstance(schema, dict):
         if schema.get("format") == "decimal":
             schema.setdefault("pattern", PLAIN_DECIMAL)
-        elif (
-            is_read
-            and schema.get("type") == "string"
-            and not schema.keys() & {"format", "enum", "description"}
-        ):
-            schema.setdefault("pattern", WITHOUT_NUL)
+        elif is_read and "description" not in schema:
+            _refuse_nul(schema)
         for inner in schema.values():
             _spell_out_text(inner, is_read=is_read)
     elif isinstance(schema, list):
         for inner in schema:
             _spell_out_text(inner, is_read=is_read)
+
+
+def _refuse_nul(schema: dict[str, Any]) -> None:
+    if schema.get("type") == "string" and not schema.keys() & {"format", "enum"}:
+        schema.setdefault("pattern", WITHOUT_NUL)
 
 
 def _complete(handler: HTTPRouteHandler, method: str, operation: dict[str, Any]) -> None:
@@ -156,7 +157,8 @@ def _complete(handler: HTTPRouteHandler, method: str, operation: dict[str, Any])
         operation["summary"] = handler.handler_name.replace("_", " ").capitalize()
     for parameter in operation.get("parameters", ()):
         _drop_null(parameter)
-        _spell_out_text(parameter["schema"], is_read=parameter["in"] == "query")
+        if parameter["in"] == "query":
+            _refuse_nul(parameter["schema"])
     if handler.parsed_data_field is not None:
         operation["requestBody"]["required"] = handler.parsed_data_field.is_required
     responses = operation["responses"]
