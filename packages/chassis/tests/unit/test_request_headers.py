@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from litestar import Litestar, post
 
-from cafeteria.chassis.errors import ServiceError
 from cafeteria.chassis.http.request_headers import (
     HeaderUnusable,
     IdempotencyKeyUnusable,
@@ -13,7 +12,6 @@ from cafeteria.chassis.http.request_headers import (
     OptionallyKeyedOperation,
     read_header,
     read_idempotency_key,
-    read_visible_header,
     require_idempotency_key,
 )
 
@@ -98,15 +96,6 @@ def test_a_header_loses_the_blanks_around_it_and_no_others() -> None:
     headers = [(b"x-request-id", b" \ta b\xa0\t ")]
     assert read_header(headers, b"x-request-id") == b"a b\xa0"
     assert read_header(headers, b"origin") is None
-
-
-def test_a_visible_header_is_one_line_of_visible_ascii() -> None:
-    assert read_visible_header([(b"last-event-id", b" 17 ")], b"last-event-id") == "17"
-    assert read_visible_header([], b"last-event-id") is None
-    for value in (b"", b"1 7", b"\xc2\xa017", b"\x1c17", b"17\x00"):
-        with pytest.raises(ServiceError) as refused:
-            read_visible_header([(b"last-event-id", value)], b"last-event-id")
-        assert "header.Last-Event-Id" in refused.value.errors[0]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ class Door:
             await visit.send_refusal(refusal)
 
     async def _answer_valid(self, visit: "_Visit", receive: Receive) -> None:
-        """What costs least is looked at first, and whoever is refused here never reaches Litestar."""
+        """The cheapest checks come first; a request that is refused here never reaches Litestar."""
         visit.check_headers()
         if visit.is_preflight():
             await visit.answer_preflight()

@@ -1,4 +1,4 @@
-"""The administrator's connection to Postgres, which takes nothing from libpq's environment of whoever started this."""
+"""The administrator's connection to Postgres, which takes nothing from libpq's environment variables."""
 
 from typing import Any
 from urllib.parse import unquote, urlsplit

@@ -65,7 +65,7 @@ def claim(folder: Path) -> None:
 
 
 def write_private(path: Path, content: str) -> None:
-    """Write a file for its owner alone, whatever the umask and whoever may read it now."""
+    """Write a file for its owner alone, whatever the umask and the file's mode until now."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         os.fchmod(descriptor, PRIVATE_FILE)

@@ -20,7 +20,7 @@ POLL_S = 0.05
 _NOT_INHERITED = ("CAFETERIA_POSTGRES_PASSWORD", "CAFETERIA_NATS_PASSWORD", "CAFETERIA_PORT")
 """For one process each; and of a secret and the file that holds it only one may be set."""
 _ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE", "CAFETERIA_HOST_FILE")
-_LIBPQS = "PG"  # PGSSLMODE and its like are for other databases of whoever starts this
+_LIBPQS = "PG"  # PGSSLMODE and its like belong to other databases of the person who starts this
 
 
 def service_program(service: str, environment: Mapping[str, str]) -> Program:

@@ -19,7 +19,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 WARNING_EVERY_S = 60.0
-"""One line a minute and process: whoever makes a proxy send nonsense must not be able to fill the log."""
+"""One line a minute and process: a client that makes a proxy send nonsense must not fill the log."""
 SHOWN_CHARACTERS = 100
 
 _NODE = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")

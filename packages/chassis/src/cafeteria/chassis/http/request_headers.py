@@ -45,7 +45,6 @@ KEY_PATTERN = (
 )
 _UTF_8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _ESCAPED = re.compile(rb"\\(.)")
-_VISIBLE = re.compile(rb"[!-~]+")
 
 
 class HeaderUnusable(NotUnderstood):
@@ -117,16 +116,6 @@ def is_json(content_type: bytes) -> bool:
     pairs = (parameter.partition(b"=") for parameter in parameters)
     charsets = {value.strip(b'" \t') for name, _, value in pairs if name.strip(b" \t") == b"charset"}
     return charsets <= _UTF_8
-
-
-def read_visible_header(headers: RequestHeaders, name: bytes) -> str | None:
-    """None without the header. Raises HeaderUnusable unless its value is one line of visible ASCII."""
-    value = read_header(headers, name)
-    if value is None:
-        return None
-    if not _VISIBLE.fullmatch(value):
-        raise HeaderUnusable(name, "it is not visible ASCII characters without a blank")
-    return value.decode("ascii")
 
 
 def read_idempotency_key(headers: RequestHeaders) -> str | None:

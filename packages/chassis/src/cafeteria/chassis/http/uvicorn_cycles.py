@@ -1,4 +1,4 @@
-"""A request and its answer between uvicorn and the app. What is overridden, and why, is told in `uvicorn_server`."""
+"""A request and its answer between uvicorn and the app. `uvicorn_server` says what is overridden, and why."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Cycle(RequestResponseCycle):
 
 
 class Http10Cycle(Cycle):
-    """HTTP/1.0 knows no chunks: an answer whose length is not told ends with its connection."""
+    """HTTP/1.0 knows no chunks: an answer of unknown length ends with its connection."""
 
     is_open_ended = False
 

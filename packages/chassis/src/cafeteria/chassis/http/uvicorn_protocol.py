@@ -1,6 +1,6 @@
-"""One HTTP connection: an answer never contradicts what was done, and whoever is to act next is known at any time.
+"""One HTTP connection: an answer never contradicts what was done, and it is always known which side acts next.
 
-What is overridden of uvicorn, and why, is told in `uvicorn_server`.
+The table in `uvicorn_server` says what is overridden of uvicorn, and why.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A malicious client: connections that send nothing or too little, and requests that are broken on purpose.
 
-Each must cost nobody but its sender. What a broken request is answered is checked on the spot: a 5xx other than 503
-is a violation. An order among the junk is never under a key that a student uses.
+Each must cost nobody but its sender. The fault checks each answer at once: a 5xx other than 503 is a violation. No
+student uses the keys of these requests.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ SOCKETS = (50, 300)
 REQUESTS = (20, 80)
 LASTS_S = (2.0, 6.0)
 ANSWER_WITHIN_S = 15.0
-"""The service may be frozen or starting under another fault; who is malicious does not wait for it."""
+"""The service may be frozen or starting under another fault; a malicious client does not wait for it."""
 
 Request = Callable[[Student, random.Random], bytes]
 
