@@ -114,6 +114,25 @@ async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_th
         await wait_until(lambda: reader.order_ids == {order_id_of(message)})
 
 
+async def test_after_a_lost_connection_no_message_is_sent_to_nobody(
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
+) -> None:
+    """The server must not fill what the old connection had asked for: it would bring such a message 5 s later."""
+    reader, back = Reader(), asyncio.Event()
+    messages = [stored_status(names.KITCHEN_STATUS) for _ in range(40)]
+    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+        await kitchen_bus.publish_stored(messages[:1])
+        await wait_until(lambda: len(reader.bodies) == 1)
+        bus.on_reconnect(back.set)
+        transport: Any = bus.client._transport  # noqa: SLF001 - as a cut cable would
+        transport._io_writer.transport.abort()  # noqa: SLF001
+        await asyncio.wait_for(back.wait(), timeout=10)
+        for message in messages[1:]:
+            await kitchen_bus.publish_stored([message])
+        await wait_until(lambda: len(reader.bodies) >= 40)
+    assert [body.order_id for body in reader.bodies] == [order_id_of(message) for message in messages]
+
+
 async def test_a_commit_that_failed_brings_its_messages_again(
     bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
 ) -> None:

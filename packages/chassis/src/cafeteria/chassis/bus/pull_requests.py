@@ -82,9 +82,14 @@ class PullRequests:
         await self._client.publish(self._subject, request.body, reply=inbox)
 
     def forget(self) -> None:
-        """Count on none of the open requests any more; what comes of them all the same is still taken."""
-        for request in self._open:
+        """Give up all open requests: nobody knows whether their answers would still arrive.
+
+        After a lost connection the server would go on to fill them, as long as their inboxes are subscribed, and send
+        the messages to nobody: between accounts the way back was lost with the connection.
+        """
+        for request in list(self._open):
             request.owed = 0
+            self._abandon(request)
         self.owed = 0
 
     async def close(self) -> None:
@@ -109,7 +114,7 @@ class PullRequests:
             self._end(request, headers)
 
     def _abandon(self, request: "_Request") -> None:
-        """The server still answers it, to nobody; it stops when it sees that nobody listens."""
+        """The server stops to answer it when it sees that nobody listens."""
         if request in self._open:
             self._open.remove(request)
             closing = asyncio.create_task(self._unsubscribe(request))
