@@ -16,7 +16,7 @@ SERVICES = (IDENTITY, GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 PORT_OFFSETS = {GATEWAY: 0, IDENTITY: 1, STOCK: 2, KITCHEN: 3, NOTIFICATION: 4}
 
 RESERVE = Rpc(
-    owner=STOCK, subject="stock.rpc.v1.reserve", request=stock.ReserveStock, reply=stock.StockDecided
+    owner=STOCK, subject="stock.rpc.v1.reserve", request=stock.ReserveOrders, reply=stock.OrdersDecided
 )
 RELEASE = Rpc(
     owner=STOCK, subject="stock.rpc.v1.release", request=stock.ReleaseStock, reply=stock.StockReleased
@@ -50,20 +50,20 @@ AVAILABILITY = Topic(
 WORK_PLACED = Topic(
     owner=GATEWAY,
     subject="kitchen.work.v1.placed",
-    type_name="kitchen.cook-order.v1",
-    body=kitchen.CookOrder,
+    type_name="kitchen.cook-orders.v1",
+    body=kitchen.CookOrders,
 )
 GATEWAY_STATUS = Topic(
     owner=GATEWAY,
     subject="order.status.v1.gateway",
-    type_name="order.status-changed.v1",
-    body=orders.OrderStatusChanged,
+    type_name="order.statuses-changed.v1",
+    body=orders.OrderStatusesChanged,
 )
 KITCHEN_STATUS = Topic(
     owner=KITCHEN,
     subject="order.status.v1.kitchen",
-    type_name="order.status-changed.v1",
-    body=orders.OrderStatusChanged,
+    type_name="order.statuses-changed.v1",
+    body=orders.OrderStatusesChanged,
 )
 
 STREAMS_API = "STREAMS.API"

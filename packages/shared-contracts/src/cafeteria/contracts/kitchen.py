@@ -5,7 +5,15 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.values import Instant, OrderStatus, PricedLine, StatusTime, StudentId, Version
+from cafeteria.contracts.values import (
+    Instant,
+    OrderStatus,
+    PricedLine,
+    StatusTime,
+    StudentId,
+    Text,
+    Version,
+)
 
 
 class CookOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +24,13 @@ class CookOrder(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[PricedLine, ...]
     version: Version
     earlier: tuple[StatusTime, ...]
+    traceparent: Text | None = None
+
+
+class CookOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """What was verified together; each order stands by itself."""
+
+    orders: tuple[CookOrder, ...]
 
 
 class CancelTicket(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from cafeteria.contracts.values import (
     RejectionReason,
     StatusTime,
     StudentId,
+    Text,
     Version,
 )
 
@@ -25,6 +26,13 @@ class OrderStatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
     earlier: tuple[StatusTime, ...] = ()
     reason: RejectionReason | None = None
+    traceparent: Text | None = None
+
+
+class OrderStatusesChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """What was committed together; each event stands by itself."""
+
+    events: tuple[OrderStatusChanged, ...]
 
 
 class AskKnown(msgspec.Struct, frozen=True, kw_only=True):

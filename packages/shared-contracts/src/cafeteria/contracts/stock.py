@@ -7,7 +7,14 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.values import Instant, Line, RejectionReason
+from cafeteria.contracts.values import Instant, Line, RejectionReason, Text
+
+MAX_ORDERS = 128
+"""In one request to reserve."""
+MAX_REPLY_BYTES = 512 * 1024
+"""Of the decisions in one reply; an order whose decision does not fit is left out, and is asked about again."""
+MAX_AGE_MS = 60_000
+"""An order that is older when stock first sees it is refused for ever: EXPIRED."""
 
 
 class Decision(StrEnum):
@@ -21,11 +28,21 @@ class TransactionKind(StrEnum):
 
 
 class ReserveStock(msgspec.Struct, frozen=True, kw_only=True):
-    """Decide on this order; the same `order_id` always gets the same answer."""
+    """Decide on this order; the same `order_id` always gets the same answer.
+
+    `age_ms` is how long ago the order was stored, by the clock of the gateway's database alone.
+    """
 
     order_id: UUID
     lines: tuple[Line, ...]
-    expires_at: Instant
+    age_ms: Annotated[int, msgspec.Meta(ge=0)]
+    traceparent: Text | None = None
+
+
+class ReserveOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to MAX_ORDERS orders, each decided by itself."""
+
+    orders: tuple[ReserveStock, ...]
 
 
 class ItemPrice(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +52,19 @@ class ItemPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StockDecided(msgspec.Struct, frozen=True, kw_only=True):
-    """Stock's committed word. `refused_item_ids` names the items that made it a refusal."""
+    """Stock's committed decision. `refused_item_ids` names the items that made it a refusal."""
 
     order_id: UUID
     decision: Decision
     reason: RejectionReason | None = None
     items: tuple[ItemPrice, ...] = ()
     refused_item_ids: tuple[UUID, ...] = ()
+
+
+class OrdersDecided(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order asked. What is missing is undecided, or did not fit: it is asked about again."""
+
+    decisions: tuple[StockDecided, ...]
 
 
 class ReleaseStock(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,12 @@ Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply", bound=msgspec.Struct)
 Body = TypeVar("Body", bound=msgspec.Struct)
 
+MAX_ITEMS = 256
+MAX_MESSAGE_BYTES = 256 * 1024
+"""Of the body of one stored message. A body that is one list holds up to MAX_ITEMS, each read by itself."""
+WIRE = "2"
+"""What a stream's metadata say of the form of its messages."""
+
 HEADER_MESSAGE_ID = "Nats-Msg-Id"
 HEADER_TYPE = "Cafeteria-Type"
 HEADER_SENDER = "Cafeteria-Sender"
@@ -28,7 +34,10 @@ class Rpc(msgspec.Struct, Generic[Request, Reply], frozen=True, kw_only=True):
 
 
 class Topic(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
-    """One published subject. `owner` is the only service that may publish it."""
+    """One published subject. `owner` is the only service that may publish it.
+
+    What a stream stores has a `body` of one field, a list: many items go as one message.
+    """
 
     owner: str
     subject: str

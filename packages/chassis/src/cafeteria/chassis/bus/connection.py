@@ -104,6 +104,23 @@ class Bus:
             self.client, rpc, message, deadline_s=deadline_s, headers=headers_for(self.service, traceparent)
         )
 
+    async def request_items(
+        self, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float
+    ) -> list[Any]:
+        """The readable items of a reply that is one list; an unreadable one is logged. Raises as `request` does."""
+        headers = headers_for(self.service, None)
+        return await rpc_door.ask_for_items(self.client, rpc, message, deadline_s=deadline_s, headers=headers)
+
+    async def serve_items(
+        self, rpc: Rpc[Request, Reply], handler: Callable[[list[Any]], Awaitable[Reply]]
+    ) -> None:
+        """As `serve`, for a request that is one list: an item that cannot be read is logged and left out."""
+
+        async def begin() -> None:
+            await self._endpoints.add_for_items(rpc, handler)
+
+        await self._now_or_when_connected(begin)
+
     async def serve(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
         """Answer `rpc` from now on, or from the first connection on; requests are handled side by side."""
 

@@ -5,7 +5,7 @@ was decided and asks again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from cafeteria.chassis import metrics, trace
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for
 from cafeteria.chassis.bus.errors import NoAnswer, NoResponder, PeerRefused
 from cafeteria.chassis.bus.flushing import flushed
+from cafeteria.chassis.bus.items import UnreadableItem, items_decoder_for
 from cafeteria.chassis.errors import ServiceError
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.wire import HEADER_SENDER, HEADER_TRACEPARENT, Rpc
@@ -44,6 +45,36 @@ async def ask(
     client: Client, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, headers: dict[str, str]
 ) -> Reply:
     """Raises NoResponder, NoAnswer or PeerRefused."""
+    body = await _ask(client, rpc, message, deadline_s=deadline_s, headers=headers)
+    try:
+        return decoder_for(rpc.reply).decode(body)
+    except msgspec.MsgspecError as error:
+        logger.exception("reply_undecodable", subject=rpc.subject)
+        raise NoAnswer(rpc.subject) from error
+
+
+async def ask_for_items(
+    client: Client, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, headers: dict[str, str]
+) -> list[Any]:
+    """The readable items of a reply that is one list. Raises NoResponder, NoAnswer or PeerRefused."""
+    body = await _ask(client, rpc, message, deadline_s=deadline_s, headers=headers)
+    try:
+        return _readable(items_decoder_for(rpc.reply).decode(body), subject=rpc.subject)
+    except msgspec.MsgspecError as error:
+        logger.exception("reply_undecodable", subject=rpc.subject)
+        raise NoAnswer(rpc.subject) from error
+
+
+def _readable(items: Sequence[Any | UnreadableItem], *, subject: str) -> list[Any]:
+    for item in items:
+        if isinstance(item, UnreadableItem):
+            logger.error("item_undecodable", subject=subject, reason=item.error)
+    return [item for item in items if not isinstance(item, UnreadableItem)]
+
+
+async def _ask(
+    client: Client, rpc: Rpc[Any, Any], message: msgspec.Struct, *, deadline_s: float, headers: dict[str, str]
+) -> bytes:
     try:
         answer = await client.request(
             rpc.subject, ENCODER.encode(message), timeout=deadline_s, headers=headers
@@ -58,11 +89,7 @@ async def ask(
             code=answer.headers[ERROR_CODE_HEADER],
             description=answer.headers.get(ERROR_HEADER, ""),
         )
-    try:
-        return decoder_for(rpc.reply).decode(answer.data)
-    except msgspec.MsgspecError as error:
-        logger.exception("reply_undecodable", subject=rpc.subject)
-        raise NoAnswer(rpc.subject) from error
+    return bytes(answer.data)
 
 
 class Endpoints:
@@ -76,7 +103,18 @@ class Endpoints:
 
     async def add(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
         """Raises when the server does not confirm it; what is subscribed by then is sent again at a reconnect."""
-        door = _Door(rpc, handler)
+        await self._add(rpc, _Door(rpc, handler, decode=decoder_for(rpc.request).decode))
+
+    async def add_for_items(
+        self, rpc: Rpc[Request, Reply], handler: Callable[[list[Any]], Awaitable[Reply]]
+    ) -> None:
+        """As `add`, for a request that is one list: the handler gets the items that can be read."""
+        decode = items_decoder_for(rpc.request).decode
+        await self._add(
+            rpc, _Door(rpc, handler, decode=lambda body: _readable(decode(body), subject=rpc.subject))
+        )
+
+    async def _add(self, rpc: Rpc[Any, Any], door: "_Door") -> None:
 
         async def on_request(request: MicroRequest) -> None:
             """nats-py delivers one message at a time: take it and return."""
@@ -115,9 +153,15 @@ class Endpoints:
 class _Door:
     """Decodes, handles, replies; one canonical log line and one measurement for each request."""
 
-    def __init__(self, rpc: Rpc[Any, Any], handler: Callable[[Any], Awaitable[Any]]) -> None:
+    def __init__(
+        self,
+        rpc: Rpc[Any, Any],
+        handler: Callable[[Any], Awaitable[Any]],
+        *,
+        decode: Callable[[bytes], Any],
+    ) -> None:
         self._subject = rpc.subject
-        self._decode = decoder_for(rpc.request).decode
+        self._decode = decode
         self._handler = handler
         self._seconds = SECONDS.labels(rpc.subject)
         self._failures = FAILURES.labels(rpc.subject)

@@ -1,0 +1,44 @@
+"""Reads a body that is one list, item by item: an item that cannot be read never hides its neighbours."""
+
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from cafeteria.chassis.bus.codec import BodyDecoder
+
+
+class UnreadableItem(msgspec.Struct, frozen=True):
+    """`body` is the item as it came; `error` says why it could not be read."""
+
+    body: bytes
+    error: str
+
+
+class ItemsDecoder:
+    """For a struct whose only field is a tuple of structs."""
+
+    def __init__(self, body_type: type[msgspec.Struct]) -> None:
+        [(name, annotation)] = get_type_hints(body_type).items()
+        item_type, _ = get_args(annotation)
+        fields = [("items", tuple[msgspec.Raw, ...])]
+        envelope = msgspec.defstruct(f"{body_type.__name__}Envelope", fields, rename={"items": name})
+        self._envelope: BodyDecoder[Any] = BodyDecoder(envelope)
+        self._item: BodyDecoder[Any] = BodyDecoder(item_type)
+        self.field = name
+
+    def decode(self, body: bytes) -> list[Any | UnreadableItem]:
+        """The items in their order. Raises msgspec.MsgspecError when there is no list of them."""
+        return [self._read(bytes(raw)) for raw in self._envelope.decode(body).items]
+
+    def _read(self, raw: bytes) -> Any | UnreadableItem:
+        try:
+            return self._item.decode(raw)
+        except msgspec.MsgspecError as error:
+            return UnreadableItem(raw, str(error))
+
+
+@cache
+def items_decoder_for(body_type: type[msgspec.Struct]) -> ItemsDecoder:
+    """One decoder per type: making one costs more than a hundred decodings."""
+    return ItemsDecoder(body_type)
