@@ -124,8 +124,8 @@ async def test_after_a_lost_connection_no_message_is_sent_to_nobody(
         await kitchen_bus.publish_stored(messages[:1])
         await wait_until(lambda: len(reader.bodies) == 1)
         bus.on_reconnect(back.set)
-        transport: Any = bus.client._transport  # noqa: SLF001 - as a cut cable would
-        transport._io_writer.transport.abort()  # noqa: SLF001
+        transport: Any = bus.client._transport
+        transport._io_writer.transport.abort()
         await asyncio.wait_for(back.wait(), timeout=10)
         for message in messages[1:]:
             await kitchen_bus.publish_stored([message])
