@@ -1,7 +1,10 @@
-"""A message that cannot be decoded is kept for a person to read, then terminated on its stream."""
+"""An item that cannot be read or handled is kept for a person to look at, before its message is acknowledged."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import DeclarativeBase
@@ -11,11 +14,25 @@ from cafeteria.chassis.database import Database
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.logs import get_logger
 
-WRITTEN = metrics.counter(
-    "cafeteria_dead_letters_total", "Messages nobody could decode: alarm on any", "stream"
-)
+WHOLE_MESSAGE = -1
+"""In place of an item's index: there is no list of items in the message."""
+
+WRITTEN = metrics.counter("cafeteria_dead_letters_total", "Items nobody could handle: alarm on any", "stream")
 
 logger = get_logger()
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """`item` is its index in the message, `body` the item as it came; `error` says what is wrong with it."""
+
+    stream: str
+    sequence: int
+    stored_at: datetime
+    item: int
+    subject: str
+    message_id: str | None
+    body: bytes
+    error: str
 
 
 def dead_letters_table(base: type[DeclarativeBase]) -> sa.Table:
@@ -28,49 +45,53 @@ def dead_letters_table(base: type[DeclarativeBase]) -> sa.Table:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         # When the stream took the message: after a lost store its sequences begin again at 1.
         sa.Column("stored_at", sa.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column("item", sa.SmallInteger, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("message_id", sa.Text),
         sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("body_digest", sa.LargeBinary, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
-        # Redelivery of the same poison keeps one row.
-        sa.UniqueConstraint("stream", "sequence", "stored_at"),
+        # A redelivery keeps one row,
+        sa.UniqueConstraint("stream", "sequence", "stored_at", "item"),
+        # and so does an item that is sent again in another message, because its receiver still lacks it.
+        sa.UniqueConstraint("subject", "body_digest"),
     )
 
 
 class DeadLetters:
-    """Writes the dead letters of one schema and raises the alarm."""
+    """Writes the dead letters of one schema and raises the alarm, once for each."""
 
     def __init__(self, database: Database, table: sa.Table) -> None:
         self._database = database
         self._table = table
 
-    async def add(
-        self,
-        *,
-        stream: str,
-        sequence: int,
-        stored_at: datetime,
-        subject: str,
-        message_id: str | None,
-        body: bytes,
-        error: str,
-    ) -> None:
-        """Raises DatabaseUnavailable; the message must then not be terminated."""
-        row = {
-            "id": new_id(),
-            "stream": stream,
-            "sequence": sequence,
-            "stored_at": stored_at,
-            "subject": _storable(subject),
-            "message_id": message_id and _storable(message_id),
-            "body": body,
-            "error": _storable(error),
-        }
-        async with self._database.statement() as connection:
-            await connection.execute(insert(self._table).values(row).on_conflict_do_nothing())
-        WRITTEN.labels(stream).inc()
-        logger.error("message_dead_lettered", stream=stream, sequence=sequence, reason=error)
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """One commit. Raises DatabaseUnavailable; the message must then not be acknowledged."""
+        rows = {row["body_digest"]: row for row in map(_row_of, letters)}
+        statement = insert(self._table).on_conflict_do_nothing().returning(self._table.c.body_digest)
+        async with self._database.transaction() as connection:
+            written = (await connection.execute(statement.values(list(rows.values())))).scalars().all()
+        for row in map(rows.__getitem__, written):
+            WRITTEN.labels(row["stream"]).inc()
+            logger.error(
+                "message_dead_lettered",
+                stream=row["stream"],
+                sequence=row["sequence"],
+                item=row["item"],
+                reason=row["error"],
+            )
+
+
+def _row_of(letter: DeadLetter) -> dict[str, object]:
+    return {
+        "id": new_id(),
+        **msgspec.structs.asdict(letter),
+        "subject": _storable(letter.subject),
+        "message_id": letter.message_id and _storable(letter.message_id),
+        "body_digest": sha256(letter.body).digest(),
+        "error": _storable(letter.error),
+    }
 
 
 def _storable(text: str) -> str:

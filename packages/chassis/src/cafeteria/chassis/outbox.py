@@ -1,12 +1,12 @@
 """A change and its message are one commit: the outbox row rides in the caller's transaction.
 
-A row is deleted only after the server has acknowledged its message, so a message may be sent twice and is
-never lost; receivers tell a repeat by its message id, and for good by their own UNIQUE constraints.
+A row is deleted only after the server has acknowledged the message that holds it, so a row may be sent twice and is
+never lost; receivers tell a repeat by their own UNIQUE constraints.
 """
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,48 +14,36 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase
 
-from cafeteria.chassis import trace
 from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.wire import Topic
 
-Body = TypeVar("Body", bound=msgspec.Struct)
+MAX_BODY_BYTES = 64 * 1024
 
 _ENCODER = msgspec.json.Encoder()
 
 
 class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message on its way to a stream; `order_id` and `version` say whose news it carries."""
+    """An item on its way to a stream; `order_id` and `version` say which order's state it tells."""
 
     order_id: UUID
     version: int
     subject: str
-    type_name: str
-    traceparent: str | None
     body: bytes
 
 
 class OutboxRow(msgspec.Struct, frozen=True):
-    """What the relay carries; receivers tell a repeat by `message_id`, which the row got when it was written."""
+    """What the relay publishes. `message_id` was given when the row was written: no other row has it."""
 
     id: int
     subject: str
-    type_name: str
     message_id: UUID
-    traceparent: str | None
     body: bytes
 
 
-def outbox_message(
-    topic: Topic[Body], body: Body, *, order_id: UUID, version: int, traceparent: str | None = None
-) -> OutboxMessage:
-    """Encode `body`. `traceparent` defaults to that of the running request."""
+def outbox_message(topic: Topic[Any], item: msgspec.Struct, *, order_id: UUID, version: int) -> OutboxMessage:
+    """`item` is one of the list that a message on `topic` holds."""
     return OutboxMessage(
-        order_id=order_id,
-        version=version,
-        subject=topic.subject,
-        type_name=topic.type_name,
-        traceparent=traceparent or trace.current(),
-        body=_ENCODER.encode(body),
+        order_id=order_id, version=version, subject=topic.subject, body=_ENCODER.encode(item)
     )
 
 
@@ -69,11 +57,11 @@ def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
         sa.Column("order_id", sa.Uuid, nullable=False, index=True),
         sa.Column("version", sa.SmallInteger, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
-        sa.Column("type_name", sa.Text, nullable=False),
         sa.Column("message_id", sa.Uuid, nullable=False),
-        sa.Column("traceparent", sa.Text),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
+        # A message of one item must fit whatever the item says.
+        sa.CheckConstraint(f"octet_length(body) <= {MAX_BODY_BYTES}", name="body_fits_a_message"),
     )
 
 
@@ -84,16 +72,15 @@ class Outbox:
         name = f"{table.schema}.{table.name}"
         self.schema = str(table.schema)
         self._insert = Statement(
-            f"""INSERT INTO {name} (order_id, version, subject, type_name, message_id, traceparent, body)
-                SELECT order_id, version, subject, type_name, uuidv7(), traceparent, body FROM unnest(
+            f"""INSERT INTO {name} (order_id, version, subject, message_id, body)
+                SELECT order_id, version, subject, uuidv7(), body FROM unnest(
                     CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
-                    CAST(:type_names AS text[]), CAST(:traceparents AS text[]), CAST(:bodies AS bytea[]))
-                    WITH ORDINALITY
-                    AS message (order_id, version, subject, type_name, traceparent, body, place)
+                    CAST(:bodies AS bytea[])) WITH ORDINALITY
+                    AS message (order_id, version, subject, body, place)
                 ORDER BY place"""  # noqa: S608 - a table's name
         )
         self._read = Statement(
-            f"""SELECT id, subject, type_name, message_id, traceparent, body
+            f"""SELECT id, subject, message_id, body
                 FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
         )
         self._count = Statement(
@@ -115,8 +102,6 @@ class Outbox:
                 "order_ids": [message.order_id for message in messages],
                 "versions": [message.version for message in messages],
                 "subjects": [message.subject for message in messages],
-                "type_names": [message.type_name for message in messages],
-                "traceparents": [message.traceparent for message in messages],
                 "bodies": [message.body for message in messages],
             },
         )

@@ -7,6 +7,7 @@ relay that is frozen or cut off holds the rows up for seconds, not until somebod
 
 import asyncio
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -18,12 +19,12 @@ from cafeteria.chassis import metrics
 from cafeteria.chassis.bus import Bus, NotStored
 from cafeteria.chassis.database import Database, DatabaseUnavailable, require_usable
 from cafeteria.chassis.logs import get_logger
-from cafeteria.chassis.outbox import Outbox
+from cafeteria.chassis.outbox import Outbox, OutboxRow
 from cafeteria.chassis.statements import Statement
 
 POLL_S = 0.5  # finds rows that another replica, or an earlier life of this one, has left
 RETRY_S = 0.5  # after a failure; the rows stay where they are
-PASS_LIMIT = 1_000  # rows in one pass, as many as an atomic batch may hold
+PASS_LIMIT = 1_024  # rows in one pass: four full messages of one subject, about a megabyte
 COUNT_LIMIT = 100_000  # rows; past it "more" is all that anybody needs to know
 
 SILENT_FOR_S = 15  # longer than a pass waits for JetStream; a pass that is cut off all the same is sent again
@@ -114,9 +115,7 @@ class Relay:
         rows = await self._outbox.read(connection, limit=PASS_LIMIT)
         if not rows:
             return False
-        await self._bus.publish_stored(rows)
-        await self._outbox.delete(connection, [row.id for row in rows])
-        RELAYED.metric().inc(len(rows))
+        await self._publish(connection, rows)
         if len(rows) == PASS_LIMIT:
             self.wake()
             await self._count(connection)
@@ -126,6 +125,20 @@ class Relay:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
         return True
+
+    async def _publish(self, connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
+        """One DELETE of what was acknowledged; where a message was not, its rows stay."""
+        try:
+            await self._bus.publish_stored(rows)
+        except NotStored as error:
+            await self._delete(connection, error.stored_rows)
+            raise
+        await self._delete(connection, [row.id for row in rows])
+
+    async def _delete(self, connection: AsyncConnection, row_ids: Sequence[int]) -> None:
+        if row_ids:
+            await self._outbox.delete(connection, row_ids)
+            RELAYED.metric().inc(len(row_ids))
 
     async def _count(self, connection: AsyncConnection) -> None:
         self._note_behind(await self._outbox.count(connection, limit=COUNT_LIMIT))

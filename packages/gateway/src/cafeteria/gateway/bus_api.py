@@ -2,7 +2,7 @@
 
 from time import monotonic
 
-from cafeteria.chassis.bus import Bus, Consumer, Delivery
+from cafeteria.chassis.bus import Bus, Consumer
 from cafeteria.chassis.dead_letters import DeadLetters
 from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.contracts import bus
@@ -27,7 +27,7 @@ async def hear_availability(connection: Bus, view: AvailabilityView) -> None:
 
 
 def projection_consumer(
-    connection: Bus, group: GroupCommit[Delivery[OrderStatusChanged], None], dead_letters: DeadLetters
+    connection: Bus, group: GroupCommit[OrderStatusChanged, None], dead_letters: DeadLetters
 ) -> Consumer[OrderStatusChanged]:
     """The kitchen's status events, shared by all replicas, acknowledged after their commit."""
     return Consumer(connection, bus.GATEWAY_PROJECTION, bus.KITCHEN_STATUS, group, dead_letters)

@@ -5,7 +5,7 @@ Work is acknowledged after the commit of the batch that holds it; a request is a
 
 from collections.abc import Sequence
 
-from cafeteria.chassis.bus import Bus, Delivery
+from cafeteria.chassis.bus import Bus
 from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.contracts import bus as wire
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
@@ -14,16 +14,20 @@ from cafeteria.kitchen.service.board import Board
 from cafeteria.kitchen.service.cancelling import Cancelling
 from cafeteria.kitchen.service.intake import Intake
 
-WorkGroup = GroupCommit[Delivery[CookOrder], None]
+TICKETS_IN_A_COMMIT = 1_024
+TICKETS_WAITING = 8_192
+"""Above what the consumer takes at once, sixteen messages of 256 orders: delivered work is never refused."""
+
+WorkGroup = GroupCommit[CookOrder, None]
 CancelGroup = GroupCommit[CancelTicket, CancelAnswered]
 
 
 def work_group(intake: Intake) -> WorkGroup:
-    async def commit(work: Sequence[Delivery[CookOrder]]) -> list[None]:
-        await intake.take([each.body for each in work])
+    async def commit(work: Sequence[CookOrder]) -> list[None]:
+        await intake.take(work)
         return [None] * len(work)
 
-    return GroupCommit("kitchen-work", commit)
+    return GroupCommit("kitchen-work", commit, batch_limit=TICKETS_IN_A_COMMIT, queue_limit=TICKETS_WAITING)
 
 
 def cancel_group(cancelling: Cancelling) -> CancelGroup:

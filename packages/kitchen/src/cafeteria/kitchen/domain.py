@@ -61,6 +61,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     student_id: str
     status: TicketStatus
     path: tuple[StatusTime, ...]
+    traceparent: str | None = None
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +135,7 @@ def news_of(ticket: Ticket) -> OrderStatusChanged:
         version=latest.version,
         at=latest.at,
         earlier=ticket.path[:-1],
+        traceparent=ticket.traceparent,
     )
 
 

@@ -85,6 +85,7 @@ class KitchenOrderRow(Base):
     gateway_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     notified_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     confirm_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None]
 
 
 class OrderStatusHistoryRow(Base):

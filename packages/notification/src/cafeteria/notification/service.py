@@ -8,20 +8,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from time import perf_counter
+from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis import metrics
-from cafeteria.chassis.bus.codec import decoder_for
+from cafeteria.chassis.bus.codec import ENCODER
+from cafeteria.chassis.bus.items import UnreadableItem, items_decoder_for
 from cafeteria.chassis.bus.ordered_reader import Batch, Look, StoredMessage
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
-from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.dead_letters import WHOLE_MESSAGE, DeadLetter, DeadLetters
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.bus import NOTIFICATION_STREAM
 from cafeteria.contracts.notification import Notifications
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.notification import repository
 from cafeteria.notification.domain import (
     Backlog,
@@ -46,7 +48,7 @@ BATCH_MESSAGES = metrics.histogram(
 )
 BATCH_SECONDS = metrics.histogram("cafeteria_log_batch_seconds", "From a batch's arrival to its push")
 
-_decode_event = decoder_for(OrderStatusChanged).decode
+_decode_events = items_decoder_for(OrderStatusesChanged).decode
 logger = get_logger()
 
 
@@ -174,25 +176,26 @@ class NotificationService:
     async def _readable_statuses(self, batch: Batch) -> list[Status]:
         """Each order's status once, in the order in which they came; what cannot be read is put aside."""
         found: dict[tuple[object, int], Status] = {}
+        unreadable: list[DeadLetter] = []
         for message in batch.messages:
-            try:
-                event = _decode_event(message.body)
-                for status in statuses_of(event, logged=self._logged_lately.versions_of(event.order_id)):
-                    found.setdefault((status.order_id, status.version), status)
-            except (msgspec.MsgspecError, ImpossibleEvent) as error:
-                await self._bury(message, str(error))
+            for place, item in _items_of(message):
+                statuses = self._statuses_of(item)
+                if isinstance(statuses, UnreadableItem):
+                    unreadable.append(_dead_letter(message, place, statuses))
+                else:
+                    for status in statuses:
+                        found.setdefault((status.order_id, status.version), status)
+        if unreadable:
+            await self._dead_letters.add(unreadable)
         return list(found.values())
 
-    async def _bury(self, message: StoredMessage, error: str) -> None:
-        await self._dead_letters.add(
-            stream=NOTIFICATION_STREAM.name,
-            sequence=message.sequence,
-            stored_at=message.stored_at,
-            subject=message.subject,
-            message_id=message.message_id,
-            body=message.body,
-            error=error,
-        )
+    def _statuses_of(self, item: OrderStatusChanged | UnreadableItem) -> list[Status] | UnreadableItem:
+        if isinstance(item, UnreadableItem):
+            return item
+        try:
+            return statuses_of(item, logged=self._logged_lately.versions_of(item.order_id))
+        except ImpossibleEvent as error:
+            return UnreadableItem(ENCODER.encode(item), str(error))
 
     async def _record(self, batch: Batch, statuses: list[Status]) -> tuple[int, list[LoggedStatus]]:
         """Where the counter stood, and what was added. The only writer needs no lock: one round trip, not four."""
@@ -266,6 +269,27 @@ class NotificationService:
             sequence=batch.last_sequence,
             duration_ms=round(seconds * 1000, 2),
         )
+
+
+def _items_of(message: StoredMessage) -> list[tuple[int, Any]]:
+    """Each with its place in the message."""
+    try:
+        return list(enumerate(_decode_events(message.body)))
+    except msgspec.MsgspecError as error:
+        return [(WHOLE_MESSAGE, UnreadableItem(message.body, str(error)))]
+
+
+def _dead_letter(message: StoredMessage, place: int, item: UnreadableItem) -> DeadLetter:
+    return DeadLetter(
+        stream=NOTIFICATION_STREAM.name,
+        sequence=message.sequence,
+        stored_at=message.stored_at,
+        item=place,
+        subject=message.subject,
+        message_id=message.message_id,
+        body=item.body,
+        error=item.error,
+    )
 
 
 def _bare_id(backlog: Backlog, page: list[Event]) -> bytes:

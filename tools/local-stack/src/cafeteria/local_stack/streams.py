@@ -16,7 +16,7 @@ import nats.errors
 
 from cafeteria.chassis.bus.client import BusClient
 from cafeteria.contracts.bus import DURABLES, READERS, STREAMS
-from cafeteria.contracts.wire import Durable, Stream
+from cafeteria.contracts.wire import WIRE, Durable, Stream
 from cafeteria.local_stack.addresses import host_and_port
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN
@@ -36,6 +36,7 @@ API_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 1
 _NANOSECONDS = 1_000_000_000
+_WIRE_KEY = "wire"
 _NOT_FOUND = frozenset({10059, 10014})  # stream, consumer: the server's own error codes
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ def stream_config(stream: Stream, *, max_bytes: int) -> dict[str, Any]:
         "max_bytes": max_bytes,
         "max_age": MAX_AGE_S * _NANOSECONDS,
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
-        "allow_atomic": True,  # a batch of messages costs one flush
         "num_replicas": 1,
+        "metadata": {_WIRE_KEY: WIRE},
     }
 
 
@@ -183,12 +184,17 @@ class BusAdmin:
             self._last_error = str(error) or repr(error)
 
     async def _ensure_stream(self, stream: Stream) -> list[str]:
+        """What a stream holds in the form of an earlier release nobody reads any more: it is removed, and the services
+        send again what was not delivered, for their tables are the record.
+        """
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
         info = await self._info(f"$JS.API.STREAM.INFO.{stream.name}")
         if info:
             self._watch_room(stream.name, used=info["state"]["bytes"])
         if info and _holds(info["config"], wanted):
             return []
+        if info and _wire_of(info["config"]) != WIRE:
+            await self._ask(f"$JS.API.STREAM.PURGE.{stream.name}")
         verb = "UPDATE" if info else "CREATE"
         await self._ask(f"$JS.API.STREAM.{verb}.{stream.name}", wanted)
         return [f"stream {stream.name}"]
@@ -235,7 +241,15 @@ class BusAdmin:
 
 
 def _holds(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(config.get(key) == value for key, value in wanted.items())
+    """The server adds keys of its own, to metadata too."""
+    return all(
+        _holds(config.get(key) or {}, value) if isinstance(value, Mapping) else config.get(key) == value
+        for key, value in wanted.items()
+    )
+
+
+def _wire_of(config: Mapping[str, Any]) -> str | None:
+    return (config.get("metadata") or {}).get(_WIRE_KEY)
 
 
 async def require_synchronous(monitor_url: str) -> None:

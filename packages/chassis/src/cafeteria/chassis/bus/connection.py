@@ -5,7 +5,7 @@ than one that fails at once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -15,8 +15,8 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerInfo
 
+from cafeteria.chassis.bus import publisher
 from cafeteria.chassis.bus import rpc as rpc_door
-from cafeteria.chassis.bus import stored
 from cafeteria.chassis.bus.client import BusClient
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
 from cafeteria.chassis.bus.errors import NoAnswer
@@ -156,9 +156,9 @@ class Bus:
 
         await self._now_or_when_connected(begin)
 
-    async def publish_stored(self, messages: list[OutboxRow]) -> None:
-        """Returns when JetStream has acknowledged all of them; raises NotStored otherwise."""
-        await stored.publish(self.client, messages, sender=self.service)
+    async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
+        """Packed. Returns when JetStream has acknowledged all of them; raises NotStored otherwise."""
+        await publisher.publish(self.client, messages, sender=self.service)
 
     async def pending(self, durable: Durable) -> int:
         """Messages of `durable` that are not acknowledged yet. Raises NoAnswer."""

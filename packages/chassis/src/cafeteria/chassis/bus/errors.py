@@ -23,4 +23,8 @@ class PeerRefused(Unavailable):
 
 
 class NotStored(Unavailable):
-    """JetStream did not acknowledge every message; some may be stored. Sending again is safe."""
+    """JetStream did not acknowledge every message. `stored_rows` are known to be stored; sending others again is safe."""
+
+    def __init__(self, reason: str, *, stored_rows: tuple[int, ...] = ()) -> None:
+        super().__init__(reason)
+        self.stored_rows = stored_rows

@@ -7,7 +7,7 @@ news, however it came, makes the order due for its release.
 from collections.abc import Iterable, Sequence
 
 from cafeteria.chassis import logs
-from cafeteria.chassis.bus import Bus, Delivery, NoAnswer
+from cafeteria.chassis.bus import Bus, NoAnswer
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.contracts.bus import GATEWAY_PROJECTION
@@ -29,9 +29,9 @@ class Projection:
         self._bus = connection
         self._release = release
 
-    async def commit(self, batch: Sequence[Delivery[OrderStatusChanged]]) -> list[None]:
-        """P1 for a batch of messages, which may then be acknowledged."""
-        await self.take(delivery.body for delivery in batch)
+    async def commit(self, batch: Sequence[OrderStatusChanged]) -> list[None]:
+        """P1 for a batch of events, which may then be acknowledged."""
+        await self.take(batch)
         return [None] * len(batch)
 
     async def take(self, events: Iterable[OrderStatusChanged]) -> None:

@@ -69,10 +69,10 @@ WITH learned AS (
         confirm_at = CASE WHEN held.gateway_version >= ticket.version AND held.notified_version >= ticket.version
                           THEN NULL ELSE held.ask_again_at END
     FROM held WHERE ticket.ctid = held.row
-    RETURNING held.missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status,
+    RETURNING held.missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status, ticket.traceparent,
         CASE WHEN held.missing THEN CAST(ticket.status_times AS text) END AS path
 )
-SELECT id, order_id, student_id, status, path FROM confirmed WHERE missing
+SELECT id, order_id, student_id, status, traceparent, path FROM confirmed WHERE missing
 """)
 
 

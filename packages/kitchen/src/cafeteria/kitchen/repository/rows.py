@@ -27,6 +27,7 @@ def to_ticket(row: Row) -> Ticket:
         student_id=row["student_id"],
         status=TicketStatus(row["status"]),
         path=_decode_path(row["path"]),
+        traceparent=row["traceparent"],
     )
 
 

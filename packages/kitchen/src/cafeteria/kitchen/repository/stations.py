@@ -37,10 +37,10 @@ WITH cooking AS MATERIALIZED (
 ), due AS MATERIALIZED (
     SELECT id FROM cooking WHERE due_at <= CAST(:now AS timestamptz) ORDER BY id LIMIT CAST(:batch AS integer)
 ), work AS (
-    SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+    SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
     WHERE id = ANY(ARRAY(SELECT id FROM due))
     UNION ALL
-    (SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+    (SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
      WHERE status = 'QUEUED' AND id >= CAST(:queue_from AS uuid)
      ORDER BY id LIMIT least(CAST(:batch AS integer), greatest(0, CAST(:stations AS integer)
          - (SELECT count(*) FROM cooking) + (SELECT count(*) FROM due))))
@@ -72,7 +72,7 @@ async def read_workload(
 
 
 _STARTED_BY_HAND = Statement("""
-SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE status = 'IN_KITCHEN' AND station IS NULL ORDER BY id LIMIT CAST(:batch AS integer)
 """)
 

@@ -13,7 +13,6 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis import trace
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.outbox import OutboxMessage, outbox_message
 from cafeteria.chassis.statements import Statement
@@ -35,16 +34,18 @@ class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
     student_id: str
     lines: tuple[PricedLine, ...]
     path: tuple[StatusTime, ...]
+    traceparent: str | None
 
 
 _INSERT = Statement("""
 WITH inserted AS (
     INSERT INTO kitchen.kitchen_orders
-        (id, order_id, student_id, status, version, lines, status_times, received_at)
-    SELECT u.id, u.order_id, u.student_id, 'QUEUED', 2, u.lines, u.status_times, CAST(:received_at AS timestamptz)
+        (id, order_id, student_id, status, version, lines, status_times, traceparent, received_at)
+    SELECT u.id, u.order_id, u.student_id, 'QUEUED', 2, u.lines, u.status_times, u.traceparent,
+           CAST(:received_at AS timestamptz)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
-                CAST(:lines AS jsonb[]), CAST(:status_times AS jsonb[]))
-        AS u(id, order_id, student_id, lines, status_times)
+                CAST(:lines AS jsonb[]), CAST(:status_times AS jsonb[]), CAST(:traceparents AS text[]))
+        AS u(id, order_id, student_id, lines, status_times, traceparent)
     ORDER BY u.order_id
     ON CONFLICT (order_id) DO NOTHING
     RETURNING 1
@@ -65,6 +66,7 @@ async def insert_tickets(
             "student_ids": [ticket.student_id for ticket in tickets],
             "lines": [to_json(ticket.lines) for ticket in tickets],
             "status_times": [to_json(ticket.path) for ticket in tickets],
+            "traceparents": [ticket.traceparent for ticket in tickets],
             "received_at": received_at,
         },
     )
@@ -72,7 +74,7 @@ async def insert_tickets(
 
 
 _LOCK_BY_ORDER = Statement("""
-SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE order_id = ANY(CAST(:order_ids AS uuid[])) ORDER BY id FOR UPDATE
 """)
 
@@ -83,7 +85,7 @@ async def lock_by_order(connection: AsyncConnection, order_ids: Sequence[UUID]) 
 
 
 _LOCK = Statement("""
-SELECT id, order_id, student_id, status, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
 WHERE id = CAST(:id AS uuid) FOR UPDATE
 """)
 
@@ -142,9 +144,8 @@ WITH move AS MATERIALIZED (
     INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
     SELECT uuidv7(), id, status, CAST(:at AS timestamptz) FROM moved
 ), said AS (
-    INSERT INTO kitchen.outbox (order_id, version, subject, type_name, message_id, traceparent, body)
-    SELECT order_id, version, CAST(:subject AS text), CAST(:type_name AS text), uuidv7(),
-           CAST(:traceparent AS text), body FROM moved ORDER BY place
+    INSERT INTO kitchen.outbox (order_id, version, subject, message_id, body)
+    SELECT order_id, version, CAST(:subject AS text), uuidv7(), body FROM moved ORDER BY place
 )
 SELECT id FROM move WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = move.id)
 """)  # noqa: S608 - put together from the domain's constants
@@ -182,8 +183,6 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
         "at": at,
         "at_as_json": to_json(at),
         "subject": bus.KITCHEN_STATUS.subject,
-        "type_name": bus.KITCHEN_STATUS.type_name,
-        "traceparent": trace.current(),
         "confirm_after": CONFIRM_AFTER,
         "free_stations": list(free_stations),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from cafeteria.chassis import trace
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.contracts.kitchen import CancelTicket, CookOrder
@@ -32,4 +33,5 @@ def to_new_ticket(order: CookOrder | CancelTicket) -> NewTicket:
         student_id=order.student_id,
         lines=order.lines,
         path=path_before_cooking(order.earlier),
+        traceparent=order.traceparent if isinstance(order, CookOrder) else trace.current(),
     )
