@@ -68,7 +68,7 @@ async def test_a_stream_is_what_the_design_says(servers: FixtureServers, clean: 
             assert config["discard"] == "old"
             assert config["max_age"] == 7 * 24 * 3600 * 10**9
             assert config["duplicate_window"] == 600 * 10**9
-            assert config["allow_atomic"] is True
+            assert config["metadata"]["wire"] == "2"
             assert config["max_msgs"] == -1
             assert config["subjects"] == list(stream.subjects)
         for durable in bus.DURABLES:
@@ -89,6 +89,22 @@ async def test_a_changed_setting_reaches_the_stream_and_its_messages_stay(
         info = await client.jetstream().stream_info(bus.KITCHEN_STREAM.name)
         assert info.config.max_bytes == larger.stream_max_bytes
         assert info.state.messages == 1
+
+
+async def test_what_a_stream_holds_in_an_older_form_is_removed_once(
+    servers: FixtureServers, targets: Targets
+) -> None:
+    """Its readers could not read it; the services send again what was not delivered."""
+    stream = bus.KITCHEN_STREAM
+    older = streams.stream_config(stream, max_bytes=targets.stream_max_bytes) | {"metadata": {}}
+    async with servers.bus_as("admin") as client:
+        await client.request(f"$JS.API.STREAM.UPDATE.{stream.name}", json.dumps(older).encode(), timeout=2)
+        await client.jetstream().publish(bus.WORK_PLACED.subject, b"{}")
+        assert await prepare_bus(targets) == [f"stream {stream.name}"]
+        assert (await client.jetstream().stream_info(stream.name)).state.messages == 0
+        await client.jetstream().publish(bus.WORK_PLACED.subject, b'{"orders":[]}')
+        assert await prepare_bus(targets) == []
+        assert (await client.jetstream().stream_info(stream.name)).state.messages == 1
 
 
 async def test_a_stream_that_fills_up_is_said_once(

@@ -140,4 +140,4 @@ def outbox_row(message: "OutboxMessage") -> "OutboxRow":
     from cafeteria.chassis.ids import new_id
     from cafeteria.chassis.outbox import OutboxRow
 
-    return OutboxRow(0, message.subject, message.type_name, new_id(), message.traceparent, message.body)
+    return OutboxRow(0, message.subject, new_id(), message.body)

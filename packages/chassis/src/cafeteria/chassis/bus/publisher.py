@@ -58,7 +58,7 @@ async def publish(client: Client, rows: Sequence[OutboxRow], *, sender: str) -> 
         return
     stored = [message for message, outcome in zip(messages, outcomes, strict=True) if outcome is None]
     raise NotStored(
-        f"JetStream did not acknowledge {len(failures)} of {len(messages)} messages: {failures[0]!r}",
+        f"JetStream did not acknowledge {len(failures)} of {len(messages)} messages: {failures[0]}",
         stored_rows=tuple(row_id for message in stored for row_id in message.row_ids),
     ) from failures[0]
 

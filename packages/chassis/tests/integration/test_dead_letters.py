@@ -1,0 +1,78 @@
+"""Dead letters: each item that nobody can handle is kept once, however often and in whatever message it comes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cafeteria.chassis.database import DatabaseUnavailable
+from cafeteria.chassis.dead_letters import WRITTEN, DeadLetter, DeadLetters
+
+STORED_AT = datetime(2026, 3, 1, 18, 4, tzinfo=UTC)
+
+
+def letter(body: bytes = b"{", **facts: Any) -> DeadLetter:
+    values = {
+        "stream": "KITCHEN",
+        "sequence": 7,
+        "stored_at": STORED_AT,
+        "item": 0,
+        "subject": "kitchen.work",
+    }
+    return DeadLetter(**{**values, "message_id": "m", "error": "truncated", **facts}, body=body)
+
+
+async def kept(servers: Any) -> list[tuple[Any, ...]]:
+    async with servers.database_as_admin() as admin:
+        rows = await admin.fetch("SELECT sequence, item, body, error FROM gateway.dead_letters ORDER BY 1, 2")
+    return [tuple(row) for row in rows]
+
+
+def counted() -> float:
+    return float(WRITTEN.labels("KITCHEN")._value.get())
+
+
+async def test_items_of_one_message_are_kept_in_one_commit(dead_letters: DeadLetters, servers: Any) -> None:
+    before = counted()
+    await dead_letters.add([letter(b"[]", item=3), letter(b"{", item=5)])
+    assert await kept(servers) == [(7, 3, b"[]", "truncated"), (7, 5, b"{", "truncated")]
+    assert counted() - before == 2
+
+
+async def test_a_redelivery_keeps_and_counts_nothing_more(dead_letters: DeadLetters, servers: Any) -> None:
+    await dead_letters.add([letter()])
+    before = counted()
+    await dead_letters.add([letter(), letter(b"new", item=1)])
+    assert [item for _, item, _, _ in await kept(servers)] == [0, 1]
+    assert counted() - before == 1
+
+
+async def test_an_item_that_is_sent_again_in_another_message_is_kept_once(
+    dead_letters: DeadLetters, servers: Any
+) -> None:
+    """Its receiver still lacks it, so its sender sends it again, every few seconds."""
+    await dead_letters.add([letter()])
+    await dead_letters.add([letter(sequence=900, item=12), letter(sequence=901, item=1)])
+    assert await kept(servers) == [(7, 0, b"{", "truncated")]
+
+
+async def test_twice_the_same_in_one_message_is_one(dead_letters: DeadLetters, servers: Any) -> None:
+    await dead_letters.add([letter(item=0), letter(item=1)])
+    assert len(await kept(servers)) == 1
+
+
+async def test_text_that_no_table_takes_is_kept_readable(dead_letters: DeadLetters, servers: Any) -> None:
+    await dead_letters.add([letter(b"\x00\xff", error="a\0b\ud800")])
+    assert await kept(servers) == [(7, 0, b"\x00\xff", "a\ufffdb?")]
+
+
+async def test_without_the_database_nothing_is_said_to_be_kept(
+    dead_letters: DeadLetters, servers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers.postgres.kill()
+    await servers.postgres.ended()
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await dead_letters.add([letter()])
+    finally:
+        await servers.postgres.start()
