@@ -21,7 +21,7 @@ from cafeteria.chassis.outbox import outbox_message
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as wire
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
@@ -76,7 +76,9 @@ class Gateway:
         return orders
 
     async def place_undecodable(self) -> None:
-        await self.bus.client.jetstream().publish(wire.WORK_PLACED.subject, b'{"order_id": "none"}')
+        await self.bus.client.jetstream().publish(
+            wire.WORK_PLACED.subject, b'{"orders": [{"order_id": "none"}]}'
+        )
 
     async def work_waiting(self, servers: Any) -> int:
         """Messages that the kitchen has not acknowledged, without the newest, which are counted a moment later."""
@@ -90,7 +92,8 @@ class Gateway:
             return await has_read_all(client, wire.KITCHEN_WORK)
 
     async def cancel(self, order: CookOrder) -> CancelAnswered:
-        asked = CancelTicket(**msgspec.structs.asdict(order))
+        facts = msgspec.structs.asdict(order)
+        asked = CancelTicket(**{name: facts[name] for name in CancelTicket.__struct_fields__})
         return await self.bus.request(wire.CANCEL, asked, deadline_s=DEADLINE_S)
 
     async def ask_known(self, *order_ids: UUID) -> KnownAnswered:
@@ -152,8 +155,8 @@ class Stream:
         return [news for news in await self.said() if news.order_id == order.order_id]
 
     async def lose(self, order: CookOrder) -> int:
-        """Delete what was said of the order; returns how many messages that were."""
-        lost = [sequence for sequence, news in await self._stored() if news.order_id == order.order_id]
+        """Delete the messages that tell of the order; returns how many those were."""
+        lost = {sequence for sequence, news in await self._stored() if news.order_id == order.order_id}
         for sequence in lost:
             await self._jetstream.delete_msg(self.NAME, sequence)
         return len(lost)
@@ -167,7 +170,8 @@ class Stream:
             except nats.js.errors.NotFoundError:
                 continue
             assert message.data is not None
-            found.append((sequence, msgspec.json.decode(message.data, type=OrderStatusChanged)))
+            events = msgspec.json.decode(message.data, type=OrderStatusesChanged).events
+            found += [(sequence, event) for event in events]
         return found
 
 

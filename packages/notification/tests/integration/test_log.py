@@ -3,8 +3,10 @@
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from cafeteria.chassis.dead_letters import WHOLE_MESSAGE
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts.bus import GATEWAY_STATUS, NOTIFICATION_KNOWN
 from cafeteria.contracts.orders import AskKnown
@@ -57,11 +59,30 @@ async def test_what_nobody_can_read_is_kept_aside_and_passed(
         await hall.tell(impossible, order.enters(PENDING))
         await wait_until(lambda: watcher.events)
     rows = await hall.books.fetch(
-        "SELECT stream, subject, message_id, body, error FROM notification.dead_letters ORDER BY sequence"
+        "SELECT stream, item, message_id, body, error FROM notification.dead_letters ORDER BY sequence"
     )
     assert [row["stream"] for row in rows] == ["NOTIFICATION"] * 2
-    assert (rows[0]["message_id"], rows[0]["body"]) == ("broken", b"{not json")
+    assert (rows[0]["item"], rows[0]["message_id"], rows[0]["body"]) == (
+        WHOLE_MESSAGE,
+        "broken",
+        b"{not json",
+    )
     assert "student_id" in rows[1]["error"]
+
+
+async def test_an_event_that_nobody_can_read_hides_none_beside_it(
+    hall: Any, make_order: Any, wait_until: Any
+) -> None:
+    order = make_order()
+    good = msgspec.json.encode(order.enters(PENDING))
+    impossible = msgspec.json.encode(make_order("no student!").enters(PENDING))
+    body = b'{"events":[{"order_id":7},%b,%b,"junk"]}' % (impossible, good)
+    async with hall.watch() as watcher:
+        await hall.gateway.client.jetstream().publish(GATEWAY_STATUS.subject, body)
+        await wait_until(lambda: watcher.events)
+        rows = await hall.books.fetch("SELECT item FROM notification.dead_letters ORDER BY item")
+    assert [row["item"] for row in rows] == [0, 1, 3]
+    assert [event.order_id for event in watcher.events] == [order.id]
 
 
 async def test_a_row_says_when_a_stream_took_it(hall: Any, make_order: Any, wait_until: Any) -> None:

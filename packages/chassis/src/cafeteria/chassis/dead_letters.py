@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -83,7 +84,7 @@ class DeadLetters:
             )
 
 
-def _row_of(letter: DeadLetter) -> dict[str, object]:
+def _row_of(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": new_id(),
         **msgspec.structs.asdict(letter),

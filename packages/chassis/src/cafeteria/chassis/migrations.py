@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 from zlib import crc32
 
-import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, StampStep
@@ -122,59 +121,54 @@ def set_statistics(op: Operations, *, schema: str, columns: Mapping[str, Sequenc
 
 def pack_outbox(op: Operations, *, schema: str) -> None:
     """A row is an item of a message: its type is the message's, and its trace is in its body."""
-    op.drop_column("outbox", "type_name", schema=schema)
-    op.drop_column("outbox", "traceparent", schema=schema)
-    op.create_check_constraint(
-        op.f("ck_outbox_body_fits_a_message"), "outbox", "octet_length(body) <= 65536", schema=schema
+    _run(
+        op,
+        f"""ALTER TABLE "{schema}".outbox DROP COLUMN type_name, DROP COLUMN traceparent,
+            ADD CONSTRAINT ck_outbox_body_fits_a_message CHECK (octet_length(body) <= 65536)""",
     )
 
 
 def unpack_outbox(op: Operations, *, schema: str) -> None:
     """Undoes `pack_outbox`; what is unsent gets the types of before."""
-    op.drop_constraint(op.f("ck_outbox_body_fits_a_message"), "outbox", schema=schema)
-    op.add_column("outbox", sa.Column("traceparent", sa.Text), schema=schema)
-    op.add_column("outbox", sa.Column("type_name", sa.Text, nullable=False, server_default=""), schema=schema)
-    op.get_bind().execute(
-        text(
-            f"""UPDATE "{schema}".outbox SET type_name = CASE subject WHEN 'kitchen.work.v1.placed'
-                THEN 'kitchen.cook-order.v1' ELSE 'order.status-changed.v1' END"""  # noqa: S608 - a schema's name
-        )
+    _run(
+        op,
+        f"""ALTER TABLE "{schema}".outbox DROP CONSTRAINT ck_outbox_body_fits_a_message,
+            ADD COLUMN traceparent text, ADD COLUMN type_name text""",
+        f"""UPDATE "{schema}".outbox SET type_name = CASE subject
+            WHEN 'kitchen.work.v1.placed' THEN 'kitchen.cook-order.v1' ELSE 'order.status-changed.v1' END""",  # noqa: S608 - a schema's name
+        f"""ALTER TABLE "{schema}".outbox ALTER COLUMN type_name SET NOT NULL""",
     )
-    op.alter_column("outbox", "type_name", server_default=None, schema=schema)
 
 
 def key_dead_letters_by_item(op: Operations, *, schema: str) -> None:
-    """A dead letter is one item of a message; so far each was a whole message. The same body is kept once."""
+    """A dead letter is an item of a message; so far each was a whole one. The same body is kept once from now on."""
     table = f'"{schema}".dead_letters'
-    op.add_column(
-        "dead_letters", sa.Column("item", sa.SmallInteger, nullable=False, server_default="-1"), schema=schema
+    _run(
+        op,
+        f"""ALTER TABLE {table} DROP CONSTRAINT uq_dead_letters_stream_sequence_stored_at,
+            ADD COLUMN item smallint, ADD COLUMN body_digest bytea""",
+        f"UPDATE {table} SET item = -1, body_digest = sha256(body)",  # noqa: S608 - a schema's name
+        f"""DELETE FROM {table} AS later USING {table} AS kept WHERE kept.subject = later.subject
+            AND kept.body_digest = later.body_digest AND kept.id < later.id""",  # noqa: S608 - a schema's name
+        f"""ALTER TABLE {table} ALTER COLUMN item SET NOT NULL, ALTER COLUMN body_digest SET NOT NULL,
+            ADD CONSTRAINT uq_dead_letters_stream_sequence_stored_at_item
+                UNIQUE (stream, sequence, stored_at, item),
+            ADD CONSTRAINT uq_dead_letters_subject_body_digest UNIQUE (subject, body_digest)""",
     )
-    op.alter_column("dead_letters", "item", server_default=None, schema=schema)
-    op.add_column("dead_letters", sa.Column("body_digest", sa.LargeBinary), schema=schema)
-    op.get_bind().execute(text(f"UPDATE {table} SET body_digest = sha256(body)"))  # noqa: S608 - a schema's name
-    op.get_bind().execute(
-        text(
-            f"""DELETE FROM {table} AS later USING {table} AS kept WHERE kept.subject = later.subject
-                AND kept.body_digest = later.body_digest AND kept.id < later.id"""  # noqa: S608 - a schema's name
-        )
-    )
-    op.alter_column("dead_letters", "body_digest", nullable=False, schema=schema)
-    op.drop_constraint(op.f("uq_dead_letters_stream_sequence_stored_at"), "dead_letters", schema=schema)
-    for columns in (["stream", "sequence", "stored_at", "item"], ["subject", "body_digest"]):
-        name = op.f(f"uq_dead_letters_{'_'.join(columns)}")
-        op.create_unique_constraint(name, "dead_letters", columns, schema=schema)
 
 
 def key_dead_letters_by_message(op: Operations, *, schema: str) -> None:
     """Undoes `key_dead_letters_by_item`. Fails where a message has several."""
-    op.drop_column("dead_letters", "item", schema=schema)
-    op.drop_column("dead_letters", "body_digest", schema=schema)
-    op.create_unique_constraint(
-        op.f("uq_dead_letters_stream_sequence_stored_at"),
-        "dead_letters",
-        ["stream", "sequence", "stored_at"],
-        schema=schema,
+    _run(
+        op,
+        f"""ALTER TABLE "{schema}".dead_letters DROP COLUMN item, DROP COLUMN body_digest,
+            ADD CONSTRAINT uq_dead_letters_stream_sequence_stored_at UNIQUE (stream, sequence, stored_at)""",
     )
+
+
+def _run(op: Operations, *statements: str) -> None:
+    for statement in statements:
+        op.get_bind().execute(text(statement))
 
 
 _TABLES_WITHOUT_GRANTS = text("""

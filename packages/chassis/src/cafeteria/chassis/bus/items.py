@@ -1,6 +1,5 @@
 """Reads a body that is one list, item by item: an item that cannot be read never hides its neighbours."""
 
-from functools import cache
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -38,7 +37,12 @@ class ItemsDecoder:
             return UnreadableItem(raw, str(error))
 
 
-@cache
-def items_decoder_for(body_type: type[msgspec.Struct]) -> ItemsDecoder:
+_decoders: dict[type[Any], ItemsDecoder] = {}
+
+
+def items_decoder_for(body_type: type[Any]) -> ItemsDecoder:
     """One decoder per type: making one costs more than a hundred decodings."""
-    return ItemsDecoder(body_type)
+    decoder = _decoders.get(body_type)
+    if decoder is None:
+        decoder = _decoders[body_type] = ItemsDecoder(body_type)
+    return decoder

@@ -8,6 +8,7 @@ another message, or the server would take it for a repeat and drop the new rows.
 import asyncio
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import nats.errors
@@ -18,10 +19,10 @@ from cafeteria.chassis.bus.errors import NotStored
 from cafeteria.chassis.bus.items import items_decoder_for
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts.bus import TOPICS
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES
+from cafeteria.contracts.wire import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES, Topic
 
 ACK_TIMEOUT_S = 5.0
-TOPIC_OF = {topic.subject: topic for topic in TOPICS}
+TOPIC_OF: dict[str, Topic[Any]] = {topic.subject: topic for topic in TOPICS}
 
 
 class PackedMessage(msgspec.Struct, frozen=True, kw_only=True):

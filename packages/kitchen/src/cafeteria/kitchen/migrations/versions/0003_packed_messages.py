@@ -19,7 +19,7 @@ SCHEMA = "kitchen"
 
 
 def upgrade() -> None:
-    op.add_column("kitchen_orders", sa.Column("traceparent", sa.Text), schema=SCHEMA)
+    op.add_column("kitchen_orders", sa.Column("traceparent", sa.String), schema=SCHEMA)
     pack_outbox(op, schema=SCHEMA)
     key_dead_letters_by_item(op, schema=SCHEMA)
 
