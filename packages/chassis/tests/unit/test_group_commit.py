@@ -149,6 +149,48 @@ async def test_past_the_queue_limit_an_item_is_refused_before_anything_happens()
     assert ledger.batches == [[1], [2, 3]]
 
 
+async def test_what_is_enqueued_together_is_committed_together_and_never_split() -> None:
+    ledger = Ledger()
+    ledger.gate.clear()
+    async with GroupCommit("numbers", ledger.commit, batch_limit=4) as group:
+        first = group.enqueue(0)
+        await ledger.entered.wait()
+        waiting = [
+            *group.enqueue_all([1, 2, 3]),
+            *group.enqueue_all([4, 5]),
+            group.enqueue(6),
+            *group.enqueue_all(range(7, 13)),
+        ]
+        assert group.enqueue_all([]) == []
+        ledger.gate.set()
+        assert await asyncio.gather(first, *waiting) == [f"done {number}" for number in range(13)]
+    assert ledger.batches == [[0], [1, 2, 3], [4, 5, 6], [7, 8, 9, 10, 11, 12]]
+
+
+async def test_what_is_enqueued_together_enters_the_queue_whole_or_not_at_all() -> None:
+    ledger = Ledger()
+    ledger.gate.clear()
+    async with GroupCommit("numbers", ledger.commit, queue_limit=4) as group:
+        first = group.enqueue(0)
+        await ledger.entered.wait()
+        waiting = group.enqueue_all([1, 2])
+        with pytest.raises(Overloaded):
+            group.enqueue_all([3, 4, 5])
+        assert group.pending == 3
+        waiting += group.enqueue_all([6, 7])
+        ledger.gate.set()
+        await asyncio.gather(first, *waiting)
+    assert ledger.batches == [[0], [1, 2, 6, 7]]
+
+
+async def test_a_bad_item_fails_alone_among_those_that_were_enqueued_with_it() -> None:
+    ledger = Ledger()
+    async with GroupCommit("numbers", ledger.commit) as group:
+        outcomes = await asyncio.gather(*group.enqueue_all([1, -2, 3]), return_exceptions=True)
+    assert isinstance(outcomes.pop(1), ValueError)
+    assert outcomes == ["done 1", "done 3"]
+
+
 async def test_leaving_commits_what_was_accepted_and_takes_nothing_more() -> None:
     ledger = Ledger()
     ledger.gate.clear()

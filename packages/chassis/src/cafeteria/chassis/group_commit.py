@@ -2,7 +2,7 @@
 
 A batch never waits for company, so one item alone is as fast as without grouping; under load the batches
 grow by themselves. One bad item never fails its neighbours: a batch that fails is halved until the bad one
-stands alone. Items are taken in the order in which they came.
+stands alone. Items are taken in the order in which they came; what was enqueued together is committed together.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from cafeteria.chassis.errors import Overloaded, Unavailable
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+Entry = tuple[Item, asyncio.Future[Outcome]]
 
 BATCH_LIMIT = 128  # past this a batch's own length shows in the answer time more than its commit does
 QUEUE_LIMIT = 4096
@@ -42,7 +44,8 @@ class GroupCommit(Generic[Item, Outcome]):
         self._commit = commit
         self._batch_limit = batch_limit
         self._queue_limit = queue_limit
-        self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
+        self._waiting: deque[tuple[Entry[Item, Outcome], ...]] = deque()
+        self._queued = 0
         self._running = 0
         self._began_at_s: float | None = None
         self._arrived = asyncio.Event()
@@ -54,7 +57,7 @@ class GroupCommit(Generic[Item, Outcome]):
     @property
     def pending(self) -> int:
         """Items that have been accepted and are not settled yet."""
-        return len(self._waiting) + self._running
+        return self._queued + self._running
 
     @property
     def running_for_s(self) -> float:
@@ -67,14 +70,25 @@ class GroupCommit(Generic[Item, Outcome]):
 
     def enqueue(self, item: Item) -> asyncio.Future[Outcome]:
         """As `submit`, for callers that go on at once. A cancelled future takes its item out of the queue."""
+        [future] = self.enqueue_all((item,))
+        return future
+
+    def enqueue_all(self, items: Sequence[Item]) -> list[asyncio.Future[Outcome]]:
+        """As `enqueue` for each, in one commit, even where they are more than the batch limit.
+
+        Raises Overloaded when the queue has no room for all of them: then none is taken.
+        """
         if self._closing:
             raise Unavailable("This service is stopping.")
-        if len(self._waiting) >= self._queue_limit:
+        if self._queued + len(items) > self._queue_limit:
             raise Overloaded("Too many requests are waiting already.")
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        self._arrived.set()
-        return future
+        loop = asyncio.get_running_loop()
+        entries: tuple[Entry[Item, Outcome], ...] = tuple([(item, loop.create_future()) for item in items])
+        if entries:
+            self._waiting.append(entries)
+            self._queued += len(entries)
+            self._arrived.set()
+        return [future for _, future in entries]
 
     async def __aenter__(self) -> Self:
         self._worker = asyncio.create_task(self._work(), name=f"group-commit-{self.name}")
@@ -97,15 +111,15 @@ class GroupCommit(Generic[Item, Outcome]):
             elif not self._closing:
                 self._arrived.clear()
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
-        batch: list[tuple[Item, asyncio.Future[Outcome]]] = []
-        while self._waiting and len(batch) < self._batch_limit:
-            entry = self._waiting.popleft()
-            if not entry[1].cancelled():
-                batch.append(entry)
+    def _take(self) -> list[Entry[Item, Outcome]]:
+        batch: list[Entry[Item, Outcome]] = []
+        while self._waiting and (not batch or len(batch) + len(self._waiting[0]) <= self._batch_limit):
+            together = self._waiting.popleft()
+            self._queued -= len(together)
+            batch += [entry for entry in together if not entry[1].cancelled()]
         return batch
 
-    async def _settle(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
+    async def _settle(self, batch: list[Entry[Item, Outcome]]) -> None:
         self._running = len(batch)
         self._began_at_s = started = perf_counter()
         try:
@@ -115,7 +129,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._batch_items.observe(len(batch))
         self._commit_seconds.observe(perf_counter() - started)
 
-    async def _commit_or_halve(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
+    async def _commit_or_halve(self, batch: list[Entry[Item, Outcome]]) -> None:
         try:
             outcomes = await self._commit_twice([item for item, _ in batch])
         except DatabaseUnavailable as error:
@@ -143,7 +157,7 @@ class GroupCommit(Generic[Item, Outcome]):
         return outcomes
 
 
-def _fail(batch: Sequence[tuple[Item, asyncio.Future[Outcome]]], error: Exception) -> None:
+def _fail(batch: Sequence[Entry[Item, Outcome]], error: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)
