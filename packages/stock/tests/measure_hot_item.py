@@ -9,7 +9,6 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from decimal import Decimal
 from time import perf_counter
 from uuid import UUID
@@ -75,12 +74,12 @@ async def measure(servers: FixtureServers, *, services: int, buyers: int) -> str
 
 
 async def run(groups: list[Group], *, item_id: UUID, buyers: int, decisions: int) -> None:
-    lines, expires_at = (Line(item_id=item_id, quantity=1),), now() + timedelta(hours=1)
+    lines = (Line(item_id=item_id, quantity=1),)
     left = iter(range(decisions))
 
     async def buy(group: Group, turns: Iterator[int]) -> None:
         for _ in turns:
-            await group.submit(ReserveStock(order_id=new_id(), lines=lines, expires_at=expires_at))
+            await group.submit(ReserveStock(order_id=new_id(), lines=lines, age_ms=0))
 
     await asyncio.gather(*(buy(groups[number % len(groups)], left) for number in range(buyers)))
 

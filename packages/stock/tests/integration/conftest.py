@@ -1,8 +1,7 @@
 """Real services on real servers: stock is asked over NATS as the gateway asks it, and watched in Postgres."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,11 +10,16 @@ import asyncpg
 import pytest
 
 from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.clock import now
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import GATEWAY, RELEASE, RESERVE
-from cafeteria.contracts.stock import ReleaseStock, ReserveStock, StockDecided, StockReleased
+from cafeteria.contracts.stock import (
+    ReleaseStock,
+    ReserveOrders,
+    ReserveStock,
+    StockDecided,
+    StockReleased,
+)
 from cafeteria.contracts.values import Line
 from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.stock.app import create_app
@@ -30,6 +34,10 @@ CROSS JOIN LATERAL (SELECT coalesce(sum(quantity_deducted), 0) AS deducted FROM 
     WHERE t.item_id = inventory.item_id) AS outgoing
 WHERE restocked - quantity <> deducted
 """
+
+
+class Undecided(Exception):
+    """The reply says nothing of the order: the gateway asks again."""
 
 
 class Canteen:
@@ -61,17 +69,25 @@ class Canteen:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def order(
-        self, lines: dict[UUID, int], *, order_id: UUID | None = None, lives_s: float = 60
-    ) -> ReserveStock:
+    def order(self, lines: dict[UUID, int], *, order_id: UUID | None = None, age_ms: int = 0) -> ReserveStock:
         return ReserveStock(
             order_id=order_id or new_id(),
             lines=tuple(Line(item_id=item_id, quantity=quantity) for item_id, quantity in lines.items()),
-            expires_at=now() + timedelta(seconds=lives_s),
+            age_ms=age_ms,
         )
 
     async def reserve(self, order: ReserveStock) -> StockDecided:
-        return await self.bus.request(RESERVE, order, deadline_s=DEADLINE_S)
+        """For one order alone; raises Undecided where the reply leaves it out."""
+        decisions = await self.reserve_all([order])
+        if not decisions:
+            raise Undecided
+        return decisions[0]
+
+    async def reserve_all(self, orders: Sequence[ReserveStock]) -> list[StockDecided]:
+        """In one request."""
+        return await self.bus.request_items(
+            RESERVE, ReserveOrders(orders=tuple(orders)), deadline_s=DEADLINE_S
+        )
 
     async def release(self, order_id: UUID) -> StockReleased:
         return await self.bus.request(RELEASE, ReleaseStock(order_id=order_id), deadline_s=DEADLINE_S)

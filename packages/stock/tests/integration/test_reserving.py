@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import pytest
 
-from cafeteria.chassis.bus import PeerRefused
 from cafeteria.chassis.ids import new_id
-from cafeteria.contracts.stock import Decision, ItemPrice
+from cafeteria.contracts.stock import MAX_AGE_MS, Decision, ItemPrice
 from cafeteria.contracts.values import RejectionReason
+
+YEARS_MS = 10 * 366 * 86_400_000
 
 
 async def test_an_order_takes_its_portions_at_the_price_of_the_moment(canteen: Any) -> None:
@@ -35,11 +35,7 @@ async def test_a_repeat_gets_the_same_answer_after_everything_has_changed(cantee
     first = await canteen.reserve(order)
     await canteen.change(haleem, name="Old haleem", price="1.00", on_sale=False)
 
-    repeat = await canteen.reserve(
-        msgspec.structs.replace(
-            order, expires_at=order.expires_at.min.replace(tzinfo=order.expires_at.tzinfo)
-        )
-    )
+    repeat = await canteen.reserve(msgspec.structs.replace(order, age_ms=YEARS_MS))
 
     assert msgspec.json.encode(repeat) == msgspec.json.encode(first)
     assert await canteen.ledger_of(order.order_id) == [("DEDUCT", 2)]
@@ -74,7 +70,7 @@ async def test_an_order_that_cannot_be_had_whole_takes_nothing(canteen: Any) -> 
 
 async def test_an_order_that_comes_too_late_is_refused_for_ever(canteen: Any) -> None:
     haleem = await canteen.stock_up(5)
-    late = canteen.order({haleem: 1}, lives_s=-1)
+    late = canteen.order({haleem: 1}, age_ms=MAX_AGE_MS + 1)
     again = canteen.order({haleem: 1}, order_id=late.order_id)
 
     assert (await canteen.reserve(late)).reason is RejectionReason.EXPIRED
@@ -108,9 +104,9 @@ async def test_an_impossible_request_fails_alone(canteen: Any) -> None:
 
     assert [type(each).__name__ for each in answers] == [
         "StockDecided",
-        "PeerRefused",
+        "Undecided",
         "StockDecided",
-        "PeerRefused",
+        "Undecided",
     ]
     assert await canteen.quantity(haleem) == 97
     await canteen.check_books()
@@ -135,6 +131,5 @@ async def test_a_row_that_the_database_refuses_fails_alone(canteen: Any) -> None
     assert failed == [bad.order_id]
     assert await canteen.quantity(haleem) == 71
     await canteen.check_books()
-    with pytest.raises(PeerRefused):
-        raise answers[13]
+    assert type(answers[13]).__name__ == "Undecided"
     assert (await canteen.reserve(bad)).decision is Decision.RESERVED

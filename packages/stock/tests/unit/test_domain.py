@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from cafeteria.contracts.stock import Decision, ReserveStock, TransactionKind
+from cafeteria.contracts.stock import MAX_AGE_MS, Decision, ReserveStock, TransactionKind
 from cafeteria.contracts.values import Line, RejectionReason
 from cafeteria.stock.domain import LedgerEntry, Reservation, Shelf, StoredItem
 
@@ -27,11 +27,11 @@ def item(item_id: UUID, *, quantity: int, price: str = "60.00", on_sale: bool = 
     )
 
 
-def order(order_id: UUID, lines: dict[UUID, int], *, expires_at: datetime = LATER) -> ReserveStock:
+def order(order_id: UUID, lines: dict[UUID, int], *, age_ms: int = 0) -> ReserveStock:
     return ReserveStock(
         order_id=order_id,
         lines=tuple(Line(item_id=item_id, quantity=quantity) for item_id, quantity in lines.items()),
-        expires_at=expires_at,
+        age_ms=age_ms,
     )
 
 
@@ -45,28 +45,28 @@ def decided_before(lines: dict[UUID, int], *, quantity: int = 5) -> Reservation:
 
 
 @pytest.mark.parametrize(
-    ("lines", "expires_at", "reason", "refused"),
+    ("lines", "age_ms", "reason", "refused"),
     [
-        pytest.param({HALEEM: 3, JILAPI: 1}, LATER, None, set(), id="everything is there"),
-        pytest.param({HALEEM: 4}, LATER, RejectionReason.OUT_OF_STOCK, {HALEEM}, id="one too many"),
+        pytest.param({HALEEM: 3, JILAPI: 1}, 0, None, set(), id="everything is there"),
+        pytest.param({HALEEM: 4}, 0, RejectionReason.OUT_OF_STOCK, {HALEEM}, id="one too many"),
         pytest.param(
             {HALEEM: 3, JILAPI: 2, PIYAJU: 1},
-            LATER,
+            0,
             RejectionReason.OUT_OF_STOCK,
             {JILAPI, PIYAJU},
             id="each item that is short is named, and one taken off counts as out",
         ),
         pytest.param(
             {HALEEM: 9, NOWHERE: 1},
-            LATER,
+            0,
             RejectionReason.UNKNOWN_ITEM,
             {NOWHERE},
             id="an unknown item says more than one that is out",
         ),
-        pytest.param({HALEEM: 1}, NOW, None, set(), id="the last moment is in time"),
+        pytest.param({HALEEM: 1}, MAX_AGE_MS, None, set(), id="the last moment is in time"),
         pytest.param(
             {HALEEM: 1},
-            NOW - timedelta(microseconds=1),
+            MAX_AGE_MS + 1,
             RejectionReason.EXPIRED,
             set(),
             id="past its time it takes nothing",
@@ -75,7 +75,7 @@ def decided_before(lines: dict[UUID, int], *, quantity: int = 5) -> Reservation:
 )
 def test_an_order_is_reserved_whole_or_refused_with_a_reason(
     lines: dict[UUID, int],
-    expires_at: datetime,
+    age_ms: int,
     reason: RejectionReason | None,
     refused: set[UUID],
 ) -> None:
@@ -83,7 +83,7 @@ def test_an_order_is_reserved_whole_or_refused_with_a_reason(
         item(HALEEM, quantity=3), item(JILAPI, quantity=1), item(PIYAJU, quantity=5, on_sale=False)
     )
 
-    decided = at_hand.reserve(order(FIRST, lines, expires_at=expires_at))
+    decided = at_hand.reserve(order(FIRST, lines, age_ms=age_ms))
 
     assert decided.decision is (Decision.REJECTED if reason else Decision.RESERVED)
     assert decided.reason is reason
@@ -132,7 +132,7 @@ def test_what_was_decided_before_stands_whatever_is_asked_now() -> None:
     known = decided_before({HALEEM: 2})
     at_hand = shelf(item(HALEEM, quantity=0, price="999.00"), reservations=(known,))
 
-    late = order(FIRST, {HALEEM: 1}, expires_at=NOW - timedelta(hours=1))
+    late = order(FIRST, {HALEEM: 1}, age_ms=3_600_000)
 
     assert at_hand.reserve(late) is known
     assert not at_hand.changes

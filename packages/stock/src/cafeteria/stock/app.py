@@ -15,7 +15,7 @@ from cafeteria.contracts.bus import STOCK
 from cafeteria.stock import bus_api, loops
 from cafeteria.stock.http_api import ROUTES
 from cafeteria.stock.peers import Listeners
-from cafeteria.stock.service import OrderBook, StockService
+from cafeteria.stock.service import BATCH_LIMIT, OrderBook, StockService
 from cafeteria.stock.views import ChangedItems
 
 POOL_SIZE = 4  # one batch at a time, one look at everything, and a few operators
@@ -47,7 +47,9 @@ async def _open_service(stack: AsyncExitStack, *, database: Database, bus: Bus) 
     """Closed in reverse: the loops stop, the bus door answers what it has taken, the last batch commits."""
     changed = ChangedItems()
     book = OrderBook(database, changed)
-    group = await stack.enter_async_context(GroupCommit("stock-decisions", book.commit))
+    group = await stack.enter_async_context(
+        GroupCommit("stock-decisions", book.commit, batch_limit=BATCH_LIMIT)
+    )
     await stack.enter_async_context(bus)
     service = StockService(
         database=database.within(ANSWER_WITHIN_S), group=group, changed=changed, listeners=Listeners(bus)

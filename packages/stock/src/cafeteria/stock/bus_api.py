@@ -1,26 +1,55 @@
-"""The bus door: a refusal is an answer like any other; only what is undecided is answered with an error.
+"""Requests by message: a refusal is a decision like any other; an order that is undecided is left out of the reply.
 
-Whoever asks takes an error, like silence, for "unknown" and asks again with the same order id.
+The gateway takes an error, silence and a missing decision alike for "unknown", and asks again with the same order id.
 """
+
+from collections.abc import Iterable
+from typing import cast
+
+import msgspec
 
 from cafeteria.chassis.bus import Bus
 from cafeteria.contracts.bus import RELEASE, RESERVE
-from cafeteria.contracts.stock import ItemPrice, ReleaseStock, ReserveStock, StockDecided, StockReleased
+from cafeteria.contracts.stock import (
+    MAX_REPLY_BYTES,
+    ItemPrice,
+    OrdersDecided,
+    ReleaseStock,
+    ReserveStock,
+    StockDecided,
+    StockReleased,
+)
 from cafeteria.stock.domain import DecidedLine, Reservation
 from cafeteria.stock.service import StockService
+
+_encode = msgspec.json.Encoder().encode
+_FRAME_BYTES = len(_encode(OrdersDecided(decisions=())))
 
 
 async def serve(bus: Bus, service: StockService) -> None:
     """Answer reserve and release from now on."""
 
-    async def reserve(order: ReserveStock) -> StockDecided:
-        return _decided(await service.reserve(order))
+    async def reserve(orders: list[ReserveStock]) -> OrdersDecided:
+        return reply_of(await service.reserve(orders))
 
     async def release(order: ReleaseStock) -> StockReleased:
         return StockReleased(order_id=order.order_id, released_at=await service.release(order))
 
-    await bus.serve(RESERVE, reserve)
+    await bus.serve_items(RESERVE, reserve)
     await bus.serve(RELEASE, release)
+
+
+def reply_of(reservations: Iterable[Reservation]) -> OrdersDecided:
+    """The first of them that fit into MAX_REPLY_BYTES, each encoded once; at least one, which takes 15 KiB at most."""
+    fitting: list[msgspec.Raw] = []
+    size = _FRAME_BYTES
+    for reservation in reservations:
+        decision = _encode(_decided(reservation))
+        size += len(decision) + len(",")
+        if size > MAX_REPLY_BYTES:
+            break
+        fitting.append(msgspec.Raw(decision))
+    return OrdersDecided(decisions=cast("tuple[StockDecided, ...]", tuple(fitting)))
 
 
 def _decided(reservation: Reservation) -> StockDecided:

@@ -157,7 +157,7 @@ class Shelf:
         )
 
     def _judge(self, order: stock.ReserveStock) -> tuple[RejectionReason | None, frozenset[UUID]]:
-        if order.expires_at < self._now:
+        if order.age_ms > stock.MAX_AGE_MS:
             return RejectionReason.EXPIRED, frozenset()
         unknown = frozenset(line.item_id for line in order.lines if line.item_id not in self._items)
         if unknown:

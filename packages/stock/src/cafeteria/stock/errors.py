@@ -10,6 +10,10 @@ class ImpossibleOrder(InvalidRequest):
     """No order could look like this; nothing is decided, nothing is stored."""
 
 
+class TooManyOrders(InvalidRequest):
+    """No gateway asks about so many at once; nothing is decided, nothing is stored."""
+
+
 class ImpossibleItem(InvalidRequest):
     """No item could have this name."""
 

@@ -5,7 +5,8 @@ was faster, nothing is written and the batch is decided anew on fresh reads; not
 the tables or in an answer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.errors import ServiceError, Unavailable
 from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.metrics import counter
 from cafeteria.contracts.stock import (
+    MAX_ORDERS,
     ChangeItem,
     CreateItem,
     Decision,
@@ -44,12 +47,14 @@ from cafeteria.stock.domain import (
     read_name,
     read_price,
 )
-from cafeteria.stock.errors import ItemNotFound, StoreFull
+from cafeteria.stock.errors import ImpossibleOrder, ItemNotFound, StoreFull, TooManyOrders
 from cafeteria.stock.peers import Listeners
 from cafeteria.stock.views import ChangedItems
 
 Command = ReserveStock | ReleaseStock
 
+BATCH_LIMIT = 512
+"""Orders and releases in one commit: four requests of the most orders that one may name."""
 LOCKED_TRIES = 32
 """After a miss rows are locked before they are read, for so many tries: two replicas on one hot item take turns
 instead of overtaking each other, which costs a third less CPU than missing every other batch."""
@@ -64,6 +69,8 @@ MAX_KEY_TRIES = 3
 CONFLICTS = counter("stock_batch_conflicts_total", "Batches redone because another replica was faster")
 DECISIONS = counter("stock_decisions_total", "New decisions on orders", "decision", "reason")
 RELEASES = counter("stock_releases_total", "Decisions that were released")
+
+logger = get_logger()
 
 
 class OrderBook:
@@ -134,6 +141,26 @@ def _decide(shelf: Shelf, command: Command) -> Reservation:
     return shelf.release(command.order_id)
 
 
+def _possible(orders: Sequence[ReserveStock]) -> Iterator[ReserveStock]:
+    """Those that a batch may hold: an impossible one would trouble its neighbours there."""
+    for order in orders:
+        try:
+            yield check_order(order)
+        except ImpossibleOrder as error:
+            _log_undecided(order, error)
+
+
+def _log_undecided(order: ReserveStock, error: BaseException) -> None:
+    is_foreseen = isinstance(error, ServiceError)
+    logger.error(
+        "order_not_decided",
+        order_id=str(order.order_id),
+        traceparent=order.traceparent,
+        reason=str(error) or repr(error),
+        exc_info=None if is_foreseen else error,
+    )
+
+
 class StockService:
     """The use cases, whichever door they come through."""
 
@@ -150,9 +177,22 @@ class StockService:
         self._changed = changed
         self._listeners = listeners
 
-    async def reserve(self, order: ReserveStock) -> Reservation:
-        """Raises ImpossibleOrder before it could reach a batch, where it would trouble its neighbours."""
-        return await self._group.submit(check_order(order))
+    async def reserve(self, orders: Sequence[ReserveStock]) -> list[Reservation]:
+        """The decisions in the order asked, made in one commit. What cannot be decided is logged and left out.
+
+        Raises TooManyOrders, and Unavailable when it is why nothing could be decided.
+        """
+        if len(orders) > MAX_ORDERS:
+            raise TooManyOrders(f"A request names at most {MAX_ORDERS} orders; this one names {len(orders)}.")
+        possible = list(_possible(orders))
+        outcomes = await asyncio.gather(*self._group.enqueue_all(possible), return_exceptions=True)
+        decided = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+        for order, outcome in zip(possible, outcomes, strict=True):
+            if isinstance(outcome, Unavailable) and not decided:
+                raise outcome
+            if isinstance(outcome, BaseException):
+                _log_undecided(order, outcome)
+        return decided
 
     async def release(self, order: ReleaseStock) -> datetime:
         """When the order was first released."""
