@@ -17,17 +17,21 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from cafeteria.chassis.bus.rpc import ERROR_CODE_HEADER
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.stock import (
+    MAX_AGE_MS,
+    MAX_ORDERS,
     AvailabilityChanged,
     Decision,
     ItemAvailability,
     ItemPrice,
     ReleaseStock,
+    ReserveOrders,
     ReserveStock,
     StockDecided,
     StockReleased,
@@ -36,6 +40,10 @@ from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, OrderVersio
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID, Rpc
 
 PRICE = Decimal("45.50")
+
+
+class RefusedError(Exception):
+    """Answered by an error with this code, as services answer."""
 
 
 class Door:
@@ -61,7 +69,11 @@ class Door:
 
         async def answer(message: Msg) -> None:
             await self.answering.wait()
-            reply = decide(decoder.decode(message.data))
+            try:
+                reply = decide(decoder.decode(message.data))
+            except RefusedError as error:
+                await self.client.publish(message.reply, headers={ERROR_CODE_HEADER: str(error)})
+                return
             if not self.loses_replies:
                 await message.respond(msgspec.json.encode(reply))
 
@@ -81,7 +93,12 @@ class Door:
 
 
 class StockDoor(Door):
-    """Portions in memory, one decision per order for ever, and a tombstone for what it has not seen in time."""
+    """Portions in memory, one decision per order for ever, and a tombstone for what it has not seen in time.
+
+    `asked` holds each request as it came. `leaves_out` are orders whose decisions are missing in replies, `instead`
+    what a reply says in place of an order's decision. A request with one of `refuses` is refused as it stands, and
+    so are the next `is_away_for` requests, as by a stock whose database is away. A reply has room for `holds` decisions.
+    """
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
@@ -89,9 +106,15 @@ class StockDoor(Door):
         self.decisions: dict[UUID, StockDecided] = {}
         self.released: dict[UUID, StockReleased] = {}
         self.version = 1
+        self.asked: list[tuple[ReserveStock, ...]] = []
+        self.leaves_out: set[UUID] = set()
+        self.instead: dict[UUID, Any] = {}
+        self.refuses: set[UUID] = set()
+        self.is_away_for = 0
+        self.holds = MAX_ORDERS
 
     async def open(self) -> None:
-        await self.serve(bus.RESERVE, self.reserve)
+        await self.serve(bus.RESERVE, self.reserve_all)
         await self.serve(bus.RELEASE, self.release)
 
     def stock_up(self, quantity: int) -> UUID:
@@ -99,13 +122,28 @@ class StockDoor(Door):
         self.portions[item_id] = quantity
         return item_id
 
+    def reserve_all(self, asked: ReserveOrders) -> Any:
+        self.asked.append(asked.orders)
+        if self.refuses & {order.order_id for order in asked.orders}:
+            raise RefusedError("500")
+        if self.is_away_for:
+            self.is_away_for -= 1
+            raise RefusedError("503")
+        decisions = [(order.order_id, self.reserve(order)) for order in asked.orders]
+        said = [
+            self.instead.get(order_id, decided)
+            for order_id, decided in decisions
+            if order_id not in self.leaves_out
+        ]
+        return {"decisions": said[: self.holds]}
+
     def reserve(self, asked: ReserveStock) -> StockDecided:
         if asked.order_id not in self.decisions:
             self.decisions[asked.order_id] = self._decide(asked)
         return self.decisions[asked.order_id]
 
     def _decide(self, asked: ReserveStock) -> StockDecided:
-        if now() > asked.expires_at:
+        if asked.age_ms > MAX_AGE_MS:
             return _refused(asked, RejectionReason.EXPIRED, ())
         if unknown := tuple(line.item_id for line in asked.lines if line.item_id not in self.portions):
             return _refused(asked, RejectionReason.UNKNOWN_ITEM, unknown)
@@ -181,7 +219,7 @@ class KitchenDoor(Door):
             version=STATUS_VERSIONS[status],
             at=now() + timedelta(milliseconds=STATUS_VERSIONS[status]),
         )
-        await self.say_raw(msgspec.json.encode(event), message_id=message_id)
+        await self.say_raw(msgspec.json.encode(OrderStatusesChanged(events=(event,))), message_id=message_id)
 
     async def say_raw(self, body: bytes, *, message_id: UUID | None = None) -> None:
         await self.client.jetstream().publish(

@@ -8,17 +8,17 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
-import msgspec
 import pytest
 
+from cafeteria.chassis.bus.items import items_decoder_for
 from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus
 from cafeteria.contracts.stock import StockDecided
 from cafeteria.contracts.values import Line
 from cafeteria.gateway.app import create_app
-from cafeteria.gateway.domain import Placing, judge, new_order, settlement
+from cafeteria.gateway.domain import NewOrder, PendingOrder, Placing, judge, pending_order, settlement
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake
 from cafeteria.gateway.settings import GatewaySettings
@@ -28,6 +28,13 @@ from cafeteria.local_stack.testing import has_read_all, until
 STUDENT = "210041101"
 ANOTHER_STUDENT = "210041102"
 TIMEOUT_S = 20.0
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+_AGED = """
+UPDATE gateway.orders SET created_at = created_at - $2::interval, expires_at = expires_at - $2::interval,
+    next_ask_at = next_ask_at - $2::interval
+WHERE id = $1
+"""
 
 
 class Counter:
@@ -80,19 +87,21 @@ class Counter:
         return await self.count("outbox") == 0
 
     async def said(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
-        """What has reached the stream on this topic, in its order."""
+        """The items that have reached the stream on this topic, in their order."""
         stream = bus.KITCHEN_STREAM if topic is bus.WORK_PLACED else bus.NOTIFICATION_STREAM
         jetstream = self._admin.jetstream()
         state = (await jetstream.stream_info(stream.name)).state
         messages = [
             await jetstream.get_msg(stream.name, seq) for seq in range(state.first_seq, state.last_seq + 1)
         ]
-        bodies = [
-            msgspec.json.decode(message.data, type=topic.body)
+        decoder = items_decoder_for(topic.body)
+        items = [
+            item
             for message in messages
             if message.subject == topic.subject
+            for item in decoder.decode(message.data)
         ]
-        return [body for body in bodies if order_id is None or str(body.order_id) == order_id]
+        return [item for item in items if order_id is None or str(item.order_id) == order_id]
 
 
 OpenGateway = Callable[..., Awaitable[Counter]]
@@ -139,6 +148,13 @@ async def counter(open_gateway: OpenGateway) -> Counter:
     return await open_gateway()
 
 
+def new_placing(lines: dict[UUID, int], *, key: str | None = None) -> Placing:
+    """As the HTTP route makes it of a request, for calls of the use case itself."""
+    asked = tuple(Line(item_id=item, quantity=count) for item, count in lines.items())
+    order = NewOrder(id=new_id(), student_id=STUDENT, lines=asked, traceparent=TRACEPARENT)
+    return Placing(order=order, key=stored_key(STUDENT, key or uuid4().hex), request_hash=request_hash(asked))
+
+
 class Wreck:
     """Makes what a process that died has left behind, with the gateway's own commits."""
 
@@ -146,20 +162,34 @@ class Wreck:
         self._database = database
         self._books = books
 
-    async def received(self, lines: dict[UUID, int], *, key: str = "k", age_s: float = 0) -> Placing:
-        """G1 was committed so long ago; nobody goes on with it."""
-        asked = tuple(Line(item_id=item, quantity=count) for item, count in lines.items())
-        order = new_order(
-            order_id=new_id(), student_id=STUDENT, lines=asked, at=now() - timedelta(seconds=age_s)
-        )
-        placing = Placing(order=order, key=stored_key(STUDENT, key), request_hash=request_hash(asked))
+    async def received(self, lines: dict[UUID, int], *, key: str = "k", age_s: float = 0) -> PendingOrder:
+        """Stored so long ago; nobody goes on with it."""
+        placing = new_placing(lines, key=key)
+        order = placing.order
         async with self._database.statement() as connection:
-            assert await intake.receive(connection, [placing]) == set()
-        return placing
+            received = await intake.receive(connection, [placing])
+        assert not received.unmade
+        if age_s:
+            await self._books.execute(_AGED, order.id, timedelta(seconds=age_s))
+        return pending_order(order, at=received.at - timedelta(seconds=age_s))
 
-    async def settled(self, placing: Placing, decided: StockDecided) -> bytes:
-        """G2 was committed too, and its answer never sent; returns the stored answer."""
-        settled = settlement(judge(placing.order, decided, at=now()))
+    async def received_many(self, lines: dict[UUID, int], count: int) -> None:
+        """So many orders of the same lines, in one batch."""
+        placings = [new_placing(lines) for _ in range(count)]
+        async with self._database.statement() as connection:
+            assert not (await intake.receive(connection, placings)).unmade
+
+    async def make_due(self, *columns: str, age_s: float) -> None:
+        """As if all orders were so much older."""
+        changes = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
+        await self._books.execute(
+            f"UPDATE gateway.orders SET {changes}",  # noqa: S608 - written in the test
+            timedelta(seconds=age_s),
+        )
+
+    async def settled(self, order: PendingOrder, decided: StockDecided) -> bytes:
+        """Settled too, and its answer never sent; returns the stored answer."""
+        settled = settlement(judge(order, decided, at=now()))
         async with self._database.statement() as connection:
             await decisions.settle(connection, [settled])
         return settled.verdict.answer.body
@@ -169,11 +199,40 @@ class Wreck:
         await self._books.execute("DELETE FROM gateway.outbox")
         await self._books.execute("UPDATE gateway.orders SET next_check_at = now() - interval '1 second'")
 
-    async def change(self, placing: Placing, assignment: str) -> None:
+    async def change(self, order: PendingOrder, assignment: str) -> None:
         await self._books.execute(
             f"UPDATE gateway.orders SET {assignment} WHERE id = $1",  # noqa: S608 - written in the test
-            placing.order.id,
+            order.id,
         )
+
+
+class LosesTheServer:
+    """A database whose connection is lost so many times, after the commit or before it."""
+
+    def __init__(self, database: Any, *, times: int, is_committed: bool) -> None:
+        self._database = database
+        self._times = times
+        self._is_committed = is_committed
+
+    @asynccontextmanager
+    async def statement(self) -> Any:
+        self._times -= 1
+        if self._times >= 0 and not self._is_committed:
+            raise DatabaseUnavailable
+        async with self._database.statement() as connection:
+            yield connection
+        if self._times >= 0:
+            raise DatabaseUnavailable
+
+
+@pytest.fixture
+def loses_the_server() -> type[LosesTheServer]:
+    return LosesTheServer
+
+
+@pytest.fixture
+def placing() -> Callable[..., Placing]:
+    return new_placing
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -18,9 +19,10 @@ from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus
+from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
-from cafeteria.contracts.values import Line
-from cafeteria.gateway.domain import Placing, judge, new_order, settlement
+from cafeteria.contracts.values import Line, OrderStatus
+from cafeteria.gateway.domain import NewOrder, Placing, Verdict, judge, pending_order, settlement
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake, mending
 from cafeteria.gateway.repository.mending import Finding
@@ -39,19 +41,27 @@ async def database(clean: None, service_settings: Any) -> AsyncIterator[Database
     await opened.close()
 
 
-def placing(key: str, *, age_s: float = 0) -> Placing:
+def placing(key: str) -> Placing:
     lines = (Line(item_id=HALEEM, quantity=1),)
-    order = new_order(
-        order_id=new_id(), student_id="210041101", lines=lines, at=now() - timedelta(seconds=age_s)
-    )
+    order = NewOrder(id=new_id(), student_id="210041101", lines=lines)
     return Placing(order=order, key=stored_key("210041101", key), request_hash=request_hash(lines))
 
 
 async def receive(database: Database, placings: list[Placing]) -> set[UUID]:
     """The orders that this made."""
     async with database.statement() as connection:
-        unmade = await intake.receive(connection, placings)
-    return {placing.order.id for placing in placings} - unmade
+        received = await intake.receive(connection, placings)
+    return {placing.order.id for placing in placings} - received.unmade
+
+
+async def make_due(books: asyncpg.Connection, column: str) -> None:
+    """As if time had passed."""
+    await books.execute(f"UPDATE gateway.orders SET {column} = now() - interval '1 ms'")  # noqa: S608 - written in the test
+
+
+def verdict_on(placing: Placing) -> Verdict:
+    """Stock has reserved it."""
+    return judge(pending_order(placing.order, at=now()), reserved(placing.order.id), at=now())
 
 
 async def test_the_migration_makes_the_tables_that_the_code_knows(servers: Any) -> None:
@@ -100,7 +110,7 @@ async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twic
 
     async def settle(turn: int) -> int:
         """How many this moved."""
-        verdicts = [judge(each.order, reserved(each.order.id), at=now()) for each in orders]
+        verdicts = [verdict_on(each) for each in orders]
         settlements = [settlement(verdict) for verdict in (verdicts if turn % 2 else reversed(verdicts))]
         async with database.statement() as connection:
             return len(settlements) - len(await decisions.settle(connection, settlements))
@@ -115,7 +125,7 @@ async def test_the_status_goes_before_the_work_in_the_outbox(
 ) -> None:
     orders = [placing(f"k{number}") for number in range(10)]
     await receive(database, orders)
-    settlements = [settlement(judge(each.order, reserved(each.order.id), at=now())) for each in orders]
+    settlements = [settlement(verdict_on(each)) for each in orders]
     async with database.statement() as connection:
         await decisions.settle(connection, settlements)
     rows = await books.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
@@ -126,20 +136,55 @@ async def test_the_status_goes_before_the_work_in_the_outbox(
     ]
 
 
-async def test_two_replicas_claim_different_orders_and_tell_of_each_once(database: Database) -> None:
-    await receive(database, [placing(f"k{number}", age_s=10) for number in range(20)])
+async def test_two_replicas_claim_different_orders_and_tell_of_each_once(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    await receive(database, [placing(f"k{number}") for number in range(20)])
+    await make_due(books, "next_ask_at")
     async with database.transaction() as one, database.transaction() as other:
-        claimed = [
-            await mending.claim_undecided(connection, at=now(), limit=10) for connection in (one, other)
-        ]
+        claimed = [await mending.claim_undecided(connection, limit=10) for connection in (one, other)]
     ids = [{order.id for order, _ in claim} for claim in claimed]
     assert (len(ids[0]), len(ids[1]), ids[0] & ids[1]) == (10, 10, set())
     assert all(is_untold for claim in claimed for _, is_untold in claim)
     async with database.transaction() as connection:
-        assert await mending.claim_undecided(connection, at=now(), limit=50) == []
-        later = await mending.claim_undecided(connection, at=now() + timedelta(seconds=5), limit=50)
+        assert await mending.claim_undecided(connection, limit=50) == []
+    await make_due(books, "next_ask_at")
+    async with database.transaction() as connection:
+        later = await mending.claim_undecided(connection, limit=50)
     assert len(later) == 20
     assert not any(is_untold for _, is_untold in later)
+
+
+async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
+    database: Database, books: asyncpg.Connection
+) -> None:
+    order = placing("k")
+    async with database.statement() as connection:
+        received = await intake.receive(connection, [order])
+        stored = (await intake.find_by_key(connection, [order.key]))[order.key].order
+    assert stored.created_at == received.at == stored.status_times[OrderStatus.PENDING]
+    assert stored.expires_at - stored.created_at == timedelta(seconds=60)
+    assert 0 <= stored.age_ms < 10_000
+    snapshot = await books.fetchval("SELECT response_snapshot FROM gateway.idempotency_keys")
+    assert msgspec.json.decode(snapshot, type=Order).created_at == received.at
+
+
+@pytest.mark.parametrize(("age", "age_ms"), [("100 years", 3_155_760_000_000), ("-1 hour", 0)])
+async def test_no_age_is_too_great_to_be_read_and_none_is_below_0(
+    database: Database, books: asyncpg.Connection, age: str, age_ms: int
+) -> None:
+    """Milliseconds of a month are more than four bytes hold; a clock may be set back."""
+    order = placing("k")
+    await receive(database, [order])
+    await books.execute(
+        f"UPDATE gateway.orders SET created_at = now() - interval '{age}', next_ask_at = now()"  # noqa: S608 - written above
+    )
+    async with database.statement() as connection:
+        read = [
+            (await intake.find_by_key(connection, [order.key]))[order.key].order,
+            *[claimed for claimed, _ in await mending.claim_undecided(connection, limit=1)],
+        ]
+    assert [each.age_ms for each in read] == [pytest.approx(age_ms, abs=86_400_000)] * 2
 
 
 async def test_what_two_replicas_found_out_at_once_is_written_down_by_one(
@@ -147,36 +192,35 @@ async def test_what_two_replicas_found_out_at_once_is_written_down_by_one(
 ) -> None:
     order = placing("k")
     await receive(database, [order])
-    await books.execute("UPDATE gateway.orders SET next_check_at = now() - interval '1 second'")
-    at = now()
+    await make_due(books, "next_check_at")
     async with database.statement() as connection:
-        [due] = await mending.find_unconfirmed(connection, at=at, limit=10)
+        [due] = await mending.find_unconfirmed(connection, limit=10)
     finding = Finding(
         order_id=due.id, kitchen_knows=False, notified_version=0, is_done=False, due_at=due.due_at
     )
     async with database.statement() as connection:
-        assert await mending.confirm(connection, [finding], at=at) == {order.order.id}
-        assert await mending.confirm(connection, [finding], at=at) == set()
+        assert await mending.confirm(connection, [finding]) == {order.order.id}
+        assert await mending.confirm(connection, [finding]) == set()
 
 
 async def test_what_was_found_out_about_a_pending_order_does_not_end_the_watch_over_the_decided_one(
     database: Database, books: asyncpg.Connection
 ) -> None:
-    """G2 commits between the question and the finding, and its own time to check is past already."""
-    order = placing("k", age_s=20)
+    """The decision is stored between the question and the finding, and its own time to check is past already."""
+    order = placing("k")
     await receive(database, [order])
-    verdict = judge(order.order, reserved(order.order.id), at=now() - timedelta(seconds=10))
-    async with database.transaction() as connection:
-        await mending.claim_undecided(connection, at=now() - timedelta(seconds=12), limit=10)
-        [pending] = await mending.find_unconfirmed(connection, at=now(), limit=10)
-        await decisions.settle(connection, [settlement(verdict)])
+    await make_due(books, "next_check_at")
+    async with database.statement() as connection:
+        [pending] = await mending.find_unconfirmed(connection, limit=10)
+        await decisions.settle(connection, [settlement(verdict_on(order))])
     await books.execute("DELETE FROM gateway.outbox")
+    await make_due(books, "next_check_at")
     told = Finding(
         order_id=pending.id, kitchen_knows=False, notified_version=1, is_done=True, due_at=pending.due_at
     )
     async with database.statement() as connection:
-        assert await mending.confirm(connection, [told], at=now()) == set()
-        [verified] = await mending.find_unconfirmed(connection, at=now(), limit=10)
+        assert await mending.confirm(connection, [told]) == set()
+        [verified] = await mending.find_unconfirmed(connection, limit=10)
     assert verified.status == "STOCK_VERIFIED"
 
 

@@ -13,6 +13,7 @@ from cafeteria.contracts.problems import Problem
 from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
 from cafeteria.contracts.values import STATUS_VERSIONS, Line, OrderStatus, RejectionReason
 from cafeteria.gateway.domain import (
+    NewOrder,
     Verdict,
     as_pending,
     as_received,
@@ -20,21 +21,25 @@ from cafeteria.gateway.domain import (
     cook_order,
     is_from_kitchen,
     judge,
-    new_order,
     order_body,
     own_status_event,
+    pending_order,
+    settlement,
+    undated_body,
 )
 from cafeteria.gateway.errors import DecisionUnusableError
 
 AT = datetime(2026, 3, 1, 18, 4, tzinfo=UTC)
 DECIDED_AT = AT + timedelta(milliseconds=40)
 ORDER, HALEEM, DATES = UUID(int=1), UUID(int=2), UUID(int=3)
-PENDING = new_order(
-    order_id=ORDER,
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+NEW = NewOrder(
+    id=ORDER,
     student_id="210041101",
     lines=(Line(item_id=HALEEM, quantity=2), Line(item_id=DATES, quantity=1)),
-    at=AT,
+    traceparent=TRACEPARENT,
 )
+PENDING = pending_order(NEW, at=AT)
 PRICES = (
     ItemPrice(item_id=DATES, name="Dates", unit_price=Decimal("15.50")),
     ItemPrice(item_id=HALEEM, name="Haleem", unit_price=Decimal("120.00")),
@@ -151,3 +156,22 @@ def test_the_kitchen_may_say_its_own_states_with_their_versions_only(
     event = OrderStatusChanged(order_id=ORDER, student_id="210041101", status=status, version=version, at=AT)
     own = {OrderStatus.IN_KITCHEN, OrderStatus.READY, OrderStatus.COLLECTED, OrderStatus.CANCELLED}
     assert is_from_kitchen(event) is (status in own and version == STATUS_VERSIONS[status])
+
+
+def test_all_that_is_published_about_an_order_carries_the_trace_of_its_request() -> None:
+    pending, verified, refused = (
+        as_received(PENDING),
+        reserved().order,
+        rejected(RejectionReason.EXPIRED).order,
+    )
+    items = [*map(own_status_event, (pending, verified, refused)), cook_order(verified)]
+    assert [item.traceparent for item in items] == [TRACEPARENT] * 4
+    settled = settlement(reserved())
+    assert settled.status_event == msgspec.json.encode(own_status_event(verified))
+    assert settled.cook_command == msgspec.json.encode(cook_order(verified))
+
+
+def test_before_it_is_stored_an_order_has_all_of_its_answer_but_the_date() -> None:
+    undated = msgspec.json.decode(undated_body(NEW))
+    dated = msgspec.json.decode(order_body(as_received(PENDING)))
+    assert {**undated, "created_at": None} == {**dated, "created_at": None}

@@ -25,7 +25,7 @@ from cafeteria.gateway.service.admission import Admission
 from cafeteria.gateway.service.cancel_order import CancelOrder
 from cafeteria.gateway.service.confirm import Confirmation
 from cafeteria.gateway.service.decide import Decider
-from cafeteria.gateway.service.mend import Undecided, Unreleased
+from cafeteria.gateway.service.mend import RetryPending, Unreleased
 from cafeteria.gateway.service.place_order import Intake, PlaceOrder
 from cafeteria.gateway.service.project_status import Projection
 from cafeteria.gateway.service.read_orders import ReadOrders
@@ -99,7 +99,12 @@ async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
         Decider(database=database, stock=Stock(bus), relay=relay, backlog=parts.backlog)
     )
     intake = await stack.enter_async_context(
-        Intake(database=database, backlog=parts.backlog, queue_limit=parts.settings.queue_limit)
+        Intake(
+            database=database,
+            decider=decider,
+            backlog=parts.backlog,
+            queue_limit=parts.settings.queue_limit,
+        )
     )
     projection = await _open_projection(parts, stack)
     await _open_loops(parts, stack, decider=decider, relay=relay)
@@ -140,7 +145,7 @@ async def _open_projection(parts: _Parts, stack: AsyncExitStack) -> Projection:
 
 
 async def _open_loops(parts: _Parts, stack: AsyncExitStack, *, decider: Decider, relay: Relay) -> None:
-    undecided = Undecided(
+    retry_pending = RetryPending(
         database=parts.database, outbox=parts.outbox, decider=decider, relay=relay, backlog=parts.backlog
     )
     confirmation = Confirmation(
@@ -151,8 +156,8 @@ async def _open_loops(parts: _Parts, stack: AsyncExitStack, *, decider: Decider,
         relay=relay,
     )
     for loop in (
-        loops.ask_again_loop(undecided),
-        loops.count_loop(undecided, pending_limit=parts.settings.pending_limit),
+        loops.retry_pending_loop(retry_pending),
+        loops.count_loop(retry_pending, pending_limit=parts.settings.pending_limit),
         loops.confirm_loop(confirmation),
         loops.forget_loop(parts.database),
     ):

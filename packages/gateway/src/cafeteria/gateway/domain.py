@@ -6,7 +6,7 @@ everyone who ever asks about the same key gets those bytes.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.kitchen import CancelTicket, CookOrder
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.problems import Problem, problem_type
-from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
+from cafeteria.contracts.stock import MAX_AGE_MS, Decision, ItemPrice, StockDecided
 from cafeteria.contracts.values import (
     STATUS_VERSIONS,
     Line,
@@ -33,7 +33,7 @@ from cafeteria.gateway.errors import (
     UnknownItem,
 )
 
-ORDER_LIFETIME = timedelta(seconds=60)
+ORDER_LIFETIME = timedelta(milliseconds=MAX_AGE_MS)
 """After this stock rejects an order that it has never seen; one that it has reserved is verified late."""
 
 OWN_VERSION_LIMIT = 2
@@ -42,24 +42,39 @@ OWN_VERSION_LIMIT = 2
 CREATED = 201
 
 _ENCODER = msgspec.json.Encoder()
+_NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 StatusTimes = Mapping[OrderStatus, datetime]
 
 
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that somebody asks for. When it begins is for the database to say."""
+
+    id: UUID
+    student_id: str
+    lines: tuple[Line, ...]
+    traceparent: str | None = None
+
+
 class PendingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to ask stock, and to ask it again after a crash."""
+    """All that is needed to ask stock, and to ask it again after a crash.
+
+    `age_ms` is of the moment of reading, by the database's clock, as `created_at` is: no other clock judges an order.
+    """
 
     id: UUID
     student_id: str
     lines: tuple[Line, ...]
     created_at: datetime
     expires_at: datetime
+    age_ms: int = 0
+    traceparent: str | None = None
 
 
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
     """One request to order: an order that exists only if `key` is new."""
 
-    order: PendingOrder
+    order: NewOrder
     key: str
     request_hash: bytes
 
@@ -72,7 +87,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the database has it."""
+    """An order as the database has it; `age_ms` is of the moment of reading, by the database's clock."""
 
     id: UUID
     student_id: str
@@ -84,6 +99,8 @@ class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
     status_times: dict[OrderStatus, datetime]
     created_at: datetime
     expires_at: datetime
+    age_ms: int = 0
+    traceparent: str | None = None
 
 
 class KeyedOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,12 +120,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict with what the others must hear of it, to the byte: news for all, work for the kitchen if verified."""
+    """A verdict with the items to publish, to the byte: the event for all, the command for the kitchen if verified."""
 
     verdict: Verdict
-    news: bytes
-    work: bytes | None
-    traceparent: str | None
+    status_event: bytes
+    cook_command: bytes | None
 
 
 # --- a request to order ------------------------------------------------------------------------------
@@ -122,10 +138,21 @@ def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
     return tuple(item for item, times in Counter(items).items() if times > 1)
 
 
-def new_order(*, order_id: UUID, student_id: str, lines: tuple[Line, ...], at: datetime) -> PendingOrder:
+def pending_order(order: NewOrder, *, at: datetime) -> PendingOrder:
+    """The order that the database has stored at this moment."""
     return PendingOrder(
-        id=order_id, student_id=student_id, lines=lines, created_at=at, expires_at=at + ORDER_LIFETIME
+        id=order.id,
+        student_id=order.student_id,
+        lines=order.lines,
+        created_at=at,
+        expires_at=at + ORDER_LIFETIME,
+        traceparent=order.traceparent,
     )
+
+
+def undated_body(order: NewOrder) -> bytes:
+    """The PENDING answer as it will be, but for `created_at`, which the database sets when it stores the order."""
+    return order_body(as_received(pending_order(order, at=_NO_DATE)))
 
 
 def as_received(order: PendingOrder) -> StoredOrder:
@@ -141,6 +168,8 @@ def as_received(order: PendingOrder) -> StoredOrder:
         status_times={OrderStatus.PENDING: order.created_at},
         created_at=order.created_at,
         expires_at=order.expires_at,
+        age_ms=order.age_ms,
+        traceparent=order.traceparent,
     )
 
 
@@ -152,6 +181,8 @@ def as_pending(order: StoredOrder) -> PendingOrder:
         lines=tuple(Line(item_id=line.item_id, quantity=line.quantity) for line in order.lines),
         created_at=order.created_at,
         expires_at=order.expires_at,
+        age_ms=order.age_ms,
+        traceparent=order.traceparent,
     )
 
 
@@ -180,6 +211,7 @@ def _verified(order: PendingOrder, items: tuple[ItemPrice, ...], *, at: datetime
         status_times={OrderStatus.PENDING: order.created_at, OrderStatus.STOCK_VERIFIED: at},
         created_at=order.created_at,
         expires_at=order.expires_at,
+        traceparent=order.traceparent,
     )
     return Verdict(order=verified, decided_at=at, answer=Answer(status=CREATED, body=order_body(verified)))
 
@@ -249,14 +281,13 @@ def order_body(order: StoredOrder) -> bytes:
     return _ENCODER.encode(order_on_the_wire(order))
 
 
-def settlement(verdict: Verdict, *, traceparent: str | None = None) -> Settlement:
+def settlement(verdict: Verdict) -> Settlement:
     order = verdict.order
     is_verified = order.status is OrderStatus.STOCK_VERIFIED
     return Settlement(
         verdict=verdict,
-        news=_ENCODER.encode(own_status_event(order)),
-        work=_ENCODER.encode(cook_order(order)) if is_verified else None,
-        traceparent=traceparent,
+        status_event=_ENCODER.encode(own_status_event(order)),
+        cook_command=_ENCODER.encode(cook_order(order)) if is_verified else None,
     )
 
 
@@ -295,6 +326,7 @@ def own_status_event(order: StoredOrder) -> OrderStatusChanged:
         at=said.at,
         earlier=path_of(order.status_times, below=said.version),
         reason=order.rejection_reason,
+        traceparent=order.traceparent,
     )
 
 
@@ -305,6 +337,7 @@ def cook_order(order: StoredOrder) -> CookOrder:
         lines=order.lines,
         version=order.version,
         earlier=path_of(order.status_times, below=order.version + 1),
+        traceparent=order.traceparent,
     )
 
 

@@ -13,8 +13,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from cafeteria.chassis import trace
 from cafeteria.chassis.bytes_response import BytesResponse
-from cafeteria.chassis.clock import now
 from cafeteria.chassis.door import SHEDS_LOAD
 from cafeteria.chassis.errors import InvalidRequest
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
@@ -24,7 +24,7 @@ from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.problem_documents import PROBLEM_JSON
 from cafeteria.chassis.tokens import SignedInRequest, requires
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
-from cafeteria.gateway.domain import CREATED, Placing, new_order, order_on_the_wire, repeated_items
+from cafeteria.gateway.domain import CREATED, NewOrder, Placing, order_on_the_wire, repeated_items
 from cafeteria.gateway.errors import (
     IdempotencyKeyReused,
     OrderExpired,
@@ -133,7 +133,7 @@ def _placing(body: PlaceOrder, *, student_id: str, key: str) -> Placing:
             errors=tuple(f"body.lines: item {item_id} stands in more than one line" for item_id in repeated),
         )
     return Placing(
-        order=new_order(order_id=new_id(), student_id=student_id, lines=body.lines, at=now()),
+        order=NewOrder(id=new_id(), student_id=student_id, lines=body.lines, traceparent=trace.current()),
         key=stored_key(student_id, key),
         request_hash=request_hash(body.lines),
     )

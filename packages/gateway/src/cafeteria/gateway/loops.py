@@ -5,21 +5,21 @@ from functools import partial
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.loops import Loop
 from cafeteria.gateway.service.confirm import Confirmation
-from cafeteria.gateway.service.mend import Undecided, Unreleased, forget_old_keys
+from cafeteria.gateway.service.mend import RetryPending, Unreleased, forget_old_keys
 
-ASK_AGAIN_EVERY_S = 1.0
+RETRY_PENDING_EVERY_S = 1.0
 COUNT_EVERY_S = 1.0
 CONFIRM_EVERY_S = 2.0
 RELEASE_EVERY_S = 1.0
 FORGET_EVERY_S = 3600.0
 
 
-def ask_again_loop(undecided: Undecided) -> Loop:
-    return Loop("gateway-ask-again", ASK_AGAIN_EVERY_S, undecided.ask_again)
+def retry_pending_loop(retry_pending: RetryPending) -> Loop:
+    return Loop("gateway-retry-pending", RETRY_PENDING_EVERY_S, retry_pending.retry)
 
 
-def count_loop(undecided: Undecided, *, pending_limit: int) -> Loop:
-    return Loop("gateway-count-pending", COUNT_EVERY_S, partial(undecided.count, limit=pending_limit + 1))
+def count_loop(retry_pending: RetryPending, *, pending_limit: int) -> Loop:
+    return Loop("gateway-count-pending", COUNT_EVERY_S, partial(retry_pending.count, limit=pending_limit + 1))
 
 
 def confirm_loop(confirmation: Confirmation) -> Loop:

@@ -4,18 +4,24 @@ A time-out means that the outcome is unknown, never that it is "no". Every quest
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from uuid import UUID
 
-from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.bus import Bus, PeerRefused
 from cafeteria.contracts import bus
 from cafeteria.contracts.kitchen import CancelAnswered
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
-from cafeteria.contracts.stock import ReleaseStock, ReserveStock, StockDecided, StockReleased
+from cafeteria.contracts.stock import (
+    ReleaseStock,
+    ReserveOrders,
+    ReserveStock,
+    StockDecided,
+    StockReleased,
+)
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.contracts.wire import Rpc
 from cafeteria.gateway.domain import PendingOrder, StoredOrder, cancel_ticket
 
-RESERVE_DEADLINE_S = 1.3  # as long as a student waits; who repeats after that asks anew, and so does loop 1
 ASK_DEADLINE_S = 1.0  # loops ask again anyway, and must not hold up a shutdown
 
 
@@ -25,15 +31,35 @@ class Stock:
     def __init__(self, connection: Bus) -> None:
         self._bus = connection
 
-    async def reserve(self, order: PendingOrder) -> StockDecided:
-        """Stock's committed decision on this order: always the same one."""
-        question = ReserveStock(order_id=order.id, lines=order.lines, expires_at=order.expires_at)
-        return await self._bus.request(bus.RESERVE, question, deadline_s=RESERVE_DEADLINE_S)
+    async def reserve(self, orders: Sequence[PendingOrder], *, deadline_s: float) -> list[StockDecided]:
+        """Stock's committed decisions, for each order always the same one.
+
+        Up to MAX_ORDERS are asked about. What the reply leaves out, or cannot be read in it, is undecided.
+        """
+        question = ReserveOrders(
+            orders=tuple(
+                [
+                    ReserveStock(
+                        order_id=order.id,
+                        lines=order.lines,
+                        age_ms=order.age_ms,
+                        traceparent=order.traceparent,
+                    )
+                    for order in orders
+                ]
+            )
+        )
+        return await self._bus.request_items(bus.RESERVE, question, deadline_s=deadline_s)
 
     async def release(self, order_id: UUID) -> StockReleased:
         return await self._bus.request(
             bus.RELEASE, ReleaseStock(order_id=order_id), deadline_s=ASK_DEADLINE_S
         )
+
+
+def is_away(refusal: PeerRefused) -> bool:
+    """The peer cannot decide anything now, whatever it is asked; otherwise the question is what it refuses."""
+    return refusal.peer_code == str(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Kitchen:

@@ -36,6 +36,8 @@ class OrderRow(Base):
 
     `next_ask_at` is when stock is asked again (while PENDING, or CANCELLED and not released), `next_check_at`
     when the kitchen and notification are asked whether they know the order. NULL means that nothing is left to ask.
+    Both, `created_at`, `expires_at` and `updated_at` are of the database's own clock. `traceparent` is of the request
+    that made the order; all that is published about the order carries it.
     """
 
     __tablename__ = "orders"
@@ -78,6 +80,7 @@ class OrderRow(Base):
     total: Mapped[Decimal | None] = mapped_column(sa.Numeric(13, 2))
     version: Mapped[int] = mapped_column(sa.SmallInteger)
     expires_at: Mapped[datetime]
+    traceparent: Mapped[str | None] = mapped_column(sa.Text)
     next_ask_at: Mapped[datetime | None]
     next_check_at: Mapped[datetime | None]
     rejection_reason: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""G2: stock's decisions, the final answers and the messages that say so, for orders that are still PENDING."""
+"""Settle: stock's decisions, the final answers and the messages about them, for orders that are still PENDING."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -22,39 +22,38 @@ WITH verdicts AS (
     FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:reasons AS text[]),
         CAST(:decided_ats AS text[]), CAST(:answer_statuses AS smallint[]), CAST(:bodies AS bytea[]),
-        CAST(:news AS bytea[]), CAST(:work AS bytea[]), CAST(:traceparents AS text[])
+        CAST(:status_events AS bytea[]), CAST(:cook_commands AS bytea[])
     ) WITH ORDINALITY AS verdict (
-        order_id, status, reason, decided_at, answer_status, body, news, work, traceparent, place
+        order_id, status, reason, decided_at, answer_status, body, status_event, cook_command, place
     )
 ), still_pending AS (
     SELECT id FROM gateway.orders
     WHERE id = ANY(CAST(:order_ids AS uuid[])) AND status = 'PENDING'
     ORDER BY id FOR UPDATE
-), moved AS (
+), updated AS (
     UPDATE gateway.orders AS o
     SET status = v.status, version = 2, rejection_reason = v.reason,
         lines = COALESCE(v.snapshot -> 'lines', o.lines), total = CAST(v.snapshot ->> 'total' AS numeric),
         status_times = o.status_times || jsonb_build_object(v.status, v.decided_at),
-        updated_at = CAST(v.decided_at AS timestamptz), next_ask_at = NULL,
-        next_check_at = CAST(v.decided_at AS timestamptz) + interval '5 seconds'
+        updated_at = now(), next_ask_at = NULL, next_check_at = now() + interval '5 seconds'
     FROM still_pending AS p JOIN verdicts AS v ON v.order_id = p.id
     WHERE o.id = p.id AND o.status = 'PENDING'
     RETURNING o.id, o.version
 ), answered AS (
     UPDATE gateway.idempotency_keys AS k
     SET response_snapshot = v.snapshot, response_status = v.answer_status, response_body = v.body
-    FROM moved AS m JOIN verdicts AS v ON v.order_id = m.id
+    FROM updated AS m JOIN verdicts AS v ON v.order_id = m.id
     WHERE k.order_id = m.id
-), said AS (
-    INSERT INTO gateway.outbox (order_id, version, subject, type_name, message_id, traceparent, body)
-    SELECT v.order_id, m.version, message.subject, message.type_name, uuidv7(), v.traceparent, message.body
-    FROM moved AS m JOIN verdicts AS v ON v.order_id = m.id CROSS JOIN LATERAL (VALUES
-        (1, CAST(:news_subject AS text), CAST(:news_type AS text), v.news), (2, :work_subject, :work_type, v.work)
-    ) AS message (turn, subject, type_name, body)
+), outbox_rows AS (
+    INSERT INTO gateway.outbox (order_id, version, subject, message_id, body)
+    SELECT v.order_id, m.version, message.subject, uuidv7(), message.body
+    FROM updated AS m JOIN verdicts AS v ON v.order_id = m.id CROSS JOIN LATERAL (VALUES
+        (1, CAST(:status_subject AS text), v.status_event), (2, :cook_subject, v.cook_command)
+    ) AS message (turn, subject, body)
     WHERE message.body IS NOT NULL
     ORDER BY v.place, message.turn
 )
-SELECT order_id FROM verdicts WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = order_id)
+SELECT order_id FROM verdicts WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = order_id)
 """)
 
 _FIND_ANSWERS = (
@@ -67,7 +66,7 @@ _FIND_ANSWERS = (
 async def settle(connection: AsyncConnection, settlements: Sequence[Settlement]) -> set[UUID]:
     """Write down the verdicts, each order once; returns the orders that had left PENDING before, mostly none.
 
-    The messages of the others are stored with them in the order given, an order's news before its work.
+    The items to publish of the others are stored with them in the order given, an order's event before its command.
     """
     verdicts = [settlement.verdict for settlement in settlements]
     orders = [verdict.order for verdict in verdicts]
@@ -80,13 +79,10 @@ async def settle(connection: AsyncConnection, settlements: Sequence[Settlement])
             "decided_ats": [verdict.decided_at.isoformat() for verdict in verdicts],
             "answer_statuses": [verdict.answer.status for verdict in verdicts],
             "bodies": [verdict.answer.body for verdict in verdicts],
-            "news": [settlement.news for settlement in settlements],
-            "work": [settlement.work for settlement in settlements],
-            "traceparents": [settlement.traceparent for settlement in settlements],
-            "news_subject": GATEWAY_STATUS.subject,
-            "news_type": GATEWAY_STATUS.type_name,
-            "work_subject": WORK_PLACED.subject,
-            "work_type": WORK_PLACED.type_name,
+            "status_events": [settlement.status_event for settlement in settlements],
+            "cook_commands": [settlement.cook_command for settlement in settlements],
+            "status_subject": GATEWAY_STATUS.subject,
+            "cook_subject": WORK_PLACED.subject,
         },
     )
     return {row.order_id for row in unmoved}

@@ -1,42 +1,52 @@
-"""G1: idempotency keys first, then PENDING orders for the keys that were new; and what stands behind a key."""
+"""Receive: idempotency keys first, then PENDING orders for the keys that were new; and what stands behind a key."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.statements import Statement
-from cafeteria.gateway.domain import ORDER_LIFETIME, KeyedOrder, Placing, as_received, order_body
+from cafeteria.gateway.domain import ORDER_LIFETIME, KeyedOrder, Placing, undated_body
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
-# The order's lines and first state are read out of the PENDING answer, which holds them all: it is sent once.
-# The foreign key is checked at the end of the statement, so the keys can go first and decide.
+# The order's lines are read out of the PENDING answer, which holds them: they are sent once. The moment is the
+# server's, and one for the batch. The foreign key is checked at the end of the statement, so the keys can go first
+# and decide.
 _RECEIVE = Statement("""
-WITH placed AS (
-    SELECT key, order_id, student_id, request_hash, snapshot,
-        CAST(snapshot ->> 'created_at' AS timestamptz) AS created_at
+WITH moment AS (
+    SELECT at, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS text
+    FROM clock_timestamp() AS at
+), placed AS (
+    SELECT key, order_id, student_id, request_hash, snapshot, traceparent
     FROM unnest(
         CAST(:keys AS text[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
-        CAST(:request_hashes AS bytea[]), CAST(:snapshots AS jsonb[])
-    ) AS placed (key, order_id, student_id, request_hash, snapshot)
+        CAST(:request_hashes AS bytea[]), CAST(:snapshots AS jsonb[]), CAST(:traceparents AS text[])
+    ) AS placed (key, order_id, student_id, request_hash, snapshot, traceparent)
 ), new_keys AS (
     INSERT INTO gateway.idempotency_keys (id, order_id, key, response_snapshot, created_at, request_hash)
-    SELECT uuidv7(), order_id, key, snapshot, created_at, request_hash FROM placed
+    SELECT uuidv7(), order_id, key,
+        snapshot || jsonb_build_object('created_at', (SELECT text FROM moment)), (SELECT at FROM moment),
+        request_hash
+    FROM placed
     ON CONFLICT (key) DO NOTHING
     RETURNING order_id
 ), new_orders AS (
     INSERT INTO gateway.orders (
-        id, student_id, status, version, lines, status_times, created_at, updated_at, expires_at, next_ask_at
+        id, student_id, status, version, lines, status_times, created_at, updated_at, expires_at, next_ask_at,
+        traceparent
     )
-    SELECT order_id, student_id, 'PENDING', 1, snapshot -> 'lines',
-        jsonb_build_object('PENDING', snapshot -> 'created_at'), created_at, created_at,
-        created_at + CAST(:lifetime AS interval), created_at + interval '2 seconds'
-    FROM placed JOIN new_keys USING (order_id)
+    SELECT order_id, student_id, 'PENDING', 1, snapshot -> 'lines', jsonb_build_object('PENDING', text), at, at,
+        at + CAST(:lifetime AS interval), at + interval '2 seconds', traceparent
+    FROM placed JOIN new_keys USING (order_id) CROSS JOIN moment
 )
-SELECT order_id FROM placed WHERE NOT EXISTS (SELECT FROM new_keys WHERE new_keys.order_id = placed.order_id)
+SELECT at, unmade.order_id FROM moment LEFT JOIN (
+    SELECT order_id FROM placed WHERE NOT EXISTS (SELECT FROM new_keys WHERE new_keys.order_id = placed.order_id)
+) AS unmade ON true
 """)
 
 _FIND_BY_KEY = (
@@ -46,25 +56,33 @@ _FIND_BY_KEY = (
 )
 
 
-async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> set[UUID]:
-    """Store what is new, in key order, in one statement.
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """`at` is when the batch was stored, by the database's clock: `created_at` of all its orders.
 
-    Returns the ids of the orders that were not made, mostly none: their keys are in use.
+    `unmade` are the ids of the orders that were not stored, mostly none: their keys are in use.
     """
+
+    at: datetime
+    unmade: frozenset[UUID]
+
+
+async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> Received:
+    """Store what is new, in key order, in one statement."""
     in_key_order = sorted(placings, key=lambda placing: placing.key)
     orders = [placing.order for placing in in_key_order]
-    unmade = await _RECEIVE.rows(
+    rows = await _RECEIVE.rows(
         connection,
         {
             "keys": [placing.key for placing in in_key_order],
             "order_ids": [order.id for order in orders],
             "student_ids": [order.student_id for order in orders],
             "request_hashes": [placing.request_hash for placing in in_key_order],
-            "snapshots": [order_body(as_received(order)).decode() for order in orders],
+            "snapshots": [undated_body(order).decode() for order in orders],
+            "traceparents": [order.traceparent for order in orders],
             "lifetime": ORDER_LIFETIME,
         },
     )
-    return {row.order_id for row in unmade}
+    return Received(at=rows[0].at, unmade=frozenset(row.order_id for row in rows if row.order_id))
 
 
 async def find_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, KeyedOrder]:

@@ -1,7 +1,7 @@
 """What the loops look for, and what they write down. Each finds its orders by a partial index, a batch at a time.
 
 Claims skip rows that another replica has claimed and move their next time on, so that no lock is held while a
-peer is asked.
+peer is asked. What is due, and how old it is, the database's clock says.
 """
 
 from collections.abc import Sequence
@@ -17,30 +17,29 @@ from cafeteria.chassis.statements import Statement
 from cafeteria.contracts.stock import StockReleased
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import StoredOrder
-from cafeteria.gateway.repository.rows import ORDER_COLUMNS, stored_order
+from cafeteria.gateway.repository.rows import ORDER_COLUMNS, age_ms_of, stored_order
 from cafeteria.gateway.tables import OrderRow, outbox
 
 _UNIX_MILLISECONDS_SHIFT = 80  # a UUIDv7 opens with 48 bits of milliseconds
 
 # Half of how long it has waited already, from one second to four.
-_BACK_OFF = (
-    "LEAST(GREATEST((CAST(:at AS timestamptz) - {since}) / 2, interval '1 second'), interval '4 seconds')"
-)
+_BACK_OFF = "LEAST(GREATEST((now() - {since}) / 2, interval '1 second'), interval '4 seconds')"
 
-_RETURNED = """o.id, o.student_id, o.status, o.version, CAST(o.lines AS text) AS lines, o.total,
-    o.rejection_reason, CAST(o.status_times AS text) AS status_times, o.created_at, o.expires_at"""
+_RETURNED = f"""o.id, o.student_id, o.status, o.version, CAST(o.lines AS text) AS lines, o.total,
+    o.rejection_reason, CAST(o.status_times AS text) AS status_times, o.created_at, o.expires_at,
+    o.traceparent, {age_ms_of("o")} AS age_ms"""
 
 # Nobody was told of a PENDING order while it has no time to check whether notification knows it, and
 # notification is not known to.
 _CLAIM_UNDECIDED = Statement(f"""
 WITH due AS (
     SELECT id, next_check_at IS NULL AND notified_version = 0 AS is_untold FROM gateway.orders
-    WHERE next_ask_at <= :at AND status = 'PENDING'
+    WHERE next_ask_at <= now() AND status = 'PENDING'
     ORDER BY next_ask_at LIMIT :limit FOR UPDATE SKIP LOCKED
 )
 UPDATE gateway.orders AS o
-SET next_ask_at = CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.created_at")},
-    next_check_at = CASE WHEN due.is_untold THEN CAST(:at AS timestamptz) + interval '5 seconds'
+SET next_ask_at = now() + {_BACK_OFF.format(since="o.created_at")},
+    next_check_at = CASE WHEN due.is_untold THEN now() + interval '5 seconds'
         ELSE o.next_check_at END
 FROM due WHERE o.id = due.id
 RETURNING {_RETURNED}, due.is_untold
@@ -49,11 +48,11 @@ RETURNING {_RETURNED}, due.is_untold
 _CLAIM_UNRELEASED = Statement(f"""
 WITH due AS (
     SELECT id FROM gateway.orders
-    WHERE next_ask_at <= :at AND status = 'CANCELLED' AND released_at IS NULL
+    WHERE next_ask_at <= now() AND status = 'CANCELLED' AND released_at IS NULL
     ORDER BY next_ask_at LIMIT :limit FOR UPDATE SKIP LOCKED
 )
 UPDATE gateway.orders AS o
-SET next_ask_at = CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.updated_at")}
+SET next_ask_at = now() + {_BACK_OFF.format(since="o.updated_at")}
 FROM due WHERE o.id = due.id
 RETURNING o.id
 """)  # noqa: S608 - put together from constants
@@ -84,7 +83,7 @@ _FIND_UNCONFIRMED = (
         OrderRow.notified_version,
         OrderRow.next_check_at,
     )
-    .where(OrderRow.next_check_at <= sa.bindparam("at", type_=sa.TIMESTAMP(timezone=True)))
+    .where(OrderRow.next_check_at <= sa.func.now())
     .where(~sa.exists().where(outbox.c.order_id == OrderRow.id))
     .order_by(OrderRow.next_check_at)
     .limit(sa.bindparam("limit", type_=sa.Integer))
@@ -107,10 +106,10 @@ WITH findings AS (
     WHERE o.next_check_at = f.due_at ORDER BY o.id FOR UPDATE OF o
 )
 UPDATE gateway.orders AS o
-SET kitchen_seen_at = CASE WHEN f.kitchen_knows THEN COALESCE(o.kitchen_seen_at, :at) ELSE o.kitchen_seen_at END,
+SET kitchen_seen_at = CASE WHEN f.kitchen_knows THEN COALESCE(o.kitchen_seen_at, now()) ELSE o.kitchen_seen_at END,
     notified_version = GREATEST(o.notified_version, f.notified_version),
     next_check_at = CASE WHEN NOT f.is_done
-        THEN CAST(:at AS timestamptz) + {_BACK_OFF.format(since="o.created_at")} END
+        THEN now() + {_BACK_OFF.format(since="o.created_at")} END
 FROM due AS d JOIN findings AS f ON f.id = d.id
 WHERE o.id = d.id AND o.next_check_at = f.due_at
 RETURNING o.id
@@ -146,16 +145,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
 
 
-async def claim_undecided(
-    connection: AsyncConnection, *, at: datetime, limit: int
-) -> list[tuple[StoredOrder, bool]]:
+async def claim_undecided(connection: AsyncConnection, *, limit: int) -> list[tuple[StoredOrder, bool]]:
     """PENDING orders that are due to be asked about, and whether nobody has been told of each yet."""
-    rows = await _CLAIM_UNDECIDED.rows(connection, {"at": at, "limit": limit})
+    rows = await _CLAIM_UNDECIDED.rows(connection, {"limit": limit})
     return [(stored_order(row), row.is_untold) for row in rows]
 
 
-async def claim_unreleased(connection: AsyncConnection, *, at: datetime, limit: int) -> list[UUID]:
-    return [row.id for row in await _CLAIM_UNRELEASED.rows(connection, {"at": at, "limit": limit})]
+async def claim_unreleased(connection: AsyncConnection, *, limit: int) -> list[UUID]:
+    return [row.id for row in await _CLAIM_UNRELEASED.rows(connection, {"limit": limit})]
 
 
 async def mark_released(connection: AsyncConnection, answers: Sequence[StockReleased]) -> None:
@@ -174,9 +171,9 @@ async def count_pending(connection: AsyncConnection, *, limit: int) -> int:
     return int(counted.pending)
 
 
-async def find_unconfirmed(connection: AsyncConnection, *, at: datetime, limit: int) -> list[Unconfirmed]:
+async def find_unconfirmed(connection: AsyncConnection, *, limit: int) -> list[Unconfirmed]:
     """Due orders of which no message is on its way already."""
-    rows = await connection.execute(_FIND_UNCONFIRMED, {"at": at, "limit": limit})
+    rows = await connection.execute(_FIND_UNCONFIRMED, {"limit": limit})
     return [
         Unconfirmed(
             id=row.id,
@@ -194,7 +191,7 @@ async def find_orders(connection: AsyncConnection, order_ids: Sequence[UUID]) ->
     return {row.id: stored_order(row) for row in rows}
 
 
-async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, at: datetime) -> set[UUID]:
+async def confirm(connection: AsyncConnection, findings: Sequence[Finding]) -> set[UUID]:
     """Write the findings down; returns the orders to which nothing has happened since they were found."""
     confirmed = await _CONFIRM.rows(
         connection,
@@ -204,7 +201,6 @@ async def confirm(connection: AsyncConnection, findings: Sequence[Finding], *, a
             "notified_versions": [finding.notified_version for finding in findings],
             "are_done": [finding.is_done for finding in findings],
             "due_ats": [finding.due_at for finding in findings],
-            "at": at,
         },
     )
     return {row.id for row in confirmed}

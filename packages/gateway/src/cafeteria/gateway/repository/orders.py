@@ -1,7 +1,6 @@
 """Reading orders, and taking the kitchen's word about them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -33,8 +32,8 @@ WITH heard AS (
 ), moved AS (
     UPDATE gateway.orders AS o
     SET status = h.status, version = h.version, status_times = CAST(h.times AS jsonb) || o.status_times,
-        updated_at = :at, kitchen_seen_at = COALESCE(o.kitchen_seen_at, :at), next_check_at = NULL,
-        next_ask_at = CASE WHEN h.status = 'CANCELLED' THEN CAST(:at AS timestamptz) END
+        updated_at = now(), kitchen_seen_at = COALESCE(o.kitchen_seen_at, now()), next_check_at = NULL,
+        next_ask_at = CASE WHEN h.status = 'CANCELLED' THEN now() END
     FROM behind AS b JOIN heard AS h ON h.order_id = b.id
     WHERE o.id = b.id AND o.version < h.version
     RETURNING o.status
@@ -66,9 +65,7 @@ async def find_orders_of(
     return [stored_order(row) for row in rows]
 
 
-async def project(
-    connection: AsyncConnection, changes: Sequence[OrderStatusChanged], *, at: datetime
-) -> bool:
+async def project(connection: AsyncConnection, changes: Sequence[OrderStatusChanged]) -> bool:
     """Follow the kitchen: one change for each order, taken where its version is the greater one.
 
     Returns whether this cancelled any.
@@ -80,7 +77,6 @@ async def project(
             "statuses": [change.status for change in changes],
             "versions": [change.version for change in changes],
             "times": [_times(change) for change in changes],
-            "at": at,
         },
     )
     return bool(outcome.has_cancelled)

@@ -12,6 +12,13 @@ from cafeteria.contracts.values import OrderStatus, PricedLine, RejectionReason
 from cafeteria.gateway.domain import Answer, KeyedOrder, StoredOrder
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
+
+def age_ms_of(table: str) -> str:
+    """SQL for the age of an order; a clock that was set back makes none below 0."""
+    seconds = f"extract(epoch FROM clock_timestamp() - {table}.created_at)"
+    return f"CAST(GREATEST({seconds}, 0) * 1000 AS bigint)"
+
+
 # jsonb is read as text, so that it is decoded once, straight into what it stands for.
 ORDER_COLUMNS: tuple[sa.ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
     OrderRow.id,
@@ -24,6 +31,8 @@ ORDER_COLUMNS: tuple[sa.ColumnElement[Any] | InstrumentedAttribute[Any], ...] = 
     sa.cast(OrderRow.status_times, sa.Text).label("status_times"),
     OrderRow.created_at,
     OrderRow.expires_at,
+    OrderRow.traceparent,
+    sa.literal_column(age_ms_of("gateway.orders"), sa.BigInteger).label("age_ms"),
 )
 KEY_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
     IdempotencyKeyRow.key,
@@ -48,6 +57,8 @@ def stored_order(row: sa.Row[Any] | Row) -> StoredOrder:
         status_times=_STATUS_TIMES.decode(row.status_times),
         created_at=row.created_at,
         expires_at=row.expires_at,
+        age_ms=row.age_ms,
+        traceparent=row.traceparent,
     )
 
 

@@ -6,15 +6,18 @@ leaves the order at the one before, and who is named there goes on from it, any 
     point        what is stored                          who goes on, and where
     ---------    ------------------------------------    ------------------------------------------------------
     (nothing)    nothing; the key is unused              the student repeats                  place_order
-    RECEIVED     key and PENDING order (G1)              its task, a repeat, or loop 1        decide, mend.Undecided
-    DECIDED      stock's decision, at stock (S2)         the same: the question is repeated   decide
-    SETTLED      state, final answer, messages (G2)      the relay; a repeat replays          chassis.relay
-    SENT         messages in the streams                 loop 3 until the receivers know      confirm
-    FOLLOWING    the kitchen's states (P1)               the kitchen's events                 project_status
+    RECEIVED     keys and PENDING orders of a batch      its question, repeats, retry pending decide, mend.RetryPending
+    DECIDED      stock's decisions, at stock             the same: the question is repeated   decide
+    SETTLED      states, final answers, messages         the relay; a repeat replays          chassis.relay
+    SENT         messages in the streams                 reconciliation, until they arrived   confirm
+    FOLLOWING    the kitchen's states                    the kitchen's events                 project_status
 
-    cancelled at the kitchen                             its event (P1), or a repeat          cancel_order
-    CANCELLED    the order; portions not yet back        loop 4 until stock has answered      mend.Unreleased
+    cancelled at the kitchen                             its event, or a repeat               cancel_order
+    CANCELLED    the order; portions not yet back        release, until stock has answered    mend.Unreleased
     released     `released_at`                           nobody: this is an end
+
+A batch that is stored together is asked about together, in one request; from there on each order goes its own way,
+and whatever happens to one leaves its neighbours alone.
 
 Each row has a test that begins there: `tests/integration/test_recovery_points.py`.
 """

@@ -18,10 +18,8 @@ from cafeteria.gateway.domain import StoredOrder, as_pending, path_of
 from cafeteria.gateway.errors import KitchenSilent, OrderUndecided, TooLateToCancel
 from cafeteria.gateway.peers import Kitchen
 from cafeteria.gateway.repository import orders
-from cafeteria.gateway.service.decide import Decider
+from cafeteria.gateway.service.decide import DECIDE_WITHIN_S, Decider
 from cafeteria.gateway.service.project_status import Projection
-
-DECIDE_WITHIN_S = 1.3  # as long as a student waits when ordering
 
 
 class CancelOrder:

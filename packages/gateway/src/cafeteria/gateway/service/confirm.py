@@ -6,12 +6,10 @@ under a new message id, until the receiver says that it has it. Once the kitchen
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from cafeteria.chassis import logs, metrics
 from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.outbox import Outbox, OutboxMessage, outbox_message
 from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
@@ -53,9 +51,8 @@ class Confirmation:
 
     async def _confirm_batch(self) -> int:
         """How many orders everyone concerned could be asked about."""
-        at = now()
         async with self._database.statement() as connection:
-            due = await mending.find_unconfirmed(connection, at=at, limit=BATCH_LIMIT)
+            due = await mending.find_unconfirmed(connection, limit=BATCH_LIMIT)
         if not due:
             return 0
         kitchen_lacks, notification_lacks = await asyncio.gather(
@@ -63,7 +60,7 @@ class Confirmation:
             self._ask(self._notification, [_version(order) for order in due if must_be_notified(order)]),
         )
         findings = [finding_of(order, kitchen_lacks, notification_lacks) for order in due]
-        await self._write_down(findings, kitchen_lacks or _NOTHING, notification_lacks or _NOTHING, at)
+        await self._write_down(findings, kitchen_lacks or _NOTHING, notification_lacks or _NOTHING)
         return 0 if kitchen_lacks is None or notification_lacks is None else len(due)
 
     async def _ask(self, peer: Receiver, versions: Sequence[OrderVersion]) -> Missing:
@@ -79,11 +76,10 @@ class Confirmation:
         findings: Sequence[Finding],
         kitchen_lacks: frozenset[UUID],
         notification_lacks: frozenset[UUID],
-        at: datetime,
     ) -> None:
         """One commit of what was found and of the messages that mend it."""
         async with self._database.transaction() as connection:
-            confirmed = await mending.confirm(connection, findings, at=at)
+            confirmed = await mending.confirm(connection, findings)
             lacking = confirmed & (kitchen_lacks | notification_lacks)
             found = await mending.find_orders(connection, list(lacking)) if lacking else {}
             work = [

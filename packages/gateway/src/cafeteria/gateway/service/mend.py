@@ -30,8 +30,8 @@ PENDING = metrics.gauge("cafeteria_gateway_pending_orders", "Orders that wait fo
 logger = logs.get_logger()
 
 
-class Undecided:
-    """Loop 1, ask again: from RECEIVED on, for whoever crashed or got no answer."""
+class RetryPending:
+    """From RECEIVED on, for orders whose question was lost in a crash or got no answer."""
 
     def __init__(
         self, *, database: Database, outbox: Outbox, decider: Decider, relay: Wakes, backlog: Backlog
@@ -43,10 +43,10 @@ class Undecided:
         self._backlog = backlog
         self._pending = PENDING.metric()
 
-    async def ask_again(self) -> None:
-        """Carry on with what is due; the first time, tell the student that the order is PENDING."""
+    async def retry(self) -> None:
+        """Ask stock about what is due, in as few requests as hold it; the first time, publish that it is PENDING."""
         async with self._database.transaction() as connection:
-            due = await mending.claim_undecided(connection, at=now(), limit=BATCH_LIMIT)
+            due = await mending.claim_undecided(connection, limit=BATCH_LIMIT)
             untold = [order for order, is_untold in due if is_untold]
             await self._outbox.add(
                 connection,
@@ -59,8 +59,7 @@ class Undecided:
             )
         if untold:
             self._relay.wake()
-        for order, _ in due:
-            self._decider.carry_on(as_pending(order))
+        self._decider.ask([as_pending(order) for order, _ in due])
         if due:
             logger.info("stock_asked_again", orders=len(due), first_time=len(untold))
 
@@ -82,7 +81,7 @@ class Unreleased:
     async def release(self) -> None:
         """Stock gives back once, however often it is asked."""
         async with self._database.statement() as connection:
-            due = await mending.claim_unreleased(connection, at=now(), limit=BATCH_LIMIT)
+            due = await mending.claim_unreleased(connection, limit=BATCH_LIMIT)
         if not due:
             return
         answers = [answer for answer in await asyncio.gather(*map(self._ask, due)) if answer is not None]

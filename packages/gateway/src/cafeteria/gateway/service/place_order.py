@@ -1,8 +1,8 @@
-"""Placing an order: nothing → RECEIVED (G1), and from there on with `decide` to the final answer.
+"""Placing an order: nothing → RECEIVED, and from there on with `decide` to the final answer.
 
 Everyone who sends the same key gets the same answer, to the byte, whichever process they meet and however
 often: the key's row is written before the order's, in one commit. Refusals that leave no trace are given
-before that commit; after it, the order goes on whether or not the student still waits.
+before that commit; after it, the orders of the commit go on together, whether or not their students still wait.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import msgspec
 
@@ -27,6 +28,7 @@ from cafeteria.gateway.domain import (
     as_pending,
     as_received,
     order_body,
+    pending_order,
 )
 from cafeteria.gateway.errors import (
     SAY_AGAIN_WITH_THE_SAME_KEY,
@@ -35,11 +37,10 @@ from cafeteria.gateway.errors import (
     OutOfStock,
 )
 from cafeteria.gateway.repository import intake
-from cafeteria.gateway.service.decide import Decider, answer_without_key
+from cafeteria.gateway.service.decide import DECIDE_WITHIN_S, Decider, Question, answer_of, answer_without_key
 from cafeteria.gateway.views import AvailabilityView, Backlog
 
-ANSWER_WITHIN_S = 1.3  # then 202: the student knows within 1.5 s that the order has been received
-SLOW_COMMIT_S = 1.0  # a G1 that takes longer than this stands for a database that cannot keep up
+SLOW_COMMIT_S = 1.0  # a commit of new orders that takes longer stands for a database that cannot keep up
 RECEIVED = 202
 
 REFUSED_FROM_MEMORY = metrics.counter(
@@ -56,17 +57,23 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """G1's outcome for one request: its order is new, or `known` stands behind its key already."""
+    """What became of one request: `order` is what it has made, or `known` stands behind its key already.
 
-    is_new: bool
+    `question` is the one that the order's whole batch asks; there is none where the outcome of a COMMIT was unknown.
+    Neither `order` nor `known`: the key was in use and has been forgotten since.
+    """
+
+    order: PendingOrder | None = None
+    question: Question | None = None
     known: KeyedOrder | None = None
 
 
 class Intake:
-    """G1 and the reading of keys, both grouped. Enter it to start; leaving it settles what has been taken in."""
+    """Stores new orders and reads keys, both grouped. Enter it to start; leaving it stores what has been taken in."""
 
-    def __init__(self, *, database: Database, backlog: Backlog, queue_limit: int) -> None:
+    def __init__(self, *, database: Database, decider: Decider, backlog: Backlog, queue_limit: int) -> None:
         self._database = database
+        self._decider = decider
         self._backlog = backlog
         self._receiving = GroupCommit("gateway-receive", self._receive, queue_limit=queue_limit)
         self._finding = GroupCommit("gateway-find-key", self._find, queue_limit=queue_limit)
@@ -86,7 +93,7 @@ class Intake:
 
     @property
     def waiting(self) -> int:
-        """Orders whose G1 has not been committed."""
+        """Orders that are not stored yet."""
         return self._receiving.pending
 
     async def receive(self, placing: Placing) -> Receipt:
@@ -104,7 +111,7 @@ class Intake:
                 del self._asked[placing.key]
 
     def is_receiving(self, key: str) -> bool:
-        """Somebody waits for this key's G1, or it is being written although its student has given up waiting."""
+        """Somebody waits until this key is stored, or it is being written although its student has given up waiting."""
         return key in self._asked or key in self._being_written
 
     async def find(self, key: str) -> KeyedOrder | None:
@@ -114,17 +121,29 @@ class Intake:
         self._being_written = frozenset(placing.key for placing in batch)
         try:
             async with self._database.statement() as connection:
-                unmade = await intake.receive(connection, batch)
-            self._backlog.received(len(batch) - len(unmade))
-            if not unmade:
-                return [_NEW] * len(batch)
-            known = await self._read([placing.key for placing in batch if placing.order.id in unmade])
+                received = await intake.receive(connection, batch)
+            receipts = self._ask_about(batch, received)
+            unmade = [placing for placing in batch if placing.order.id in received.unmade]
+            if unmade:
+                known = await self._read([placing.key for placing in unmade])
+                receipts |= {each.order.id: receipt_of(each, known.get(each.key)) for each in unmade}
         finally:
             self._being_written = frozenset()
-        return [
-            receipt_of(placing, known.get(placing.key)) if placing.order.id in unmade else _NEW
+        return [receipts[placing.order.id] for placing in batch]
+
+    def _ask_about(self, batch: Sequence[Placing], received: intake.Received) -> dict[UUID, Receipt]:
+        """Stock is asked at once about what is new, in one request, whether or not anybody waits for it."""
+        made = [
+            pending_order(placing.order, at=received.at)
             for placing in batch
+            if placing.order.id not in received.unmade
         ]
+        self._backlog.received(len(made))
+        questions = self._decider.ask(made)
+        return {
+            order.id: Receipt(order=order, question=question)
+            for order, question in zip(made, questions, strict=True)
+        }
 
     async def _find(self, keys: Sequence[str]) -> list[KeyedOrder | None]:
         known = await self._read(keys)
@@ -135,14 +154,11 @@ class Intake:
             return await intake.find_by_key(connection, keys)
 
 
-_NEW = Receipt(is_new=True)
-
-
 def receipt_of(placing: Placing, known: KeyedOrder | None) -> Receipt:
     """Our own order under the key: an earlier try of this very commit went through, its answer was lost."""
     if known is not None and known.order.id == placing.order.id:
-        return _NEW
-    return Receipt(is_new=False, known=known)
+        return Receipt(order=as_pending(known.order))
+    return Receipt(known=known)
 
 
 class PlaceOrder:
@@ -160,14 +176,14 @@ class PlaceOrder:
 
     async def __call__(self, placing: Placing) -> Placed:
         """Raises a refusal that leaves no trace, IdempotencyKeyReused, or OutcomeUnknown."""
-        deadline = asyncio.get_running_loop().time() + ANSWER_WITHIN_S
+        deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
         try:
             async with asyncio.timeout_at(deadline):
                 receipt = await self._find_if_sold_out(placing) or await self._receive(placing)
         except (TimeoutError, DatabaseUnavailable) as error:
             raise OutcomeUnknown from error
-        if receipt.is_new:
-            return await self._outcome(placing.order, deadline, is_replay=False)
+        if receipt.order is not None:
+            return await self._outcome(receipt.order, deadline, question=receipt.question)
         if receipt.known is None:  # the key was there, and has been forgotten since
             raise OutcomeUnknown
         return await self._repeat(placing, receipt.known, deadline)
@@ -175,7 +191,7 @@ class PlaceOrder:
     async def _find_if_sold_out(self, placing: Placing) -> Receipt | None:
         """Raises OutOfStock if memory says so and the key is unused: a repeat must get its order's answer.
 
-        While the key's own order may be on its way into the table, only G1 can tell.
+        While the key's own order may be on its way into the table, only its commit can tell.
         """
         short = self._availability.short_items(placing.order.lines, at_s=monotonic())
         if not short or self._intake.is_receiving(placing.key):
@@ -184,7 +200,7 @@ class PlaceOrder:
         if known is None:
             self._refused.inc()
             raise OutOfStock(item_ids=short)
-        return Receipt(is_new=False, known=known)
+        return Receipt(known=known)
 
     async def _receive(self, placing: Placing) -> Receipt:
         """After a COMMIT of unknown outcome, look what is stored. That nothing is there proves nothing yet."""
@@ -205,9 +221,19 @@ class PlaceOrder:
             return _final(answer, is_replay=True)
         return await self._outcome(as_pending(known.order), deadline, is_replay=True)
 
-    async def _outcome(self, order: PendingOrder, deadline: float, *, is_replay: bool) -> Placed:
+    async def _outcome(
+        self,
+        order: PendingOrder,
+        deadline: float,
+        *,
+        question: Question | None = None,
+        is_replay: bool = False,
+    ) -> Placed:
         """Wait for the final answer, not past the deadline; without one the order has been received: 202."""
-        answer = await self._decider.answer(order, deadline=deadline)
+        if question is None:
+            answer = await self._decider.answer(order, deadline=deadline)
+        else:
+            answer = await answer_of(question, deadline=deadline)
         if answer is None:
             return Placed(status=RECEIVED, body=order_body(as_received(order)), is_replay=False)
         return _final(answer, is_replay=is_replay)

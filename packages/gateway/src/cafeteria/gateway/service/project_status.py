@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from cafeteria.chassis import logs
 from cafeteria.chassis.bus import Bus, NoAnswer
-from cafeteria.chassis.clock import now
 from cafeteria.chassis.database import Database
 from cafeteria.contracts.bus import GATEWAY_PROJECTION
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
@@ -45,7 +44,7 @@ class Projection:
         if not highest:
             return
         async with self._database.statement() as connection:
-            has_cancelled = await orders.project(connection, list(highest.values()), at=now())
+            has_cancelled = await orders.project(connection, list(highest.values()))
         if has_cancelled:
             self._release.wake()
 
