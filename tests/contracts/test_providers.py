@@ -3,13 +3,11 @@
 The requests are the example files themselves: what one service writes today, another must go on reading.
 """
 
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from cafeteria.chassis.clock import now
 from cafeteria.chassis.ids import new_id
 from cafeteria.contracts import bus, stock
 from cafeteria.contracts.values import RejectionReason
@@ -63,9 +61,25 @@ async def test_an_order_of_items_that_nobody_knows_is_refused_for_ever(
     all_services: Any, servers: Any, golden: Any
 ) -> None:
     """The same order id always gets the same answer, whatever is asked with it later."""
-    late = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
-    order = msgspec.structs.replace(late, order_id=new_id(), expires_at=now() + timedelta(minutes=1))
-    decided = await ask(servers, bus.RESERVE, msgspec.json.encode(order))
-    assert (decided.decision, decided.reason) == (stock.Decision.REJECTED, RejectionReason.UNKNOWN_ITEM)
-    again = msgspec.structs.replace(late, order_id=order.order_id)
-    assert await ask(servers, bus.RESERVE, msgspec.json.encode(again)) == decided
+    young = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
+    order = msgspec.structs.replace(young, order_id=new_id())
+    decided = await ask(servers, bus.RESERVE, reserve_request(order))
+    [decision] = decided.decisions
+    assert (decision.decision, decision.reason) == (stock.Decision.REJECTED, RejectionReason.UNKNOWN_ITEM)
+    old = msgspec.structs.replace(order, age_ms=stock.MAX_AGE_MS + 1)
+    assert await ask(servers, bus.RESERVE, reserve_request(old)) == decided
+
+
+async def test_an_order_that_stock_cannot_read_hides_none_of_its_neighbours(
+    all_services: Any, servers: Any, golden: Any
+) -> None:
+    request = msgspec.json.decode(golden(stock.ReserveOrders)[""])
+    first, second = request["orders"]
+    request["orders"] = [first, {**second, "age_ms": "old"}, second]
+    decided = await ask(servers, bus.RESERVE, msgspec.json.encode(request))
+    asked = [first["order_id"], second["order_id"]]
+    assert [str(decision.order_id) for decision in decided.decisions] == asked
+
+
+def reserve_request(*orders: stock.ReserveStock) -> bytes:
+    return msgspec.json.encode(stock.ReserveOrders(orders=orders))
