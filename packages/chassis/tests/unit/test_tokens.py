@@ -143,6 +143,17 @@ async def test_clocks_may_differ_by_the_leeway(client: httpx.AsyncClient, signer
         assert (await client.get("/me", headers=bearer(token))).status_code == 200
 
 
+@pytest.mark.parametrize("skew_s", [-90, 90])
+async def test_a_token_is_taken_however_far_its_issuers_clock_is_from_ours_until_it_expires(
+    client: httpx.AsyncClient, signer: Any, skew_s: int
+) -> None:
+    """When it was issued is not judged; ninety seconds are more than the leeway of its end."""
+    token = signer.token(iat=ago(seconds=-skew_s), exp=ago(seconds=-skew_s - 900))
+    assert (await client.get("/me", headers=bearer(token))).status_code == 200
+    expired = signer.token(iat=ago(seconds=-skew_s), exp=ago(seconds=40))
+    assert (await client.get("/me", headers=bearer(expired))).status_code == 401
+
+
 async def test_a_role_opens_only_its_doors(client: httpx.AsyncClient, signer: Any) -> None:
     refused = await client.post("/cook", headers=bearer(signer.token()))
     assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
