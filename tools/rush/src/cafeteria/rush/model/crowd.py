@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from cafeteria.contracts.values import Line
-from cafeteria.gateway.domain import OWN_VERSION_LIMIT, Placing, new_order
+from cafeteria.gateway.domain import OWN_VERSION_LIMIT, NewOrder, Placing
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.rush.history import Wish
 from cafeteria.rush.model.gateway import GatewayReplica
@@ -109,12 +109,7 @@ class Crowd:
         sent = Sent(scheduler, Wish.ORDER, wish.student_id, key=wish.key)
         self.sent.append(sent)
         placing = Placing(
-            order=new_order(
-                order_id=ORDER_IDS[len(self.sent) - 1],
-                student_id=wish.student_id,
-                lines=wish.lines,
-                at=scheduler.now,
-            ),
+            order=NewOrder(id=ORDER_IDS[len(self.sent) - 1], student_id=wish.student_id, lines=wish.lines),
             key=stored_key(wish.student_id, wish.key),
             request_hash=wish.request_hash,
         )

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from cafeteria.contracts.kitchen import CancelAnswered
@@ -79,23 +80,22 @@ class GatewayReplica(Replica):
     # --- what students ask -------------------------------------------------------------------------------
 
     def place(self, sent: Sent, placing: Placing) -> Steps:
-        """G1; then S1 and G2, whether or not the student still waits."""
+        """Receive; then reserve and settle, whether or not the student still waits."""
         known = yield from twice("G1", self.tables.receive, placing)
         if known is LOST:
             known = yield Commit("looks what stands under the key", self.tables.find_by_key, placing.key)
             if known is LOST or known is None:
                 sent.answered(UNAVAILABLE, b"")
                 return
-        order, replayed = placing.order, False
-        if known is not None and known.order.id != order.id:
-            order, replayed = as_pending(known.order), True
+        replayed = known.order.id != placing.order.id
+        if replayed:
             if known.request_hash != placing.request_hash:
                 sent.answered(KEY_REUSED, b"")
                 return
             if known.answer is not None:
                 sent.answered(known.answer.status, known.answer.body, replayed=True)
                 return
-        yield from self._answer(sent, order, replayed=replayed)
+        yield from self._answer(sent, as_pending(known.order), replayed=replayed)
 
     def _answer(self, sent: Sent, order: PendingOrder, *, replayed: bool) -> Steps:
         is_late = not self.scheduler.is_calm and self.scheduler.happens(IMPATIENT)
@@ -110,8 +110,9 @@ class GatewayReplica(Replica):
             sent.answered(answer.status, answer.body, replayed=replayed)
 
     def carry_on(self, order: PendingOrder) -> Steps:
-        """S1 and G2: the final answer, or None when it is not known yet."""
-        question = ReserveStock(order_id=order.id, lines=order.lines, expires_at=order.expires_at)
+        """Reserve and settle: the final answer, or None when it is not known yet."""
+        age_ms = (self.scheduler.now - order.created_at) // timedelta(milliseconds=1)
+        question = ReserveStock(order_id=order.id, lines=order.lines, age_ms=age_ms)
         decided = yield Ask("S1", self.peers.stock, question)
         if decided is LOST:
             return None

@@ -25,6 +25,7 @@ from cafeteria.gateway.domain import (
     cook_order,
     is_from_kitchen,
     own_status_event,
+    pending_order,
 )
 from cafeteria.rush.model.bus import Message, Outbox
 from cafeteria.rush.model.scheduler import Scheduler
@@ -119,13 +120,13 @@ class GatewayTables:
     # --- G1 and G2 ---------------------------------------------------------------------------------------
 
     def receive(self, placing: Placing) -> KeyedOrder | None:
-        """G1: the key first, then the order, if the key was new: then None comes back, else who has it."""
-        if placing.key in self.keys and self.guards.idempotency_row:
-            return self.find_by_key(placing.key)
-        row = KeyRow(placing)
-        self.keys[placing.key] = self.keys_of_orders[placing.order.id] = row
-        self.orders[placing.order.id] = OrderRow(as_received(placing.order))
-        return None
+        """Receive: the key first, then the order, if the key was new. The order that has the key comes back."""
+        if placing.key not in self.keys or not self.guards.idempotency_row:
+            row = KeyRow(placing)
+            self.keys[placing.key] = self.keys_of_orders[placing.order.id] = row
+            received = as_received(pending_order(placing.order, at=self.scheduler.now))
+            self.orders[placing.order.id] = OrderRow(received)
+        return self.find_by_key(placing.key)
 
     def find_by_key(self, key: str) -> KeyedOrder | None:
         row = self.keys.get(key)

@@ -21,7 +21,7 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     tombstone: bool = True
     """A release of an order that stock never saw is a decision against it."""
     expiry: bool = True
-    """Stock looks at `expires_at`."""
+    """Stock looks at an order's age."""
     outbox_in_commit: bool = True
     """A change and its message are one commit."""
     ack_after_commit: bool = True

@@ -5,7 +5,6 @@ that stock never saw leaves a tombstone.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
 from cafeteria.contracts.stock import ReleaseStock, ReserveStock
@@ -13,7 +12,6 @@ from cafeteria.contracts.values import Line
 from cafeteria.rush.model.scheduler import LOST, Ask, Listener, Replica, Request, Scheduler, Steps
 
 STRAY_ORDER = UUID(int=99)
-LIFETIME = timedelta(seconds=61)
 AT_ONCE = 0.3
 """How often the question of the order that was given up is not held up."""
 
@@ -32,7 +30,7 @@ class Operator(Replica):
         """A question on its way about an order that a restored backup of the gateway does not know."""
         scheduler = self.scheduler
         lines = (Line(item_id=item_id, quantity=1),)
-        question = ReserveStock(order_id=STRAY_ORDER, lines=lines, expires_at=scheduler.now + LIFETIME)
+        question = ReserveStock(order_id=STRAY_ORDER, lines=lines, age_ms=0)
         ask = Ask("S1 of an order that was given up", self.stocks, question)
         on_its_way = scheduler.ready if scheduler.happens(AT_ONCE) else scheduler.held
         on_its_way.append(Request(scheduler, ask, None))

@@ -4,26 +4,33 @@ A batch reads, decides in memory, and writes only if nothing that it read has mo
 faster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from cafeteria.contracts.stock import ItemPrice, ReleaseStock, ReserveStock, StockDecided, StockReleased
+from cafeteria.contracts.stock import (
+    MAX_AGE_MS,
+    Decision,
+    ItemPrice,
+    ReleaseStock,
+    ReserveStock,
+    StockDecided,
+    StockReleased,
+)
 from cafeteria.rush.model.scheduler import DAWN, LOST, Commit, Replica, Request, Scheduler, Steps
 from cafeteria.stock.domain import Changes, DecidedLine, LedgerEntry, Reservation, Shelf, StoredItem
 
 Command = ReserveStock | ReleaseStock
 
-FAR_FUTURE = DAWN.replace(year=DAWN.year + 1)
 TRIES = 20
 
 
 class StockTables:
-    """Stock's rows. `restocked` is what came in."""
+    """Stock's rows. `restocked` is what came in, `decided_late` are sentences about orders that had expired."""
 
-    __slots__ = ("guards", "items", "ledger", "reservations", "restocked", "scheduler")
+    __slots__ = ("decided_late", "guards", "items", "ledger", "reservations", "restocked", "scheduler")
 
     def __init__(self, scheduler: Scheduler, portions: dict[UUID, int]) -> None:
         self.scheduler = scheduler
@@ -37,6 +44,7 @@ class StockTables:
         }
         self.reservations: dict[UUID, Reservation] = {}
         self.ledger: list[LedgerEntry] = []
+        self.decided_late: list[str] = []
 
     def read(self, commands: Iterable[Command]) -> tuple[list[StoredItem], list[Reservation]]:
         """Items and earlier decisions, from one snapshot."""
@@ -64,6 +72,13 @@ class StockTables:
         for item in changes.items:
             self.items[item.id] = item
         return True
+
+    def judge_ages(self, commands: Sequence[Command], changes: Changes) -> None:
+        """An order that is asked about for the first time when it is too old takes nothing."""
+        ages = {each.order_id: each.age_ms for each in reversed(commands) if isinstance(each, ReserveStock)}
+        for each in changes.decided:
+            if each.decision is Decision.RESERVED and ages[each.order_id] > MAX_AGE_MS:
+                self.decided_late.append(f"order {each.order_id} was reserved {ages[each.order_id]} ms old")
 
     def _has_moved(self, changes: Changes) -> bool:
         if self.guards.item_versions:
@@ -122,6 +137,8 @@ class StockReplica(Replica):
             if written is LOST:
                 return LOST
             if written:
+                self.tables.judge_ages(commands, changes)
+            if written:
                 return outcomes
         return LOST
 
@@ -129,7 +146,7 @@ class StockReplica(Replica):
         if isinstance(command, ReleaseStock):
             return shelf.release(command.order_id)
         if not self.scheduler.guards.expiry:
-            command = replace(command, expires_at=FAR_FUTURE)
+            command = replace(command, age_ms=0)
         return shelf.reserve(command)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from cafeteria.contracts.stock import Decision
 from cafeteria.rush.history import History, Sighting
 from cafeteria.rush.invariants import check
 from cafeteria.rush.model.cafeteria import Cafeteria
@@ -26,19 +25,10 @@ def broken_promises(cafeteria: Cafeteria) -> list[str]:
     reported = check(stored, history_of(cafeteria))
     sentences = [f"{name}: {each}" for name, found in reported.items() if found for each in found]
     sentences += [f"M1 nothing is forgotten: {each}" for each in cafeteria.gateway.breaches]
-    sentences += [f"M2 an order is decided in its time: {each}" for each in _decided_late(cafeteria)]
+    sentences += [f"M2 an order is decided in its time: {each}" for each in cafeteria.stock.decided_late]
     sentences += [f"M3 every stream was shown something: {each}" for each in _silent_streams(cafeteria)]
     sentences += [f"M4 repeats get the end's answer: {each}" for each in _wrong_answers(stored)]
     return sentences
-
-
-def _decided_late(cafeteria: Cafeteria) -> Iterator[str]:
-    expiries = {order_id: row.stored.expires_at for order_id, row in cafeteria.gateway.orders.items()}
-    for order_id, reservation in cafeteria.stock.reservations.items():
-        if reservation.decision is Decision.RESERVED and order_id in expiries:
-            late = reservation.decided_at - expiries[order_id]
-            if late.total_seconds() > 0:
-                yield f"order {order_id} was reserved {late.total_seconds():.0f} s after it had expired"
 
 
 def _silent_streams(cafeteria: Cafeteria) -> Iterator[str]:
