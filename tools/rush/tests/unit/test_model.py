@@ -31,6 +31,16 @@ G2_MEETS_LOOP_3 = replace(
 """Loop 3 asks about PENDING; a decision that waited at the order's row is committed before its finding is."""
 CONSUMERS_DIE = replace(NO_FAULTS, crash=0.1, commit=0.1, held=0.03, slow_steps=("K1", "P1"), always=True)
 """Replicas are killed with messages in their hands. Nothing is wiped, so nobody needs loop 3."""
+MESSAGES_ARE_SPLIT = replace(
+    NO_FAULTS, undecided=1.0, pause=0.1, crash=0.05, held=0.001, slow_steps=("K1, the rest",), always=True
+)
+"""Orders are verified together, late; the kitchen dies between the two commits that hold one message's orders."""
+REPLIES_ARE_SHORT = replace(NO_FAULTS, undecided=0.4, pause=0.05, always=True)
+"""Stock has decided an order and leaves it out of its reply."""
+PUBLISHES_ARE_LOST = replace(NO_FAULTS, unstored=0.6, held=0.03, slow_steps=("R publishes",), always=True)
+"""JetStream's answers do not arrive, and more rows come before the second try. Nothing is wiped."""
+ROWS_ARE_UNREADABLE = replace(NO_FAULTS, unreadable=0.15, held=0.03, slow_steps=("R publishes",), always=True)
+"""Rows that nobody can read are packed with those that everybody needs. Nothing is wiped."""
 
 SHARPER: dict[str, Faults] = {
     "pending_only": G2_IS_SLOW,
@@ -38,12 +48,24 @@ SHARPER: dict[str, Faults] = {
     "expiry": MINUTES_PASS,
     "end_to_end": STREAMS_ARE_LOST,
     "confirms_what_it_read": G2_MEETS_LOOP_3,
+    "unanswered_stay_pending": REPLIES_ARE_SHORT,
+    "id_over_exact_rows": PUBLISHES_ARE_LOST,
+    "row_ids_are_unique": PUBLISHES_ARE_LOST,
     "ack_after_commit": CONSUMERS_DIE,
+    "ack_after_last_commit": MESSAGES_ARE_SPLIT,
+    "neighbours_are_handled": ROWS_ARE_UNREADABLE,
 }
 """What a guard is for happens more often here than among all faults, so that a hundred seeds are plenty."""
 
-OTHERS: dict[str, Guards] = {"ack_after_commit": ALL_GUARDS.without("end_to_end")}
-"""Loop 3 mends what was acknowledged too early, as it mends what the bus has lost: one of the two is enough."""
+LOST_ON_THE_WAY = (
+    "id_over_exact_rows",
+    "row_ids_are_unique",
+    "ack_after_commit",
+    "ack_after_last_commit",
+    "neighbours_are_handled",
+)
+OTHERS: dict[str, Guards] = dict.fromkeys(LOST_ON_THE_WAY, ALL_GUARDS.without("end_to_end"))
+"""Loop 3 sends again what is lost without one of these, as it does what the bus has lost: one of the two is enough."""
 
 
 def guards_around(name: str) -> Guards:
@@ -65,9 +87,9 @@ def test_a_sharper_scenario_breaks_nothing_while_the_guard_stands(name: str) -> 
     assert first_broken(FEW_SEEDS, guards=guards_around(name), faults=SHARPER[name]) is None
 
 
-def test_with_loop_3_a_message_acknowledged_too_early_is_sent_again() -> None:
-    guards = ALL_GUARDS.without("ack_after_commit")
-    assert first_broken(FEW_SEEDS, guards=guards, faults=CONSUMERS_DIE) is None
+@pytest.mark.parametrize("name", LOST_ON_THE_WAY)
+def test_with_loop_3_what_is_lost_without_a_guard_is_sent_again(name: str) -> None:
+    assert first_broken(FEW_SEEDS, guards=ALL_GUARDS.without(name), faults=SHARPER[name]) is None
 
 
 def test_a_seed_tells_the_same_story_again() -> None:

@@ -1,26 +1,45 @@
-"""NATS and the way to it: streams that may lose everything, durable consumers, outboxes and their relays.
+"""NATS: streams that may lose everything, and durable consumers of their messages, each of which holds many items.
 
-The bus is worse than the real one: consumers get messages in any order and without any look at message ids, so
-what is right here needs neither.
+The bus is worse than the real one: consumers get messages in any order, and the server knows a repeated message id
+only now and then. So what is right here needs neither.
 """
 
-from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from cafeteria.contracts import bus as wire
 from cafeteria.contracts.wire import Topic
-from cafeteria.rush.model.scheduler import LOST, Commit, Replica, Scheduler, Steps, twice
+from cafeteria.rush.model.scheduler import Replica, Scheduler
+
+REPEAT_SEEN = 0.7
+"""How often the server drops a message whose id it has stored already."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What an outbox holds and a relay carries."""
+    """What a stream stores. `id` stands for a digest over the ids of the rows whose `items` it holds."""
 
-    order_id: UUID
     topic: Topic[Any]
-    body: Any
+    id: tuple[Any, ...]
+    items: tuple[Any, ...]
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An item that no receiver can read."""
+
+    number: int
+
+
+class Delivery:
+    """A message in the hands of the replica `home`. `left` counts the items that are not committed yet."""
+
+    __slots__ = ("has_failed", "home", "left", "message")
+
+    def __init__(self, home: Replica, message: Message) -> None:
+        self.home = home
+        self.message = message
+        self.left = 0
+        self.has_failed = False
 
 
 class Durable:
@@ -31,11 +50,11 @@ class Durable:
     def __init__(self, stream: "Stream", topic: Topic[Any]) -> None:
         self.stream = stream
         self.topic = topic
-        self.waiting: list[Any] = []
-        self.taken: list[tuple[Replica, list[Any]]] = []
+        self.waiting: list[Message] = []
+        self.taken: list[Delivery] = []
         stream.durables.append(self)
 
-    def take(self, home: Replica) -> list[Any]:
+    def take(self, home: Replica) -> list[Delivery]:
         """Some of what waits; in a calm all of it."""
         scheduler = home.scheduler
         batch, self.waiting = self.waiting, []
@@ -43,53 +62,62 @@ class Durable:
             scheduler.chance.shuffle(batch)
             share = 1 + int(scheduler.dice() * len(batch))
             batch, self.waiting = batch[:share], batch[share:]
-        self.taken.append((home, batch))
-        return batch
+        deliveries = [Delivery(home, message) for message in batch]
+        self.taken += deliveries
+        return deliveries
 
-    def acknowledge(self, home: Replica, batch: list[Any]) -> None:
+    def acknowledge(self, delivery: Delivery) -> None:
         """If the acknowledgement arrives."""
-        scheduler = home.scheduler
+        scheduler = delivery.home.scheduler
         if not scheduler.is_calm and scheduler.happens(scheduler.weather.unacked):
-            scheduler.tell(home, "the acknowledgement is lost")
-            self.give_back(batch)
-        else:
-            self.taken = [each for each in self.taken if each[1] is not batch]
+            scheduler.tell(delivery.home, "the acknowledgement is lost")
+            self.give_back(delivery)
+        elif delivery in self.taken:
+            self.taken.remove(delivery)
 
-    def give_back(self, batch: list[Any]) -> None:
+    def give_back(self, delivery: Delivery) -> None:
         """To be delivered again, unless the stream has been lost meanwhile."""
-        if any(each[1] is batch for each in self.taken):
-            self.taken = [each for each in self.taken if each[1] is not batch]
-            self.waiting += batch
+        if delivery in self.taken:
+            self.taken.remove(delivery)
+            self.waiting.append(delivery.message)
 
     def abandon(self, home: Replica) -> None:
         """The replica has died with what it had taken."""
-        for _, batch in [each for each in self.taken if each[0] is home]:
-            self.give_back(batch)
+        for delivery in [each for each in self.taken if each.home is home]:
+            self.give_back(delivery)
 
     def replay(self) -> None:
-        self.waiting = [message.body for message in self.stream.messages if message.topic is self.topic]
+        self.waiting = [message for message in self.stream.messages if message.topic is self.topic]
 
 
 class Stream:
-    """`epoch` counts the streams of this name that there have been."""
+    """`epoch` counts the streams of this name that there have been; `ids` are those of what this one has stored."""
 
-    __slots__ = ("durables", "epoch", "messages")
+    __slots__ = ("durables", "epoch", "ids", "messages", "scheduler")
 
-    def __init__(self) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
         self.epoch = 1
         self.messages: list[Message] = []
+        self.ids: set[tuple[Any, ...]] = set()
         self.durables: list[Durable] = []
 
     def store(self, message: Message) -> None:
+        """Unless the id says that it is here already."""
+        if message.id in self.ids and self.scheduler.happens(REPEAT_SEEN):
+            self.scheduler.note("message {} is here already", message.id)
+            return
+        self.ids.add(message.id)
         self.messages.append(message)
         for durable in self.durables:
             if durable.topic is message.topic:
-                durable.waiting.append(message.body)
+                durable.waiting.append(message)
 
     def wipe(self) -> None:
         """The store is gone, and made anew."""
         self.epoch += 1
         self.messages = []
+        self.ids.clear()
         for durable in self.durables:
             durable.waiting = []
             durable.taken = []
@@ -102,68 +130,21 @@ class Bus:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
-        self.kitchen = Stream()
-        self.notification = Stream()
+        self.kitchen = Stream(scheduler)
+        self.notification = Stream(scheduler)
         self.streams = (self.kitchen, self.notification)
         self.work = Durable(self.kitchen, wire.WORK_PLACED)
         self.projection = Durable(self.notification, wire.KITCHEN_STATUS)
         self.durables = (self.work, self.projection)
 
-    def publish(self, messages: list[Message]) -> Any:
-        """LOST when not every one was acknowledged; then any of them may be stored all the same."""
-        scheduler = self.scheduler
-        if not scheduler.is_calm and scheduler.happens(scheduler.weather.unstored):
-            stored = [each for each in messages if scheduler.happens(0.5)]
-            scheduler.note("{} of {} stored, not acknowledged", len(stored), len(messages))
-        else:
-            stored = messages
-        for message in stored:
-            (self.kitchen if message.topic is wire.WORK_PLACED else self.notification).store(message)
-        return None if stored is messages else LOST
-
-
-class Outbox:
-    """Rows that were committed with what they tell. One relay at a time carries them: `holder`."""
-
-    __slots__ = ("holder", "last_id", "rows")
-
-    def __init__(self) -> None:
-        self.rows: dict[int, Message] = {}
-        self.last_id = 0
-        self.holder: Replica | None = None
-
-    def add(self, messages: list[Message]) -> None:
+    def publish(self, messages: list[Message]) -> list[Message]:
+        """Those that were acknowledged. Any of the others may be stored all the same."""
+        scheduler, acknowledged = self.scheduler, []
         for message in messages:
-            self.last_id += 1
-            self.rows[self.last_id] = message
-
-    def holds(self, order_id: UUID) -> bool:
-        return any(message.order_id == order_id for message in self.rows.values())
-
-    def delete(self, ids: list[int]) -> None:
-        for each in ids:
-            self.rows.pop(each, None)
-
-
-def relay(home: Replica, outbox: Outbox, bus: Bus) -> Steps:
-    """R: the rows to JetStream in their order; deleted once all are acknowledged."""
-    outbox.holder = home
-    ids = list(outbox.rows)
-    published = yield Commit("R publishes", bus.publish, [outbox.rows[each] for each in ids])
-    if published is not LOST:
-        yield Commit("R deletes what was acknowledged", outbox.delete, ids)
-    if outbox.holder is home:
-        outbox.holder = None
-
-
-def consume(home: Replica, durable: Durable, label: str, handle: Callable[[list[Any]], Any]) -> Steps:
-    """Take, commit, acknowledge; in this order, or what a crash interrupts is gone."""
-    is_careful = home.scheduler.guards.ack_after_commit
-    batch = durable.take(home)
-    if not is_careful:
-        durable.acknowledge(home, batch)
-    handled = yield from twice(label, handle, batch)
-    if is_careful and handled is LOST:
-        durable.give_back(batch)
-    elif is_careful:
-        durable.acknowledge(home, batch)
+            is_answered = scheduler.is_calm or not scheduler.happens(scheduler.weather.unstored)
+            if is_answered or scheduler.happens(0.5):
+                (self.kitchen if message.topic is wire.WORK_PLACED else self.notification).store(message)
+            if is_answered:
+                acknowledged.append(message)
+        scheduler.note("{} of {} messages acknowledged", len(acknowledged), len(messages))
+        return acknowledged

@@ -116,7 +116,7 @@ class Crowd:
         gateway: GatewayReplica = scheduler.one_of(self.gateways)
         what = "{} orders under {}: order {.int}, if the key is new"
         scheduler.tell(gateway, what, wish.student_id, wish.key, placing.order.id)
-        scheduler.begin(gateway, gateway.place(sent, placing))
+        gateway.place(sent, placing)
 
     def _send_cancel(self, student_id: str, order_id: UUID) -> None:
         scheduler = self.scheduler

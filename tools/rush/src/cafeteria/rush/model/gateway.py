@@ -4,17 +4,28 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from cafeteria.contracts.kitchen import CancelAnswered
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
-from cafeteria.contracts.stock import ReleaseStock, ReserveStock
-from cafeteria.contracts.values import OrderStatus, OrderVersion
+from cafeteria.contracts.stock import (
+    Decision,
+    OrdersDecided,
+    ReleaseStock,
+    ReserveOrders,
+    ReserveStock,
+    StockDecided,
+)
+from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
 from cafeteria.gateway.domain import (
     OWN_VERSION_LIMIT,
+    Answer,
+    KeyedOrder,
     PendingOrder,
     Placing,
     StoredOrder,
+    Verdict,
     as_pending,
     as_received,
     cancel_ticket,
@@ -22,8 +33,10 @@ from cafeteria.gateway.domain import (
     order_body,
     path_of,
 )
-from cafeteria.rush.model.bus import Bus, consume, relay
-from cafeteria.rush.model.gateway_tables import Finding, GatewayTables, Unconfirmed, news_of, work_of
+from cafeteria.rush.model.bus import Bus
+from cafeteria.rush.model.consumer import consume
+from cafeteria.rush.model.gateway_tables import Finding, GatewayTables, Received, Unconfirmed, items_of
+from cafeteria.rush.model.outbox import relay
 from cafeteria.rush.model.scheduler import (
     LOST,
     Ask,
@@ -34,6 +47,7 @@ from cafeteria.rush.model.scheduler import (
     Scheduler,
     Steps,
     Unknown,
+    busy,
     twice,
 )
 from cafeteria.rush.model.students import Sent
@@ -42,6 +56,13 @@ CREATED, RECEIVED, CANCELLED_NOW = 201, 202, 200
 CONFLICT, KEY_REUSED, UNAVAILABLE = 409, 422, 503
 IMPATIENT = 0.1  # of the answers are given before stock has decided
 
+MOST_ORDERS = 3
+"""In one batch and one question; 128 in the product."""
+MILLISECOND = timedelta(milliseconds=1)
+
+Asked = tuple[Sent, Placing]
+Waiting = tuple[Sent, PendingOrder]
+Answers = dict[UUID, Answer | None]
 Missing = frozenset[UUID] | None
 """What a receiver lacks; None when it did not say."""
 NOTHING: frozenset[UUID] = frozenset()
@@ -61,7 +82,7 @@ class Peers:
 
 
 class GatewayReplica(Replica):
-    __slots__ = ("bus", "peers", "tables")
+    __slots__ = ("bus", "peers", "queue", "tables")
 
     def __init__(
         self, scheduler: Scheduler, name: str, *, tables: GatewayTables, bus: Bus, peers: Peers
@@ -70,69 +91,115 @@ class GatewayReplica(Replica):
         self.tables = tables
         self.bus = bus
         self.peers = peers
+        self.queue: list[Asked] = []
 
     def forget(self) -> None:
         super().forget()
+        self.queue.clear()
         self.bus.projection.abandon(self)
         if self.tables.outbox.holder is self:
             self.tables.outbox.holder = None
 
     # --- what students ask -------------------------------------------------------------------------------
 
-    def place(self, sent: Sent, placing: Placing) -> Steps:
-        """Receive; then reserve and settle, whether or not the student still waits."""
-        known = yield from twice("G1", self.tables.receive, placing)
-        if known is LOST:
-            known = yield Commit("looks what stands under the key", self.tables.find_by_key, placing.key)
-            if known is LOST or known is None:
-                sent.answered(UNAVAILABLE, b"")
-                return
-        replayed = known.order.id != placing.order.id
-        if replayed:
-            if known.request_hash != placing.request_hash:
-                sent.answered(KEY_REUSED, b"")
-                return
-            if known.answer is not None:
-                sent.answered(known.answer.status, known.answer.body, replayed=True)
-                return
-        yield from self._answer(sent, as_pending(known.order), replayed=replayed)
+    def place(self, sent: Sent, placing: Placing) -> None:
+        """G1; then S1 and G2, whether or not the student still waits. What comes meanwhile is the next batch."""
+        self.queue.append((sent, placing))
+        self.run_alone("G1", self._receive)
 
-    def _answer(self, sent: Sent, order: PendingOrder, *, replayed: bool) -> Steps:
-        is_late = not self.scheduler.is_calm and self.scheduler.happens(IMPATIENT)
-        if is_late:
-            sent.answered(RECEIVED, order_body(as_received(order)))
-        answer = yield from self.carry_on(order)
-        if is_late:
-            return
-        if answer is None:
-            sent.answered(RECEIVED, order_body(as_received(order)))
+    def _receive(self) -> Steps:
+        yield from busy(self.scheduler, "G1 of others")
+        while self.queue:
+            batch, self.queue = self.queue[:MOST_ORDERS], self.queue[MOST_ORDERS:]
+            received = yield from twice("G1", self.tables.receive, [placing for _, placing in batch])
+            if received is LOST:
+                self.scheduler.begin(self, self._look_up(batch))
+            else:
+                self._go_on(batch, received)
+
+    def _look_up(self, batch: list[Asked]) -> Steps:
+        """Nobody knows whether they were received."""
+        keys = [placing.key for _, placing in batch]
+        looked_up = yield Commit("looks what stands under the keys", self.tables.find_by_keys, keys)
+        found = [None] * len(batch) if looked_up is LOST else looked_up
+        for asked, keyed in zip(batch, found, strict=True):
+            if keyed is None:
+                asked[0].answered(UNAVAILABLE, b"")
+            else:
+                self._repeat(*asked, keyed)
+
+    def _go_on(self, batch: list[Asked], received: list[Received]) -> None:
+        """The new ones are asked about together, each of the others by itself."""
+        new: list[Waiting] = []
+        for (sent, placing), (keyed, is_new) in zip(batch, received, strict=True):
+            if is_new:
+                new.append((sent, as_pending(keyed.order)))
+            else:
+                self._repeat(sent, placing, keyed)
+        if new:
+            self.scheduler.begin(self, self._answer(new))
+
+    def _repeat(self, sent: Sent, placing: Placing, keyed: KeyedOrder) -> None:
+        """Somebody's order stands under the key; it may be this one's, if a COMMIT got no answer."""
+        is_replay = keyed.order.id != placing.order.id
+        if keyed.request_hash != placing.request_hash:
+            sent.answered(KEY_REUSED, b"")
+        elif keyed.answer is not None:
+            sent.answered(keyed.answer.status, keyed.answer.body, replayed=is_replay)
         else:
-            sent.answered(answer.status, answer.body, replayed=replayed)
+            waiting = [(sent, as_pending(keyed.order))]
+            self.scheduler.begin(self, self._answer(waiting, replayed=is_replay))
 
-    def carry_on(self, order: PendingOrder) -> Steps:
-        """Reserve and settle: the final answer, or None when it is not known yet."""
-        age_ms = (self.scheduler.now - order.created_at) // timedelta(milliseconds=1)
-        question = ReserveStock(order_id=order.id, lines=order.lines, age_ms=age_ms)
-        decided = yield Ask("S1", self.peers.stock, question)
-        if decided is LOST:
-            return None
-        verdict = judge(order, decided, at=self.scheduler.now)
-        messages = [news_of(verdict.order)]
-        if verdict.order.status is OrderStatus.STOCK_VERIFIED:
-            messages.append(work_of(verdict.order))
-        if not self.scheduler.guards.outbox_in_commit:
-            yield Commit("G2, the messages alone", self.tables.outbox.add, messages)
-            messages = []
-        moved = yield from twice("G2", self.tables.settle, verdict, messages)
-        if moved is LOST:
-            return None
-        return verdict.answer if moved else self.tables.find_answer(order.id)
+    def _answer(self, waiting: list[Waiting], *, replayed: bool = False) -> Steps:
+        patient = []
+        for sent, order in waiting:
+            if not self.scheduler.is_calm and self.scheduler.happens(IMPATIENT):
+                sent.answered(RECEIVED, order_body(as_received(order)))
+            else:
+                patient.append((sent, order))
+        answers: Answers = yield from self.carry_on([order for _, order in waiting])
+        for sent, order in patient:
+            answer = answers.get(order.id)
+            if answer is None:
+                sent.answered(RECEIVED, order_body(as_received(order)))
+            else:
+                sent.answered(answer.status, answer.body, replayed=replayed)
+
+    def carry_on(self, orders: list[PendingOrder]) -> Steps:
+        """S1 and G2 of a batch: the final answers, without those that are not known yet."""
+        question = ReserveOrders(orders=tuple(self._question(order) for order in orders))
+        replied = yield Ask("S1", self.peers.stock, question)
+        if replied is LOST:
+            return {}
+        verdicts = self._judge(orders, replied)
+        if not verdicts:
+            return {}
+        in_commit = self.scheduler.guards.outbox_in_commit
+        if not in_commit:
+            items = [item for verdict in verdicts for item in items_of(verdict.order)]
+            yield Commit("G2, the messages alone", self.tables.outbox.add, items)
+        settled = yield from twice("G2", partial(self.tables.settle, telling=in_commit), verdicts)
+        if settled is LOST:
+            return {}
+        return {verdict.order.id: self.tables.find_answer(verdict.order.id) for verdict in verdicts}
+
+    def _question(self, order: PendingOrder) -> ReserveStock:
+        age = self.scheduler.now - order.created_at
+        return ReserveStock(order_id=order.id, lines=order.lines, age_ms=age // MILLISECOND)
+
+    def _judge(self, orders: list[PendingOrder], replied: OrdersDecided) -> list[Verdict]:
+        """Of the orders that stock has decided."""
+        decided = {each.order_id: each for each in replied.decisions}
+        if not self.scheduler.guards.unanswered_stay_pending:
+            decided = {order.id: _refused(order) for order in orders} | decided
+        at = self.scheduler.now
+        return [judge(order, decided[order.id], at=at) for order in orders if order.id in decided]
 
     def cancel(self, sent: Sent, order_id: UUID) -> Steps:
         """The kitchen decides; the gateway follows its word as if its event had come."""
         order = yield Commit("reads the order", self.tables.find_order, order_id)
         if order is not LOST and order.status is OrderStatus.PENDING:
-            yield from self.carry_on(as_pending(order))
+            yield from self.carry_on([as_pending(order)])
             order = yield Commit("reads the order", self.tables.find_order, order_id)
         if order is not LOST and order.status is OrderStatus.STOCK_VERIFIED:
             answered = yield Ask("cancel", self.peers.kitchen, cancel_ticket(order))
@@ -155,7 +222,10 @@ class GatewayReplica(Replica):
         """P1."""
         if not self.bus.projection.waiting:
             return False
-        return self.run_alone("P1", lambda: consume(self, self.bus.projection, "P1", self.tables.project))
+        tables, projection = self.tables, self.bus.projection
+        return self.run_alone(
+            "P1", lambda: consume(self, projection, "P1", tables.project, tables.dead_letters)
+        )
 
     # --- what time brings --------------------------------------------------------------------------------
 
@@ -181,8 +251,9 @@ class GatewayReplica(Replica):
     def _ask_again(self) -> Steps:
         due = yield Commit("loop 1 claims what is PENDING", self.tables.claim_undecided, self.scheduler.now)
         if due is not LOST:
-            for order in due:
-                self.scheduler.begin(self, self.carry_on(as_pending(order)))
+            for start in range(0, len(due), MOST_ORDERS):
+                batch = [as_pending(order) for order in due[start : start + MOST_ORDERS]]
+                self.scheduler.begin(self, self.carry_on(batch))
 
     def give_back(self) -> bool:
         """Loop 4."""
@@ -234,6 +305,10 @@ class GatewayReplica(Replica):
         if answer is LOST or answer.behind:
             return None
         return frozenset(each.order_id for each in answer.missing)
+
+
+def _refused(order: PendingOrder) -> StockDecided:
+    return StockDecided(order_id=order.id, decision=Decision.REJECTED, reason=RejectionReason.EXPIRED)
 
 
 def _as_event(answered: CancelAnswered, order: StoredOrder) -> OrderStatusChanged:

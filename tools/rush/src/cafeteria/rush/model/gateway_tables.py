@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
+from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.stock import StockReleased
 from cafeteria.contracts.values import OrderStatus, OrderVersion
@@ -27,7 +27,8 @@ from cafeteria.gateway.domain import (
     own_status_event,
     pending_order,
 )
-from cafeteria.rush.model.bus import Message, Outbox
+from cafeteria.rush.model.consumer import DeadLetters
+from cafeteria.rush.model.outbox import Outbox, OutboxItem
 from cafeteria.rush.model.scheduler import Scheduler
 
 ASK_AFTER = timedelta(seconds=2)
@@ -70,6 +71,13 @@ class KeyRow:
         self.answer: Answer | None = None
 
 
+class Received(NamedTuple):
+    """What stands under a request's key after G1."""
+
+    found: KeyedOrder
+    is_new: bool
+
+
 class Unconfirmed(NamedTuple):
     """What loop 3 reads of an order that some receiver is not known to have."""
 
@@ -95,18 +103,33 @@ def back_off(at: datetime, since: datetime) -> datetime:
     return at + min(max((at - since) / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
-def news_of(order: StoredOrder) -> Message:
-    return Message(order.id, GATEWAY_STATUS, own_status_event(order))
+def news_of(order: StoredOrder) -> OutboxItem:
+    return OutboxItem(order.id, GATEWAY_STATUS, own_status_event(order))
 
 
-def work_of(order: StoredOrder) -> Message:
-    return Message(order.id, WORK_PLACED, cook_order(order))
+def work_of(order: StoredOrder) -> OutboxItem:
+    return OutboxItem(order.id, WORK_PLACED, cook_order(order))
+
+
+def items_of(order: StoredOrder) -> list[OutboxItem]:
+    """What a decided order has to tell."""
+    is_verified = order.status is OrderStatus.STOCK_VERIFIED
+    return [news_of(order), work_of(order)] if is_verified else [news_of(order)]
 
 
 class GatewayTables:
     """`breaches` are sentences about rows that a constraint ought to have refused."""
 
-    __slots__ = ("breaches", "guards", "keys", "keys_of_orders", "orders", "outbox", "scheduler")
+    __slots__ = (
+        "breaches",
+        "dead_letters",
+        "guards",
+        "keys",
+        "keys_of_orders",
+        "orders",
+        "outbox",
+        "scheduler",
+    )
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
@@ -114,42 +137,57 @@ class GatewayTables:
         self.orders: dict[UUID, OrderRow] = {}
         self.keys: dict[str, KeyRow] = {}
         self.keys_of_orders: dict[UUID, KeyRow] = {}
-        self.outbox = Outbox()
+        self.outbox = Outbox(GATEWAY)
+        self.dead_letters = DeadLetters()
         self.breaches: list[str] = []
 
     # --- G1 and G2 ---------------------------------------------------------------------------------------
 
-    def receive(self, placing: Placing) -> KeyedOrder | None:
-        """Receive: the key first, then the order, if the key was new. The order that has the key comes back."""
-        if placing.key not in self.keys or not self.guards.idempotency_row:
-            row = KeyRow(placing)
-            self.keys[placing.key] = self.keys_of_orders[placing.order.id] = row
-            received = as_received(pending_order(placing.order, at=self.scheduler.now))
-            self.orders[placing.order.id] = OrderRow(received)
-        return self.find_by_key(placing.key)
+    def receive(self, placings: Sequence[Placing]) -> list[Received]:
+        """G1: each key first, then its order, if the key was new. The clock is the database's."""
+        return [self._receive(placing) for placing in placings]
+
+    def _receive(self, placing: Placing) -> Received:
+        found = self.find_by_key(placing.key)
+        if found is not None and self.guards.idempotency_row:
+            return Received(found, is_new=False)
+        order = pending_order(placing.order, at=self.scheduler.now)
+        row = KeyRow(placing)
+        self.keys[placing.key] = self.keys_of_orders[order.id] = row
+        self.orders[order.id] = OrderRow(as_received(order))
+        return Received(self._behind(row), is_new=True)
+
+    def find_by_keys(self, keys: Sequence[str]) -> list[KeyedOrder | None]:
+        return [self.find_by_key(key) for key in keys]
 
     def find_by_key(self, key: str) -> KeyedOrder | None:
         row = self.keys.get(key)
-        if row is None:
-            return None
+        return None if row is None else self._behind(row)
+
+    def _behind(self, row: KeyRow) -> KeyedOrder:
         order = self.orders[row.order_id].stored
         return KeyedOrder(order=order, request_hash=row.request_hash, answer=row.answer)
 
-    def settle(self, verdict: Verdict, messages: list[Message]) -> bool:
-        """G2: `WHERE status = 'PENDING'`. Who has moved on gets neither an answer nor a message."""
+    def settle(self, verdicts: Sequence[Verdict], *, telling: bool = True) -> None:
+        """G2, for the whole batch: `WHERE status = 'PENDING'`."""
+        for verdict in verdicts:
+            self._settle(verdict, telling=telling)
+
+    def _settle(self, verdict: Verdict, *, telling: bool) -> None:
+        """Who has moved on gets neither an answer nor a message."""
         order = verdict.order
         row = self.orders[order.id]
         if row.stored.status is not OrderStatus.PENDING and self.guards.pending_only:
-            self.scheduler.note("is {} already", row.stored.status)
-            return False
+            self.scheduler.note("order {.int} is {} already", order.id, row.stored.status)
+            return
         row.stored = order
         row.updated_at = verdict.decided_at
         row.next_ask_at = None
         row.next_check_at = verdict.decided_at + CHECK_AFTER
         self.keys_of_orders[order.id].answer = verdict.answer
-        self.outbox.add(messages)
+        if telling:
+            self.outbox.add(items_of(order))
         self.scheduler.note("order {.int} is {}", order.id, order.status)
-        return True
 
     def find_answer(self, order_id: UUID) -> Answer | None:
         return self.keys_of_orders[order_id].answer

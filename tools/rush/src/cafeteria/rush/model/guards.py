@@ -12,6 +12,8 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     """G1: the key's row decides whether the order exists."""
     pending_only: bool = True
     """G2: `WHERE status = 'PENDING'`."""
+    unanswered_stay_pending: bool = True
+    """S1: an order whose decision is missing in the reply for its batch is undecided, not refused."""
     decision_row: bool = True
     """S2: one decision for an order, by its primary key."""
     item_versions: bool = True
@@ -21,11 +23,19 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     tombstone: bool = True
     """A release of an order that stock never saw is a decision against it."""
     expiry: bool = True
-    """Stock looks at an order's age."""
+    """Stock looks at how old the order is by the clock of the gateway's database."""
     outbox_in_commit: bool = True
     """A change and its message are one commit."""
+    id_over_exact_rows: bool = True
+    """R: a message's id is made of the ids of exactly its rows."""
+    row_ids_are_unique: bool = True
+    """R: an outbox row's id is its own in all schemas, as its number is not."""
     ack_after_commit: bool = True
     """K1 and P1 acknowledge what they have committed."""
+    ack_after_last_commit: bool = True
+    """K1 and P1: of the commits that hold a message's items the last one counts."""
+    neighbours_are_handled: bool = True
+    """K1, N1 and P1: an item that nobody can read is a dead letter by itself."""
     one_ticket: bool = True
     """K1: UNIQUE(order_id)."""
     moves_from_state: bool = True
@@ -67,7 +77,21 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """A minute in which nothing else happens: orders expire."""
     held: float = 0.06
     """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path."""
-    slow_steps: tuple[str, ...] = ("S2", "G2", "G2", "R publishes", "K1", "K1", "K2", "N1", "P1", "")
+    busy: float = 0.8
+    """A commit of others is running, and what comes meanwhile is one batch."""
+    slow_steps: tuple[str, ...] = (
+        "S2",
+        "G2",
+        "G2",
+        "R publishes",
+        "K1",
+        "K1",
+        "K1, the rest",
+        "K2",
+        "N1",
+        "P1",
+        "",
+    )
     """Of these one is held up more often than not, wherever anything is held up."""
     always: bool = False
     """Every schedule has all of this, at these very rates."""
@@ -80,7 +104,11 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     doubled: float = 0.08
     """A message arrives twice."""
     unstored: float = 0.15
-    """JetStream does not acknowledge what a relay publishes: it has all of it, a part, or nothing."""
+    """JetStream does not acknowledge a message that a relay publishes: it has it, or not."""
+    undecided: float = 0.1
+    """Stock leaves an order out of its reply, decided or not."""
+    unreadable: float = 0.01
+    """A row that nobody can read lies in an outbox, between those that everybody needs."""
     unacked: float = 0.15
     """The acknowledgement of a consumer is lost, and what it has handled is delivered again."""
     cut: float = 0.1

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from cafeteria.contracts.bus import KITCHEN_STATUS
+from cafeteria.contracts.bus import KITCHEN, KITCHEN_STATUS
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
@@ -23,7 +23,9 @@ from cafeteria.kitchen.domain import (
     path_before_cooking,
     start,
 )
-from cafeteria.rush.model.bus import Bus, Message, Outbox, consume, relay
+from cafeteria.rush.model.bus import Bus
+from cafeteria.rush.model.consumer import DeadLetters, consume
+from cafeteria.rush.model.outbox import Outbox, OutboxItem, relay
 from cafeteria.rush.model.scheduler import (
     LOST,
     Ask,
@@ -69,14 +71,15 @@ class TicketRow:
 class KitchenTables:
     """`tickets` by their own id; more than one of an order should not be."""
 
-    __slots__ = ("guards", "of_orders", "outbox", "scheduler", "tickets")
+    __slots__ = ("dead_letters", "guards", "of_orders", "outbox", "scheduler", "tickets")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.guards = scheduler.guards
         self.tickets: dict[UUID, TicketRow] = {}
         self.of_orders: dict[UUID, list[TicketRow]] = {}
-        self.outbox = Outbox()
+        self.outbox = Outbox(KITCHEN)
+        self.dead_letters = DeadLetters()
 
     def insert(self, work: Iterable[CookOrder | CancelTicket]) -> None:
         """K1: `ON CONFLICT (order_id) DO NOTHING`."""
@@ -117,7 +120,7 @@ class KitchenTables:
             row.confirm_at = move.at + CONFIRM_AFTER
             row.history.append(move.status)
             if telling:
-                self.outbox.add([message_of(row.ticket)])
+                self.outbox.add([item_of(row.ticket)])
             self.scheduler.note("order {.int} is {}", move.ticket.order_id, move.status)
 
     def find_workload(self) -> list[Move]:
@@ -162,7 +165,7 @@ class KitchenTables:
             is_known = min(row.gateway_version, row.notified_version) >= row.version
             row.confirm_at = None if is_known else at + confirm_pause(age=at - row.changed_at)
             if each.is_missing:
-                self.outbox.add([message_of(row.ticket)])
+                self.outbox.add([item_of(row.ticket)])
 
 
 class Unconfirmed:
@@ -195,8 +198,8 @@ class Unconfirmed:
         return self
 
 
-def message_of(ticket: Ticket) -> Message:
-    return Message(ticket.order_id, KITCHEN_STATUS, news_of(ticket))
+def item_of(ticket: Ticket) -> OutboxItem:
+    return OutboxItem(ticket.order_id, KITCHEN_STATUS, news_of(ticket))
 
 
 class KitchenReplica(Replica):
@@ -239,7 +242,8 @@ class KitchenReplica(Replica):
         """K1."""
         if not self.bus.work.waiting:
             return False
-        return self.run_alone("K1", lambda: consume(self, self.bus.work, "K1", self.tables.insert))
+        tables, work = self.tables, self.bus.work
+        return self.run_alone("K1", lambda: consume(self, work, "K1", tables.insert, tables.dead_letters))
 
     def cook(self) -> bool:
         """K2."""
@@ -254,8 +258,8 @@ class KitchenReplica(Replica):
         if self.scheduler.guards.outbox_in_commit:
             yield Commit("K2", self.tables.move, moves)
             return
-        messages = [message_of(move.moved) for move in moves]
-        yield Commit("K2, the messages alone", self.tables.outbox.add, messages)
+        items = [item_of(move.moved) for move in moves]
+        yield Commit("K2, the messages alone", self.tables.outbox.add, items)
         yield Commit("K2", partial(self.tables.move, telling=False), moves)
 
     def carry(self) -> bool:

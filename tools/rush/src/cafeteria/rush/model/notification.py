@@ -9,6 +9,7 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.notification.domain import Mark, Status, sequence_to_follow, statuses_of
 from cafeteria.rush.model.bus import Bus, Message
+from cafeteria.rush.model.consumer import DeadLetters, is_unreadable, readable
 from cafeteria.rush.model.scheduler import LOST, Commit, Replica, Request, Scheduler, Steps
 
 
@@ -22,7 +23,7 @@ class Reading(NamedTuple):
 class NotificationTables:
     """`log` has the status at position n in its place n - 1."""
 
-    __slots__ = ("guards", "log", "logged", "scheduler", "stream_epoch", "stream_sequence")
+    __slots__ = ("dead_letters", "guards", "log", "logged", "scheduler", "stream_epoch", "stream_sequence")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
@@ -31,6 +32,7 @@ class NotificationTables:
         self.logged: set[tuple[int, int]] = set()
         self.stream_epoch = ""
         self.stream_sequence = 0
+        self.dead_letters = DeadLetters()
 
     def mark(self) -> Mark:
         """Where the log stands, and what of the stream is in it."""
@@ -151,7 +153,9 @@ class NotificationReplica(Replica):
         last = len(reading.messages)
         if not self.scheduler.is_calm:
             last -= int(self.scheduler.dice() * (last - self.taken))
-        statuses = self._statuses(reading.messages[self.taken : last])
+        messages = reading.messages[self.taken : last]
+        yield from self._keep_unreadable(messages)
+        statuses = self._statuses(messages)
         position = LOST
         while position is LOST:
             position = yield Commit("N1", self.tables.record, statuses, str(reading.epoch), last)
@@ -161,11 +165,17 @@ class NotificationReplica(Replica):
             self.lately[place] = self.lately.get(place, 0) | 1 << status.version
         self._push(position)
 
+    def _keep_unreadable(self, messages: list[Message]) -> Steps:
+        broken = [each for each in messages if any(map(is_unreadable, each.items))]
+        while broken:
+            kept = yield Commit("keeps dead letters", self.tables.dead_letters.add, broken)
+            broken = broken if kept is LOST else []
+
     def _statuses(self, messages: Iterable[Message]) -> list[Status]:
         """Each order's status once, in the order in which they came."""
         found: dict[tuple[int, int], Status] = {}
-        for message in messages:
-            for status in statuses_of(message.body, logged=self.lately.get(message.order_id.int, 0)):
+        for event in (item for message in messages for item in readable(message, self.scheduler)):
+            for status in statuses_of(event, logged=self.lately.get(event.order_id.int, 0)):
                 found.setdefault((status.order_id.int, status.version), status)
         return list(found.values())
 

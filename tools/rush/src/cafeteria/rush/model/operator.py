@@ -7,7 +7,7 @@ that stock never saw leaves a tombstone.
 from collections.abc import Sequence
 from uuid import UUID
 
-from cafeteria.contracts.stock import ReleaseStock, ReserveStock
+from cafeteria.contracts.stock import ReleaseStock, ReserveOrders, ReserveStock
 from cafeteria.contracts.values import Line
 from cafeteria.rush.model.scheduler import LOST, Ask, Listener, Replica, Request, Scheduler, Steps
 
@@ -30,8 +30,8 @@ class Operator(Replica):
         """A question on its way about an order that a restored backup of the gateway does not know."""
         scheduler = self.scheduler
         lines = (Line(item_id=item_id, quantity=1),)
-        question = ReserveStock(order_id=STRAY_ORDER, lines=lines, age_ms=0)
-        ask = Ask("S1 of an order that was given up", self.stocks, question)
+        order = ReserveStock(order_id=STRAY_ORDER, lines=lines, age_ms=0)
+        ask = Ask("S1 of an order that was given up", self.stocks, ReserveOrders(orders=(order,)))
         on_its_way = scheduler.ready if scheduler.happens(AT_ONCE) else scheduler.held
         on_its_way.append(Request(scheduler, ask, None))
         self.has_stray = True

@@ -63,6 +63,15 @@ def twice(label: str, do: Callable[..., Any], *arguments: Any) -> Steps:
     return outcome
 
 
+def busy(scheduler: "Scheduler", label: str) -> Steps:
+    """A commit may be running already: then what comes meanwhile is one batch."""
+    if not scheduler.is_calm and scheduler.happens(scheduler.weather.busy):
+        yield Commit(label, _nothing)
+
+
+def _nothing() -> None: ...
+
+
 class Happening(Protocol):
     """What the scheduler can let happen. It goes down with its `home`, the process that does it, if it has one."""
 
@@ -140,7 +149,7 @@ class Task:
 class Request:
     """A question on its way. Whoever asked is resumed once: with the first reply, or when they wait no longer."""
 
-    __slots__ = ("asker", "label", "peers", "question", "scheduler")
+    __slots__ = ("asker", "label", "peers", "question", "scheduler", "sent_at")
 
     home = None
 
@@ -150,6 +159,7 @@ class Request:
         self.peers = ask.peers
         self.question = ask.question
         self.asker = asker
+        self.sent_at = scheduler.now
 
     def go(self) -> None:
         """It arrives, or not; it may arrive once more later."""

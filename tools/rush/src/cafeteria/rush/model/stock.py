@@ -1,36 +1,38 @@
-"""Stock: S2, in batches, and the release. What a batch decides is `cafeteria.stock.domain.Shelf` itself.
+"""Stock: S2, in batches of many orders, and the release. What a batch decides is `cafeteria.stock.domain.Shelf` itself.
 
 A batch reads, decides in memory, and writes only if nothing that it read has moved; another replica may have been
 faster.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from cafeteria.contracts.stock import (
-    MAX_AGE_MS,
-    Decision,
     ItemPrice,
+    OrdersDecided,
     ReleaseStock,
+    ReserveOrders,
     ReserveStock,
     StockDecided,
     StockReleased,
 )
-from cafeteria.rush.model.scheduler import DAWN, LOST, Commit, Replica, Request, Scheduler, Steps
+from cafeteria.rush.model.scheduler import DAWN, LOST, Commit, Replica, Request, Scheduler, Steps, busy
 from cafeteria.stock.domain import Changes, DecidedLine, LedgerEntry, Reservation, Shelf, StoredItem
 
 Command = ReserveStock | ReleaseStock
+Question = ReserveOrders | ReleaseStock
 
 TRIES = 20
 
 
 class StockTables:
-    """Stock's rows. `restocked` is what came in, `decided_late` are sentences about orders that had expired."""
+    """Stock's rows. `restocked` is what came in; `asked_at` says when the question was sent that an order was decided by."""
 
-    __slots__ = ("decided_late", "guards", "items", "ledger", "reservations", "restocked", "scheduler")
+    __slots__ = ("asked_at", "guards", "items", "ledger", "reservations", "restocked", "scheduler")
 
     def __init__(self, scheduler: Scheduler, portions: dict[UUID, int]) -> None:
         self.scheduler = scheduler
@@ -44,7 +46,7 @@ class StockTables:
         }
         self.reservations: dict[UUID, Reservation] = {}
         self.ledger: list[LedgerEntry] = []
-        self.decided_late: list[str] = []
+        self.asked_at: dict[UUID, datetime] = {}
 
     def read(self, commands: Iterable[Command]) -> tuple[list[StoredItem], list[Reservation]]:
         """Items and earlier decisions, from one snapshot."""
@@ -56,7 +58,7 @@ class StockTables:
             known.append(reservation if self.guards.released_once else replace(reservation, released_at=None))
         return list(self.items.values()), known
 
-    def write(self, changes: Changes) -> bool:
+    def write(self, changes: Changes, asked_at: dict[UUID, datetime]) -> bool:
         """S2: whole, or not at all when something has moved since it was read."""
         if self._has_moved(changes):
             self.scheduler.note("another replica was faster")
@@ -64,6 +66,7 @@ class StockTables:
         for reservation in changes.decided:
             if self.guards.tombstone or reservation.lines:
                 self.reservations[reservation.order_id] = reservation
+                self.asked_at[reservation.order_id] = asked_at[reservation.order_id]
             self.scheduler.note("order {.int}: {.decision}", reservation.order_id, reservation)
         for order_id in changes.released:
             self.reservations[order_id] = replace(self.reservations[order_id], released_at=self.scheduler.now)
@@ -72,13 +75,6 @@ class StockTables:
         for item in changes.items:
             self.items[item.id] = item
         return True
-
-    def judge_ages(self, commands: Sequence[Command], changes: Changes) -> None:
-        """An order that is asked about for the first time when it is too old takes nothing."""
-        ages = {each.order_id: each.age_ms for each in reversed(commands) if isinstance(each, ReserveStock)}
-        for each in changes.decided:
-            if each.decision is Decision.RESERVED and ages[each.order_id] > MAX_AGE_MS:
-                self.decided_late.append(f"order {each.order_id} was reserved {ages[each.order_id]} ms old")
 
     def _has_moved(self, changes: Changes) -> bool:
         if self.guards.item_versions:
@@ -113,33 +109,38 @@ class StockReplica(Replica):
         self.run_alone("S2", self._work)
 
     def _work(self) -> Steps:
+        yield from busy(self.scheduler, "S2 of others")
         while self.queue:
             batch, self.queue = self.queue, []
-            outcomes = yield from self._commit([each.question for each in batch])
-            if outcomes is LOST:
-                outcomes = yield from self._commit([each.question for each in batch])
-            for number, request in enumerate(batch):
-                request.reply(LOST if outcomes is LOST else _answer(request.question, outcomes[number]))
+            decided = yield from self._commit(batch)
+            if decided is LOST:
+                decided = yield from self._commit(batch)
+            for request in batch:
+                if decided is not LOST:
+                    request.reply(self._reply_to(request.question, decided))
 
-    def _commit(self, commands: list[Command]) -> Steps:
-        """The decision on each command's order, as committed."""
+    def _commit(self, batch: list[Request]) -> Steps:
+        """The decisions on all orders of these requests, as committed."""
+        commands = [command for request in batch for command in _commands(request.question)]
+        asked_at: dict[UUID, datetime] = {}
+        for request in batch:
+            for command in _commands(request.question):
+                asked_at.setdefault(command.order_id, request.sent_at)
         for _ in range(TRIES):
             read = yield Commit("S2 reads items and decisions", self.tables.read, commands)
             if read is LOST:
                 return LOST
             items, known = read
             shelf = Shelf(items=items, reservations=known, now=self.scheduler.now)
-            outcomes = [self._decide(shelf, command) for command in commands]
+            decided = {command.order_id: self._decide(shelf, command) for command in commands}
             changes = shelf.changes
             if not changes:
-                return outcomes
-            written = yield Commit("S2", self.tables.write, changes)
+                return decided
+            written = yield Commit("S2", self.tables.write, changes, asked_at)
             if written is LOST:
                 return LOST
             if written:
-                self.tables.judge_ages(commands, changes)
-            if written:
-                return outcomes
+                return decided
         return LOST
 
     def _decide(self, shelf: Shelf, command: Command) -> Reservation:
@@ -149,11 +150,28 @@ class StockReplica(Replica):
             command = replace(command, age_ms=0)
         return shelf.reserve(command)
 
+    def _reply_to(
+        self, question: Question, decided: dict[UUID, Reservation]
+    ) -> OrdersDecided | StockReleased:
+        """Made of what is stored alone. Of many orders some may be missing."""
+        if isinstance(question, ReleaseStock):
+            released_at = decided[question.order_id].released_at
+            return StockReleased(order_id=question.order_id, released_at=released_at or DAWN)
+        scheduler = self.scheduler
+        return OrdersDecided(
+            decisions=tuple(
+                _on_the_wire(decided[order.order_id])
+                for order in question.orders
+                if scheduler.is_calm or not scheduler.happens(scheduler.weather.undecided)
+            )
+        )
 
-def _answer(command: Command, reservation: Reservation) -> StockDecided | StockReleased:
-    """Made of what is stored alone."""
-    if isinstance(command, ReleaseStock):
-        return StockReleased(order_id=command.order_id, released_at=reservation.released_at or DAWN)
+
+def _commands(question: Question) -> Sequence[Command]:
+    return question.orders if isinstance(question, ReserveOrders) else (question,)
+
+
+def _on_the_wire(reservation: Reservation) -> StockDecided:
     return StockDecided(
         order_id=reservation.order_id,
         decision=reservation.decision,

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from cafeteria.rush.model.bus import Bus, Outbox
+from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
+from cafeteria.rush.model.bus import Bus
+from cafeteria.rush.model.outbox import Outbox
 from cafeteria.rush.model.scheduler import Replica, Scheduler
 
 MINUTE = timedelta(seconds=61)
@@ -41,6 +43,7 @@ class Troubles:
             (weather.pause, self.pause),
             (weather.long_pause, self.pause_long),
             (weather.lock_lost, self._lose_lock),
+            (weather.unreadable, self._write_unreadable),
         )
         total = 0.0
         return [(total := total + rate, threat) for rate, threat in rates]
@@ -75,3 +78,9 @@ class Troubles:
     def _lose_lock(self) -> None:
         self.scheduler.tell(None, "a relay's lock is free while it carries")
         self.scheduler.one_of(self.outboxes).holder = None
+
+    def _write_unreadable(self) -> None:
+        self.scheduler.tell(None, "a row that nobody can read lies in an outbox")
+        outbox = self.scheduler.one_of(self.outboxes)
+        topics = (GATEWAY_STATUS, WORK_PLACED) if outbox.schema == GATEWAY else (KITCHEN_STATUS,)
+        outbox.add_unreadable(self.scheduler.one_of(topics))

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from uuid import UUID
 
+from cafeteria.contracts.bus import GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
+from cafeteria.contracts.stock import Decision
 from cafeteria.rush.history import History, Sighting
 from cafeteria.rush.invariants import check
 from cafeteria.rush.model.cafeteria import Cafeteria
@@ -25,10 +27,35 @@ def broken_promises(cafeteria: Cafeteria) -> list[str]:
     reported = check(stored, history_of(cafeteria))
     sentences = [f"{name}: {each}" for name, found in reported.items() if found for each in found]
     sentences += [f"M1 nothing is forgotten: {each}" for each in cafeteria.gateway.breaches]
-    sentences += [f"M2 an order is decided in its time: {each}" for each in cafeteria.stock.decided_late]
+    sentences += [f"M2 an order is decided in its time: {each}" for each in _decided_late(cafeteria)]
     sentences += [f"M3 every stream was shown something: {each}" for each in _silent_streams(cafeteria)]
     sentences += [f"M4 repeats get the end's answer: {each}" for each in _wrong_answers(stored)]
+    sentences += [f"M5 what nobody can read is kept: {each}" for each in _lost_letters(cafeteria)]
     return sentences
+
+
+def _decided_late(cafeteria: Cafeteria) -> Iterator[str]:
+    """A question that was sent in time may arrive late: it is decided by its age."""
+    expiries = {order_id: row.stored.expires_at for order_id, row in cafeteria.gateway.orders.items()}
+    for order_id, reservation in cafeteria.stock.reservations.items():
+        if reservation.decision is Decision.RESERVED and order_id in expiries:
+            late = cafeteria.stock.asked_at[order_id] - expiries[order_id]
+            if late.total_seconds() > 0:
+                yield f"order {order_id} was reserved, asked {late.total_seconds():.0f} s after it had expired"
+
+
+def _lost_letters(cafeteria: Cafeteria) -> Iterator[str]:
+    """What a stream that was never lost has stored, every reader of it has read or kept."""
+    readers = (
+        (cafeteria.kitchen, cafeteria.bus.kitchen, (WORK_PLACED,)),
+        (cafeteria.gateway, cafeteria.bus.notification, (KITCHEN_STATUS,)),
+        (cafeteria.notification, cafeteria.bus.notification, (GATEWAY_STATUS, KITCHEN_STATUS)),
+    )
+    for tables, stream, topics in readers:
+        kept = tables.dead_letters.kept
+        for item in (*cafeteria.gateway.outbox.unreadable, *cafeteria.kitchen.outbox.unreadable):
+            if stream.epoch == 1 and item.topic in topics and (item.topic.subject, item.body) not in kept:
+                yield f"an item of {item.topic.subject} that nobody could read is no dead letter"
 
 
 def _silent_streams(cafeteria: Cafeteria) -> Iterator[str]:
