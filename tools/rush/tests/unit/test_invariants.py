@@ -253,7 +253,6 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
         lambda: change_stored(on_the_way=("kitchen-work has 2 messages that it has not read",)),
         {"I10"},
     ),
-    "a dead letter": (lambda: change_stored(dead_letters=("kitchen.work.v1.placed: truncated",)), {"I10"}),
 }
 
 

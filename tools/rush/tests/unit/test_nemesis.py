@@ -39,6 +39,14 @@ def test_in_500_faults_every_kind_is_thrown_singly_and_mixed() -> None:
     assert len(alone) > len(KINDS) / 2
 
 
+def test_a_kind_of_less_weight_comes_as_often_as_its_weight_says() -> None:
+    kinds = {
+        name: Scripted(name, "done", weight=weight) for name, weight in {"often": 1.0, "seldom": 0.3}.items()
+    }
+    thrown = Counter(names(plan(kinds, faults=130, seed=5)))
+    assert thrown["often"] in {99, 100, 101}
+
+
 def test_no_faults_are_no_waves() -> None:
     assert plan(KINDS, faults=0, seed=1) == []
 
@@ -52,6 +60,8 @@ def test_kinds_are_chosen_by_name_and_by_family() -> None:
         "messages-lost",
         "history-replayed",
         "poison",
+        "poison-item",
+        "messages-repacked",
     }
     assert set(selected(())) == set(KINDS) - set(NOT_HERE)
 

@@ -161,6 +161,22 @@ async def test_lost_requests_never_arrive(proxy: Proxy, echo: Echo) -> None:
         assert echo.heard == b"a"
 
 
+async def test_single_messages_are_lost_whatever_pieces_they_come_in_and_the_others_arrive_whole(
+    proxy: Proxy, echo: Echo
+) -> None:
+    kept, lost = b"PUB stock.x 5\r\nhello\r\n", b"PUB $JS.ACK.KITCHEN.work.1 4\r\n+ACK\r\n"
+    proxy.weather = Weather(lost_subject="$JS.ACK.")
+    async with connected(proxy) as line:
+        for piece in (kept + lost[:9], lost[9:] + kept, lost + kept):
+            line.say(piece)
+            await asyncio.sleep(0.02)
+        assert await echo.has_heard(3 * len(kept)) == 3 * kept
+        assert proxy.lost_messages == 2
+        proxy.weather = FAIR
+        line.say(lost + kept)
+        assert await echo.has_heard(4 * len(kept) + len(lost)) == 3 * kept + lost + kept
+
+
 async def test_a_connection_with_a_hole_is_reset_when_the_weather_clears_and_a_whole_one_goes_on(
     proxy: Proxy,
 ) -> None:

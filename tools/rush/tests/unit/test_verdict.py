@@ -1,6 +1,7 @@
 """What a person reads at the end: every invariant, the first sentences of each violation, and where to look."""
 
 import io
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cafeteria.rush.footprint import Footprint, growth
 from cafeteria.rush.history import Exchange, History, Wish
 from cafeteria.rush.nemesis import Strike
 from cafeteria.rush.options import Options
+from cafeteria.rush.packing import Packing
 from cafeteria.rush.progress import Figures
 from cafeteria.rush.report import write
 from cafeteria.rush.rest import Rest
@@ -44,6 +46,7 @@ def verdict(**changes: object) -> Verdict:
         "orders": {"READY": 90, "REJECTED": 10},
         "overtaken": 0,
         "replayed": 400,
+        "packing": Packing(sizes=Counter({1: 300, 60: 5}), repacked=2),
         "footprints": {},
         "history": History(exchanges=[answer(201, sent_at_s=n / 10) for n in range(50)]),
         "home": Path("/somewhere"),
@@ -65,9 +68,12 @@ def test_every_invariant_stands_in_the_table_with_its_verdict() -> None:
 
 
 def test_the_facts_are_in_the_last_lines() -> None:
-    said = shown(verdict())
+    said = " ".join(shown(verdict()).split())
     assert "100 orders (90 READY, 10 REJECTED) and 1 faults in 61 s, 1 more that another one" in said
     assert "The last order ended 1.2 s after the last fault was healed." in said
+    assert (
+        "305 messages held 600 items, 60 at most, 5 of them 50 or more; 2 held more at a second try." in said
+    )
     assert "Seed 42." in said
     assert "/somewhere" not in said
 

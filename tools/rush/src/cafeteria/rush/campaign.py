@@ -18,8 +18,9 @@ from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.footprint import Footprint, growth, measure
 from cafeteria.rush.history import History
 from cafeteria.rush.nemesis import Nemesis, plan
-from cafeteria.rush.options import Options
+from cafeteria.rush.options import WHOLE_FROM_ORDERS, Options
 from cafeteria.rush.pace import Pace
+from cafeteria.rush.packing import Packing, PackingWatch
 from cafeteria.rush.people import assemble
 from cafeteria.rush.progress import Progress
 from cafeteria.rush.rest import Rest, come_to_rest, until_mended
@@ -32,6 +33,7 @@ from cafeteria.rush.verdict import Verdict
 HOT_PORTIONS_PER_ORDER = 0.3
 """Of the 0.45 that are asked for: the hot dish is sold out for the last third."""
 
+PACKED = "messages held many items, and more at a second try"
 FOOTPRINT = "I13 memory and descriptors come back"
 GENTLE = (
     "postgres-reset",
@@ -82,6 +84,15 @@ class Campaign:
         return verdict
 
     async def _rush(self, arena: Arena, crowd: Crowd, staff: Staff) -> Verdict:
+        async with PackingWatch(arena.bus) as watch:
+            verdict = await self._play(arena, crowd, staff, watch.packing)
+        if self._options.is_whole:
+            verdict.violations[PACKED] = list(watch.packing.shortfalls())
+        else:
+            verdict.skipped[PACKED] = f"a rush of all kinds is judged, from {WHOLE_FROM_ORDERS:,} orders on"
+        return verdict
+
+    async def _play(self, arena: Arena, crowd: Crowd, staff: Staff, packing: Packing) -> Verdict:
         began_at = monotonic()
         nemesis = self._nemesis(arena)
         self._progress.watch(crowd, nemesis)
@@ -109,6 +120,7 @@ class Campaign:
             orders=dict(Counter(order.status for order in stored.orders.values())),
             overtaken=overtaken_refusals(stored, self._history),
             replayed=examination.replayed,
+            packing=packing,
             footprints=self._footprints,
             history=self._history,
             home=arena.home.root,

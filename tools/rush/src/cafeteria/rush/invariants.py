@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from uuid import UUID
 
+from cafeteria.chassis.dead_letters import WHOLE_MESSAGE
 from cafeteria.rush.history import ACCEPTED, CREATED, OK, History
-from cafeteria.rush.snapshot import Snapshot, StoredDecision, StoredOrder
+from cafeteria.rush.snapshot import Snapshot, StoredDecision, StoredLetter, StoredOrder
+from cafeteria.rush.stored_messages import POISON_ID, is_readable, items_of
 from cafeteria.rush.truth import students_were_told_the_truth
 
 Check = Callable[[Snapshot, History], Iterator[str]]
@@ -181,8 +183,17 @@ def nothing_is_left_on_the_way(stored: Snapshot, _: History) -> Iterator[str]:
         yield f"{stored.outbox_rows} outbox rows were never carried"
     yield from stored.on_the_way
     for letter in stored.dead_letters:
-        if "poison" not in letter:
-            yield f"a message became a dead letter: {letter}"
+        yield from _wrongly_dead(letter)
+
+
+def _wrongly_dead(letter: StoredLetter) -> Iterator[str]:
+    """Only what the faults have poisoned may be a dead letter, and of a list only the item that nobody can read."""
+    if POISON_ID not in (letter.message_id or ""):
+        yield f"item {letter.item} of {letter.subject} became a dead letter: {letter.error}"
+    elif letter.item == WHOLE_MESSAGE and items_of(letter.subject, letter.body) is not None:
+        yield f"a message of {letter.subject} became a dead letter with all of its items: {letter.error}"
+    elif letter.item != WHOLE_MESSAGE and is_readable(letter.subject, letter.body):
+        yield f"an item of {letter.subject} that can be read became a dead letter: {letter.error}"
 
 
 INVARIANTS: dict[str, Check] = {

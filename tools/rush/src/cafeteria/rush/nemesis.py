@@ -73,10 +73,16 @@ def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
 
 
 def _dealt(kinds: Mapping[str, Fault], *, faults: int, chance: random.Random) -> list[str]:
-    """Names as from a shuffled deck, so that none is forgotten: with each deck a rare kind is in it or not."""
+    """Names as from shuffled decks, so that none is forgotten: a kind of weight 0.3 is in every third or fourth."""
     names: list[str] = []
+    due = {name: chance.random() for name in kinds}
     while kinds and len(names) < faults:
-        deck = [name for name, fault in kinds.items() if chance.random() < fault.weight]
+        deck = []
+        for name, fault in kinds.items():
+            due[name] += fault.weight
+            if due[name] >= 1:
+                due[name] -= 1
+                deck.append(name)
         chance.shuffle(deck)
         names += deck
     return names[:faults]

@@ -9,6 +9,7 @@ FAULTS = 20
 STUDENTS = 200
 REPLICAS = 2
 FOOTPRINT_FROM_ORDERS = 20_000
+WHOLE_FROM_ORDERS = 10_000
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     home: Path | None = None
     with_footprint: bool = False
     """Whether memory and descriptors are measured afterwards, under a second load."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether so much is tried, of all kinds, that large batches and second tries must be among it."""
+        return not self.only and self.scene is None and self.orders >= WHOLE_FROM_ORDERS
 
     @property
     def command(self) -> str:

@@ -1,7 +1,7 @@
 """A TCP proxy that stands between one service and one server, and can make the network between them bad.
 
-It knows nothing of the protocols; it delays, cuts, resets, or swallows bytes, in one direction or both. In fair
-weather it passes every chunk on as it comes.
+It delays, cuts, resets, or swallows bytes, in one direction or both, and looks into them for one thing alone: messages
+to NATS that are to be lost one by one. In fair weather it passes every chunk on as it comes.
 """
 
 import asyncio
@@ -9,11 +9,14 @@ import random
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from typing import Self
 
 import msgspec
+
+from cafeteria.rush.crash_points.nats_frames import NatsFrames
 
 HOST = "127.0.0.1"
 CONNECT_TIMEOUT_S = 5.0
@@ -31,13 +34,15 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
 
     `latency_ms` and `jitter_ms` delay each chunk, the order stays; directions in `lost` swallow every byte while the
     connection stays open; `cut_after_bytes` breaks each connection in the middle of whatever is passing, counted
-    from when the weather changed.
+    from when the weather changed. A message to NATS whose subject begins with `lost_subject` is swallowed whole, on
+    connections that were opened in such weather.
     """
 
     latency_ms: float = 0
     jitter_ms: float = 0
     lost: frozenset[Direction] = frozenset()
     cut_after_bytes: int | None = None
+    lost_subject: str = ""
 
 
 FAIR = Weather()
@@ -52,6 +57,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._pairs: set[_Pair] = set()
         self._weather = FAIR
+        self.lost_messages = 0
 
     @property
     def port(self) -> int:
@@ -114,6 +120,7 @@ class _Pair:
         self.server = _End(self, Direction.REPLIES)
         self.carried_bytes = 0
         self.holes: set[Direction] = set()
+        self._frames = NatsFrames() if proxy.weather.lost_subject else None
         self._is_abandoned = False
         self._connecting: asyncio.Task[None] | None = None
 
@@ -138,12 +145,23 @@ class _Pair:
         if self._is_abandoned or direction in weather.lost or direction in self.holes:
             self.holes.add(direction)
             return
+        if direction is Direction.REQUESTS and self._frames is not None:
+            chunk = b"".join(self._not_lost(self._frames, chunk))
         sink = self.server if direction is Direction.REQUESTS else self.client
         share = self._share_before_cut(chunk, weather)
         delay_s = (weather.latency_ms + self.proxy.chance.random() * weather.jitter_ms) / 1000
         sink.send(share, delay_s=delay_s)
         if len(share) < len(chunk):
             self.close()
+
+    def _not_lost(self, frames: NatsFrames, chunk: bytes) -> Iterator[bytes]:
+        """The messages that `chunk` completes, without those that are to be lost."""
+        lost = self.proxy.weather.lost_subject
+        for frame in frames.feed(chunk):
+            if lost and frame.subject.startswith(lost):
+                self.proxy.lost_messages += 1
+            else:
+                yield frame.raw
 
     def _share_before_cut(self, chunk: bytes, weather: Weather) -> bytes:
         """What of `chunk` still passes; the rest, and all that follows, does not."""

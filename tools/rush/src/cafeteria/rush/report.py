@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.packing import Packing
 from cafeteria.rush.summary import facts
 from cafeteria.rush.verdict import Verdict
 
@@ -36,6 +37,8 @@ ul { margin: .2rem 0 .2rem 1.2rem; padding: 0; }
 <h2>What was thrown</h2>
 <table><tr><th>fault</th><th class="number">times</th><th class="number">whole again after, median</th>
 <th class="number">longest</th><th class="number">missed</th></tr>$faults</table>
+<h2>Items in one message</h2>
+$packing
 <h2>Memory and descriptors</h2>
 $footprint
 </body></html>
@@ -57,6 +60,7 @@ def write(verdict: Verdict, path: Path) -> None:
         invariants="".join(_invariant_rows(verdict)),
         plots=draw(verdict),
         faults="".join(_fault_rows(verdict.strikes)),
+        packing=_packing(verdict.packing),
         footprint=_footprint(verdict),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +100,13 @@ def _fault_rows(strikes: list[Strike]) -> Iterable[str]:
         )
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         yield f"<tr><td>{escape(name)}</td>{numbers}</tr>"
+
+
+def _packing(packing: Packing) -> str:
+    rows = "".join(
+        f'<tr><td>{size}</td><td class="number">{count:,}</td></tr>' for size, count in packing.histogram()
+    )
+    return f'<table><tr><th>items</th><th class="number">messages</th></tr>{rows}</table>'
 
 
 def _footprint(verdict: Verdict) -> str:

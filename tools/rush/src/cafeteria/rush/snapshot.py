@@ -50,6 +50,16 @@ class StoredNotification(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
+class StoredLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter: `item` is its place in the message, WHOLE_MESSAGE where that has no list of items."""
+
+    subject: str
+    message_id: str | None
+    item: int
+    body: bytes
+    error: str
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[StoredItem, ...]
     orders: dict[UUID, StoredOrder]
@@ -59,7 +69,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     tickets: tuple[StoredTicket, ...]
     notifications: tuple[StoredNotification, ...]
     outbox_rows: int
-    dead_letters: tuple[str, ...]
+    dead_letters: tuple[StoredLetter, ...]
     on_the_way: tuple[str, ...] = ()
     """What the bus had not carried yet, in sentences; the database does not know it."""
 
@@ -87,10 +97,9 @@ _NOTIFICATIONS = """
     SELECT order_id, student_id, status_sent, version, position FROM notification.notifications"""
 _OUTBOX = "SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)"
 _DEAD = """
-    SELECT concat_ws(' ', subject, message_id, error) FROM (
-        SELECT subject, message_id, error FROM gateway.dead_letters
-        UNION ALL SELECT subject, message_id, error FROM kitchen.dead_letters
-        UNION ALL SELECT subject, message_id, error FROM notification.dead_letters) AS letters"""
+    SELECT subject, message_id, item, body, error FROM gateway.dead_letters
+    UNION ALL SELECT subject, message_id, item, body, error FROM kitchen.dead_letters
+    UNION ALL SELECT subject, message_id, item, body, error FROM notification.dead_letters"""
 
 
 async def read_snapshot(connection: asyncpg.Connection) -> Snapshot:
@@ -104,7 +113,7 @@ async def read_snapshot(connection: asyncpg.Connection) -> Snapshot:
             tickets=tuple(_ticket(row) for row in await connection.fetch(_TICKETS)),
             notifications=tuple(_notification(row) for row in await connection.fetch(_NOTIFICATIONS)),
             outbox_rows=await connection.fetchval(_OUTBOX),
-            dead_letters=tuple(row[0] for row in await connection.fetch(_DEAD)),
+            dead_letters=tuple(StoredLetter(**row) for row in await connection.fetch(_DEAD)),
         )
 
 

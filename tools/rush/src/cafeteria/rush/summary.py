@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from cafeteria.rush.packing import MANY, Packing
 from cafeteria.rush.verdict import Verdict
 
 FIRST_SENTENCES = 3
@@ -45,7 +46,15 @@ def facts(verdict: Verdict) -> str:
     return (
         f"{sum(verdict.orders.values())} orders ({orders}) and {thrown} faults in {verdict.lasted_s:.0f} s"
         f"{f', {missed} more that another one was in the way of' if missed else ''}. "
-        f"{_rest(verdict)} {verdict.replayed} messages were told again. {overtaken}Seed {verdict.options.seed}."
+        f"{_rest(verdict)} {verdict.replayed} messages were told again. {_packing(verdict.packing)} "
+        f"{overtaken}Seed {verdict.options.seed}."
+    )
+
+
+def _packing(packing: Packing) -> str:
+    return (
+        f"{packing.messages:,} messages held {packing.items:,} items, {packing.largest} at most, {packing.with_many} of "
+        f"them {MANY} or more; {packing.repacked} held more at a second try."
     )
 
 

@@ -8,6 +8,7 @@ from cafeteria.rush.footprint import Footprint
 from cafeteria.rush.history import History
 from cafeteria.rush.nemesis import Strike
 from cafeteria.rush.options import Options
+from cafeteria.rush.packing import Packing
 from cafeteria.rush.rest import Rest
 
 
@@ -26,6 +27,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     """Keys that were refused from memory while another request under them was on its way and was accepted."""
     replayed: int
     """Messages of the bus's history that were told once more."""
+    packing: Packing
+    """What the bus's messages held."""
     footprints: dict[str, tuple[Footprint, Footprint]]
     """By process: before and after the second load; empty where that was not measured."""
     history: History

@@ -4,6 +4,7 @@ from cafeteria.rush.faults import disk
 from cafeteria.rush.faults.bus_users import BUS_USERS
 from cafeteria.rush.faults.clients import CLIENTS
 from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.items import ITEMS
 from cafeteria.rush.faults.malice import MALICE
 from cafeteria.rush.faults.messages import MESSAGES
 from cafeteria.rush.faults.network import NETWORK
@@ -12,7 +13,17 @@ from cafeteria.rush.faults.servers import SERVERS
 
 KINDS: dict[str, Fault] = {
     fault.name: fault
-    for fault in (*PROCESSES, *SERVERS, *disk.DISK, *NETWORK, *MESSAGES, *CLIENTS, *BUS_USERS, *MALICE)
+    for fault in (
+        *PROCESSES,
+        *SERVERS,
+        *disk.DISK,
+        *NETWORK,
+        *MESSAGES,
+        *ITEMS,
+        *CLIENTS,
+        *BUS_USERS,
+        *MALICE,
+    )
 }
 
 NOT_HERE: dict[str, str] = (

@@ -4,22 +4,19 @@ All of it by the administrator's hand: no service may do so, and no store, howev
 """
 
 import asyncio
-import base64
 import random
 from dataclasses import dataclass
-from typing import Any
 
 from cafeteria.contracts.bus import DURABLES, GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID
 from cafeteria.rush.arena import Arena
-from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import until_bus_is_whole
+from cafeteria.rush.stored_messages import POISON_ID, delete, read_newest, store_again
 
 FAMILY = "messages"
 COPIES = (5, 60)
 POISON = (1, 5)
-POISON_ID = "poison"  # part of each one's message id: a dead letter with it is no violation
 POISON_PAUSE_S = 0.3
 
 UNREADABLE = (
@@ -29,7 +26,10 @@ UNREADABLE = (
     b"null",
     b"[]",
     b'{"order_id": "not-an-id"}',
-    b'{"order_id": "00000000-0000-0000-0000-000000000000"}',
+    b'{"orders": {}}',
+    b'{"events": "none"}',
+    b'{"orders": [{"order_id": "not-an-id"}, null]}',
+    b'{"events": [17, {"order_id": "00000000-0000-0000-0000-000000000000"}]}',
     b'"' + b"x" * 100_000 + b'"',
 )
 
@@ -48,17 +48,13 @@ class Copied:
 
     async def strike(self, arena: Arena, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name
-        last = (await arena.bus.stream(stream))["last_seq"]
-        wanted = range(max(1, last - chance.randint(*COPIES) + 1), last + 1)
-        messages = []
-        for sequence in wanted:
-            if message := await arena.bus.message(stream, sequence):
-                messages.append(message)
-                if self.instead:
-                    await arena.bus.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        messages = await read_newest(arena.bus, stream, count=chance.randint(*COPIES))
+        if self.instead:
+            for message in messages:
+                await delete(arena.bus, message)
         chance.shuffle(messages)
         for message in messages:
-            await _say_again(arena.bus, message)
+            await store_again(arena.bus, message, message_id=message.id_again())
         return f"{len(messages)} messages of {stream}"
 
 
@@ -94,7 +90,7 @@ class Replayed:
 
 @dataclass(frozen=True, kw_only=True)
 class Poison:
-    """Messages that nobody can read, between those that everybody needs."""
+    """Messages that nobody can read, as a whole or item by item, between those that everybody needs."""
 
     name: str = "poison"
     family: str = FAMILY
@@ -109,21 +105,6 @@ class Poison:
             said += 1
             await asyncio.sleep(POISON_PAUSE_S)
         return f"{said} messages"
-
-
-async def _say_again(bus: BusAdmin, message: dict[str, Any]) -> None:
-    """The same body under the same headers, but for the id."""
-    headers = _headers(message.get("hdrs"))
-    poisoned = POISON_ID if headers.pop(HEADER_MESSAGE_ID, "").startswith(POISON_ID) else "copy"
-    headers[HEADER_MESSAGE_ID] = f"{poisoned}-of-{message['seq']}-{message['time']}"
-    await bus.publish(message["subject"], base64.b64decode(message.get("data", "")), headers)
-
-
-def _headers(encoded: str | None) -> dict[str, str]:
-    """From the wire's form; those of the server's own, such as batch marks, stay behind."""
-    lines = base64.b64decode(encoded or "").decode().splitlines()[1:]
-    pairs = (line.split(":", 1) for line in lines if ":" in line)
-    return {name.strip(): value.strip() for name, value in pairs if not name.strip().startswith("Nats-Batch")}
 
 
 MESSAGES: tuple[Fault, ...] = (

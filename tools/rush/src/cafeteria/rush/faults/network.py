@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cafeteria.contracts.bus import GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
-from cafeteria.rush.arena import SERVERS, Arena
+from cafeteria.contracts.bus import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
+from cafeteria.rush.arena import NATS, SERVERS, Arena
 from cafeteria.rush.faults.fault import Fault, named
 from cafeteria.rush.proxy import FAIR, Direction, Proxy, Weather
 
@@ -20,9 +20,13 @@ LATENCY_MS = (20.0, 400.0)
 JITTER_MS = (50.0, 800.0)
 CUT_AFTER_BYTES = (0, 3_000)
 """From before the first byte to the middle of a batch."""
+ACKS_LOST_S = (3.0, 8.0)
+"""From less than the server waits for an acknowledgement to more."""
+ACKNOWLEDGEMENT = "$JS.ACK."
 HITS = (1, 6)
 HIT_EVERY_S = (0.1, 1.0)
 
+CONSUMERS = tuple(dict.fromkeys(durable.owner for durable in DURABLES))
 BUSY = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 """Hit more often than identity, which students need once in a while only."""
 
@@ -100,6 +104,33 @@ class Break:
             proxy.weather = Weather(cut_after_bytes=chance.randint(*CUT_AFTER_BYTES))
 
 
+@dataclass(frozen=True, kw_only=True)
+class AcknowledgementsLost:
+    """What a consumer has committed it acknowledges in vain: the messages are delivered again, whole.
+
+    Its connections are cut first, so that the proxy meets each message to the bus from the first on.
+    """
+
+    name: str = "nats-acks-lost"
+    family: str = FAMILY
+    weight: float = 0.7
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        members = arena.members(chance.choice(CONSUMERS))
+        proxies = [arena.proxies[member, NATS] for member in members]
+        for_s, before = chance.uniform(*ACKS_LOST_S), sum(proxy.lost_messages for proxy in proxies)
+        for proxy in proxies:
+            proxy.weather = Weather(lost_subject=ACKNOWLEDGEMENT)
+            proxy.reset_all()
+        try:
+            await asyncio.sleep(for_s)
+        finally:
+            for proxy in proxies:
+                proxy.weather = FAIR
+        lost = sum(proxy.lost_messages for proxy in proxies) - before
+        return f"{lost} of {named(members)} in {for_s:.1f} s"
+
+
 def _slow(chance: random.Random) -> Weather:
     return Weather(latency_ms=chance.uniform(*LATENCY_MS))
 
@@ -142,4 +173,5 @@ NETWORK: tuple[Fault, ...] = (
         for weather, make in WEATHERS.items()
     ),
     *(Break(name=f"{server}-{how}", server=server, how=how) for server in SERVERS for how in BREAKS),
+    AcknowledgementsLost(),
 )

@@ -15,6 +15,7 @@ from cafeteria.rush.bus_admin import BusRefusal
 from cafeteria.rush.faults.fault import Fault
 
 FROZEN_S = (0.3, 5.0)
+AWAY_S = (6.0, 8.0)
 BUS_WITHIN_S = 30.0
 ROGUE_LOCK_S = 10.0
 TERMINATIONS = (2, 8)
@@ -54,6 +55,26 @@ class FreezeServer:
         async with arena.turn(self.server):
             with arena.stack.frozen(self.server):
                 await asyncio.sleep(for_s)
+        return f"for {for_s:.1f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NatsAway:
+    """Stopped, and started some seconds later: meanwhile orders stay PENDING, and rows wait in the outboxes."""
+
+    name: str = "nats-away"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        for_s = chance.uniform(*AWAY_S)
+        async with arena.turn(NATS):
+            await arena.stack.stop(NATS)
+            try:
+                await asyncio.sleep(for_s)
+            finally:
+                await arena.stack.start(NATS)
+        await until_bus_is_whole(arena)
         return f"for {for_s:.1f} s"
 
 
@@ -140,6 +161,7 @@ async def until_bus_is_whole(arena: Arena) -> None:
 SERVERS: tuple[Fault, ...] = (
     Restart(name="nats-kill", server=NATS, number=signal.SIGKILL),
     FreezeServer(name="nats-freeze", server=NATS),
+    NatsAway(),
     WipeNats(),
     Restart(name="postgres-fast", server=POSTGRES, number=signal.SIGINT),
     Restart(name="postgres-immediate", server=POSTGRES, number=signal.SIGQUIT),

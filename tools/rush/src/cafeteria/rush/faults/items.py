@@ -1,0 +1,123 @@
+"""Items of the streams' messages in other company: beside one that nobody can read, or packed otherwise.
+
+A message that was stored is replaced, read already or not: what it holds comes in the new company alone.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+
+from cafeteria.contracts.bus import STREAMS
+from cafeteria.contracts.wire import MAX_ITEMS
+from cafeteria.rush.arena import Arena
+from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.messages import FAMILY
+from cafeteria.rush.stored_messages import (
+    POISON_ID,
+    StoredMessage,
+    delete,
+    packed,
+    read_newest,
+    store_again,
+)
+
+HITS = (2, 8)
+PAUSE_S = (0.05, 0.4)
+NEWEST = 3
+"""One of so many is replaced."""
+REPACKED = (5, 60)
+
+UNREADABLE_ITEMS = (
+    b"null",
+    b"17",
+    b'"poison"',
+    b"[]",
+    b"{}",
+    b'{"order_id": "not-an-id"}',
+    b'{"order_id": "00000000-0000-0000-0000-000000000000", "version": "2"}',
+    b"[" * 300 + b"]" * 300,
+    b'"' + b"x" * 50_000 + b'"',
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableItem:
+    """An item that nobody can read, between the items of messages that everybody needs."""
+
+    name: str = "poison-item"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        neighbours = []
+        for _ in range(chance.randint(*HITS)):
+            stream = chance.choice(STREAMS).name
+            messages = await read_newest(arena.bus, stream, count=NEWEST)
+            chance.shuffle(messages)
+            for message, items in _with_items(messages)[:1]:
+                await self._replace(arena, message, items, chance)
+                neighbours.append(len(items))
+            await asyncio.sleep(chance.uniform(*PAUSE_S))
+        return f"{len(neighbours)} messages, beside {sum(neighbours)} items that can be read"
+
+    async def _replace(
+        self, arena: Arena, message: StoredMessage, items: list[bytes], chance: random.Random
+    ) -> None:
+        items.insert(chance.randint(0, len(items)), chance.choice(UNREADABLE_ITEMS))
+        message_id = message.id_again(POISON_ID)
+        await delete(arena.bus, message)
+        await store_again(arena.bus, message, message_id=message_id, body=packed(message.subject, items))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repacked:
+    """The newest messages of a stream come in other groupings, as after a relay's second try with more rows."""
+
+    name: str = "messages-repacked"
+    family: str = FAMILY
+    weight: float = 1.0
+
+    async def strike(self, arena: Arena, chance: random.Random) -> str:
+        stream = chance.choice(STREAMS).name
+        messages = _with_items(await read_newest(arena.bus, stream, count=chance.randint(*REPACKED)))
+        stored = 0
+        for subject in sorted({message.subject for message, _ in messages}):
+            of_subject = [(message, items) for message, items in messages if message.subject == subject]
+            stored += await self._repack(arena, of_subject, chance)
+        return f"{len(messages)} messages of {stream} as {stored}"
+
+    async def _repack(
+        self, arena: Arena, messages: list[tuple[StoredMessage, list[bytes]]], chance: random.Random
+    ) -> int:
+        """Each original goes before its items come again, so that nothing of it comes twice."""
+        items = [item for _, of_message in messages for item in of_message]
+        is_poison = any(message.is_poison for message, _ in messages)
+        newest = messages[-1][0]
+        for message, _ in messages:
+            await delete(arena.bus, message)
+        groups = dealt(items, chance)
+        for number, group in enumerate(groups):
+            message_id = f"{newest.id_again(POISON_ID if is_poison else 'repacked')}-{number}"
+            await store_again(arena.bus, newest, message_id=message_id, body=packed(newest.subject, group))
+        return len(groups)
+
+
+def dealt(items: list[bytes], chance: random.Random) -> list[list[bytes]]:
+    """In any order, in messages of any size, some of them as large as may be."""
+    left = list(items)
+    chance.shuffle(left)
+    groups = []
+    while left:
+        size = chance.choice((1, chance.randint(1, 1 + len(left) // 2), MAX_ITEMS))
+        groups.append(left[:size])
+        left = left[size:]
+    return groups
+
+
+def _with_items(messages: list[StoredMessage]) -> list[tuple[StoredMessage, list[bytes]]]:
+    """Without those that have no list of items."""
+    found = [(message, message.items()) for message in messages]
+    return [(message, items) for message, items in found if items]
+
+
+ITEMS: tuple[Fault, ...] = (UnreadableItem(), Repacked())

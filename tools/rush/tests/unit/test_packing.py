@@ -1,0 +1,80 @@
+"""What a relay stores is counted by its items; a second try with more rows is told from other repeats."""
+
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from cafeteria.contracts.bus import GATEWAY_STATUS, KITCHEN_STATUS
+from cafeteria.rush.packing import MANY, MANY_AT_LEAST, Packing, PackingWatch
+from cafeteria.rush.stored_messages import StoredMessage
+
+RELAYS_ID = "7" * 64
+
+
+def message(
+    *orders: int, sequence: int, message_id: str = RELAYS_ID, subject: str = GATEWAY_STATUS.subject
+) -> StoredMessage:
+    items = [{"order_id": str(UUID(int=order)), "version": 2, "status": "STOCK_VERIFIED"} for order in orders]
+    return StoredMessage(
+        stream="NOTIFICATION",
+        sequence=sequence,
+        stored_at="2026-03-18T17:00:00Z",
+        subject=subject,
+        headers={"Nats-Msg-Id": message_id},
+        body=msgspec.json.encode({"events": items}),
+    )
+
+
+def counted(*messages: StoredMessage, kept_from: int = 1) -> Packing:
+    watch = PackingWatch(bus=None)  # type: ignore[arg-type]  # only `look` asks it
+    for each in messages:
+        watch.count(each, kept_from=kept_from)
+    return watch.packing
+
+
+def test_messages_are_counted_by_their_items() -> None:
+    packing = counted(message(1, sequence=1), message(2, 3, 4, sequence=2), message(5, 6, 7, sequence=3))
+    assert (packing.messages, packing.items, packing.largest) == (3, 7, 3)
+    assert dict(packing.histogram()) | {"1": 1, "3-4": 2} == dict(packing.histogram())
+
+
+def test_every_size_has_its_bar() -> None:
+    packing = Packing()
+    packing.sizes.update(range(1, 257))
+    assert sum(count for _, count in packing.histogram()) == 256
+
+
+@pytest.mark.parametrize("message_id", ["copy-of-7-x", "poison-1f", "", "repacked-of-7-x-0"])
+def test_what_the_faults_store_counts_for_nothing(message_id: str) -> None:
+    assert counted(message(1, 2, sequence=1, message_id=message_id)).messages == 0
+
+
+def test_a_second_try_with_more_rows_is_packed_otherwise() -> None:
+    assert counted(message(1, 2, sequence=1), message(1, 2, 3, sequence=2)).repacked == 1
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        message(1, 2, sequence=2),
+        message(1, 3, 4, sequence=2),
+        message(2, sequence=2),
+        message(1, 2, 3, sequence=2, subject=KITCHEN_STATUS.subject),
+    ],
+)
+def test_another_repeat_is_none(again: StoredMessage) -> None:
+    assert counted(message(1, 2, sequence=1), again).repacked == 0
+
+
+def test_what_a_stream_has_lost_is_sent_again_for_another_reason() -> None:
+    assert counted(message(1, 2, sequence=1), message(1, 2, 3, sequence=9), kept_from=5).repacked == 0
+
+
+def test_what_a_whole_rush_has_to_try_is_said_where_it_did_not() -> None:
+    packing = Packing(repacked=1)
+    packing.sizes[MANY] = MANY_AT_LEAST - 1
+    assert len(list(packing.shortfalls())) == 1
+    packing.sizes[MANY + 1] = 1
+    assert list(packing.shortfalls()) == []
+    assert len(list(Packing().shortfalls())) == 2

@@ -1,0 +1,119 @@
+"""What the streams hold is taken apart item by item, put together otherwise, and judged where it is a dead letter."""
+
+import random
+from base64 import b64encode
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+
+from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
+from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.rush.faults.items import UNREADABLE_ITEMS, dealt
+from cafeteria.rush.faults.messages import UNREADABLE
+from cafeteria.rush.history import History
+from cafeteria.rush.invariants import nothing_is_left_on_the_way
+from cafeteria.rush.snapshot import Snapshot, StoredLetter
+from cafeteria.rush.stored_messages import is_readable, items_of, packed, read
+
+STATUS = GATEWAY_STATUS.subject
+EVENT = msgspec.json.encode(
+    {
+        "order_id": "00000000-0000-0000-0000-000000000007",
+        "student_id": "210041101",
+        "status": "PENDING",
+        "version": 1,
+        "at": "2026-03-18T17:00:00Z",
+    }
+)
+
+
+class Bus:
+    """One message, as JetStream's API gives it."""
+
+    async def message(self, _stream: str, sequence: int) -> dict[str, Any]:
+        return {
+            "seq": sequence,
+            "time": "2026-03-18T17:00:00Z",
+            "subject": STATUS,
+            "hdrs": b64encode(
+                b"NATS/1.0\r\nNats-Msg-Id: poison-1f\r\nCafeteria-Sender: x:y\r\n\r\n"
+            ).decode(),
+            "data": b64encode(packed(STATUS, [EVENT, b"null"])).decode(),
+        }
+
+
+async def test_a_message_is_read_with_its_headers_and_items() -> None:
+    message = await read(Bus(), "NOTIFICATION", 7)  # type: ignore[arg-type]
+    assert message is not None
+    assert message.headers == {"Nats-Msg-Id": "poison-1f", "Cafeteria-Sender": "x:y"}
+    assert message.items() == [EVENT, b"null"]
+    assert message.is_poison
+    assert message.id_again() == "poison-of-7-2026-03-18T17:00:00Z"
+
+
+def test_the_event_of_these_tests_can_be_read() -> None:
+    assert msgspec.json.decode(EVENT, type=OrderStatusChanged).version == 1
+    assert is_readable(STATUS, EVENT)
+
+
+@pytest.mark.parametrize("item", UNREADABLE_ITEMS, ids=range(len(UNREADABLE_ITEMS)))
+@pytest.mark.parametrize("subject", [STATUS, WORK_PLACED.subject])
+def test_no_receiver_can_read_a_poisoned_item_and_its_neighbours_are_items_all_the_same(
+    item: bytes, subject: str
+) -> None:
+    assert items_of(subject, packed(subject, [EVENT, item, EVENT])) == [EVENT, item, EVENT]
+    assert not is_readable(subject, item)
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_poison_holds_nothing_that_can_be_read(body: bytes) -> None:
+    for subject in (STATUS, WORK_PLACED.subject):
+        assert not any(is_readable(subject, item) for item in items_of(subject, body) or ())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_items_are_dealt_into_other_messages_and_none_is_lost(seed: int) -> None:
+    items = [b"%d" % number for number in range(300)]
+    groups = dealt(items, random.Random(seed))  # noqa: S311 - repeatable on purpose
+    assert Counter(item for group in groups for item in group) == Counter(items)
+    assert all(1 <= len(group) <= 256 for group in groups)
+
+
+def said_of(letter: StoredLetter) -> list[str]:
+    stored = Snapshot(
+        items=(),
+        orders={},
+        decisions={},
+        taken={},
+        tickets=(),
+        notifications=(),
+        outbox_rows=0,
+        dead_letters=(letter,),
+    )
+    return list(nothing_is_left_on_the_way(stored, History()))
+
+
+def letter(**changes: Any) -> StoredLetter:
+    facts = {"subject": STATUS, "message_id": "poison-1f", "item": 1, "body": b"null", "error": "no"}
+    return StoredLetter(**{**facts, **changes})
+
+
+@pytest.mark.parametrize("dead", [letter(), letter(item=-1, body=b"{"), letter(message_id="poison-of-7-x")])
+def test_what_the_faults_have_poisoned_may_be_a_dead_letter(dead: StoredLetter) -> None:
+    assert said_of(dead) == []
+
+
+@pytest.mark.parametrize(
+    ("dead", "said"),
+    [
+        (letter(message_id="7f"), "became a dead letter"),
+        (letter(message_id=None), "became a dead letter"),
+        (letter(item=-1, body=packed(STATUS, [EVENT, b"null"])), "with all of its items"),
+        (letter(item=0, body=EVENT), "that can be read"),
+    ],
+)
+def test_a_dead_letter_that_ought_not_to_be_one_is_reported(dead: StoredLetter, said: str) -> None:
+    [sentence] = said_of(dead)
+    assert said in sentence
