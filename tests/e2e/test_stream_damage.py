@@ -12,10 +12,13 @@ import pytest
 from cafeteria.contracts.bus import KITCHEN_STREAM, NOTIFICATION_STREAM
 from cafeteria.local_stack import streams
 from cafeteria.rush.bus_admin import BusAdmin
+from cafeteria.rush.stored_messages import read_newest
 
 SMALL_BYTES = 16 << 10
-ORDERS = 60
-"""Their work takes about twice `SMALL_BYTES`."""
+ROUNDS, A_ROUND = 12, 10
+"""The work of all these orders takes over twice `SMALL_BYTES`, that of a round, in one message, a quarter."""
+MESSAGES = 500
+"""More than there are."""
 
 
 async def place(campus: Any, student: Any, lines: Any, order_in: Any, *, name: str, count: int) -> list[Any]:
@@ -55,7 +58,7 @@ def block_of(campus: Any, stream: str) -> Path:
 async def test_work_that_a_full_stream_has_dropped_unread_is_cooked(
     campus: Any, lines_of: Any, order_in: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(100)
+    student, dish = await campus.student(), await campus.dish(2 * ROUNDS * A_ROUND)
     campus.follow(student)
     configure = streams.stream_config
 
@@ -75,15 +78,23 @@ async def test_work_that_a_full_stream_has_dropped_unread_is_cooked(
                     return await room() == SMALL_BYTES
 
                 await wait_until(is_small)
-                before = (await admin.stream(KITCHEN_STREAM.name))["last_seq"]
-                orders = await place(campus, student, lines_of(dish), order_in, name="full", count=ORDERS)
-
-                async def all_published() -> bool:
-                    return (await admin.stream(KITCHEN_STREAM.name))["last_seq"] >= before + ORDERS
-
-                await wait_until(all_published)
-                assert (await admin.stream(KITCHEN_STREAM.name))["messages"] < ORDERS
+                orders = []
+                for number in range(ROUNDS):
+                    orders += await place(
+                        campus, student, lines_of(dish), order_in, name=f"full-{number}", count=A_ROUND
+                    )
+                await wait_until(lambda: is_all_published(campus))
+                assert await items_stored(admin, KITCHEN_STREAM.name) < len(orders)
         await until_all_ready(campus, student, orders)
+
+
+async def is_all_published(campus: Any) -> bool:
+    async with campus.database() as database:
+        return bool(await database.fetchval("SELECT NOT EXISTS (SELECT FROM gateway.outbox)"))
+
+
+async def items_stored(admin: BusAdmin, stream: str) -> int:
+    return sum(len(message.items() or ()) for message in await read_newest(admin, stream, count=MESSAGES))
 
 
 async def test_streams_deleted_and_created_again_under_their_readers_lose_nothing(

@@ -203,6 +203,24 @@ def test_the_orders_id_is_learned_from_what_speaks_of_its_student(marks: Marks) 
     assert not marks.stand_in(str(other).encode())
 
 
+@pytest.mark.parametrize("field", ["orders", "events"])
+def test_of_a_message_about_many_orders_only_the_watched_one_is_learned(marks: Marks, field: str) -> None:
+    mine, other = uuid4(), uuid4()
+    body = (
+        f'{{"{field}":[{{"order_id":"{other}","student_id":"somebody else"}},'
+        f'{{"order_id":"{mine}","student_id":"{STUDENT}","lines":[]}}]}}'
+    )
+    marks.learn(body.encode())
+    assert marks.stand_in(mine.bytes)
+    assert not marks.stand_in(other.bytes)
+
+
+def test_what_is_no_message_teaches_nothing(marks: Marks) -> None:
+    marks.learn(f"{STUDENT} {{".encode())
+    marks.learn(f'["{STUDENT}"]'.encode())
+    assert marks.stand_in(STUDENT.encode())
+
+
 def test_the_next_student_is_watched_alone(marks: Marks) -> None:
     order_id = UUID(int=7)
     marks.learn(f'{{"order_id":"{order_id}","student_id":"{STUDENT}"}}'.encode())

@@ -1,5 +1,6 @@
-"""What happens to one order while its messages are counted. Each life has deeds before the count and within it."""
+"""What happens to one order, alone or among others, while its messages are counted. Each life has deeds before the count and within it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -14,6 +15,10 @@ from cafeteria.rush.history import Exchange
 from cafeteria.rush.student import Student
 
 ANSWER_WITHIN_S = 60.0
+TOGETHER = 16
+"""Besides the student whose order is watched: one whose commit is held, and those who order meanwhile."""
+HELD_WITHIN_S = 20.0
+"""Where the gateway is killed meanwhile, they come once more when it is back."""
 NO_DISHES = UUID(int=0)
 """Names a space of ids that no dish has."""
 
@@ -61,6 +66,43 @@ class Ordering:
 
     async def live(self) -> None:
         await _order(self._stage, self._student)
+
+
+class OrderingTogether:
+    """Many order while the commit of an order before theirs is held, so all that follows is about many orders."""
+
+    kitchen_mode = "auto"
+
+    def __init__(self, stage: Stage, student: Student) -> None:
+        self._stage = stage
+        self._student = student
+
+    async def begin(self) -> None:
+        """The others log in, the first time."""
+        await self._stage.crowd(TOGETHER)
+
+    async def live(self) -> None:
+        try:
+            await self._live()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _live(self) -> None:
+        dish = await self._stage.database.fetchval(_FULLEST_DISH)
+        first, *others = await self._stage.crowd(TOGETHER)
+        async with asyncio.TaskGroup() as ordering, self._stage.receiving_held():
+            ordering.create_task(self._order(first, dish))
+            await true_within(HELD_WITHIN_S, self._stage.is_receiving_held)
+            for student in (*others, self._student):
+                ordering.create_task(self._order(student, dish))
+            await true_within(HELD_WITHIN_S, self._are_all_there)
+
+    async def _order(self, student: Student, dish: UUID) -> None:
+        """Each life has a key of its own."""
+        _require(await _order_of(student, dish, key=self._student.student_id), status=201)
+
+    async def _are_all_there(self) -> bool:
+        return await self._stage.orders_being_received() > TOGETHER
 
 
 class Refusing:
@@ -125,6 +167,7 @@ LIVES: dict[str, Callable[[Stage, Student], Life]] = {
     "cancel": Cancelling,
     "refuse": Refusing,
     "check": Checking,
+    "together": OrderingTogether,
 }
 
 
@@ -148,9 +191,9 @@ async def _order(stage: Stage, student: Student) -> UUID:
     return msgspec.json.decode(answer.body, type=Order).id
 
 
-async def _order_of(student: Student, dish: UUID) -> Exchange:
-    """The same key at every repeat; a student orders once."""
-    return await student.order((OrderLine(item_id=dish, quantity=1),), key="only", deadline_s=ANSWER_WITHIN_S)
+async def _order_of(student: Student, dish: UUID, *, key: str = "only") -> Exchange:
+    """The same key at every repeat; a student who is watched orders once."""
+    return await student.order((OrderLine(item_id=dish, quantity=1),), key=key, deadline_s=ANSWER_WITHIN_S)
 
 
 def _require(answer: Exchange, *, status: int) -> None:

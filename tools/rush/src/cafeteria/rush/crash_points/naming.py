@@ -1,11 +1,26 @@
 """What a message is called, so that the same message of the next order has the same name."""
 
-import re
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 
-_ORDER_ID = re.compile(rb'"order_id"\s*:\s*"([0-9a-f-]{36})"')
+
+class _Item(msgspec.Struct, frozen=True):
+    """What is said of one order."""
+
+    order_id: UUID | None = None
+    student_id: str = ""
+
+
+class _Body(_Item, frozen=True):
+    """A message about one order, or about several."""
+
+    orders: tuple[_Item, ...] = ()
+    events: tuple[_Item, ...] = ()
+
+
+_BODY = msgspec.json.Decoder(_Body)
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,19 +39,23 @@ class Marks:
     """What tells the watched order from others: its student, and its id as soon as a message on the bus has said it."""
 
     def __init__(self) -> None:
-        self._student_id = b"nobody"
+        self._student_id = "nobody"
         self._words: set[bytes] = set()
 
     def watch(self, student_id: str) -> None:
         """From now on this student's order, and no other."""
-        self._student_id = student_id.encode()
-        self._words = {self._student_id}
+        self._student_id = student_id
+        self._words = {student_id.encode()}
 
     def stand_in(self, raw: bytes) -> bool:
         return any(word in raw for word in self._words)
 
     def learn(self, body: bytes) -> None:
-        """What speaks of the student says the order's id, too."""
-        if self._student_id in body:
-            for text in _ORDER_ID.findall(body):
-                self._words |= {text, UUID(text.decode()).bytes}
+        """An item that speaks of the student says the order's id, too; its neighbours are other orders."""
+        if self._student_id.encode() not in body:
+            return
+        with suppress(msgspec.MsgspecError):
+            told = _BODY.decode(body)
+            for item in (told, *told.orders, *told.events):
+                if item.student_id == self._student_id and item.order_id is not None:
+                    self._words |= {str(item.order_id).encode(), item.order_id.bytes}

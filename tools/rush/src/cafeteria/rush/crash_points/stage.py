@@ -8,7 +8,7 @@ import itertools
 import os
 import random
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 from typing import Self
 
@@ -37,6 +37,8 @@ from cafeteria.rush.student import Student, Urls
 VICTIMS = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 SERVER_GRACE_S = 4.0
 STREAM_MAX_BYTES = 1 << 30
+_IS_HELD = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'gateway.idempotency_keys'::regclass)"""
 KITCHEN_SETTINGS = {"KITCHEN_MODE": "auto", "KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0"}
 
 
@@ -52,6 +54,7 @@ class Stage:
         self._exits = AsyncExitStack()
         self._numbers = itertools.count(int(STUDENTS[0]))
         self._clients = itertools.count()
+        self._crowd: list[Student] = []
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as starting:
@@ -166,12 +169,43 @@ class Stage:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
+    async def crowd(self, count: int) -> list[Student]:
+        """Others, whom nobody watches: the same in every life."""
+        while len(self._crowd) < count:
+            self._crowd.append(await self.new_student())
+        return self._crowd[:count]
+
+    @asynccontextmanager
+    async def receiving_held(self) -> AsyncIterator[None]:
+        """Within it no gateway can store a new order: its commit waits."""
+        connection = await connect(self._servers.postgres_admin_url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE gateway.idempotency_keys IN SHARE MODE")
+                yield
+        finally:
+            await connection.close(timeout=5)
+
+    async def is_receiving_held(self) -> bool:
+        """Whether a commit does wait."""
+        return bool(await self.database.fetchval(_IS_HELD))
+
     async def open_streams(self) -> int:
         """As notification counts them."""
-        async with self.http.get(f"{self.victims[NOTIFICATION].url}/metrics") as response:
+        return await self._gauge(NOTIFICATION, "cafeteria_event_streams")
+
+    async def orders_being_received(self) -> int:
+        """As the gateway counts them; 0 while it is away."""
+        with suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
+            return await self._gauge(GATEWAY, 'cafeteria_group_pending{group="gateway-receive"}')
+        return 0
+
+    async def _gauge(self, service: str, wanted: str) -> int:
+        """The value of a metric of this name, with these labels if it names any; 0 if there is none."""
+        async with self.http.get(f"{self.victims[service].url}/metrics") as response:
             for line in (await response.text()).splitlines():
                 name, _, value = line.rpartition(" ")
-                if name.partition("{")[0] == "cafeteria_event_streams":
+                if wanted in {name, name.partition("{")[0]}:
                     return int(float(value))
         return 0
 
