@@ -22,6 +22,7 @@ KINDS = (
     "nats-replies-lost",
     "messages-duplicated",
     "poison",
+    "poison-item",
     "streams-dropped",
 )
 OPTIONS = Options(orders=300, faults=6, seed=SEED, students=30, replicas=1, only=KINDS)
@@ -47,7 +48,9 @@ async def test_the_rush_was_one(verdict: Verdict) -> None:
     assert sum(verdict.orders.values()) > OPTIONS.orders * 0.7
     assert len(verdict.thrown) == OPTIONS.faults
     assert len(verdict.history.sightings) > OPTIONS.orders
-    assert verdict.replayed > OPTIONS.orders
+    assert 0 < verdict.packing.messages < verdict.packing.items
+    assert verdict.packing.items > OPTIONS.orders
+    assert verdict.replayed > 0
 
 
 async def test_data_of_a_rush_that_held_is_thrown_away(verdict: Verdict) -> None:
