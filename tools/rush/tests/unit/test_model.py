@@ -17,7 +17,7 @@ FEW_SEEDS = range(BASE_SEED, BASE_SEED + 100)
 SEEDS = range(BASE_SEED, BASE_SEED + 2_500)
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
-G2_IS_SLOW = replace(NO_FAULTS, held=0.001, lost=0.1, pause=0.05, slow_steps=("G2",), always=True)
+SETTLE_IS_SLOW = replace(NO_FAULTS, held=0.001, lost=0.1, pause=0.05, slow_steps=("settle",), always=True)
 """A decision waits at the order's row while another gateway brings the same one, and the student cancels."""
 ALL_IS_DOUBLED = replace(NO_FAULTS, doubled=0.5, always=True)
 """Both gateways give the same order back."""
@@ -25,29 +25,39 @@ MINUTES_PASS = replace(NO_FAULTS, long_pause=0.03, lost=0.1, always=True)
 """Stock hears of an order for the first time when it has expired."""
 STREAMS_ARE_LOST = replace(NO_FAULTS, wipe=0.06, always=True)
 """The bus loses what it had acknowledged."""
-G2_MEETS_LOOP_3 = replace(
-    NO_FAULTS, held=0.001, lost=0.7, commit=0.5, pause=0.03, slow_steps=("G2",), always=True
+SETTLE_MEETS_RECONCILIATION = replace(
+    NO_FAULTS, held=0.001, lost=0.7, commit=0.5, pause=0.03, slow_steps=("settle",), always=True
 )
-"""Loop 3 asks about PENDING; a decision that waited at the order's row is committed before its finding is."""
-CONSUMERS_DIE = replace(NO_FAULTS, crash=0.1, commit=0.1, held=0.03, slow_steps=("K1", "P1"), always=True)
-"""Replicas are killed with messages in their hands. Nothing is wiped, so nobody needs loop 3."""
+"""Reconciliation asks about PENDING; a decision that waited at the order's row is committed before its finding is."""
+CONSUMERS_DIE = replace(
+    NO_FAULTS, crash=0.1, commit=0.1, held=0.03, slow_steps=("enqueue", "project"), always=True
+)
+"""Replicas are killed with messages in their hands. Nothing is wiped, so nobody needs reconciliation."""
 MESSAGES_ARE_SPLIT = replace(
-    NO_FAULTS, undecided=1.0, pause=0.1, crash=0.05, held=0.001, slow_steps=("K1, the rest",), always=True
+    NO_FAULTS,
+    undecided=1.0,
+    pause=0.1,
+    crash=0.05,
+    held=0.001,
+    slow_steps=("enqueue, the rest",),
+    always=True,
 )
 """Orders are verified together, late; the kitchen dies between the two commits that hold one message's orders."""
 REPLIES_ARE_SHORT = replace(NO_FAULTS, undecided=0.4, pause=0.05, always=True)
 """Stock has decided an order and leaves it out of its reply."""
-PUBLISHES_ARE_LOST = replace(NO_FAULTS, unstored=0.6, held=0.03, slow_steps=("R publishes",), always=True)
+PUBLISHES_ARE_LOST = replace(NO_FAULTS, unstored=0.6, held=0.03, slow_steps=("relay publishes",), always=True)
 """JetStream's answers do not arrive, and more rows come before the second try. Nothing is wiped."""
-ROWS_ARE_UNREADABLE = replace(NO_FAULTS, unreadable=0.15, held=0.03, slow_steps=("R publishes",), always=True)
+ROWS_ARE_UNREADABLE = replace(
+    NO_FAULTS, unreadable=0.15, held=0.03, slow_steps=("relay publishes",), always=True
+)
 """Rows that nobody can read are packed with those that everybody needs. Nothing is wiped."""
 
 SHARPER: dict[str, Faults] = {
-    "pending_only": G2_IS_SLOW,
+    "pending_only": SETTLE_IS_SLOW,
     "released_once": ALL_IS_DOUBLED,
     "expiry": MINUTES_PASS,
     "end_to_end": STREAMS_ARE_LOST,
-    "confirms_what_it_read": G2_MEETS_LOOP_3,
+    "confirms_what_it_read": SETTLE_MEETS_RECONCILIATION,
     "unanswered_stay_pending": REPLIES_ARE_SHORT,
     "id_over_exact_rows": PUBLISHES_ARE_LOST,
     "row_ids_are_unique": PUBLISHES_ARE_LOST,
@@ -65,7 +75,7 @@ LOST_ON_THE_WAY = (
     "neighbours_are_handled",
 )
 OTHERS: dict[str, Guards] = dict.fromkeys(LOST_ON_THE_WAY, ALL_GUARDS.without("end_to_end"))
-"""Loop 3 sends again what is lost without one of these, as it does what the bus has lost: one of the two is enough."""
+"""Reconciliation sends again what is lost without one of these, as it does what the bus has lost: one of the two is enough."""
 
 
 def guards_around(name: str) -> Guards:
@@ -88,7 +98,7 @@ def test_a_sharper_scenario_breaks_nothing_while_the_guard_stands(name: str) -> 
 
 
 @pytest.mark.parametrize("name", LOST_ON_THE_WAY)
-def test_with_loop_3_what_is_lost_without_a_guard_is_sent_again(name: str) -> None:
+def test_with_reconciliation_what_is_lost_without_a_guard_is_sent_again(name: str) -> None:
     assert first_broken(FEW_SEEDS, guards=ALL_GUARDS.without(name), faults=SHARPER[name]) is None
 
 
@@ -97,7 +107,7 @@ def test_a_seed_tells_the_same_story_again() -> None:
     second: list[str] = []
     assert examine(BASE_SEED, story=first) == examine(BASE_SEED, story=second)
     assert first == second
-    assert any("G1" in line for line in first)
+    assert any("receive" in line for line in first)
 
 
 def test_listening_changes_nothing() -> None:

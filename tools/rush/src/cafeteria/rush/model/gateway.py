@@ -1,4 +1,4 @@
-"""The gateway: G1, S1, G2, the cancel, P1, and the loops that ask again. Its ways are those of
+"""The gateway: receive, reserve, settle, the cancel, project, and the loops that ask again. Its ways are those of
 `cafeteria.gateway.service`; what an order is, and what stock's word makes of it, is `cafeteria.gateway.domain` itself.
 """
 
@@ -17,9 +17,8 @@ from cafeteria.contracts.stock import (
     ReserveStock,
     StockDecided,
 )
-from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
+from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.gateway.domain import (
-    OWN_VERSION_LIMIT,
     Answer,
     KeyedOrder,
     PendingOrder,
@@ -35,8 +34,9 @@ from cafeteria.gateway.domain import (
 )
 from cafeteria.rush.model.bus import Bus
 from cafeteria.rush.model.consumer import consume
-from cafeteria.rush.model.gateway_tables import Finding, GatewayTables, Received, Unconfirmed, items_of
+from cafeteria.rush.model.gateway_tables import GatewayTables, Received, items_of
 from cafeteria.rush.model.outbox import relay
+from cafeteria.rush.model.reconciliation import reconcile
 from cafeteria.rush.model.scheduler import (
     LOST,
     Ask,
@@ -63,9 +63,6 @@ MILLISECOND = timedelta(milliseconds=1)
 Asked = tuple[Sent, Placing]
 Waiting = tuple[Sent, PendingOrder]
 Answers = dict[UUID, Answer | None]
-Missing = frozenset[UUID] | None
-"""What a receiver lacks; None when it did not say."""
-NOTHING: frozenset[UUID] = frozenset()
 
 
 class Peers:
@@ -103,15 +100,15 @@ class GatewayReplica(Replica):
     # --- what students ask -------------------------------------------------------------------------------
 
     def place(self, sent: Sent, placing: Placing) -> None:
-        """G1; then S1 and G2, whether or not the student still waits. What comes meanwhile is the next batch."""
+        """Receive; then reserve and settle, whether or not the student still waits. What comes meanwhile is the next batch."""
         self.queue.append((sent, placing))
-        self.run_alone("G1", self._receive)
+        self.run_alone("receive", self._receive)
 
     def _receive(self) -> Steps:
-        yield from busy(self.scheduler, "G1 of others")
+        yield from busy(self.scheduler, "receive of others")
         while self.queue:
             batch, self.queue = self.queue[:MOST_ORDERS], self.queue[MOST_ORDERS:]
-            received = yield from twice("G1", self.tables.receive, [placing for _, placing in batch])
+            received = yield from twice("receive", self.tables.receive, [placing for _, placing in batch])
             if received is LOST:
                 self.scheduler.begin(self, self._look_up(batch))
             else:
@@ -166,9 +163,9 @@ class GatewayReplica(Replica):
                 sent.answered(answer.status, answer.body, replayed=replayed)
 
     def carry_on(self, orders: list[PendingOrder]) -> Steps:
-        """S1 and G2 of a batch: the final answers, without those that are not known yet."""
+        """Reserve and settle of a batch: the final answers, without those that are not known yet."""
         question = ReserveOrders(orders=tuple(self._question(order) for order in orders))
-        replied = yield Ask("S1", self.peers.stock, question)
+        replied = yield Ask("reserve", self.peers.stock, question)
         if replied is LOST:
             return {}
         verdicts = self._judge(orders, replied)
@@ -177,8 +174,8 @@ class GatewayReplica(Replica):
         in_commit = self.scheduler.guards.outbox_in_commit
         if not in_commit:
             items = [item for verdict in verdicts for item in items_of(verdict.order)]
-            yield Commit("G2, the messages alone", self.tables.outbox.add, items)
-        settled = yield from twice("G2", partial(self.tables.settle, telling=in_commit), verdicts)
+            yield Commit("settle, the messages alone", self.tables.outbox.add, items)
+        settled = yield from twice("settle", partial(self.tables.settle, telling=in_commit), verdicts)
         if settled is LOST:
             return {}
         return {verdict.order.id: self.tables.find_answer(verdict.order.id) for verdict in verdicts}
@@ -204,7 +201,9 @@ class GatewayReplica(Replica):
         if order is not LOST and order.status is OrderStatus.STOCK_VERIFIED:
             answered = yield Ask("cancel", self.peers.kitchen, cancel_ticket(order))
             if answered is not LOST:
-                answered = yield Commit("P1 by the answer", self.tables.project, [_as_event(answered, order)])
+                answered = yield Commit(
+                    "project by the answer", self.tables.project, [_as_event(answered, order)]
+                )
             if answered is LOST:
                 sent.answered(UNAVAILABLE, b"")
                 return
@@ -219,27 +218,27 @@ class GatewayReplica(Replica):
         request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
 
     def follow_kitchen(self) -> bool:
-        """P1."""
+        """Project."""
         if not self.bus.projection.waiting:
             return False
         tables, projection = self.tables, self.bus.projection
         return self.run_alone(
-            "P1", lambda: consume(self, projection, "P1", tables.project, tables.dead_letters)
+            "project", lambda: consume(self, projection, "project", tables.project, tables.dead_letters)
         )
 
     # --- what time brings --------------------------------------------------------------------------------
 
     def carry(self) -> bool:
-        """R, loop 2."""
+        """Relay."""
         if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
             return False
-        return self.run_alone("R", lambda: relay(self, self.tables.outbox, self.bus))
+        return self.run_alone("relay", lambda: relay(self, self.tables.outbox, self.bus))
 
     def ask_again(self) -> bool:
-        """Loop 1."""
+        """Retry pending."""
         if not self.scheduler.guards.ask_again or not self._is_due(OrderStatus.PENDING):
             return False
-        return self.run_alone("loop 1", self._ask_again)
+        return self.run_alone("retry pending", self._ask_again)
 
     def _is_due(self, status: OrderStatus) -> bool:
         now = self.scheduler.now
@@ -249,62 +248,40 @@ class GatewayReplica(Replica):
         )
 
     def _ask_again(self) -> Steps:
-        due = yield Commit("loop 1 claims what is PENDING", self.tables.claim_undecided, self.scheduler.now)
+        due = yield Commit(
+            "retry pending claims what is PENDING", self.tables.claim_undecided, self.scheduler.now
+        )
         if due is not LOST:
             for start in range(0, len(due), MOST_ORDERS):
                 batch = [as_pending(order) for order in due[start : start + MOST_ORDERS]]
                 self.scheduler.begin(self, self.carry_on(batch))
 
     def give_back(self) -> bool:
-        """Loop 4."""
+        """Release cancelled."""
         if not self.scheduler.guards.release or not self._is_due(OrderStatus.CANCELLED):
             return False
-        return self.run_alone("loop 4", self._give_back)
+        return self.run_alone("release cancelled", self._give_back)
 
     def _give_back(self) -> Steps:
         due = yield Commit(
-            "loop 4 claims what is CANCELLED", self.tables.claim_unreleased, self.scheduler.now
+            "release cancelled claims what is CANCELLED", self.tables.claim_unreleased, self.scheduler.now
         )
         if due is LOST:
             return
         for order_id in due:
             answer = yield Ask("release", self.peers.stock, ReleaseStock(order_id=order_id))
             if answer is not LOST:
-                yield Commit("loop 4 marks it released", self.tables.mark_released, answer)
+                yield Commit("release cancelled marks it released", self.tables.mark_released, answer)
 
     def confirm(self) -> bool:
-        """Loop 3."""
+        """Reconcile delivery."""
         if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
             return False
-        return self.run_alone("loop 3", self._confirm)
-
-    def _confirm(self) -> Steps:
-        """Loop 3: what do the receivers lack?"""
-        at = self.scheduler.now
-        due = yield Commit("loop 3 reads what is unconfirmed", self.tables.find_unconfirmed, at)
-        if due is LOST or not due:
-            return
-        cooked = [_version(order) for order in due if _must_reach_kitchen(order)]
-        told = [_version(order) for order in due if _must_be_notified(order)]
-        kitchen_lacks = yield from self._missing("known to the kitchen?", self.peers.kitchen, cooked)
-        notification_lacks = yield from self._missing("known to notification?", self.peers.notification, told)
-        findings = [_finding_of(order, kitchen_lacks, notification_lacks) for order in due]
-        yield Commit(
-            "loop 3 writes down what it found",
-            self.tables.confirm,
-            findings,
-            kitchen_lacks or NOTHING,
-            notification_lacks or NOTHING,
-            at,
+        peers = self.peers
+        return self.run_alone(
+            "reconcile",
+            lambda: reconcile(self.tables, kitchen=peers.kitchen, notification=peers.notification),
         )
-
-    def _missing(self, label: str, peers: Sequence[Listener], versions: list[OrderVersion]) -> Steps:
-        if not versions:
-            return NOTHING
-        answer = yield Ask(label, peers, AskKnown(items=tuple(versions)))
-        if answer is LOST or answer.behind:
-            return None
-        return frozenset(each.order_id for each in answer.missing)
 
 
 def _refused(order: PendingOrder) -> StockDecided:
@@ -328,34 +305,3 @@ def _cancelled_or_refused(order: StoredOrder | Unknown) -> tuple[int, bytes]:
     if order.status is OrderStatus.CANCELLED:
         return CANCELLED_NOW, order_body(order)
     return CONFLICT, b""
-
-
-def _must_reach_kitchen(order: Unconfirmed) -> bool:
-    return order.status is OrderStatus.STOCK_VERIFIED and not order.is_known_to_kitchen
-
-
-def _must_be_notified(order: Unconfirmed) -> bool:
-    return order.notified_version < _version(order).version
-
-
-def _version(order: Unconfirmed) -> OrderVersion:
-    """The gateway's own last word."""
-    own = 1 if order.status is OrderStatus.PENDING else OWN_VERSION_LIMIT
-    return OrderVersion(order_id=order.order_id, version=own)
-
-
-def _finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: Missing) -> Finding:
-    """Silence confirms nothing."""
-    has_kitchen = not _must_reach_kitchen(order) or _has(order.order_id, kitchen_lacks)
-    is_notified = not _must_be_notified(order) or _has(order.order_id, notification_lacks)
-    return Finding(
-        order.order_id,
-        _must_reach_kitchen(order) and has_kitchen,
-        _version(order).version if is_notified else order.notified_version,
-        has_kitchen and is_notified,
-        order.next_check_at,
-    )
-
-
-def _has(order_id: UUID, lacks: Missing) -> bool:
-    return lacks is not None and order_id not in lacks

@@ -72,14 +72,14 @@ class KeyRow:
 
 
 class Received(NamedTuple):
-    """What stands under a request's key after G1."""
+    """What stands under a request's key after receive."""
 
     found: KeyedOrder
     is_new: bool
 
 
 class Unconfirmed(NamedTuple):
-    """What loop 3 reads of an order that some receiver is not known to have."""
+    """What reconciliation reads of an order that some receiver is not known to have."""
 
     order_id: UUID
     status: OrderStatus
@@ -141,10 +141,10 @@ class GatewayTables:
         self.dead_letters = DeadLetters()
         self.breaches: list[str] = []
 
-    # --- G1 and G2 ---------------------------------------------------------------------------------------
+    # --- receive and settle --------------------------------------------------------------------------------
 
     def receive(self, placings: Sequence[Placing]) -> list[Received]:
-        """G1: each key first, then its order, if the key was new. The clock is the database's."""
+        """Receive: each key first, then its order, if the key was new. The clock is the database's."""
         return [self._receive(placing) for placing in placings]
 
     def _receive(self, placing: Placing) -> Received:
@@ -169,7 +169,7 @@ class GatewayTables:
         return KeyedOrder(order=order, request_hash=row.request_hash, answer=row.answer)
 
     def settle(self, verdicts: Sequence[Verdict], *, telling: bool = True) -> None:
-        """G2, for the whole batch: `WHERE status = 'PENDING'`."""
+        """Settle, for the whole batch: `WHERE status = 'PENDING'`."""
         for verdict in verdicts:
             self._settle(verdict, telling=telling)
 
@@ -192,7 +192,7 @@ class GatewayTables:
     def find_answer(self, order_id: UUID) -> Answer | None:
         return self.keys_of_orders[order_id].answer
 
-    # --- P1 ----------------------------------------------------------------------------------------------
+    # --- project -------------------------------------------------------------------------------------------
 
     def find_order(self, order_id: UUID) -> StoredOrder:
         return self.orders[order_id].stored
@@ -237,7 +237,7 @@ class GatewayTables:
     # --- the loops ---------------------------------------------------------------------------------------
 
     def claim_undecided(self, at: datetime) -> list[StoredOrder]:
-        """Loop 1: what is due; the first time it also tells the student that the order is PENDING."""
+        """Retry pending: what is due; the first time it also tells the student that the order is PENDING."""
         due = []
         for row in self.orders.values():
             if (
@@ -254,7 +254,7 @@ class GatewayTables:
         return due
 
     def claim_unreleased(self, at: datetime) -> list[UUID]:
-        """Loop 4."""
+        """Release cancelled."""
         due = []
         for order_id, row in self.orders.items():
             if row.next_ask_at is None or row.next_ask_at > at or row.released_at is not None:
@@ -271,7 +271,7 @@ class GatewayTables:
             row.next_ask_at = None
 
     def find_unconfirmed(self, at: datetime) -> list[Unconfirmed]:
-        """Loop 3: due orders of which no message is on its way already."""
+        """Reconcile: due orders of which no message is on its way already."""
         return [
             Unconfirmed(
                 order_id,
@@ -291,7 +291,7 @@ class GatewayTables:
         notification_lacks: frozenset[UUID],
         at: datetime,
     ) -> None:
-        """Loop 3: what was found, and the messages that mend it, in one commit."""
+        """Reconcile: what was found, and the messages that mend it, in one commit."""
         for finding in findings:
             row = self.orders[finding.order_id]
             if not self._counts(finding, row, at):

@@ -9,15 +9,15 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     """All stand in the product. Without any single one of them the model finds a broken promise."""
 
     idempotency_row: bool = True
-    """G1: the key's row decides whether the order exists."""
+    """Receive: the key's row decides whether the order exists."""
     pending_only: bool = True
-    """G2: `WHERE status = 'PENDING'`."""
+    """Settle: `WHERE status = 'PENDING'`."""
     unanswered_stay_pending: bool = True
-    """S1: an order whose decision is missing in the reply for its batch is undecided, not refused."""
+    """Reserve: an order whose decision is missing in the reply for its batch is undecided, not refused."""
     decision_row: bool = True
-    """S2: one decision for an order, by its primary key."""
+    """Decide: one decision for an order, by its primary key."""
     item_versions: bool = True
-    """S2: an item that moved since it was read is read again."""
+    """Decide: an item that moved since it was read is read again."""
     released_once: bool = True
     """Stock gives back what has no `released_at`."""
     tombstone: bool = True
@@ -27,31 +27,31 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     outbox_in_commit: bool = True
     """A change and its message are one commit."""
     id_over_exact_rows: bool = True
-    """R: a message's id is made of the ids of exactly its rows."""
+    """Relay: a message's id is made of the ids of exactly its rows."""
     row_ids_are_unique: bool = True
-    """R: an outbox row's id is its own in all schemas, as its number is not."""
+    """Relay: an outbox row's id is its own in all schemas, as its number is not."""
     ack_after_commit: bool = True
-    """K1 and P1 acknowledge what they have committed."""
+    """Enqueue and project acknowledge what they have committed."""
     ack_after_last_commit: bool = True
-    """K1 and P1: of the commits that hold a message's items the last one counts."""
+    """Enqueue and project: of the commits that hold a message's items the last one counts."""
     neighbours_are_handled: bool = True
-    """K1, N1 and P1: an item that nobody can read is a dead letter by itself."""
+    """Enqueue, record and project: an item that nobody can read is a dead letter by itself."""
     one_ticket: bool = True
-    """K1: UNIQUE(order_id)."""
+    """Enqueue: UNIQUE(order_id)."""
     moves_from_state: bool = True
-    """K2: a ticket moves only from the state in which it was read."""
+    """Cook: a ticket moves only from the state in which it was read."""
     newer_only: bool = True
-    """P1: a projection takes greater versions only."""
+    """Project: a projection takes greater versions only."""
     logged_once: bool = True
-    """N1: UNIQUE(order_id, version)."""
+    """Record: UNIQUE(order_id, version)."""
     confirms_what_it_read: bool = True
-    """Loop 3 writes down what it found only of an order that has not moved since it was read."""
+    """Reconcile writes down what it found only of an order that has not moved since it was read."""
     ask_again: bool = True
-    """Loop 1."""
+    """Retry pending."""
     end_to_end: bool = True
-    """Loop 3, at the gateway and at the kitchen."""
+    """Reconcile delivery, at the gateway and at the kitchen."""
     release: bool = True
-    """Loop 4."""
+    """Release cancelled."""
 
     def without(self, *names: str) -> "Guards":
         return msgspec.structs.replace(self, **dict.fromkeys(names, False))
@@ -80,16 +80,16 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     busy: float = 0.8
     """A commit of others is running, and what comes meanwhile is one batch."""
     slow_steps: tuple[str, ...] = (
-        "S2",
-        "G2",
-        "G2",
-        "R publishes",
-        "K1",
-        "K1",
-        "K1, the rest",
-        "K2",
-        "N1",
-        "P1",
+        "decide",
+        "settle",
+        "settle",
+        "relay publishes",
+        "enqueue",
+        "enqueue",
+        "enqueue, the rest",
+        "cook",
+        "record",
+        "project",
         "",
     )
     """Of these one is held up more often than not, wherever anything is held up."""

@@ -1,4 +1,4 @@
-"""The kitchen: K1, K2, the cancel, and its loop 3. How a ticket moves, and what is told of it, is
+"""The kitchen: enqueue, cook, the cancel, and its reconciliation. How a ticket moves, and what is told of it, is
 `cafeteria.kitchen.domain` itself; the rows and conditions are those of `cafeteria.kitchen.repository`.
 """
 
@@ -82,7 +82,7 @@ class KitchenTables:
         self.dead_letters = DeadLetters()
 
     def insert(self, work: Iterable[CookOrder | CancelTicket]) -> None:
-        """K1: `ON CONFLICT (order_id) DO NOTHING`."""
+        """Enqueue: `ON CONFLICT (order_id) DO NOTHING`."""
         for order in work:
             there = self.of_orders.setdefault(order.order_id, [])
             if there and self.guards.one_ticket:
@@ -109,7 +109,7 @@ class KitchenTables:
         return cancel_answer(rows[-1].ticket)
 
     def move(self, moves: Iterable[Move], *, telling: bool = True) -> None:
-        """K2: ticket, history and message, where the ticket still stands where it stood."""
+        """Cook: ticket, history and message, where the ticket still stands where it stood."""
         for move in moves:
             row = self.tickets[move.ticket.id]
             if row.ticket.status is not move.was and self.guards.moves_from_state:
@@ -155,7 +155,7 @@ class KitchenTables:
         ]
 
     def confirm(self, learned: Iterable["Unconfirmed"], at: datetime) -> None:
-        """Loop 3: of a ticket that has moved since it was read, nothing was learned."""
+        """Reconcile: of a ticket that has moved since it was read, nothing was learned."""
         for each in learned:
             row = each.row
             if row.confirm_at != each.confirm_at and self.guards.confirms_what_it_read:
@@ -239,45 +239,47 @@ class KitchenReplica(Replica):
         request.reply(answer)
 
     def take_work(self) -> bool:
-        """K1."""
+        """Enqueue."""
         if not self.bus.work.waiting:
             return False
         tables, work = self.tables, self.bus.work
-        return self.run_alone("K1", lambda: consume(self, work, "K1", tables.insert, tables.dead_letters))
+        return self.run_alone(
+            "enqueue", lambda: consume(self, work, "enqueue", tables.insert, tables.dead_letters)
+        )
 
     def cook(self) -> bool:
-        """K2."""
+        """Cook."""
         if not self.tables.has_work():
             return False
-        return self.run_alone("K2", self._cook)
+        return self.run_alone("cook", self._cook)
 
     def _cook(self) -> Steps:
-        moves = yield Commit("K2 reads what can be done", self.tables.find_workload)
+        moves = yield Commit("cook reads what can be done", self.tables.find_workload)
         if moves is LOST:
             return
         if self.scheduler.guards.outbox_in_commit:
-            yield Commit("K2", self.tables.move, moves)
+            yield Commit("cook", self.tables.move, moves)
             return
         items = [item_of(move.moved) for move in moves]
-        yield Commit("K2, the messages alone", self.tables.outbox.add, items)
-        yield Commit("K2", partial(self.tables.move, telling=False), moves)
+        yield Commit("cook, the messages alone", self.tables.outbox.add, items)
+        yield Commit("cook", partial(self.tables.move, telling=False), moves)
 
     def carry(self) -> bool:
         """R."""
         if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
             return False
-        return self.run_alone("R", lambda: relay(self, self.tables.outbox, self.bus))
+        return self.run_alone("relay", lambda: relay(self, self.tables.outbox, self.bus))
 
     def confirm(self) -> bool:
-        """Loop 3."""
+        """Reconcile delivery."""
         if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
             return False
-        return self.run_alone("loop 3", self._confirm)
+        return self.run_alone("reconcile", self._confirm)
 
     def _confirm(self) -> Steps:
-        """Loop 3: what do gateway and notification lack?"""
+        """Reconcile: what do gateway and notification lack?"""
         due = yield Commit(
-            "loop 3 reads what is unconfirmed", self.tables.find_unconfirmed, self.scheduler.now
+            "reconcile reads what is unconfirmed", self.tables.find_unconfirmed, self.scheduler.now
         )
         if due is LOST or not due:
             return
@@ -294,7 +296,7 @@ class KitchenReplica(Replica):
         if at_gateway is None and at_notification is None:
             return
         learned = [each.learn(at_gateway, at_notification) for each in due]
-        yield Commit("loop 3 writes down what it found", self.tables.confirm, learned, self.scheduler.now)
+        yield Commit("reconcile writes down what it found", self.tables.confirm, learned, self.scheduler.now)
 
     def _lacking(self, label: str, peers: Sequence[Listener], due: list[Unconfirmed]) -> Steps:
         if not due:

@@ -1,4 +1,4 @@
-"""Notification: N1, and the streams of events that students watch. What an event tells, and where to go on in a
+"""Notification: record, and the streams of events that students watch. What an event tells, and where to go on in a
 stream, is `cafeteria.notification.domain` itself; the log's statement is that of `cafeteria.notification.repository`.
 """
 
@@ -48,7 +48,7 @@ class NotificationTables:
         return after, mark.position
 
     def record(self, statuses: Iterable[Status], epoch: str, sequence: int) -> int:
-        """N1: log what the log lacks; returns where it stands then."""
+        """Record: log what the log lacks; returns where it stands then."""
         for status in statuses:
             pair = (status.order_id.int, status.version)
             if pair not in self.logged or not self.guards.logged_once:
@@ -110,21 +110,25 @@ class NotificationReplica(Replica):
         request.reply(KnownAnswered(behind=True) if is_behind else KnownAnswered(missing=missing))
 
     def read(self) -> bool:
-        """N1, or the beginning of it."""
+        """Record, or the beginning of it."""
         stream, reading = self.bus.notification, self.reading
         if reading is None or reading.epoch != stream.epoch:
-            return self.run_alone("N1", self._begin)
-        return self.taken < len(stream.messages) and self.run_alone("N1", self._take)
+            return self.run_alone("record", self._begin)
+        return self.taken < len(stream.messages) and self.run_alone("record", self._take)
 
     def _begin(self) -> Steps:
         self.reading = None
-        before = yield Commit("N1 reads where it was", self.tables.mark)
+        before = yield Commit("record reads where it was", self.tables.mark)
         if before is LOST:
             return
         stream = self.bus.notification
         reading = Reading(stream.epoch, stream.messages)
         begun = yield Commit(
-            "N1 looks where to go on", self.tables.begin, before, str(reading.epoch), len(reading.messages)
+            "record looks where to go on",
+            self.tables.begin,
+            before,
+            str(reading.epoch),
+            len(reading.messages),
         )
         if begun is LOST:
             return
@@ -138,7 +142,7 @@ class NotificationReplica(Replica):
         is_quiet = self.reading is not None and self.taken == len(self.reading.messages)
         if not is_quiet or self.pushed is None or self.pushed >= len(self.tables.log):
             return False
-        return self.run_alone("N1", self._catch_up)
+        return self.run_alone("record", self._catch_up)
 
     def _catch_up(self) -> Steps:
         mark = yield Commit("looks where the log stands", self.tables.mark)
@@ -158,7 +162,7 @@ class NotificationReplica(Replica):
         statuses = self._statuses(messages)
         position = LOST
         while position is LOST:
-            position = yield Commit("N1", self.tables.record, statuses, str(reading.epoch), last)
+            position = yield Commit("record", self.tables.record, statuses, str(reading.epoch), last)
         self.taken = last
         for status in statuses:
             place = status.order_id.int

@@ -31,7 +31,7 @@ class Operator(Replica):
         scheduler = self.scheduler
         lines = (Line(item_id=item_id, quantity=1),)
         order = ReserveStock(order_id=STRAY_ORDER, lines=lines, age_ms=0)
-        ask = Ask("S1 of an order that was given up", self.stocks, ReserveOrders(orders=(order,)))
+        ask = Ask("reserve of an order that was given up", self.stocks, ReserveOrders(orders=(order,)))
         on_its_way = scheduler.ready if scheduler.happens(AT_ONCE) else scheduler.held
         on_its_way.append(Request(scheduler, ask, None))
         self.has_stray = True

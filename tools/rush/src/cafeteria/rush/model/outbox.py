@@ -96,12 +96,12 @@ def _packed(outbox: Outbox, numbers: tuple[int, ...], guards: Guards) -> Packed:
 def relay(home: Replica, outbox: Outbox, bus: Bus) -> Steps:
     """Publish the rows in their order; delete those whose message is acknowledged."""
     outbox.holder = home
-    yield from busy(home.scheduler, "R of others")
+    yield from busy(home.scheduler, "relay of others")
     packed = pack(outbox, home.scheduler.guards)
-    acknowledged = yield Commit("R publishes", bus.publish, [each.message for each in packed])
+    acknowledged = yield Commit("relay publishes", bus.publish, [each.message for each in packed])
     if acknowledged is not LOST and acknowledged:
         stored = {message.id for message in acknowledged}
         numbers = [number for each in packed if each.message.id in stored for number in each.numbers]
-        yield Commit("R deletes what was acknowledged", outbox.delete, numbers)
+        yield Commit("relay deletes what was acknowledged", outbox.delete, numbers)
     if outbox.holder is home:
         outbox.holder = None

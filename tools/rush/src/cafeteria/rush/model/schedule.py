@@ -74,14 +74,14 @@ def _let_go(cafeteria: Cafeteria) -> None:
 
 
 def _ask_and_give_back(cafeteria: Cafeteria) -> None:
-    """Loops 1 and 4."""
+    """Retry pending and release cancelled."""
     for gateway in cafeteria.gateways:
         gateway.ask_again()
         gateway.give_back()
 
 
 def _confirm(cafeteria: Cafeteria) -> None:
-    """Loop 3."""
+    """Reconcile delivery."""
     for gateway in cafeteria.gateways:
         gateway.confirm()
     for kitchen in cafeteria.kitchens:

@@ -1,4 +1,4 @@
-"""Stock: S2, in batches of many orders, and the release. What a batch decides is `cafeteria.stock.domain.Shelf` itself.
+"""Stock: decide, in batches of many orders, and the release. What a batch decides is `cafeteria.stock.domain.Shelf` itself.
 
 A batch reads, decides in memory, and writes only if nothing that it read has moved; another replica may have been
 faster.
@@ -59,7 +59,7 @@ class StockTables:
         return list(self.items.values()), known
 
     def write(self, changes: Changes, asked_at: dict[UUID, datetime]) -> bool:
-        """S2: whole, or not at all when something has moved since it was read."""
+        """Decide: whole, or not at all when something has moved since it was read."""
         if self._has_moved(changes):
             self.scheduler.note("another replica was faster")
             return False
@@ -106,10 +106,10 @@ class StockReplica(Replica):
 
     def hear(self, request: Request) -> None:
         self.queue.append(request)
-        self.run_alone("S2", self._work)
+        self.run_alone("decide", self._work)
 
     def _work(self) -> Steps:
-        yield from busy(self.scheduler, "S2 of others")
+        yield from busy(self.scheduler, "decide of others")
         while self.queue:
             batch, self.queue = self.queue, []
             decided = yield from self._commit(batch)
@@ -127,7 +127,7 @@ class StockReplica(Replica):
             for command in _commands(request.question):
                 asked_at.setdefault(command.order_id, request.sent_at)
         for _ in range(TRIES):
-            read = yield Commit("S2 reads items and decisions", self.tables.read, commands)
+            read = yield Commit("decide reads items and decisions", self.tables.read, commands)
             if read is LOST:
                 return LOST
             items, known = read
@@ -136,7 +136,7 @@ class StockReplica(Replica):
             changes = shelf.changes
             if not changes:
                 return decided
-            written = yield Commit("S2", self.tables.write, changes, asked_at)
+            written = yield Commit("decide", self.tables.write, changes, asked_at)
             if written is LOST:
                 return LOST
             if written:
