@@ -19,6 +19,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 SETTLE_IS_SLOW = replace(NO_FAULTS, held=0.001, lost=0.1, pause=0.05, slow_steps=("settle",), always=True)
 """A decision waits at the order's row while another gateway brings the same one, and the student cancels."""
+DECIDE_IS_SLOW = replace(NO_FAULTS, held=0.001, slow_steps=("decide",), always=True)
+"""Two replicas of stock decide on the same rows."""
 ALL_IS_DOUBLED = replace(NO_FAULTS, doubled=0.5, always=True)
 """Both gateways give the same order back."""
 MINUTES_PASS = replace(NO_FAULTS, long_pause=0.03, lost=0.1, always=True)
@@ -54,6 +56,7 @@ ROWS_ARE_UNREADABLE = replace(
 
 SHARPER: dict[str, Faults] = {
     "pending_only": SETTLE_IS_SLOW,
+    "item_versions": DECIDE_IS_SLOW,
     "released_once": ALL_IS_DOUBLED,
     "expiry": MINUTES_PASS,
     "end_to_end": STREAMS_ARE_LOST,
