@@ -1,4 +1,4 @@
-"""The kitchen by hand: K1, K2 with cooking time 0 on 50 stations, and the relay. Stations are counted in memory."""
+"""The kitchen by hand: enqueue, cook with cooking time 0 on 50 stations, and relay. Stations are counted in memory."""
 
 import asyncio
 from collections import deque
@@ -10,12 +10,13 @@ from lane import Lane, new_id, run_all
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from servers import live, nats, postgres, ready
-from shapes import KITCHEN_STATUS, STATUS_TYPE, Message, Status, Step, Work, encode
+from shapes import KITCHEN_STATUS, STATUS_TYPE, Message, Status, Step, Work, Works, encode
 from streams import WRITE_OUTBOX, acknowledge, outbox_columns, pull, relay
 
 STATIONS = 50
+ENQUEUED_AT_ONCE = 1024
 
-_decode = msgspec.json.Decoder(Work).decode
+_decode = msgspec.json.Decoder(Works).decode
 
 INSERT = """
 INSERT INTO kitchen_orders (id, order_id, student_id, status, version, lines, status_times, received_at)
@@ -29,7 +30,7 @@ MOVE = f"""
 WITH move AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::jsonb[])
         AS move (id, history_id, status, version, step)
-), moved_tickets AS (
+), updated_tickets AS (
     UPDATE kitchen_orders AS t SET status = move.status, version = move.version,
         status_times = t.status_times || move.step,
         started_at = coalesce(t.started_at, $6), due_at = coalesce(t.due_at, $6),
@@ -38,14 +39,14 @@ WITH move AS (
     RETURNING t.id, t.order_id, move.history_id, move.status
 ), history AS (
     INSERT INTO order_status_history (id, kitchen_order_id, status, changed_at)
-    SELECT history_id, id, status, $6 FROM moved_tickets
-), moved AS (
-    SELECT order_id AS id FROM moved_tickets
-), said AS (
+    SELECT history_id, id, status, $6 FROM updated_tickets
+), updated AS (
+    SELECT order_id AS id FROM updated_tickets
+), outbox_rows AS (
     SELECT * FROM unnest($7::uuid[], $8::smallint[], $9::text[], $10::text[], $11::uuid[], $12::bytea[])
-        WITH ORDINALITY AS said (order_id, version, subject, type_name, message_id, body, place)
+        WITH ORDINALITY AS given (order_id, version, subject, type_name, message_id, body, place)
 ), written AS ({WRITE_OUTBOX})
-SELECT count(*) FROM moved
+SELECT count(*) FROM updated
 """
 
 
@@ -59,7 +60,7 @@ class Ticket(msgspec.Struct, kw_only=True):
 class Kitchen:
     def __init__(self, bus: Client) -> None:
         self.bus = bus
-        self.lane = Lane(self._take)
+        self.lane = Lane(self._enqueue, limit=ENQUEUED_AT_ONCE)
         self.woken = asyncio.Event()
         self._work = asyncio.Event()
         self._queue: deque[Ticket] = deque()
@@ -68,9 +69,13 @@ class Kitchen:
         self._insert = await (await postgres("kitchen")).prepare(INSERT)
         self._move = await (await postgres("kitchen")).prepare(MOVE)
 
-    async def _take(self, batch: list[Msg]) -> None:
-        """K1: a ticket for each order, then the acknowledgement."""
-        work = [_decode(message.data) for message in batch]
+    def on_work(self, message: Msg) -> None:
+        orders = _decode(message.data).orders
+        self.lane.add((message, orders), size=len(orders))
+
+    async def _enqueue(self, batch: list[tuple[Msg, list[Work]]]) -> None:
+        """One commit of a ticket for each order of whole messages, then their acknowledgements."""
+        work = [order for _, orders in batch for order in orders]
         tickets = [_ticket(order) for order in work]
         rows = await self._insert.fetch(
             [ticket.id for ticket in tickets],
@@ -80,13 +85,13 @@ class Kitchen:
             [encode(ticket.path).decode() for ticket in tickets],
             datetime.now(UTC),
         )
-        await acknowledge(self.bus, batch)
+        await acknowledge(self.bus, [message for message, _ in batch])
         new = {row[0] for row in rows}
         self._queue.extend(ticket for ticket in tickets if ticket.id in new)
         self._work.set()
 
     async def cook(self) -> None:
-        """K2: what a tick has started, the next one finishes; each is a commit of ticket, history and outbox."""
+        """What a tick has started, the next one finishes; each is a commit of ticket, history and outbox."""
         cooking: list[Ticket] = []
         while True:
             await self._work.wait()
@@ -146,7 +151,7 @@ async def main() -> None:
     bus = await nats("kitchen")
     kitchen = Kitchen(bus)
     await kitchen.connect()
-    await pull(bus, "KITCHEN", "kitchen-work", kitchen.lane.add)
+    await pull(bus, "KITCHEN", "kitchen-work", kitchen.on_work)
     ready()
     await run_all(
         kitchen.lane.run(),

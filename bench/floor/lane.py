@@ -1,4 +1,4 @@
-"""Grouping: whatever arrived while the last commit ran forms the next one. Nothing here survives an error."""
+"""Group commit: whatever arrived while the last commit ran forms the next one. Nothing here survives an error."""
 
 import asyncio
 import os
@@ -9,21 +9,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-BATCH_LIMIT = int(os.environ.get("FLOOR_BATCH_LIMIT", "128"))
-"""With 1 nothing is grouped."""
+BATCH_LIMIT = int(os.environ.get("FLOOR_BATCH_LIMIT", "1024"))
+"""Orders or events in one commit, message or request, where no smaller limit stands. With 1 nothing is grouped."""
 
 
 class Lane:
-    """`commit` takes a list; items that somebody waits for carry their own future."""
+    """`commit` takes a list of what was added. A `size` is how many orders or events something brings: what came as one
+    message enters a commit whole, and exceeds the limit only when it is alone in it.
+    """
 
-    def __init__(self, commit: Callable[[list[Any]], Awaitable[None]], *, limit: int = BATCH_LIMIT) -> None:
+    def __init__(self, commit: Callable[[list[Any]], Awaitable[None]], *, limit: int) -> None:
         self._commit = commit
-        self._limit = limit
-        self._waiting: deque[Any] = deque()
+        self._limit = min(limit, BATCH_LIMIT)
+        self._waiting: deque[tuple[Any, int]] = deque()
         self._arrived = asyncio.Event()
 
-    def add(self, item: Any) -> None:
-        self._waiting.append(item)
+    def add(self, item: Any, *, size: int = 1) -> None:
+        self._waiting.append((item, size))
         self._arrived.set()
 
     async def run(self) -> None:
@@ -31,8 +33,16 @@ class Lane:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                size = min(self._limit, len(self._waiting))
-                await self._commit([self._waiting.popleft() for _ in range(size)])
+                await self._commit(self._next())
+
+    def _next(self) -> list[Any]:
+        item, total = self._waiting.popleft()
+        batch = [item]
+        while self._waiting and total + self._waiting[0][1] <= self._limit:
+            item, size = self._waiting.popleft()
+            batch.append(item)
+            total += size
+        return batch
 
 
 def new_id() -> UUID:

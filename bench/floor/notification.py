@@ -1,4 +1,4 @@
-"""Notification by hand: N1, and the event streams that it is pushed to."""
+"""Notification by hand: record, and the event streams of the students."""
 
 import asyncio
 from collections import defaultdict
@@ -13,16 +13,16 @@ from litestar.response import Stream
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from servers import live, nats, postgres, ready, serve
-from shapes import Status, Step, encode
+from shapes import Status, Statuses, Step, encode
 from streams import pull
 from tokens import Tokens
 
 from cafeteria.contracts.bus import NOTIFICATION_READERS, STREAMS_API
 
-BATCH_LIMIT = 512
+RECORDED_AT_ONCE = 512
 MARK_EVERY_S = 0.25
 
-_decode = msgspec.json.Decoder(Status).decode
+_decode = msgspec.json.Decoder(Statuses).decode
 
 RECORD = """
 WITH counter AS (
@@ -48,7 +48,7 @@ class Notification:
     def __init__(self, bus: Client, tokens: Tokens) -> None:
         self.bus = bus
         self.tokens = tokens
-        self.lane = Lane(self._take, limit=BATCH_LIMIT)
+        self.lane = Lane(self._log, limit=RECORDED_AT_ONCE)
         self._streams: defaultdict[str, set[asyncio.Queue[tuple[int, bytes]]]] = defaultdict(set)
         self._versions: dict[Any, int] = {}  # the last one logged of each order that is under way
         self._delivered: list[int] = []
@@ -58,7 +58,7 @@ class Notification:
         after = await log.fetchval(BEGIN)
         self._record = await log.prepare(RECORD)
         self._mark = await (await postgres("notification")).prepare(MARK)
-        await pull(self.bus, "NOTIFICATION", await self._ordered_consumer(after), self.lane.add)
+        await pull(self.bus, "NOTIFICATION", await self._ordered_consumer(after), self.on_statuses)
 
     async def _ordered_consumer(self, after: int) -> str:
         name = NOTIFICATION_READERS.names[0]
@@ -68,23 +68,27 @@ class Notification:
             raise RuntimeError(error)
         return name
 
-    async def _take(self, batch: list[Msg]) -> None:
-        """N1: one commit of log rows, then the push. An event brings the states before it that the log lacks."""
-        news = [each for message in batch for each in self._unlogged(_decode(message.data))]
-        sequence = int(batch[-1].reply.split(".")[5])
+    def on_statuses(self, message: Msg) -> None:
+        events = _decode(message.data).events
+        self.lane.add((message, events), size=len(events))
+
+    async def _log(self, batch: list[tuple[Msg, list[Status]]]) -> None:
+        """One commit of log rows, then the push. An event brings the states before it that the log lacks."""
+        steps = [each for _, events in batch for event in events for each in self._unlogged(event)]
+        sequence = int(batch[-1][0].reply.split(".")[5])
         rows = await self._record.fetch(
-            [new_id() for _ in news],
-            [event.order_id for event, _ in news],
-            [event.student_id for event, _ in news],
-            [step.status for _, step in news],
-            [step.version for _, step in news],
-            [step.at for _, step in news],
-            [event.reason if step.status == "REJECTED" else None for event, step in news],
+            [new_id() for _ in steps],
+            [event.order_id for event, _ in steps],
+            [event.student_id for event, _ in steps],
+            [step.status for _, step in steps],
+            [step.version for _, step in steps],
+            [step.at for _, step in steps],
+            [event.reason if step.status == "REJECTED" else None for event, step in steps],
             sequence,
             datetime.now(UTC),
         )
         for position, start in rows:
-            event, step = news[position - start - 1]
+            event, step = steps[position - start - 1]
             self._push(position, event, step)
 
     def _unlogged(self, event: Status) -> list[tuple[Status, Step]]:

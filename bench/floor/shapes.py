@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from lane import BATCH_LIMIT
 from msgspec import Meta, Struct
 
 RESERVE = "stock.rpc.v1.reserve"
@@ -13,9 +14,14 @@ JWKS = "identity.rpc.v1.jwks"
 WORK = "kitchen.work.v1.placed"
 GATEWAY_STATUS = "order.status.v1.gateway"
 KITCHEN_STATUS = "order.status.v1.kitchen"
-STREAM_OF = {WORK: "KITCHEN", GATEWAY_STATUS: "NOTIFICATION", KITCHEN_STATUS: "NOTIFICATION"}
 WORK_TYPE = "kitchen.cook-order.v1"
 STATUS_TYPE = "order.status-changed.v1"
+
+MAX_ORDERS = min(128, BATCH_LIMIT)
+"""In one request to stock."""
+
+MAX_ITEMS, MAX_BYTES = min(256, BATCH_LIMIT), 256 << 10
+"""Of one message in a stream."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -46,10 +52,16 @@ class Order(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Reserve(Struct, frozen=True, kw_only=True):
+class Wanted(Struct, frozen=True, kw_only=True):
     order_id: UUID
     lines: tuple[Line, ...]
-    expires_at: datetime
+    age_ms: int
+
+
+class Reserve(Struct, frozen=True, kw_only=True):
+    """The orders that one commit has received."""
+
+    orders: list[Wanted]
 
 
 class Price(Struct, frozen=True, kw_only=True):
@@ -58,12 +70,18 @@ class Price(Struct, frozen=True, kw_only=True):
     unit_price: Decimal
 
 
-class Decided(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, kw_only=True):
     order_id: UUID
     decision: str
     reason: str | None = None
     items: tuple[Price, ...] = ()
     refused_item_ids: tuple[UUID, ...] = ()
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """In the order of the request."""
+
+    decisions: list[Decision]
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -80,6 +98,12 @@ class Work(Struct, frozen=True, kw_only=True):
     earlier: tuple[Step, ...]
 
 
+class Works(Struct, frozen=True, kw_only=True):
+    """A message of the stream KITCHEN."""
+
+    orders: list[Work]
+
+
 class Status(Struct, frozen=True, kw_only=True):
     order_id: UUID
     student_id: str
@@ -90,8 +114,14 @@ class Status(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Statuses(Struct, frozen=True, kw_only=True):
+    """A message of the stream NOTIFICATION."""
+
+    events: list[Status]
+
+
 class Message(Struct, frozen=True, kw_only=True):
-    """An outbox row."""
+    """An outbox row: one order or event. The relay packs rows into messages."""
 
     order_id: UUID
     version: int

@@ -1,4 +1,4 @@
-"""Stock by hand: S2. One read and one write for each batch; the write fails whole when anything moved since the read."""
+"""Stock by hand: decide. One read and one write for each batch; the write fails whole if anything changed since the read."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -11,7 +11,10 @@ from lane import Lane, new_id, run_all
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from servers import live, nats, postgres, ready
-from shapes import RESERVE, Decided, Line, Price, Reserve, encode
+from shapes import RESERVE, Decided, Decision, Line, Price, Reserve, Wanted, encode
+
+DECIDED_AT_ONCE = 512
+LIFETIME_MS = 60_000
 
 _decode = msgspec.json.Decoder(Reserve).decode
 
@@ -22,7 +25,7 @@ FROM items JOIN inventory ON inventory.item_id = items.id WHERE items.id = ANY($
 KNOWN = "SELECT order_id, decision, reason, lines::text FROM reservations WHERE order_id = ANY($1)"
 
 WRITE = """
-WITH moved AS (
+WITH updated AS (
     UPDATE inventory SET quantity = inventory.quantity - taken.quantity, version = inventory.version + 1,
         updated_at = $1
     FROM unnest($2::uuid[], $3::int[], $4::int[]) AS taken (item_id, version, quantity)
@@ -32,11 +35,11 @@ WITH moved AS (
     INSERT INTO reservations (order_id, decision, reason, lines, decided_at)
     SELECT *, $1 FROM unnest($5::uuid[], $6::text[], $7::text[], $8::jsonb[])
     ON CONFLICT (order_id) DO NOTHING RETURNING 1
-), noted AS (
+), ledger_rows AS (
     INSERT INTO stock_transactions (id, order_id, item_id, quantity_deducted, kind, created_at)
     SELECT *, 'DEDUCT', $1 FROM unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::int[])
 )
-SELECT 1 / (CASE WHEN (SELECT count(*) FROM moved) = cardinality($2)
+SELECT 1 / (CASE WHEN (SELECT count(*) FROM updated) = cardinality($2)
     AND (SELECT count(*) FROM decided) = cardinality($5) THEN 1 ELSE 0 END)
 """
 """Divides by zero, and so changes nothing, unless every item was as read and every decision is new."""
@@ -62,7 +65,7 @@ _decode_lines = msgspec.json.Decoder(tuple[DecidedLine, ...]).decode
 class Stock:
     def __init__(self, bus: Client) -> None:
         self.bus = bus
-        self.lane = Lane(self._commit)
+        self.lane = Lane(self._commit, limit=DECIDED_AT_ONCE)
 
     async def connect(self) -> None:
         connection = await postgres("stock")
@@ -71,28 +74,31 @@ class Stock:
         self._write = await connection.prepare(WRITE)
 
     async def on_request(self, message: Msg) -> None:
-        self.lane.add((message.reply, _decode(message.data)))
+        orders = _decode(message.data).orders
+        self.lane.add((message.reply, orders), size=len(orders))
 
-    async def _commit(self, batch: list[tuple[str, Reserve]]) -> None:
+    async def _commit(self, batch: list[tuple[str, list[Wanted]]]) -> None:
+        """One reply to each request, after the commit that holds all of its orders."""
         choices: dict[UUID, Choice] = {}
-        orders = {order.order_id: order for _, order in batch}
+        orders = {order.order_id: order for _, asked in batch for order in asked}
         while missing := [order for order_id, order in orders.items() if order_id not in choices]:
             try:
                 choices |= await self._decide(missing)
             except asyncpg.DivisionByZeroError:
                 rows = await self._known.fetch(list(orders))
                 choices |= {row[0]: _choice(row) for row in rows}
-        for reply, order in batch:
-            await self.bus.publish(reply, encode(_answer(choices[order.order_id])))
+        for reply, asked in batch:
+            decisions = [_decision(choices[order.order_id]) for order in asked]
+            await self.bus.publish(reply, encode(Decided(decisions=decisions)))
 
-    async def _decide(self, orders: list[Reserve]) -> dict[UUID, Choice]:
+    async def _decide(self, orders: list[Wanted]) -> dict[UUID, Choice]:
         """In arrival order, in memory, all lines of an order or none; then one statement."""
         rows = await self._read.fetch(list({line.item_id for order in orders for line in order.lines}))
         items = {row[0]: row for row in rows}
         left = {row[0]: row[4] if row[3] else 0 for row in rows}
         now, taken, choices = datetime.now(UTC), Counter[UUID](), []
         for order in orders:
-            choice = _choose(order, items, left, now)
+            choice = _choose(order, items, left)
             choices.append(choice)
             if choice.reason is None:
                 for line in order.lines:
@@ -102,9 +108,9 @@ class Stock:
         return {choice.order_id: choice for choice in choices}
 
 
-def _choose(order: Reserve, items: dict[UUID, Any], left: dict[UUID, int], now: datetime) -> Choice:
+def _choose(order: Wanted, items: dict[UUID, Any], left: dict[UUID, int]) -> Choice:
     reason, refused = None, set[UUID]()
-    if order.expires_at < now:
+    if order.age_ms > LIFETIME_MS:
         reason = "EXPIRED"
     elif refused := {line.item_id for line in order.lines if line.item_id not in items}:
         reason = "UNKNOWN_ITEM"
@@ -148,8 +154,8 @@ def _choice(row: Any) -> Choice:
     return Choice(order_id=row[0], reason=row[2], lines=_decode_lines(row[3]))
 
 
-def _answer(choice: Choice) -> Decided:
-    return Decided(
+def _decision(choice: Choice) -> Decision:
+    return Decision(
         order_id=choice.order_id,
         decision="REJECTED" if choice.reason else "RESERVED",
         reason=choice.reason,

@@ -1,38 +1,40 @@
-"""JetStream by hand: batches out, standing pulls in."""
+"""JetStream by hand: outbox rows packed into messages, standing pulls in."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import msgspec
+from lane import BATCH_LIMIT
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from shapes import STREAM_OF, Message
+from shapes import GATEWAY_STATUS, KITCHEN_STATUS, MAX_BYTES, MAX_ITEMS, WORK, Message
 
 from cafeteria.contracts.bus import STREAMS_API
 
-ATOMIC_FROM = 10
-RELAY_LIMIT = 512
-WINDOW = 512
+RELAY_LIMIT = min(512, BATCH_LIMIT)
+WINDOW = 16  # messages, each of up to MAX_ITEMS
 ACK_TIMEOUT_S = 5.0
 
-_READ = """
-SELECT id, order_id, version, subject, type_name, message_id, body FROM outbox ORDER BY id LIMIT $1
-"""
+_OPENING = {WORK: b'{"orders":[', GATEWAY_STATUS: b'{"events":[', KITCHEN_STATUS: b'{"events":['}
+_CLOSING = b"]}"
+_ROOM = MAX_BYTES - len(_OPENING[WORK]) - len(_CLOSING)
+
+_READ = "SELECT id, subject, type_name, message_id, body FROM outbox ORDER BY id LIMIT $1"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1)"
 
 WRITE_OUTBOX = """
 INSERT INTO outbox (order_id, version, subject, type_name, message_id, body)
-SELECT order_id, version, subject, type_name, message_id, body FROM said
-WHERE order_id IN (SELECT id FROM moved) ORDER BY place
+SELECT order_id, version, subject, type_name, message_id, body FROM outbox_rows
+WHERE order_id IN (SELECT id FROM updated) ORDER BY place
 """
-"""The end of a statement whose `moved` are the orders that moved and whose `said` are the messages."""
+"""The end of a statement whose `updated` are the orders that it changed."""
 
 
 async def relay(database: asyncpg.Connection, bus: Client, woken: asyncio.Event, *, sender: str) -> None:
-    """Outbox rows to their streams in id order; deleted once acknowledged."""
+    """Publishes outbox rows in id order, packed; deletes them once their messages are acknowledged."""
     read, delete = await database.prepare(_READ), await database.prepare(_DELETE)
     while True:
         await woken.wait()
@@ -40,43 +42,43 @@ async def relay(database: asyncpg.Connection, bus: Client, woken: asyncio.Event,
         rows = await read.fetch(RELAY_LIMIT)
         if not rows:
             continue
-        by_stream: dict[str, list[asyncpg.Record]] = {}
+        by_subject: dict[str, list[asyncpg.Record]] = {}
         for row in rows:
-            by_stream.setdefault(STREAM_OF[row["subject"]], []).append(row)
-        for share in by_stream.values():
-            await _publish(bus, share, sender=sender)
+            by_subject.setdefault(row["subject"], []).append(row)
+        packs = [pack for of_one in by_subject.values() for pack in packed(of_one)]
+        await asyncio.gather(*(_publish(bus, pack, sender=sender) for pack in packs))
         await delete.fetch([row["id"] for row in rows])
         if len(rows) == RELAY_LIMIT:
             woken.set()
 
 
+def packed(rows: Iterable[asyncpg.Record]) -> Iterator[list[asyncpg.Record]]:
+    """The rows of one subject, in messages of at most MAX_ITEMS and MAX_BYTES."""
+    pack: list[asyncpg.Record] = []
+    size = 0
+    for row in rows:
+        length = len(row["body"]) + 1  # and a comma
+        if pack and (len(pack) == MAX_ITEMS or size + length > _ROOM):
+            yield pack
+            pack, size = [], 0
+        pack.append(row)
+        size += length
+    if pack:
+        yield pack
+
+
 async def _publish(bus: Client, rows: list[asyncpg.Record], *, sender: str) -> None:
-    if len(rows) < ATOMIC_FROM:
-        await asyncio.gather(*(_publish_last(bus, row, _headers(row, sender), expected=0) for row in rows))
-        return
-    batch_id = uuid4().hex
-    for place, row in enumerate(rows, start=1):
-        headers = _headers(row, sender) | {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(place)}
-        if place < len(rows):
-            await bus.publish(row["subject"], row["body"], headers=headers)
-        else:
-            headers["Nats-Batch-Commit"] = "1"
-            await _publish_last(bus, row, headers, expected=len(rows))
-
-
-async def _publish_last(bus: Client, row: asyncpg.Record, headers: dict[str, str], *, expected: int) -> None:
-    answer = await bus.request(row["subject"], row["body"], timeout=ACK_TIMEOUT_S, headers=headers)
-    ack = msgspec.json.decode(answer.data)
-    if ack.get("error") or ack.get("count", 0) != expected:
-        raise RuntimeError(f"JetStream refused: {ack}")
-
-
-def _headers(row: asyncpg.Record, sender: str) -> dict[str, str]:
-    return {
+    """The message's id is made of exactly its rows': another pack of them is another message."""
+    subject = rows[0]["subject"]
+    headers = {
         "Cafeteria-Sender": sender,
-        "Cafeteria-Type": row["type_name"],
-        "Nats-Msg-Id": str(row["message_id"]),
+        "Cafeteria-Type": rows[0]["type_name"],
+        "Nats-Msg-Id": blake2b(b"".join(row["message_id"].bytes for row in rows), digest_size=16).hexdigest(),
     }
+    body = _OPENING[subject] + b",".join([row["body"] for row in rows]) + _CLOSING
+    answer = await bus.request(subject, body, timeout=ACK_TIMEOUT_S, headers=headers)
+    if error := msgspec.json.decode(answer.data).get("error"):
+        raise RuntimeError(f"JetStream refused: {error}")
 
 
 async def pull(bus: Client, stream: str, consumer: str, take: Callable[[Msg], None]) -> None:
