@@ -39,7 +39,7 @@ def _page(reports: Sequence[Report]) -> str:
 
 
 def _section(report: Report) -> str:
-    names = list(dict.fromkeys(name for row in report.rows for name in row.by))
+    names = report.contenders
     lines = [f"## {report.name}\n", f"{report.measures[0].upper()}{report.measures[1:]}.\n"]
     lines += [f"| | unit | {' | '.join(names)} |", "|---|---|" + "---:|" * len(names)]
     for row in report.rows:
@@ -47,8 +47,9 @@ def _section(report: Report) -> str:
         lines.append(f"| {row.what.strip()} | {row.unit} | {cells} |")
     lines.append("")
     for ratio in report.ratios:
-        word, mark = ("at least" if ratio.at_least else "at most"), ("met" if ratio.is_met else "**missed**")
-        lines.append(f"- {ratio.what}: {ratio.values} {ratio.unit} ({word} {ratio.target:g}: {mark})")
+        mark = "met" if ratio.is_met else "**missed**"
+        judged = f" ({ratio.goal}: {mark})" if ratio.goal else ""
+        lines.append(f"- {ratio.what}: {ratio.values} {ratio.unit}".rstrip() + judged)
     lines += [f"- {remark}" for remark in report.remarks]
     lines.append("\n" + ", ".join(f"{name} {value}" for name, value in report.settings.items()) + "\n")
     return "\n".join(lines)
@@ -73,8 +74,9 @@ def _cpu_picture(reports: Sequence[Report]) -> Figure:
 
 def _target_picture(reports: Sequence[Report]) -> Figure:
     """Each figure as a share of its target; a bar that ends on the right side of 1 has met it."""
-    found = [(report, ratio) for report in reports for ratio in report.ratios if ratio.target]
-    shares = [ratio.values.median / ratio.target for _, ratio in found]
+    judged = [(report, ratio, ratio.target) for report in reports for ratio in report.ratios if ratio.target]
+    found = [(report, ratio) for report, ratio, _ in judged]
+    shares = [ratio.values.median / target for _, ratio, target in judged]
     figure = Figure(figsize=(WIDTH_IN, 0.3 * len(found) + 0.8), layout="constrained")
     axes = figure.subplots()
     colours = [MET if ratio.is_met else MISSED for _, ratio in found]

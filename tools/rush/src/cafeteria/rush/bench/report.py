@@ -6,10 +6,15 @@ from statistics import median
 from typing import Self
 
 import msgspec
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-MICROSECONDS = "µs"
+FIGURES_ARE = "median ± spread"
+MOST_SPREAD = 9.99
+"""Of a median; what is more is told as this: among figures near 0 it says nothing."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -26,6 +31,14 @@ class Series(msgspec.Struct, frozen=True):
             return _short(self.values[0])
         return f"{_short(self.median)}  [{_short(min(self.values))} to {_short(max(self.values))}]"
 
+    @property
+    def brief(self) -> str:
+        """The median, and how far from it the furthest round lies, as a share of it."""
+        furthest = max(abs(value - self.median) for value in self.values)
+        if len(self.values) == 1 or not self.median:
+            return _short(self.median)
+        return f"{_short(self.median)} ±{min(furthest / abs(self.median), MOST_SPREAD):.0%}"
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of every contender that has it."""
@@ -36,21 +49,34 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure against what ran beside it, round by round, or a figure that has a target of its own."""
+    """A figure against what ran beside it, round by round, or a figure that has a target of its own. Without a target
+    it is told, and nothing is missed.
+    """
 
     what: str
     values: Series
-    target: float
+    target: float | None = None
     at_least: bool = True
     unit: str = ""
 
     @property
     def is_met(self) -> bool:
+        if self.target is None:
+            return True
         value = self.values.median
         return value >= self.target if self.at_least else value <= self.target
 
+    @property
+    def goal(self) -> str:
+        """The target in words, if there is one."""
+        if self.target is None:
+            return ""
+        return f"{'at least' if self.at_least else 'at most'} {self.target:g}"
+
     @classmethod
-    def between(cls, what: str, row: Row, *, of: str, to: str, target: float, at_least: bool = True) -> Self:
+    def between(
+        cls, what: str, row: Row, *, of: str, to: str, target: float | None = None, at_least: bool = True
+    ) -> Self:
         pairs = zip(row.by[of].values, row.by[to].values, strict=True)
         return cls(
             what=what,
@@ -74,6 +100,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ratios: tuple[Ratio, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    @property
+    def contenders(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row.by))
+
     def row(self, what: str) -> Row:
         return next(row for row in self.rows if row.what == what)
 
@@ -86,24 +116,38 @@ def row_of(what: str, unit: str, rounds: Mapping[str, Sequence[float]]) -> Row:
 
 
 def show(report: Report, console: Console) -> None:
-    contenders = list(dict.fromkeys(name for row in report.rows for name in row.by))
-    table = Table(title=f"{report.name}: {report.measures}", title_justify="left", title_style="bold")
-    table.add_column("median  [least to most]")
-    table.add_column("unit")
-    for name in contenders:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in report.rows:
-        table.add_row(row.what, row.unit, *(str(row.by.get(name, "")) for name in contenders))
-    console.print(table)
+    """Readable in 80 columns with four contenders: each gets a column as wide as its figures, and its name is wrapped."""
+    console.print(Text(f"{report.name}: {report.measures}", style="bold"))
+    console.print(_table(report))
     for ratio in report.ratios:
-        mark = "[green]met[/]" if ratio.is_met else "[red]missed[/]"
-        word = "at least" if ratio.at_least else "at most"
-        console.print(
-            f"  {ratio.what}: [bold]{ratio.values}[/] {ratio.unit} ({word} {ratio.target:g}: {mark})"
-        )
+        console.print(Padding(_in_words(ratio), (0, 0, 0, 2)))
     for remark in report.remarks:
-        console.print(f"  [yellow]{remark}[/]")
-    console.print("  " + ", ".join(f"{name} {value}" for name, value in report.settings.items()), style="dim")
+        console.print(Padding(Text(remark, style="yellow"), (0, 0, 0, 2)))
+    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
+    console.print(Padding(Text(settings, style="dim"), (0, 0, 0, 2)))
+
+
+def _table(report: Report) -> Table:
+    """The spread is that of the furthest round; all rounds stand in the written report."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(FIGURES_ARE, overflow="fold")
+    for name in report.contenders:
+        figures = [row.by[name].brief for row in report.rows if name in row.by]
+        width = max(map(len, (*figures, *name.split())))
+        table.add_column(name, justify="right", width=width)
+    for row in report.rows:
+        what = f"{row.what}, {row.unit}" if row.unit else row.what
+        cells = (row.by[name].brief if name in row.by else "" for name in report.contenders)
+        table.add_row(Text(what), *cells)
+    return table
+
+
+def _in_words(ratio: Ratio) -> Text:
+    told = Text.assemble(f"{ratio.what}: ", (str(ratio.values), "bold"), f" {ratio.unit}".rstrip())
+    if ratio.goal:
+        mark = ("met", "green") if ratio.is_met else ("missed", "red")
+        told.append_text(Text.assemble(f" ({ratio.goal}: ", mark, ")"))
+    return told
 
 
 def save(report: Report, folder: Path) -> Path:
