@@ -13,6 +13,7 @@ from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.rush.bench import (
     accept,
+    beside,
     history,
     hot,
     latency,
@@ -29,7 +30,7 @@ from cafeteria.rush.bench import (
 from cafeteria.rush.bench.beds import silence_bus
 from cafeteria.rush.bench.generator import BenchError, require_wrk
 from cafeteria.rush.bench.options import Benchmark, Options
-from cafeteria.rush.bench.report import save, show
+from cafeteria.rush.bench.report import Report, save, show
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     accept,
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         connections=arguments.connections,
         lock=arguments.lock,
         home=arguments.home,
+        beside=arguments.beside,
     )
     try:
         require_wrk()
@@ -80,11 +82,17 @@ async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Conso
     """1 when a target was missed or a promise broken, so that a script can tell."""
     is_good = True
     for benchmark in benchmarks:
-        report = await benchmark.run(options)
+        report = await _measure(benchmark, options)
         show(report, console)
         console.print(f"  {save(report, results)}\n", style="dim")
         is_good = is_good and all(ratio.is_met for ratio in report.ratios)
     return 0 if is_good else 1
+
+
+async def _measure(benchmark: Benchmark, options: Options) -> Report:
+    if options.beside is None:
+        return await benchmark.run(options)
+    return await beside.run(benchmark, options, commit=options.beside)
 
 
 def _chosen(names: Sequence[str]) -> list[Benchmark]:
@@ -104,6 +112,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of load in each round")
     parser.add_argument("--rounds", type=int, help="of each contender, in turn")
     parser.add_argument("--connections", type=int, help="that offer orders at once")
+    parser.add_argument(
+        "--beside",
+        metavar="COMMIT",
+        help="measure that commit too, in turn with this one, by its own benchmark in a work tree of its own",
+    )
     parser.add_argument(
         "--lock", type=Path, metavar="FILE", help="held while measuring, where several share a machine"
     )

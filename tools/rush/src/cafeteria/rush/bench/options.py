@@ -12,13 +12,16 @@ from cafeteria.rush.bench.report import Report
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """`lock` is a file that is held while something is measured, on a machine that several share."""
+    """`lock` is a file that is held while something is measured, on a machine that several share. `beside` names a commit
+    that is measured in turn with this one.
+    """
 
     seconds: float | None = None
     rounds: int | None = None
     connections: int | None = None
     lock: Path | None = None
     home: Path | None = None
+    beside: str | None = None
 
     @contextmanager
     def data_folder(self) -> Iterator[Home]:
