@@ -11,8 +11,8 @@ NAME = "accept"
 MEASURES = "orders accepted a second with the whole pipeline running, and CPU per order, beside the floor"
 
 SECONDS, ROUNDS, CONNECTIONS = 15.0, 3, 64
-LEAST_OF_FLOOR = 0.75
-MOST_CPU_OF_FLOOR = 1.4
+LEAST_OF_FLOOR = 0.80
+MOST_CPU_OF_FLOOR = 1.25
 
 
 async def run(options: Options) -> Report:

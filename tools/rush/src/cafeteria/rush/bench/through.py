@@ -11,9 +11,9 @@ NAME = "through"
 MEASURES = "orders carried to READY, logged and pushed to 100 open streams a second, beside the floor"
 
 SECONDS, ROUNDS, CONNECTIONS = 60.0, 2, 64
-LEAST_OF_FLOOR = 0.75
+LEAST_OF_FLOOR = 0.80
 LEAST_OF_ACCEPTED = 0.97
-MOST_CPU_OF_FLOOR = 1.4
+MOST_CPU_OF_FLOOR = 1.25
 
 
 async def run(options: Options) -> Report:
