@@ -5,10 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from cafeteria.rush.bench import accept, beside
+from cafeteria.rush.bench import accept, beside, curve
 from cafeteria.rush.bench.options import Options
+from cafeteria.rush.bench.rate_sweep import Sweep
 from cafeteria.rush.bench.tables import ACCEPTED, CPU
-from cafeteria.rush.bench.work_tree import find_commit, output_of
+from cafeteria.rush.bench.work_tree import find_commit, output_of, present
+
+
+async def test_a_sweep_tells_what_an_order_costs_in_cpu_and_flushes() -> None:
+    [few] = await curve.measure(present(), Sweep(rates=(20,), seconds=1.0, connections=2))
+    assert (few.rate, few.accepted, few.errors) == (20, 20, [])
+    assert few.cpu_s.keys() >= {"gateway", "stock", "kitchen", "notification", "postgres", "nats"}
+    assert min(few.cpu_s["gateway"], few.cpu_s["postgres"], few.wal_syncs, few.stored, few.p50_ms) > 0
+    assert few.p50_ms <= few.p99_ms
 
 
 @pytest.mark.heavy

@@ -14,6 +14,7 @@ from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.rush.bench import (
     accept,
     beside,
+    curve,
     history,
     hot,
     latency,
@@ -46,6 +47,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     overload,
     replicas,
     profile,
+    curve,
 )
 
 ALL = "all"
@@ -90,7 +92,8 @@ async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Conso
 
 
 async def _measure(benchmark: Benchmark, options: Options) -> Report:
-    if options.beside is None:
+    """The curve is always beside another commit, which need not have that benchmark itself."""
+    if options.beside is None or benchmark.NAME == curve.NAME:
         return await benchmark.run(options)
     return await beside.run(benchmark, options, commit=options.beside)
 

@@ -1,4 +1,4 @@
-"""`python -m cafeteria.rush.bench.document RESULTS FOLDER`: what was measured, as one page of tables and two pictures.
+"""`python -m cafeteria.rush.bench.document RESULTS FOLDER`: what was measured, as one page of tables and some pictures.
 
 Drawing needs the extra `report` (matplotlib).
 """
@@ -12,11 +12,20 @@ import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cafeteria.rush.bench.report import Report
-from cafeteria.rush.bench.tables import CPU, MEMBERS
+from cafeteria.rush.bench import curve
+from cafeteria.rush.bench.report import Report, Series
+from cafeteria.rush.bench.tables import ACCEPTED, CPU, MEMBERS, RATE
 
 WIDTH_IN = 9.0
 COLOURS = ("#0b6bcb", "#8250df", "#bc4c00", "#1a7f37", "#6e7781", "#9a6700", "#b42318")
+CURVES = {
+    CPU: "µs",
+    ACCEPTED: RATE,
+    curve.FLUSHES: "",
+    curve.DISK: "",
+    curve.MEDIAN: "ms",
+    curve.P99: "ms",
+}
 MET, MISSED = "#1a7f37", "#b42318"
 
 
@@ -28,6 +37,9 @@ def main(argv: Sequence[str]) -> int:
     with mpl.rc_context({"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": "cafeteria"}):
         _save(_cpu_picture(reports), folder / "cpu.svg")
         _save(_target_picture(reports), folder / "targets.svg")
+        for report in reports:
+            if report.name == curve.NAME:
+                _save(_curve_picture(report), folder / "curve.svg")
     return 0
 
 
@@ -92,6 +104,32 @@ def _target_picture(reports: Sequence[Report]) -> Figure:
     )
     axes.set_xlabel("share of the target")
     return figure
+
+
+def _curve_picture(report: Report) -> Figure:
+    """Six figures over the rates offered, each contender a line, with the least and the most of its rounds."""
+    figure = Figure(figsize=(WIDTH_IN, 9.0), layout="constrained")
+    panels = figure.subplots(3, 2, sharex=True).flat
+    for axes, (what, unit) in zip(panels, CURVES.items(), strict=True):
+        for name, colour in zip(report.contenders, COLOURS, strict=False):
+            _draw_line(
+                axes, [report.row(curve.named(rate, what)).by[name] for rate in curve.RATES], name, colour
+            )
+        axes.set_title(f"{what}, {unit}" if unit else what)
+        axes.set_xticks(range(len(curve.RATES)), labels=[curve.label(rate) for rate in curve.RATES])
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.25)
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def _draw_line(axes: Axes, points: Sequence[Series], name: str, colour: str) -> None:
+    medians = [each.median for each in points]
+    below = [each.median - min(each.values) for each in points]
+    above = [max(each.values) - each.median for each in points]
+    axes.errorbar(
+        range(len(points)), medians, yerr=(below, above), color=colour, label=name, marker="o", capsize=3
+    )
 
 
 def _name_bars(axes: Axes, names: Sequence[str]) -> None:

@@ -65,9 +65,9 @@ def machine_rows(rounds: Rounds) -> list[Row]:
     ]
 
 
-def at_one_speed(report: Report, what: str) -> Row:
-    """That row as it would stand had the machine worked equally fast in every round."""
-    row, piece = report.row(what), report.row(PIECE)
+def at_one_speed(report: Report, what: str, *, by_piece: str = PIECE) -> Row:
+    """That row as it would stand had the machine worked equally fast in every round, by what the piece of work took."""
+    row, piece = report.row(what), report.row(by_piece)
     usual = median(value for series in piece.by.values() for value in series.values)
     by = {}
     for name, series in row.by.items():
