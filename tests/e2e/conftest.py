@@ -1,4 +1,4 @@
-"""The whole cafeteria as `just up` runs it, with two replicas of each service that students meet, and students on it.
+"""The whole cafeteria under the supervisor of `just up`, with two replicas of each service that students meet, and students on it.
 
 One stack serves all tests of this folder: a test takes students and items of its own, and leaves every process
 running. After each test the promise is checked for everything that any of them did.
@@ -198,7 +198,7 @@ class Campus:
 
 
 @pytest.fixture(scope="package")
-async def whole_campus() -> AsyncIterator[Campus]:
+async def whole_campus(template) -> AsyncIterator[Campus]:
     async with AsyncExitStack() as running:
         home = running.enter_context(temporary_home())
         port = ports.free_ports(2)
@@ -216,6 +216,7 @@ async def whole_campus() -> AsyncIterator[Campus]:
             nats_port=port + 1,
             replicas=REPLICAS,
             service_environments={**ENVIRONMENT, PROXIED: proxied},
+            template=template,
         )
         stack = await running.enter_async_context(Stack(home, plan))
         connector = aiohttp.TCPConnector(limit=0)

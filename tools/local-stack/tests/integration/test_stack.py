@@ -18,10 +18,14 @@ WaitUntil = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-async def stack() -> AsyncIterator[Stack]:
+async def stack(template) -> AsyncIterator[Stack]:
     """One for all: a start takes seconds."""
     with temporary_home() as home:
-        plan = Plan(replicas={"gateway": 2}, service_environments={"kitchen": {"KITCHEN_PREP_MAX_S": "3"}})
+        plan = Plan(
+            replicas={"gateway": 2},
+            service_environments={"kitchen": {"KITCHEN_PREP_MAX_S": "3"}},
+            template=template,
+        )
         async with Stack(home, plan) as running:
             yield running
 

@@ -19,9 +19,9 @@ OLD_ORDERS = 500
 
 
 @pytest.fixture(scope="module")
-async def bed() -> AsyncIterator[Bed]:
+async def bed(template) -> AsyncIterator[Bed]:
     with temporary_home() as home:
-        async with Bed(home) as laid:
+        async with Bed(home, template=template) as laid:
             yield laid
 
 

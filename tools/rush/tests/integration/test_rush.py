@@ -34,9 +34,9 @@ async def said() -> io.StringIO:
 
 
 @pytest.fixture(scope="module")
-async def verdict(said: io.StringIO) -> Verdict:
+async def verdict(said: io.StringIO, template) -> Verdict:
     async with Progress(Console(file=said, width=160)) as progress:
-        return await Campaign(OPTIONS, progress).run()
+        return await Campaign(OPTIONS, progress, template=template).run()
 
 
 async def test_nothing_is_lost(verdict: Verdict) -> None:

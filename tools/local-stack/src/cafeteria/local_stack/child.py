@@ -10,7 +10,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -49,10 +49,24 @@ _FOR_THE_WHOLE_FAMILY = frozenset({signal.SIGSTOP, signal.SIGCONT})
 Echo = Callable[[str], None]
 
 
+class Running(Protocol):
+    """A process of the system, as far as a child asks for it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
 class Child:
     """A running program. Made by `start`; it is waited for once, by whoever calls `wait` first."""
 
-    def __init__(self, process: Process, program: Program, reader: asyncio.Task[None] | None) -> None:
+    def __init__(self, process: Running, program: Program, reader: asyncio.Task[None] | None = None) -> None:
         self._process = process
         self._program = program
         self._reader = reader

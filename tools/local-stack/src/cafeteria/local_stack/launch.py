@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     death_signal, parent, watch, uid, gid, niceness = (int(number) for number in arguments[:6])
     allow_descriptors()
     if niceness:
-        _yield_to_other_sessions(niceness)
+        yield_to_other_sessions(niceness)
     if uid >= 0:
         os.setgroups([])
         os.setgid(gid)
@@ -45,7 +45,7 @@ def allow_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _yield_to_other_sessions(niceness: int) -> None:
+def yield_to_other_sessions(niceness: int) -> None:
     """Where the kernel shares the processor among sessions, a thread's own niceness counts within its session alone."""
     with suppress(OSError), open("/proc/self/autogroup", "w") as autogroup:  # noqa: PTH123 - pathlib takes 10 ms to import
         autogroup.write(str(niceness))

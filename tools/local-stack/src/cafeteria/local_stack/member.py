@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from cafeteria.local_stack.child import Child, Echo, Program
 from cafeteria.local_stack.errors import StackError
@@ -24,6 +25,13 @@ STOP_GRACE_S = 4.0  # all of the stack is to end within five seconds
 _FATAL = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 Ready = Callable[[Child], Awaitable[None]]
+
+
+class Start(Protocol):
+    """How a program becomes a child: `Child.start`, or a template's."""
+
+    async def __call__(self, program: Program, *, log: Path, echo: Echo | None = None) -> Child: ...
+
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ class Member:
         log: Path,
         echo: Echo | None = None,
         keep: bool = True,
+        start: Start = Child.start,
     ) -> None:
         self.name = name
         self.log_file = log
@@ -50,6 +59,7 @@ class Member:
         self._ready = ready
         self._echo = echo
         self._keep = keep
+        self._start = start
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._doomed: Child | None = None
@@ -126,7 +136,7 @@ class Member:
         return self._keep and self._keeper is not None
 
     async def _spawn(self) -> Child:
-        self._child = await Child.start(self._program(), log=self.log_file, echo=self._echo)
+        self._child = await self._start(self._program(), log=self.log_file, echo=self._echo)
         self._replaced.set()
         self._replaced = asyncio.Event()
         return self._child

@@ -17,6 +17,7 @@ from cafeteria.local_stack.targets import (
     stream_max_bytes,
     with_demo_data,
 )
+from cafeteria.local_stack.template import Template
 
 DEFAULT_PORT_BASE = 8000
 _PORTS = ("CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT")
@@ -28,6 +29,7 @@ class Plan:
     credentials) that server is borrowed, and none is started.
 
     Services that are `idle` wait for `Stack.start`. `environment` is what services inherit; `service_environments` adds to it, by service.
+    With a `template`, services are its forks instead of interpreters of their own.
     """
 
     host: str = ports.HOST
@@ -43,6 +45,7 @@ class Plan:
     service_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     stream_max_bytes: int = DEFAULT_STREAM_MAX_BYTES
     with_demo_data: bool = True
+    template: Template | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Plan":

@@ -173,6 +173,7 @@ class Stack:
             log=self.home.logs / f"{name}.log",
             echo=self._echo_for(name) if self._echo_for else None,
             keep=self._keep,
+            start=self.plan.template.start if self.plan.template else Child.start,
         )
 
     def environment_of(self, name: str) -> dict[str, str]:

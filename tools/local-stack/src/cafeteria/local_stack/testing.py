@@ -2,7 +2,7 @@
 
 Servers start once per session and nothing of a service is imported before a test asks for it, so unit
 tests pay nothing for this plugin. Fixtures: `servers`, `clean`, `service_settings`, `serve`, `tokens`,
-`wait_until`.
+`template`, `wait_until`.
 """
 
 # ruff: noqa: PLC0415 - what a fixture needs is imported when a test asks for it, or unit tests would wait for it
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests a
     from cafeteria.contracts.wire import Durable
     from cafeteria.local_stack.fixture_servers import FixtureServers
     from cafeteria.local_stack.fixture_tokens import Tokens
+    from cafeteria.local_stack.template import Template
 
 POLL_S = 0.02
 
@@ -76,6 +77,15 @@ def tokens(servers: "FixtureServers") -> "Tokens":
     from cafeteria.local_stack.fixture_tokens import Tokens
 
     return Tokens(servers.credentials.signing_key_file)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template() -> "AsyncIterator[Template]":
+    """For a stack's plan: its services are forks of a process that has loaded them once for all tests."""
+    from cafeteria.local_stack.template import Template
+
+    async with Template() as running:
+        yield running
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.local_stack.stack import Stack
+from cafeteria.local_stack.template import Template
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.proxy import HOST, Proxy
 from cafeteria.rush.student import Student, Urls
@@ -39,10 +40,11 @@ class NeverReadyError(Exception):
 class Arena:
     """Use as a context manager: inside it everything runs, each process behind its own two proxies."""
 
-    def __init__(self, home: Path, *, replicas: int, seed: int) -> None:
+    def __init__(self, home: Path, *, replicas: int, seed: int, template: Template | None = None) -> None:
         self.home = Home(root=home)
         self.seed = seed
         self._replicas = replicas
+        self._template = template
         self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
         self._exits = AsyncExitStack()
         self._turns = {server: asyncio.Lock() for server in SERVERS}
@@ -73,6 +75,7 @@ class Arena:
             nats_port=server_ports[NATS],
             replicas=dict.fromkeys(SERVICES, self._replicas),
             service_environments=self._environments(),
+            template=self._template,
         )
         self.stack = await starting.enter_async_context(Stack(self.home, plan))
         connector = aiohttp.TCPConnector(limit=0)

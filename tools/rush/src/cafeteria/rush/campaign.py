@@ -10,6 +10,7 @@ from time import monotonic
 
 import msgspec
 
+from cafeteria.local_stack.template import Template
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.crowd import Crowd
 from cafeteria.rush.examination import Examination
@@ -58,11 +59,12 @@ def selected(only: tuple[str, ...]) -> dict[str, Fault]:
 
 
 class Campaign:
-    """Composes one rush; `run` is its life."""
+    """Composes one rush; `run` is its life. With a `template`, services are its forks."""
 
-    def __init__(self, options: Options, progress: Progress) -> None:
+    def __init__(self, options: Options, progress: Progress, *, template: Template | None = None) -> None:
         self._options = options
         self._progress = progress
+        self._template = template
         self._history = History()
         self._kinds: Mapping[str, Fault] = selected(options.only)
         self._footprints: dict[str, tuple[Footprint, Footprint]] = {}
@@ -71,7 +73,8 @@ class Campaign:
         options = self._options
         home = options.home.absolute() if options.home else _temporary_folder()
         self._progress.say(f"starting {options.replicas} of each service in {home}")
-        async with Arena(home, replicas=options.replicas, seed=options.seed) as arena:
+        arena = Arena(home, replicas=options.replicas, seed=options.seed, template=self._template)
+        async with arena:
             self._progress.say(f"{options.students} students log in")
             crowd, staff = await assemble(
                 arena,

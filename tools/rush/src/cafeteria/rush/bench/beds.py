@@ -29,6 +29,7 @@ from cafeteria.local_stack.servers import NATS, POSTGRES
 from cafeteria.local_stack.service import service_environment
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.streams import BusAdmin
+from cafeteria.local_stack.template import Template
 from cafeteria.rush.bench.generator import BenchError
 
 FLOOR_FOLDER = Path("bench/floor")
@@ -70,6 +71,7 @@ class Bed:
         *,
         replicas: Mapping[str, int] | None = None,
         environments: Mapping[str, Mapping[str, str]] | None = None,
+        template: Template | None = None,
     ) -> None:
         self.home = home
         plan = Plan(
@@ -79,6 +81,7 @@ class Bed:
             environment={**os.environ, "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0"},
             service_environments={KITCHEN: NO_COOKING_TIME, **(environments or {})},
             stream_max_bytes=STREAM_MAX_BYTES,
+            template=template,
         )
         self.stack = Stack(home, plan, keep=False)
         self.items: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
+from cafeteria.local_stack.template import Template
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.crash_points.naming import Marks
 from cafeteria.rush.crash_points.tap import NATS, POSTGRES, Place, Tap, Watcher
@@ -70,11 +71,12 @@ class Stage:
         starting.enter_context(self.home.held())
         self._servers = Servers(self.home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
         base = ports.free_ports(len(SERVICES))
+        template = await starting.enter_async_context(Template())
         for service in VICTIMS:
-            victim = await self._victim(starting, service, port=base + PORT_OFFSETS[service])
+            victim = await self._victim(starting, template, service, port=base + PORT_OFFSETS[service])
             self.victims[service] = victim
         await self._start_servers(starting)
-        identity = await self._identity(starting, port=base + PORT_OFFSETS[IDENTITY])
+        identity = await self._identity(starting, template, port=base + PORT_OFFSETS[IDENTITY])
         await asyncio.gather(identity.start(), *(victim.start() for victim in self.victims.values()))
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
@@ -89,7 +91,7 @@ class Stage:
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))
 
-    async def _identity(self, starting: AsyncExitStack, *, port: int) -> Member:
+    async def _identity(self, starting: AsyncExitStack, template: Template, *, port: int) -> Member:
         client = await starting.enter_async_context(plain_http(timeout_s=2))
         environment = self._environment(IDENTITY, port=port)
 
@@ -101,12 +103,15 @@ class Stage:
             program=lambda: service_program(IDENTITY, environment),
             ready=ready,
             log=self.home.logs / f"{IDENTITY}.log",
+            start=template.start,
         )
         starting.push_async_callback(member.stop)
         self._identity_url = f"http://{ports.HOST}:{port}"
         return member
 
-    async def _victim(self, starting: AsyncExitStack, service: str, *, port: int) -> Victim:
+    async def _victim(
+        self, starting: AsyncExitStack, template: Template, service: str, *, port: int
+    ) -> Victim:
         server_ports = dict(self._servers.ports)
         taps = {}
         for server in (POSTGRES, NATS):
@@ -116,10 +121,7 @@ class Stage:
         if service == KITCHEN:
             environment |= KITCHEN_SETTINGS
         log = self.home.logs / f"{service}.log"
-        victim = Victim(service, port=port, environment=environment, log=log, taps=taps)
-        starting.push_async_callback(victim.end)
-        await victim.load()
-        return victim
+        return Victim(service, template=template, port=port, environment=environment, log=log, taps=taps)
 
     def _environment(self, service: str, *, port: int) -> dict[str, str]:
         return service_environment(
