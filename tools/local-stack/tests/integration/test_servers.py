@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -39,6 +40,28 @@ async def running(home: Home, *, keep: bool = False) -> AsyncIterator[Servers]:
         await servers.stop(grace_s=5)
 
 
+@pytest.fixture(scope="module")
+async def made() -> AsyncIterator[Home]:
+    """Its database was made once, which takes a second, and nothing is changed in it."""
+    with temporary_home() as folder:
+        async with running(folder):
+            pass
+        yield folder
+
+
+@pytest.fixture
+async def used(made: Home) -> AsyncIterator[Home]:
+    """A home of the test's own whose servers have run before."""
+    with temporary_home() as folder:
+        if made.postgres.is_symlink():  # in a temporary folder that Postgres' user cannot enter
+            async with running(folder):
+                pass
+        else:
+            shutil.rmtree(folder.root)
+            await asyncio.to_thread(subprocess.run, ["cp", "-a", made.root, folder.root], check=True)
+        yield folder
+
+
 async def remember(servers: Servers, word: str) -> None:
     connection = await asyncpg.connect(maintenance(servers))
     await connection.execute("CREATE TABLE IF NOT EXISTS words (word text)")
@@ -58,27 +81,27 @@ def maintenance(servers: Servers) -> str:
 
 
 async def test_after_a_power_cut_they_start_on_what_is_there(
-    home: Home, caplog: pytest.LogCaptureFixture
+    used: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The pid file that was left names a process that is something else today: this one."""
-    async with running(home) as servers:
+    async with running(used) as servers:
         await remember(servers, "acknowledged")
         for name in (POSTGRES, NATS):
             servers.members[name].kill()
             await servers.members[name].ended()
-        pid_file = home.postgres / "postmaster.pid"
+        pid_file = used.postgres / "postmaster.pid"
         assert pid_file.exists()
         pid_file.write_text(
             pid_file.read_text().replace(pid_file.read_text().split()[0], str(os.getpid()), 1)
         )
     assert "stale pid file" not in caplog.text
-    async with running(home) as servers:
+    async with running(used) as servers:
         assert "stale pid file" in caplog.text
         assert await remembered(servers) == ["acknowledged"]
 
 
-async def test_a_killed_postgres_comes_back_with_its_data(home: Home) -> None:
-    async with running(home, keep=True) as servers:
+async def test_a_killed_postgres_comes_back_with_its_data(used: Home) -> None:
+    async with running(used, keep=True) as servers:
         await remember(servers, "acknowledged")
         postgres = servers.members[POSTGRES]
         sessions = psutil.Process(postgres.pid).children(recursive=True)
@@ -88,8 +111,8 @@ async def test_a_killed_postgres_comes_back_with_its_data(home: Home) -> None:
         assert not [session for session in sessions if is_alive(session)]
 
 
-async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(home: Home) -> None:
-    async with running(home) as servers:
+async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(used: Home) -> None:
+    async with running(used) as servers:
         await remember(servers, "acknowledged")
         postgres = servers.members[POSTGRES]
         sessions = psutil.Process(postgres.pid).children(recursive=True)
@@ -100,9 +123,9 @@ async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(
 
 
 async def test_a_session_that_outlives_its_killed_server_is_waited_for(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    used: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(home) as servers:
+    async with running(used) as servers:
         await remember(servers, "acknowledged")
         connection = await asyncpg.connect(maintenance(servers))
         session = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()"))
@@ -113,8 +136,8 @@ async def test_a_session_that_outlives_its_killed_server_is_waited_for(
     with monkeypatch.context() as impatient:
         impatient.setattr("cafeteria.local_stack.postgres.OLD_SERVER_TIMEOUT_S", 0.2)
         with pytest.raises(StackError, match="A session of a Postgres that was killed still uses"):
-            await Servers(home, Plan(), keep=False).start()
-    starting = asyncio.create_task(_remembered_after_start(home))
+            await Servers(used, Plan(), keep=False).start()
+    starting = asyncio.create_task(_remembered_after_start(used))
     session.resume()
     assert await starting == ["acknowledged"]
 
@@ -135,34 +158,32 @@ async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> 
     assert (home.postgres / "PG_VERSION").read_text().strip() == "18"
 
 
-async def test_data_without_its_secrets_is_told_apart_from_a_fault(home: Home) -> None:
-    async with running(home):
-        pass
-    (home.secrets / "postgres-admin").unlink()
+async def test_data_without_its_secrets_is_told_apart_from_a_fault(used: Home) -> None:
+    (used.secrets / "postgres-admin").unlink()
     with pytest.raises(StackError, match="other secrets"):
-        async with running(home):
+        async with running(used):
             pass
 
 
 async def test_a_second_server_on_the_same_data_is_refused(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    used: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cafeteria.local_stack.postgres.OLD_SERVER_TIMEOUT_S", 0.2)
-    async with running(home):
+    async with running(used):
         with pytest.raises(StackError, match="still uses"):
-            await Servers(home, Plan(), keep=False).start()
+            await Servers(used, Plan(), keep=False).start()
 
 
-async def test_secrets_are_for_their_owners_eyes(home: Home) -> None:
-    async with running(home):
-        private = [*home.secrets.iterdir(), home.nats / "nats.conf", home.postgres / "pg_hba.conf"]
+async def test_secrets_are_for_their_owners_eyes(used: Home) -> None:
+    async with running(used):
+        private = [*used.secrets.iterdir(), used.nats / "nats.conf", used.postgres / "pg_hba.conf"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
-        assert stat.S_IMODE(home.secrets.stat().st_mode) == 0o700
-        assert stat.S_IMODE(home.postgres.stat().st_mode) == 0o700
+        assert stat.S_IMODE(used.secrets.stat().st_mode) == 0o700
+        assert stat.S_IMODE(used.postgres.stat().st_mode) == 0o700
 
 
-async def test_they_listen_on_this_machine_alone(home: Home) -> None:
-    async with running(home) as servers:
+async def test_they_listen_on_this_machine_alone(used: Home) -> None:
+    async with running(used) as servers:
         for member in servers.members.values():
             listening = psutil.Process(member.pid).net_connections()
             addresses = {each.laddr.ip for each in listening if each.status == psutil.CONN_LISTEN}

@@ -25,6 +25,8 @@ class Home:
     """The data folder, `.cafeteria/` in the current project unless CAFETERIA_HOME moves it."""
 
     root: Path
+    is_temporary: bool = False
+    """Gone when it is left: what is made in it need not reach the disk."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Home":
@@ -200,7 +202,7 @@ def temporary_home() -> Iterator[Home]:
     """A home that is gone afterwards. Under root Postgres runs as another user, who may pass through it."""
     folder = Path(tempfile.mkdtemp(prefix="cafeteria-")).resolve()
     folder.chmod(_PASSABLE)
-    home = Home(root=folder)
+    home = Home(root=folder, is_temporary=True)
     try:
         home.create()
         yield home

@@ -162,6 +162,7 @@ class PostgresServer:
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-instructions"),
             *("--set", f"dynamic_shared_memory_type={shared_memory_type()}"),
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+            *(("--no-sync",) if self._home.is_temporary else ()),
         )
         log = self._home.logs / "initdb.log"
         program = Program(argv=argv, env=_environment(), account=self._account, own_group=True, cwd=draft)
