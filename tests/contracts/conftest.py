@@ -17,6 +17,7 @@ from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus, values
 from cafeteria.local_stack.api_documents import api_documents, create_app_of, settings_type_of
 from cafeteria.local_stack.api_documents import built as build_app_of
+from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.testing import in_own_task, until
 
 READY_TIMEOUT_S = 20.0
@@ -120,7 +121,10 @@ async def start(clean: None, service_settings: Any, serve: Any) -> AsyncIterator
 @asynccontextmanager
 async def running(service: str, settings: Any, serve: Any) -> AsyncIterator[str]:
     """The service behind real HTTP, once it is ready."""
-    async with serve(create_app_of(service)(settings)) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        serve(create_app_of(service)(settings)) as url,
+        plain_http(base_url=url, timeout_s=READY_TIMEOUT_S) as client,
+    ):
 
         async def is_ready() -> bool:
             return (await client.get("/health/ready")).status_code == httpx.codes.OK

@@ -12,6 +12,7 @@ import pytest
 
 from cafeteria.contracts import bus, gateway, identity, kitchen, notification, problems, stock
 from cafeteria.contracts.values import Role
+from cafeteria.local_stack.plain_http import plain_http
 
 TIMEOUT_S = 20.0
 STUDENT = "210041101"
@@ -23,9 +24,7 @@ class Campus:
 
     def __init__(self, urls: dict[str, str], tokens: Any, published: Any) -> None:
         self._published = published
-        self.web = {
-            service: httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) for service, url in urls.items()
-        }
+        self.web = {service: plain_http(base_url=url, timeout_s=TIMEOUT_S) for service, url in urls.items()}
         self._tokens = {
             Role.STUDENT: tokens.student(STUDENT),
             Role.KITCHEN: tokens.kitchen(),

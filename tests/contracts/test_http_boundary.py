@@ -12,6 +12,8 @@ from litestar.routes import HTTPRoute
 from cafeteria.chassis.tokens import Guard
 from cafeteria.contracts import bus, problems
 from cafeteria.contracts.values import Role
+from cafeteria.local_stack.api_documents import built
+from cafeteria.local_stack.plain_http import plain_http
 
 TIMEOUT_S = 20.0
 ANY_ID = "0193a400-0000-7000-8000-00000000000f"
@@ -82,11 +84,11 @@ class Route(NamedTuple):
 class Boundary:
     """The five services over HTTP, and everything that they route."""
 
-    def __init__(self, urls: dict[str, str], tokens: Any, built: Any) -> None:
-        self._web = {name: httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) for name, url in urls.items()}
+    def __init__(self, urls: dict[str, str], tokens: Any, routes: list[Route]) -> None:
+        self._web = {name: plain_http(base_url=url, timeout_s=TIMEOUT_S) for name, url in urls.items()}
         self._tokens = {Role.STUDENT: tokens.student("210041101"), Role.KITCHEN: tokens.kitchen()}
         self._tokens[Role.OPERATOR] = tokens.operator()
-        self.routes = [route for name in urls for route in routes_of(name, built(name))]
+        self.routes = routes
 
     async def send(self, route: Route, *, signed_in: bool = True, **options: Any) -> httpx.Response:
         return await self.answer(route, self.request(route, signed_in=signed_in, **options))
@@ -122,9 +124,14 @@ def routes_of(service: str, app: Any) -> Iterator[Route]:
                 yield Route(service, str(method), route.path_format, handler)
 
 
+@pytest.fixture(scope="module")
+def routes() -> list[Route]:
+    return [route for service in bus.SERVICES for route in routes_of(service, built(service))]
+
+
 @pytest.fixture
-async def boundary(all_services: dict[str, str], tokens: Any, built: Any) -> AsyncIterator[Boundary]:
-    boundary = Boundary(all_services, tokens, built)
+async def boundary(all_services: dict[str, str], tokens: Any, routes: list[Route]) -> AsyncIterator[Boundary]:
+    boundary = Boundary(all_services, tokens, routes)
     yield boundary
     await boundary.close()
 

@@ -11,6 +11,7 @@ import pytest
 from cafeteria.contracts import bus
 from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 
@@ -31,7 +32,7 @@ async def stack(template) -> AsyncIterator[Stack]:
 
 
 async def get(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with plain_http(timeout_s=2) as client:
         return await client.get(url)
 
 
