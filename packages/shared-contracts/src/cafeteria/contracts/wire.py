@@ -15,6 +15,8 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 MAX_ITEMS = 256
 MAX_MESSAGE_BYTES = 256 * 1024
 """Of the body of one stored message. A body that is one list holds up to MAX_ITEMS, each read by itself."""
+ACK_WAIT_S = 5
+"""After which the server delivers a message again that nobody has acknowledged."""
 WIRE = "2"
 """What a stream's metadata say of the form of its messages."""
 

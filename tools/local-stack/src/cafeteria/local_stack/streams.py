@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import nats.errors
 
-from cafeteria.chassis.bus.client import BusClient
+from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.contracts.bus import DURABLES, READERS, STREAMS
-from cafeteria.contracts.wire import WIRE, Durable, Stream
+from cafeteria.contracts.wire import ACK_WAIT_S, WIRE, Durable, Stream
 from cafeteria.local_stack.addresses import host_and_port
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN
@@ -27,7 +27,6 @@ DEFAULT_STREAM_MAX_BYTES = 2 << 30
 MAX_ACK_PENDING = (
     10_000  # above what all replicas of a service hold in their batches; reached, delivery stops
 )
-ACK_WAIT_S = 5
 MAX_AGE_S = 7 * 24 * 3600
 DUPLICATE_WINDOW_S = 600
 WATCH_INTERVAL_S = 1.0
