@@ -7,7 +7,6 @@ import nats.errors
 import pytest
 
 from cafeteria.chassis.bus import Bus, NoAnswer, NoResponder, PeerRefused
-from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.settings import ServiceSettings
@@ -41,7 +40,7 @@ async def test_a_service_whose_server_confirms_nothing_at_first_is_not_deaf(
         silence.setattr(kitchen_bus.client, "flush", confirm_nothing)
         with pytest.raises(nats.errors.FlushTimeoutError):
             await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
-    await flushed(kitchen_bus.client)
+    await kitchen_bus.client.flush_all()
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
 
 

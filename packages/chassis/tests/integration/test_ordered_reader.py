@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.bus import Bus, ephemeral
-from cafeteria.chassis.bus.ephemeral import SILENCE_S
+from cafeteria.chassis.bus import Bus, ordered_consumer
 from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
+from cafeteria.chassis.bus.publisher import pack
+from cafeteria.chassis.bus.pull_requests import PULL_MESSAGES, SILENCE_S
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus as names
@@ -67,15 +68,16 @@ async def reader_bus(service_settings: Callable[..., Any], clean: None) -> Async
 @pytest.fixture
 async def reader(reader_bus: Bus, book: Book) -> AsyncIterator[OrderedReader]:
     async with OrderedReader(
-        reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take, batch_limit=100
+        reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
     ) as reader:
         yield reader
 
 
 async def publish(bus: Bus, stored_status: StoredStatus, count: int) -> list[bytes]:
-    messages = [stored_status() for _ in range(count)]
-    await bus.publish_stored(messages)
-    return [message.body for message in messages]
+    """Each as a message of its own; returns their bodies."""
+    rows = [stored_status() for _ in range(count)]
+    await asyncio.gather(*(bus.publish_stored([row]) for row in rows))
+    return [message.body for row in rows for message in pack([row])]
 
 
 async def test_it_reads_from_the_beginning_and_goes_on_with_what_comes(
@@ -87,8 +89,9 @@ async def test_it_reads_from_the_beginning_and_goes_on_with_what_comes(
         told += await publish(bus, stored_status, 1)
     await wait_until(lambda: len(book.bodies) == 305)
     assert book.bodies == told
-    assert max(book.batches) <= 100
+    assert max(book.batches) <= PULL_MESSAGES
     assert reader.lag == 0
+    assert not await reader.is_behind()
     assert book.starts == 1
 
 
@@ -99,7 +102,8 @@ async def test_more_than_it_has_room_for_waits_at_the_server(
     told = []
     for _ in range(6):
         told += await publish(bus, stored_status, 500)
-    await wait_until(lambda: (reader.lag or 0) > 1000)
+    await wait_until(lambda: (reader.lag or 0) >= PULL_MESSAGES)
+    assert await reader.is_behind()
     book.may_take.set()
     await wait_until(lambda: len(book.bodies) == 3000)
     assert book.bodies == told
@@ -153,7 +157,7 @@ async def test_two_that_choose_the_same_consumer_at_once_both_read_everything(
         chosen.append(free[0] if len(chosen) < 2 else free[-1 - len(chosen) % 2])
         return chosen[-1]
 
-    monkeypatch.setattr(ephemeral, "choice", choose)
+    monkeypatch.setattr(ordered_consumer, "choice", choose)
     told = await publish(bus, stored_status, 40)
     books = Book(), Book()
     async with AsyncExitStack() as running:

@@ -9,10 +9,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus.flushing import flushed
+from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import RPC_CALLERS, inbox_prefix, rights_of
 from cafeteria.local_stack.fixture_servers import FixtureServers
@@ -24,7 +23,7 @@ class Witness:
     """Hears, as every user, all that this user may hear, and remembers what came where."""
 
     def __init__(self) -> None:
-        self.clients: dict[str, Client] = {}
+        self.clients: dict[str, BusClient] = {}
         self.heard: list[tuple[str, str, bytes]] = []
 
     async def enter(self, servers: FixtureServers, running: AsyncExitStack) -> None:
@@ -32,7 +31,7 @@ class Witness:
             client = self.clients[user] = await running.enter_async_context(servers.bus_as(user))
             for subject in self._hears(user):
                 await client.subscribe(subject, cb=self._noter(user))
-            await flushed(client)
+            await client.flush_all()
 
     def _hears(self, user: str) -> tuple[str, ...]:
         if user == "admin":
@@ -72,7 +71,7 @@ def foreign_subjects(caller: str) -> list[str]:
     return [subject for subject in subjects if subject not in rights_of(caller).publish]
 
 
-async def state_of_streams(admin: Client) -> dict[str, tuple[str, int, int]]:
+async def state_of_streams(admin: BusClient) -> dict[str, tuple[str, int, int]]:
     states = {}
     for stream in bus.STREAMS:
         info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.{stream.name}", timeout=2)).data)
@@ -92,7 +91,7 @@ async def test_an_owners_answer_reaches_only_what_its_caller_may_reach(witness: 
     mine = [rpc for rpc in bus.RPCS if caller in RPC_CALLERS[rpc.subject]]
     for rpc in mine:
         await witness.clients[rpc.owner].subscribe(rpc.subject, cb=answer)
-        await flushed(witness.clients[rpc.owner])
+        await witness.clients[rpc.owner].flush_all()
     before = await state_of_streams(witness.clients["admin"])
     client = witness.clients[caller]
     subjects = foreign_subjects(caller)
@@ -152,36 +151,40 @@ async def test_a_place_for_answers_lasts_no_longer_than_its_request(
     servers: FixtureServers, clean: None, wait_until: Any
 ) -> None:
     """The server keeps one for each request that is open; a reader opens one after the other, for months."""
-    from cafeteria.chassis.bus.client import BusClient  # noqa: PLC0415
     from cafeteria.chassis.bus.pull_requests import PullRequests  # noqa: PLC0415
 
     async with servers.bus_as(bus.NOTIFICATION) as client, servers.bus_as("admin") as admin:
-        assert isinstance(client, BusClient)
         got: list[Msg] = []
         names = bus.NOTIFICATION_READERS
         requests = PullRequests(
-            client, names.stream, names.names[-1], on_message=got.append, on_end=lambda _: None
+            client, names.stream, names.names[-1], on_message=got.append, on_trouble=lambda _: None
         )
+        await admin.jetstream().stream_info(names.stream)  # from now on it listens for answers
+        tasks = len(asyncio.all_tasks())
         for number in range(50):
-            await requests.ask(1)
+            await requests.ask()
             await admin.jetstream().publish(bus.GATEWAY_STATUS.subject, b"")
             await wait_until(lambda number=number: len(got) == number + 1)
-        assert requests.owed == 0
-        assert len(client._subs) <= 3
+            requests.release(got[-1].data)
+        assert inboxes_of(client) == 1
+        assert len(asyncio.all_tasks()) <= tasks + 1
         await requests.close()
         await asyncio.sleep(0)
-        assert not [
-            sub
-            for sub in client._subs.values()
-            if sub.subject.startswith("_INBOX") and "*" not in sub.subject
-        ]
+        assert inboxes_of(client) == 0
+        assert len(asyncio.all_tasks()) == tasks
+
+
+def inboxes_of(client: BusClient) -> int:
+    """Of pulls; that of requests is one for all."""
+    subjects = [subscription.subject for subscription in client._subs.values()]
+    return sum(subject.startswith("_INBOX") and "*" not in subject for subject in subjects)
 
 
 async def settled(witness: Witness, caller: str) -> None:
     """What was published has been answered, and the answers have been delivered."""
     for _ in range(2):
         for client in (witness.clients[caller], *witness.clients.values()):
-            await flushed(client)
+            await client.flush_all()
         await asyncio.sleep(0.1)
 
 

@@ -5,11 +5,9 @@ import json
 from typing import Any, Self
 
 import pytest
-from nats.aio.client import Client
 from nats.micro import add_service
 
-from cafeteria.chassis.bus.client import BusClient
-from cafeteria.chassis.bus.flushing import flushed
+from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.contracts import bus
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.fixture_servers import FixtureServers
@@ -71,7 +69,7 @@ class Connection:
         """What the server refuses of `action`: its words come before the answer to a ping that follows."""
         before = len(self.refused)
         await action
-        await flushed(self.client)
+        await self.client.flush_all()
         return self.refused[before:]
 
 
@@ -155,7 +153,7 @@ async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
         assert await outstanding(kitchen) == 0
 
 
-async def outstanding(kitchen: Client) -> int | None:
+async def outstanding(kitchen: BusClient) -> int | None:
     durable = bus.KITCHEN_WORK
     info = await kitchen.jetstream().consumer_info(durable.stream, durable.name)
     return info.num_ack_pending
@@ -211,7 +209,7 @@ async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServe
         await service.add_endpoint(
             name="reserve", subject=bus.RESERVE.subject, handler=lambda request: request.respond(b"decided")
         )
-        await flushed(stock)
+        await stock.flush_all()
         reply = await gateway.request(bus.RESERVE.subject, b"{}", timeout=2)
         assert reply.data == b"decided"
         async with servers.bus_as("admin") as admin:

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus.client import BusClient
-from cafeteria.chassis.bus.flushing import flushed
+from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.chassis.migrations import MigrationsMissingError, migrate
 from cafeteria.chassis.settings import ServiceSettings, load_settings
 from cafeteria.contracts import bus
@@ -133,7 +131,7 @@ class FixtureServers:
             await self._identity.join()
 
     @contextlib.asynccontextmanager
-    async def bus_as(self, user: str) -> AsyncIterator[Client]:
+    async def bus_as(self, user: str) -> AsyncIterator[BusClient]:
         """A connection with the rights of a service's user, or of `admin`."""
         client = await connect_as(self, user)
         try:
@@ -204,7 +202,7 @@ async def _start(member: Member) -> None:
         raise
 
 
-async def connect_as(servers: FixtureServers, user: str) -> Client:
+async def connect_as(servers: FixtureServers, user: str) -> BusClient:
     client = BusClient(api_prefix=bus.STREAMS_API) if user in bus.SERVICES else BusClient()
     await client.connect(
         servers.nats_url,
@@ -228,7 +226,7 @@ class _IdentityStandIn:
 
     def __init__(self, servers: FixtureServers) -> None:
         self._servers = servers
-        self._client: Client | None = None
+        self._client: BusClient | None = None
 
     async def join(self) -> None:
         from cafeteria.identity.keys import Keys  # noqa: PLC0415 - only once a test needs it
@@ -240,7 +238,7 @@ class _IdentityStandIn:
 
         self._client = await connect_as(self._servers, bus.IDENTITY)
         await self._client.subscribe(bus.JWKS.subject, queue=bus.IDENTITY, cb=answer)
-        await flushed(self._client)
+        await self._client.flush_all()
 
     async def leave(self) -> None:
         client, self._client = self._client, None

@@ -1,7 +1,7 @@
 """The bus wrapper: typed request-reply with a deadline, stored publishing, and consumers that ack after commit."""
 
 from cafeteria.chassis.bus.connection import Bus
-from cafeteria.chassis.bus.consumer import Consumer, Delivery
+from cafeteria.chassis.bus.consumer import Consumer
 from cafeteria.chassis.bus.errors import NoAnswer, NoResponder, NotStored, PeerRefused
 
-__all__ = ["Bus", "Consumer", "Delivery", "NoAnswer", "NoResponder", "NotStored", "PeerRefused"]
+__all__ = ["Bus", "Consumer", "NoAnswer", "NoResponder", "NotStored", "PeerRefused"]

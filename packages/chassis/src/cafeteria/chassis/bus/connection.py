@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 import nats.errors
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerInfo
 
 from cafeteria.chassis.bus import publisher
 from cafeteria.chassis.bus import rpc as rpc_door
-from cafeteria.chassis.bus.client import BusClient
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
 from cafeteria.chassis.bus.errors import NoAnswer
-from cafeteria.chassis.bus.flushing import flushed
+from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused
+from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.chassis.runtime.addresses import bracketed
@@ -33,7 +32,6 @@ CONNECT_TIMEOUT_S = 2
 RECONNECT_WAIT_S = 0.25
 PING_INTERVAL_S = 2  # with two pings outstanding a frozen server is noticed after about six seconds
 MAX_PINGS_OUTSTANDING = 2
-API_TIMEOUT_S = 2.0
 
 Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply", bound=msgspec.Struct)
@@ -152,7 +150,7 @@ class Bus:
 
         async def begin() -> None:
             await self.client.subscribe(topic.subject, cb=on_message)
-            await flushed(self.client)
+            await self.client.flush_all()
 
         await self._now_or_when_connected(begin)
 
@@ -163,12 +161,10 @@ class Bus:
     async def pending(self, durable: Durable) -> int:
         """Messages of `durable` that are not acknowledged yet. Raises NoAnswer."""
         try:
-            info: ConsumerInfo = await self.client.jetstream(timeout=API_TIMEOUT_S).consumer_info(
-                durable.stream, durable.name
-            )
-        except (nats.errors.Error, TimeoutError) as error:
+            info = await JetStreamApi(self.client).consumer(durable.stream, durable.name)
+        except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused) as error:
             raise NoAnswer(durable.name) from error
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+        return info.unread
 
     async def _connect(self) -> None:
         """The client tries for ever. Where it fails all the same, a new process is better than a deaf one."""

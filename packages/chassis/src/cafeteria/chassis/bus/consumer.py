@@ -1,15 +1,16 @@
-"""Reads a durable without a pause: each message joins a group commit and is acknowledged after that commit.
+"""Reads a durable without a pause: each item of a message joins a group commit, and the message is acknowledged after
+the last of the commits that hold its items.
 
-nats-py's `fetch` stalls up to its time-out when fewer messages are there than were asked for, so the pull
-protocol is spoken directly: one standing request for many messages, renewed while they flow. Nothing is
-acknowledged after the unforeseen: the server delivers such a message again.
+Items are idempotent: when one fails, its whole message comes again. What cannot be read, or fails by itself time and
+again, is a dead letter before its message is acknowledged. Nothing is acknowledged after the unforeseen.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from time import monotonic, perf_counter
+from datetime import datetime
+from functools import partial
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -18,161 +19,208 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from cafeteria.chassis import metrics
-from cafeteria.chassis.bus.client import stream_sequence
-from cafeteria.chassis.bus.codec import decoder_for
 from cafeteria.chassis.bus.connection import Bus
-from cafeteria.chassis.bus.pull_requests import SILENCE_S, PullRequests
-from cafeteria.chassis.dead_letters import DeadLetters
+from cafeteria.chassis.bus.items import UnreadableItem, items_decoder_for
+from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused, is_behind
+from cafeteria.chassis.bus.pull_requests import PullRequests
+from cafeteria.chassis.dead_letters import WHOLE_MESSAGE, DeadLetter, DeadLetters
 from cafeteria.chassis.errors import Unavailable
 from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.chassis.logs import get_logger
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, HEADER_TRACEPARENT, Durable, Topic
+from cafeteria.contracts.wire import ACK_WAIT_S, HEADER_MESSAGE_ID, Durable, Topic
 
-Body = TypeVar("Body", bound=msgspec.Struct)
+Item = TypeVar("Item")
 
-WINDOW = 512  # messages asked for or in a commit; past it the server keeps them
-RENEW_BELOW = WINDOW // 2
-WATCH_S = 0.25
-RETRY_DELAY_S = 1.0  # before a message whose commit failed is delivered again
+RETRY_DELAY_S = 1.0  # before a message is delivered again whose commit failed
+PROGRESS_EVERY_S = ACK_WAIT_S / 2
+MOST_FAILURES = 10  # of an item in commits of its own; then it is a dead letter
+REMEMBERED_FAILURES = 4096  # items; a message that another replica settles would be remembered for ever
+AGAIN = b"-NAK " + msgspec.json.encode({"delay": int(RETRY_DELAY_S * 1_000_000_000)})
 
 HANDLED = metrics.counter(
     "cafeteria_messages_handled_total", "Messages of a durable, by what became of them", "durable", "outcome"
 )
+ITEMS = metrics.histogram(
+    "cafeteria_message_items",
+    "Items in one message of a durable",
+    "durable",
+    buckets=metrics.BATCH_ITEMS_BUCKETS,
+)
+OUTCOMES = {b"+ACK": "committed", b"+TERM": "poison", AGAIN: "retried"}
 
 logger = get_logger()
 
 
-class Delivery(msgspec.Struct, Generic[Body], frozen=True):
-    """One message as it came; `sequence` is its place in the stream."""
+class Consumer(Generic[Item]):
+    """Runs while its block is open; leaving it takes no more messages and settles those it has.
 
-    body: Body
-    sequence: int
-    message_id: str | None
-    traceparent: str | None
-
-
-class Consumer(Generic[Body]):
-    """Runs while its block is open; leaving it takes no more messages and settles those it has."""
+    The group's limit of waiting items must lie above the window: PULL_MESSAGES times MAX_ITEMS.
+    """
 
     def __init__(
         self,
         bus: Bus,
         durable: Durable,
-        topic: Topic[Body],
-        group: GroupCommit[Delivery[Body], None],
+        topic: Topic[Any],
+        group: GroupCommit[Item, None],
         dead_letters: DeadLetters,
     ) -> None:
         self._bus = bus
         self._durable = durable
         self._group = group
         self._dead_letters = dead_letters
-        self._decode = decoder_for(topic.body).decode
+        self._items = items_decoder_for(topic.body)
         self._requests = PullRequests(
-            bus.client,
-            durable.stream,
-            durable.name,
-            on_message=self._on_message,
-            on_end=self._on_end,
+            bus.client, durable.stream, durable.name, on_message=self._begin, on_trouble=self._ignore
         )
-        self._changed = asyncio.Event()
-        self._unsettled: set[asyncio.Future[None]] = set()
-        self._acks: list[tuple[str, bytes]] = []
-        self._to_say = asyncio.Event()
+        self._unsettled: dict[asyncio.Task[None], Msg] = {}
+        self._failures: dict[tuple[int, int], int] = {}
+        self._last_stored_at: datetime | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._poison: set[asyncio.Task[None]] = set()
-        self._handled = {
-            outcome: HANDLED.labels(durable.name, outcome) for outcome in ("committed", "retried", "poison")
-        }
+        self._handled = {word: HANDLED.labels(durable.name, outcome) for word, outcome in OUTCOMES.items()}
+        self._message_items = ITEMS.labels(durable.name)
 
     async def __aenter__(self) -> Self:
-        self._bus.on_reconnect(self._on_reconnect)
-        self._tasks = [asyncio.create_task(self._pull()), asyncio.create_task(self._say_acks())]
+        self._bus.on_reconnect(self._requests.give_up)
+        self._tasks = [asyncio.create_task(self._pull()), asyncio.create_task(self._report_progress())]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tasks[0].cancel()
-        if self._bus.is_connected:
-            with suppress(nats.errors.Error):
-                await self._requests.close()
-        outstanding = [*self._unsettled, *self._poison]
-        if outstanding:
-            await asyncio.wait(outstanding)
-        await self._flush_acks()
+        await self._requests.close()
+        if self._unsettled:
+            await asyncio.wait(self._unsettled)
         self._tasks[1].cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _pull(self) -> None:
-        """Keep a request open; ask again after silence, for the server or the consumer may be new."""
-        await self._bus.connected()
-        while True:
-            self._changed.clear()
-            if wanted := self._wanted():
-                with suppress(nats.errors.Error):  # the next look is soon
-                    await self._requests.ask(wanted)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_S):
-                    await self._changed.wait()
-
-    def _wanted(self) -> int:
-        if self._requests.owed and monotonic() - self._requests.heard_at > SILENCE_S:
-            self._requests.forget()
-        owed = self._requests.owed
-        room = WINDOW - owed - len(self._unsettled)
-        return room if owed <= RENEW_BELOW and room >= RENEW_BELOW else 0
-
-    def _on_end(self, _headers: Mapping[str, str]) -> None:
-        """It has expired, or its consumer is gone and may come back: ask again at the next look."""
-
-    def _on_reconnect(self) -> None:
-        """The server knows of no request any more."""
-        self._requests.forget()
-        self._changed.set()
-
-    def _on_message(self, message: Msg) -> None:
-        headers = message.headers or {}
-        if self._requests.owed == RENEW_BELOW:
-            self._changed.set()
+    async def is_behind(self) -> bool:
+        """Whether what is missing here may just not have been read yet; also where nobody can tell."""
         try:
-            delivery = Delivery(
-                self._decode(message.data),
-                stream_sequence(message.reply),
-                headers.get(HEADER_MESSAGE_ID),
-                headers.get(HEADER_TRACEPARENT),
-            )
-            future = self._group.enqueue(delivery)
-        except msgspec.MsgspecError as error:
-            self._bury(message, str(error))
-        except Unavailable:
-            self._later(message.reply, nak(RETRY_DELAY_S))
-        else:
-            self._unsettled.add(future)
-            future.add_done_callback(self._settler(message.reply, delivery))
+            info = await JetStreamApi(self._bus.client).consumer(self._durable.stream, self._durable.name)
+        except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused):
+            return True
+        return is_behind(unread=info.unread, last_stored_at=self._last_stored_at, server_time=info.ts)
 
-    def _settler(self, reply: str, delivery: Delivery[Body]) -> Callable[[asyncio.Future[None]], None]:
+    async def _pull(self) -> None:
+        await self._bus.connected()
+        await self._requests.keep_asking()
+
+    async def _report_progress(self) -> None:
+        """Or the server would deliver what is still being committed to somebody else, too."""
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            for message in list(self._unsettled.values()):
+                await self._say(message, b"+WPI")
+
+    @staticmethod
+    def _ignore(_trouble: str) -> None:
+        """The server or the consumer may be new, and is asked again."""
+
+    def _begin(self, message: Msg) -> None:
+        task = asyncio.create_task(self._handle(message))
+        self._unsettled[task] = message
+        task.add_done_callback(partial(self._finish, message))
+
+    def _finish(self, message: Msg, task: asyncio.Task[None]) -> None:
+        del self._unsettled[task]
+        self._requests.release(message.data)
+
+    async def _handle(self, message: Msg) -> None:
         started = perf_counter()
+        word, items, error = AGAIN, None, None
+        try:
+            word, items = await self._settle(message)
+        except Exception as raised:  # noqa: BLE001 - whatever it was, the message comes again
+            error = raised
+        await self._say(message, word)
+        self._log(message, word, items=items, error=error, seconds=perf_counter() - started)
 
-        def settle(future: asyncio.Future[None]) -> None:
-            self._unsettled.discard(future)
-            if self._requests.owed <= RENEW_BELOW:
-                self._changed.set()
-            error = None if future.cancelled() else future.exception()
-            if error is None:
-                self._later(reply, b"+ACK")
-            else:
-                self._later(reply, nak(RETRY_DELAY_S))
-            self._log(delivery, error, perf_counter() - started)
+    async def _settle(self, message: Msg) -> tuple[bytes, int]:
+        """What to tell the server, and the number of items. Raises when the message must come again."""
+        sequence = message.metadata.sequence.stream
+        try:
+            items: list[Any] = self._items.decode(message.data)
+        except msgspec.MsgspecError as error:
+            await self._set_aside(message, {WHOLE_MESSAGE: str(error)})
+            return b"+TERM", 0
+        unreadable = {at: item.error for at, item in enumerate(items) if isinstance(item, UnreadableItem)}
+        failures = await self._commit({at: item for at, item in enumerate(items) if at not in unreadable})
+        hopeless = self._count_failures(sequence, failures)
+        if failures.keys() != hopeless.keys():
+            raise _first_to_tell([error for at, error in failures.items() if at not in hopeless])
+        if unreadable or hopeless:
+            await self._set_aside(message, unreadable | hopeless)
+        self._forget_failures(sequence)
+        self._last_stored_at = message.metadata.timestamp
+        return b"+ACK", len(items)
 
-        return settle
+    async def _commit(self, items: Mapping[int, Item]) -> dict[int, Exception]:
+        """The errors of those that were not committed. All are enqueued before anything is waited for."""
+        futures: dict[int, asyncio.Future[None]] = {}
+        failures: dict[int, Exception] = {}
+        for at, item in items.items():
+            try:
+                futures[at] = self._group.enqueue(item)
+            except Unavailable as error:
+                failures[at] = error
+        outcomes = await asyncio.gather(*futures.values(), return_exceptions=True)
+        pairs = zip(futures, outcomes, strict=True)
+        return failures | {at: outcome for at, outcome in pairs if isinstance(outcome, Exception)}
 
-    def _log(self, delivery: Delivery[Body], error: BaseException | None, seconds: float) -> None:
-        self._handled["committed" if error is None else "retried"].inc()
+    def _count_failures(self, sequence: int, failures: Mapping[int, Exception]) -> dict[int, str]:
+        """Those of the items that have failed too often, with their errors."""
+        hopeless = {}
+        for at, error in failures.items():
+            if not isinstance(error, Unavailable):
+                count = self._failures[sequence, at] = self._failures.pop((sequence, at), 0) + 1
+                if count >= MOST_FAILURES:
+                    hopeless[at] = repr(error)
+        while len(self._failures) > REMEMBERED_FAILURES:
+            del self._failures[next(iter(self._failures))]
+        return hopeless
+
+    def _forget_failures(self, sequence: int) -> None:
+        for key in [key for key in self._failures if key[0] == sequence]:
+            del self._failures[key]
+
+    async def _set_aside(self, message: Msg, errors: Mapping[int, str]) -> None:
+        """Raises DatabaseUnavailable."""
+        bodies = {WHOLE_MESSAGE: message.data}
+        if WHOLE_MESSAGE not in errors:
+            bodies = dict(enumerate(self._items.split(message.data)))
+        letters = [
+            DeadLetter(
+                stream=self._durable.stream,
+                sequence=message.metadata.sequence.stream,
+                stored_at=message.metadata.timestamp,
+                item=at,
+                subject=message.subject,
+                message_id=(message.headers or {}).get(HEADER_MESSAGE_ID),
+                body=bodies[at],
+                error=error,
+            )
+            for at, error in errors.items()
+        ]
+        await self._dead_letters.add(letters)
+
+    async def _say(self, message: Msg, word: bytes) -> None:
+        """What cannot be said the server delivers again, and its commit finds that nothing is left to do."""
+        with suppress(nats.errors.Error):
+            await self._bus.client.publish(message.reply, word)
+
+    def _log(
+        self, message: Msg, word: bytes, *, items: int | None, error: Exception | None, seconds: float
+    ) -> None:
+        self._handled[word].inc()
+        if items is not None:
+            self._message_items.observe(items)
         facts: dict[str, Any] = {
             "durable": self._durable.name,
-            "sequence": delivery.sequence,
-            "message_id": delivery.message_id,
-            "order_id": getattr(delivery.body, "order_id", None),
+            "sequence": message.metadata.sequence.stream,
+            "message_id": (message.headers or {}).get(HEADER_MESSAGE_ID),
+            "items": items,
             "duration_ms": round(seconds * 1000, 2),
         }
         if error is None:
@@ -182,49 +230,7 @@ class Consumer(Generic[Body]):
         else:
             logger.error("message_failed", exc_info=error, **facts)
 
-    def _later(self, reply: str, word: bytes) -> None:
-        self._acks.append((reply, word))
-        self._to_say.set()
 
-    async def _say_acks(self) -> None:
-        while True:
-            await self._to_say.wait()
-            self._to_say.clear()
-            await self._flush_acks()
-
-    async def _flush_acks(self) -> None:
-        words, self._acks = self._acks, []
-        # What cannot be said the server delivers again, and its commit finds that nothing is left to do.
-        with suppress(nats.errors.Error):
-            await self._bus.client.publish_all([(reply, word, None) for reply, word in words])
-
-    def _bury(self, message: Msg, error: str) -> None:
-        task = asyncio.create_task(self._write_dead_letter(message, error))
-        self._poison.add(task)
-        task.add_done_callback(self._poison.discard)
-
-    async def _write_dead_letter(self, message: Msg, error: str) -> None:
-        metadata = message.metadata
-        try:
-            await self._dead_letters.add(
-                stream=self._durable.stream,
-                sequence=metadata.sequence.stream,
-                stored_at=metadata.timestamp.astimezone(UTC) if metadata.timestamp else datetime.now(UTC),
-                subject=message.subject,
-                message_id=(message.headers or {}).get(HEADER_MESSAGE_ID),
-                body=message.data,
-                error=error,
-            )
-        except Unavailable:
-            self._later(message.reply, nak(RETRY_DELAY_S))
-        except Exception:  # it comes again, and is no reason to stop reading
-            logger.exception("dead_letter_not_written", durable=self._durable.name)
-            self._later(message.reply, nak(RETRY_DELAY_S))
-        else:
-            self._handled["poison"].inc()
-            self._later(message.reply, b"+TERM")
-
-
-def nak(delay_s: float) -> bytes:
-    """Ask for the message again after `delay_s` seconds."""
-    return b"-NAK " + msgspec.json.encode({"delay": int(delay_s * 1_000_000_000)})
+def _first_to_tell(errors: list[Exception]) -> Exception:
+    """The unforeseen says more than that something was away."""
+    return next((error for error in errors if not isinstance(error, Unavailable)), errors[0])

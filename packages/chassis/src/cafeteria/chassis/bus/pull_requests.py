@@ -1,7 +1,9 @@
-"""The requests for messages that one process has open at one pull consumer.
+"""Keeps one request for messages open at a pull consumer, while what is held leaves room for more.
 
-Each request has an inbox of its own, which is given up when the request has ended: the server keeps a place for the
-answers to a request for as long as somebody listens on its inbox, and one inbox for all would make it keep all places.
+nats-py's `fetch` stalls up to its time-out when fewer messages are there than were asked for, so the pull protocol is
+spoken directly. One request at a time: the server would deal out messages among several, and each inbox is read by a
+task of its own, so their order would be lost. A request has an inbox of its own, which is given up with it: the server
+keeps a place for the answers to a request for as long as somebody listens on its inbox (decision 16).
 
 Between accounts a message without headers and body ends its request: the server takes it for the last answer, and what
 it sends after it is lost until it is delivered again. None of ours is so; once one has come, requests are for one
@@ -9,7 +11,7 @@ message each for a while, so that the next costs nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -19,21 +21,26 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from cafeteria.chassis.bus.client import BusClient
+from cafeteria.chassis.bus.nats_client import BusClient
 
+PULL_MESSAGES = 16  # asked for or held; past it the server keeps them
+PULL_BYTES = 4 << 20
 EXPIRES_S = 30
 HEARTBEAT_S = 1  # the server says that an open request is alive
 SILENCE_S = 3 * HEARTBEAT_S
-ALIVE = "100"  # the status of a heartbeat; every other ends its request
+WATCH_S = 0.25
 SINGLY_FOR_S = 30  # longer than what was lost with one takes to come again
-SINGLE_REQUESTS = 64
+_ALIVE = "100"
+_UNFILLED = frozenset({"404", "408"})
+_TOO_LARGE = "Message Size Exceeds MaxBytes"  # for what was left of the request
 _NANOSECONDS = 1_000_000_000
 
 
 class PullRequests:
-    """Calls `on_message` for each stored message, and `on_end` when a request ends early, with its status' headers.
+    """Calls `on_message` for each stored message, which is held from then on until it is released.
 
-    `owed` is how many messages were asked for and have not come; `heard_at` when the server gave the last sign of life.
+    Calls `on_trouble` when a request has ended otherwise than filled or expired: the consumer is gone, the server is
+    silent, a message was lost. The next request follows all the same.
     """
 
     def __init__(
@@ -43,115 +50,113 @@ class PullRequests:
         consumer: str,
         *,
         on_message: Callable[[Msg], None],
-        on_end: Callable[[Mapping[str, str]], None],
+        on_trouble: Callable[[str], None],
     ) -> None:
         self._client = client
         self._subject = f"{client.api_prefix}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._on_message = on_message
-        self._on_end = on_end
-        self._open: list[_Request] = []
-        self._closing: set[asyncio.Task[None]] = set()
-        self.owed = 0
-        self.heard_at = 0.0
+        self._on_trouble = on_trouble
+        self._inbox = ""  # of the open request
+        self._owed = 0  # messages that it has asked for and that have not come
+        self._subscriptions: dict[str, Subscription] = {}
+        self._held_messages = self._held_bytes = 0
+        self._last_sign_at = 0.0
         self._singly_until = 0.0
+        self._changed = asyncio.Event()
 
-    @property
-    def count(self) -> int:
-        """Requests that the server may still answer."""
-        return sum(not request.has_ended for request in self._open)
+    async def keep_asking(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            self._changed.clear()
+            await self.ask()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._changed.wait()
 
-    async def ask(self, messages: int) -> None:
-        """Raises NATS' errors when nothing could be sent."""
-        if not self._client.is_connected:
-            raise nats.errors.ConnectionClosedError
-        await self._close_ended()
-        if monotonic() < self._singly_until:
-            for _ in range(min(messages, SINGLE_REQUESTS)):
-                await self._open_request(1)
-        else:
-            await self._open_request(messages)
+    async def ask(self) -> None:
+        """Open a request, unless one is open or there is no room."""
+        if self._inbox and monotonic() - self._last_sign_at > SILENCE_S:
+            self._end("silence")
+        await self._unsubscribe()
+        if not self._inbox and self._has_room and self._client.is_connected:
+            try:
+                await self._open_request()
+            except nats.errors.Error as error:
+                self._end(repr(error))
 
-    async def _open_request(self, messages: int) -> None:
-        request = _Request(messages)
-        inbox = str(self._client.new_inbox())
-        request.subscription = await self._client.take(inbox, partial(self._receive, request))
-        self._open.append(request)
-        if self.owed == 0:
-            self.heard_at = monotonic()  # silence is measured from the asking
-        self.owed += messages
-        await self._client.publish(self._subject, request.body, reply=inbox)
+    def release(self, body: bytes) -> None:
+        """A message with this body is held no longer."""
+        self._held_messages -= 1
+        self._held_bytes -= len(body)
+        if not self._inbox:
+            self._changed.set()
 
-    def forget(self) -> None:
-        """Give up all open requests: nobody knows whether their answers would still arrive.
+    def give_up(self) -> None:
+        """After a lost connection nobody knows whether answers would still arrive.
 
-        After a lost connection the server would go on to fill them, as long as their inboxes are subscribed, and send
-        the messages to nobody: between accounts the way back was lost with the connection.
+        The server would go on to fill the request, as long as its inbox is subscribed, and send the messages to
+        nobody: between accounts the way back was lost with the connection.
         """
-        for request in list(self._open):
-            request.owed = 0
-            self._abandon(request)
-        self.owed = 0
+        self._end()
 
     async def close(self) -> None:
         """Nothing arrives when this has returned."""
-        requests, self._open = self._open, []
-        for request in requests:
-            await self._unsubscribe(request)
+        self._end()
+        await self._unsubscribe()
 
-    def _receive(self, request: "_Request", message: Msg) -> None:
-        self.heard_at = monotonic()
+    @property
+    def _has_room(self) -> bool:
+        return self._held_messages <= PULL_MESSAGES // 2 and self._held_bytes <= PULL_BYTES // 2
+
+    async def _open_request(self) -> None:
+        messages = 1 if monotonic() < self._singly_until else PULL_MESSAGES - self._held_messages
+        asked = {
+            "batch": messages,
+            "max_bytes": PULL_BYTES - self._held_bytes,
+            "expires": EXPIRES_S * _NANOSECONDS,
+            "idle_heartbeat": HEARTBEAT_S * _NANOSECONDS,
+        }
+        inbox = str(self._client.new_inbox())
+        self._subscriptions[inbox] = await self._client.listen(inbox, partial(self._receive, inbox))
+        self._inbox, self._owed, self._last_sign_at = inbox, messages, monotonic()
+        await self._client.publish(self._subject, msgspec.json.encode(asked), reply=inbox)
+
+    async def _receive(self, inbox: str, message: Msg) -> None:
+        self._last_sign_at = monotonic()
+        is_open = inbox == self._inbox
         if message.reply.startswith("$JS.ACK."):
-            if request.owed:
-                self.owed -= 1
-                request.owed -= 1
-                request.has_ended = request.owed == 0
-            if not message.data and message.headers is None:
-                self._singly_until = monotonic() + SINGLY_FOR_S
-                self._abandon(request)
-                self._end(request, {})
+            self._held_messages += 1
+            self._held_bytes += len(message.data)
             self._on_message(message)
-        elif (headers := message.headers or {}).get("Status") != ALIVE:
-            self._end(request, headers)
+            if is_open:
+                self._count(message)
+        elif is_open:
+            self._read_status(message.headers or {})
 
-    def _abandon(self, request: "_Request") -> None:
-        """The server stops to answer it when it sees that nobody listens."""
-        if request in self._open:
-            self._open.remove(request)
-            closing = asyncio.create_task(self._unsubscribe(request))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+    def _count(self, message: Msg) -> None:
+        self._owed -= 1
+        if not message.data and message.headers is None:
+            self._singly_until = monotonic() + SINGLY_FOR_S
+            self._end("a message with nothing in it ended the request" if self._owed else None)
+        elif not self._owed:
+            self._end()
 
-    def _end(self, request: "_Request", headers: Mapping[str, str]) -> None:
-        self.owed -= request.owed
-        request.owed = 0
-        request.has_ended = True
-        self._on_end(headers)
+    def _read_status(self, headers: dict[str, str]) -> None:
+        status, description = headers.get("Status", ""), headers.get("Description", "")
+        if status in _UNFILLED or description == _TOO_LARGE:
+            self._end()
+        elif status != _ALIVE:
+            self._end(f"{status} {description}".strip())
 
-    async def _close_ended(self) -> None:
-        """Also those whose end was lost on the way."""
-        before = monotonic() - EXPIRES_S - SILENCE_S
-        ended = [request for request in self._open if request.has_ended or request.asked_at < before]
-        for request in ended:
-            self._open.remove(request)
-            self.owed -= request.owed
-            await self._unsubscribe(request)
+    def _end(self, trouble: str | None = None) -> None:
+        self._inbox = ""
+        if trouble is None:
+            self._changed.set()
+        else:
+            self._on_trouble(trouble)
 
-    async def _unsubscribe(self, request: "_Request") -> None:
-        if request.subscription is not None and not self._client.is_closed:
+    async def _unsubscribe(self) -> None:
+        """Give up every inbox but that of the open request."""
+        for inbox in [inbox for inbox in self._subscriptions if inbox != self._inbox]:
             with suppress(nats.errors.Error):  # with the connection all of its subscriptions are gone
-                await request.subscription.unsubscribe()
-
-
-class _Request:
-    def __init__(self, messages: int) -> None:
-        self.owed = messages
-        self.asked_at = monotonic()
-        self.has_ended = False
-        self.subscription: Subscription | None = None
-        self.body = msgspec.json.encode(
-            {
-                "batch": messages,
-                "expires": EXPIRES_S * _NANOSECONDS,
-                "idle_heartbeat": HEARTBEAT_S * _NANOSECONDS,
-            }
-        )
+                await self._subscriptions.pop(inbox).unsubscribe()

@@ -12,15 +12,14 @@ from typing import Any, TypeVar
 
 import msgspec
 import nats.errors
-from nats.aio.client import Client
 from nats.micro.request import Request as MicroRequest
 from nats.micro.service import Service, ServiceConfig
 
 from cafeteria.chassis import metrics, trace
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for
 from cafeteria.chassis.bus.errors import NoAnswer, NoResponder, PeerRefused
-from cafeteria.chassis.bus.flushing import flushed
 from cafeteria.chassis.bus.items import UnreadableItem, items_decoder_for
+from cafeteria.chassis.bus.nats_client import BusClient, has_reply_subject
 from cafeteria.chassis.errors import ServiceError
 from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.wire import HEADER_SENDER, HEADER_TRACEPARENT, Rpc
@@ -34,6 +33,7 @@ LEAVE_TIMEOUT_S = 0.5  # for the server's word that it sends nothing more; a sil
 
 Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply", bound=msgspec.Struct)
+Decoded = TypeVar("Decoded")
 
 SECONDS = metrics.histogram("cafeteria_rpc_seconds", "From request to reply, at the owner", "subject")
 FAILURES = metrics.counter("cafeteria_rpc_failures_total", "Requests answered with an error", "subject")
@@ -42,27 +42,38 @@ logger = get_logger()
 
 
 async def ask(
-    client: Client, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, headers: dict[str, str]
+    client: BusClient,
+    rpc: Rpc[Any, Reply],
+    message: msgspec.Struct,
+    *,
+    deadline_s: float,
+    headers: dict[str, str],
 ) -> Reply:
     """Raises NoResponder, NoAnswer or PeerRefused."""
     body = await _ask(client, rpc, message, deadline_s=deadline_s, headers=headers)
-    try:
-        return decoder_for(rpc.reply).decode(body)
-    except msgspec.MsgspecError as error:
-        logger.exception("reply_undecodable", subject=rpc.subject)
-        raise NoAnswer(rpc.subject) from error
+    return _decoded(decoder_for(rpc.reply).decode, body, subject=rpc.subject)
 
 
 async def ask_for_items(
-    client: Client, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, headers: dict[str, str]
+    client: BusClient,
+    rpc: Rpc[Any, Any],
+    message: msgspec.Struct,
+    *,
+    deadline_s: float,
+    headers: dict[str, str],
 ) -> list[Any]:
-    """The readable items of a reply that is one list. Raises NoResponder, NoAnswer or PeerRefused."""
+    """The readable items of a reply that is one list. Raises as `ask` does."""
     body = await _ask(client, rpc, message, deadline_s=deadline_s, headers=headers)
+    items = _decoded(items_decoder_for(rpc.reply).decode, body, subject=rpc.subject)
+    return _readable(items, subject=rpc.subject)
+
+
+def _decoded(decode: Callable[[bytes], Decoded], body: bytes, *, subject: str) -> Decoded:
     try:
-        return _readable(items_decoder_for(rpc.reply).decode(body), subject=rpc.subject)
+        return decode(body)
     except msgspec.MsgspecError as error:
-        logger.exception("reply_undecodable", subject=rpc.subject)
-        raise NoAnswer(rpc.subject) from error
+        logger.exception("reply_undecodable", subject=subject)
+        raise NoAnswer(subject) from error
 
 
 def _readable(items: Sequence[Any | UnreadableItem], *, subject: str) -> list[Any]:
@@ -73,7 +84,12 @@ def _readable(items: Sequence[Any | UnreadableItem], *, subject: str) -> list[An
 
 
 async def _ask(
-    client: Client, rpc: Rpc[Any, Any], message: msgspec.Struct, *, deadline_s: float, headers: dict[str, str]
+    client: BusClient,
+    rpc: Rpc[Any, Any],
+    message: msgspec.Struct,
+    *,
+    deadline_s: float,
+    headers: dict[str, str],
 ) -> bytes:
     try:
         answer = await client.request(
@@ -95,7 +111,7 @@ async def _ask(
 class Endpoints:
     """All subjects that one service answers."""
 
-    def __init__(self, client: Client, *, service: str) -> None:
+    def __init__(self, client: BusClient, *, service: str) -> None:
         self._client = client
         self._service = service
         self._micro: Service | None = None
@@ -130,7 +146,7 @@ class Endpoints:
             handler=on_request,
         )
         await micro.start()  # last, for it waits for the server; a second time it does nothing
-        await flushed(self._client)
+        await self._client.flush_all()
 
     def _described(self) -> Service:
         if self._micro is None:
@@ -167,7 +183,7 @@ class _Door:
         self._failures = FAILURES.labels(rpc.subject)
 
     async def answer(self, request: MicroRequest) -> None:
-        if not request._msg.reply:  # noqa: SLF001 - nats-py shows it to nobody
+        if not has_reply_subject(request):
             logger.warning("request_without_reply_subject", subject=self._subject)
             return
         started = perf_counter()

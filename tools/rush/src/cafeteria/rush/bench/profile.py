@@ -37,7 +37,7 @@ LAYERS = {
     "metrics": ("prometheus_client/", "chassis/metrics"),
     "SQLAlchemy": ("sqlalchemy/",),
     "database driver": ("asyncpg/",),
-    "NATS client": ("nats/", "chassis/bus/client", "chassis/bus/reader"),
+    "NATS client": ("nats/", "chassis/bus/nats_client"),
     "bus, relay, outbox": ("chassis/bus/", "chassis/relay", "chassis/outbox"),
     "batches, connections, loops": (
         *("chassis/group_commit", "chassis/database", "chassis/connections", "chassis/statements"),

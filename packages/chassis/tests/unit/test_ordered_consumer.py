@@ -1,12 +1,19 @@
 """A consumer that might hide a message says that it is lost; it never hands out what comes after."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus.ephemeral import WATCH_S, WINDOW, OrderedConsumer, StreamState
+from cafeteria.chassis.bus import ordered_consumer
+from cafeteria.chassis.bus.ordered_consumer import OrderedConsumer, StreamState
+from cafeteria.chassis.bus.pull_requests import PULL_MESSAGES
+
+NOW = b"2026-01-01T12:00:00Z"
 
 
 class FakeBus:
@@ -27,7 +34,7 @@ class FakeBus:
     def new_inbox(self) -> str:
         return f"_INBOX.{len(self.asked)}"
 
-    async def take(self, inbox: str, callback: Any) -> Any:
+    async def listen(self, inbox: str, callback: Any) -> Any:
         self.inboxes[inbox] = callback
 
         async def unsubscribe() -> None:
@@ -41,34 +48,35 @@ class FakeBus:
 
     async def request(self, subject: str, _payload: bytes, **_: Any) -> Any:
         answers = {
-            "STREAM.INFO": b'{"created": "now", "state": {"last_seq": 40}}',
+            "STREAM.INFO": b'{"created": "now", "state": {"last_seq": 40}, "ts": "%s"}' % NOW,
             "STREAM.MSG.GET": b'{"message": {"seq": 7}}',
-            "CONSUMER.INFO": b'{"num_waiting": %d, "delivered": {"consumer_seq": %d}}'
-            % (self.waiting if self.asked else 0, self.delivered),
-            "CONSUMER.RESET": b"{}",
+            "CONSUMER.INFO": b'{"num_waiting": %d, "delivered": {"consumer_seq": %d}, "ts": "%s"}'
+            % (self.waiting if self.asked else 0, self.delivered, NOW),
+            "CONSUMER.RESET": b'{"ts": "%s"}' % NOW,
         }
         [answer] = [body for verb, body in answers.items() if f".{verb}." in subject]
         return SimpleNamespace(data=answer)
 
-    def send(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         """To whoever asked first and still listens."""
-        next(iter(self.inboxes.values()))(message)
+        await next(iter(self.inboxes.values()))(message)
 
 
 def delivery(sequence: int, delivered: int, *, pending: int = 0, domain: bool = False) -> Any:
     extra = "hub.ACCOUNT." if domain else ""
-    return SimpleNamespace(
-        reply=f"$JS.ACK.{extra}NOTIFICATION.one.1.{sequence}.{delivered}.1700000000000000000.{pending}"
-        + (".token" if domain else ""),
-        subject="order.status.v1.gateway",
-        data=b"%d" % sequence,
-        headers={"Nats-Msg-Id": f"id-{sequence}"},
+    place = f"NOTIFICATION.one.1.{sequence}.{delivered}.1700000000000000000.{pending}"
+    return Msg(
+        None,  # type: ignore[arg-type]  # nobody answers it
+        "order.status.v1.gateway",
+        f"$JS.ACK.{extra}{place}" + (".token" if domain else ""),
+        b"%d" % sequence,
+        {"Nats-Msg-Id": f"id-{sequence}"},
     )
 
 
-def said(status: str, description: str = "", **headers: str) -> Any:
+def status(code: str, description: str = "", **headers: str) -> Any:
     return SimpleNamespace(
-        reply="", data=b"", headers={"Status": status, "Description": description, **headers}
+        reply="", data=b"", headers={"Status": code, "Description": description, **headers}
     )
 
 
@@ -78,11 +86,13 @@ def bus() -> FakeBus:
 
 
 @pytest.fixture
-async def consumer(bus: FakeBus) -> OrderedConsumer:
+async def consumer(bus: FakeBus, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OrderedConsumer]:
     """Begun after message 6."""
-    consumer = OrderedConsumer(bus, "NOTIFICATION")  # type: ignore[arg-type]
-    await consumer.start(StreamState(epoch="now", last_sequence=40), after=6)
-    return consumer
+    monkeypatch.setattr(ordered_consumer, "WATCH_S", 0.1)
+    async with OrderedConsumer(bus, "NOTIFICATION") as consumer:  # type: ignore[arg-type]
+        state = StreamState(epoch="now", last_sequence=40, server_time=datetime.now(UTC))
+        await consumer.start(state, after=6)
+        yield consumer
 
 
 @pytest.mark.parametrize("domain", [False, True])
@@ -95,55 +105,62 @@ async def test_messages_come_out_in_order_with_their_place(
     assert [message.sequence for message in messages] == [7, 9]
     assert messages[0].message_id == "id-7"
     assert messages[0].stored_at.timestamp() == 1_700_000_000
-    assert consumer.behind == 0
+    assert consumer.unread == 0
 
 
 async def test_after_a_gap_nothing_more_comes_out(consumer: OrderedConsumer) -> None:
     consumer._on_message(delivery(7, 1))
     consumer._on_message(delivery(9, 3))
     assert consumer.lost is not None
+    assert [message.sequence for message in await consumer.next_messages(10)] == [7]
     assert await consumer.next_messages(10) == []
 
 
 @pytest.mark.parametrize(
-    "message", [said("409", "Consumer Deleted"), said("503"), said("409", "Leadership Change")]
+    "message", [status("409", "Consumer Deleted"), status("503"), status("409", "Leadership Change")]
 )
 async def test_a_consumer_that_is_no_more_is_lost(
     consumer: OrderedConsumer, bus: FakeBus, message: Any
 ) -> None:
-    bus.send(message)
+    await bus.send(message)
     assert consumer.lost == f"{message.headers['Status']} {message.headers['Description']}".strip()
     assert await consumer.next_messages(10) == []
 
 
-async def test_a_request_that_ended_is_made_anew(consumer: OrderedConsumer, bus: FakeBus) -> None:
-    bus.send(said("100", "Idle Heartbeat"))
-    await consumer._keep_asking()
+async def test_a_request_that_ended_is_followed_by_another(
+    consumer: OrderedConsumer, bus: FakeBus, wait_until: Any
+) -> None:
+    await bus.send(status("100", "Idle Heartbeat"))
+    await asyncio.sleep(0)
     assert len(bus.asked) == 1
-    bus.send(said("408", "Request Timeout", **{"Nats-Pending-Messages": "1024"}))
-    await consumer._keep_asking()
-    assert len(bus.asked) == 2
+    for number, (code, why) in enumerate(
+        [("408", "Request Timeout"), ("409", "Message Size Exceeds MaxBytes")]
+    ):
+        await bus.send(status(code, why, **{"Nats-Pending-Messages": "1024"}))
+        await wait_until(lambda number=number: len(bus.asked) == 2 + number)
     assert len(bus.inboxes) == 1
     assert consumer.lost is None
 
 
-async def test_a_request_that_was_filled_gives_its_inbox_up(consumer: OrderedConsumer, bus: FakeBus) -> None:
-    for number in range(1, WINDOW + 1):
-        bus.send(delivery(number + 6, number))
-    assert await consumer.next_messages(WINDOW)
-    assert len(bus.asked) == 2
+async def test_a_request_that_was_filled_gives_its_inbox_up(
+    consumer: OrderedConsumer, bus: FakeBus, wait_until: Any
+) -> None:
+    for number in range(1, PULL_MESSAGES + 1):
+        await bus.send(delivery(number + 6, number))
+    assert len(await consumer.next_messages(PULL_MESSAGES)) == PULL_MESSAGES
+    await wait_until(lambda: len(bus.asked) == 2)
     assert len(bus.inboxes) == 1
 
 
 async def test_messages_that_another_process_took_along_are_a_gap(
     consumer: OrderedConsumer, bus: FakeBus
 ) -> None:
-    bus.send(delivery(7, 1))
+    await bus.send(delivery(7, 1))
     assert len(await consumer.next_messages(10)) == 1
     bus.delivered = 3
-    assert await consumer.next_messages(10, within_s=WATCH_S) == []
+    assert await consumer.next_messages(10) == []
     assert consumer.lost is None, "they may be on their way"
-    assert await consumer.next_messages(10, within_s=WATCH_S) == []
+    assert await consumer.next_messages(10) == []
     assert consumer.lost == "gap: 3 deliveries, of which 1 arrived"
 
 
@@ -158,7 +175,7 @@ async def test_a_consumer_that_another_process_uses_too_is_lost(
 async def test_a_consumer_that_another_process_has_set_to_its_own_place_is_lost(
     consumer: OrderedConsumer, bus: FakeBus
 ) -> None:
-    bus.send(delivery(8, 1))
+    await bus.send(delivery(8, 1))
     assert consumer.lost == "gap: expected message 7 first, got 8"
     assert await consumer.next_messages(10) == []
 
@@ -170,9 +187,9 @@ async def test_a_lost_consumer_keeps_its_first_reason(consumer: OrderedConsumer)
 
 
 async def test_what_was_purged_is_not_waited_for(consumer: OrderedConsumer, bus: FakeBus) -> None:
-    bus.send(delivery(7, 1, pending=2000))
+    await bus.send(delivery(7, 1, pending=2000))
     assert len(await consumer.next_messages(10)) == 1
-    assert consumer.behind == 2000
-    asyncio.get_running_loop().call_later(2 * WATCH_S, consumer.lose, "closing")
+    assert consumer.unread == 2000
+    asyncio.get_running_loop().call_later(0.3, consumer.lose, "closing")
     assert await consumer.next_messages(10) == []
-    assert consumer.behind == 0
+    assert consumer.unread == 0
