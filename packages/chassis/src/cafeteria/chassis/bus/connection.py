@@ -7,6 +7,7 @@ than one that fails at once.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -98,34 +99,33 @@ class Bus:
         self, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, traceparent: str | None = None
     ) -> Reply:
         """Ask the owner of `rpc`. Raises NoResponder, NoAnswer (unknown!) or PeerRefused."""
+        headers = headers_for(self.service, traceparent)
+        decode = decoder_for(rpc.reply).decode
         return await rpc_door.ask(
-            self.client, rpc, message, deadline_s=deadline_s, headers=headers_for(self.service, traceparent)
+            self.client, rpc, message, decode=decode, deadline_s=deadline_s, headers=headers
         )
 
     async def request_items(
-        self, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float
+        self, rpc: Rpc[Request, Any], message: Request, *, deadline_s: float
     ) -> list[Any]:
         """The readable items of a reply that is one list; an unreadable one is logged. Raises as `request` does."""
         headers = headers_for(self.service, None)
-        return await rpc_door.ask_for_items(self.client, rpc, message, deadline_s=deadline_s, headers=headers)
-
-    async def serve_items(
-        self, rpc: Rpc[Request, Reply], handler: Callable[[list[Any]], Awaitable[Reply]]
-    ) -> None:
-        """As `serve`, for a request that is one list: an item that cannot be read is logged and left out."""
-
-        async def begin() -> None:
-            await self._endpoints.add_for_items(rpc, handler)
-
-        await self._now_or_when_connected(begin)
+        decode = rpc_door.readable_items_of(rpc.reply, subject=rpc.subject)
+        return await rpc_door.ask(
+            self.client, rpc, message, decode=decode, deadline_s=deadline_s, headers=headers
+        )
 
     async def serve(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
         """Answer `rpc` from now on, or from the first connection on; requests are handled side by side."""
+        decode = decoder_for(rpc.request).decode
+        await self._now_or_when_connected(partial(self._endpoints.add, rpc, handler, decode=decode))
 
-        async def begin() -> None:
-            await self._endpoints.add(rpc, handler)
-
-        await self._now_or_when_connected(begin)
+    async def serve_items(
+        self, rpc: Rpc[Any, Reply], handler: Callable[[list[Any]], Awaitable[Reply]]
+    ) -> None:
+        """As `serve`, for a request that is one list: an item that cannot be read is logged and left out."""
+        decode = rpc_door.readable_items_of(rpc.request, subject=rpc.subject)
+        await self._now_or_when_connected(partial(self._endpoints.add, rpc, handler, decode=decode))
 
     async def publish(self, topic: Topic[Body], body: Body) -> None:
         """Fire and forget. Raises NoAnswer when the server is away."""

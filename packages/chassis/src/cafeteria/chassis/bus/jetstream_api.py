@@ -31,7 +31,9 @@ class Refused(Exception):
         self.error = error
 
 
-class _Answered(msgspec.Struct):
+class Answered(msgspec.Struct):
+    """What every answer of JetStream may be, to a question or to a message that is to be stored."""
+
     error: ApiError | None = None
 
 
@@ -80,7 +82,7 @@ class JetStreamApi:
         body = b"" if request is None else msgspec.json.encode(request)
         subject = f"{self._client.api_prefix}.{subject}"
         reply = await self._client.request(subject, body, timeout=self._timeout_s)
-        if (error := msgspec.json.decode(reply.data, type=_Answered).error) is not None:
+        if (error := msgspec.json.decode(reply.data, type=Answered).error) is not None:
             raise Refused(subject, error)
         return msgspec.json.decode(reply.data, type=answer)
 

@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from cafeteria.chassis.bus.codec import headers_for
 from cafeteria.chassis.bus.errors import NotStored
 from cafeteria.chassis.bus.items import items_decoder_for
+from cafeteria.chassis.bus.jetstream_api import Answered
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts.bus import TOPICS
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES, Topic
@@ -34,15 +35,7 @@ class PackedMessage(msgspec.Struct, frozen=True, kw_only=True):
     row_ids: tuple[int, ...]
 
 
-class _ApiError(msgspec.Struct):
-    description: str = ""
-
-
-class _PubAck(msgspec.Struct):
-    error: _ApiError | None = None
-
-
-_ACK_DECODER = msgspec.json.Decoder(_PubAck)
+_ACK_DECODER = msgspec.json.Decoder(Answered)
 
 
 async def publish(client: Client, rows: Sequence[OutboxRow], *, sender: str) -> None:

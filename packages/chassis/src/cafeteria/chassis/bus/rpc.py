@@ -5,7 +5,7 @@ was decided and asks again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from nats.micro.request import Request as MicroRequest
 from nats.micro.service import Service, ServiceConfig
 
 from cafeteria.chassis import metrics, trace
-from cafeteria.chassis.bus.codec import ENCODER, decoder_for
+from cafeteria.chassis.bus.codec import ENCODER
 from cafeteria.chassis.bus.errors import NoAnswer, NoResponder, PeerRefused
 from cafeteria.chassis.bus.items import UnreadableItem, items_decoder_for
 from cafeteria.chassis.bus.nats_client import BusClient, has_reply_subject
@@ -31,7 +31,6 @@ LONGEST_DESCRIPTION = 300  # characters
 DRAIN_TIMEOUT_S = 2.0
 LEAVE_TIMEOUT_S = 0.5  # for the server's word that it sends nothing more; a silent one sends nothing anyhow
 
-Request = TypeVar("Request", bound=msgspec.Struct)
 Reply = TypeVar("Reply", bound=msgspec.Struct)
 Decoded = TypeVar("Decoded")
 
@@ -43,69 +42,44 @@ logger = get_logger()
 
 async def ask(
     client: BusClient,
-    rpc: Rpc[Any, Reply],
+    rpc: Rpc[Any, Any],
     message: msgspec.Struct,
     *,
+    decode: Callable[[bytes], Decoded],
     deadline_s: float,
     headers: dict[str, str],
-) -> Reply:
+) -> Decoded:
     """Raises NoResponder, NoAnswer or PeerRefused."""
-    body = await _ask(client, rpc, message, deadline_s=deadline_s, headers=headers)
-    return _decoded(decoder_for(rpc.reply).decode, body, subject=rpc.subject)
-
-
-async def ask_for_items(
-    client: BusClient,
-    rpc: Rpc[Any, Any],
-    message: msgspec.Struct,
-    *,
-    deadline_s: float,
-    headers: dict[str, str],
-) -> list[Any]:
-    """The readable items of a reply that is one list. Raises as `ask` does."""
-    body = await _ask(client, rpc, message, deadline_s=deadline_s, headers=headers)
-    items = _decoded(items_decoder_for(rpc.reply).decode, body, subject=rpc.subject)
-    return _readable(items, subject=rpc.subject)
-
-
-def _decoded(decode: Callable[[bytes], Decoded], body: bytes, *, subject: str) -> Decoded:
+    body = ENCODER.encode(message)
     try:
-        return decode(body)
-    except msgspec.MsgspecError as error:
-        logger.exception("reply_undecodable", subject=subject)
-        raise NoAnswer(subject) from error
-
-
-def _readable(items: Sequence[Any | UnreadableItem], *, subject: str) -> list[Any]:
-    for item in items:
-        if isinstance(item, UnreadableItem):
-            logger.error("item_undecodable", subject=subject, reason=item.error)
-    return [item for item in items if not isinstance(item, UnreadableItem)]
-
-
-async def _ask(
-    client: BusClient,
-    rpc: Rpc[Any, Any],
-    message: msgspec.Struct,
-    *,
-    deadline_s: float,
-    headers: dict[str, str],
-) -> bytes:
-    try:
-        answer = await client.request(
-            rpc.subject, ENCODER.encode(message), timeout=deadline_s, headers=headers
-        )
+        answer = await client.request(rpc.subject, body, timeout=deadline_s, headers=headers)
     except nats.errors.NoRespondersError as error:
         raise NoResponder(rpc.subject) from error
     except (nats.errors.Error, TimeoutError) as error:
         raise NoAnswer(rpc.subject) from error
-    if answer.headers and ERROR_CODE_HEADER in answer.headers:
-        raise PeerRefused(
-            rpc.subject,
-            code=answer.headers[ERROR_CODE_HEADER],
-            description=answer.headers.get(ERROR_HEADER, ""),
-        )
-    return bytes(answer.data)
+    found = answer.headers or {}
+    if ERROR_CODE_HEADER in found:
+        code, description = found[ERROR_CODE_HEADER], found.get(ERROR_HEADER, "")
+        raise PeerRefused(rpc.subject, code=code, description=description)
+    try:
+        return decode(answer.data)
+    except msgspec.MsgspecError as error:
+        logger.exception("reply_undecodable", subject=rpc.subject)
+        raise NoAnswer(rpc.subject) from error
+
+
+def readable_items_of(body_type: type[msgspec.Struct], *, subject: str) -> Callable[[bytes], list[Any]]:
+    """Decodes a body that is one list; an item that cannot be read is logged and left out."""
+    decode = items_decoder_for(body_type).decode
+
+    def readable(body: bytes) -> list[Any]:
+        items = decode(body)
+        for item in items:
+            if isinstance(item, UnreadableItem):
+                logger.error("item_undecodable", subject=subject, reason=item.error)
+        return [item for item in items if not isinstance(item, UnreadableItem)]
+
+    return readable
 
 
 class Endpoints:
@@ -117,20 +91,15 @@ class Endpoints:
         self._micro: Service | None = None
         self._answering: set[asyncio.Task[None]] = set()
 
-    async def add(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
-        """Raises when the server does not confirm it; what is subscribed by then is sent again at a reconnect."""
-        await self._add(rpc, _Door(rpc, handler, decode=decoder_for(rpc.request).decode))
-
-    async def add_for_items(
-        self, rpc: Rpc[Request, Reply], handler: Callable[[list[Any]], Awaitable[Reply]]
+    async def add(
+        self,
+        rpc: Rpc[Any, Reply],
+        handler: Callable[[Decoded], Awaitable[Reply]],
+        *,
+        decode: Callable[[bytes], Decoded],
     ) -> None:
-        """As `add`, for a request that is one list: the handler gets the items that can be read."""
-        decode = items_decoder_for(rpc.request).decode
-        await self._add(
-            rpc, _Door(rpc, handler, decode=lambda body: _readable(decode(body), subject=rpc.subject))
-        )
-
-    async def _add(self, rpc: Rpc[Any, Any], door: "_Door") -> None:
+        """Raises when the server does not confirm it; what is subscribed by then is sent again at a reconnect."""
+        door = _Door(rpc, handler, decode=decode)
 
         async def on_request(request: MicroRequest) -> None:
             """nats-py delivers one message at a time: take it and return."""
