@@ -159,17 +159,6 @@ async def outstanding(kitchen: BusClient) -> int | None:
     return info.num_ack_pending
 
 
-async def test_a_batch_is_stored_whole_in_one_go(servers: FixtureServers, clean: None) -> None:
-    async with servers.bus_as(bus.KITCHEN) as kitchen:
-        subject = bus.KITCHEN_STATUS.subject
-        headers = {"Nats-Batch-Id": "one"}
-        for number in (1, 2):
-            await kitchen.publish(subject, b"{}", headers={**headers, "Nats-Batch-Sequence": str(number)})
-        last = {**headers, "Nats-Batch-Sequence": "3", "Nats-Batch-Commit": "1"}
-        reply = await kitchen.request(subject, b"{}", headers=last, timeout=2)
-        assert json.loads(reply.data)["count"] == 3
-
-
 async def test_notification_reads_by_a_consumer_that_it_sets_to_a_place(
     servers: FixtureServers, clean: None
 ) -> None:
