@@ -25,7 +25,6 @@ from cafeteria.gateway.domain import (
     own_status_event,
     pending_order,
     settlement,
-    undated_body,
 )
 from cafeteria.gateway.errors import DecisionUnusableError
 
@@ -169,9 +168,3 @@ def test_all_that_is_published_about_an_order_carries_the_trace_of_its_request()
     settled = settlement(reserved())
     assert settled.status_event == msgspec.json.encode(own_status_event(verified))
     assert settled.cook_command == msgspec.json.encode(cook_order(verified))
-
-
-def test_before_it_is_stored_an_order_has_all_of_its_answer_but_the_date() -> None:
-    undated = msgspec.json.decode(undated_body(NEW))
-    dated = msgspec.json.decode(order_body(as_received(PENDING)))
-    assert {**undated, "created_at": None} == {**dated, "created_at": None}

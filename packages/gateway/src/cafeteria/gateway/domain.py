@@ -6,7 +6,7 @@ everyone who ever asks about the same key gets those bytes.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -42,7 +42,6 @@ OWN_VERSION_LIMIT = 2
 CREATED = 201
 
 _ENCODER = msgspec.json.Encoder()
-_NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 StatusTimes = Mapping[OrderStatus, datetime]
 
@@ -148,11 +147,6 @@ def pending_order(order: NewOrder, *, at: datetime) -> PendingOrder:
         expires_at=at + ORDER_LIFETIME,
         traceparent=order.traceparent,
     )
-
-
-def undated_body(order: NewOrder) -> bytes:
-    """The PENDING answer as it will be, but for `created_at`, which the database sets when it stores the order."""
-    return order_body(as_received(pending_order(order, at=_NO_DATE)))
 
 
 def as_received(order: PendingOrder) -> StoredOrder:

@@ -80,7 +80,7 @@ class OrderRow(Base):
     total: Mapped[Decimal | None] = mapped_column(sa.Numeric(13, 2))
     version: Mapped[int] = mapped_column(sa.SmallInteger)
     expires_at: Mapped[datetime]
-    traceparent: Mapped[str | None] = mapped_column(sa.Text)
+    traceparent: Mapped[str | None]
     next_ask_at: Mapped[datetime | None]
     next_check_at: Mapped[datetime | None]
     rejection_reason: Mapped[str | None]

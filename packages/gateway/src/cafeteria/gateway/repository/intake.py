@@ -1,7 +1,7 @@
 """Receive: idempotency keys first, then PENDING orders for the keys that were new; and what stands behind a key."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,15 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.statements import Statement
-from cafeteria.gateway.domain import ORDER_LIFETIME, KeyedOrder, Placing, undated_body
+from cafeteria.gateway.domain import (
+    ORDER_LIFETIME,
+    KeyedOrder,
+    NewOrder,
+    Placing,
+    as_received,
+    order_body,
+    pending_order,
+)
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
@@ -56,6 +64,9 @@ _FIND_BY_KEY = (
 )
 
 
+_NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """`at` is when the batch was stored, by the database's clock: `created_at` of all its orders.
 
@@ -77,12 +88,17 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> R
             "order_ids": [order.id for order in orders],
             "student_ids": [order.student_id for order in orders],
             "request_hashes": [placing.request_hash for placing in in_key_order],
-            "snapshots": [undated_body(order).decode() for order in orders],
+            "snapshots": [_undated(order) for order in orders],
             "traceparents": [order.traceparent for order in orders],
             "lifetime": ORDER_LIFETIME,
         },
     )
     return Received(at=rows[0].at, unmade=frozenset(row.order_id for row in rows if row.order_id))
+
+
+def _undated(order: NewOrder) -> str:
+    """The PENDING answer as it will be, but for `created_at`, which the statement sets."""
+    return order_body(as_received(pending_order(order, at=_NO_DATE))).decode()
 
 
 async def find_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, KeyedOrder]:
