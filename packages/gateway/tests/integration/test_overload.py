@@ -69,8 +69,8 @@ async def test_another_gateways_pending_orders_count_too(
     open_gateway: Any, stock: Any, wreck: Any, wait_until: Any
 ) -> None:
     for number in range(3):
-        placing = await wreck.received({new_id(): 1}, key=f"k{number}")
-        await wreck.change(placing, "next_ask_at = now() + interval '1 hour'")
+        pending = await wreck.received({new_id(): 1}, key=f"k{number}")
+        await wreck.change(pending, "next_ask_at = now() + interval '1 hour'")
     counter = await open_gateway(pending_limit=3)
     await wait_until(lambda: is_refused(counter))
     assert await counter.count("orders") == 3

@@ -71,9 +71,9 @@ async def test_a_pending_row_from_a_backup_follows_the_kitchen_and_its_repeat_is
     counter: Any, stock: Any, kitchen: Any, wreck: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(1)
-    placing = await wreck.received({item: 1})
-    await wreck.change(placing, "next_ask_at = now() + interval '1 hour'")
-    order = {"id": str(placing.order.id)}
+    pending = await wreck.received({item: 1})
+    await wreck.change(pending, "next_ask_at = now() + interval '1 hour'")
+    order = {"id": str(pending.id)}
     await kitchen.say(order, OrderStatus.READY, student_id=STUDENT)
     await wait_until(counter.has_read_all)
     assert await counter.status(order["id"]) == "READY"
