@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 from cafeteria.local_stack.launch import yield_to_other_sessions
 
@@ -28,8 +29,8 @@ def main(services: Iterable[str]) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # or each fork would copy what its collector touches
-    if become := Forks().serve():
-        become()
+    become = Forks().serve()
+    become()
 
 
 class Forks:
@@ -41,8 +42,8 @@ class Forks:
         signal.signal(signal.SIGCHLD, self._report)
         signal.signal(signal.SIGTERM, self._end)
 
-    def serve(self) -> Callable[[], None] | None:
-        """Fork for each line until there are no more. In a fork, return what it becomes."""
+    def serve(self) -> Callable[[], None]:
+        """Fork for each line, and end where there are no more. Returns in a fork alone, with what that is to do."""
         for line in sys.stdin:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a start is told before its end
             pid = os.fork()
@@ -52,7 +53,7 @@ class Forks:
             self._pids.add(pid)
             _tell(pid=pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        return self._end()
+        self._end()
 
     def _leave_template(self) -> None:
         os.close(self._held)
@@ -67,7 +68,7 @@ class Forks:
                 self._pids.discard(ended[0])
                 _tell(pid=ended[0], exit_code=os.waitstatus_to_exitcode(ended[1]))
 
-    def _end(self, *_: object) -> None:
+    def _end(self, *_: object) -> NoReturn:
         """A fork that is frozen could not end itself."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         for pid in self._pids:
