@@ -27,14 +27,23 @@ test *args:
 
 # Everything that must hold besides the tests: lock, format, lint, types, imports, sizes, each member alone. Edits nothing
 [group('develop')]
-check:
+[parallel]
+check: _lint _types _house _alone lint-api
+
+_lint:
     uv lock --check --quiet
     {{ run }} ruff format --check
     {{ run }} ruff check
-    {{ run }} mypy
     {{ run }} lint-imports
-    {{ run }} pytest -q -m 'house or alone'
-    "{{ just_executable() }}" --justfile "{{ justfile() }}" lint-api
+
+_types:
+    {{ run }} mypy
+
+_house:
+    {{ run }} pytest -q -m house
+
+_alone:
+    {{ run }} pytest -q -m alone
 
 # The OpenAPI documents of all services against Redocly's recommended rules, where Node is there
 [group('develop')]

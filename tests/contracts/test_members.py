@@ -64,13 +64,18 @@ def unit_requirements(environment: Path) -> Path:
 
 def run(*command: str | Path, into: Path) -> None:
     """Runs in the workspace with that environment as the project's, and shows what was said when it fails."""
-    # bytecode is written, or every member would compile the libraries again
+    # bytecode is kept apart from the environment, or every member would compile the libraries again
     left_out = {"VIRTUAL_ENV", "UV_NO_SYNC", "UV_COMPILE_BYTECODE", "PYTHONDONTWRITEBYTECODE"}
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     outcome = subprocess.run(
         command,
         cwd=ROOT,
-        env={**inherited, "UV_PROJECT_ENVIRONMENT": str(into), "UV_COMPILE_BYTECODE": "0"},
+        env={
+            **inherited,
+            "UV_PROJECT_ENVIRONMENT": str(into),
+            "UV_COMPILE_BYTECODE": "0",
+            "PYTHONPYCACHEPREFIX": str(into.with_name("bytecode")),
+        },
         capture_output=True,
         text=True,
         check=False,
