@@ -45,8 +45,8 @@ ENVIRON = {
 }
 GATEWAY_SCHEMA = schema_base(names.GATEWAY)
 _ADD = Statement(
-    """INSERT INTO gateway.dead_letters (id, stream, sequence, stored_at, subject, body, error)
-       SELECT :id, 's', 1, clock_timestamp(), 'x', '', ''"""
+    """INSERT INTO gateway.dead_letters (id, stream, sequence, stored_at, item, subject, body, body_digest, error)
+       SELECT id, 's', 1, clock_timestamp(), 0, 'x', '', uuid_send(id), '' FROM (SELECT CAST(:id AS uuid) AS id) AS new"""
 )
 
 
@@ -124,9 +124,10 @@ async def add_in_transaction(database: Database) -> None:
 
 
 async def add_by_sqlalchemy(database: Database) -> None:
-    columns = ("id", "stream", "sequence", "stored_at", "subject", "body", "error")
-    table = sa.table("dead_letters", *map(sa.column, columns), schema="gateway")
-    row = {"id": uuid4(), "stream": "s", "sequence": 1, "subject": "x", "body": b"", "error": ""}
+    new_id = uuid4()
+    row = {"id": new_id, "stream": "s", "sequence": 1, "item": 0, "subject": "x", "body": b"", "error": ""}
+    row["body_digest"] = new_id.bytes
+    table = sa.table("dead_letters", *map(sa.column, [*row, "stored_at"]), schema="gateway")
     async with database.transaction() as connection:
         await connection.execute(sa.insert(table).values(**row, stored_at=sa.func.clock_timestamp()))
 

@@ -76,7 +76,9 @@ async def test_closing_waits_for_the_connections_that_are_on_their_way_out(gatew
 
 
 ADD = Statement(
-    "INSERT INTO gateway.dead_letters SELECT :id, 's', 1, clock_timestamp(), 'x', NULL, '', :error, now()"
+    """INSERT INTO gateway.dead_letters (id, stream, sequence, stored_at, item, subject, body, body_digest, error)
+       SELECT id, 's', 1, clock_timestamp(), 0, 'x', '', uuid_send(id), :error
+       FROM (SELECT CAST(:id AS uuid) AS id) AS new"""
 )
 COUNT = Statement("SELECT count(*) AS found FROM gateway.dead_letters WHERE error = :error")
 
