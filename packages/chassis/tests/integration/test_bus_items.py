@@ -17,6 +17,7 @@ from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.wire import ACK_WAIT_S, MAX_ITEMS
+from cafeteria.local_stack.testing import unread
 
 StoredStatus = Callable[..., OutboxRow]
 Kept = list[tuple[int, bytes]]
@@ -66,7 +67,7 @@ class Bench:
         await self._kitchen.client.jetstream().publish(names.KITCHEN_STATUS.subject, body)
 
     async def settled(self) -> bool:
-        return await self.bus.pending(names.GATEWAY_PROJECTION) == 0
+        return await unread(self.bus.client, names.GATEWAY_PROJECTION) == 0
 
     async def deliveries(self) -> int:
         """Of all messages, each time counted."""
@@ -215,7 +216,7 @@ async def test_a_slow_commit_is_waited_for(bench: Bench, item: Callable[[], byte
         await wait_until(lambda: bench.commits.tries == 1)
         await asyncio.sleep(ACK_WAIT_S + 1.5)
         assert await bench.deliveries() == before + 1
-        assert await bench.bus.pending(names.GATEWAY_PROJECTION) == 1
+        assert await unread(bench.bus.client, names.GATEWAY_PROJECTION) == 1
         bench.commits.gate.set()
         await wait_until(bench.settled)
     assert bench.commits.order_ids == [order_id_of(body)]

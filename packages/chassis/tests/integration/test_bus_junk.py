@@ -16,6 +16,7 @@ from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.contracts.values import OrderVersion
+from cafeteria.local_stack.testing import unread
 
 QUESTION = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
 
@@ -208,7 +209,7 @@ async def test_junk_in_a_stream_is_set_aside_and_what_follows_is_read(
         await kitchen_bus.publish_stored([row])
 
         async def all_settled() -> bool:
-            return await bus.pending(names.GATEWAY_PROJECTION) == 0
+            return await unread(bus.client, names.GATEWAY_PROJECTION) == 0
 
         await wait_until(all_settled, timeout_s=20)
     with_one_id = 2 * len(REPLIES)

@@ -16,6 +16,7 @@ from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.local_stack.testing import unread
 
 StoredStatus = Callable[..., OutboxRow]
 
@@ -189,7 +190,7 @@ async def _wiped(servers) -> None:
 
 def _nothing_pending(bus: Bus) -> Callable[[], Awaitable[bool]]:
     async def nothing_pending() -> bool:
-        return await bus.pending(names.GATEWAY_PROJECTION) == 0
+        return await unread(bus.client, names.GATEWAY_PROJECTION) == 0
 
     return nothing_pending
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from cafeteria.kitchen.service.board import BEHIND_FROM
+from cafeteria.chassis.bus.jetstream_api import BEHIND_MESSAGES
 from cafeteria.local_stack.testing import until
 
 
@@ -27,19 +27,22 @@ async def test_a_kitchen_far_behind_its_work_calls_nothing_missing(open_kitchen:
     kitchen = await open_kitchen(KITCHEN_MODE="manual")
     async with servers.database_as_admin() as slow, slow.transaction():
         await slow.execute("LOCK TABLE kitchen.kitchen_orders IN SHARE MODE")  # reads go on, inserts wait
-        orders = await kitchen.gateway.place_some(BEHIND_FROM + 1)
+        orders = [(await kitchen.gateway.place_some(1))[0] for _ in range(BEHIND_MESSAGES)]
         await until(lambda: _all_wait(kitchen, servers))
 
         answer = await kitchen.gateway.ask_known(orders[-1].order_id)
 
     assert answer.behind
     assert answer.missing == ()
-    await kitchen.all_stand("QUEUED", BEHIND_FROM + 1)
-    assert not (await kitchen.gateway.ask_known(orders[-1].order_id)).behind
+    await kitchen.all_stand("QUEUED", len(orders))
+    await until(lambda: kitchen.gateway.has_been_heard(servers))
+    answer = await kitchen.gateway.ask_known(orders[-1].order_id)
+    assert not answer.behind
+    assert answer.missing == ()
 
 
 async def _all_wait(kitchen: Any, servers: Any) -> bool:
-    return bool(await kitchen.gateway.work_waiting(servers) > BEHIND_FROM)
+    return await kitchen.gateway.work_waiting(servers) >= BEHIND_MESSAGES
 
 
 async def test_the_backlog_is_counted_once_for_many_questions(open_kitchen: Any, servers: Any) -> None:

@@ -25,7 +25,11 @@ class Shelf:
     async def queue(self, *orders: Any) -> list[Ticket]:
         new = [
             NewTicket(
-                order_id=order.order_id, student_id=order.student_id, lines=order.lines, path=order.earlier
+                order_id=order.order_id,
+                student_id=order.student_id,
+                lines=order.lines,
+                path=order.earlier,
+                traceparent=order.traceparent,
             )
             for order in orders
         ]

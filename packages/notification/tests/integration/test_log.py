@@ -38,8 +38,12 @@ async def test_while_it_is_far_behind_it_does_not_judge(
     await wait_until(lambda: hall.logged(order.id))
     known = OrderVersion(order_id=order.id, version=1)
     unknown = OrderVersion(order_id=new_id(), version=1)
-    for lag in (1001, None):
-        monkeypatch.setattr(hall.apps[0].state.service, "_lag", lambda lag=lag: lag)
+
+    async def is_behind() -> bool:
+        return True
+
+    with monkeypatch.context() as far:
+        far.setattr(hall.apps[0].state.service, "_is_behind", is_behind)
         answer = await hall.gateway.request(NOTIFICATION_KNOWN, AskKnown(items=(unknown,)), deadline_s=5)
         assert answer.behind
         assert not answer.missing

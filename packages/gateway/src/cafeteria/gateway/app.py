@@ -27,7 +27,7 @@ from cafeteria.gateway.service.confirm import Confirmation
 from cafeteria.gateway.service.decide import Decider
 from cafeteria.gateway.service.mend import RetryPending, Unreleased
 from cafeteria.gateway.service.place_order import Intake, PlaceOrder
-from cafeteria.gateway.service.project_status import Projection
+from cafeteria.gateway.service.project_status import DeliveryCheck, Projection
 from cafeteria.gateway.service.read_orders import ReadOrders
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.views import AvailabilityView, Backlog
@@ -129,7 +129,7 @@ async def _open_projection(parts: _Parts, stack: AsyncExitStack) -> Projection:
     release = await stack.enter_async_context(
         loops.release_loop(Unreleased(database=parts.database, stock=Stock(parts.bus)))
     )
-    projection = Projection(database=parts.database, connection=parts.bus, release=release)
+    projection = Projection(database=parts.database, release=release)
     group = await stack.enter_async_context(
         GroupCommit(
             "gateway-projection",
@@ -139,8 +139,11 @@ async def _open_projection(parts: _Parts, stack: AsyncExitStack) -> Projection:
         )
     )
     dead_letters = DeadLetters(parts.database, tables.dead_letters)
-    await stack.enter_async_context(bus_api.projection_consumer(parts.bus, group, dead_letters))
-    await bus_api.answer_known(parts.bus, projection)
+    consumer = bus_api.projection_consumer(parts.bus, group, dead_letters)
+    await stack.enter_async_context(consumer)
+    await bus_api.answer_known(
+        parts.bus, DeliveryCheck(database=parts.database, is_behind=consumer.is_behind)
+    )
     return projection
 
 

@@ -8,13 +8,13 @@ from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.contracts import bus
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.stock import AvailabilityChanged
-from cafeteria.gateway.service.project_status import Projection
+from cafeteria.gateway.service.project_status import DeliveryCheck
 from cafeteria.gateway.views import AvailabilityView
 
 
-async def answer_known(connection: Bus, projection: Projection) -> None:
+async def answer_known(connection: Bus, check: DeliveryCheck) -> None:
     """The kitchen asks which of its events have arrived."""
-    await connection.serve(bus.GATEWAY_KNOWN, projection.answer_known)
+    await connection.serve(bus.GATEWAY_KNOWN, check.answer)
 
 
 async def hear_availability(connection: Bus, view: AvailabilityView) -> None:

@@ -73,18 +73,21 @@ async def _open(
         cook = await stack.enter_async_context(_cook_loop(database, relay, settings=settings))
         intake = Intake(database, on_queued=cook.wake)
 
+    work = await stack.enter_async_context(bus_api.work_group(intake))
+    consumer = Consumer(
+        bus, wire.KITCHEN_WORK, wire.WORK_PLACED, work, DeadLetters(database, tables.dead_letters)
+    )
+    await stack.enter_async_context(consumer)
+
     awaited = database.within(ANSWER_WITHIN_S)
     app.state.board = board = Board(
         awaited,
         stations=settings.stations if settings.cooks_by_itself else None,
-        backlog=peers.work_waiting,
+        is_behind=consumer.is_behind,
     )
     app.state.pressing = Pressing(awaited, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake)
     cancelling = Cancelling(database, on_moved=relay.wake)
     cancels = await stack.enter_async_context(bus_api.cancel_group(cancelling))
-    work = await stack.enter_async_context(bus_api.work_group(intake))
-    dead_letters = DeadLetters(database, tables.dead_letters)
-    await stack.enter_async_context(Consumer(bus, wire.KITCHEN_WORK, wire.WORK_PLACED, work, dead_letters))
     await bus_api.serve(bus, cancels=cancels, board=board)
 
 

@@ -1,4 +1,4 @@
-"""The one door out: what gateway and notification lack of the kitchen's news, and how much work waits on the stream.
+"""The one door out: what gateway and notification lack of the kitchen's events.
 
 Silence is "unknown": None comes back, and nothing may be concluded from it.
 """
@@ -29,13 +29,6 @@ class Peers:
 
     async def lacking_at_notification(self, items: Sequence[OrderVersion]) -> frozenset[UUID] | None:
         return await self._lacking(wire.NOTIFICATION_KNOWN, items)
-
-    async def work_waiting(self) -> int | None:
-        """Messages of kitchen work that are not acknowledged yet."""
-        try:
-            return await self._bus.pending(wire.KITCHEN_WORK)
-        except NoAnswer:
-            return None
 
     async def _lacking(
         self, rpc: Rpc[AskKnown, KnownAnswered], items: Sequence[OrderVersion]

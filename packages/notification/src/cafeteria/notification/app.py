@@ -58,7 +58,11 @@ async def _open_service(
 ) -> tuple[NotificationService, OrderedReader]:
     """Closed in reverse: the reader finishes its batch, what streams have taken is marked, the bus falls silent."""
     hub = Hub()
-    service = NotificationService(database, hub, DeadLetters(database, dead_letters), lag=lambda: reader.lag)
+
+    async def is_behind() -> bool:
+        return await reader.is_behind()
+
+    service = NotificationService(database, hub, DeadLetters(database, dead_letters), is_behind=is_behind)
     await stack.enter_async_context(bus)
     reader = OrderedReader(
         bus, NOTIFICATION_STREAM, begin=service.begin, take=service.take, rest=service.catch_up

@@ -4,7 +4,7 @@ The log is written before anything is pushed, and what is pushed comes from the 
 lost store hide nothing and repeat nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from time import perf_counter
@@ -40,7 +40,6 @@ from cafeteria.notification.repository import CounterMoved
 from cafeteria.notification.views import Event, EventStream, Hub, LoggedLately, Write, event_of
 
 PAGE_LIMIT = 1000  # rows of the log in memory at once, about 1 MiB: a page of a backlog, a page to push
-BEHIND_MESSAGES = 1000  # past it a status that is missing is probably only not read yet
 
 LOGGED = metrics.counter("cafeteria_statuses_logged_total", "Statuses new in the log")
 BATCH_MESSAGES = metrics.histogram(
@@ -53,16 +52,21 @@ logger = get_logger()
 
 
 class NotificationService:
-    """`lag` says how many messages the reader is behind; None when nobody knows."""
+    """`is_behind` says whether a status that is missing may just not have been read yet."""
 
     def __init__(
-        self, database: Database, hub: Hub, dead_letters: DeadLetters, *, lag: Callable[[], int | None]
+        self,
+        database: Database,
+        hub: Hub,
+        dead_letters: DeadLetters,
+        *,
+        is_behind: Callable[[], Awaitable[bool]],
     ) -> None:
         self._database = database
         self._awaited = database.within(ANSWER_WITHIN_S)
         self._hub = hub
         self._dead_letters = dead_letters
-        self._lag = lag
+        self._is_behind = is_behind
         self._logged_lately = LoggedLately()
         self._left_at: int | None = None  # the counter, after this process's last commit
         self._is_alone = False  # nobody else has moved it since
@@ -107,8 +111,7 @@ class NotificationService:
         """Which of these the log lacks, unless they may only not have been read yet."""
         async with self._database.statement() as connection:
             missing = await repository.read_missing(connection, ask.items)
-        lag = self._lag()
-        if missing and (lag is None or lag > BEHIND_MESSAGES):
+        if missing and await self._is_behind():
             return KnownAnswered(behind=True)
         return KnownAnswered(missing=tuple(missing))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests a
     from nats.aio.client import Client
 
     from cafeteria.chassis.app import ServiceApp
+    from cafeteria.chassis.bus.nats_client import BusClient
     from cafeteria.chassis.outbox import OutboxMessage, OutboxRow
     from cafeteria.contracts.wire import Durable
     from cafeteria.local_stack.fixture_servers import FixtureServers
@@ -143,6 +144,13 @@ async def has_read_all(client: "Client", durable: "Durable") -> bool:
         return True
     floor = (await jetstream.consumer_info(durable.stream, durable.name)).ack_floor
     return floor is not None and floor.stream_seq >= (last.seq or 0)
+
+
+async def unread(client: "BusClient", durable: "Durable") -> int:
+    """Messages that its owner has not acknowledged yet."""
+    from cafeteria.chassis.bus.jetstream_api import JetStreamApi
+
+    return (await JetStreamApi(client).consumer(durable.stream, durable.name)).unread
 
 
 def outbox_row(message: "OutboxMessage") -> "OutboxRow":

@@ -19,7 +19,6 @@ from cafeteria.chassis.bus import publisher
 from cafeteria.chassis.bus import rpc as rpc_door
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
 from cafeteria.chassis.bus.errors import NoAnswer
-from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused
 from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import OutboxRow
@@ -27,7 +26,7 @@ from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts.bus import STREAMS_API
-from cafeteria.contracts.wire import Durable, Rpc, Topic
+from cafeteria.contracts.wire import Rpc, Topic
 
 CONNECT_TIMEOUT_S = 2
 RECONNECT_WAIT_S = 0.25
@@ -157,14 +156,6 @@ class Bus:
     async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
         """Packed. Returns when JetStream has acknowledged all of them; raises NotStored otherwise."""
         await publisher.publish(self.client, messages, sender=self.service)
-
-    async def pending(self, durable: Durable) -> int:
-        """Messages of `durable` that are not acknowledged yet. Raises NoAnswer."""
-        try:
-            info = await JetStreamApi(self.client).consumer(durable.stream, durable.name)
-        except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused) as error:
-            raise NoAnswer(durable.name) from error
-        return info.unread
 
     async def _connect(self) -> None:
         """The client tries for ever. Where it fails all the same, a new process is better than a deaf one."""

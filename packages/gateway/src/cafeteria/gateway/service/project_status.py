@@ -4,18 +4,14 @@ Every event carries the states before it, so the highest version of a batch is a
 news, however it came, makes the order due for its release.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from cafeteria.chassis import logs
-from cafeteria.chassis.bus import Bus, NoAnswer
 from cafeteria.chassis.database import Database
-from cafeteria.contracts.bus import GATEWAY_PROJECTION
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
 from cafeteria.gateway.domain import is_from_kitchen
 from cafeteria.gateway.repository import orders
 from cafeteria.gateway.service.decide import Wakes
-
-BEHIND_FROM = 1_000  # unread events; past it "missing" would mostly mean "not read yet"
 
 logger = logs.get_logger()
 
@@ -23,9 +19,8 @@ logger = logs.get_logger()
 class Projection:
     """`release` is woken when an order was cancelled."""
 
-    def __init__(self, *, database: Database, connection: Bus, release: Wakes) -> None:
+    def __init__(self, *, database: Database, release: Wakes) -> None:
         self._database = database
-        self._bus = connection
         self._release = release
 
     async def commit(self, batch: Sequence[OrderStatusChanged]) -> list[None]:
@@ -48,17 +43,18 @@ class Projection:
         if has_cancelled:
             self._release.wake()
 
-    async def answer_known(self, asked: AskKnown) -> KnownAnswered:
+
+class DeliveryCheck:
+    """What of the kitchen's events has arrived; `is_behind` says whether one may just not have been read yet."""
+
+    def __init__(self, *, database: Database, is_behind: Callable[[], Awaitable[bool]]) -> None:
+        self._database = database
+        self._is_behind = is_behind
+
+    async def answer(self, asked: AskKnown) -> KnownAnswered:
         """Which of these versions are missing here? Raises DatabaseUnavailable."""
         async with self._database.statement() as connection:
             missing = await orders.find_missing(connection, asked.items)
         if missing and await self._is_behind():
             return KnownAnswered(behind=True)
         return KnownAnswered(missing=missing)
-
-    async def _is_behind(self) -> bool:
-        """Who cannot tell how far it is behind does not ask for everything again."""
-        try:
-            return await self._bus.pending(GATEWAY_PROJECTION) > BEHIND_FROM
-        except NoAnswer:
-            return True

@@ -15,23 +15,20 @@ from cafeteria.kitchen.repository import board
 from cafeteria.kitchen.views import Recent
 
 LOAD_FOR_S = 1.0  # counting a long queue for every one of hundreds of askers would make it longer
-BACKLOG_FOR_S = 1.0
+BEHIND_FOR_S = 1.0
 READY_COUNTS_FOR = timedelta(hours=24)  # since the order came in; what lies there longer, nobody fetches
-BEHIND_FROM = (
-    1000  # messages that wait for this kitchen: more than that, and a missing order is most likely among them
-)
 
 
 class Board:
-    """`backlog` counts the work that waits on the stream, None when the bus cannot say; `stations` is None where people press."""
+    """`is_behind` says whether a missing order may just not have been read yet; `stations` is None where people press."""
 
     def __init__(
-        self, database: Database, *, stations: int | None, backlog: Callable[[], Awaitable[int | None]]
+        self, database: Database, *, stations: int | None, is_behind: Callable[[], Awaitable[bool]]
     ) -> None:
         self._database = database
         self._stations = stations
         self._load = Recent(self._count, for_s=LOAD_FOR_S)
-        self._backlog = Recent(backlog, for_s=BACKLOG_FOR_S)
+        self._is_behind = Recent(is_behind, for_s=BEHIND_FOR_S)
 
     async def tickets(
         self, *, status: TicketStatus | None, after: UUID | None, limit: int
@@ -51,13 +48,9 @@ class Board:
         async with self._database.statement() as connection:
             known = await board.read_known(connection, [item.order_id for item in items])
         missing = tuple(item for item in items if item.order_id not in known)
-        if missing and await self._is_behind():
+        if missing and await self._is_behind.get():
             return KnownAnswered(behind=True)
         return KnownAnswered(missing=missing)
-
-    async def _is_behind(self) -> bool:
-        backlog = await self._backlog.get()
-        return backlog is None or backlog > BEHIND_FROM
 
     async def _count(self) -> kitchen.Load:
         async with self._database.statement() as connection:
