@@ -14,9 +14,8 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
 from typing import NoReturn
 
 from cafeteria.local_stack.launch import yield_to_other_sessions
@@ -29,8 +28,7 @@ def main(services: Iterable[str]) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # or each fork would copy what its collector touches
-    become = Forks().serve()
-    become()
+    Forks().serve()
 
 
 class Forks:
@@ -42,14 +40,15 @@ class Forks:
         signal.signal(signal.SIGCHLD, self._report)
         signal.signal(signal.SIGTERM, self._end)
 
-    def serve(self) -> Callable[[], None]:
-        """Fork for each line, and end where there are no more. Returns in a fork alone, with what that is to do."""
+    def serve(self) -> None:
+        """Fork for each line, and end where there are no more."""
         for line in sys.stdin:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a start is told before its end
             pid = os.fork()
             if pid == 0:
                 self._leave_template()
-                return partial(_become, **json.loads(line))
+                _become(**json.loads(line))
+                sys.exit()
             self._pids.add(pid)
             _tell(pid=pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
