@@ -66,7 +66,7 @@ async def test_sigterm_ends_the_process_with_its_streams_and_the_log_keeps_every
     hall = await open_hall(services=0)
     process, url = await service_process()
     hall.urls = [url]
-    await wait_until(lambda: is_ready(url))
+    await wait_until(lambda: is_ready(url), timeout_s=30)
     token = tokens.student()
     order = make_order()
     stuck = connect_without_reading(hall)
