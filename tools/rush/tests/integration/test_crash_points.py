@@ -1,5 +1,6 @@
 """A service dies at a message: the tap lets pass exactly what it should, and the product keeps its promises."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -7,15 +8,20 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from cafeteria.contracts.bus import GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
+from cafeteria.local_stack.home import temporary_home
+from cafeteria.rush.crash_points.lives import TOGETHER
 from cafeteria.rush.crash_points.naming import Marks
 from cafeteria.rush.crash_points.options import CrashOptions
 from cafeteria.rush.crash_points.points import Kind, Moment, Point
 from cafeteria.rush.crash_points.postgres_names import statement_name
+from cafeteria.rush.crash_points.rounds import Rounds
 from cafeteria.rush.crash_points.run import run
-from cafeteria.rush.crash_points.stage import VICTIMS
+from cafeteria.rush.crash_points.stage import VICTIMS, Stage
 from cafeteria.rush.crash_points.tap import POSTGRES, Place, Tap
 from cafeteria.rush.crash_points.watchers import Trap
 from cafeteria.rush.proxy import Direction
+from cafeteria.rush.stored_messages import read_newest
 
 PLACE = Place("somebody", POSTGRES)
 INSERT = "INSERT INTO public.crashes (id) VALUES ($1)"
@@ -87,6 +93,19 @@ async def test_what_stands_in_no_ones_way_passes_unchanged(servers, crashes) -> 
     async with tapped(servers) as (_, connection):
         text = "x" * 3_000_000
         assert await connection.fetchval("SELECT $1::text || $1::text", text) == text + text
+
+
+@pytest.mark.timeout(120)
+async def test_of_those_who_order_together_one_message_speaks_of_many() -> None:
+    sizes: defaultdict[str, list[int]] = defaultdict(list)
+    with temporary_home() as home:
+        async with Stage(home) as stage:
+            await Rounds(stage).record("together")
+            for stream in STREAMS:
+                for message in await read_newest(stage.bus, stream.name, count=100):
+                    sizes[message.subject].append(len(message.items() or ()))
+    for subject in (WORK_PLACED.subject, GATEWAY_STATUS.subject, KITCHEN_STATUS.subject):
+        assert max(sizes[subject]) > TOGETHER // 2, f"{subject}: {sizes[subject]}"
 
 
 @pytest.mark.timeout(120)

@@ -7,8 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import msgspec
+
+from cafeteria.contracts.gateway import OrderLine, PlaceOrder
 from cafeteria.rush.arena import Arena
-from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.fault import Fault, HarmDoneError
 from cafeteria.rush.student import Student
 
 FAMILY = "clients"
@@ -54,6 +57,49 @@ class EverybodyReconnects:
         dropped = sum([student.drop_streams() for student in arena.students])
         await asyncio.sleep(chance.uniform(0.5, 2.0))
         return f"{dropped} streams"
+
+
+class EverybodyOrders:
+    """Each student orders, `times` over and all at once. The orders are those of the fault's chance, like all of it."""
+
+    def __init__(self, arena: Arena, chance: random.Random, *, times: int) -> None:
+        self._arena = arena
+        self._orders = [
+            (student, f"{chance.getrandbits(64):016x}") for student in arena.students for _ in range(times)
+        ]
+        self._lines: tuple[OrderLine, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    async def choose(self) -> None:
+        """What there is most of."""
+        async with self._arena.database() as connection:
+            dish = await connection.fetchval(_FULLEST_DISH)
+        self._lines = (OrderLine(item_id=dish, quantity=1),)
+
+    async def send(self) -> None:
+        """Once; an answer may be 202, or not come."""
+        body = msgspec.json.encode(PlaceOrder(lines=self._lines))
+        await asyncio.gather(
+            *(student.order_once(body, lines=self._lines, key=key) for student, key in self._orders)
+        )
+
+    async def until_answered(self) -> None:
+        """Send again until each has its final answer. Raises HarmDoneError."""
+        answered = await asyncio.gather(*(self._is_answered(student, key) for student, key in self._orders))
+        if not all(answered):
+            raise HarmDoneError(f"{answered.count(False)} of {len(answered)} orders got no final answer")
+
+    async def _is_answered(self, student: Student, key: str) -> bool:
+        try:
+            await student.order(self._lines, key=key)
+        except TimeoutError:
+            return False
+        return True
+
+
+_FULLEST_DISH = "SELECT item_id FROM stock.inventory ORDER BY quantity DESC, item_id LIMIT 1"
 
 
 @asynccontextmanager

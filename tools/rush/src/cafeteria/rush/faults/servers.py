@@ -12,10 +12,12 @@ import nats.errors
 from cafeteria.contracts.bus import DURABLES, STREAMS
 from cafeteria.rush.arena import NATS, POSTGRES, Arena
 from cafeteria.rush.bus_admin import BusRefusal
+from cafeteria.rush.faults.clients import EverybodyOrders
 from cafeteria.rush.faults.fault import Fault
 
 FROZEN_S = (0.3, 5.0)
 AWAY_S = (6.0, 8.0)
+ORDERS_EACH = 2
 BUS_WITHIN_S = 30.0
 ROGUE_LOCK_S = 10.0
 TERMINATIONS = (2, 8)
@@ -60,7 +62,9 @@ class FreezeServer:
 
 @dataclass(frozen=True, kw_only=True)
 class NatsAway:
-    """Stopped, and started some seconds later: meanwhile orders stay PENDING, and rows wait in the outboxes."""
+    """Stopped, and started some seconds later. Everybody orders meanwhile: orders stay PENDING, and rows wait in the
+    outboxes, so that what is asked and published afterwards is as large as it gets.
+    """
 
     name: str = "nats-away"
     family: str = FAMILY
@@ -68,14 +72,17 @@ class NatsAway:
 
     async def strike(self, arena: Arena, chance: random.Random) -> str:
         for_s = chance.uniform(*AWAY_S)
+        orders = EverybodyOrders(arena, chance, times=ORDERS_EACH)
+        await orders.choose()
         async with arena.turn(NATS):
             await arena.stack.stop(NATS)
             try:
-                await asyncio.sleep(for_s)
+                await asyncio.gather(orders.send(), asyncio.sleep(for_s))
             finally:
                 await arena.stack.start(NATS)
         await until_bus_is_whole(arena)
-        return f"for {for_s:.1f} s"
+        await orders.until_answered()
+        return f"for {for_s:.1f} s, with {len(orders)} orders"
 
 
 @dataclass(frozen=True, kw_only=True)
