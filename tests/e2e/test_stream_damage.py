@@ -14,9 +14,9 @@ from cafeteria.local_stack import streams
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.stored_messages import read_newest
 
-SMALL_BYTES = 16 << 10
-ROUNDS, A_ROUND = 12, 10
-"""The work of all these orders takes over twice `SMALL_BYTES`, that of a round, in one message, a quarter."""
+SMALL_BYTES = 8 << 10
+ROUNDS, A_ROUND = 6, 10
+"""The work of all these orders takes over twice `SMALL_BYTES`, that of a round, in a message or two, less than half."""
 MESSAGES = 500
 """More than there are."""
 
