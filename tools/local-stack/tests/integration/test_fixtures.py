@@ -14,6 +14,7 @@ from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus
 from cafeteria.contracts.identity import Jwks
+from cafeteria.contracts.wire import WIRE
 from cafeteria.local_stack.fixture_servers import FixtureServers
 
 Serve = Callable[[ServiceApp], AbstractAsyncContextManager[str]]
@@ -24,7 +25,7 @@ async def test_every_schema_is_migrated_and_the_streams_are_there(servers: Fixtu
     async with servers.bus_as("admin") as client:
         for stream in bus.STREAMS:
             info = await client.jetstream().stream_info(stream.name)
-            assert info.config.allow_atomic
+            assert (info.config.metadata or {})["wire"] == WIRE
 
 
 async def test_clean_brings_tables_and_streams_back_to_their_first_state(
