@@ -4,7 +4,6 @@ Services may not create them, and wait. A store that is lost is made anew by the
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import nats.errors
 
+from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused
 from cafeteria.chassis.bus.nats_client import BusClient
 from cafeteria.contracts.bus import DURABLES, READERS, STREAMS
 from cafeteria.contracts.wire import ACK_WAIT_S, WIRE, Durable, Stream
@@ -44,9 +44,9 @@ logger = logging.getLogger(__name__)
 class BusAdminError(StackError):
     """The server refused; `code` is its own error code."""
 
-    def __init__(self, subject: str, error: Mapping[str, Any]) -> None:
-        super().__init__(f"NATS refused {subject}: {error.get('description', 'no reason given')}.")
-        self.code = error.get("err_code")
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(f"NATS refused {refusal}.")
+        self.code = refusal.error.err_code
 
 
 def stream_config(stream: Stream, *, max_bytes: int) -> dict[str, Any]:
@@ -104,6 +104,7 @@ class BusAdmin:
         self._url = urlsplit(admin_url)
         self._stream_max_bytes = stream_max_bytes
         self._client = BusClient()
+        self._api = JetStreamApi(self._client, timeout_s=API_TIMEOUT_S)
         self._last_error = "no answer"
         self._filling: set[str] = set()
 
@@ -158,7 +159,7 @@ class BusAdmin:
     async def purge(self) -> None:
         """Remove every stored message."""
         for stream in STREAMS:
-            await self._ask(f"$JS.API.STREAM.PURGE.{stream.name}")
+            await self._ask(f"STREAM.PURGE.{stream.name}")
 
     async def _connect(self) -> None:
         await self._client.connect(
@@ -187,15 +188,15 @@ class BusAdmin:
         send again what was not delivered, for their tables are the record.
         """
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
-        info = await self._info(f"$JS.API.STREAM.INFO.{stream.name}")
+        info = await self._info(f"STREAM.INFO.{stream.name}")
         if info:
             self._watch_room(stream.name, used=info["state"]["bytes"])
         if info and _holds(info["config"], wanted):
             return []
         if info and _wire_of(info["config"]) != WIRE:
-            await self._ask(f"$JS.API.STREAM.PURGE.{stream.name}")
+            await self._ask(f"STREAM.PURGE.{stream.name}")
         verb = "UPDATE" if info else "CREATE"
-        await self._ask(f"$JS.API.STREAM.{verb}.{stream.name}", wanted)
+        await self._ask(f"STREAM.{verb}.{stream.name}", wanted)
         return [f"stream {stream.name}"]
 
     def _watch_room(self, name: str, *, used: int) -> None:
@@ -209,7 +210,7 @@ class BusAdmin:
 
     async def _ensure_consumers(self, stream: str) -> list[str]:
         """All are looked at by one question; a stream has far fewer than an answer holds."""
-        listed = await self._ask(f"$JS.API.CONSUMER.LIST.{stream}")
+        listed = await self._ask(f"CONSUMER.LIST.{stream}")
         configs = {each["name"]: each["config"] for each in listed["consumers"]}
         changed = []
         for wanted in consumer_configs(stream):
@@ -218,7 +219,7 @@ class BusAdmin:
                 continue
             filters = f".{wanted['filter_subject']}" if "filter_subject" in wanted else ""
             request = {"stream_name": stream, "config": wanted}
-            await self._ask(f"$JS.API.CONSUMER.CREATE.{stream}.{name}{filters}", request)
+            await self._ask(f"CONSUMER.CREATE.{stream}.{name}{filters}", request)
             changed.append(f"durable {stream}/{name}")
         return changed
 
@@ -231,12 +232,10 @@ class BusAdmin:
             raise
 
     async def _ask(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        body = json.dumps(request).encode() if request else b""
-        message = await self._client.request(subject, body, timeout=API_TIMEOUT_S)
-        answer: dict[str, Any] = json.loads(message.data)
-        if error := answer.get("error"):
-            raise BusAdminError(subject, error)
-        return answer
+        try:
+            return await self._api.ask(subject, request, answer=dict[str, Any])
+        except Refused as refusal:
+            raise BusAdminError(refusal) from None
 
 
 def _holds(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -1,20 +1,17 @@
 """The bus as its administrator sees it: what is stored and what is on the way; and what no service would ever do."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import nats.errors
-from nats.aio.client import Client
+
+from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused
+from cafeteria.chassis.bus.nats_client import BusClient
 
 API_TIMEOUT_S = 5.0
-
-
-class BusRefusal(Exception):
-    """The server answered that it will not."""
 
 
 class BusAdmin:
@@ -22,7 +19,8 @@ class BusAdmin:
 
     def __init__(self, admin_url: str) -> None:
         self._url = urlsplit(admin_url)
-        self._client = Client()
+        self._client = BusClient()
+        self._api = JetStreamApi(self._client, timeout_s=API_TIMEOUT_S)
 
     async def __aenter__(self) -> Self:
         await self._client.connect(
@@ -42,13 +40,8 @@ class BusAdmin:
             await self._client.close()
 
     async def ask(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One question to JetStream. Raises BusRefusal, TimeoutError, or NATS' errors."""
-        body = json.dumps(request).encode() if request is not None else b""
-        answer = await self._client.request(f"$JS.API.{subject}", body, timeout=API_TIMEOUT_S)
-        found: dict[str, Any] = json.loads(answer.data)
-        if error := found.get("error"):
-            raise BusRefusal(f"{subject}: {error.get('description')}")
-        return found
+        """One question to JetStream. Raises Refused, TimeoutError, or NATS' errors."""
+        return await self._api.ask(subject, request, answer=dict[str, Any])
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         await self._client.publish(subject, body, headers=headers)
@@ -65,7 +58,7 @@ class BusAdmin:
 
     async def message(self, stream: str, sequence: int) -> dict[str, Any] | None:
         """As JetStream's API gives it, body and headers in base64; None where there is none."""
-        with suppress(BusRefusal):
+        with suppress(Refused):
             found = await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
             message: dict[str, Any] = found["message"]
             return message
@@ -77,7 +70,7 @@ class BusAdmin:
             while True:
                 try:
                     await self.ask("INFO")
-                except (nats.errors.Error, TimeoutError, BusRefusal):
+                except (nats.errors.Error, TimeoutError, Refused):
                     await asyncio.sleep(0.1)
                 else:
                     return

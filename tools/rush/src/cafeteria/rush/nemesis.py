@@ -11,8 +11,8 @@ import asyncpg
 import msgspec
 import nats.errors
 
+from cafeteria.chassis.bus.jetstream_api import Refused
 from cafeteria.rush.arena import Arena, NeverReadyError
-from cafeteria.rush.bus_admin import BusRefusal
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
 from cafeteria.rush.pace import Pace
 
@@ -128,6 +128,6 @@ class Nemesis:
             strike.detail = await self._kinds[planned.name].strike(self._arena, chance)
         except (NeverReadyError, HarmDoneError) as error:
             strike.failure = str(error)
-        except (nats.errors.Error, asyncpg.PostgresError, BusRefusal, TimeoutError, OSError) as error:
+        except (nats.errors.Error, asyncpg.PostgresError, Refused, TimeoutError, OSError) as error:
             strike.missed = repr(error)
         strike.healed_at_s = self._arena.now_s

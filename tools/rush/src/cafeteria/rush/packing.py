@@ -14,8 +14,9 @@ from typing import Self
 import msgspec
 import nats.errors
 
+from cafeteria.chassis.bus.jetstream_api import Refused
 from cafeteria.contracts.bus import STREAMS
-from cafeteria.rush.bus_admin import BusAdmin, BusRefusal
+from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.stored_messages import DECODERS, StoredMessage, read
 
 POLL_S = 0.5
@@ -106,7 +107,7 @@ class PackingWatch:
 
     async def look(self) -> None:
         """All that is new; what cannot be read now is read the next time."""
-        with suppress(nats.errors.Error, BusRefusal, TimeoutError):
+        with suppress(nats.errors.Error, Refused, TimeoutError):
             for stream in STREAMS:
                 await self._look_into(stream.name)
 

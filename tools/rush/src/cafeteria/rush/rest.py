@@ -7,9 +7,9 @@ import asyncpg
 import msgspec
 import nats.errors
 
+from cafeteria.chassis.bus.jetstream_api import Refused
 from cafeteria.contracts.bus import DURABLES, NOTIFICATION_STREAM
 from cafeteria.rush.arena import Arena
-from cafeteria.rush.bus_admin import BusRefusal
 from cafeteria.rush.history import History
 from cafeteria.rush.invariants import streams_showed_everything_once
 from cafeteria.rush.snapshot import Snapshot
@@ -88,7 +88,7 @@ async def on_the_way(arena: Arena, connection: asyncpg.Connection) -> tuple[str,
     try:
         unread = {durable.name: await arena.bus.unread(durable.stream, durable.name) for durable in DURABLES}
         last = (await arena.bus.stream(NOTIFICATION_STREAM.name))["last_seq"]
-    except (nats.errors.Error, BusRefusal, TimeoutError) as error:
+    except (nats.errors.Error, Refused, TimeoutError) as error:
         return (f"the bus does not say what is unread: {error!r}",)
     unread["notification"] = last - await connection.fetchval(_READ_UP_TO)
     return tuple(

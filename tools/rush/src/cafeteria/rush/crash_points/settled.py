@@ -6,8 +6,8 @@ from time import monotonic
 import msgspec
 import nats.errors
 
+from cafeteria.chassis.bus.jetstream_api import Refused
 from cafeteria.contracts.bus import DURABLES, NOTIFICATION_STREAM
-from cafeteria.rush.bus_admin import BusRefusal
 from cafeteria.rush.crash_points.stage import Stage
 from cafeteria.rush.crash_points.waiting import POLL_S, true_within
 from cafeteria.rush.history import History
@@ -44,7 +44,7 @@ async def _unread(stage: Stage) -> tuple[str, ...]:
     try:
         unread = {each.name: await stage.bus.unread(each.stream, each.name) for each in DURABLES}
         last = (await stage.bus.stream(NOTIFICATION_STREAM.name))["last_seq"]
-    except (nats.errors.Error, BusRefusal, TimeoutError) as error:
+    except (nats.errors.Error, Refused, TimeoutError) as error:
         return (f"the bus does not say what is unread: {error!r}",)
     unread["notification"] = last - await stage.database.fetchval(_READ_UP_TO)
     return tuple(f"{reader} has not read {count} messages" for reader, count in unread.items() if count)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import asyncpg
 import nats.errors
 
+from cafeteria.chassis.bus.jetstream_api import Refused
 from cafeteria.contracts.bus import DURABLES, STREAMS
 from cafeteria.rush.arena import NATS, POSTGRES, Arena
-from cafeteria.rush.bus_admin import BusRefusal
 from cafeteria.rush.faults.clients import EverybodyOrders
 from cafeteria.rush.faults.fault import Fault
 
@@ -159,7 +159,7 @@ async def until_bus_is_whole(arena: Arena) -> None:
                     await arena.bus.stream(stream.name)
                 for durable in DURABLES:
                     await arena.bus.unread(durable.stream, durable.name)
-            except (nats.errors.Error, BusRefusal, TimeoutError):
+            except (nats.errors.Error, Refused, TimeoutError):
                 await asyncio.sleep(0.1)
             else:
                 return
