@@ -59,8 +59,8 @@ WITH verdicts AS (
     SET response_snapshot = v.snapshot, response_status = v.answer, response_body = v.body
     FROM verdicts AS v WHERE k.order_id = v.order_id AND v.order_id IN (SELECT id FROM updated)
 ), outbox_rows AS (
-    SELECT * FROM unnest($9::uuid[], $10::smallint[], $11::text[], $12::text[], $13::uuid[], $14::bytea[])
-        WITH ORDINALITY AS given (order_id, version, subject, type_name, message_id, body, place)
+    SELECT * FROM unnest($9::uuid[], $10::smallint[], $11::text[], $12::uuid[], $13::bytea[])
+        WITH ORDINALITY AS given (order_id, version, subject, message_id, body, place)
 ), written AS ({WRITE_OUTBOX})
 SELECT count(*) FROM updated
 """

@@ -10,7 +10,7 @@ from lane import Lane, new_id, run_all
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from servers import live, nats, postgres, ready
-from shapes import KITCHEN_STATUS, STATUS_TYPE, Message, Status, Step, Work, Works, encode
+from shapes import KITCHEN_STATUS, Message, Status, Step, Work, Works, encode
 from streams import WRITE_OUTBOX, acknowledge, outbox_columns, pull, relay
 
 STATIONS = 50
@@ -43,8 +43,8 @@ WITH move AS (
 ), updated AS (
     SELECT order_id AS id FROM updated_tickets
 ), outbox_rows AS (
-    SELECT * FROM unnest($7::uuid[], $8::smallint[], $9::text[], $10::text[], $11::uuid[], $12::bytea[])
-        WITH ORDINALITY AS given (order_id, version, subject, type_name, message_id, body, place)
+    SELECT * FROM unnest($7::uuid[], $8::smallint[], $9::text[], $10::uuid[], $11::bytea[])
+        WITH ORDINALITY AS given (order_id, version, subject, message_id, body, place)
 ), written AS ({WRITE_OUTBOX})
 SELECT count(*) FROM updated
 """
@@ -141,7 +141,6 @@ def _move(ticket: Ticket, step: Step) -> Message:
         order_id=ticket.order_id,
         version=step.version,
         subject=KITCHEN_STATUS,
-        type_name=STATUS_TYPE,
         message_id=new_id(),
         body=encode(event),
     )

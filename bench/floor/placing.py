@@ -10,9 +10,7 @@ import msgspec
 from lane import new_id
 from shapes import (
     GATEWAY_STATUS,
-    STATUS_TYPE,
     WORK,
-    WORK_TYPE,
     Decision,
     Message,
     Order,
@@ -67,7 +65,7 @@ def judge(placing: Placing, decided: Decision) -> None:
             version=2,
             earlier=(pending, verified),
         )
-        placing.messages = (_status_event(placing, pending), _message(placing, WORK, WORK_TYPE, encode(work)))
+        placing.messages = (_status_event(placing, pending), _message(placing, WORK, encode(work)))
     else:
         placing.status, placing.reason = "REJECTED", decided.reason
         placing.body = encode({"type": "/problems/out-of-stock", "item_ids": decided.refused_item_ids})
@@ -85,15 +83,14 @@ def _status_event(placing: Placing, pending: Step) -> Message:
         earlier=(pending,),
         reason=placing.reason,
     )
-    return _message(placing, GATEWAY_STATUS, STATUS_TYPE, encode(event))
+    return _message(placing, GATEWAY_STATUS, encode(event))
 
 
-def _message(placing: Placing, subject: str, type_name: str, body: bytes) -> Message:
+def _message(placing: Placing, subject: str, body: bytes) -> Message:
     return Message(
         order_id=placing.order_id,
         version=2,
         subject=subject,
-        type_name=type_name,
         message_id=new_id(),
         body=body,
     )

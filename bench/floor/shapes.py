@@ -14,8 +14,8 @@ JWKS = "identity.rpc.v1.jwks"
 WORK = "kitchen.work.v1.placed"
 GATEWAY_STATUS = "order.status.v1.gateway"
 KITCHEN_STATUS = "order.status.v1.kitchen"
-WORK_TYPE = "kitchen.cook-order.v1"
-STATUS_TYPE = "order.status-changed.v1"
+WORK_TYPE, STATUS_TYPE = "kitchen.cook-orders.v1", "order.statuses-changed.v1"
+TYPES = {WORK: WORK_TYPE, GATEWAY_STATUS: STATUS_TYPE, KITCHEN_STATUS: STATUS_TYPE}
 
 MAX_ORDERS = min(128, BATCH_LIMIT)
 """In one request to stock."""
@@ -126,6 +126,5 @@ class Message(Struct, frozen=True, kw_only=True):
     order_id: UUID
     version: int
     subject: str
-    type_name: str
     message_id: UUID
     body: bytes

@@ -10,7 +10,7 @@ import msgspec
 from lane import BATCH_LIMIT
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from shapes import GATEWAY_STATUS, KITCHEN_STATUS, MAX_BYTES, MAX_ITEMS, WORK, Message
+from shapes import GATEWAY_STATUS, KITCHEN_STATUS, MAX_BYTES, MAX_ITEMS, TYPES, WORK, Message
 
 from cafeteria.contracts.bus import STREAMS_API
 
@@ -22,12 +22,12 @@ _OPENING = {WORK: b'{"orders":[', GATEWAY_STATUS: b'{"events":[', KITCHEN_STATUS
 _CLOSING = b"]}"
 _ROOM = MAX_BYTES - len(_OPENING[WORK]) - len(_CLOSING)
 
-_READ = "SELECT id, subject, type_name, message_id, body FROM outbox ORDER BY id LIMIT $1"
+_READ = "SELECT id, subject, message_id, body FROM outbox ORDER BY id LIMIT $1"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1)"
 
 WRITE_OUTBOX = """
-INSERT INTO outbox (order_id, version, subject, type_name, message_id, body)
-SELECT order_id, version, subject, type_name, message_id, body FROM outbox_rows
+INSERT INTO outbox (order_id, version, subject, message_id, body)
+SELECT order_id, version, subject, message_id, body FROM outbox_rows
 WHERE order_id IN (SELECT id FROM updated) ORDER BY place
 """
 """The end of a statement whose `updated` are the orders that it changed."""
@@ -72,7 +72,7 @@ async def _publish(bus: Client, rows: list[asyncpg.Record], *, sender: str) -> N
     subject = rows[0]["subject"]
     headers = {
         "Cafeteria-Sender": sender,
-        "Cafeteria-Type": rows[0]["type_name"],
+        "Cafeteria-Type": TYPES[subject],
         "Nats-Msg-Id": blake2b(b"".join(row["message_id"].bytes for row in rows), digest_size=16).hexdigest(),
     }
     body = _OPENING[subject] + b",".join([row["body"] for row in rows]) + _CLOSING
@@ -115,7 +115,6 @@ def outbox_columns(messages: list[Message]) -> list[list[Any]]:
         [message.order_id for message in messages],
         [message.version for message in messages],
         [message.subject for message in messages],
-        [message.type_name for message in messages],
         [message.message_id for message in messages],
         [message.body for message in messages],
     ]
