@@ -9,7 +9,7 @@ FAULTS = 20
 STUDENTS = 200
 REPLICAS = 2
 FOOTPRINT_FROM_ORDERS = 20_000
-WHOLE_FROM_ORDERS = 10_000
+WHOLE_FROM_ORDERS = 50_000
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
