@@ -1,4 +1,4 @@
-"""The one door out: what gateway and notification lack of the kitchen's events.
+"""What the kitchen asks of others: which of its events gateway and notification lack.
 
 Silence is "unknown": None comes back, and nothing may be concluded from it.
 """

@@ -77,7 +77,9 @@ class Consumer(Generic[Item]):
         self._failures: dict[tuple[int, int], int] = {}
         self._last_stored_at: datetime | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._handled = {word: HANDLED.labels(durable.name, outcome) for word, outcome in OUTCOMES.items()}
+        self._handled = {
+            response: HANDLED.labels(durable.name, outcome) for response, outcome in OUTCOMES.items()
+        }
         self._message_items = ITEMS.labels(durable.name)
 
     async def __aenter__(self) -> Self:
@@ -112,7 +114,7 @@ class Consumer(Generic[Item]):
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             for message in list(self._unsettled.values()):
-                await self._say(message, b"+WPI")
+                await self._respond(message, b"+WPI")
 
     @staticmethod
     def _ignore(_trouble: str) -> None:
@@ -129,16 +131,16 @@ class Consumer(Generic[Item]):
 
     async def _handle(self, message: Msg) -> None:
         started = perf_counter()
-        word, items, error = AGAIN, None, None
+        response, items, error = AGAIN, None, None
         try:
-            word, items = await self._settle(message)
+            response, items = await self._settle(message)
         except Exception as raised:  # noqa: BLE001 - whatever it was, the message comes again
             error = raised
-        await self._say(message, word)
-        self._log(message, word, items=items, error=error, seconds=perf_counter() - started)
+        await self._respond(message, response)
+        self._log(message, response, items=items, error=error, seconds=perf_counter() - started)
 
     async def _settle(self, message: Msg) -> tuple[bytes, int]:
-        """What to tell the server, and the number of items. Raises when the message must come again."""
+        """The response to the server, and the number of items. Raises when the message must come again."""
         sequence = message.metadata.sequence.stream
         try:
             items: list[Any] = self._items.decode(message.data)
@@ -149,7 +151,7 @@ class Consumer(Generic[Item]):
         failures = await self._commit({at: item for at, item in enumerate(items) if at not in unreadable})
         hopeless = self._count_failures(sequence, failures)
         if failures.keys() != hopeless.keys():
-            raise _first_to_tell([error for at, error in failures.items() if at not in hopeless])
+            raise _most_telling([error for at, error in failures.items() if at not in hopeless])
         if unreadable or hopeless:
             await self._set_aside(message, unreadable | hopeless)
         self._forget_failures(sequence)
@@ -205,15 +207,15 @@ class Consumer(Generic[Item]):
         ]
         await self._dead_letters.add(letters)
 
-    async def _say(self, message: Msg, word: bytes) -> None:
-        """What cannot be said the server delivers again, and its commit finds that nothing is left to do."""
+    async def _respond(self, message: Msg, response: bytes) -> None:
+        """A response that cannot be sent costs a redelivery, whose commit finds nothing left to do."""
         with suppress(nats.errors.Error):
-            await self._bus.client.publish(message.reply, word)
+            await self._bus.client.publish(message.reply, response)
 
     def _log(
-        self, message: Msg, word: bytes, *, items: int | None, error: Exception | None, seconds: float
+        self, message: Msg, response: bytes, *, items: int | None, error: Exception | None, seconds: float
     ) -> None:
-        self._handled[word].inc()
+        self._handled[response].inc()
         if items is not None:
             self._message_items.observe(items)
         facts: dict[str, Any] = {
@@ -231,6 +233,6 @@ class Consumer(Generic[Item]):
             logger.error("message_failed", exc_info=error, **facts)
 
 
-def _first_to_tell(errors: list[Exception]) -> Exception:
+def _most_telling(errors: list[Exception]) -> Exception:
     """The unforeseen says more than that something was away."""
     return next((error for error in errors if not isinstance(error, Unavailable)), errors[0])

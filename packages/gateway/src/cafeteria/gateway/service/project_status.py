@@ -24,7 +24,7 @@ class Projection:
         self._release = release
 
     async def commit(self, batch: Sequence[OrderStatusChanged]) -> list[None]:
-        """P1 for a batch of events, which may then be acknowledged."""
+        """Follow a batch of events, whose messages may then be acknowledged."""
         await self.take(batch)
         return [None] * len(batch)
 
