@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from cafeteria.chassis import database as database_module
 from cafeteria.chassis.database import Database, DatabaseUnavailable
 from cafeteria.chassis.health import examine
 from cafeteria.chassis.statements import Statement, driver_of
@@ -73,6 +74,17 @@ async def test_closing_waits_for_the_connections_that_are_on_their_way_out(gatew
     await database.close()
     leaving = [task for task in asyncio.all_tasks() if "_leave" in repr(task)]
     assert not leaving
+
+
+async def test_closing_does_not_wait_for_a_silent_server(gateway_settings, servers, monkeypatch) -> None:
+    """Each connection says goodbye, all at once, and goes."""
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT_S", 60.0)
+    database = Database.connect(gateway_settings, service="gateway")
+    async with database.statement(), database.statement():
+        pass
+    with servers.postgres.frozen():
+        async with asyncio.timeout(10):
+            await database.close()
 
 
 ADD = Statement(

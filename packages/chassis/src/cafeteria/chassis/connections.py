@@ -62,8 +62,9 @@ class Connections:
             self._free.release()
 
     async def close(self) -> None:
-        """Those that are idle, and wait for those that are on their way out."""
+        """All of them, in GOODBYE_S at most: those that are idle leave as those do that were given up."""
         for _, connection in self._idle:
+            await connection.invalidate()
             await connection.close()
         self._idle.clear()
         await self._engine.dispose()
