@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import nats.errors
 import pytest
-import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from cafeteria.chassis import relay as relay_module
 from cafeteria.chassis.bus import Bus, NotStored
 from cafeteria.chassis.database import Database
 from cafeteria.chassis.outbox import Outbox, OutboxMessage
 from cafeteria.chassis.relay import Relay
+from cafeteria.chassis.statements import Statement
 from cafeteria.contracts import bus as names
 
 StatusMessage = Callable[..., OutboxMessage]
@@ -153,12 +154,16 @@ async def test_a_lock_that_was_got_without_a_word_is_not_kept_by_the_pool(
     bus: Bus, database: Database, outbox: Outbox, servers, wait_until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the server was frozen for longer than its client waits: it takes the lock once it goes on."""
-    gets_the_lock_and_fails = sa.text("SELECT 1 / CASE WHEN pg_try_advisory_lock(:key) THEN 0 ELSE 1 END")
+    gets_the_lock_and_fails = Statement(
+        "SELECT 1 / CASE WHEN pg_try_advisory_lock(:key) THEN 0 ELSE 1 END AS is_held"
+    )
     monkeypatch.setattr(relay_module, "_TRY_LOCK", gets_the_lock_and_fails)
     monkeypatch.setattr(relay_module, "RETRY_S", 60)
-    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
-        await wait_until(lambda: relay._failing)
-        await wait_until(lambda: _nobody_holds_a_lock(servers))
+    with capture_logs() as lines:
+        async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+            await wait_until(lambda: relay._failing)
+            await wait_until(lambda: _nobody_holds_a_lock(servers))
+    assert [line["reason"] for line in lines] == ["division by zero"], "it had the lock"
 
 
 async def test_two_relays_at_work_carry_each_row_once(
