@@ -30,7 +30,7 @@ from cafeteria.chassis.statements import Statement
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.local_stack.testing import outbox_row
+from cafeteria.local_stack.testing import has_read_all, outbox_row
 
 PROBE = Path(__file__).with_name("probe_service.py")
 TEMPLATE = PROBE.with_name("probe_template.py")
@@ -75,6 +75,16 @@ async def kitchen_bus(service_settings: Callable[..., Any], clean: None) -> Asyn
     async with Bus(settings, service=names.KITCHEN) as bus:
         await bus.connected()
         yield bus
+
+
+@pytest.fixture
+async def projection_settled(servers: Any, clean: None) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Whether the gateway's consumer has acknowledged all that is stored for it.
+
+    Not by the count of unread messages: the server counts one only a moment after it has said that it is stored.
+    """
+    async with servers.bus_as("admin") as admin:
+        yield lambda: has_read_all(admin, names.GATEWAY_PROJECTION)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.contracts.values import OrderVersion
-from cafeteria.local_stack.testing import unread
 
 QUESTION = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
 
@@ -187,6 +186,7 @@ async def test_junk_in_a_stream_is_set_aside_and_what_follows_is_read(
     servers: Any,
     dead_letters: DeadLetters,
     stored_status: Any,
+    projection_settled: Any,
     wait_until: Any,
     quiet: object,
 ) -> None:
@@ -207,11 +207,7 @@ async def test_junk_in_a_stream_is_set_aside_and_what_follows_is_read(
         Consumer(bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, dead_letters),
     ):
         await kitchen_bus.publish_stored([row])
-
-        async def all_settled() -> bool:
-            return await unread(bus.client, names.GATEWAY_PROJECTION) == 0
-
-        await wait_until(all_settled, timeout_s=20)
+        await wait_until(projection_settled, timeout_s=20)
     with_one_id = 2 * len(REPLIES)
     stored = sent - with_one_id + 1 + 1
     async with servers.bus_as("admin") as admin:

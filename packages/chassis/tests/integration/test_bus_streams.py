@@ -16,9 +16,9 @@ from cafeteria.chassis.group_commit import GroupCommit
 from cafeteria.chassis.outbox import OutboxRow
 from cafeteria.contracts import bus as names
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.local_stack.testing import unread
 
 StoredStatus = Callable[..., OutboxRow]
+Settled = Callable[[], Awaitable[bool]]
 
 
 class Reader:
@@ -80,7 +80,12 @@ async def test_publishing_without_the_server_says_so(
 
 
 async def test_messages_are_acknowledged_after_their_commit(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
+    bus: Bus,
+    kitchen_bus: Bus,
+    dead_letters: DeadLetters,
+    stored_status: StoredStatus,
+    projection_settled: Settled,
+    wait_until,
 ) -> None:
     reader = Reader()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(2000)]
@@ -89,7 +94,7 @@ async def test_messages_are_acknowledged_after_their_commit(
             await kitchen_bus.publish_stored(messages[start : start + 500])
         await wait_until(lambda: len(reader.bodies) >= 2000)
     assert [body.order_id for body in reader.bodies] == [order_id_of(message) for message in messages]
-    await wait_until(_nothing_pending(bus))
+    await wait_until(projection_settled)
 
 
 async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_the_same(
@@ -134,7 +139,12 @@ async def test_after_a_lost_connection_no_message_is_sent_to_nobody(
 
 
 async def test_a_commit_that_failed_brings_its_messages_again(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
+    bus: Bus,
+    kitchen_bus: Bus,
+    dead_letters: DeadLetters,
+    stored_status: StoredStatus,
+    projection_settled: Settled,
+    wait_until,
 ) -> None:
     reader = Reader()
     reader.failures = [DatabaseUnavailable(), DatabaseUnavailable(), RuntimeError("unforeseen")]
@@ -142,7 +152,7 @@ async def test_a_commit_that_failed_brings_its_messages_again(
     async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
         await kitchen_bus.publish_stored([message])
         await wait_until(lambda: reader.order_ids == {order_id_of(message)})
-        await wait_until(_nothing_pending(bus))
+        await wait_until(projection_settled)
     assert len(reader.bodies) == 1
 
 
@@ -175,7 +185,7 @@ async def test_two_consumers_share_the_work(
         for start in range(0, 1500, 500):
             rows = messages[start : start + 500]
             await asyncio.gather(*(kitchen_bus.publish_stored([row]) for row in rows))
-        await wait_until(lambda: len(first.bodies) + len(second.bodies) >= 1500)
+        await wait_until(lambda: len(first.order_ids | second.order_ids) == 1500)
     assert first.order_ids | second.order_ids == {order_id_of(message) for message in messages}
 
 
@@ -186,13 +196,6 @@ async def _killed_and_started(servers) -> None:
 
 async def _wiped(servers) -> None:
     await servers.wipe_nats()
-
-
-def _nothing_pending(bus: Bus) -> Callable[[], Awaitable[bool]]:
-    async def nothing_pending() -> bool:
-        return await unread(bus.client, names.GATEWAY_PROJECTION) == 0
-
-    return nothing_pending
 
 
 async def _published(bus: Bus, message: OutboxRow) -> None:

@@ -95,11 +95,11 @@ async def test_head_has_the_headers_of_get_and_its_own_line(
 
 @pytest.mark.parametrize("path", ["/events", "/generated"])
 async def test_head_of_a_stream_ends_and_nothing_is_followed(
-    app: ServiceApp, client: httpx.AsyncClient, path: str
+    app: ServiceApp, connect: Any, path: str
 ) -> None:
     steps.clear()
     with capture_logs() as lines:
-        async with asyncio.timeout(5):
+        async with connect(app) as client, asyncio.timeout(20):
             for _ in range(2):  # the connection goes on
                 head = await client.head(path)
                 assert (head.status_code, head.content) == (200, b"")
