@@ -31,7 +31,6 @@ SENT = (b"", b"GET /begun HTTP/1.1\r\nhost: x\r\n", JSON + b"content-length: 40\
 """Nothing, half a head, a body of which a byte comes now and then."""
 
 ONE, FIFTY = ("127.0.0.2",), tuple(f"127.0.1.{number}" for number in range(1, 51))
-HEALTH_WITHIN_S = 1.0
 Start = Callable[..., tuple[str, int, Path]]
 
 pytestmark = pytest.mark.skipif(
@@ -151,7 +150,15 @@ def seconds_until_gone(silent: dict[int, socket.socket], *, within_s: float) -> 
     return time.monotonic() - began
 
 
-def flood(start: Start, sources: tuple[str, ...], *, count: int, descriptors: int, look_s: float) -> str:
+def flood(
+    start: Start,
+    sources: tuple[str, ...],
+    *,
+    count: int,
+    descriptors: int,
+    look_s: float,
+    health_within_s: float,
+) -> str:
     host, port, log_path = start(descriptors=descriptors, PROBE_LOOK_S=str(look_s))
     with Honest(host, port) as honest:
         began = time.monotonic()
@@ -164,7 +171,7 @@ def flood(start: Start, sources: tuple[str, ...], *, count: int, descriptors: in
     ]
     warnings = [line for line in lines if line["level"] != "info"]
     assert honest.failures == []
-    assert max(honest.health_s) < HEALTH_WITHIN_S
+    assert max(honest.health_s) < health_within_s
     assert {line["event"] for line in warnings} == {"connections_limited"}
     assert 1 <= len(warnings) <= 1 + minutes
     return (
@@ -178,8 +185,8 @@ def flood(start: Start, sources: tuple[str, ...], *, count: int, descriptors: in
 def test_hundreds_of_silent_sockets_keep_nobody_out(
     start: Start, own_descriptors: None, sources: tuple[str, ...]
 ) -> None:
-    """The server's seconds pass five times as fast."""
-    flood(start, sources, count=600, descriptors=512, look_s=0.2)
+    """The server's seconds are shorter: who had to wait for the silent ones to be ended would wait for four of ours."""
+    flood(start, sources, count=600, descriptors=512, look_s=0.4, health_within_s=2.0)
 
 
 @pytest.mark.heavy
@@ -191,4 +198,5 @@ def test_five_thousand_silent_sockets_keep_nobody_out_of_a_process_with_1024_des
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 6_000:
         pytest.skip(f"opens 5,000 sockets, and only {hard} descriptors are allowed here")
-    print(flood(start, sources, count=5_000, descriptors=1_024, look_s=1.0))  # noqa: T201 - the figures
+    figures = flood(start, sources, count=5_000, descriptors=1_024, look_s=1.0, health_within_s=1.0)
+    print(figures)  # noqa: T201

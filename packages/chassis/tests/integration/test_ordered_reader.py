@@ -111,7 +111,7 @@ async def test_more_than_it_has_room_for_waits_at_the_server(
     await wait_until(lambda: (reader.lag or 0) >= PULL_MESSAGES)
     assert await reader.is_behind()
     book.may_take.set()
-    await wait_until(lambda: len(book.bodies) == 3000)
+    await wait_until(lambda: len(book.bodies) == 3000, timeout_s=30)
     assert book.bodies == told
     assert book.starts == 1
 

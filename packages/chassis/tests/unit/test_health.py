@@ -69,11 +69,11 @@ async def test_what_is_away_is_named_with_a_reason_and_without_a_secret(
 async def test_checks_run_side_by_side_under_one_limit(
     make_app: Callable[..., ServiceApp], connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.05)
+    monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.5)
     started = monotonic()
     answer = await ask(make_app, connect, "/health", **{f"stuck-{number}": stuck for number in range(40)})
-    assert monotonic() - started < 1
-    assert set(answer.json()["dependencies"].values()) == {"unavailable: no answer within 0.05 s"}
+    assert monotonic() - started < 10, "one after the other they take twenty seconds"
+    assert set(answer.json()["dependencies"].values()) == {"unavailable: no answer within 0.5 s"}
 
 
 async def test_liveness_asks_nobody(make_app: Callable[..., ServiceApp], connect: Any) -> None:
