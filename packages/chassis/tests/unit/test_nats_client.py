@@ -125,7 +125,7 @@ async def test_a_subscription_that_could_not_be_sent_leaves_nothing_behind(
     assert client._subs == {}
     for _ in range(3):
         await asyncio.sleep(0)
-    assert asyncio.all_tasks() == tasks
+    assert asyncio.all_tasks() <= tasks
 
 
 async def ignore(_: object) -> None: ...
