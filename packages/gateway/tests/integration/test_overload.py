@@ -15,6 +15,7 @@ async def test_with_too_many_orders_pending_new_ones_are_refused_and_nothing_is_
     stock.fall_silent()
     received = await asyncio.gather(*(counter.order({item: 1}) for _ in range(3)))
     assert {answer.status_code for answer in received} == {202}
+    await wait_until(lambda: has_counted(counter, 3))
     refused = await counter.order({item: 1}, key="k")
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/overloaded")
     assert refused.headers["Retry-After"]
@@ -24,12 +25,13 @@ async def test_with_too_many_orders_pending_new_ones_are_refused_and_nothing_is_
 
 
 async def test_a_repeat_that_is_refused_is_not_told_that_nothing_was_ordered(
-    open_gateway: Any, stock: Any
+    open_gateway: Any, stock: Any, wait_until: Any
 ) -> None:
     counter = await open_gateway(pending_limit=1)
     item = stock.stock_up(100)
     stock.fall_silent()
     assert (await counter.order({item: 1}, key="k")).status_code == 202
+    await wait_until(lambda: has_counted(counter, 1))
     refused = await counter.order({item: 1}, key="k")
     assert refused.status_code == 503
     assert "Nothing was ordered" not in refused.json()["detail"]
@@ -54,12 +56,13 @@ async def test_with_too_many_accepted_orders_not_carried_yet_new_ones_are_refuse
 
 
 async def test_a_refusal_at_the_door_asks_for_no_token_and_reads_no_body(
-    open_gateway: Any, stock: Any
+    open_gateway: Any, stock: Any, wait_until: Any
 ) -> None:
     counter = await open_gateway(pending_limit=1)
     item = stock.stock_up(100)
     stock.fall_silent()
     assert (await counter.order({item: 1})).status_code == 202
+    await wait_until(lambda: has_counted(counter, 1))
     refused = await counter.web.post("/v1/orders", content=b"{")
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/overloaded")
     assert (await counter.web.get("/v1/menu")).status_code == 200
@@ -72,7 +75,8 @@ async def test_another_gateways_pending_orders_count_too(
         pending = await wreck.received({new_id(): 1}, key=f"k{number}")
         await wreck.change(pending, "next_ask_at = now() + interval '1 hour'")
     counter = await open_gateway(pending_limit=3)
-    await wait_until(lambda: is_refused(counter))
+    await wait_until(lambda: has_counted(counter, 3))
+    assert (await counter.order({new_id(): 1})).status_code == 503
     assert await counter.count("orders") == 3
 
 
@@ -135,5 +139,6 @@ async def is_accepted(counter: Any, item: Any, *, key: str | None = None) -> boo
     return bool((await counter.order({item: 1}, key=key)).status_code == 201)
 
 
-async def is_refused(counter: Any) -> bool:
-    return bool((await counter.order({new_id(): 1})).status_code == 503)
+async def has_counted(counter: Any, pending: int) -> bool:
+    """It has found so many PENDING orders in the database, and no count that began before can set it back."""
+    return f"cafeteria_gateway_pending_orders {pending}.0\n" in (await counter.web.get("/metrics")).text

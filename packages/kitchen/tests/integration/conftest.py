@@ -145,7 +145,13 @@ class Stream:
     NAME = wire.NOTIFICATION_STREAM.name
 
     def __init__(self, client: Client) -> None:
+        self._client = client
         self._jetstream = client.jetstream()
+
+    @property
+    def is_readable(self) -> bool:
+        """The server is there, and may be asked."""
+        return self._client.is_connected
 
     async def said(self) -> list[OrderStatusChanged]:
         """What the kitchen has said and the stream still has, in stream order."""

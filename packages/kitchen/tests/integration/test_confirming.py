@@ -145,6 +145,7 @@ async def test_a_wiped_store_loses_no_status(open_kitchen: Any, receivers: Any, 
     kitchen = await open_kitchen()
     order = await a_ready_order(kitchen)
     await servers.wipe_nats()
+    await until(lambda: kitchen.stream.is_readable)
 
     await kitchen.books.connection.execute(_TIME_PASSES)
 

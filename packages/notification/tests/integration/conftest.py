@@ -185,6 +185,14 @@ class Hall:
         )
         return [row["status_sent"] for row in rows]
 
+    async def has_taken_all(self) -> bool:
+        """The first service has pushed what the stream has delivered to it, and counts it as taken.
+
+        A row is in the log a moment before that: wait for the row, then for this.
+        """
+        async with plain_http(base_url=self.urls[0], timeout_s=DEADLINE_S) as web:
+            return 'cafeteria_reader_lag{stream="NOTIFICATION"} 0.0' in (await web.get("/metrics")).text
+
     async def fill(self, statuses: int, *, student_id: str, before: timedelta = timedelta()) -> None:
         """So many PENDING orders of a student, logged `before` now, past the bus."""
         await self.books.execute(_FILL, statuses, student_id, datetime.now(UTC) - before)

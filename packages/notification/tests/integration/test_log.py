@@ -23,6 +23,7 @@ async def test_it_knows_exactly_the_versions_that_it_has_logged(
     order.enters(PENDING)
     await hall.tell(order.enters(STOCK_VERIFIED))
     await wait_until(lambda: hall.logged(order.id))
+    await wait_until(hall.has_taken_all)
     asked = [OrderVersion(order_id=order.id, version=version) for version in (1, 2, 3)]
     stranger = OrderVersion(order_id=new_id(), version=1)
     answer = await hall.gateway.request(NOTIFICATION_KNOWN, AskKnown(items=(*asked, stranger)), deadline_s=5)
@@ -152,7 +153,7 @@ async def test_a_batch_that_fails_is_tried_again_and_not_passed(
         await wait_until(lambda: watcher.events)
         await hall.servers.postgres.stop()
         await hall.tell(second.enters(PENDING), first.enters(STOCK_VERIFIED))
-        async with httpx.AsyncClient(base_url=hall.urls[0]) as web:
+        async with httpx.AsyncClient(base_url=hall.urls[0], timeout=20) as web:
             answer = await web.get("/health/ready")
             assert answer.status_code == 503
             assert answer.json()["dependencies"]["postgres"].startswith("unavailable")

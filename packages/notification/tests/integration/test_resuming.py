@@ -46,6 +46,7 @@ async def test_an_id_of_a_log_that_was_restored_since_shows_what_is_live(
     strangers = [make_order(OTHER_STUDENT) for _ in range(4)]
     await hall.tell(order.enters(READY), *(stranger.enters(PENDING) for stranger in strangers))
     await wait_until(lambda: hall.logged(strangers[-1].id))
+    await wait_until(hall.has_taken_all)
     async with hall.watch(last_event_id=watcher.last_id) as resumed:
         await wait_until(lambda: len(resumed.events) >= len(PATH))
         assert resumed.statuses() == list(PATH)
@@ -65,6 +66,7 @@ async def test_an_id_from_before_the_backup_resumes_without_a_repeat(
     await restore_log(hall, position=1)
     await hall.tell(order.enters(IN_KITCHEN))
     await wait_until(lambda: logs(hall, order, 3))
+    await wait_until(hall.has_taken_all)
     async with hall.watch(last_event_id=watcher.events[0].id) as resumed:
         await wait_until(lambda: len(resumed.events) >= 2)
         assert resumed.statuses() == [STOCK_VERIFIED, IN_KITCHEN]
@@ -77,6 +79,7 @@ async def test_a_stream_that_cannot_be_read_ends_at_once_and_asks_to_come_back(
     order = make_order()
     await hall.tell(order.enters(PENDING))
     await wait_until(lambda: hall.logged(order.id))
+    await wait_until(hall.has_taken_all)
     authorization = {"Authorization": f"Bearer {hall.tokens.student(STUDENT)}"}
     await hall.books.execute("ALTER ROLE notification NOLOGIN")
     try:
@@ -98,7 +101,7 @@ async def test_a_stream_that_cannot_be_read_ends_at_once_and_asks_to_come_back(
 async def test_a_stream_ends_once_with_its_token_and_is_then_refused(hall: Any) -> None:
     brief = hall.tokens.sign(STUDENT, Role.STUDENT, lifetime=timedelta(seconds=2))
     authorization = {"Authorization": f"Bearer {brief}"}
-    async with httpx.AsyncClient(base_url=hall.urls[0], headers=authorization, timeout=8) as web:
+    async with httpx.AsyncClient(base_url=hall.urls[0], headers=authorization, timeout=20) as web:
         first = await web.get("/v1/events")
         again = await web.get("/v1/events")
         other = await web.get("/v1/notifications")
