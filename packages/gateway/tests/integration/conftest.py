@@ -21,6 +21,7 @@ from cafeteria.gateway.app import create_app
 from cafeteria.gateway.domain import NewOrder, PendingOrder, Placing, judge, pending_order, settlement
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake
+from cafeteria.gateway.service import cancel_order, decide, place_order
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.testing import has_read_all, until
@@ -129,6 +130,14 @@ def a_gateway(
                 yield counter
 
     return run
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Students wait for a commit and for stock's decision however long it takes: no slow machine makes a 201 a 202 or 503."""
+    for module in (cancel_order, decide, place_order):
+        monkeypatch.setattr(module, "DECIDE_WITHIN_S", TIMEOUT_S)
+    monkeypatch.setattr(place_order, "SLOW_COMMIT_S", TIMEOUT_S)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 
 from cafeteria.contracts.stock import MAX_ORDERS
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 async def place_together(counter: Any, placings: list[Any]) -> list[Any]:
     """They are all waiting before the first commit begins, so they are one batch."""

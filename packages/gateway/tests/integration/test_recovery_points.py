@@ -115,10 +115,11 @@ async def test_sent_and_lost_the_messages_are_sent_again_until_the_receivers_hav
     kitchen.knows_all = notification.knows_all = False
     counter = await open_gateway()
     order_id = str(order.id)
+    await wait_until(lambda: kitchen.asked_about and notification.asked_about)
+    kitchen.knows_all = notification.knows_all = True  # before the second question, seconds later
     await wait_until(lambda: counter.said(bus.WORK_PLACED, order_id=order_id))
     (news,) = await wait_until(lambda: counter.said(bus.GATEWAY_STATUS, order_id=order_id))
     assert (news.status, [step.status for step in news.earlier]) == ("STOCK_VERIFIED", ["PENDING"])
-    kitchen.knows_all = notification.knows_all = True
     await wait_until(lambda: is_left_alone(counter, order_id))
     row = await counter.row(order_id)
     assert row["kitchen_seen_at"] is not None

@@ -148,6 +148,8 @@ async def test_two_replicas_claim_different_orders_and_tell_of_each_once(
     database: Database, books: asyncpg.Connection
 ) -> None:
     await receive(database, [placing(f"k{number}") for number in range(20)])
+    # of an old order, what is claimed is due again after four seconds; of a new one, after one
+    await books.execute("UPDATE gateway.orders SET created_at = now() - interval '1 day'")
     await make_due(books, "next_ask_at")
     async with database.transaction() as one, database.transaction() as other:
         claimed = [await mending.claim_undecided(connection, limit=10) for connection in (one, other)]

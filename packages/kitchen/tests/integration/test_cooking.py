@@ -13,6 +13,7 @@ _LENGTHS_OUTSIDE = """
 SELECT count(*) FROM kitchen.kitchen_orders
 WHERE due_at - started_at NOT BETWEEN '0.2 s' AND '0.4 s' OR completed_at < due_at
 """
+_AT_A_STATION_AND_DUE = "UPDATE kitchen.kitchen_orders SET station = 1, due_at = now() WHERE order_id = $1"
 _MOST_AT_ONCE = """
 SELECT max(cooking) FROM (
     SELECT sum(step) OVER (ORDER BY at, step) AS cooking FROM (
@@ -108,12 +109,15 @@ async def _is_half_done(books: Any) -> bool:
 async def test_a_ticket_that_somebody_holds_does_not_stop_the_kitchen(
     open_kitchen: Any, servers: Any
 ) -> None:
-    kitchen = await open_kitchen(prep_min_s=0.3, prep_max_s=0.3)
-    [stuck] = await kitchen.gateway.place_some(1)
-    await kitchen.all_stand("IN_KITCHEN", 1)
+    by_hand = await open_kitchen(KITCHEN_MODE="manual")
+    [stuck] = await by_hand.gateway.place_some(1)
+    await by_hand.all_stand("QUEUED", 1)
+    await by_hand.press_until(stuck, "IN_KITCHEN")
+    await by_hand.books.value(_AT_A_STATION_AND_DUE, stuck.order_id)
     async with servers.database_as_admin() as rogue, rogue.transaction():
         held = "SELECT 1 FROM kitchen.kitchen_orders WHERE order_id = $1 FOR UPDATE"
         await rogue.execute(held, stuck.order_id)
+        kitchen = await open_kitchen()
 
         await kitchen.gateway.place_some(20)
 
