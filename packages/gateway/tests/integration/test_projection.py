@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from cafeteria.chassis.clock import now
 from cafeteria.chassis.ids import new_id
@@ -44,6 +45,7 @@ async def test_once_the_kitchen_has_spoken_it_asks_after_the_gateways_news_too(
     assert (await counter.row(order["id"]))["next_check_at"] is None
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_rush_of_events_is_projected_in_batches(
     counter: Any, stock: Any, kitchen: Any, wait_until: Any
 ) -> None:

@@ -1,7 +1,6 @@
 """Signing in over HTTP: who gets tokens, who is told what, and how often anybody may try."""
 
 import asyncio
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -58,8 +57,9 @@ async def test_an_unknown_id_takes_as_long_as_a_wrong_password(open_desk) -> Non
         return perf_counter() - began
 
     both = [(await seconds("210041101"), await seconds("999999999")) for _ in range(9)]
-    wrong, unknown = (median(each) for each in zip(*both, strict=True))
-    # without a hash for unknown ids this is about 0.1; the bounds leave room for a busy machine
+    # whatever else the machine does can only make one take longer: the quickest tell what the work itself takes
+    wrong, unknown = (min(each) for each in zip(*both, strict=True))
+    # without a hash for unknown ids this is about 0.1
     assert 0.5 < unknown / wrong < 2
 
 

@@ -81,7 +81,7 @@ async def test_an_order_that_cannot_be_read_is_left_out_and_its_neighbours_are_d
     orders = [msgspec.json.encode(canteen.order({haleem: 1})) for _ in range(2)]
     body = b'{"orders":[%b,%b,%b]}' % (orders[0], unreadable, orders[1])
 
-    reply = await canteen.bus.client.request(RESERVE.subject, body, timeout=5)
+    reply = await canteen.bus.client.request(RESERVE.subject, body, timeout=20)
 
     decided = msgspec.json.decode(reply.data, type=OrdersDecided)
     assert [each.decision for each in decided.decisions] == [Decision.RESERVED] * 2
@@ -137,7 +137,7 @@ async def test_with_the_database_away_a_request_is_answered_by_an_error(canteen:
 
 async def raw_reply(canteen: Any, orders: list[ReserveStock]) -> bytes:
     body = msgspec.json.encode(ReserveOrders(orders=tuple(orders)))
-    reply = await canteen.bus.client.request(RESERVE.subject, body, timeout=5)
+    reply = await canteen.bus.client.request(RESERVE.subject, body, timeout=20)
     return bytes(reply.data)
 
 
