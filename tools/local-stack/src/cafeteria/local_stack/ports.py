@@ -1,5 +1,6 @@
 """Ports on the loopback address."""
 
+import os
 import random
 import socket
 from collections.abc import Iterable
@@ -40,22 +41,38 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-_given: set[int] = set()
+_held: list[int] = []
+"""The marks on the ports that this process was given (see `_mark`), left open until it ends."""
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` free ports in a row, none of which this process has been given before.
+    """The first of `count` free ports in a row, none of which this process or another one has been given.
 
-    One that was given may be free because its server has not begun, or was killed and comes back. Raises `StackError`
-    when none are found.
+    One that was given may be free because its server has not begun, or was killed and comes back. It is given to nobody
+    else until the process that asked for it has ended. Raises `StackError` when none are found.
     """
     for _ in range(_ATTEMPTS):
         first = random.choice(_FREE_RANGE[:-count])  # noqa: S311 - a port is no secret
         wanted = range(first, first + count)
-        if _given.isdisjoint(wanted) and all(map(is_free, wanted)):
-            _given.update(wanted)
+        marks = [mark for port in wanted if (mark := _mark(port)) is not None]
+        if len(marks) == count and all(map(is_free, wanted)):
+            _held.extend(marks)
             return first
+        for mark in marks:
+            os.close(mark)
     raise StackError(f"No {count} free ports in a row between {_FREE_RANGE.start} and {_FREE_RANGE.stop}.")
+
+
+def _mark(port: int) -> int | None:
+    """A descriptor of the UDP port of the same number, which no server here uses: the process that holds it was given the
+    TCP port, and the kernel frees it when that process ends. None where it is held already.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mark:
+        try:
+            mark.bind((HOST, port))
+        except OSError:
+            return None
+        return mark.detach()
 
 
 def free_port() -> int:
