@@ -87,16 +87,27 @@ async def test_a_steady_load_counts_from_when_a_request_was_due() -> None:
     assert latencies[-1] >= 150
 
 
+async def test_a_steady_load_waits_for_a_request_whose_connection_is_still_being_opened() -> None:
+    class SlowToOpen(OpenLoad):
+        async def _connect(self) -> None:
+            await asyncio.sleep(0.1)  # the network's
+            await super()._connect()
+
+    async with serving(answering(b"201 Created")) as url:
+        outcome = await SlowToOpen(url, requests.orders(["t"], ["i"]), rate=100).run(0.01, connections=0)
+    assert (outcome.sent, outcome.count(201)) == (1, 1)
+
+
 async def test_refusals_are_told_apart_by_their_retry_after() -> None:
     async with serving(answering(b"503 Service Unavailable", more=b"Retry-After: 1\r\n")) as url:
         outcome = await OpenLoad(url, requests.orders(["t"], ["i"]), rate=50).run(0.1, connections=1)
-    assert all(each.status == 503 and each.has_retry_after for each in outcome.answers)
+    assert [(each.status, each.has_retry_after) for each in outcome.answers] == [(503, True)] * 5
 
 
 async def test_a_closed_load_sends_again_as_soon_as_it_is_answered() -> None:
     seen: list[bytes] = []
     async with serving(answering(b"200 OK", seen=seen)) as url:
-        outcome = await ClosedLoad(url, requests.logins(["a", "b"], "secret")).run(0.2, connections=2)
+        outcome = await ClosedLoad(url, requests.logins(["a", "b"], "secret")).run(0.5, connections=2)
     assert outcome.count(200) > 4
     bodies = [json.loads(request.split(b"\r\n\r\n")[1]) for request in seen[:4]]
     assert [body["student_id"] for body in bodies] == ["a", "b", "a", "b"]

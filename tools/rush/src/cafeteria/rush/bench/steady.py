@@ -171,8 +171,13 @@ class OpenLoad:
 
     async def _until_answered(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._answers) < self._sent and loop.time() < deadline:  # noqa: ASYNC110 - counted by callbacks
+        while self._is_owed_an_answer and loop.time() < deadline:  # noqa: ASYNC110 - counted by callbacks
             await asyncio.sleep(0.05)
+
+    @property
+    def _is_owed_an_answer(self) -> bool:
+        """A request that waits for a connection of its own is sent, and counted, once that is open."""
+        return bool(self._opening) or len(self._answers) < self._sent
 
 
 class ClosedLoad:
