@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import random
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
@@ -17,6 +17,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import msgspec
+import psutil
 import pytest
 
 from cafeteria.contracts.gateway import Menu, Order, OrderLine
@@ -36,7 +37,7 @@ PASSWORD = "iftar-rush-2026"
 REPLICAS = {"gateway": 2, "stock": 2, "notification": 2}
 ENVIRONMENT = {"kitchen": {"KITCHEN_PREP_MIN_S": "0.2", "KITCHEN_PREP_MAX_S": "0.4"}}
 PROXIED = "gateway-2"
-SETTLE_S = 30.0
+SETTLE_S = 60.0
 """How long the last order may take to its end after a test has healed what it broke."""
 
 
@@ -71,6 +72,19 @@ class Campus:
         """To all its replicas."""
         for name in self.members(service):
             self.stack.kill(name, number)
+
+    async def kill_until_the_bus_knows(self, member: str) -> None:
+        """Until it does, it deals requests to the dead one too."""
+        sockets = psutil.Process(self.stack.pid(member)).net_connections()
+        ports_there = {each.laddr.port for each in sockets if each.raddr}
+        self.stack.kill(member)
+
+        async def has_noticed() -> bool:
+            async with self.http.get(f"{self.stack.servers.monitor_url}/connz") as answer:
+                connections = (await answer.json())["connections"]
+            return ports_there.isdisjoint(each["port"] for each in connections)
+
+        await until(has_noticed)
 
     def _urls_of(self, service: str) -> list[str]:
         return [self.stack.url(name) for name in self.members(service)]
@@ -154,16 +168,15 @@ class Campus:
         async with self.database() as connection:
             return await read_snapshot(connection)
 
-    async def status_of(self, order_id: UUID) -> str | None:
+    async def until_status(self, order_id: UUID, *statuses: str, timeout_s: float = SETTLE_S) -> None:
+        await self.until_all_are([order_id], *statuses, timeout_s=timeout_s)
+
+    async def until_all_are(
+        self, order_ids: Sequence[UUID], *statuses: str, timeout_s: float = SETTLE_S
+    ) -> None:
+        """All of these orders have one of the statuses. One connection asks, for the services need the others."""
         async with self.database() as connection:
-            return await connection.fetchval("SELECT status FROM gateway.orders WHERE id = $1", order_id)
-
-    async def until_status(self, order_id: UUID, *statuses: str, timeout_s: float = SETTLE_S) -> str:
-        async def reached() -> str | None:
-            status = await self.status_of(order_id)
-            return status if status in statuses else None
-
-        return str(await until(reached, timeout_s=timeout_s))
+            await until(lambda: connection.fetchval(_ALL_ARE, order_ids, statuses), timeout_s=timeout_s)
 
     async def until_promise_holds(self) -> None:
         """Everything comes to rest, and then every invariant holds. Fails with the sentences of those that do not."""
@@ -231,6 +244,10 @@ async def campus(whole_campus: Campus) -> AsyncIterator[Campus]:
     """The promise is part of every test: it is checked once the test is over."""
     yield whole_campus
     await whole_campus.until_promise_holds()
+
+
+_ALL_ARE = """
+SELECT count(*) = cardinality($1::uuid[]) FROM gateway.orders WHERE id = ANY($1) AND status = ANY($2)"""
 
 
 def portions(item_id: UUID, quantity: int = 1) -> tuple[OrderLine, ...]:

@@ -28,8 +28,7 @@ async def test_misused_credentials_stop_no_stream_and_raise_nothing_in_any_servi
             chance = random.Random(user)  # noqa: S311 - repeatable on purpose
             await misuse(campus.stack.servers, user, chance, messages=MESSAGES)
             orders.append(order_in(await student.order(lines_of(dish), key=f"misuse-{user}")))
-        for order in orders:
-            await campus.until_status(order.id, "READY")
+        await campus.until_all_are([order.id for order in orders], "READY")
         await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
         after = {
             stream.name: (await admin.ask(f"STREAM.INFO.{stream.name}"))["created"] for stream in STREAMS

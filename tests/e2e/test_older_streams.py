@@ -35,7 +35,7 @@ async def test_work_that_waits_in_the_form_of_an_earlier_release_is_cooked(
             assert (await admin.stream(KITCHEN_STREAM.name))["messages"] < ORDERS
     finally:
         await campus.stack.start("kitchen")
-    await asyncio.gather(*(campus.until_status(order.id, "READY") for order in orders))
+    await campus.until_all_are([order.id for order in orders], "READY")
     await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
     async with campus.database() as connection:
         assert await connection.fetchval("SELECT count(*) FROM kitchen.dead_letters") == 0

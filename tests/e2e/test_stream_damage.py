@@ -27,7 +27,7 @@ async def place(campus: Any, student: Any, lines: Any, order_in: Any, *, name: s
 
 
 async def until_all_ready(campus: Any, student: Any, orders: list[Any]) -> None:
-    await asyncio.gather(*(campus.until_status(order.id, "READY") for order in orders))
+    await campus.until_all_are([order.id for order in orders], "READY")
     await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
 
 
