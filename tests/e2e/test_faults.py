@@ -8,6 +8,9 @@ import msgspec
 
 from cafeteria.contracts.gateway import PlaceOrder
 
+ANSWERED_WITHIN_S = 1.3 + 2.0
+"""The gateway waits 1.3 s for a decision, and a busy machine adds to it; without that limit it would be ten seconds."""
+
 
 async def test_with_stock_frozen_the_student_gets_202_and_the_order_verifies_by_itself(
     campus, lines_of, order_in
@@ -21,7 +24,7 @@ async def test_with_stock_frozen_the_student_gets_202_and_the_order_verifies_by_
         received = await student.order_once(body, lines=lines_of(dish), key="slow")
         took_s = monotonic() - sent_at
         assert received.status == 202
-        assert took_s < 1.5
+        assert took_s < ANSWERED_WITHIN_S
         order = order_in(received)
         assert (order.status, order.total) == ("PENDING", None)
     finally:
@@ -60,11 +63,10 @@ async def test_a_kitchen_killed_while_cooking_gets_every_order_ready(campus, lin
     student, dish = await campus.student(), await campus.dish(100)
     orders = [order_in(await student.order(lines_of(dish), key=f"c{number}")) for number in range(20)]
     for _ in range(2):
-        await asyncio.wait_for(campus.until_status(orders[0].id, "IN_KITCHEN", "READY"), 20)
+        await campus.until_status(orders[0].id, "IN_KITCHEN", "READY")
         campus.stack.kill("kitchen", signal.SIGKILL)
         await campus.stack.ready("kitchen")
-    for order in orders:
-        await campus.until_status(order.id, "READY")
+    await campus.until_all_are([order.id for order in orders], "READY")
     histories = {ticket.order_id: ticket.history for ticket in (await campus.snapshot()).tickets}
     assert {histories[order.id] for order in orders} == {("IN_KITCHEN", "READY")}
 
@@ -86,8 +88,7 @@ async def test_nats_killed_and_its_store_wiped_loses_nothing_and_no_service_rest
         orders += [
             order_in(await student.order(lines_of(dish), key=f"after{disturb.__name__}{n}")) for n in range(3)
         ]
-    for order in orders:
-        await campus.until_status(order.id, "READY")
+    await campus.until_all_are([order.id for order in orders], "READY")
     await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
     assert {name: campus.stack.pid(name) for name in pids} == pids
 
@@ -131,7 +132,7 @@ async def _until_ready_is(campus, name: str, status: int, wait_until) -> str:
         async with campus.http.get(f"{campus.stack.url(name)}/health/ready") as response:
             return await response.text() if response.status == status else None
 
-    return await wait_until(says, timeout_s=20)
+    return await wait_until(says)
 
 
 async def test_cancelled_before_while_and_after_the_kitchen_has_it_all_agree(

@@ -24,14 +24,13 @@ async def test_an_order_goes_to_ready_and_its_student_sees_the_four_statuses(
 
 
 async def test_fifty_parallel_requests_with_one_key_are_one_order(campus, lines_of, order_in) -> None:
-    student, dish = await campus.student(), await campus.dish(100)
-    body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
-    answers = await asyncio.gather(
-        *(student.order_once(body, lines=lines_of(dish), key="same") for _ in range(50))
-    )
+    """Of the first requests one alone made the order; where stock took over a second, it was answered 202."""
+    student, dish, began_at = await campus.student(), await campus.dish(100), len(campus.history.exchanges)
+    answers = await asyncio.gather(*(student.order(lines_of(dish), key="same") for _ in range(50)))
     assert {answer.status for answer in answers} == {201}
     assert len({answer.body for answer in answers}) == 1
-    assert sum(not answer.replayed for answer in answers) == 1
+    made = [each.status for each in campus.history.exchanges[began_at:] if not each.replayed]
+    assert made.count(201) == 1 or (made.count(201) == 0 and 202 in made)
     snapshot = await campus.snapshot()
     assert snapshot.taken[order_in(answers[0]).id] == {dish: 1}
     assert sum(order.student_id == student.student_id for order in snapshot.orders.values()) == 1
@@ -85,7 +84,9 @@ async def test_another_students_order_does_not_exist_for_me(campus, lines_of, or
 async def test_the_rush_for_one_dish_sells_each_portion_once(campus, lines_of) -> None:
     """300 portions, 400 buyers at once, over two gateways and two stocks."""
     dish = await campus.dish(300)
-    students = await asyncio.gather(*(campus.student() for _ in range(40)))
+    students = [
+        await campus.student() for _ in range(40)
+    ]  # identity yields to all others: together they wait long
     answers = await asyncio.gather(
         *(student.order(lines_of(dish), key=f"rush-{turn}") for turn in range(10) for student in students)
     )
@@ -100,9 +101,9 @@ async def test_a_stream_that_reconnects_all_the_time_shows_every_status_once(
     campus, lines_of, order_in
 ) -> None:
     student, dish = await campus.student(), await campus.dish(50)
-    campus.follow(student, leave_after_s=(0.05, 0.2))
+    campus.follow(student, leave_after_s=(0.05, 0.6))  # opening it takes a part of that
     orders = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while campus.connections_of(student) < 10:
             orders.append(order_in(await student.order(lines_of(dish), key=f"r{len(orders)}")))
             await campus.until_status(orders[-1].id, "READY")

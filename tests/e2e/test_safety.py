@@ -18,6 +18,8 @@ from cafeteria.contracts.bus import SERVICES
 from cafeteria.contracts.gateway import PlaceOrder
 from cafeteria.contracts.identity import Jwks
 
+LEFT_WITHIN_S = 3.0 + 3.0
+"""What a stop may take, and what a busy machine adds; one open stream would hold a process for good."""
 METHODS = ("get", "post", "patch", "put", "delete")
 
 
@@ -117,10 +119,10 @@ async def test_sigterm_answers_what_was_read_ends_streams_and_leaves_in_time(
     asked_at = monotonic()
     campus.stack.kill(service, signal.SIGTERM)
     answers = await asyncio.gather(*sending)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while campus.stack.is_running(service) and campus.stack.pid(service) == pid:  # noqa: ASYNC110 - a process has no event
             await asyncio.sleep(0.02)
-    assert monotonic() - asked_at < 3.5
+    assert monotonic() - asked_at < LEFT_WITHIN_S
     await campus.stack.ready(service)
     said = campus.stack.log(service)[before:]
     assert '"level":"error"' not in said

@@ -143,13 +143,13 @@ async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
     async with servers.bus_as(bus.GATEWAY) as gateway, servers.bus_as(bus.KITCHEN) as kitchen:
         await gateway.jetstream().publish(bus.WORK_PLACED.subject, b"{}", headers={"Nats-Msg-Id": "a"})
         reader = await kitchen.jetstream().pull_subscribe_bind(durable.name, stream=durable.stream)
-        [message] = await reader.fetch(1, timeout=2)
+        [message] = await reader.fetch(1, timeout=10)
         async with Connection(servers, bus.GATEWAY) as stranger:
             assert await stranger.tries(stranger.client.publish(message.reply, b"+ACK"))
             pull = f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
             assert await stranger.tries(stranger.client.publish(pull, b"", reply="_INBOX_gateway.x"))
         assert await outstanding(kitchen) == 1
-        await message.ack_sync(timeout=2)
+        await message.ack_sync(timeout=10)
         assert await outstanding(kitchen) == 0
 
 
@@ -171,12 +171,12 @@ async def test_notification_reads_by_a_consumer_that_it_sets_to_a_place(
     async with servers.bus_as(bus.NOTIFICATION) as notification:
         for place, number in ((second, b"2"), (first, b"1")):
             reset = f"{bus.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{name}"
-            answer = await notification.request(reset, json.dumps({"seq": place}).encode(), timeout=2)
+            answer = await notification.request(reset, json.dumps({"seq": place}).encode(), timeout=10)
             assert json.loads(answer.data)["reset_seq"] == place
             arriving = await notification.subscribe(inbox := notification.new_inbox())
             pull = f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{name}"
             await notification.publish(pull, b'{"batch": 1}', reply=inbox)
-            assert (await arriving.next_msg(timeout=2)).data == number
+            assert (await arriving.next_msg(timeout=10)).data == number
 
 
 async def test_notification_cannot_touch_the_gateways_durable(servers: FixtureServers, clean: None) -> None:
@@ -199,10 +199,10 @@ async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServe
             name="reserve", subject=bus.RESERVE.subject, handler=lambda request: request.respond(b"decided")
         )
         await stock.flush_all()
-        reply = await gateway.request(bus.RESERVE.subject, b"{}", timeout=2)
+        reply = await gateway.request(bus.RESERVE.subject, b"{}", timeout=10)
         assert reply.data == b"decided"
         async with servers.bus_as("admin") as admin:
             for verb in ("PING", "INFO", "STATS"):
-                shown = await admin.request(f"$SRV.{verb}.cafeteria-stock", timeout=2)
+                shown = await admin.request(f"$SRV.{verb}.cafeteria-stock", timeout=10)
                 assert json.loads(shown.data)["name"] == "cafeteria-stock"
         await service.stop()

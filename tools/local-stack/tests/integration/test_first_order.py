@@ -26,6 +26,7 @@ from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.stack import SERVER_GRACE_S, SERVICE_GRACE_S
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]
 WaitUntil = Callable[..., Any]
@@ -33,7 +34,10 @@ ROOT = Path(__file__).parents[4]
 OPEN = "keeps the data"  # the end of the last line before the stack only runs
 STATUSES = ["PENDING", "STOCK_VERIFIED", "IN_KITCHEN", "READY"]
 COOKED_WITHIN_S = 60.0
-STOP_WITHIN_S = 5.0
+STOP_BUDGET_S = 5.0
+STOP_WITHIN_S = STOP_BUDGET_S + 5.0
+"""What the graces of all parts make together, and what a busy machine adds; a part without a grace would take for ever."""
+PATIENCE_S = 30.0  # with one answer of a machine that does much else
 
 
 @pytest.mark.timeout(400)  # two starts of everything, each of which may take 180 s
@@ -110,7 +114,7 @@ async def statuses(lines: asyncio.StreamReader) -> list[str]:
 
 
 async def addresses_and_accounts_are_shown(running: Any) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for service in SERVICES:
             answer = await client.get(f"{running.url(service)}/health/ready")
             assert answer.status_code == httpx.codes.OK, answer.text
@@ -131,7 +135,7 @@ async def log_in(client: httpx.AsyncClient, running: Any, account: str) -> dict[
 
 async def rename_a_dish(running: Any) -> None:
     """So that data has something to keep."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         header = await log_in(client, running, demo_data.OPERATOR)
         items = (await client.get(f"{running.url('stock')}/v1/items")).json()["items"]
         url = f"{running.url('stock')}/v1/items/{items[0]['id']}"
@@ -140,7 +144,7 @@ async def rename_a_dish(running: Any) -> None:
 
 
 async def data_is_as_it_was(running: Any) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         items = (await client.get(f"{running.url('stock')}/v1/items")).json()["items"]
         await log_in(client, running, demo_data.STUDENTS[1])
     assert len(items) == len(demo_data.MENU)
@@ -166,7 +170,7 @@ def secrets_of(home: Home) -> list[str]:
 async def a_killed_service_comes_back(running: Any, wait_until: WaitUntil) -> None:
     killed = running.child("cafeteria.stock")
     killed.kill()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
 
         async def is_back() -> bool:
             try:
@@ -176,9 +180,9 @@ async def a_killed_service_comes_back(running: Any, wait_until: WaitUntil) -> No
             return answer.status_code == httpx.codes.OK
 
         await wait_until(lambda: not is_alive(killed))
-        await wait_until(is_back, timeout_s=30)
+        await wait_until(is_back, timeout_s=60)
     assert running.child("cafeteria.stock").pid != killed.pid
-    assert "stock ended (SIGKILL), it is started again" in running.output
+    await running.says("stock ended (SIGKILL), it is started again")
 
 
 async def a_second_one_is_refused(up: Up, home: Home) -> None:
@@ -215,6 +219,7 @@ async def ctrl_c_ends_everything(running: Any) -> None:
     os.killpg(group, signal.SIGINT)
     assert await running.ends() == 0
     assert time.monotonic() - started < STOP_WITHIN_S
+    assert SERVICE_GRACE_S + SERVER_GRACE_S < STOP_BUDGET_S
     assert not [process for process in children if is_alive(process)]
     assert "stopping" in running.output
     assert "stopped: services and servers have ended" in running.output
@@ -224,4 +229,4 @@ async def ctrl_c_ends_everything(running: Any) -> None:
 async def a_killed_supervisor_leaves_nothing(running: Any, wait_until: WaitUntil) -> None:
     children = running.children()
     running.process.kill()
-    await wait_until(lambda: not [each for each in children if is_alive(each)], timeout_s=STOP_WITHIN_S)
+    await wait_until(lambda: not [each for each in children if is_alive(each)])

@@ -71,12 +71,12 @@ async def test_somebody_answers_for_identity_until_told_otherwise(
     servers: FixtureServers, clean: None
 ) -> None:
     async with servers.bus_as("gateway") as client:
-        reply = await client.request(bus.JWKS.subject, b"{}", timeout=2)
+        reply = await client.request(bus.JWKS.subject, b"{}", timeout=10)
         assert len(msgspec.json.decode(reply.data, type=Jwks).keys) == 1
         async with servers.without_identity():
             with pytest.raises(NoRespondersError):
-                await client.request(bus.JWKS.subject, b"{}", timeout=2)
-        await client.request(bus.JWKS.subject, b"{}", timeout=2)
+                await client.request(bus.JWKS.subject, b"{}", timeout=10)
+        await client.request(bus.JWKS.subject, b"{}", timeout=10)
 
 
 async def test_an_app_is_served_on_a_port_of_its_own(servers: FixtureServers, serve: Serve) -> None:

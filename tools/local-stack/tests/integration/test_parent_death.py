@@ -96,7 +96,7 @@ async def test_a_child_does_not_outlive_a_parent_that_was_killed(
             await wait_until(lambda: "up" in (tmp_path / "log").read_text())
         parent.kill()
         await parent.wait()
-        await wait_until(lambda: not [each for each in family if is_alive(each)], timeout_s=5)
+        await wait_until(lambda: not [each for each in family if is_alive(each)])
 
 
 async def test_a_signal_to_the_group_leaves_the_watcher_for_those_that_are_deaf_to_it(
@@ -107,7 +107,7 @@ async def test_a_signal_to_the_group_leaves_the_watcher_for_those_that_are_deaf_
         child.terminate()
         os.killpg(parent.pid, signal.SIGTERM)
         await parent.wait()
-        await wait_until(lambda: not is_alive(child), timeout_s=5)
+        await wait_until(lambda: not is_alive(child))
 
 
 async def test_a_watcher_that_ended_is_followed_by_another(
@@ -141,5 +141,5 @@ async def test_real_servers_and_a_service_end_with_a_killed_supervisor_where_the
         assert [process for process in family if "cafeteria.identity" in process.cmdline()]
         assert [process for process in family if parent_death.SCRIPT in process.cmdline()]
         running.process.kill()
-        await wait_until(lambda: not [each for each in family if is_alive(each)], timeout_s=5)
+        await wait_until(lambda: not [each for each in family if is_alive(each)])
     assert not (home.postgres / "postmaster.pid").exists()  # it ended in good order

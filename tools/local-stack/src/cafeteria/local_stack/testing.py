@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests a
     from cafeteria.local_stack.template import Template
 
 POLL_S = 0.02
+PATIENCE_S = 30.0
+"""A test that holds does not wait so long; one whose subject is the time gives its own."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -116,7 +118,7 @@ async def in_own_task(context: AbstractAsyncContextManager[str]) -> AsyncIterato
         await living  # raises what has kept the app from starting
 
 
-async def until(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], *, timeout_s: float = PATIENCE_S) -> Any:
     """The first true value of `condition`. Raises `TimeoutError` with the last value it had."""
     deadline = time.monotonic() + timeout_s
     while True:
