@@ -22,9 +22,8 @@ from cafeteria.rush.history import Exchange, Wish
 from cafeteria.rush.proxy import FAIR, Direction, Weather
 
 AT_ONCE_MS = 1_000  # nothing is waited for, and the shortest wait there is would be seen
-DONE_MS = (
-    2_000  # nothing is waited for: but for a database's three seconds, a wait would be seen by the status
-)
+DONE_MS = 2_000  # nothing is waited for; a wait would be seen by the status, or is a database's three seconds
+NOT_ASKED_MS = 1_250  # nothing is waited for, and the wait for a decision would be seen
 ORDER_MS = 1_300 + 1_200  # an order's answer, whatever is silent
 ASK_MS = 1_000 + 1_500  # the kitchen is asked, and readiness asks everybody, for a second
 DATABASE_MS = 3_000 + 3_000  # for reads, logins and new streams a silent Postgres is away after three seconds
@@ -32,7 +31,6 @@ OWN_PATIENCE_S = 0.5  # a student's, with somebody who is alive and says nothing
 MENU_S = 3.0 + 3.0  # what stock said counts for three seconds
 SLOW_MS = 150  # each way, for each chunk
 HEALED_S = 15.0 + 15.0  # from the moment when everything runs again to READY
-
 UNAVAILABLE = "/problems/unavailable"
 SILENT = Weather(lost=frozenset(Direction))
 
@@ -186,7 +184,7 @@ async def stopped(campus, members: Sequence[str]) -> AsyncIterator[None]:
 NONE = Expected(None, DONE_MS)  # refused at once, or given up by a student whose patience ends
 FINE, ACCEPTED = Expected(200, DONE_MS), Expected(201, DONE_MS)
 AWAY, UNANSWERED, GIVEN_UP = Expected(503), Expected(503, ASK_MS), Expected(503, DATABASE_MS)
-UNDECIDED = Expected(409, ORDER_MS, "/problems/order-undecided")
+UNASKED, UNDECIDED = Expected(202, NOT_ASKED_MS), Expected(409, ORDER_MS, "/problems/order-undecided")
 AS_EVER = {"read": FINE, "menu": FINE, "log_in": FINE, "open_stream": FINE}
 NO_DATABASE = dict.fromkeys(("read", "log_in", "cancel_earlier"), Expected(503, DONE_MS))  # a new stream ends
 SILENT_DATABASE = dict.fromkeys(NO_DATABASE, GIVEN_UP) | {"open_stream": Expected(200, DATABASE_MS)}
@@ -205,10 +203,10 @@ def outage(name: str, how: Any, *parts: str, order: Expected, **others: Expected
     [
         outage("around-stopped", stopped, *AROUND, order=ACCEPTED, cancel=AWAY, **NOBODY),
         outage("around-frozen", frozen, *AROUND, order=ACCEPTED, cancel=UNANSWERED, **NOBODY),
-        outage("stock-stopped", stopped, "stock", order=Expected(202), cancel=UNDECIDED),
+        outage("stock-stopped", stopped, "stock", order=UNASKED, cancel=UNDECIDED),
         outage("postgres-stopped", stopped, "postgres", order=AWAY, **NO_DATABASE),
         outage("postgres-frozen", frozen, "postgres", order=Expected(503, ORDER_MS), **SILENT_DATABASE),
-        outage("nats-stopped", stopped, "nats", order=Expected(202), cancel_earlier=AWAY),
+        outage("nats-stopped", stopped, "nats", order=UNASKED, cancel_earlier=AWAY),
         outage("nats-frozen", frozen, "nats", order=Expected(202, ORDER_MS), cancel_earlier=UNANSWERED),
     ],
 )
