@@ -12,6 +12,7 @@ from cafeteria.rush.bench.tables import ACCEPTED, CPU
 from cafeteria.rush.bench.work_tree import find_commit, output_of, present
 
 
+@pytest.mark.timeout(600)  # a minute beside the rest of the suite
 async def test_a_sweep_tells_what_an_order_costs_in_cpu_and_flushes() -> None:
     [few] = await curve.measure(present(), Sweep(rates=(20,), seconds=1.0, connections=2))
     assert (few.rate, few.accepted, few.errors) == (20, 20, [])

@@ -13,6 +13,7 @@ from cafeteria.rush.progress import Progress
 from cafeteria.rush.summary import show
 from cafeteria.rush.verdict import Verdict
 
+pytestmark = pytest.mark.timeout(600)  # of which the first test takes the whole rush
 SEED = 20260318
 KINDS = (
     "kill-stock",
