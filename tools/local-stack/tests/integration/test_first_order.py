@@ -91,13 +91,13 @@ def first_order(base: int) -> str:
 
 @contextlib.asynccontextmanager
 async def typed(commands: str) -> AsyncIterator[asyncio.StreamReader]:
-    """What they print; the last of them goes on until Ctrl-C."""
+    """What they print; the last of them goes on until it is ended, not by SIGINT: a suite in the background ignores it."""
     shell = await asyncio.create_subprocess_exec("sh", "-euc", commands, stdout=PIPE, process_group=0)
     assert shell.stdout
     try:
         yield shell.stdout
     finally:
-        os.killpg(shell.pid, signal.SIGINT)
+        os.killpg(shell.pid, signal.SIGTERM)
         await shell.communicate()
 
 
