@@ -157,9 +157,11 @@ class BusAdmin:
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def purge(self) -> None:
-        """Remove every stored message."""
+        """Remove every stored message. Purging an empty stream would cost the server as much as a full one."""
         for stream in STREAMS:
-            await self._ask(f"STREAM.PURGE.{stream.name}")
+            info = await self._info(f"STREAM.INFO.{stream.name}")
+            if info and info["state"]["messages"]:
+                await self._ask(f"STREAM.PURGE.{stream.name}")
 
     async def _connect(self) -> None:
         await self._client.connect(
