@@ -6,7 +6,6 @@ import logging
 import signal
 from dataclasses import replace
 
-from cafeteria.local_stack.bootstrap import prepare_schemas
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.member import STOP_GRACE_S
@@ -72,6 +71,8 @@ async def migrate(home: Home, plan: Plan) -> None:
         servers = Servers(home, plan, keep=False)
         try:
             await servers.start()
+            from cafeteria.local_stack.bootstrap import prepare_schemas  # noqa: PLC0415 - as in `Stack`: not before it is needed
+
             await prepare_schemas(servers.targets())
         finally:
             await servers.stop(grace_s=STOP_GRACE_S)

@@ -8,8 +8,8 @@ from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.addresses import listening_host
 from cafeteria.local_stack.errors import SettingError
-from cafeteria.local_stack.streams import DEFAULT_STREAM_MAX_BYTES
 from cafeteria.local_stack.targets import (
+    DEFAULT_STREAM_MAX_BYTES,
     read_monitor_url,
     read_nats_url,
     read_postgres_url,

@@ -22,7 +22,6 @@ from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.contracts.bus import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.addresses import reaching_host
-from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus
 from cafeteria.local_stack.child import Child, Echo
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.member import Member
@@ -135,6 +134,8 @@ class Stack:
         self._members = dict(self._servers.members)
         stack.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
         await self._servers.start()
+        from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - a second and a half, for which a start that was refused above need not wait
+
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))
         watch = asyncio.create_task(watch_bus(targets))

@@ -23,7 +23,6 @@ from cafeteria.local_stack.credentials import ADMIN
 from cafeteria.local_stack.errors import ServerAwayError, StackError
 from cafeteria.local_stack.plain_http import plain_http
 
-DEFAULT_STREAM_MAX_BYTES = 2 << 30
 MAX_ACK_PENDING = (
     10_000  # above what all replicas of a service hold in their batches; reached, delivery stops
 )

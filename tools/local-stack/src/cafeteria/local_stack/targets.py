@@ -12,7 +12,8 @@ from cafeteria.local_stack.credentials import ADMIN, Credentials
 from cafeteria.local_stack.errors import SettingError
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.postgres import DATABASE, SUPERUSER
-from cafeteria.local_stack.streams import DEFAULT_STREAM_MAX_BYTES
+
+DEFAULT_STREAM_MAX_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
