@@ -11,6 +11,7 @@ from litestar import get
 from nats.errors import NoRespondersError
 
 from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.contracts import bus
 from cafeteria.contracts.identity import Jwks
@@ -65,6 +66,20 @@ async def test_clean_starts_the_servers_that_a_test_left_stopped(
     async with servers.database_as("gateway") as connection, servers.bus_as("gateway") as client:
         assert await connection.fetchval("SELECT 1") == 1
         assert client.is_connected
+
+
+async def test_a_new_connection_reads_and_writes_every_array_that_another_has(
+    servers: FixtureServers, clean: None
+) -> None:
+    ids, words, numbers = [new_id(), new_id()], ["a", None], [1, 2**40]
+    for _ in range(2):
+        async with servers.database_as_admin() as connection:
+            row = await connection.fetchrow(
+                "SELECT $1::uuid[], $2::varchar[], $3::bigint[]", ids, words, numbers
+            )
+            assert list(row) == [ids, words, numbers]
+            await connection.execute("CREATE TYPE pg_temp.mood AS ENUM ('hungry')")
+            assert await connection.fetchval("SELECT ARRAY['hungry']::pg_temp.mood[]") == ["hungry"]
 
 
 async def test_somebody_answers_for_identity_until_told_otherwise(

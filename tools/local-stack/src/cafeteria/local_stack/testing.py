@@ -38,11 +38,12 @@ PATIENCE_S = 30.0
 async def servers() -> "AsyncIterator[FixtureServers]":
     """Real Postgres and NATS, roles and users made, schemas migrated, streams there."""
     from cafeteria.local_stack.fixture_servers import FixtureServers
+    from cafeteria.local_stack.fixture_types import built_in_types_remembered
     from cafeteria.local_stack.home import temporary_home
     from cafeteria.local_stack.launch import allow_descriptors
 
     allow_descriptors()
-    with temporary_home() as home:
+    with temporary_home() as home, built_in_types_remembered():
         running = FixtureServers(home)
         try:
             await running.start()
