@@ -6,6 +6,7 @@ as it is.
 """
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -35,6 +36,8 @@ def be_probe(log: str, environ: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    gc.collect()
+    gc.freeze()  # or each fork would look through, and copy, all that was loaded
     for line in sys.stdin:
         if os.fork() == 0:
             fork_and_keep(json.loads(line))

@@ -79,7 +79,7 @@ def open_streams(url: str) -> int:
 def test_told_to_stop_it_answers_what_it_has_read_ends_streams_and_exits_0(
     start: Start, number: signal.Signals
 ) -> None:
-    process = start(freshly_loaded=True)
+    process = start(freshly_loaded=number is signal.SIGTERM)  # once as an interpreter of its own
     url = process.url()
     idle = open_socket(url, get("/health/live"))
     read_until(idle, b'{"status":"ok"}')
