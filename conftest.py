@@ -1,6 +1,6 @@
-"""How the whole suite is collected, and spread over three workers: whole files, for what they share is made once per worker.
+"""How the whole suite is collected, and spread over four workers: whole files, for what they share is made once per worker.
 
-The files that start processes come first, so that all workers end at about the same time; three, because tests mostly wait.
+The files that start processes come first, so that all workers end at about the same time; four on two cores, because many tests wait.
 """
 
 import gc
