@@ -6,9 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from litestar import post
+from litestar.params import JSONBody
+from structlog.testing import capture_logs
 
+from cafeteria.chassis.app import MAX_BODY_BYTES, ServiceApp
 from cafeteria.chassis.errors import NotUnderstood
 from cafeteria.chassis.http.request_body import BodyDecoder
+from cafeteria.contracts.problems import Problem
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +30,16 @@ class Meal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 DECODER = BodyDecoder(Meal)
+
+
+@post("/meals")
+async def cook(data: JSONBody[Meal]) -> Meal:
+    return data
+
+
+@pytest.fixture
+def app(make_app: Any) -> ServiceApp:
+    return make_app(cook)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +118,55 @@ def test_a_fault_does_not_repeat_more_than_a_line_of_what_was_sent() -> None:
 
 def test_where_no_body_is_needed_null_is_none() -> None:
     assert BodyDecoder(Meal | None).decode(b"null") is None
+
+
+async def test_a_body_that_is_announced_as_too_large_is_not_read(app: ServiceApp) -> None:
+    reads, answer = await answer_to(app, [], content_length=MAX_BODY_BYTES + 1)
+    assert (reads, answer.status, answer.type) == (0, 413, "/problems/too-large")
+
+
+async def test_a_body_that_grows_too_large_is_read_no_further(app: ServiceApp) -> None:
+    part = {"type": "http.request", "body": b" " * MAX_BODY_BYTES, "more_body": True}
+    reads, answer = await answer_to(app, [part, part, part], content_length=None)
+    assert (reads, answer.status) == (2, 413)
+
+
+async def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_service(app: ServiceApp) -> None:
+    part = {"type": "http.request", "body": b'{"name": "Ha', "more_body": True}
+    with capture_logs() as lines:
+        _, answer = await answer_to(app, [part, {"type": "http.disconnect"}], content_length=20)
+    assert answer.status == 400
+    assert "request_failed" not in {line["event"] for line in lines}
+
+
+async def answer_to(
+    app: ServiceApp, messages: list[Any], *, content_length: int | None
+) -> tuple[int, Problem]:
+    """How many of the client's messages were read, and the answer."""
+    read, sent = iter(messages), []
+    lengths = [] if content_length is None else [(b"content-length", b"%d" % content_length)]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/meals",
+        "raw_path": b"/meals",
+        "query_string": b"",
+        "root_path": "",
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "headers": [(b"content-type", b"application/json"), *lengths],
+    }
+    count = 0
+
+    async def receive() -> Any:
+        nonlocal count
+        count += 1
+        return next(read)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return count, msgspec.json.decode(sent[1]["body"], type=Problem)

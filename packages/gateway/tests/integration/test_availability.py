@@ -82,7 +82,9 @@ async def test_a_repeat_is_not_told_sold_out_while_its_order_may_be_on_its_way_i
         await wait_until(lambda: menu_of(counter, 1))
         repeat = await counter.order({item: 1}, key="k")
         other = await counter.order({item: 1}, key="other")
-        stock.portions[item] = bought  # somebody gave it back, before the order's commit can go on and ask for it
+        stock.portions[item] = (
+            bought  # somebody gave it back, before the order's commit can go on and ask for it
+        )
         await lock.rollback()
     assert (repeat.status_code, other.status_code) == (503, 409)
     await wait_until(lambda: is_accepted(counter, item))

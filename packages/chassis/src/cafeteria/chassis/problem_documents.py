@@ -42,6 +42,9 @@ class TooLarge(ServiceError):
     title = "Too large"
 
 
+TOO_LARGE_DETAIL = "The body is larger than this address takes. Nothing was done."
+
+
 class UnsupportedMediaType(InvalidRequest):
     status = 415
     title = "Unsupported media type"
@@ -111,18 +114,14 @@ _LITESTAR: dict[int, tuple[type[ServiceError], str]] = {
     401: (Unauthenticated, "This address needs an access token; none was sent, or it was not accepted."),
     403: (Forbidden, "You may not do this."),
     404: (NotFound, "Nothing is found at this address."),
-    413: (TooLarge, "The body is larger than this address takes. Nothing was done."),
+    413: (TooLarge, TOO_LARGE_DETAIL),
     503: (Unavailable, "This service cannot answer just now. Try again shortly."),
 }
 _METHODS_DETAIL = "This address does not take that method; the Allow header names the ones that it takes."
-_CLIENT_LEFT = "client disconnected prematurely"
-"""Litestar's words, raised as a 500; nobody is there to read the answer, and nothing went wrong here."""
 
 
 def _of_litestar(error: HTTPException) -> ServiceError:
     status = error.status_code
-    if error.detail == _CLIENT_LEFT:
-        return InvalidRequest("The body ended before it was complete. Nothing was done.")
     if status == MethodNotAllowed.status:
         allowed = (error.headers or {}).get("allow", "").split(", ")
         return MethodNotAllowed(_METHODS_DETAIL, headers={"Allow": allow_header(allowed)})
