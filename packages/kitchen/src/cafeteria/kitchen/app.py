@@ -1,4 +1,4 @@
-"""The kitchen, put together: what is opened, in which order, and who knows whom."""
+"""Build the kitchen service: it opens the service's resources in order and connects its parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,7 +28,7 @@ from cafeteria.kitchen.settings import KitchenSettings
 
 
 def create_app(settings: KitchenSettings) -> ServiceApp:
-    """Nothing is opened before the app's lifespan begins."""
+    """Build the app. It opens its connections when its lifespan begins."""
     database = Database.connect(settings, service=wire.KITCHEN)
     bus = Bus(settings, service=wire.KITCHEN)
 
@@ -57,7 +57,7 @@ class _Servers(msgspec.Struct, frozen=True, kw_only=True):
 async def _open(
     servers: _Servers, settings: KitchenSettings, *, app: Litestar, stack: AsyncExitStack
 ) -> None:
-    """In reverse, at the end: no more work is taken, what was taken is committed, what was said is carried."""
+    """Open the service. It closes in reverse: it accepts no more work, commits accepted work, relays its events."""
     database, bus = servers.database, servers.bus
     await stack.enter_async_context(bus)
     outbox = Outbox(tables.outbox)
@@ -73,19 +73,21 @@ async def _open(
         cook = await stack.enter_async_context(_cook_loop(database, relay, settings=settings))
         intake = Intake(database, on_queued=cook.wake)
 
-    work = await stack.enter_async_context(bus_api.work_group(intake))
+    batcher = await stack.enter_async_context(bus_api.work_group(intake))
     consumer = Consumer(
-        bus, wire.KITCHEN_WORK, wire.WORK_PLACED, work, DeadLetters(database, tables.dead_letters)
+        bus, wire.KITCHEN_WORK, wire.WORK_PLACED, batcher, DeadLetters(database, tables.dead_letters)
     )
     await stack.enter_async_context(consumer)
 
-    awaited = database.within(ANSWER_WITHIN_S)
+    request_database = database.within(ANSWER_WITHIN_S)
     app.state.board = board = Board(
-        awaited,
+        request_database,
         stations=settings.stations if settings.cooks_by_itself else None,
         is_behind=consumer.is_behind,
     )
-    app.state.pressing = Pressing(awaited, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake)
+    app.state.pressing = Pressing(
+        request_database, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake
+    )
     cancelling = Cancelling(database, on_moved=relay.wake)
     cancels = await stack.enter_async_context(bus_api.cancel_group(cancelling))
     await bus_api.serve(bus, cancels=cancels, board=board)

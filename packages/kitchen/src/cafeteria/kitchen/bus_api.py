@@ -1,6 +1,6 @@
-"""The kitchen's ears on the bus: work from the stream, requests to cancel, and what it is known to have.
+"""The kitchen's message handlers: work from the stream, cancel requests, and delivery checks.
 
-Work is acknowledged after the commit of the batch that holds it; a request is answered after its commit.
+The kitchen acknowledges work after the commit of the batch that holds it, and answers a request after its commit.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from cafeteria.kitchen.service.intake import Intake
 
 TICKETS_IN_A_COMMIT = 1_024
 TICKETS_WAITING = 8_192
-"""Above what the consumer takes at once, sixteen messages of 256 orders: delivered work is never refused."""
+"""More than the consumer pulls at once, sixteen messages of 256 orders, so that delivered work is never refused."""
 
 WorkGroup = GroupCommit[CookOrder, None]
 CancelGroup = GroupCommit[CancelTicket, CancelAnswered]
@@ -35,10 +35,10 @@ def cancel_group(cancelling: Cancelling) -> CancelGroup:
 
 
 async def serve(bus: Bus, *, cancels: CancelGroup, board: Board) -> None:
-    """Answer from now on, or from the first connection on."""
+    """Answer cancel requests and delivery checks from now on, or from the first connection on."""
 
-    async def known(asked: AskKnown) -> KnownAnswered:
-        return await board.known(asked.items)
+    async def known(check: AskKnown) -> KnownAnswered:
+        return await board.known(check.items)
 
     await bus.serve(wire.CANCEL, cancels.submit)
     await bus.serve(wire.KITCHEN_KNOWN, known)

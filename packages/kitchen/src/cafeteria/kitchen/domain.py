@@ -1,8 +1,8 @@
 """A ticket goes QUEUED, IN_KITCHEN, READY, COLLECTED, or from QUEUED to CANCELLED, one step at a time.
 
-Every step is a `Move`: it knows the state that it leaves, so that whoever writes it can guard by that state,
-and the order's whole path, so that whoever hears of it can fill in what was missed. Time and the length of
-cooking are passed in.
+Every step is a `Move`. It holds the state that it leaves, so that the write can guard by that state, and the
+order's whole path, so that a receiver of its event can fill in lost ones. The caller passes in the time and the
+length of cooking.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
 from cafeteria.kitchen.errors import IllegalTransition
 
 QUEUED_VERSION = STATUS_VERSIONS[OrderStatus.STOCK_VERIFIED]
-"""QUEUED is the kitchen's own word: to everyone else the order is still STOCK_VERIFIED."""
+"""QUEUED is internal to the kitchen: for all others the order is still STOCK_VERIFIED."""
 
 STATES_BEFORE = {
     TicketStatus.IN_KITCHEN: TicketStatus.QUEUED,
@@ -29,13 +29,13 @@ STATES_BEFORE = {
 """The one state from which each state is entered."""
 
 CONFIRM_AFTER = timedelta(seconds=5)
-"""A status younger than this is surely still on its way; then its receivers are asked."""
+"""Receivers are asked about a status once it is this old; before that, its event may still be on its way."""
 
 MAX_CONFIRM_PAUSE = timedelta(seconds=4)
 
 
 class Press(StrEnum):
-    """What a person can press, by its name in the path."""
+    """A ticket action of the kitchen's people, by its name in the path."""
 
     START = "start"
     READY = "ready"
@@ -54,7 +54,7 @@ _PRESS_LEADS_TO = {
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to move a ticket; `path` holds every state of the order so far, the gateway's too."""
+    """The part of a ticket that a move needs; `path` holds every state of the order so far, the gateway's too."""
 
     id: UUID
     order_id: UUID
@@ -65,7 +65,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of one ticket. `due_at` stands only where the kitchen cooks by itself: then it takes a station."""
+    """One step of one ticket. `due_at` is set only where the kitchen cooks by itself: then it takes a station."""
 
     ticket: Ticket
     status: TicketStatus
@@ -87,7 +87,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start(ticket: Ticket, *, at: datetime, prep_s: float | None) -> Move:
-    """Begin to cook; without `prep_s` the ticket is ready when a person says so."""
+    """Begin to cook. `prep_s` is in seconds; without it a person marks the ticket as ready."""
     due_at = None if prep_s is None else at + timedelta(seconds=prep_s)
     return _move(ticket, TicketStatus.IN_KITCHEN, at=at, due_at=due_at)
 
@@ -101,9 +101,10 @@ def cancel(ticket: Ticket, *, at: datetime) -> Move:
 
 
 def press(ticket: Ticket, pressed: Press, *, at: datetime, cooks_by_itself: bool) -> Move | None:
-    """None when the ticket stands there already: a repeat of the same press changes nothing.
+    """Return the move, or None when the ticket is in that state already: a repeated action changes nothing.
 
-    Where the kitchen cooks by itself only `collect` is a person's: two drivers would break the count of stations.
+    Where the kitchen cooks by itself people may only collect: two drivers would break the count of stations.
+    Raises IllegalTransition.
     """
     if ticket.status is pressed.leads_to:
         return None
@@ -121,12 +122,12 @@ def _move(ticket: Ticket, status: TicketStatus, *, at: datetime, due_at: datetim
     return Move(ticket=ticket, status=status, at=at, due_at=due_at)
 
 
-def _refusal(ticket: Ticket, asked: TicketStatus, *, because: str) -> IllegalTransition:
-    return IllegalTransition(order_id=ticket.order_id, standing=ticket.status, asked=asked, because=because)
+def _refusal(ticket: Ticket, status: TicketStatus, *, because: str) -> IllegalTransition:
+    return IllegalTransition(order_id=ticket.order_id, standing=ticket.status, asked=status, because=because)
 
 
 def news_of(ticket: Ticket) -> OrderStatusChanged:
-    """The event for the state in which the ticket stands. A QUEUED ticket has none."""
+    """Return the status event of the ticket's state. A QUEUED ticket has none."""
     latest = ticket.path[-1]
     return OrderStatusChanged(
         order_id=ticket.order_id,
@@ -140,7 +141,7 @@ def news_of(ticket: Ticket) -> OrderStatusChanged:
 
 
 def cancel_answer(ticket: Ticket) -> CancelAnswered:
-    """Where the ticket stands after a request to cancel it; the same for every repeat."""
+    """Return the answer to a cancel request: the ticket's state, the same for every repeat."""
     latest = ticket.path[-1]
     return CancelAnswered(
         order_id=ticket.order_id,
@@ -152,18 +153,18 @@ def cancel_answer(ticket: Ticket) -> CancelAnswered:
 
 
 def path_before_cooking(earlier: Iterable[StatusTime]) -> tuple[StatusTime, ...]:
-    """The gateway's part of the path, in version order; whatever is not the gateway's to say is left out."""
+    """Return the gateway's part of the path, in version order; it leaves out states that the gateway does not own."""
     own = {step.version: step for step in earlier if step.version <= QUEUED_VERSION}
     return tuple(own[version] for version in sorted(own))
 
 
 def earliest_id(at: datetime) -> UUID:
-    """No id that is made at `at` or later sorts before this one: a UUIDv7 begins with the milliseconds."""
+    """Return the smallest id that can be made at `at` or later: a UUIDv7 begins with the milliseconds."""
     return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
 
 
 def confirm_pause(*, age: timedelta) -> timedelta:
-    """How long to wait before asking again after a status of this age: it grows with the age, up to 4 s.
+    """Return the pause before receivers are asked again about a status of this age: a quarter of it, 1 to 4 s.
 
     The age is stored with the ticket, so this back-off survives a restart and all replicas share it.
     """

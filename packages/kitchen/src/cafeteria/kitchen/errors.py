@@ -1,4 +1,4 @@
-"""What the kitchen refuses; each says where the ticket stands, so that the screen can be put right."""
+"""The refusals of the kitchen. Each names the ticket's state, so that the screen can show it."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ class TicketNotFound(NotFound):
 
 
 class IllegalTransition(Conflict):
-    """The ticket is in a state that this does not start from; nothing was changed."""
+    """The ticket's state does not allow this step; nothing was changed."""
 
     code = ProblemCode.ILLEGAL_TRANSITION
     title = "Not possible in this state"

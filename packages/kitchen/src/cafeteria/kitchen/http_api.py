@@ -1,6 +1,6 @@
-"""The HTTP door: what the people in the kitchen see and press.
+"""The HTTP routes of the kitchen: its people list tickets and take ticket actions.
 
-How busy the kitchen is may be seen by anybody who is signed in: it names no student.
+Every signed-in user may read the load: it names no student.
 """
 
 from typing import Annotated, Any
@@ -26,46 +26,46 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 200
 
 _KITCHEN = requires(Role.KITCHEN)
-_STAFF = requires(Role.KITCHEN, Role.OPERATOR)
-_ANYBODY = requires()
+_KITCHEN_OR_OPERATOR = requires(Role.KITCHEN, Role.OPERATOR)
+_SIGNED_IN = requires()
 _TAGS = ["tickets"]
-_PRESSED: Any = {"before_request": _KITCHEN, "responses": refusals(IllegalTransition), "tags": _TAGS}
+_TICKET_ACTION: Any = {"before_request": _KITCHEN, "responses": refusals(IllegalTransition), "tags": _TAGS}
 
 
-@get("/v1/tickets", before_request=_STAFF, tags=_TAGS)
+@get("/v1/tickets", before_request=_KITCHEN_OR_OPERATOR, tags=_TAGS)
 async def list_tickets(
     state: State,
     status: FromQuery[TicketStatus | None] = None,
     cursor: RowCursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> Tickets:
-    """QUEUED and IN_KITCHEN oldest first, as they are cooked; the others, and all together, newest first."""
+    """List QUEUED and IN_KITCHEN oldest first, as they are cooked; other states, or all states, newest first."""
     board: Board = state.board
     items, following = await board.tickets(status=status, after=read_cursor(cursor), limit=limit)
     return Tickets(items=tuple(items), next_cursor=write_cursor(following))
 
 
-@post("/v1/tickets/{ticket_id:uuid}/start", status_code=200, **_PRESSED)
+@post("/v1/tickets/{ticket_id:uuid}/start", status_code=200, **_TICKET_ACTION)
 async def start(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """Begin to cook a QUEUED ticket. Refused where the kitchen cooks by itself."""
-    return await _press(state, ticket_id, Press.START)
+    return await _take_action(state, ticket_id, Press.START)
 
 
-@post("/v1/tickets/{ticket_id:uuid}/ready", status_code=200, **_PRESSED)
+@post("/v1/tickets/{ticket_id:uuid}/ready", status_code=200, **_TICKET_ACTION)
 async def ready(state: State, ticket_id: FromPath[UUID]) -> Ticket:
-    """The meal of a ticket IN_KITCHEN stands at the counter. Refused where the kitchen cooks by itself."""
-    return await _press(state, ticket_id, Press.READY)
+    """Mark a ticket IN_KITCHEN as READY for collection. Refused where the kitchen cooks by itself."""
+    return await _take_action(state, ticket_id, Press.READY)
 
 
-@post("/v1/tickets/{ticket_id:uuid}/collect", status_code=200, **_PRESSED)
+@post("/v1/tickets/{ticket_id:uuid}/collect", status_code=200, **_TICKET_ACTION)
 async def collect(state: State, ticket_id: FromPath[UUID]) -> Ticket:
-    """The student has taken the READY meal."""
-    return await _press(state, ticket_id, Press.COLLECT)
+    """Mark a READY ticket as COLLECTED: the student has the meal."""
+    return await _take_action(state, ticket_id, Press.COLLECT)
 
 
-@get("/v1/load", before_request=_ANYBODY, tags=_TAGS)
+@get("/v1/load", before_request=_SIGNED_IN, tags=_TAGS)
 async def show_load(state: State) -> Load:
-    """How many tickets wait, cook and stand ready; at most a second old."""
+    """Count the tickets that are queued, in the kitchen and ready; at most a second old."""
     board: Board = state.board
     return await board.load()
 
@@ -73,6 +73,6 @@ async def show_load(state: State) -> Load:
 ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load]
 
 
-async def _press(state: State, ticket_id: UUID, pressed: Press) -> Ticket:
+async def _take_action(state: State, ticket_id: UUID, action: Press) -> Ticket:
     pressing: Pressing = state.pressing
-    return await pressing.press(ticket_id, pressed)
+    return await pressing.press(ticket_id, action)

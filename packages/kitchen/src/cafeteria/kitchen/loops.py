@@ -1,7 +1,7 @@
-"""What time starts: cooking when something is due, and asking whether the kitchen's news arrived.
+"""The kitchen's jobs: cook tickets when they are due, and reconcile the delivery of status events.
 
-At rest both cost next to nothing: cooking is woken by work and by the next due time, and looks every two seconds only
-for what another replica left behind when it died.
+Both cost next to nothing at rest: new work and the next due time wake the cook job, and its poll every two seconds
+only finds tickets that a replica left behind when it died.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from cafeteria.kitchen.service.cooking import Cooking, Tick
 
 COOK_POLL_S = 2.0  # how late a dead replica's tickets are found
 CONFIRM_EVERY_S = 2.0
-HELD_PAUSE_S = 0.05  # before looking again for what is due but was held by somebody else
+HELD_PAUSE_S = 0.05  # before the next try on due tickets that another transaction has locked
 
 
 class CookLoop:
-    """Runs `cooking` while its block is open; `wake` says that work has come."""
+    """Runs `cooking` while its block is open; `wake` announces new work."""
 
     def __init__(self, cooking: Cooking) -> None:
         self._cooking = cooking
@@ -29,7 +29,7 @@ class CookLoop:
         self._full_until = 0.0
 
     def wake(self) -> None:
-        """Start what has come; while every station is taken this can wait until the next one is due."""
+        """Run a tick soon; while every station is taken, the tick waits until the next ticket is due."""
         if monotonic() >= self._full_until:
             self._loop.wake()
 
@@ -41,27 +41,27 @@ class CookLoop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._loop.__aexit__(kind, error, trace)
-        self._forget_timer()
+        self._cancel_timer()
 
     async def _tick(self) -> None:
-        self._forget_timer()
+        self._cancel_timer()
         tick = await self._cooking.tick()
-        rest_s = _rest_after(tick)
-        self._full_until = monotonic() + min(rest_s, COOK_POLL_S) if tick.is_full else 0.0
-        if rest_s < COOK_POLL_S:
-            self._timer = asyncio.get_running_loop().call_later(rest_s, self._loop.wake)
+        pause_s = _pause_after(tick)
+        self._full_until = monotonic() + min(pause_s, COOK_POLL_S) if tick.is_full else 0.0
+        if pause_s < COOK_POLL_S:
+            self._timer = asyncio.get_running_loop().call_later(pause_s, self._loop.wake)
 
-    def _forget_timer(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
 
-def _rest_after(tick: Tick) -> float:
-    """Seconds until there is something to do that no wake will announce."""
+def _pause_after(tick: Tick) -> float:
+    """Return the seconds until the next work that no call of `wake` announces."""
     if tick.again_at is None:
         return COOK_POLL_S
-    rest_s = max(0.0, (tick.again_at - now()).total_seconds())
-    return rest_s if tick.moved else max(rest_s, HELD_PAUSE_S)
+    pause_s = max(0.0, (tick.again_at - now()).total_seconds())
+    return pause_s if tick.moved else max(pause_s, HELD_PAUSE_S)
 
 
 def confirm_loop(confirming: Confirming) -> Loop:

@@ -1,6 +1,6 @@
-"""What the kitchen asks of others: which of its events gateway and notification lack.
+"""The kitchen's client for delivery checks: which of its events gateway and notification have not received.
 
-Silence is "unknown": None comes back, and nothing may be concluded from it.
+Silence means "unknown": the client returns None, and the caller may conclude nothing from it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.contracts.wire import Rpc
 
-KNOWN_DEADLINE_S = 1.5  # less than what a stopping process has left
+KNOWN_DEADLINE_S = 1.5  # less than the time that a process has to stop
 
 
 class Peers:
@@ -21,19 +21,19 @@ class Peers:
 
     @property
     def are_reachable(self) -> bool:
-        """Whether asking makes sense at all: without the bus nobody answers."""
+        """Whether the bus is connected: without it nobody answers."""
         return self._bus.is_connected
 
     async def lacking_at_gateway(self, items: Sequence[OrderVersion]) -> frozenset[UUID] | None:
-        return await self._lacking(wire.GATEWAY_KNOWN, items)
+        return await self._missing_at(wire.GATEWAY_KNOWN, items)
 
     async def lacking_at_notification(self, items: Sequence[OrderVersion]) -> frozenset[UUID] | None:
-        return await self._lacking(wire.NOTIFICATION_KNOWN, items)
+        return await self._missing_at(wire.NOTIFICATION_KNOWN, items)
 
-    async def _lacking(
+    async def _missing_at(
         self, rpc: Rpc[AskKnown, KnownAnswered], items: Sequence[OrderVersion]
     ) -> frozenset[UUID] | None:
-        """Orders whose version the owner of `rpc` has not heard of; None when it cannot say."""
+        """Return the orders whose version the owner of `rpc` has not received; None when it cannot tell."""
         if not items:
             return frozenset()
         try:

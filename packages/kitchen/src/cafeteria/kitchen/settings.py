@@ -17,7 +17,7 @@ class Mode(StrEnum):
 
 
 class KitchenSettings(ServiceSettings, frozen=True, kw_only=True):
-    """Stations and times count in `auto` alone; all replicas must agree on them."""
+    """The kitchen's settings. Stations and times apply to `auto` alone; all replicas must agree on them."""
 
     mode: Mode = field(name="KITCHEN_MODE", default=Mode.AUTO)
     stations: Stations = field(name="KITCHEN_STATIONS", default=50)

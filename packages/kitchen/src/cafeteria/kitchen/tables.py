@@ -1,7 +1,7 @@
-"""The kitchen's rows. A ticket's status, version and times always agree; its history only grows.
+"""The tables of the kitchen. A ticket's status, version and times always agree; its history only grows.
 
-A status that was not yet confirmed by both of its receivers always has a time at which they are asked
-(`confirm_at`): nothing that the kitchen has said can be forgotten without the database refusing it.
+A status that its two receivers have not yet confirmed always has a time of its next delivery check (`confirm_at`):
+the database refuses a row whose event could be forgotten.
 """
 
 from datetime import datetime
@@ -38,7 +38,7 @@ UNCONFIRMED_IS_WATCHED = (
 
 
 class KitchenOrderRow(Base):
-    """One ticket for each order that has come to the kitchen, or was cancelled before it came."""
+    """One ticket for each order that has arrived at the kitchen, or was cancelled before it arrived."""
 
     __tablename__ = "kitchen_orders"
     __table_args__ = (
@@ -64,7 +64,7 @@ class KitchenOrderRow(Base):
         ),
         # The queue and the screens: tickets of one state in the order of arrival.
         Index(None, "status", "id"),
-        # Two replicas cannot put two tickets on one station. It holds what cooks now and stays as small as that.
+        # Two replicas cannot put two tickets on one station. The index holds only the tickets that cook now.
         Index(STATION_INDEX, "station", unique=True, postgresql_where=text("station IS NOT NULL")),
         Index("ix_kitchen_orders_unconfirmed", "confirm_at", postgresql_where=text("confirm_at IS NOT NULL")),
     )
@@ -89,7 +89,7 @@ class KitchenOrderRow(Base):
 
 
 class OrderStatusHistoryRow(Base):
-    """When a ticket entered each state that others hear of; written with the change itself, never changed."""
+    """The time at which a ticket entered each published state; written with the change itself, never changed."""
 
     __tablename__ = "order_status_history"
     __table_args__ = (

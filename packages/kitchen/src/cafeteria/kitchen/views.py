@@ -1,4 +1,4 @@
-"""Memory that may be lost: an answer that is kept for a moment, so that many askers cost one question."""
+"""Keep an answer for a short time, so that many callers cost one question. The memory may be lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ Answer = TypeVar("Answer")
 
 
 class Recent(Generic[Answer]):
-    """Asks at most once in `for_s` seconds; an answer that failed is not kept."""
+    """Calls `ask` at most once in `for_s` seconds; a failure is raised and not kept."""
 
     def __init__(self, ask: Callable[[], Awaitable[Answer]], *, for_s: float) -> None:
         self._ask = ask

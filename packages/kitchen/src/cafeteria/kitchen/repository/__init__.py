@@ -1,1 +1,1 @@
-"""All SQL of the kitchen, by what it is for: moving tickets, confirming what was said, looking at the board."""
+"""All SQL of the kitchen, a file for each purpose: enqueue and move tickets, cook, reconcile delivery, read."""

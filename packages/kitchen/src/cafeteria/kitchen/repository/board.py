@@ -1,4 +1,4 @@
-"""What people and peers may look at; nothing here changes a row."""
+"""Reads of tickets for people and other services; nothing here changes a row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,10 @@ SELECT (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED') AS 
 
 
 async def count_load(connection: AsyncConnection, *, stations: int | None, ready_since: UUID) -> kitchen.Load:
-    """Of what is READY only tickets from `ready_since` on: where nobody collects, the old ones grow without end."""
+    """Count the tickets of each state; of READY only those from `ready_since` on.
+
+    Where nobody collects, READY tickets grow without end.
+    """
     [counted] = await _LOAD.rows(connection, {"ready_since": ready_since})
     return kitchen.Load(**counted, stations=stations)
 
@@ -60,7 +63,7 @@ async def read_ticket(connection: AsyncConnection, ticket_id: UUID) -> kitchen.T
 async def read_page(
     connection: AsyncConnection, *, status: TicketStatus | None, after: UUID | None, limit: int
 ) -> list[kitchen.Ticket]:
-    """Work to be done oldest first, as it is cooked; everything else, and all together, newest first."""
+    """Return a page: QUEUED and IN_KITCHEN oldest first, as they are cooked; other states, or all, newest first."""
     is_oldest_first = status in _OPEN
     statement = _OLDEST_FIRST if is_oldest_first else _NEWEST_FIRST if status else _ALL_NEWEST_FIRST
     parameters: dict[str, Any] = {

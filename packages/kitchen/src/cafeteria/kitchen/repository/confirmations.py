@@ -1,4 +1,4 @@
-"""Which of the kitchen's news are known to have arrived, and which to ask about next."""
+"""SQL of delivery reconciliation: which status events are confirmed as received, and which to check next."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from cafeteria.kitchen.repository.rows import to_ticket
 
 
 class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """A status that a receiver may lack; `confirm_at` tells whether the ticket has moved since it was read."""
+    """A status that a receiver may lack; a different `confirm_at` means that the ticket has changed since."""
 
     id: UUID
     order_id: UUID
@@ -25,7 +25,7 @@ class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learned about an `Unconfirmed`; `missing` asks for the ticket, to say it again."""
+    """The result of checking an `Unconfirmed`; with `missing` set, its latest status is published again."""
 
     asked: Unconfirmed
     gateway_version: int
@@ -45,32 +45,32 @@ ORDER BY confirm_at LIMIT CAST(:limit AS integer)
 
 
 async def read_unconfirmed(connection: AsyncConnection, *, now: datetime, limit: int) -> list[Unconfirmed]:
-    """Tickets whose latest status is old enough to be asked about, and not on its way in the outbox."""
+    """Return tickets whose latest status is old enough to be checked, and is not in the outbox any more."""
     rows = await _UNCONFIRMED.rows(connection, {"now": now, "limit": limit})
     return [Unconfirmed(**row) for row in rows]
 
 
-# Nothing waits here: a ticket that somebody holds, or that has moved since it was read, keeps its time to be asked.
+# Nothing waits here: a ticket that is locked, or that has changed since it was read, keeps its time of the next check.
 _CONFIRM = Statement("""
-WITH learned AS (
+WITH results AS (
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:seen AS timestamptz[]), CAST(:gateway AS smallint[]),
                          CAST(:notified AS smallint[]), CAST(:missing AS boolean[]),
                          CAST(:ask_again AS timestamptz[]))
         AS u(id, seen, gateway_version, notified_version, missing, ask_again_at)
-), held AS (
-    SELECT ticket.ctid AS row, learned.gateway_version, learned.notified_version, learned.missing, learned.ask_again_at
-    FROM learned JOIN kitchen.kitchen_orders AS ticket
-        ON ticket.id = learned.id AND ticket.confirm_at = learned.seen
+), locked AS (
+    SELECT ticket.ctid AS row, results.gateway_version, results.notified_version, results.missing, results.ask_again_at
+    FROM results JOIN kitchen.kitchen_orders AS ticket
+        ON ticket.id = results.id AND ticket.confirm_at = results.seen
     ORDER BY ticket.id FOR UPDATE OF ticket SKIP LOCKED
 ), confirmed AS (
     UPDATE kitchen.kitchen_orders AS ticket SET
-        gateway_version = held.gateway_version,
-        notified_version = held.notified_version,
-        confirm_at = CASE WHEN held.gateway_version >= ticket.version AND held.notified_version >= ticket.version
-                          THEN NULL ELSE held.ask_again_at END
-    FROM held WHERE ticket.ctid = held.row
-    RETURNING held.missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status, ticket.traceparent,
-        CASE WHEN held.missing THEN CAST(ticket.status_times AS text) END AS path
+        gateway_version = locked.gateway_version,
+        notified_version = locked.notified_version,
+        confirm_at = CASE WHEN locked.gateway_version >= ticket.version AND locked.notified_version >= ticket.version
+                          THEN NULL ELSE locked.ask_again_at END
+    FROM locked WHERE ticket.ctid = locked.row
+    RETURNING locked.missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status, ticket.traceparent,
+        CASE WHEN locked.missing THEN CAST(ticket.status_times AS text) END AS path
 )
 SELECT id, order_id, student_id, status, traceparent, path FROM confirmed WHERE missing
 """)
@@ -79,9 +79,9 @@ SELECT id, order_id, student_id, status, traceparent, path FROM confirmed WHERE 
 async def write_confirmations(
     connection: AsyncConnection, confirmations: Sequence[Confirmation]
 ) -> list[Ticket]:
-    """Raise what is confirmed, and return the tickets whose latest status somebody lacks.
+    """Raise the confirmed versions, and return the tickets whose latest status a receiver lacks.
 
-    Of two replicas that learned the same, one alone gets those tickets.
+    When two replicas have the same results, only one of them gets those tickets.
     """
     rows = await _CONFIRM.rows(
         connection,

@@ -1,6 +1,6 @@
-"""Between rows and values: jsonb columns hold what the contracts' structs encode to.
+"""Convert rows to values and back: a jsonb column holds the encoded structs of a contract.
 
-They are read as text, which msgspec decodes at once; the driver would make lists of dicts of it first.
+It is read as text, which msgspec decodes at once; the driver would make lists of dicts of it first.
 """
 
 import msgspec
@@ -32,5 +32,5 @@ def to_ticket(row: Row) -> Ticket:
 
 
 def to_view(row: Row) -> kitchen.Ticket:
-    """The ticket as people see it."""
+    """Return the ticket as the HTTP interface shows it."""
     return kitchen.Ticket(**{**row, "status": TicketStatus(row.status), "lines": _decode_lines(row.lines)})

@@ -1,7 +1,7 @@
-"""What a kitchen that cooks by itself can do next. Nothing is locked or changed here: the moves are guarded.
+"""Read the work of a kitchen that cooks by itself. Nothing here locks or changes a row: the moves are guarded.
 
-A station holds one ticket: a unique index says so. Nothing here looks through old tickets, however many there are:
-that index holds what cooks now, and the queue is read from where it begins, for below that lie the index entries
+A unique index allows one ticket to a station. Nothing here reads old tickets, however many there are: that index
+holds the tickets that cook now, and the queue is read from its beginning on, for below it are the index entries
 of tickets that were queued once, which only a vacuum removes.
 """
 
@@ -19,10 +19,10 @@ from cafeteria.kitchen.repository.rows import to_ticket
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What one tick can do.
+    """The tickets that one tick can finish and start.
 
-    `taken` are the stations of all tickets in the kitchen, due or not. `next_due_at` is the first of those that
-    are not in `due`.
+    `taken` holds the stations of all tickets in the kitchen, due or not. `next_due_at` is the earliest due time of
+    the tickets that are not in `due`.
     """
 
     due: tuple[Ticket, ...]
@@ -56,9 +56,9 @@ SELECT stations.taken, stations.next_due_at, work.* FROM (
 async def read_workload(
     connection: AsyncConnection, *, now: datetime, stations: int, queue_from: UUID, batch: int
 ) -> Workload:
-    """What is due, and as much of the queue as there are stations free once that is done.
+    """Return the due tickets, and as many queued ones as there are free stations once the due ones are finished.
 
-    Up to `batch` tickets of each kind, of the queue those from `queue_from` on.
+    Up to `batch` tickets of each kind; queued ones from `queue_from` on.
     """
     parameters = {"now": now, "stations": stations, "queue_from": queue_from, "batch": batch}
     rows = await _WORKLOAD.rows(connection, parameters)
@@ -78,6 +78,6 @@ WHERE status = 'IN_KITCHEN' AND station IS NULL ORDER BY id LIMIT CAST(:batch AS
 
 
 async def read_started_by_hand(connection: AsyncConnection, *, batch: int) -> Sequence[Ticket]:
-    """What people had started before the kitchen was told to cook by itself: it has neither station nor due time."""
+    """Return tickets that people started before the kitchen cooked by itself: they have no station and no due time."""
     rows = await _STARTED_BY_HAND.rows(connection, {"batch": batch})
     return [to_ticket(row) for row in rows]

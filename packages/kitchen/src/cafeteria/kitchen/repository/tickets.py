@@ -1,7 +1,7 @@
-"""Taking in and moving tickets. Writes take lists, and guard by the state that a ticket leaves.
+"""Enqueue and move tickets. Writes take lists, and guard by the state that a ticket leaves.
 
-A ticket's change, its history row and its message are one statement, so none of them exists without the others.
-Rows are locked in id order.
+One statement writes a ticket's change, its history row and its message, so none of them exists without the others.
+It locks rows in id order.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ from cafeteria.kitchen.tables import STATION_INDEX
 
 
 class StationTaken(Exception):
-    """Another replica was faster."""
+    """Another replica took the station first."""
 
 
 class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """Work as it came in."""
+    """A ticket to enqueue, with the gateway's part of the order's path."""
 
     order_id: UUID
     student_id: str
@@ -57,7 +57,7 @@ SELECT count(*) AS inserted FROM inserted
 async def insert_tickets(
     connection: AsyncConnection, tickets: Sequence[NewTicket], *, received_at: datetime
 ) -> int:
-    """Queue the tickets of orders that have none yet; returns how many those were."""
+    """Enqueue tickets for orders that have none yet; return how many those were."""
     [counted] = await _INSERT.rows(
         connection,
         {
@@ -99,9 +99,10 @@ _STEPS = ", ".join(
     f"('{was}', '{status}', {STATUS_VERSIONS[OrderStatus(status)]})" for status, was in STATES_BEFORE.items()
 )
 
-# What nobody else holds and still stands where it stood is moved. A ticket that takes a station gets one of those
-# that are free, or that this very statement sets free; one for which none is left stays where it is. A row that is
-# held is found again by its ctid: one that somebody changed since this statement began is not, and stays too.
+# Moves every ticket that is not locked elsewhere and is still in the state that its move leaves. A ticket that needs a
+# station gets one that is free or that this very statement sets free; without one it is not moved. The statement finds
+# a locked row again by its ctid: a row that another transaction changed since the statement began has a new one, and is
+# not moved either.
 _MOVE = Statement(f"""
 WITH move AS MATERIALIZED (
     SELECT u.*, step.was, step.version, CAST(:at AS timestamptz) AS at, jsonb_build_object(
@@ -109,20 +110,20 @@ WITH move AS MATERIALIZED (
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:due_ats AS timestamptz[]),
         CAST(:bodies AS bytea[])) WITH ORDINALITY AS u(id, status, due_at, body, place)
     JOIN (VALUES {_STEPS}) AS step(was, status, version) ON step.status = u.status
-), held AS MATERIALIZED (
+), locked AS MATERIALIZED (
     SELECT move.*, ticket.order_id, ticket.station, ticket.ctid AS row FROM move
     JOIN kitchen.kitchen_orders AS ticket ON ticket.id = move.id AND ticket.status = move.was
     ORDER BY ticket.id FOR UPDATE OF ticket SKIP LOCKED
 ), leaving AS (
     UPDATE kitchen.kitchen_orders AS ticket SET
-        status = held.status, version = held.version, status_times = ticket.status_times || held.step,
-        started_at = CASE held.status WHEN 'IN_KITCHEN' THEN held.at ELSE ticket.started_at END,
+        status = locked.status, version = locked.version, status_times = ticket.status_times || locked.step,
+        started_at = CASE locked.status WHEN 'IN_KITCHEN' THEN locked.at ELSE ticket.started_at END,
         station = NULL,
-        completed_at = CASE held.status WHEN 'READY' THEN held.at ELSE ticket.completed_at END,
-        collected_at = CASE held.status WHEN 'COLLECTED' THEN held.at ELSE ticket.collected_at END,
-        confirm_at = held.at + CAST(:confirm_after AS interval)
-    FROM held WHERE ticket.ctid = held.row AND held.due_at IS NULL
-    RETURNING held.*
+        completed_at = CASE locked.status WHEN 'READY' THEN locked.at ELSE ticket.completed_at END,
+        collected_at = CASE locked.status WHEN 'COLLECTED' THEN locked.at ELSE ticket.collected_at END,
+        confirm_at = locked.at + CAST(:confirm_after AS interval)
+    FROM locked WHERE ticket.ctid = locked.row AND locked.due_at IS NULL
+    RETURNING locked.*
 ), free AS (
     SELECT station, row_number() OVER () AS turn FROM (
         SELECT unnest(CAST(:free_stations AS smallint[])) AS station
@@ -133,29 +134,28 @@ WITH move AS MATERIALIZED (
         status = next.status, version = next.version, status_times = ticket.status_times || next.step,
         started_at = next.at, station = free.station, due_at = next.due_at,
         confirm_at = next.at + CAST(:confirm_after AS interval)
-    FROM (SELECT *, row_number() OVER (ORDER BY place) AS turn FROM held WHERE due_at IS NOT NULL) AS next
+    FROM (SELECT *, row_number() OVER (ORDER BY place) AS turn FROM locked WHERE due_at IS NOT NULL) AS next
     JOIN free ON free.turn = next.turn
     WHERE ticket.ctid = next.row
     RETURNING next.id, next.order_id, next.status, next.version, next.body, next.place
-), moved AS (
+), updated AS (
     SELECT id, order_id, status, version, body, place FROM leaving
     UNION ALL SELECT * FROM entering
-), history AS (
+), history_rows AS (
     INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
-    SELECT uuidv7(), id, status, CAST(:at AS timestamptz) FROM moved
-), said AS (
+    SELECT uuidv7(), id, status, CAST(:at AS timestamptz) FROM updated
+), outbox_rows AS (
     INSERT INTO kitchen.outbox (order_id, version, subject, message_id, body)
-    SELECT order_id, version, CAST(:subject AS text), uuidv7(), body FROM moved ORDER BY place
+    SELECT order_id, version, CAST(:subject AS text), uuidv7(), body FROM updated ORDER BY place
 )
-SELECT id FROM move WHERE NOT EXISTS (SELECT FROM moved WHERE moved.id = move.id)
+SELECT id FROM move WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = move.id)
 """)  # noqa: S608 - put together from the domain's constants
 
 
 async def write_moves(
     connection: AsyncConnection, moves: Sequence[Move], *, free_stations: Sequence[int] = ()
 ) -> list[Move]:
-    """Write moves, all of one moment, with their history and their messages in one statement; returns those that took
-    place.
+    """Write moves, all of one time, with history and messages in one statement; return the moves that took place.
 
     Raises StationTaken, having written nothing, when another replica has taken one of `free_stations` meanwhile.
     """
@@ -189,6 +189,6 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
 
 
 def status_message(ticket: Ticket) -> OutboxMessage:
-    """Says where the ticket stands, with its whole path, under a new message id."""
-    news = news_of(ticket)
-    return outbox_message(bus.KITCHEN_STATUS, news, order_id=news.order_id, version=news.version)
+    """Return the event of the ticket's latest status, with its whole path, under a new message id."""
+    event = news_of(ticket)
+    return outbox_message(bus.KITCHEN_STATUS, event, order_id=event.order_id, version=event.version)

@@ -1,1 +1,1 @@
-"""The use cases, a file for each: one transaction, or one row set of a group commit, and nothing remote inside."""
+"""The use cases, one to a file: each is one transaction, or one row set of a group commit, without remote calls."""

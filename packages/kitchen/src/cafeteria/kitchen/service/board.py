@@ -1,4 +1,4 @@
-"""What people and peers may ask: the tickets, how busy the kitchen is, and which orders it has heard of."""
+"""Answer reads: the list of tickets, the kitchen's load, and delivery checks on its orders."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -14,13 +14,16 @@ from cafeteria.kitchen.domain import earliest_id
 from cafeteria.kitchen.repository import board
 from cafeteria.kitchen.views import Recent
 
-LOAD_FOR_S = 1.0  # counting a long queue for every one of hundreds of askers would make it longer
+LOAD_FOR_S = 1.0  # counting a long queue for each of hundreds of requests would make it longer
 BEHIND_FOR_S = 1.0
-READY_COUNTS_FOR = timedelta(hours=24)  # since the order came in; what lies there longer, nobody fetches
+READY_COUNTS_FOR = timedelta(hours=24)  # since the order arrived; nobody fetches an older meal
 
 
 class Board:
-    """`is_behind` says whether a missing order may just not have been read yet; `stations` is None where people press."""
+    """The reads of people and other services.
+
+    `is_behind` tells whether a missing order may just not be consumed yet; `stations` is None in manual mode.
+    """
 
     def __init__(
         self, database: Database, *, stations: int | None, is_behind: Callable[[], Awaitable[bool]]
@@ -33,18 +36,18 @@ class Board:
     async def tickets(
         self, *, status: TicketStatus | None, after: UUID | None, limit: int
     ) -> tuple[list[kitchen.Ticket], UUID | None]:
-        """A page, and after which ticket the next one begins; None at the end."""
+        """Return a page, and the id of the ticket after which the next page begins; None at the end."""
         async with self._database.statement() as connection:
             found = await board.read_page(connection, status=status, after=after, limit=limit + 1)
         page = found[:limit]
         return page, page[-1].id if len(found) > limit else None
 
     async def load(self) -> kitchen.Load:
-        """At most a second old."""
+        """Return the counts of tickets by state, at most a second old."""
         return await self._load.get()
 
     async def known(self, items: Sequence[OrderVersion]) -> KnownAnswered:
-        """Any ticket counts, a cancelled one too: its order needs no cooking."""
+        """Return which orders have no ticket. A cancelled ticket counts, too: its order needs no cooking."""
         async with self._database.statement() as connection:
             known = await board.read_known(connection, [item.order_id for item in items])
         missing = tuple(item for item in items if item.order_id not in known)

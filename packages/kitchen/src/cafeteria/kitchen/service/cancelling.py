@@ -1,4 +1,4 @@
-"""An order is cancelled until its cooking has begun, also before its work has come: then the work meets the ticket."""
+"""Cancel an order until cooking begins. Before its work arrives, the ticket is stored as CANCELLED, and work is ignored."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,24 +11,24 @@ from cafeteria.kitchen.service.intake import to_new_ticket
 
 
 class Cancelling:
-    """`on_moved` is called after a commit that left messages."""
+    """Cancels tickets in batches. `on_moved` is called after a commit that stored messages."""
 
     def __init__(self, database: Database, *, on_moved: Callable[[], None]) -> None:
         self._database = database
         self._on_moved = on_moved
 
     async def cancel(self, requests: Sequence[CancelTicket]) -> list[CancelAnswered]:
-        """One commit for all; an answer for each, the same for every repeat."""
+        """Cancel in one commit; return an answer for each request, the same for every repeat."""
         at = now()
         async with self._database.transaction() as connection:
             await tickets.insert_tickets(
                 connection, [to_new_ticket(each) for each in requests], received_at=at
             )
-            standing = await tickets.lock_by_order(connection, [each.order_id for each in requests])
-            moves = [cancel(ticket, at=at) for ticket in standing if ticket.status is TicketStatus.QUEUED]
+            locked = await tickets.lock_by_order(connection, [each.order_id for each in requests])
+            moves = [cancel(ticket, at=at) for ticket in locked if ticket.status is TicketStatus.QUEUED]
             moved = await tickets.write_moves(connection, moves)
         if moved:
             self._on_moved()
-        answers = {ticket.order_id: ticket for ticket in standing}
-        answers.update({move.ticket.order_id: move.moved for move in moved})
-        return [cancel_answer(answers[each.order_id]) for each in requests]
+        latest = {ticket.order_id: ticket for ticket in locked}
+        latest.update({move.ticket.order_id: move.moved for move in moved})
+        return [cancel_answer(latest[each.order_id]) for each in requests]

@@ -1,7 +1,7 @@
-"""Loop 3: what the kitchen has said is said again until gateway and notification have it.
+"""Reconcile delivery: publish a ticket's status again until gateway and notification have it.
 
-NATS may lose what it acknowledged; the tickets here are the record. Only the latest status is said again, for it
-carries the whole path.
+NATS may lose acknowledged messages; the tickets here are the record. Only the latest status is published again, for
+it carries the whole path.
 """
 
 import asyncio
@@ -21,19 +21,22 @@ from cafeteria.kitchen.repository import confirmations
 from cafeteria.kitchen.repository.confirmations import Confirmation, Unconfirmed
 from cafeteria.kitchen.repository.tickets import status_message
 
-BATCH = 1000  # tickets in one question: about 70 kB of the bus's 1 MB
+BATCH = 1000  # tickets in one delivery check: about 70 kB of the bus's 1 MB
 BATCHES_PER_TICK = 8  # with a tick every 2 s this confirms 4,000 orders a second
 
 RESENT = metrics.counter(
     "cafeteria_missing_messages_total",
-    "Statuses said again because a receiver lacked them: any rise is an alarm",
+    "Statuses published again because a receiver lacked them: any rise is an alarm",
 )
 
 logger = get_logger()
 
 
 class Confirming:
-    """`on_resent` is called after a commit that left messages; `is_closing` ends a tick between two batches."""
+    """Checks which statuses arrived, and publishes the missing ones again.
+
+    `on_resent` is called after a commit that stored messages; `is_closing` ends a tick between two batches.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Confirming:
         self._resent = RESENT.metric()
 
     async def tick(self) -> None:
-        """Ask about what is old enough; stop early when nothing is left or a receiver does not answer."""
+        """Check the tickets that are old enough; stop early when none is left or a receiver does not answer."""
         for _ in range(BATCHES_PER_TICK):
             if self._is_closing() or not self._peers.are_reachable or not await self._confirm_batch():
                 return
@@ -63,23 +66,23 @@ class Confirming:
         if not unconfirmed:
             return False
         at_gateway, at_notification = await asyncio.gather(
-            self._peers.lacking_at_gateway(_behind(unconfirmed, lambda each: each.gateway_version)),
-            self._peers.lacking_at_notification(_behind(unconfirmed, lambda each: each.notified_version)),
+            self._peers.lacking_at_gateway(_to_check(unconfirmed, lambda each: each.gateway_version)),
+            self._peers.lacking_at_notification(_to_check(unconfirmed, lambda each: each.notified_version)),
         )
         if at_gateway is None and at_notification is None:
             return False
         await self._record(
             [
-                _learn(each, at_gateway=at_gateway, at_notification=at_notification, at=now())
+                _result(each, at_gateway=at_gateway, at_notification=at_notification, at=now())
                 for each in unconfirmed
             ]
         )
-        everybody_answered = at_gateway is not None and at_notification is not None
-        return everybody_answered and len(unconfirmed) == BATCH
+        both_answered = at_gateway is not None and at_notification is not None
+        return both_answered and len(unconfirmed) == BATCH
 
-    async def _record(self, learned: Sequence[Confirmation]) -> None:
+    async def _record(self, results: Sequence[Confirmation]) -> None:
         async with self._database.transaction() as connection:
-            lost = await confirmations.write_confirmations(connection, learned)
+            lost = await confirmations.write_confirmations(connection, results)
             await self._outbox.add(connection, [status_message(ticket) for ticket in lost])
         if lost:
             self._resent.inc(len(lost))
@@ -89,7 +92,7 @@ class Confirming:
             self._on_resent()
 
 
-def _behind(
+def _to_check(
     unconfirmed: Sequence[Unconfirmed], version_at: Callable[[Unconfirmed], int]
 ) -> tuple[OrderVersion, ...]:
     return tuple(
@@ -99,14 +102,14 @@ def _behind(
     )
 
 
-def _learn(
+def _result(
     each: Unconfirmed,
     *,
     at_gateway: Collection[UUID] | None,
     at_notification: Collection[UUID] | None,
     at: datetime,
 ) -> Confirmation:
-    """None stands for a receiver that could not say: nothing is learned of it, and nothing sent again for it."""
+    """Return the result of a check. None means that a receiver did not answer: its version stays, nothing is resent."""
     lacks_gateway = at_gateway is not None and each.order_id in at_gateway
     lacks_notification = at_notification is not None and each.order_id in at_notification
     return Confirmation(

@@ -1,4 +1,4 @@
-"""K1: work becomes a ticket, once for each order, however often and in whatever order it arrives."""
+"""Enqueue: store one ticket for each order, however often and in whatever sequence its work arrives."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,14 +12,14 @@ from cafeteria.kitchen.repository.tickets import NewTicket
 
 
 class Intake:
-    """`on_queued` is called after the commit of a batch that brought something new."""
+    """Stores tickets for new work. `on_queued` is called after the commit of a batch with new tickets."""
 
     def __init__(self, database: Database, *, on_queued: Callable[[], None]) -> None:
         self._database = database
         self._on_queued = on_queued
 
     async def take(self, work: Sequence[CookOrder]) -> None:
-        """One statement, one commit. Work for an order that has a ticket, cancelled or not, changes nothing."""
+        """Enqueue in one statement, one commit. Work for an order with a ticket, cancelled or not, changes nothing."""
         new_tickets = [to_new_ticket(order) for order in work]
         async with self._database.statement() as connection:
             queued = await tickets.insert_tickets(connection, new_tickets, received_at=now())

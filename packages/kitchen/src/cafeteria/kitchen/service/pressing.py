@@ -1,4 +1,4 @@
-"""What people press: a ticket starts, is ready, is collected. One press, one transaction."""
+"""Ticket actions of the kitchen's people: start, ready, collect. One action is one transaction."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -12,7 +12,7 @@ from cafeteria.kitchen.repository import board, tickets
 
 
 class Pressing:
-    """`on_moved` is called after a commit that left messages."""
+    """Runs ticket actions. `on_moved` is called after a commit that stored messages."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Pressing:
         self._on_moved = on_moved
 
     async def press(self, ticket_id: UUID, pressed: Press) -> kitchen.Ticket:
-        """The ticket as it stands then. Raises TicketNotFound or IllegalTransition; a repeat changes nothing."""
+        """Return the ticket after the action. Raises TicketNotFound or IllegalTransition; a repeat changes nothing."""
         async with self._database.transaction() as connection:
             ticket = await tickets.lock(connection, ticket_id)
             if ticket is None:
@@ -34,7 +34,7 @@ class Pressing:
             move = press(ticket, pressed, at=now(), cooks_by_itself=self._cooks_by_itself)
             if move is not None:
                 await tickets.write_moves(connection, [move])
-            standing = await board.read_ticket(connection, ticket_id)
+            latest = await board.read_ticket(connection, ticket_id)
         if move is not None:
             self._on_moved()
-        return standing
+        return latest

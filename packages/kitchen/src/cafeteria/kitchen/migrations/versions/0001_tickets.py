@@ -1,4 +1,4 @@
-"""Tickets, their history, the outbox and the dead letters."""
+"""Add tickets, their history, the outbox and the dead letters."""
 
 import sqlalchemy as sa
 from alembic import op

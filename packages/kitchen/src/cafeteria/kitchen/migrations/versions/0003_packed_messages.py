@@ -1,4 +1,4 @@
-"""A ticket keeps its order's trace; messages are many items."""
+"""Store each order's trace with its ticket, and many items in one message."""
 
 import sqlalchemy as sa
 from alembic import op
