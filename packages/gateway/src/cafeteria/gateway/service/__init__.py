@@ -1,25 +1,25 @@
-"""What the gateway does, a file for each use case, and the list of points from which an order always goes on.
+"""The gateway's use cases, one file each, and the recovery points from which every order continues after a crash.
 
-An order's life is a walk over these points. Each is what a commit has left behind; a crash between two of them
-leaves the order at the one before, and who is named there goes on from it, any number of times.
+An order passes through these points. Each is the result of a commit. A crash between two of them leaves the order
+at the earlier one, and the step that is named there continues from it, any number of times.
 
-    point        what is stored                          who goes on, and where
+    point        what is stored                          what continues, and where
     ---------    ------------------------------------    ------------------------------------------------------
     (nothing)    nothing; the key is unused              the student repeats                  place_order
-    RECEIVED     keys and PENDING orders of a batch      its question, repeats, retry pending decide, mend.RetryPending
-    DECIDED      stock's decisions, at stock             the same: the question is repeated   decide
-    SETTLED      states, final answers, messages         the relay; a repeat replays          chassis.relay
-    SENT         messages in the streams                 reconciliation, until they arrived   confirm
-    FOLLOWING    the kitchen's states                    the kitchen's events                 project_status
+    RECEIVED     keys and PENDING orders of a batch      reserve, a repeat, retry pending     decide, mend.RetryPending
+    DECIDED      stock's decisions, at stock             the same: reserve is repeated        decide
+    SETTLED      states, final answers, messages         relay; a repeat gets the answer      chassis.relay
+    SENT         messages in the streams                 reconcile delivery, until it is done confirm
+    FOLLOWING    the kitchen's states                    project                              project_status
 
-    cancelled at the kitchen                             its event, or a repeat               cancel_order
+    cancelled at the kitchen                             project, or a repeat of the cancel   cancel_order
     CANCELLED    the order; portions not yet back        release, until stock has answered    mend.Unreleased
-    released     `released_at`                           nobody: this is an end
+    released     `released_at`                           nothing: this is an end
 
-A batch that is stored together is asked about together, in one request; from there on each order goes its own way,
-and whatever happens to one leaves its neighbours alone.
+Orders that one commit stores share one request to stock. After that each order continues on its own, and a failure
+of one does not affect the others.
 
-Each row has a test that begins there: `tests/integration/test_recovery_points.py`.
+Each row has a test that starts from it: `tests/integration/test_recovery_points.py`.
 """
 
 import msgspec
@@ -31,7 +31,7 @@ from cafeteria.gateway.service.read_orders import ReadOrders
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """What the HTTP door needs."""
+    """The use cases that the HTTP routes call."""
 
     admission: Admission
     place_order: PlaceOrder

@@ -1,8 +1,8 @@
 """Cancelling an order: SETTLED → the kitchen has cancelled → CANCELLED → released.
 
-The kitchen alone knows whether cooking has begun, so it decides, in one commit; the gateway then follows its
-word. If the process dies in between, the kitchen's event carries the same word. Stock gives the portions back
-once it is asked, and is asked until it has answered.
+Only the kitchen knows whether cooking has begun, so it decides, in one commit, and the gateway projects its
+decision. If the process dies in between, the kitchen's event carries the same decision. Stock gives the portions
+back once; the gateway repeats the request until stock has answered.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class CancelOrder:
         return _cancelled_or_refused(order)
 
     async def _ask_kitchen(self, order: StoredOrder) -> None:
-        """Take the kitchen's word as if its event had come: whichever comes second changes nothing."""
+        """Project the kitchen's answer like its event: the second of the two to arrive changes nothing."""
         try:
             answered = await self._kitchen.cancel(order)
         except (NoAnswer, PeerRefused) as error:
@@ -68,7 +68,9 @@ def _cancelled_or_refused(order: StoredOrder) -> StoredOrder:
             return order
         case OrderStatus.PENDING:
             raise OrderUndecided(order_id=order.id)
-        case OrderStatus.STOCK_VERIFIED:  # the kitchen has it and did not cancel; its word is not here yet
+        case (
+            OrderStatus.STOCK_VERIFIED
+        ):  # the kitchen has it and did not cancel; its event has not arrived yet
             raise KitchenSilent(order_id=order.id)
         case _:
             raise TooLateToCancel(order_id=order.id)

@@ -1,7 +1,7 @@
-"""Loop 3, end to end: an order is left alone only when its receivers are known to have it.
+"""Reconcile delivery: checks an order until kitchen and notification are known to have received its messages.
 
-Postgres is the record, NATS carries: what a lost store took with it is found missing here and sent again,
-under a new message id, until the receiver says that it has it. Once the kitchen has spoken, it asks in our place.
+Postgres is the record; NATS transports. If NATS loses messages, this step finds them missing and sends them again,
+under new message ids, until the receiver confirms them. After the kitchen's first event the kitchen checks instead.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from cafeteria.gateway.repository import mending
 from cafeteria.gateway.repository.mending import Finding, Unconfirmed
 from cafeteria.gateway.service.decide import Wakes
 
-BATCH_LIMIT = 500  # orders in one question: about 40 KB
+BATCH_LIMIT = 500  # orders in one request: about 40 KB
 MISSING = metrics.counter(
     "cafeteria_missing_messages_total",
     "Messages that a receiver lacked and was sent again",
@@ -30,7 +30,7 @@ MISSING = metrics.counter(
 logger = logs.get_logger()
 
 Missing = frozenset[UUID] | None
-"""What a receiver lacks; None when it did not answer or is too far behind to say."""
+"""The orders whose messages a receiver has not got; None if it did not answer or its consumer lags too far."""
 
 
 class Confirmation:
@@ -45,23 +45,23 @@ class Confirmation:
         self._missing = {peer.name: MISSING.labels(peer.name) for peer in (kitchen, notification)}
 
     async def confirm(self) -> None:
-        """Batch after batch of what is due, until it is all done or somebody does not answer."""
+        """Check all due orders, a batch at a time; stop when a receiver does not answer."""
         while await self._confirm_batch() == BATCH_LIMIT:
             pass
 
     async def _confirm_batch(self) -> int:
-        """How many orders everyone concerned could be asked about."""
+        """Check one batch; return its size, or 0 if a receiver did not answer."""
         async with self._database.statement() as connection:
             due = await mending.find_unconfirmed(connection, limit=BATCH_LIMIT)
         if not due:
             return 0
-        kitchen_lacks, notification_lacks = await asyncio.gather(
+        missing_at_kitchen, missing_at_notification = await asyncio.gather(
             self._ask(self._kitchen, [_version(order) for order in due if must_reach_kitchen(order)]),
             self._ask(self._notification, [_version(order) for order in due if must_be_notified(order)]),
         )
-        findings = [finding_of(order, kitchen_lacks, notification_lacks) for order in due]
-        await self._write_down(findings, kitchen_lacks or _NOTHING, notification_lacks or _NOTHING)
-        return 0 if kitchen_lacks is None or notification_lacks is None else len(due)
+        findings = [finding_of(order, missing_at_kitchen, missing_at_notification) for order in due]
+        await self._store(findings, missing_at_kitchen or _NOTHING, missing_at_notification or _NOTHING)
+        return 0 if missing_at_kitchen is None or missing_at_notification is None else len(due)
 
     async def _ask(self, peer: Receiver, versions: Sequence[OrderVersion]) -> Missing:
         if not versions:
@@ -71,32 +71,34 @@ class Confirmation:
         except (NoAnswer, PeerRefused):
             return None
 
-    async def _write_down(
+    async def _store(
         self,
         findings: Sequence[Finding],
-        kitchen_lacks: frozenset[UUID],
-        notification_lacks: frozenset[UUID],
+        missing_at_kitchen: frozenset[UUID],
+        missing_at_notification: frozenset[UUID],
     ) -> None:
-        """One commit of what was found and of the messages that mend it."""
+        """Store the findings and the messages to send again, in one commit."""
         async with self._database.transaction() as connection:
             confirmed = await mending.confirm(connection, findings)
-            lacking = confirmed & (kitchen_lacks | notification_lacks)
-            found = await mending.find_orders(connection, list(lacking)) if lacking else {}
-            work = [
-                _work(order)
+            missing = confirmed & (missing_at_kitchen | missing_at_notification)
+            found = await mending.find_orders(connection, list(missing)) if missing else {}
+            cook_commands = [
+                _cook_command(order)
                 for order in found.values()
-                if order.id in kitchen_lacks and order.status is OrderStatus.STOCK_VERIFIED
+                if order.id in missing_at_kitchen and order.status is OrderStatus.STOCK_VERIFIED
             ]
-            news = [_news(order) for order in found.values() if order.id in notification_lacks]
-            await self._outbox.add(connection, [*news, *work])
-        if lacking:
-            self._tell(work=len(work), news=len(news))
+            status_events = [
+                _status_event(order) for order in found.values() if order.id in missing_at_notification
+            ]
+            await self._outbox.add(connection, [*status_events, *cook_commands])
+        if missing:
+            self._wake_and_count(cook_commands=len(cook_commands), status_events=len(status_events))
 
-    def _tell(self, *, work: int, news: int) -> None:
+    def _wake_and_count(self, *, cook_commands: int, status_events: int) -> None:
         self._relay.wake()
-        self._missing[self._kitchen.name].inc(work)
-        self._missing[self._notification.name].inc(news)
-        logger.warning("messages_sent_again", kitchen=work, notification=news)
+        self._missing[self._kitchen.name].inc(cook_commands)
+        self._missing[self._notification.name].inc(status_events)
+        logger.warning("messages_sent_again", kitchen=cook_commands, notification=status_events)
 
 
 _NOTHING: frozenset[UUID] = frozenset()
@@ -110,10 +112,10 @@ def must_be_notified(order: Unconfirmed) -> bool:
     return order.notified_version < _version(order).version
 
 
-def finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: Missing) -> Finding:
-    """What the answers mean for one order that was asked about. Silence confirms nothing."""
-    has_kitchen = not must_reach_kitchen(order) or _has(order.id, kitchen_lacks)
-    is_notified = not must_be_notified(order) or _has(order.id, notification_lacks)
+def finding_of(order: Unconfirmed, missing_at_kitchen: Missing, missing_at_notification: Missing) -> Finding:
+    """The result for one order of a batch. A receiver that does not answer confirms nothing."""
+    has_kitchen = not must_reach_kitchen(order) or _has(order.id, missing_at_kitchen)
+    is_notified = not must_be_notified(order) or _has(order.id, missing_at_notification)
     return Finding(
         order_id=order.id,
         kitchen_knows=must_reach_kitchen(order) and has_kitchen,
@@ -123,21 +125,21 @@ def finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: M
     )
 
 
-def _has(order_id: UUID, lacks: Missing) -> bool:
-    return lacks is not None and order_id not in lacks
+def _has(order_id: UUID, missing: Missing) -> bool:
+    return missing is not None and order_id not in missing
 
 
 def _version(order: Unconfirmed) -> OrderVersion:
-    """The gateway's own last word: the kitchen asks after its own."""
+    """The last version that the gateway itself publishes: the kitchen checks the later ones."""
     return OrderVersion(
         order_id=order.id, version=1 if order.status is OrderStatus.PENDING else OWN_VERSION_LIMIT
     )
 
 
-def _news(order: StoredOrder) -> OutboxMessage:
+def _status_event(order: StoredOrder) -> OutboxMessage:
     event = own_status_event(order)
     return outbox_message(GATEWAY_STATUS, event, order_id=order.id, version=event.version)
 
 
-def _work(order: StoredOrder) -> OutboxMessage:
+def _cook_command(order: StoredOrder) -> OutboxMessage:
     return outbox_message(WORK_PLACED, cook_order(order), order_id=order.id, version=order.version)

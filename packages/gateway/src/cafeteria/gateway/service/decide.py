@@ -1,9 +1,9 @@
-"""RECEIVED → DECIDED → SETTLED: asks stock about PENDING orders and stores what stock has committed.
+"""Reserve and settle, RECEIVED → DECIDED → SETTLED: gets stock's decisions on PENDING orders and stores them.
 
-Orders that are stored together are asked about together, in one request, and each is settled by its own decision.
-The gateway moves only on stock's committed decision. Whatever goes wrong on the way leaves the order where it
-was, at a point from which the same steps lead to the same end: the same question gets the same answer, and
-the second to store it finds that the order has moved and answers what is stored.
+Orders of one commit share one request to stock; each is settled by its own decision. An order changes only by a
+decision that stock has committed. A failure leaves the order at its recovery point, and the same steps from there
+lead to the same end: stock answers a repeated request with the same decision, and a second settlement of an order
+finds it settled and returns the stored answer.
 """
 
 import asyncio
@@ -34,25 +34,27 @@ from cafeteria.gateway.peers import Stock, is_away
 from cafeteria.gateway.repository import decisions
 from cafeteria.gateway.views import Backlog
 
-DECIDE_WITHIN_S = 1.3  # as long as a student waits; a repeat after that asks again, and so does retry pending
-DRAIN_S = 0.5  # at shutdown; what is cut off is asked again after the restart or by a replica
+DECIDE_WITHIN_S = (
+    1.3  # how long a student waits; after that a repeat asks stock again, and so does retry pending
+)
+DRAIN_S = 0.5  # at shutdown; a replica, or this one after the restart, repeats the requests that are cut off
 
 logger = logs.get_logger()
 
 Question = asyncio.Future[Answer | None]
-"""Ends with the order's final answer, or with None when it is not known yet; never raises."""
+"""A running request to stock about one order: results in its final answer, or None if not known yet; never raises."""
 
 
 class Wakes(Protocol):
-    """Something that can be told to look at once."""
+    """A periodic task that can be woken early."""
 
     def wake(self) -> None: ...
 
 
 class Decider:
-    """One question at a time about an order, many orders in a question; who asks about an order meanwhile joins.
+    """Asks stock about many orders per request; runs at most one request per order, and later callers await that one.
 
-    Enter it to start; leaving it waits DRAIN_S for what is under way.
+    Use it as a context manager; exiting waits up to DRAIN_S for running requests.
     """
 
     def __init__(self, *, database: Database, stock: Stock, relay: Wakes, backlog: Backlog) -> None:
@@ -78,9 +80,9 @@ class Decider:
         await self._settling.__aexit__(kind, error, trace)
 
     async def answer(self, order: PendingOrder, *, deadline: float) -> Answer | None:
-        """The final answer, or None when it is not known by `deadline`, by the loop's clock.
+        """Return the final answer, or None if it is not known by `deadline` (event loop time).
 
-        Joins the running question about the order; when that one ends without an answer, asks once about it alone.
+        Awaits the order's running request; if that ends without an answer, sends one request for this order alone.
         """
         running = self._questions.get(order.id)
         if running is not None:
@@ -91,22 +93,22 @@ class Decider:
         return await answer_of(alone, deadline=deadline)
 
     def ask(self, orders: Sequence[PendingOrder]) -> list[Question]:
-        """The question about each order: the one that runs, or a new one together with the other new ones.
+        """Return each order's request: the running one, or a new one that it shares with the other new orders.
 
-        Questions go on if nobody waits for them.
+        Requests continue if nobody awaits them.
         """
         loop = asyncio.get_running_loop()
         new = list({order.id: order for order in orders if order.id not in self._questions}.values())
         self._questions |= {order.id: loop.create_future() for order in new}
         questions = [self._questions[order.id] for order in orders]
         for start in range(0, len(new), MAX_ORDERS):
-            task = asyncio.create_task(self._carry(new[start : start + MAX_ORDERS]))
+            task = asyncio.create_task(self._run_questions(new[start : start + MAX_ORDERS]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return questions
 
-    async def _carry(self, orders: Sequence[PendingOrder]) -> None:
-        """Ends the question about each of the orders, whatever happens."""
+    async def _run_questions(self, orders: Sequence[PendingOrder]) -> None:
+        """Set the result of each order's question, also after a failure."""
         unanswered = {order.id for order in orders}
         deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
         try:
@@ -118,9 +120,9 @@ class Decider:
                 self._end(order_id, None)
 
     async def _decide(self, orders: Sequence[PendingOrder], unanswered: set[UUID], deadline: float) -> None:
-        """Ask, and settle what is decided; again at once for what a reply had no room for.
+        """Ask stock and settle the decided orders; ask again at once for orders that did not fit into the reply.
 
-        A request that stock refuses is asked again in halves, down to the order that it refuses.
+        If stock refuses the request, the two halves are asked alone, down to the order that stock refuses.
         """
         time_left_s = deadline - asyncio.get_running_loop().time()
         if time_left_s <= 0:
@@ -149,7 +151,7 @@ class Decider:
         await self._decide(orders[middle:], unanswered, deadline)
 
     async def _settle_all(self, settlements: Sequence[Settlement], unanswered: set[UUID]) -> None:
-        """Raises nothing: an order that could not be settled has no answer yet."""
+        """Settle, and end the questions. Raises nothing: an order that could not be settled has no answer yet."""
         try:
             outcomes = self._settling.enqueue_all(settlements)
         except Unavailable:
@@ -164,7 +166,7 @@ class Decider:
         self._questions.pop(order_id).set_result(answer)
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[Answer | None]:
-        """Safe to repeat: what has moved is answered from what is stored."""
+        """Commit a batch. Safe to repeat: orders that are no longer PENDING get their stored answers."""
         settlements = {each.verdict.order.id: each for each in batch}
         async with self._database.statement() as connection:
             unmoved = await decisions.settle(connection, list(settlements.values()))
@@ -185,7 +187,7 @@ class Decider:
 
 
 async def answer_of(question: Question, *, deadline: float) -> Answer | None:
-    """What it has ended with by `deadline`, by the loop's clock; it goes on when its asker leaves."""
+    """Its result, or None if it runs past `deadline` (event loop time); it continues if its caller is cancelled."""
     if not question.done():
         await asyncio.wait((question,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
     return question.result() if question.done() else None
@@ -194,9 +196,9 @@ async def answer_of(question: Question, *, deadline: float) -> Answer | None:
 def settlements_of(
     orders: Sequence[PendingOrder], decided: Sequence[StockDecided]
 ) -> tuple[list[Settlement], list[PendingOrder]]:
-    """What the decisions make of the orders, and the orders of which none speaks.
+    """The settlements of the decided orders, and the orders that have no decision.
 
-    A decision that does not fit its order is logged and leaves it PENDING, and so does one that nobody asked for.
+    A decision that does not fit its order is logged and leaves it PENDING; one on an order of no request is logged.
     """
     missing = {order.id: order for order in orders}
     settlements: list[Settlement] = []
@@ -224,7 +226,7 @@ async def _settled(outcome: asyncio.Future[Answer | None], order_id: UUID) -> An
 
 
 def answer_without_key(order: StoredOrder) -> Answer | None:
-    """For an order that moved on without a settlement (its row came from a backup, then the kitchen told of it)."""
+    """For an order that left PENDING without a settlement (restored from a backup, then projected from an event)."""
     if order.status is OrderStatus.PENDING:
         return None
     return Answer(status=CREATED, body=order_body(order))
