@@ -117,7 +117,7 @@ async def test_it_is_ready_once_stock_has_said_everything(
     counter = await open_gateway()
     early = await counter.web.get("/health/ready")
     assert early.status_code == 503
-    assert early.json()["dependencies"]["menu"] == "unavailable: stock has not said yet what is left"
+    assert early.json()["dependencies"]["menu"] == "unavailable: stock has not published yet what is left"
     stock.stock_up(1)
     await stock.announce()
     await wait_until(lambda: is_ready(counter))

@@ -1,4 +1,4 @@
-"""The gateway, put together: what is opened, in which order, and who knows whom."""
+"""The composition root: builds the gateway's parts, connects them, and opens and closes them in order."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,16 +32,16 @@ from cafeteria.gateway.service.read_orders import ReadOrders
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.views import AvailabilityView, Backlog
 
-CARRY_EVERY_S = 0.1  # nobody waits for the kitchen's work to the millisecond; an order costs 4 % less so
+CARRY_EVERY_S = 0.1  # the kitchen's work can wait that long, and an order costs 4 % less than at once
 EVENTS_IN_A_COMMIT = 1_024
 EVENTS_WAITING = (
-    8_192  # above what the consumer takes at once, sixteen messages of 256 events: none is refused
+    8_192  # above what the consumer pulls at once, sixteen messages of 256 events: none is refused
 )
-MENU_AWAITED_S = 5.0  # stock says everything each second; without it, ordering asks stock
+MENU_AWAITED_S = 5.0  # stock publishes all items each second; without them, each order asks stock
 
 
 def create_app(settings: GatewaySettings) -> ServiceApp:
-    """Nothing is connected before the app starts, and neither server need be there when it does."""
+    """Build the app. It connects when it starts, and starts without Postgres and NATS too."""
     parts = _Parts(
         settings=settings,
         database=Database.connect(settings, service=GATEWAY, pool_size=settings.pool_size),
@@ -53,7 +53,7 @@ def create_app(settings: GatewaySettings) -> ServiceApp:
 
     async def check_menu() -> None:
         if not parts.availability.is_complete and monotonic() < app.state.menu_awaited_until_s:
-            raise Unavailable("stock has not said yet what is left")
+            raise Unavailable("stock has not published yet what is left")
 
     def shed_load() -> None:
         app.state.gateway.admission.check()
@@ -88,7 +88,7 @@ class _Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
-    """Closed in reverse: nothing new is begun, what was taken in is settled, what was said is carried."""
+    """Open the parts. `stack` closes them in reverse: intake ends, queued orders settle, the relay publishes."""
     database, bus = parts.database, parts.bus
     awaited = database.within(ANSWER_WITHIN_S)
     await stack.enter_async_context(bus)

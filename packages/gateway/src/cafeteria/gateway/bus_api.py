@@ -1,4 +1,4 @@
-"""Messages as a door: whom the gateway answers, and what it hears."""
+"""Inbound messages: the requests that the gateway answers, and the events that it consumes."""
 
 from time import monotonic
 
@@ -13,21 +13,21 @@ from cafeteria.gateway.views import AvailabilityView
 
 
 async def answer_known(connection: Bus, check: DeliveryCheck) -> None:
-    """The kitchen asks which of its events have arrived."""
+    """Answer the kitchen's requests for which of its events are missing here."""
     await connection.serve(bus.GATEWAY_KNOWN, check.answer)
 
 
 async def hear_availability(connection: Bus, view: AvailabilityView) -> None:
-    """Stock says each second what is left, and each change at once."""
+    """Keep `view` up to date: stock publishes all items each second, and each change at once."""
 
-    def take(heard: AvailabilityChanged) -> None:
-        view.take(heard, at_s=monotonic())
+    def update(event: AvailabilityChanged) -> None:
+        view.take(event, at_s=monotonic())
 
-    await connection.subscribe(bus.AVAILABILITY, take)
+    await connection.subscribe(bus.AVAILABILITY, update)
 
 
 def projection_consumer(
     connection: Bus, group: GroupCommit[OrderStatusChanged, None], dead_letters: DeadLetters
 ) -> Consumer[OrderStatusChanged]:
-    """The kitchen's status events, shared by all replicas, acknowledged after their commit."""
+    """Consumes the kitchen's status events, shared by all replicas; acknowledges them after their commit."""
     return Consumer(connection, bus.GATEWAY_PROJECTION, bus.KITCHEN_STATUS, group, dead_letters)

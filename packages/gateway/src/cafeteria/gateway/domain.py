@@ -1,7 +1,7 @@
-"""What an order is, and what stock's word makes of it. Pure: ids and times are passed in.
+"""Orders, and how stock's decisions change them. Pure: ids and times are passed in.
 
-An order leaves PENDING only by a decision that stock has committed. Its answer is encoded here, once, and
-everyone who ever asks about the same key gets those bytes.
+An order leaves PENDING only by a decision that stock has committed. Its answer is encoded here, once, and every
+request with the same key gets those bytes.
 """
 
 from collections import Counter
@@ -34,10 +34,10 @@ from cafeteria.gateway.errors import (
 )
 
 ORDER_LIFETIME = timedelta(milliseconds=MAX_AGE_MS)
-"""After this stock rejects an order that it has never seen; one that it has reserved is verified late."""
+"""Stock rejects an older order that it has never seen; an order that it has reserved is verified late."""
 
 OWN_VERSION_LIMIT = 2
-"""The gateway says PENDING (1) and what stock decided (2); what comes after is the kitchen's to say."""
+"""The gateway publishes PENDING (1) and stock's decision (2); the kitchen publishes the later versions."""
 
 CREATED = 201
 
@@ -47,7 +47,7 @@ StatusTimes = Mapping[OrderStatus, datetime]
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that somebody asks for. When it begins is for the database to say."""
+    """An order that is not stored yet. The database sets its creation time."""
 
     id: UUID
     student_id: str
@@ -56,9 +56,10 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to ask stock, and to ask it again after a crash.
+    """All data of a request to stock, also for its repeat after a crash.
 
-    `age_ms` is of the moment of reading, by the database's clock, as `created_at` is: no other clock judges an order.
+    `age_ms` is the age when the row was read, by the database's clock, like `created_at`: no other clock decides
+    whether an order has expired.
     """
 
     id: UUID
@@ -79,14 +80,14 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the student is told at the end, to the byte: 201 with the order, or 409 with the problem."""
+    """The final response to the student, to the byte: 201 with the order, or 409 with the problem."""
 
     status: int
     body: bytes
 
 
 class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the database has it; `age_ms` is of the moment of reading, by the database's clock."""
+    """An order as stored; `age_ms` is its age when the row was read, by the database's clock."""
 
     id: UUID
     student_id: str
@@ -103,7 +104,7 @@ class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands behind an idempotency key. `answer` is None until the order is decided."""
+    """The order of an idempotency key. `answer` is None until the order is decided."""
 
     order: StoredOrder
     request_hash: bytes
@@ -111,7 +112,7 @@ class KeyedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Stock's decision as the gateway will write it down: the order's new state and the final answer."""
+    """Stock's decision in the form that the gateway stores: the order's new state and the final answer."""
 
     order: StoredOrder
     decided_at: datetime
@@ -119,7 +120,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict with the items to publish, to the byte: the event for all, the command for the kitchen if verified."""
+    """A verdict with the encoded items to publish: the status event, and the cook command if it is verified."""
 
     verdict: Verdict
     status_event: bytes
@@ -130,7 +131,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
-    """Items that stand in more than one line."""
+    """Items that occur in more than one line."""
     items = [line.item_id for line in lines]
     if len(set(items)) == len(items):
         return ()
@@ -138,7 +139,7 @@ def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
 
 
 def pending_order(order: NewOrder, *, at: datetime) -> PendingOrder:
-    """The order that the database has stored at this moment."""
+    """The order after it was stored at time `at`."""
     return PendingOrder(
         id=order.id,
         student_id=order.student_id,
@@ -150,7 +151,7 @@ def pending_order(order: NewOrder, *, at: datetime) -> PendingOrder:
 
 
 def as_received(order: PendingOrder) -> StoredOrder:
-    """The PENDING order: nobody has decided, so it has no prices."""
+    """The PENDING order: stock has not decided, so it has no prices."""
     return StoredOrder(
         id=order.id,
         student_id=order.student_id,
@@ -168,7 +169,7 @@ def as_received(order: PendingOrder) -> StoredOrder:
 
 
 def as_pending(order: StoredOrder) -> PendingOrder:
-    """The question to stock that a stored order still holds."""
+    """The data of the request to stock, from a stored order."""
     return PendingOrder(
         id=order.id,
         student_id=order.student_id,
@@ -184,7 +185,7 @@ def as_pending(order: StoredOrder) -> PendingOrder:
 
 
 def judge(order: PendingOrder, decided: StockDecided, *, at: datetime) -> Verdict:
-    """What stock's decision makes of a PENDING order. Raises DecisionUnusableError if it is about another."""
+    """Apply stock's decision to a PENDING order. Raises DecisionUnusableError if it does not fit the order."""
     if decided.order_id != order.id:
         raise DecisionUnusableError(f"asked about {order.id}, stock answered about {decided.order_id}")
     if decided.decision is Decision.RESERVED:
@@ -252,7 +253,7 @@ def refusal_of(reason: RejectionReason, *, item_ids: tuple[UUID, ...], order_id:
 
 
 def is_from_kitchen(event: OrderStatusChanged) -> bool:
-    """Whether the kitchen may say so at all: its own states only, each with its version."""
+    """Whether the kitchen may publish this: its own states only, each with its version."""
     return event.version == STATUS_VERSIONS[event.status] > OWN_VERSION_LIMIT
 
 
@@ -286,7 +287,7 @@ def settlement(verdict: Verdict) -> Settlement:
 
 
 def problem_body(refusal: Refused) -> bytes:
-    """A stored problem holds nothing of the request that met it first: each repeat sends the same bytes."""
+    """Encode the problem without any data of the first request, so that every repeat gets the same bytes."""
     return _ENCODER.encode(
         Problem(
             type=problem_type(refusal.code),
@@ -300,7 +301,7 @@ def problem_body(refusal: Refused) -> bytes:
 
 
 def path_of(status_times: StatusTimes, *, below: int) -> tuple[StatusTime, ...]:
-    """The states that the order went through before version `below`, in their order."""
+    """The states of the order before version `below`, in version order."""
     times = (
         StatusTime(status=status, version=STATUS_VERSIONS[status], at=at)
         for status, at in status_times.items()
@@ -310,15 +311,15 @@ def path_of(status_times: StatusTimes, *, below: int) -> tuple[StatusTime, ...]:
 
 
 def own_status_event(order: StoredOrder) -> OrderStatusChanged:
-    """The last state that is the gateway's own to tell, wherever the order stands by now."""
-    said = path_of(order.status_times, below=OWN_VERSION_LIMIT + 1)[-1]
+    """The event of the last state that the gateway itself publishes; the kitchen may have changed the order since."""
+    latest = path_of(order.status_times, below=OWN_VERSION_LIMIT + 1)[-1]
     return OrderStatusChanged(
         order_id=order.id,
         student_id=order.student_id,
-        status=said.status,
-        version=said.version,
-        at=said.at,
-        earlier=path_of(order.status_times, below=said.version),
+        status=latest.status,
+        version=latest.version,
+        at=latest.at,
+        earlier=path_of(order.status_times, below=latest.version),
         reason=order.rejection_reason,
         traceparent=order.traceparent,
     )
@@ -336,7 +337,7 @@ def cook_order(order: StoredOrder) -> CookOrder:
 
 
 def cancel_ticket(order: StoredOrder) -> CancelTicket:
-    """`version` is the one that cancelling would make of the order."""
+    """The request to cancel; `version` is the one that the order gets if the kitchen cancels it."""
     version = STATUS_VERSIONS[OrderStatus.CANCELLED]
     return CancelTicket(
         order_id=order.id,

@@ -1,4 +1,4 @@
-"""The gateway's refusals. Each says what happened, what was kept and what to do; the code is stable."""
+"""The gateway's errors. Each text states what happened, what was kept and what to do; the code is stable."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ SAY_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempo
 
 
 class IdempotencyKeyReused(ServiceError):
-    """The key stands for an order with another body."""
+    """The key belongs to an order with other lines."""
 
     code = ProblemCode.IDEMPOTENCY_KEY_REUSED
     status = 422
@@ -17,20 +17,20 @@ class IdempotencyKeyReused(ServiceError):
 
     def __init__(self, *, order_id: UUID) -> None:
         super().__init__(
-            "This Idempotency-Key belongs to an earlier order with other lines, which stands as it was."
+            "This Idempotency-Key belongs to an earlier order with other lines, which is unchanged."
             " Use a new key for a new order.",
             order_id=order_id,
         )
 
 
 class Refused(ServiceError):
-    """Stock has decided against the order; the decision is final for this order."""
+    """Stock has rejected the order; the decision is final."""
 
     status = 409
 
 
 class OutOfStock(Refused):
-    """`item_ids` are the items of which too few are left; one that is off sale counts as none."""
+    """`item_ids` are the items with too few portions left; an item that is off sale has none."""
 
     code = ProblemCode.OUT_OF_STOCK
     title = "Out of stock"
@@ -75,7 +75,7 @@ class TooLateToCancel(ServiceError):
 
     def __init__(self, *, order_id: UUID) -> None:
         super().__init__(
-            "The kitchen has begun with this order, or it has ended. It stands as it is.", order_id=order_id
+            "The kitchen has begun with this order, or it has ended. It stays as it is.", order_id=order_id
         )
 
 
@@ -93,7 +93,7 @@ class OrderUndecided(ServiceError):
 
 
 class OutcomeUnknown(Unavailable):
-    """The database did not say whether the order was written: it may exist or not."""
+    """The outcome of the commit is unknown: the order may exist or not."""
 
     def __init__(self) -> None:
         super().__init__(f"It is not known whether this order was received. {SAY_AGAIN_WITH_THE_SAME_KEY}")
@@ -110,4 +110,4 @@ class KitchenSilent(Unavailable):
 
 
 class DecisionUnusableError(Exception):
-    """Stock's reply does not fit the order that was asked about: a bug at one of the two ends."""
+    """Stock's decision does not fit the order of the request: a bug in stock or in the gateway."""

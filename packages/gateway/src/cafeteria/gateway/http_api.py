@@ -1,7 +1,7 @@
-"""The HTTP door: the menu for everyone, and each student's own orders.
+"""The HTTP routes: the menu for everyone, and each student's own orders.
 
-Whoever is signed in may order; nobody sees another's orders. An answer to an order is sent as it is stored,
-to the byte.
+Every signed-in user may order and sees only their own orders. The answer to an order is sent as it is stored, to
+the byte.
 """
 
 from typing import Annotated
@@ -56,7 +56,7 @@ _PLACED = {
 
 @get("/v1/menu", tags=["menu"], sync_to_thread=False)
 def read_menu(state: State) -> Menu:
-    """What there is, by name. `available` is null when that is not known just now: ordering asks stock."""
+    """The items on the menu, by name. `available` is null while it is not known; an order then goes to stock."""
     gateway: Gateway = state.gateway
     return gateway.read_orders.menu()
 
@@ -75,7 +75,7 @@ async def place_order(
     state: State,
     data: JSONBody[PlaceOrder],
 ) -> BytesResponse:
-    """Order. With the same key, the same order and the same answer, however often it is sent."""
+    """Place an order. Every request with the same key and lines gets the same order and the same answer."""
     gateway: Gateway = state.gateway
     key = require_idempotency_key(request.scope["headers"])
     placing = _placing(data, student_id=request.user.student_id, key=key)
@@ -90,7 +90,7 @@ async def place_order(
 
 @get("/v1/orders/{order_id:uuid}", before_request=_SIGNED_IN, tags=_TAGS)
 async def read_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
-    """One of the student's own orders, as it stands now."""
+    """One of the student's own orders, in its current state."""
     gateway: Gateway = state.gateway
     order = await gateway.read_orders.one(order_id, student_id=request.user.student_id)
     return order_on_the_wire(order)
@@ -117,7 +117,7 @@ async def list_orders(
     responses=refusals(TooLateToCancel, OrderUndecided),
 )
 async def cancel_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
-    """Give an order back, as long as the kitchen has not begun with it. Cancelling again answers the same."""
+    """Cancel an order, unless the kitchen has begun with it. A repeat gets the same answer."""
     gateway: Gateway = state.gateway
     order = await gateway.cancel_order(order_id, student_id=request.user.student_id)
     return order_on_the_wire(order)
@@ -129,8 +129,8 @@ ROUTES: list[HTTPRouteHandler] = [read_menu, place_order, read_order, list_order
 def _placing(body: PlaceOrder, *, student_id: str, key: str) -> Placing:
     if repeated := repeated_items(body.lines):
         raise InvalidRequest(
-            "An item may stand in one line only; add its portions up. Nothing was ordered.",
-            errors=tuple(f"body.lines: item {item_id} stands in more than one line" for item_id in repeated),
+            "An item may occur in one line only; add its portions up. Nothing was ordered.",
+            errors=tuple(f"body.lines: item {item_id} occurs in more than one line" for item_id in repeated),
         )
     return Placing(
         order=NewOrder(id=new_id(), student_id=student_id, lines=body.lines, traceparent=trace.current()),

@@ -1,4 +1,4 @@
-"""What makes two requests the same order: the student's key, and the lines that were asked for under it."""
+"""Decides when two requests are the same order: the same student's key, and the same lines."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -7,11 +7,11 @@ from cafeteria.contracts.values import Line
 
 
 def stored_key(student_id: str, key: str) -> str:
-    """Keys are a student's own: a student id holds no colon, so no two students' keys can meet."""
+    """The key as stored, unique to its student: a student id has no colon, so no two students' keys are equal."""
     return f"{student_id}:{key}"
 
 
 def request_hash(lines: Iterable[Line]) -> bytes:
-    """Of what was asked for, however it was written: the order of lines and of JSON members is no matter."""
+    """SHA-256 of the items and quantities, 32 bytes; the order of lines and of JSON members does not matter."""
     asked = sorted((line.item_id.bytes, line.quantity) for line in lines)
     return sha256(b"".join(item + bytes((quantity,)) for item, quantity in asked)).digest()

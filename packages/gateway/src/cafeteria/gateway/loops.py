@@ -1,4 +1,4 @@
-"""Time as a door: which tick runs how often. (Loop 2 is the relay, in the chassis.)"""
+"""The gateway's periodic jobs and their intervals in seconds. (The relay is in the chassis.)"""
 
 from functools import partial
 

@@ -1,6 +1,6 @@
-"""The one door out: what the gateway asks of stock, kitchen and notification.
+"""Clients for stock, kitchen and notification: all requests that the gateway sends to other services.
 
-A time-out means that the outcome is unknown, never that it is "no". Every question here may be asked again.
+A time-out means that the outcome is unknown, never that it is "no". Every request here may be repeated.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from cafeteria.contracts.values import OrderVersion
 from cafeteria.contracts.wire import Rpc
 from cafeteria.gateway.domain import PendingOrder, StoredOrder, cancel_ticket
 
-ASK_DEADLINE_S = 1.0  # loops ask again anyway, and must not hold up a shutdown
+ASK_DEADLINE_S = 1.0  # periodic jobs ask again anyway, and must not delay a shutdown
 
 
 class Stock:
@@ -32,9 +32,9 @@ class Stock:
         self._bus = connection
 
     async def reserve(self, orders: Sequence[PendingOrder], *, deadline_s: float) -> list[StockDecided]:
-        """Stock's committed decisions, for each order always the same one.
+        """Return stock's committed decisions; an order always gets the same one.
 
-        Up to MAX_ORDERS are asked about. What the reply leaves out, or cannot be read in it, is undecided.
+        Takes up to MAX_ORDERS orders. Orders without a readable decision in the reply are undecided.
         """
         question = ReserveOrders(
             orders=tuple(
@@ -58,7 +58,7 @@ class Stock:
 
 
 def is_away(refusal: PeerRefused) -> bool:
-    """The peer cannot decide anything now, whatever it is asked; otherwise the question is what it refuses."""
+    """Whether the peer cannot answer any request now (503); otherwise it refuses this particular request."""
     return refusal.peer_code == str(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -69,12 +69,12 @@ class Kitchen:
         self._bus = connection
 
     async def cancel(self, order: StoredOrder) -> CancelAnswered:
-        """Asked twice, it answers the same: the ticket is cancelled, or cooking had begun."""
+        """Cancel the ticket, unless cooking has begun. A repeat gets the same answer."""
         return await self._bus.request(bus.CANCEL, cancel_ticket(order), deadline_s=ASK_DEADLINE_S)
 
 
 class Receiver:
-    """Whoever must come to know orders by what the gateway says: kitchen of its work, notification of its news."""
+    """A receiver of the gateway's messages: the kitchen of cook commands, notification of status events."""
 
     def __init__(
         self,
@@ -86,6 +86,6 @@ class Receiver:
         self._known = known
 
     async def missing(self, asked: Sequence[OrderVersion]) -> frozenset[UUID] | None:
-        """Those of the orders that it does not know; None when it is too far behind to say."""
+        """The orders whose messages it has not got; None if its consumer lags too far to tell."""
         answer = await self._bus.request(self._known, AskKnown(items=tuple(asked)), deadline_s=ASK_DEADLINE_S)
         return None if answer.behind else frozenset(order.order_id for order in answer.missing)

@@ -1,4 +1,4 @@
-"""What the gateway reads from its environment."""
+"""The gateway's settings, read from the environment."""
 
 from typing import Annotated
 
@@ -11,8 +11,8 @@ Limit = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
-    """`pending_limit` orders may wait for stock's decision (`service.admission` says when fewer), and `queue_limit`
-    of them to be written, before new ones are refused with 503.
+    """The gateway answers 503 to new orders while `pending_limit` orders wait for stock's decision (or fewer: see
+    `service.admission`), or `queue_limit` of them wait to be written.
     """
 
     pool_size: PoolSize = field(name="GATEWAY_POOL_SIZE", default=10)

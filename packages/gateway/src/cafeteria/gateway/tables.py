@@ -1,4 +1,4 @@
-"""The gateway's tables. What may not be, cannot be stored: every rule that a row must keep is a named constraint."""
+"""The gateway's tables. Invalid rows cannot be stored: every rule about a row is a named constraint."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from cafeteria.contracts.bus import GATEWAY
 
 
 class Base(schema_base(GATEWAY)):  # type: ignore[misc]  # a computed base class is more than mypy reads
-    """What the gateway's tables have in common."""
+    """The base class of the gateway's tables."""
 
     __abstract__ = True
 
@@ -32,12 +32,12 @@ _STATUS_IS_KNOWN = (
 
 
 class OrderRow(Base):
-    """The order as the student sees it. The gateway owns it up to stock's decision; then it follows the kitchen.
+    """The order as the student sees it. The gateway owns it up to stock's decision, then projects the kitchen's states.
 
-    `next_ask_at` is when stock is asked again (while PENDING, or CANCELLED and not released), `next_check_at`
-    when the kitchen and notification are asked whether they know the order. NULL means that nothing is left to ask.
-    Both, `created_at`, `expires_at` and `updated_at` are of the database's own clock. `traceparent` is of the request
-    that made the order; all that is published about the order carries it.
+    `next_ask_at` is when stock is asked again (while PENDING, or CANCELLED and not released), `next_check_at` when
+    the delivery to kitchen and notification is checked. NULL means that nothing is left to ask. Both, `created_at`,
+    `expires_at` and `updated_at` come from the database's own clock. `traceparent` is that of the request that created
+    the order; every message about the order carries it.
     """
 
     __tablename__ = "orders"
@@ -46,7 +46,7 @@ class OrderRow(Base):
         sa.CheckConstraint(_STATUS_HAS_ITS_VERSION, name="version_of_status"),
         # Without a time to ask again a PENDING order would wait for ever.
         sa.CheckConstraint("status <> 'PENDING' OR next_ask_at IS NOT NULL", name="pending_is_asked_again"),
-        # Nor may portions of a cancelled order be forgotten.
+        # Without it, or a time of release, the portions of a cancelled order would never come back.
         sa.CheckConstraint(
             "status <> 'CANCELLED' OR released_at IS NOT NULL OR next_ask_at IS NOT NULL",
             name="cancelled_is_released",
@@ -61,12 +61,12 @@ class OrderRow(Base):
         sa.CheckConstraint("total >= 0", name="total_not_negative"),
         # GET /v1/orders: a student's orders, newest first. Ids are UUIDv7, so their order is that of creation.
         sa.Index("ix_orders_student_id_id", "student_id", "id"),
-        # The loops look only at orders that somebody must still be asked about, however many old ones there are.
+        # Periodic jobs read only orders with a request still to make, however many old ones there are.
         sa.Index("ix_orders_next_ask_at", "next_ask_at", postgresql_where=sa.text("next_ask_at IS NOT NULL")),
         sa.Index(
             "ix_orders_next_check_at", "next_check_at", postgresql_where=sa.text("next_check_at IS NOT NULL")
         ),
-        # The kitchen's states change no indexed column: with room on its own page a row's new version touches no index.
+        # The kitchen's states change no indexed column: with free space on its page a new version touches no index.
         {"postgresql_with": {"fillfactor": 50}},
     )
 
@@ -91,19 +91,19 @@ class OrderRow(Base):
 
 
 class IdempotencyKeyRow(Base):
-    """`key` is `<student_id>:<the client's key>`; `response_body` is, to the byte, what every repeat is sent."""
+    """`key` is `<student_id>:<the client's key>`; `response_body` is the answer to every repeat, to the byte."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
         # One order for a key, and one key for an order: the guard against ordering twice.
         sa.UniqueConstraint("key"),
         sa.UniqueConstraint("order_id"),
-        # Only final answers are stored, whole.
+        # Only final answers are stored, with status and body.
         sa.CheckConstraint(
             "(response_status IS NULL) = (response_body IS NULL)", name="answer_whole_or_absent"
         ),
         sa.CheckConstraint("response_status IN (201, 409)", name="answer_final"),
-        # Each row is rewritten once, for its final answer: with room on its own page no index is touched.
+        # Each row is rewritten once, for its final answer: with free space on its page this touches no index.
         {"postgresql_with": {"fillfactor": 50}},
     )
 

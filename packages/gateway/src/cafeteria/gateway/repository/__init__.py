@@ -1,4 +1,4 @@
-"""All of the gateway's SQL. Functions take a connection and, where they are part of a batch, lists.
+"""All of the gateway's SQL. Functions take a connection and, if they handle a batch, lists.
 
-What changes many orders locks them in the order of their ids, or two replicas would wait for each other.
+A statement that changes many orders locks them in id order; otherwise two replicas could deadlock.
 """

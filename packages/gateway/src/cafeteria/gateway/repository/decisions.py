@@ -1,4 +1,4 @@
-"""Settle: stock's decisions, the final answers and the messages about them, for orders that are still PENDING."""
+"""Settle: stores stock's decisions, the final answers and the messages about them, for orders still PENDING."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,9 +13,9 @@ from cafeteria.gateway.domain import Answer, Settlement, StoredOrder
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, stored_answer, stored_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
-# One statement is one commit. Prices, total and snapshot are read out of the answer, so what is stored is
-# what is sent. Rows are locked in id order before any is changed; an order that has moved on gets nothing,
-# neither a new answer nor a message.
+# One statement is one commit. Prices, total and snapshot are read out of the answer, so the stored order equals
+# the answer that is sent. Rows are locked in id order before any is changed; an order that is no longer PENDING
+# gets neither a new answer nor a message.
 _SETTLE = Statement("""
 WITH verdicts AS (
     SELECT verdict.*, CAST(convert_from(body, 'UTF8') AS jsonb) AS snapshot
@@ -64,9 +64,9 @@ _FIND_ANSWERS = (
 
 
 async def settle(connection: AsyncConnection, settlements: Sequence[Settlement]) -> set[UUID]:
-    """Write down the verdicts, each order once; returns the orders that had left PENDING before, mostly none.
+    """Store the verdicts, each order once; return the orders that were no longer PENDING, usually none.
 
-    The items to publish of the others are stored with them in the order given, an order's event before its command.
+    The other orders' outbox rows are stored with them in the order given, an order's event before its command.
     """
     verdicts = [settlement.verdict for settlement in settlements]
     orders = [verdict.order for verdict in verdicts]
@@ -91,6 +91,6 @@ async def settle(connection: AsyncConnection, settlements: Sequence[Settlement])
 async def find_answers(
     connection: AsyncConnection, order_ids: Sequence[UUID]
 ) -> dict[UUID, tuple[StoredOrder, Answer | None]]:
-    """The orders as they stand, each with its stored final answer; None while it has none."""
+    """The orders as stored, each with its final answer; None while it has none."""
     rows = await connection.execute(_FIND_ANSWERS, {"ids": list(order_ids)})
     return {row.id: (stored_order(row), stored_answer(row)) for row in rows}

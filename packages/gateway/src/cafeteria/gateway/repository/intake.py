@@ -1,4 +1,4 @@
-"""Receive: idempotency keys first, then PENDING orders for the keys that were new; and what stands behind a key."""
+"""Receive: stores idempotency keys, then PENDING orders for the new keys; and reads the order of a key."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,11 +22,11 @@ from cafeteria.gateway.domain import (
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
-# The order's lines are read out of the PENDING answer, which holds them: they are sent once. The moment is the
-# server's, and one for the batch. The foreign key is checked at the end of the statement, so the keys can go first
-# and decide.
+# The order's lines are read out of the PENDING answer, which contains them, so they are sent once. The time is the
+# server's, and the same for the whole batch. The foreign key is checked at the end of the statement, so the keys can
+# be inserted first and decide which orders are new.
 _RECEIVE = Statement("""
-WITH moment AS (
+WITH clock AS (
     SELECT at, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS text
     FROM clock_timestamp() AS at
 ), placed AS (
@@ -38,7 +38,7 @@ WITH moment AS (
 ), new_keys AS (
     INSERT INTO gateway.idempotency_keys (id, order_id, key, response_snapshot, created_at, request_hash)
     SELECT uuidv7(), order_id, key,
-        snapshot || jsonb_build_object('created_at', (SELECT text FROM moment)), (SELECT at FROM moment),
+        snapshot || jsonb_build_object('created_at', (SELECT text FROM clock)), (SELECT at FROM clock),
         request_hash
     FROM placed
     ON CONFLICT (key) DO NOTHING
@@ -50,9 +50,9 @@ WITH moment AS (
     )
     SELECT order_id, student_id, 'PENDING', 1, snapshot -> 'lines', jsonb_build_object('PENDING', text), at, at,
         at + CAST(:lifetime AS interval), at + interval '2 seconds', traceparent
-    FROM placed JOIN new_keys USING (order_id) CROSS JOIN moment
+    FROM placed JOIN new_keys USING (order_id) CROSS JOIN clock
 )
-SELECT at, unmade.order_id FROM moment LEFT JOIN (
+SELECT at, unmade.order_id FROM clock LEFT JOIN (
     SELECT order_id FROM placed WHERE NOT EXISTS (SELECT FROM new_keys WHERE new_keys.order_id = placed.order_id)
 ) AS unmade ON true
 """)
@@ -70,7 +70,7 @@ _NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """`at` is when the batch was stored, by the database's clock: `created_at` of all its orders.
 
-    `unmade` are the ids of the orders that were not stored, mostly none: their keys are in use.
+    `unmade` are the ids of the orders that were not stored, usually none: their keys are in use.
     """
 
     at: datetime
@@ -78,7 +78,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> Received:
-    """Store what is new, in key order, in one statement."""
+    """Store the orders whose keys are new, in key order, in one statement."""
     in_key_order = sorted(placings, key=lambda placing: placing.key)
     orders = [placing.order for placing in in_key_order]
     rows = await _RECEIVE.rows(
@@ -97,11 +97,11 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> R
 
 
 def _undated(order: NewOrder) -> str:
-    """The PENDING answer as it will be, but for `created_at`, which the statement sets."""
+    """The PENDING answer, except that the statement sets `created_at`."""
     return order_body(as_received(pending_order(order, at=_NO_DATE))).decode()
 
 
 async def find_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, KeyedOrder]:
-    """What stands behind those of `keys` that are in use."""
+    """The orders of those `keys` that are in use."""
     rows = await connection.execute(_FIND_BY_KEY, {"keys": list(keys)})
     return {row.key: keyed_order(row) for row in rows}

@@ -1,7 +1,7 @@
-"""What the loops look for, and what they write down. Each finds its orders by a partial index, a batch at a time.
+"""The SQL of retry pending, reconcile delivery, release and purge. Each reads a partial index, in batches.
 
-Claims skip rows that another replica has claimed and move their next time on, so that no lock is held while a
-peer is asked. What is due, and how old it is, the database's clock says.
+A claim skips rows that another replica has claimed and sets their next time, so no lock is held during a request to
+a peer. The database's clock decides which orders are due and how old they are.
 """
 
 from collections.abc import Sequence
@@ -29,20 +29,20 @@ _RETURNED = f"""o.id, o.student_id, o.status, o.version, CAST(o.lines AS text) A
     o.rejection_reason, CAST(o.status_times AS text) AS status_times, o.created_at, o.expires_at,
     o.traceparent, {age_ms_of("o")} AS age_ms"""
 
-# Nobody was told of a PENDING order while it has no time to check whether notification knows it, and
-# notification is not known to.
+# PENDING has not been published while the order has no time for a delivery check and notification is not known to
+# have it.
 _CLAIM_UNDECIDED = Statement(f"""
 WITH due AS (
-    SELECT id, next_check_at IS NULL AND notified_version = 0 AS is_untold FROM gateway.orders
+    SELECT id, next_check_at IS NULL AND notified_version = 0 AS is_unpublished FROM gateway.orders
     WHERE next_ask_at <= now() AND status = 'PENDING'
     ORDER BY next_ask_at LIMIT :limit FOR UPDATE SKIP LOCKED
 )
 UPDATE gateway.orders AS o
 SET next_ask_at = now() + {_BACK_OFF.format(since="o.created_at")},
-    next_check_at = CASE WHEN due.is_untold THEN now() + interval '5 seconds'
+    next_check_at = CASE WHEN due.is_unpublished THEN now() + interval '5 seconds'
         ELSE o.next_check_at END
 FROM due WHERE o.id = due.id
-RETURNING {_RETURNED}, due.is_untold
+RETURNING {_RETURNED}, due.is_unpublished
 """)  # noqa: S608 - put together from constants
 
 _CLAIM_UNRELEASED = Statement(f"""
@@ -93,8 +93,8 @@ _FIND_ORDERS = sa.select(*ORDER_COLUMNS).where(
     OrderRow.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Uuid)))
 )
 
-# A finding counts only for the state that was asked about. Whatever the order has gone through since, a decision
-# or another replica's finding, has moved the time to check, and then this writes nothing and sends nothing.
+# A finding counts only for the state that was checked. A later change of the order (a decision, another replica's
+# finding) has set another time to check, and then this stores nothing and sends nothing.
 _CONFIRM = Statement(f"""
 WITH findings AS (
     SELECT * FROM unnest(
@@ -115,7 +115,7 @@ WHERE o.id = d.id AND o.next_check_at = f.due_at
 RETURNING o.id
 """)  # noqa: S608 - put together from constants
 
-_FORGET_KEYS = Statement("""
+_PURGE_KEYS = Statement("""
 DELETE FROM gateway.idempotency_keys WHERE id IN (
     SELECT k.id FROM gateway.idempotency_keys AS k JOIN gateway.orders AS o ON o.id = k.order_id
     WHERE k.id < :before AND o.status IN ('REJECTED', 'CANCELLED', 'COLLECTED', 'READY')
@@ -126,7 +126,7 @@ RETURNING id
 
 
 class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that some receiver is not known to have; `due_at` changes with whatever happens to it."""
+    """An order that some receiver is not known to have; `due_at` is another after every change of the order."""
 
     id: UUID
     status: OrderStatus
@@ -136,7 +136,7 @@ class Unconfirmed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What the receivers said of one order; `is_done` when there is nothing left to ask them."""
+    """The receivers' answers about one order; `is_done` if nothing is left to check."""
 
     order_id: UUID
     kitchen_knows: bool
@@ -146,9 +146,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim_undecided(connection: AsyncConnection, *, limit: int) -> list[tuple[StoredOrder, bool]]:
-    """PENDING orders that are due to be asked about, and whether nobody has been told of each yet."""
+    """Claim PENDING orders that are due for a retry; True beside those whose PENDING is not published yet."""
     rows = await _CLAIM_UNDECIDED.rows(connection, {"limit": limit})
-    return [(stored_order(row), row.is_untold) for row in rows]
+    return [(stored_order(row), row.is_unpublished) for row in rows]
 
 
 async def claim_unreleased(connection: AsyncConnection, *, limit: int) -> list[UUID]:
@@ -172,7 +172,7 @@ async def count_pending(connection: AsyncConnection, *, limit: int) -> int:
 
 
 async def find_unconfirmed(connection: AsyncConnection, *, limit: int) -> list[Unconfirmed]:
-    """Due orders of which no message is on its way already."""
+    """Orders due for a delivery check that have no message in the outbox."""
     rows = await connection.execute(_FIND_UNCONFIRMED, {"limit": limit})
     return [
         Unconfirmed(
@@ -192,7 +192,7 @@ async def find_orders(connection: AsyncConnection, order_ids: Sequence[UUID]) ->
 
 
 async def confirm(connection: AsyncConnection, findings: Sequence[Finding]) -> set[UUID]:
-    """Write the findings down; returns the orders to which nothing has happened since they were found."""
+    """Store the findings; return the orders that have not changed since `find_unconfirmed` read them."""
     confirmed = await _CONFIRM.rows(
         connection,
         {
@@ -207,6 +207,6 @@ async def confirm(connection: AsyncConnection, findings: Sequence[Finding]) -> s
 
 
 async def forget_keys(connection: AsyncConnection, *, made_before: datetime, limit: int) -> int:
-    """Delete keys whose order has ended or is READY; returns how many. Their ids tell when they were made."""
+    """Delete keys whose order has ended or is READY; return how many. Their ids (UUIDv7) hold their creation times."""
     before = UUID(int=int(made_before.timestamp() * 1000) << _UNIX_MILLISECONDS_SHIFT)
-    return len(await _FORGET_KEYS.rows(connection, {"before": before, "limit": limit}))
+    return len(await _PURGE_KEYS.rows(connection, {"before": before, "limit": limit}))

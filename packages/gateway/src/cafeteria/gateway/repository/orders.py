@@ -1,4 +1,4 @@
-"""Reading orders, and taking the kitchen's word about them."""
+"""Reads orders, and projects the kitchen's states onto them."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,29 +16,29 @@ from cafeteria.gateway.tables import OrderRow
 
 _ENCODER = msgspec.json.Encoder()
 
-# A state reached earlier keeps the time that is stored. What has ended does not move again. A cancelled order
-# is due for its release at once, whoever the news came from. The kitchen has the order then, and what it tells
-# notification carries the gateway's own states: from here on it is the kitchen that asks whether they arrived.
+# A state that was reached earlier keeps its stored time. An order that has ended does not change again. A cancelled
+# order is due for its release at once. After any event the kitchen is known to have the order, and its events carry
+# the gateway's own states to notification: from then on the kitchen reconciles their delivery.
 _PROJECT = Statement("""
-WITH heard AS (
+WITH events AS (
     SELECT * FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:versions AS smallint[]),
         CAST(:times AS text[])
-    ) AS heard (order_id, status, version, times)
-), behind AS (
-    SELECT o.id FROM gateway.orders AS o JOIN heard AS h ON h.order_id = o.id
-    WHERE o.version < h.version AND o.status NOT IN ('REJECTED', 'CANCELLED')
+    ) AS event (order_id, status, version, times)
+), outdated AS (
+    SELECT o.id FROM gateway.orders AS o JOIN events AS e ON e.order_id = o.id
+    WHERE o.version < e.version AND o.status NOT IN ('REJECTED', 'CANCELLED')
     ORDER BY o.id FOR UPDATE OF o
-), moved AS (
+), updated AS (
     UPDATE gateway.orders AS o
-    SET status = h.status, version = h.version, status_times = CAST(h.times AS jsonb) || o.status_times,
+    SET status = e.status, version = e.version, status_times = CAST(e.times AS jsonb) || o.status_times,
         updated_at = now(), kitchen_seen_at = COALESCE(o.kitchen_seen_at, now()), next_check_at = NULL,
-        next_ask_at = CASE WHEN h.status = 'CANCELLED' THEN now() END
-    FROM behind AS b JOIN heard AS h ON h.order_id = b.id
-    WHERE o.id = b.id AND o.version < h.version
+        next_ask_at = CASE WHEN e.status = 'CANCELLED' THEN now() END
+    FROM outdated AS d JOIN events AS e ON e.order_id = d.id
+    WHERE o.id = d.id AND o.version < e.version
     RETURNING o.status
 )
-SELECT EXISTS (SELECT FROM moved WHERE status = 'CANCELLED') AS has_cancelled
+SELECT EXISTS (SELECT FROM updated WHERE status = 'CANCELLED') AS has_cancelled
 """)
 
 _MISSING = Statement("""
@@ -57,7 +57,7 @@ async def find_order(connection: AsyncConnection, order_id: UUID) -> StoredOrder
 async def find_orders_of(
     connection: AsyncConnection, student_id: str, *, before: UUID | None, limit: int
 ) -> list[StoredOrder]:
-    """Newest first; `before` is the last order of the page before."""
+    """The student's orders, newest first; `before` is the last order of the previous page."""
     wanted = sa.select(*ORDER_COLUMNS).where(OrderRow.student_id == student_id)
     if before is not None:
         wanted = wanted.where(OrderRow.id < before)
@@ -66,9 +66,9 @@ async def find_orders_of(
 
 
 async def project(connection: AsyncConnection, changes: Sequence[OrderStatusChanged]) -> bool:
-    """Follow the kitchen: one change for each order, taken where its version is the greater one.
+    """Store the kitchen's states, one change per order, if its version is greater than the stored one.
 
-    Returns whether this cancelled any.
+    Returns whether this cancelled any order.
     """
     [outcome] = await _PROJECT.rows(
         connection,
@@ -90,7 +90,7 @@ def _times(change: OrderStatusChanged) -> str:
 async def find_missing(
     connection: AsyncConnection, asked: Sequence[OrderVersion]
 ) -> tuple[OrderVersion, ...]:
-    """Those of `asked` that this schema has in no version as great."""
+    """Those of `asked` that are not stored in that version or a greater one."""
     rows = await _MISSING.rows(
         connection,
         {

@@ -1,4 +1,4 @@
-"""How a row of `orders`, alone or beside its idempotency key, becomes what the domain knows."""
+"""Turns rows of `orders`, alone or joined with their idempotency keys, into the domain's types."""
 
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,12 @@ from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
 
 def age_ms_of(table: str) -> str:
-    """SQL for the age of an order; a clock that was set back makes none below 0."""
+    """SQL for the age of an order in milliseconds; 0 if the clock was set back before its creation."""
     seconds = f"extract(epoch FROM clock_timestamp() - {table}.created_at)"
     return f"CAST(GREATEST({seconds}, 0) * 1000 AS bigint)"
 
 
-# jsonb is read as text, so that it is decoded once, straight into what it stands for.
+# jsonb is read as text, so that it is decoded once, directly into the domain's types.
 ORDER_COLUMNS: tuple[sa.ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
     OrderRow.id,
     OrderRow.student_id,

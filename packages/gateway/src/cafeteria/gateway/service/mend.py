@@ -1,7 +1,7 @@
-"""What time mends: each function is one tick of a loop, safe to run twice and on several replicas.
+"""Retry pending, release and purge: each is one run of a periodic job, safe to repeat and on several replicas.
 
-A tick claims a limited batch in one commit, lets go of it, and only then asks a peer. What a peer does not
-answer is due again after a back-off of one to four seconds.
+A run claims a limited batch in one commit and only then calls a peer, with no lock held. An order that the peer
+does not answer for is due again after a back-off of one to four seconds.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from cafeteria.gateway.repository import mending
 from cafeteria.gateway.service.decide import Decider, Wakes
 from cafeteria.gateway.views import Backlog
 
-BATCH_LIMIT = 500  # orders a tick
+BATCH_LIMIT = 500  # orders per run
 KEYS_KEPT_FOR = timedelta(hours=24)
 FORGET_LIMIT = 1_000  # keys in one DELETE, which holds its locks for a few milliseconds
 
@@ -31,7 +31,7 @@ logger = logs.get_logger()
 
 
 class RetryPending:
-    """From RECEIVED on, for orders whose question was lost in a crash or got no answer."""
+    """Retry pending: asks stock again about RECEIVED orders whose request was lost in a crash or got no answer."""
 
     def __init__(
         self, *, database: Database, outbox: Outbox, decider: Decider, relay: Wakes, backlog: Backlog
@@ -44,27 +44,27 @@ class RetryPending:
         self._pending = PENDING.metric()
 
     async def retry(self) -> None:
-        """Ask stock about what is due, in as few requests as hold it; the first time, publish that it is PENDING."""
+        """Ask stock about the due orders, in as few requests as possible; on the first retry, publish PENDING."""
         async with self._database.transaction() as connection:
             due = await mending.claim_undecided(connection, limit=BATCH_LIMIT)
-            untold = [order for order, is_untold in due if is_untold]
+            unpublished = [order for order, is_unpublished in due if is_unpublished]
             await self._outbox.add(
                 connection,
                 [
                     outbox_message(
                         GATEWAY_STATUS, own_status_event(order), order_id=order.id, version=order.version
                     )
-                    for order in untold
+                    for order in unpublished
                 ],
             )
-        if untold:
+        if unpublished:
             self._relay.wake()
         self._decider.ask([as_pending(order) for order, _ in due])
         if due:
-            logger.info("stock_asked_again", orders=len(due), first_time=len(untold))
+            logger.info("stock_asked_again", orders=len(due), first_time=len(unpublished))
 
     async def count(self, *, limit: int) -> None:
-        """For the limit on PENDING orders: other replicas' are counted in the database only."""
+        """Count PENDING orders, those of other replicas too, for load shedding; stops counting at `limit`."""
         async with self._database.statement() as connection:
             pending = await mending.count_pending(connection, limit=limit)
         self._backlog.counted(pending)
@@ -72,14 +72,14 @@ class RetryPending:
 
 
 class Unreleased:
-    """Loop 4, release: from CANCELLED on, until stock has given the portions back."""
+    """Release: asks stock to give a CANCELLED order's portions back, until stock has answered."""
 
     def __init__(self, *, database: Database, stock: Stock) -> None:
         self._database = database
         self._stock = stock
 
     async def release(self) -> None:
-        """Stock gives back once, however often it is asked."""
+        """Ask stock about the due orders. Stock gives an order's portions back once, however often it is asked."""
         async with self._database.statement() as connection:
             due = await mending.claim_unreleased(connection, limit=BATCH_LIMIT)
         if not due:
@@ -98,14 +98,14 @@ class Unreleased:
 
 
 async def forget_old_keys(database: Database) -> None:
-    """Loop 5, retention: keys older than a day whose order has ended or waits to be collected."""
-    forgotten = FORGET_LIMIT
+    """Purge: deletes keys older than KEYS_KEPT_FOR whose order has ended or waits to be collected."""
+    purged = FORGET_LIMIT
     total = 0
-    while forgotten == FORGET_LIMIT:
+    while purged == FORGET_LIMIT:
         async with database.statement() as connection:
-            forgotten = await mending.forget_keys(
+            purged = await mending.forget_keys(
                 connection, made_before=now() - KEYS_KEPT_FOR, limit=FORGET_LIMIT
             )
-        total += forgotten
+        total += purged
     if total:
         logger.info("keys_forgotten", keys=total)

@@ -1,8 +1,8 @@
-"""Placing an order: nothing → RECEIVED, and from there on with `decide` to the final answer.
+"""Receive: stores a new order under its idempotency key (nothing → RECEIVED), then awaits its final answer.
 
-Everyone who sends the same key gets the same answer, to the byte, whichever process they meet and however
-often: the key's row is written before the order's, in one commit. Refusals that leave no trace are given
-before that commit; after it, the orders of the commit go on together, whether or not their students still wait.
+Every request with the same key gets the same answer, to the byte, from any process and any number of times: one
+commit writes the key's row and then the order's. Refusals that store nothing come before that commit. After it, the
+orders of the commit continue together, whether or not their students still wait.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ from cafeteria.gateway.repository import intake
 from cafeteria.gateway.service.decide import DECIDE_WITHIN_S, Decider, Question, answer_of, answer_without_key
 from cafeteria.gateway.views import AvailabilityView, Backlog
 
-SLOW_COMMIT_S = 1.0  # a commit of new orders that takes longer stands for a database that cannot keep up
+SLOW_COMMIT_S = 1.0  # if a commit of new orders takes longer, the database cannot keep up
 RECEIVED = 202
 
 REFUSED_FROM_MEMORY = metrics.counter(
-    "cafeteria_gateway_refused_from_memory_total", "Orders refused because the sold-out view says so"
+    "cafeteria_gateway_refused_from_memory_total", "Orders refused from the availability cache as sold out"
 )
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the student is sent. `is_replay`: a stored answer, to a request that did not create the order."""
+    """The response to the student. `is_replay`: a stored answer, to a request that did not create the order."""
 
     status: int
     body: bytes
@@ -57,10 +57,10 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request: `order` is what it has made, or `known` stands behind its key already.
+    """The result of storing one request: the new `order`, or the `known` one that its key already belongs to.
 
-    `question` is the one that the order's whole batch asks; there is none where the outcome of a COMMIT was unknown.
-    Neither `order` nor `known`: the key was in use and has been forgotten since.
+    `question` is the request to stock of the order's batch; it is None after a COMMIT of unknown outcome.
+    Without `order` and `known`, the key was in use and has been purged since.
     """
 
     order: PendingOrder | None = None
@@ -69,7 +69,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intake:
-    """Stores new orders and reads keys, both grouped. Enter it to start; leaving it stores what has been taken in."""
+    """Stores new orders and reads keys, in batches. Use it as a context manager; exiting stores all queued orders."""
 
     def __init__(self, *, database: Database, decider: Decider, backlog: Backlog, queue_limit: int) -> None:
         self._database = database
@@ -97,7 +97,7 @@ class Intake:
         return self._receiving.pending
 
     async def receive(self, placing: Placing) -> Receipt:
-        """Raises Overloaded before anything was written, DatabaseUnavailable when nobody knows."""
+        """Raises Overloaded if nothing was written, DatabaseUnavailable if it is unknown whether it was."""
         if self._receiving.running_for_s > SLOW_COMMIT_S:
             raise Overloaded(
                 f"Orders are written too slowly just now: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
@@ -111,7 +111,7 @@ class Intake:
                 del self._asked[placing.key]
 
     def is_receiving(self, key: str) -> bool:
-        """Somebody waits until this key is stored, or it is being written although its student has given up waiting."""
+        """Whether a request waits for this key's commit, or a commit writes it although its request has timed out."""
         return key in self._asked or key in self._being_written
 
     async def find(self, key: str) -> KeyedOrder | None:
@@ -132,7 +132,7 @@ class Intake:
         return [receipts[placing.order.id] for placing in batch]
 
     def _ask_about(self, batch: Sequence[Placing], received: intake.Received) -> dict[UUID, Receipt]:
-        """Stock is asked at once about what is new, in one request, whether or not anybody waits for it."""
+        """Ask stock about the new orders at once, in one request, whether or not their students still wait."""
         made = [
             pending_order(placing.order, at=received.at)
             for placing in batch
@@ -155,7 +155,7 @@ class Intake:
 
 
 def receipt_of(placing: Placing, known: KeyedOrder | None) -> Receipt:
-    """Our own order under the key: an earlier try of this very commit went through, its answer was lost."""
+    """If the key has this very order, an earlier attempt of its commit succeeded and only the reply was lost."""
     if known is not None and known.order.id == placing.order.id:
         return Receipt(order=as_pending(known.order))
     return Receipt(known=known)
@@ -175,7 +175,7 @@ class PlaceOrder:
         self._refused = REFUSED_FROM_MEMORY.metric()
 
     async def __call__(self, placing: Placing) -> Placed:
-        """Raises a refusal that leaves no trace, IdempotencyKeyReused, or OutcomeUnknown."""
+        """Raises OutOfStock or Overloaded, which store nothing, IdempotencyKeyReused, or OutcomeUnknown."""
         deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
         try:
             async with asyncio.timeout_at(deadline):
@@ -184,14 +184,14 @@ class PlaceOrder:
             raise OutcomeUnknown from error
         if receipt.order is not None:
             return await self._outcome(receipt.order, deadline, question=receipt.question)
-        if receipt.known is None:  # the key was there, and has been forgotten since
+        if receipt.known is None:  # the key was in use and has been purged since
             raise OutcomeUnknown
         return await self._repeat(placing, receipt.known, deadline)
 
     async def _find_if_sold_out(self, placing: Placing) -> Receipt | None:
-        """Raises OutOfStock if memory says so and the key is unused: a repeat must get its order's answer.
+        """Raises OutOfStock if the cache has too few portions and the key is unused: a repeat gets its order's answer.
 
-        While the key's own order may be on its way into the table, only its commit can tell.
+        While a commit may be writing the key's order, only that commit shows whether the key is in use.
         """
         short = self._availability.short_items(placing.order.lines, at_s=monotonic())
         if not short or self._intake.is_receiving(placing.key):
@@ -203,7 +203,7 @@ class PlaceOrder:
         return Receipt(known=known)
 
     async def _receive(self, placing: Placing) -> Receipt:
-        """After a COMMIT of unknown outcome, look what is stored. That nothing is there proves nothing yet."""
+        """After a COMMIT of unknown outcome, read the key. If it is not there, the outcome stays unknown."""
         try:
             return await self._intake.receive(placing)
         except DatabaseUnavailable:
@@ -229,7 +229,7 @@ class PlaceOrder:
         question: Question | None = None,
         is_replay: bool = False,
     ) -> Placed:
-        """Wait for the final answer, not past the deadline; without one the order has been received: 202."""
+        """Wait for the final answer until the deadline; without one, answer 202: the order is received."""
         if question is None:
             answer = await self._decider.answer(order, deadline=deadline)
         else:

@@ -1,7 +1,7 @@
-"""P1: the gateway's orders follow the kitchen, whatever order its events come in and however often.
+"""Project: applies the kitchen's status events to the gateway's orders, in any order and any number of times.
 
-Every event carries the states before it, so the highest version of a batch is all that is needed. Cancelled
-news, however it came, makes the order due for its release.
+Every event carries the states before it, so each order needs only the highest version of a batch. A CANCELLED
+event, or the same answer to a cancel request, makes the order due for its release.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -17,19 +17,19 @@ logger = logs.get_logger()
 
 
 class Projection:
-    """`release` is woken when an order was cancelled."""
+    """Stores the kitchen's states of orders; wakes `release` after a commit that cancelled an order."""
 
     def __init__(self, *, database: Database, release: Wakes) -> None:
         self._database = database
         self._release = release
 
     async def commit(self, batch: Sequence[OrderStatusChanged]) -> list[None]:
-        """Follow a batch of events, whose messages may then be acknowledged."""
+        """Project a batch of events; their messages may be acknowledged after that."""
         await self.take(batch)
         return [None] * len(batch)
 
     async def take(self, events: Iterable[OrderStatusChanged]) -> None:
-        """Follow the highest version of each order."""
+        """Project the highest version of each order."""
         highest: dict[object, OrderStatusChanged] = {}
         for event in events:
             if not is_from_kitchen(event):
@@ -45,14 +45,14 @@ class Projection:
 
 
 class DeliveryCheck:
-    """What of the kitchen's events has arrived; `is_behind` says whether one may just not have been read yet."""
+    """Tells the kitchen which of its events are missing here; `is_behind` is true while its consumer lags."""
 
     def __init__(self, *, database: Database, is_behind: Callable[[], Awaitable[bool]]) -> None:
         self._database = database
         self._is_behind = is_behind
 
     async def answer(self, asked: AskKnown) -> KnownAnswered:
-        """Which of these versions are missing here? Raises DatabaseUnavailable."""
+        """The versions that are missing here; `behind` if the lag may be the reason. Raises DatabaseUnavailable."""
         async with self._database.statement() as connection:
             missing = await orders.find_missing(connection, asked.items)
         if missing and await self._is_behind():

@@ -1,4 +1,4 @@
-"""Reading orders and the menu. A student sees their own orders and no others: another's is simply not there."""
+"""Reads orders and the menu. A student sees only their own orders: another student's is a NotFound."""
 
 from collections.abc import Sequence
 from time import monotonic
