@@ -1,7 +1,7 @@
-"""Stand-ins for the gateway's peers, each speaking on the bus with the rights of the service that it stands for.
+"""Fakes of the gateway's peers, each on the real bus with the rights of the service that it replaces.
 
-They keep the peers' promises (one decision per order, a cancel that answers the same) and can be told to fall
-silent, to lose replies, or to be away. The contract tests hold the real services to the same promises.
+They keep the peers' promises (one decision per order, a repeated cancel gets the same answer); a test can make them
+stop answering, lose replies, or refuse. The contract tests hold the real services to the same promises.
 """
 
 import asyncio
@@ -43,25 +43,25 @@ PRICE = Decimal("45.50")
 
 
 class RefusedError(Exception):
-    """Answered by an error with this code, as services answer."""
+    """Makes the fake reply with an error of this code, as services do."""
 
 
-class Door:
-    """Answers requests, unless told otherwise. `heard` counts every request that arrived."""
+class FakePeer:
+    """Answers requests until a test stops it. `request_count` counts every request that arrived."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.heard = 0
+        self.request_count = 0
         self.answering = asyncio.Event()
         self.answering.set()
         self.loses_replies = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def fall_silent(self) -> None:
-        """Requests wait, as in a process that is stopped, until `speak`."""
+    def stop_answering(self) -> None:
+        """Requests wait, as in a stopped process, until `resume_answering`."""
         self.answering.clear()
 
-    def speak(self) -> None:
+    def resume_answering(self) -> None:
         self.answering.set()
 
     async def serve(self, rpc: Rpc[Any, Any], decide: Callable[[Any], Any]) -> None:
@@ -78,7 +78,7 @@ class Door:
                 await message.respond(msgspec.json.encode(reply))
 
         async def on_message(message: Msg) -> None:
-            self.heard += 1
+            self.request_count += 1
             task = asyncio.create_task(answer(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -87,17 +87,17 @@ class Door:
         await self.client.flush()
 
     async def close(self) -> None:
-        self.speak()
+        self.resume_answering()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
 
-class StockDoor(Door):
-    """Portions in memory, one decision per order for ever, and a tombstone for what it has not seen in time.
+class FakeStock(FakePeer):
+    """Keeps portions in memory and one decision per order for ever; rejects new orders that are too old.
 
-    `asked` holds each request as it came. `leaves_out` are orders whose decisions are missing in replies, `instead`
-    what a reply says in place of an order's decision. A request with one of `refuses` is refused as it stands, and
-    so are the next `is_away_for` requests, as by a stock whose database is away. A reply has room for `holds` decisions.
+    `asked` holds the orders of each request. `leaves_out` are orders whose decisions are missing in replies, `instead`
+    maps an order to what replaces its decision. A request with one of `refuses` is refused as a whole, and so are the
+    next `is_away_for` requests, as by a stock whose database is down. A reply has room for `holds` decisions.
     """
 
     def __init__(self, client: Client) -> None:
@@ -130,12 +130,12 @@ class StockDoor(Door):
             self.is_away_for -= 1
             raise RefusedError("503")
         decisions = [(order.order_id, self.reserve(order)) for order in asked.orders]
-        said = [
+        replied = [
             self.instead.get(order_id, decided)
             for order_id, decided in decisions
             if order_id not in self.leaves_out
         ]
-        return {"decisions": said[: self.holds]}
+        return {"decisions": replied[: self.holds]}
 
     def reserve(self, asked: ReserveStock) -> StockDecided:
         if asked.order_id not in self.decisions:
@@ -164,8 +164,8 @@ class StockDoor(Door):
             self.released[asked.order_id] = StockReleased(order_id=asked.order_id, released_at=now())
         return self.released[asked.order_id]
 
-    async def announce(self, *, complete: bool = True) -> None:
-        """Say what is left, as stock does each second."""
+    async def publish_availability(self, *, complete: bool = True) -> None:
+        """Publish what is left of all items, as stock does each second."""
         items = tuple(
             ItemAvailability(
                 item_id=item_id,
@@ -176,13 +176,13 @@ class StockDoor(Door):
             )
             for item_id, available in self.portions.items()
         )
-        heard = AvailabilityChanged(items=items, complete=complete)
-        await self.client.publish(bus.AVAILABILITY.subject, msgspec.json.encode(heard))
+        event = AvailabilityChanged(items=items, complete=complete)
+        await self.client.publish(bus.AVAILABILITY.subject, msgspec.json.encode(event))
         await self.client.flush()
 
 
-class KitchenDoor(Door):
-    """Tickets by order; what has begun is not cancelled."""
+class FakeKitchen(FakePeer):
+    """Cancels tickets, except those of orders in `begun`."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
@@ -194,24 +194,24 @@ class KitchenDoor(Door):
 
     async def open(self) -> None:
         await self.serve(bus.CANCEL, self.cancel)
-        await self.serve(bus.KITCHEN_KNOWN, self.know)
+        await self.serve(bus.KITCHEN_KNOWN, self.check_delivery)
 
     def cancel(self, asked: CancelTicket) -> CancelAnswered:
         self.tickets.append(asked)
         if asked.order_id in self.begun:
-            return _stands(asked.order_id, OrderStatus.IN_KITCHEN)
+            return _cancel_answer(asked.order_id, OrderStatus.IN_KITCHEN)
         if asked.order_id not in self.cancelled:
-            self.cancelled[asked.order_id] = _stands(asked.order_id, OrderStatus.CANCELLED)
+            self.cancelled[asked.order_id] = _cancel_answer(asked.order_id, OrderStatus.CANCELLED)
         return self.cancelled[asked.order_id]
 
-    def know(self, asked: AskKnown) -> KnownAnswered:
+    def check_delivery(self, asked: AskKnown) -> KnownAnswered:
         self.asked_about.extend(asked.items)
         return KnownAnswered(missing=() if self.knows_all else asked.items)
 
-    async def say(
+    async def publish_status(
         self, order: dict[str, Any], status: OrderStatus, *, student_id: str, message_id: UUID | None = None
     ) -> None:
-        """A status event of the kitchen, stored in the stream."""
+        """Publish a status event of the kitchen to the stream."""
         event = OrderStatusChanged(
             order_id=UUID(order["id"]),
             student_id=student_id,
@@ -219,9 +219,11 @@ class KitchenDoor(Door):
             version=STATUS_VERSIONS[status],
             at=now() + timedelta(milliseconds=STATUS_VERSIONS[status]),
         )
-        await self.say_raw(msgspec.json.encode(OrderStatusesChanged(events=(event,))), message_id=message_id)
+        await self.publish_raw(
+            msgspec.json.encode(OrderStatusesChanged(events=(event,))), message_id=message_id
+        )
 
-    async def say_raw(self, body: bytes, *, message_id: UUID | None = None) -> None:
+    async def publish_raw(self, body: bytes, *, message_id: UUID | None = None) -> None:
         await self.client.jetstream().publish(
             bus.KITCHEN_STATUS.subject, body, headers={HEADER_MESSAGE_ID: str(message_id or new_id())}
         )
@@ -233,8 +235,8 @@ class KitchenDoor(Door):
         return msgspec.json.decode(answer.data, type=KnownAnswered)
 
 
-class NotificationDoor(Door):
-    """Knows everything or nothing, as told."""
+class FakeNotification(FakePeer):
+    """Has received every state, or none if `knows_all` is False."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
@@ -243,9 +245,9 @@ class NotificationDoor(Door):
         self.asked_about: list[OrderVersion] = []
 
     async def open(self) -> None:
-        await self.serve(bus.NOTIFICATION_KNOWN, self.know)
+        await self.serve(bus.NOTIFICATION_KNOWN, self.check_delivery)
 
-    def know(self, asked: AskKnown) -> KnownAnswered:
+    def check_delivery(self, asked: AskKnown) -> KnownAnswered:
         self.asked_about.extend(asked.items)
         return KnownAnswered(missing=() if self.knows_all else asked.items, behind=self.is_behind)
 
@@ -256,7 +258,7 @@ def _refused(asked: ReserveStock, reason: RejectionReason, items: tuple[UUID, ..
     )
 
 
-def _stands(order_id: UUID, status: OrderStatus) -> CancelAnswered:
+def _cancel_answer(order_id: UUID, status: OrderStatus) -> CancelAnswered:
     return CancelAnswered(
         order_id=order_id,
         cancelled=status is OrderStatus.CANCELLED,
@@ -282,27 +284,27 @@ def _plain_logs() -> None:
 
 
 @pytest.fixture
-async def stock(clean: None, servers: Any) -> AsyncIterator[StockDoor]:
+async def stock(clean: None, servers: Any) -> AsyncIterator[FakeStock]:
     async with servers.bus_as(bus.STOCK) as client:
-        door = StockDoor(client)
-        await door.open()
-        yield door
-        await door.close()
+        peer = FakeStock(client)
+        await peer.open()
+        yield peer
+        await peer.close()
 
 
 @pytest.fixture
-async def kitchen(clean: None, servers: Any) -> AsyncIterator[KitchenDoor]:
+async def kitchen(clean: None, servers: Any) -> AsyncIterator[FakeKitchen]:
     async with servers.bus_as(bus.KITCHEN) as client:
-        door = KitchenDoor(client)
-        await door.open()
-        yield door
-        await door.close()
+        peer = FakeKitchen(client)
+        await peer.open()
+        yield peer
+        await peer.close()
 
 
 @pytest.fixture
-async def notification(clean: None, servers: Any) -> AsyncIterator[NotificationDoor]:
+async def notification(clean: None, servers: Any) -> AsyncIterator[FakeNotification]:
     async with servers.bus_as(bus.NOTIFICATION) as client:
-        door = NotificationDoor(client)
-        await door.open()
-        yield door
-        await door.close()
+        peer = FakeNotification(client)
+        await peer.open()
+        yield peer
+        await peer.close()

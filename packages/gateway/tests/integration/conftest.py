@@ -38,13 +38,15 @@ WHERE id = $1
 """
 
 
-class Counter:
-    """Where students stand: one gateway process, and what it has stored."""
+class RunningGateway:
+    """One running gateway, its HTTP client, and access to what it has stored and published."""
 
-    def __init__(self, *, app: Any, url: str, books: asyncpg.Connection, tokens: Any, admin: Any) -> None:
+    def __init__(
+        self, *, app: Any, url: str, admin_database: asyncpg.Connection, tokens: Any, admin: Any
+    ) -> None:
         self.app = app
         self.url = url
-        self.books = books
+        self.admin_database = admin_database
         self._tokens = tokens
         self._admin = admin
         self.web = plain_http(base_url=url, timeout_s=TIMEOUT_S)
@@ -68,27 +70,31 @@ class Counter:
 
     async def status(self, order_id: str) -> str:
         return str(
-            await self.books.fetchval("SELECT status FROM gateway.orders WHERE id = $1", UUID(order_id))
+            await self.admin_database.fetchval(
+                "SELECT status FROM gateway.orders WHERE id = $1", UUID(order_id)
+            )
         )
 
     async def row(self, order_id: str) -> asyncpg.Record:
-        return await self.books.fetchrow("SELECT * FROM gateway.orders WHERE id = $1", UUID(order_id))
+        return await self.admin_database.fetchrow(
+            "SELECT * FROM gateway.orders WHERE id = $1", UUID(order_id)
+        )
 
     async def cancel(self, order_id: str, *, student: str = STUDENT) -> httpx.Response:
         return await self.web.post(f"/v1/orders/{order_id}/cancel", headers=self.headers(student))
 
     async def count(self, table: str) -> int:
-        return int(await self.books.fetchval(f"SELECT count(*) FROM gateway.{table}"))  # noqa: S608 - a table's name
+        return int(await self.admin_database.fetchval(f"SELECT count(*) FROM gateway.{table}"))  # noqa: S608 - a table
 
     async def has_read_all(self) -> bool:
         """Every event of the kitchen has been acknowledged."""
         return await has_read_all(self._admin, bus.GATEWAY_PROJECTION)
 
-    async def has_said_all(self) -> bool:
+    async def has_published_all(self) -> bool:
         return await self.count("outbox") == 0
 
-    async def said(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
-        """The items that have reached the stream on this topic, in their order."""
+    async def published(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
+        """The items of this topic in the stream, in their order."""
         stream = bus.KITCHEN_STREAM if topic is bus.WORK_PLACED else bus.NOTIFICATION_STREAM
         jetstream = self._admin.jetstream()
         state = (await jetstream.stream_info(stream.name)).state
@@ -105,118 +111,127 @@ class Counter:
         return [item for item in items if order_id is None or str(item.order_id) == order_id]
 
 
-OpenGateway = Callable[..., Awaitable[Counter]]
+OpenGateway = Callable[..., Awaitable[RunningGateway]]
 
 
 @pytest.fixture
-async def books(servers: Any, clean: None) -> AsyncIterator[asyncpg.Connection]:
+async def admin_database(servers: Any, clean: None) -> AsyncIterator[asyncpg.Connection]:
     async with servers.database_as_admin() as connection:
         yield connection
 
 
 @pytest.fixture
-def a_gateway(
-    clean: None, servers: Any, books: asyncpg.Connection, service_settings: Any, serve: Any, tokens: Any
-) -> Callable[..., AbstractAsyncContextManager[Counter]]:
-    """Start a gateway, with settings as given; leaving stops it as SIGTERM does."""
+def run_gateway(
+    clean: None,
+    servers: Any,
+    admin_database: asyncpg.Connection,
+    service_settings: Any,
+    serve: Any,
+    tokens: Any,
+) -> Callable[..., AbstractAsyncContextManager[RunningGateway]]:
+    """Run a gateway with the given settings; exiting stops it as SIGTERM does."""
 
     @asynccontextmanager
-    async def run(**settings: Any) -> AsyncIterator[Counter]:
+    async def run(**settings: Any) -> AsyncIterator[RunningGateway]:
         app = create_app(service_settings(bus.GATEWAY, GatewaySettings, **settings))
         async with servers.bus_as("admin") as admin, serve(app) as url:
-            counter = Counter(app=app, url=url, books=books, tokens=tokens, admin=admin)
-            async with counter.web:
-                await until(lambda: answers(counter))
-                yield counter
+            gateway = RunningGateway(
+                app=app, url=url, admin_database=admin_database, tokens=tokens, admin=admin
+            )
+            async with gateway.web:
+                await until(lambda: answers(gateway))
+                yield gateway
 
     return run
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Students wait for a commit and for stock's decision however long it takes: no slow machine makes a 201 a 202 or 503."""
+def long_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long deadlines for a commit and for stock's decision, so that a slow machine turns no 201 into a 202 or 503."""
     for module in (cancel_order, decide, place_order):
         monkeypatch.setattr(module, "DECIDE_WITHIN_S", TIMEOUT_S)
     monkeypatch.setattr(place_order, "SLOW_COMMIT_S", TIMEOUT_S)
 
 
 @pytest.fixture
-async def open_gateway(a_gateway: Any) -> AsyncIterator[OpenGateway]:
+async def open_gateway(run_gateway: Any) -> AsyncIterator[OpenGateway]:
     """Start a gateway that stops with the test."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(**settings: Any) -> Counter:
-            counter: Counter = await stack.enter_async_context(a_gateway(**settings))
-            return counter
+        async def open_one(**settings: Any) -> RunningGateway:
+            gateway: RunningGateway = await stack.enter_async_context(run_gateway(**settings))
+            return gateway
 
         yield open_one
 
 
 @pytest.fixture
-async def counter(open_gateway: OpenGateway) -> Counter:
+async def gateway(open_gateway: OpenGateway) -> RunningGateway:
     return await open_gateway()
 
 
 def new_placing(lines: dict[UUID, int], *, key: str | None = None) -> Placing:
-    """As the HTTP route makes it of a request, for calls of the use case itself."""
+    """The request as the HTTP route passes it on, for direct calls of the use case."""
     asked = tuple(Line(item_id=item, quantity=count) for item, count in lines.items())
     order = NewOrder(id=new_id(), student_id=STUDENT, lines=asked, traceparent=TRACEPARENT)
     return Placing(order=order, key=stored_key(STUDENT, key or uuid4().hex), request_hash=request_hash(asked))
 
 
-class Wreck:
-    """Makes what a process that died has left behind, with the gateway's own commits."""
+class BrokenStack:
+    """Stores what a crashed process has left behind, by the gateway's own statements."""
 
-    def __init__(self, database: Database, books: asyncpg.Connection) -> None:
+    def __init__(self, database: Database, admin_database: asyncpg.Connection) -> None:
         self._database = database
-        self._books = books
+        self._admin_database = admin_database
 
     async def received(self, lines: dict[UUID, int], *, key: str = "k", age_s: float = 0) -> PendingOrder:
-        """Stored so long ago; nobody goes on with it."""
+        """An order received `age_s` seconds ago, with no process working on it."""
         placing = new_placing(lines, key=key)
         order = placing.order
         async with self._database.statement() as connection:
             received = await intake.receive(connection, [placing])
         assert not received.unmade
         if age_s:
-            await self._books.execute(_AGED, order.id, timedelta(seconds=age_s))
+            await self._admin_database.execute(_AGED, order.id, timedelta(seconds=age_s))
         return pending_order(order, at=received.at - timedelta(seconds=age_s))
 
     async def received_many(self, lines: dict[UUID, int], count: int) -> None:
-        """So many orders of the same lines, in one batch."""
+        """Receive `count` orders of the same lines, in one batch."""
         placings = [new_placing(lines) for _ in range(count)]
         async with self._database.statement() as connection:
             assert not (await intake.receive(connection, placings)).unmade
 
     async def make_due(self, *columns: str, age_s: float) -> None:
-        """As if all orders were so much older."""
+        """Move these times of all orders `age_s` seconds into the past."""
         changes = ", ".join(f"{column} = {column} - $1::interval" for column in columns)
-        await self._books.execute(
+        await self._admin_database.execute(
             f"UPDATE gateway.orders SET {changes}",  # noqa: S608 - written in the test
             timedelta(seconds=age_s),
         )
 
     async def settled(self, order: PendingOrder, decided: StockDecided) -> bytes:
-        """Settled too, and its answer never sent; returns the stored answer."""
+        """Settle the order without sending its answer; return the stored answer."""
         settled = settlement(judge(order, decided, at=now()))
         async with self._database.statement() as connection:
             await decisions.settle(connection, [settled])
         return settled.verdict.answer.body
 
     async def lose_messages(self) -> None:
-        """They had left the outbox, and NATS lost them."""
-        await self._books.execute("DELETE FROM gateway.outbox")
-        await self._books.execute("UPDATE gateway.orders SET next_check_at = now() - interval '1 second'")
+        """Delete the outbox, as if the relay had published the messages and NATS had lost them."""
+        await self._admin_database.execute("DELETE FROM gateway.outbox")
+        await self._admin_database.execute(
+            "UPDATE gateway.orders SET next_check_at = now() - interval '1 second'"
+        )
 
     async def change(self, order: PendingOrder, assignment: str) -> None:
-        await self._books.execute(
+        await self._admin_database.execute(
             f"UPDATE gateway.orders SET {assignment} WHERE id = $1",  # noqa: S608 - written in the test
             order.id,
         )
 
 
-class LosesTheServer:
-    """A database whose connection is lost so many times, after the commit or before it."""
+class LosesConnection:
+    """A database that loses its connection `times` times, after the commit or before it."""
 
     def __init__(self, database: Any, *, times: int, is_committed: bool) -> None:
         self._database = database
@@ -235,8 +250,8 @@ class LosesTheServer:
 
 
 @pytest.fixture
-def loses_the_server() -> type[LosesTheServer]:
-    return LosesTheServer
+def loses_connection() -> type[LosesConnection]:
+    return LosesConnection
 
 
 @pytest.fixture
@@ -245,13 +260,15 @@ def placing() -> Callable[..., Placing]:
 
 
 @pytest.fixture
-async def wreck(clean: None, service_settings: Any, books: asyncpg.Connection) -> AsyncIterator[Wreck]:
+async def broken_stack(
+    clean: None, service_settings: Any, admin_database: asyncpg.Connection
+) -> AsyncIterator[BrokenStack]:
     database = Database.connect(service_settings(bus.GATEWAY, GatewaySettings), service=bus.GATEWAY)
-    yield Wreck(database, books)
+    yield BrokenStack(database, admin_database)
     await database.close()
 
 
-async def answers(counter: Counter) -> bool:
+async def answers(gateway: RunningGateway) -> bool:
     """Signed-in requests are served: both servers and identity's keys are there."""
-    answer = await counter.web.get("/v1/orders", headers=counter.headers())
+    answer = await gateway.web.get("/v1/orders", headers=gateway.headers())
     return answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Orders that are stored together are asked about together; each is settled by its own decision, whatever the others get."""
+"""Reserve: orders of one commit share one request to stock; each is settled by its own decision alone."""
 
 import asyncio
 from typing import Any
@@ -8,20 +8,20 @@ import pytest
 
 from cafeteria.contracts.stock import MAX_ORDERS
 
-pytestmark = pytest.mark.usefixtures("patient")
+pytestmark = pytest.mark.usefixtures("long_deadlines")
 
 
-async def place_together(counter: Any, placings: list[Any]) -> list[Any]:
-    """They are all waiting before the first commit begins, so they are one batch."""
-    return await asyncio.gather(*map(counter.app.state.gateway.place_order, placings))
+async def place_together(gateway: Any, placings: list[Any]) -> list[Any]:
+    """Place orders that all wait before the first commit begins, so that they are one batch."""
+    return await asyncio.gather(*map(gateway.app.state.gateway.place_order, placings))
 
 
 async def test_a_batch_is_one_request_of_new_orders_with_their_traces(
-    counter: Any, stock: Any, placing: Any
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(6)
     placings = [placing({item: 1}) for _ in range(8)]
-    placed = await place_together(counter, placings)
+    placed = await place_together(gateway, placings)
     assert sorted(each.status for each in placed) == [201] * 6 + [409] * 2
     [asked] = stock.asked
     assert {order.order_id for order in asked} == {each.order.id for each in placings}
@@ -31,10 +31,10 @@ async def test_a_batch_is_one_request_of_new_orders_with_their_traces(
 
 
 async def test_more_orders_than_a_request_may_name_are_asked_about_in_several(
-    counter: Any, stock: Any, placing: Any
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(1_000)
-    placed = await place_together(counter, [placing({item: 1}) for _ in range(300)])
+    placed = await place_together(gateway, [placing({item: 1}) for _ in range(300)])
     assert {each.status for each in placed} == {201}
     assert sum(map(len, stock.asked)) == 300
     assert max(map(len, stock.asked)) == MAX_ORDERS
@@ -56,7 +56,7 @@ async def test_more_orders_than_a_request_may_name_are_asked_about_in_several(
     ids=str,
 )
 async def test_a_decision_that_makes_no_sense_leaves_its_order_pending_and_the_others_settled(
-    counter: Any, stock: Any, placing: Any, decision: Any
+    gateway: Any, stock: Any, placing: Any, decision: Any
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(3)]
@@ -64,134 +64,136 @@ async def test_a_decision_that_makes_no_sense_leaves_its_order_pending_and_the_o
     if isinstance(decision, dict) and decision.get("order_id") == "{id}":
         decision = {**decision, "order_id": str(bad)}
     stock.instead[bad] = decision
-    placed = await place_together(counter, placings)
+    placed = await place_together(gateway, placings)
     assert [each.status for each in placed] == [201, 202, 201]
-    assert await counter.status(str(bad)) == "PENDING"
+    assert await gateway.status(str(bad)) == "PENDING"
     stock.instead.clear()
-    again = await counter.app.state.gateway.place_order(placings[1])
+    again = await gateway.app.state.gateway.place_order(placings[1])
     assert again.status == 201
 
 
-async def test_an_order_of_which_a_reply_says_nothing_is_asked_about_again_at_once_and_left_pending(
-    counter: Any, stock: Any, placing: Any
+async def test_an_order_missing_in_a_reply_is_asked_about_again_at_once_and_stays_pending(
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(3)]
     stock.leaves_out = {placings[2].order.id}
-    placed = await place_together(counter, placings)
+    placed = await place_together(gateway, placings)
     assert [each.status for each in placed] == [201, 201, 202]
     assert [len(asked) for asked in stock.asked] == [3, 1]
 
 
-async def test_what_a_reply_had_no_room_for_is_answered_in_time(
-    counter: Any, stock: Any, placing: Any
+async def test_orders_that_did_not_fit_into_a_reply_are_answered_in_time(
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(10)
     stock.holds = 2
-    placed = await place_together(counter, [placing({item: 1}) for _ in range(5)])
+    placed = await place_together(gateway, [placing({item: 1}) for _ in range(5)])
     assert {each.status for each in placed} == {201}
     assert [len(asked) for asked in stock.asked] == [5, 3, 1]
 
 
 async def test_the_decision_on_another_order_settles_nothing_of_it(
-    counter: Any, stock: Any, placing: Any
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
-    """Even of one that is PENDING too: only the reply to its own question counts."""
+    """Even if that one is PENDING too: only the reply to an order's own request counts."""
     item = stock.stock_up(10)
     stock.leaves_out = {(other := placing({item: 1})).order.id}
-    assert (await counter.app.state.gateway.place_order(other)).status == 202
+    assert (await gateway.app.state.gateway.place_order(other)).status == 202
     stock.leaves_out = set()
     mine = placing({item: 1})
     stock.instead[mine.order.id] = stock.decisions[other.order.id]
-    assert (await counter.app.state.gateway.place_order(mine)).status == 202
-    assert await counter.status(str(mine.order.id)) == "PENDING"
+    assert (await gateway.app.state.gateway.place_order(mine)).status == 202
+    assert await gateway.status(str(mine.order.id)) == "PENDING"
 
 
 async def test_a_request_that_stock_refuses_is_asked_in_halves_down_to_the_order_that_it_refuses(
-    counter: Any, stock: Any, placing: Any
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(200)
     placings = [placing({item: 1}) for _ in range(MAX_ORDERS)]
     bad = placings[77].order.id
     stock.refuses = {bad}
-    placed = await place_together(counter, placings)
+    placed = await place_together(gateway, placings)
     assert [each.status for each in placed].count(202) == 1
     assert placed[77].status == 202
     assert len(stock.asked) == 1 + 2 * 7
     assert stock.portions[item] == 200 - (MAX_ORDERS - 1)
 
 
-async def test_a_stock_whose_database_is_away_is_not_asked_in_halves(
-    counter: Any, stock: Any, placing: Any
+async def test_a_stock_whose_database_is_down_is_not_asked_in_halves(
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(10)
     stock.is_away_for = 1
-    placed = await place_together(counter, [placing({item: 1}) for _ in range(4)])
+    placed = await place_together(gateway, [placing({item: 1}) for _ in range(4)])
     assert {each.status for each in placed} == {202}
     assert [len(asked) for asked in stock.asked[:1]] == [4]
     assert stock.portions[item] == 10
 
 
 async def test_an_order_that_cannot_be_settled_leaves_the_others_settled(
-    counter: Any, stock: Any, placing: Any
+    gateway: Any, stock: Any, placing: Any
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(4)]
     bad = placings[2].order.id
-    await counter.books.execute(
+    await gateway.admin_database.execute(
         f"ALTER TABLE gateway.orders ADD CONSTRAINT poison CHECK (id <> '{bad}' OR status = 'PENDING')"
     )
     try:
-        placed = await place_together(counter, placings)
+        placed = await place_together(gateway, placings)
     finally:
-        await counter.books.execute("ALTER TABLE gateway.orders DROP CONSTRAINT poison")
+        await gateway.admin_database.execute("ALTER TABLE gateway.orders DROP CONSTRAINT poison")
     assert [each.status for each in placed] == [201, 201, 202, 201]
 
 
 async def test_stock_is_asked_although_nobody_waits_any_more(
-    counter: Any, stock: Any, placing: Any, servers: Any, wait_until: Any
+    gateway: Any, stock: Any, placing: Any, servers: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(10)
-    intake = counter.app.state.gateway.place_order._intake
+    intake = gateway.app.state.gateway.place_order._intake
     placings = [placing({item: 1}) for _ in range(3)]
     async with servers.database_as_admin() as other:
         async with other.transaction():
             await other.execute("LOCK TABLE gateway.orders IN ACCESS EXCLUSIVE MODE")
-            placing_them = asyncio.ensure_future(place_together(counter, placings))
+            placing_them = asyncio.ensure_future(place_together(gateway, placings))
             await wait_until(lambda: intake._receiving.running_for_s)
             placing_them.cancel()
-        await wait_until(lambda: all_verified(counter, [each.order.id for each in placings]))
+        await wait_until(lambda: all_verified(gateway, [each.order.id for each in placings]))
     assert [len(asked) for asked in stock.asked] == [3]
 
 
 async def test_orders_whose_commit_had_an_unknown_outcome_are_each_asked_about_alone(
-    counter: Any, stock: Any, placing: Any, loses_the_server: Any
+    gateway: Any, stock: Any, placing: Any, loses_connection: Any
 ) -> None:
     item = stock.stock_up(10)
-    intake = counter.app.state.gateway.place_order._intake
-    intake._database = loses_the_server(intake._database, times=1, is_committed=True)
-    placed = await place_together(counter, [placing({item: 1}) for _ in range(3)])
+    intake = gateway.app.state.gateway.place_order._intake
+    intake._database = loses_connection(intake._database, times=1, is_committed=True)
+    placed = await place_together(gateway, [placing({item: 1}) for _ in range(3)])
     assert {(each.status, each.is_replay) for each in placed} == {(201, False)}
     assert [len(asked) for asked in stock.asked] == [1, 1, 1]
 
 
 async def test_retry_pending_asks_about_five_hundred_orders_in_four_requests(
-    open_gateway: Any, stock: Any, wreck: Any, wait_until: Any
+    open_gateway: Any, stock: Any, broken_stack: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(1_000)
-    await wreck.received_many({item: 1}, 500)
-    await wreck.make_due("created_at", "next_ask_at", age_s=10)
-    counter = await open_gateway()
-    await wait_until(lambda: is_empty_of(counter, "PENDING"), timeout_s=20)
+    await broken_stack.received_many({item: 1}, 500)
+    await broken_stack.make_due("created_at", "next_ask_at", age_s=10)
+    gateway = await open_gateway()
+    await wait_until(lambda: is_empty_of(gateway, "PENDING"), timeout_s=20)
     assert sorted(map(len, stock.asked)) == [116, 128, 128, 128]
     assert all(10_000 <= order.age_ms < 40_000 for asked in stock.asked for order in asked)
     assert stock.portions[item] == 500
 
 
-async def all_verified(counter: Any, order_ids: list[UUID]) -> bool:
-    return [await counter.status(str(each)) for each in order_ids] == ["STOCK_VERIFIED"] * len(order_ids)
+async def all_verified(gateway: Any, order_ids: list[UUID]) -> bool:
+    return [await gateway.status(str(each)) for each in order_ids] == ["STOCK_VERIFIED"] * len(order_ids)
 
 
-async def is_empty_of(counter: Any, status: str) -> bool:
-    count = await counter.books.fetchval("SELECT count(*) FROM gateway.orders WHERE status = $1", status)
+async def is_empty_of(gateway: Any, status: str) -> bool:
+    count = await gateway.admin_database.fetchval(
+        "SELECT count(*) FROM gateway.orders WHERE status = $1", status
+    )
     return bool(count == 0)

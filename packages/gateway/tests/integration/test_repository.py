@@ -1,4 +1,4 @@
-"""The SQL against a real server: batches that overlap, claims of several replicas, and what may not be stored."""
+"""The SQL against a real server: overlapping batches, claims of several replicas, and invalid rows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,23 +56,23 @@ def placing(key: str) -> Placing:
 
 
 async def receive(database: Database, placings: list[Placing]) -> set[UUID]:
-    """The orders that this made."""
+    """Receive the orders; return the ids of those that are new."""
     async with database.statement() as connection:
         received = await intake.receive(connection, placings)
     return {placing.order.id for placing in placings} - received.unmade
 
 
-async def make_due(books: asyncpg.Connection, column: str) -> None:
-    """As if time had passed."""
-    await books.execute(f"UPDATE gateway.orders SET {column} = now() - interval '1 ms'")  # noqa: S608 - written in the test
+async def make_due(admin_database: asyncpg.Connection, column: str) -> None:
+    """Set this time of all orders to the past, so that they are due."""
+    await admin_database.execute(f"UPDATE gateway.orders SET {column} = now() - interval '1 ms'")  # noqa: S608 - test
 
 
 def verdict_on(placing: Placing) -> Verdict:
-    """Stock has reserved it."""
+    """The verdict after stock has reserved the order."""
     return judge(pending_order(placing.order, at=now()), reserved(placing.order.id), at=now())
 
 
-async def test_the_migration_makes_the_tables_that_the_code_knows(servers: Any) -> None:
+async def test_the_migration_creates_the_tables_that_the_code_declares(servers: Any) -> None:
     engine = create_async_engine(servers.postgres_admin_url.replace("postgresql", "postgresql+asyncpg", 1))
 
     def differences(connection: Connection) -> list[Any]:
@@ -108,7 +108,7 @@ async def test_the_same_key_twice_in_one_batch_makes_one_order(database: Databas
 
 
 async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twice(
-    database: Database, books: asyncpg.Connection
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
     keys = [f"k{number}" for number in range(40)]
     batches = [[placing(key) for key in (keys if turn % 2 else reversed(keys))] for turn in range(12)]
@@ -117,26 +117,26 @@ async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twic
     orders = [new for batch in batches for new in batch if new.order.id in set().union(*made)]
 
     async def settle(turn: int) -> int:
-        """How many this moved."""
+        """Settle all orders; return how many this call changed."""
         verdicts = [verdict_on(each) for each in orders]
         settlements = [settlement(verdict) for verdict in (verdicts if turn % 2 else reversed(verdicts))]
         async with database.statement() as connection:
             return len(settlements) - len(await decisions.settle(connection, settlements))
 
-    moved = await asyncio.gather(*(settle(turn) for turn in range(8)))
-    assert sum(moved) == len(keys)
-    assert await books.fetchval("SELECT count(*) FROM gateway.outbox") == 2 * len(keys)
+    settled = await asyncio.gather(*(settle(turn) for turn in range(8)))
+    assert sum(settled) == len(keys)
+    assert await admin_database.fetchval("SELECT count(*) FROM gateway.outbox") == 2 * len(keys)
 
 
-async def test_the_status_goes_before_the_work_in_the_outbox(
-    database: Database, books: asyncpg.Connection
+async def test_the_status_event_precedes_the_cook_command_in_the_outbox(
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
     orders = [placing(f"k{number}") for number in range(10)]
     await receive(database, orders)
     settlements = [settlement(verdict_on(each)) for each in orders]
     async with database.statement() as connection:
         await decisions.settle(connection, settlements)
-    rows = await books.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
+    rows = await admin_database.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
     assert [(row["order_id"], row["subject"]) for row in rows] == [
         (each.order.id, subject)
         for each in orders
@@ -144,29 +144,29 @@ async def test_the_status_goes_before_the_work_in_the_outbox(
     ]
 
 
-async def test_two_replicas_claim_different_orders_and_tell_of_each_once(
-    database: Database, books: asyncpg.Connection
+async def test_two_replicas_claim_different_orders_and_publish_each_once(
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
     await receive(database, [placing(f"k{number}") for number in range(20)])
-    # of an old order, what is claimed is due again after four seconds; of a new one, after one
-    await books.execute("UPDATE gateway.orders SET created_at = now() - interval '1 day'")
-    await make_due(books, "next_ask_at")
+    # a claimed old order is due again after four seconds, a new one after one
+    await admin_database.execute("UPDATE gateway.orders SET created_at = now() - interval '1 day'")
+    await make_due(admin_database, "next_ask_at")
     async with database.transaction() as one, database.transaction() as other:
         claimed = [await mending.claim_undecided(connection, limit=10) for connection in (one, other)]
     ids = [{order.id for order, _ in claim} for claim in claimed]
     assert (len(ids[0]), len(ids[1]), ids[0] & ids[1]) == (10, 10, set())
-    assert all(is_untold for claim in claimed for _, is_untold in claim)
+    assert all(is_unpublished for claim in claimed for _, is_unpublished in claim)
     async with database.transaction() as connection:
         assert await mending.claim_undecided(connection, limit=50) == []
-    await make_due(books, "next_ask_at")
+    await make_due(admin_database, "next_ask_at")
     async with database.transaction() as connection:
         later = await mending.claim_undecided(connection, limit=50)
     assert len(later) == 20
-    assert not any(is_untold for _, is_untold in later)
+    assert not any(is_unpublished for _, is_unpublished in later)
 
 
 async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
-    database: Database, books: asyncpg.Connection
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
     order = placing("k")
     async with database.statement() as connection:
@@ -175,19 +175,19 @@ async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
     assert stored.created_at == received.at == stored.status_times[OrderStatus.PENDING]
     assert stored.expires_at - stored.created_at == timedelta(seconds=60)
     assert 0 <= stored.age_ms < 10_000
-    snapshot = await books.fetchval("SELECT response_snapshot FROM gateway.idempotency_keys")
+    snapshot = await admin_database.fetchval("SELECT response_snapshot FROM gateway.idempotency_keys")
     assert msgspec.json.decode(snapshot, type=Order) == order_on_the_wire(stored)
 
 
 @pytest.mark.parametrize(("age", "age_ms"), [("100 years", 3_155_760_000_000), ("-1 hour", 0)])
 async def test_no_age_is_too_great_to_be_read_and_none_is_below_0(
-    database: Database, books: asyncpg.Connection, age: str, age_ms: int
+    database: Database, admin_database: asyncpg.Connection, age: str, age_ms: int
 ) -> None:
-    """Milliseconds of a month are more than four bytes hold; a clock may be set back."""
+    """A month in milliseconds exceeds four bytes; a clock may be set back."""
     order = placing("k")
     await receive(database, [order])
-    await books.execute(
-        f"UPDATE gateway.orders SET created_at = now() - interval '{age}', next_ask_at = now()"  # noqa: S608 - written above
+    await admin_database.execute(
+        f"UPDATE gateway.orders SET created_at = now() - interval '{age}', next_ask_at = now()"  # noqa: S608 - above
     )
     async with database.statement() as connection:
         read = [
@@ -197,12 +197,12 @@ async def test_no_age_is_too_great_to_be_read_and_none_is_below_0(
     assert [each.age_ms for each in read] == [pytest.approx(age_ms, abs=86_400_000)] * 2
 
 
-async def test_what_two_replicas_found_out_at_once_is_written_down_by_one(
-    database: Database, books: asyncpg.Connection
+async def test_a_finding_of_two_replicas_is_stored_by_one(
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
     order = placing("k")
     await receive(database, [order])
-    await make_due(books, "next_check_at")
+    await make_due(admin_database, "next_check_at")
     async with database.statement() as connection:
         [due] = await mending.find_unconfirmed(connection, limit=10)
     finding = Finding(
@@ -213,29 +213,29 @@ async def test_what_two_replicas_found_out_at_once_is_written_down_by_one(
         assert await mending.confirm(connection, [finding]) == set()
 
 
-async def test_what_was_found_out_about_a_pending_order_does_not_end_the_watch_over_the_decided_one(
-    database: Database, books: asyncpg.Connection
+async def test_a_finding_about_a_pending_order_does_not_end_the_checks_of_the_decided_one(
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
-    """The decision is stored between the question and the finding, and its own time to check is past already."""
+    """The decision is stored between the check and the finding, and its own time to check is past already."""
     order = placing("k")
     await receive(database, [order])
-    await make_due(books, "next_check_at")
+    await make_due(admin_database, "next_check_at")
     async with database.statement() as connection:
         [pending] = await mending.find_unconfirmed(connection, limit=10)
         await decisions.settle(connection, [settlement(verdict_on(order))])
-    await books.execute("DELETE FROM gateway.outbox")
-    await make_due(books, "next_check_at")
-    told = Finding(
+    await admin_database.execute("DELETE FROM gateway.outbox")
+    await make_due(admin_database, "next_check_at")
+    finding = Finding(
         order_id=pending.id, kitchen_knows=False, notified_version=1, is_done=True, due_at=pending.due_at
     )
     async with database.statement() as connection:
-        assert await mending.confirm(connection, [told]) == set()
+        assert await mending.confirm(connection, [finding]) == set()
         [verified] = await mending.find_unconfirmed(connection, limit=10)
     assert verified.status == "STOCK_VERIFIED"
 
 
-async def test_keys_of_yesterday_are_forgotten_once_their_order_has_ended(
-    database: Database, books: asyncpg.Connection
+async def test_keys_older_than_a_day_are_purged_once_their_order_has_ended(
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
     states = {
         "ended": "status = 'REJECTED', version = 2, rejection_reason = 'EXPIRED'",
@@ -247,21 +247,21 @@ async def test_keys_of_yesterday_are_forgotten_once_their_order_has_ended(
     for key, assignment in states.items():
         order = placing(key)
         await receive(database, [order])
-        await books.execute(
+        await admin_database.execute(
             f"UPDATE gateway.orders SET {assignment} WHERE id = $1",  # noqa: S608 - written above
             order.order.id,
         )
         if key != "young":
             made_at = now() - DAY - timedelta(minutes=1)
-            await books.execute(
+            await admin_database.execute(
                 "UPDATE gateway.idempotency_keys SET id = $1 WHERE order_id = $2",
                 UUID(int=(int(made_at.timestamp() * 1000) << 80) + order.order.id.int % 2**64),
                 order.order.id,
             )
     await forget_old_keys(database)
-    left = await books.fetch("SELECT key FROM gateway.idempotency_keys")
+    left = await admin_database.fetch("SELECT key FROM gateway.idempotency_keys")
     assert {row["key"].partition(":")[2] for row in left} == {"cooking", "pending", "young"}
-    assert await books.fetchval("SELECT count(*) FROM gateway.orders") == len(states)
+    assert await admin_database.fetchval("SELECT count(*) FROM gateway.orders") == len(states)
 
 
 @pytest.mark.parametrize(
@@ -276,30 +276,30 @@ async def test_keys_of_yesterday_are_forgotten_once_their_order_has_ended(
         ("total = -1", "ck_orders_total_not_negative"),
     ],
 )
-async def test_what_may_not_be_cannot_be_stored(
-    database: Database, books: asyncpg.Connection, assignment: str, constraint: str
+async def test_invalid_rows_cannot_be_stored(
+    database: Database, admin_database: asyncpg.Connection, assignment: str, constraint: str
 ) -> None:
     await receive(database, [placing("k")])
     with pytest.raises(asyncpg.CheckViolationError) as refused:
-        await books.execute(f"UPDATE gateway.orders SET {assignment}")  # noqa: S608 - written above
+        await admin_database.execute(f"UPDATE gateway.orders SET {assignment}")  # noqa: S608 - written above
     assert refused.value.constraint_name == constraint
 
 
-async def test_the_loops_read_by_their_indexes_however_many_orders_are_done(
-    database: Database, books: asyncpg.Connection
+async def test_the_jobs_read_by_their_indexes_however_many_orders_are_done(
+    database: Database, admin_database: asyncpg.Connection
 ) -> None:
-    await books.execute(
+    await admin_database.execute(
         """INSERT INTO gateway.orders (id, student_id, status, created_at, updated_at, lines, version,
                expires_at, status_times)
            SELECT gen_random_uuid(), 's', 'READY', now(), now(), '[]', 4, now(), '{}'
            FROM generate_series(1, 20000)"""
     )
-    await books.execute("ANALYZE gateway.orders")
+    await admin_database.execute("ANALYZE gateway.orders")
     for question in (
         "SELECT id FROM gateway.orders WHERE next_ask_at <= now() AND status = 'PENDING'",
         "SELECT id FROM gateway.orders WHERE next_check_at <= now() ORDER BY next_check_at LIMIT 500",
     ):
-        plan = await books.fetch(f"EXPLAIN {question}")
+        plan = await admin_database.fetch(f"EXPLAIN {question}")
         assert "Seq Scan" not in str(plan), plan
 
 

@@ -1,4 +1,4 @@
-"""What stock's decision makes of an order, and what the gateway then says of it."""
+"""How stock's decision changes an order, and the answers and messages that follow."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -128,7 +128,7 @@ def test_every_event_carries_the_states_before_it() -> None:
     assert (refused.status, refused.reason) == (OrderStatus.REJECTED, RejectionReason.EXPIRED)
 
 
-def test_of_an_order_that_went_on_the_gateway_repeats_its_own_last_word() -> None:
+def test_the_gateways_own_last_event_stays_the_same_after_the_kitchens_states() -> None:
     order = reserved().order
     ready = msgspec.structs.replace(
         order,
@@ -149,7 +149,7 @@ def test_the_kitchen_is_sent_the_priced_lines_and_the_whole_path() -> None:
 
 @pytest.mark.parametrize("status", list(OrderStatus))
 @pytest.mark.parametrize("version", range(7))
-def test_the_kitchen_may_say_its_own_states_with_their_versions_only(
+def test_the_kitchen_may_publish_only_its_own_states_with_their_versions(
     status: OrderStatus, version: int
 ) -> None:
     event = OrderStatusChanged(order_id=ORDER, student_id="210041101", status=status, version=version, at=AT)

@@ -1,4 +1,4 @@
-"""When an order is left alone: only when those who must know it are known to."""
+"""Reconcile delivery ends for an order only when its receivers are known to have its messages."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from cafeteria.gateway.service.confirm import finding_of
 
 ORDER = UUID(int=1)
 DUE_AT = datetime(2026, 3, 1, 18, tzinfo=UTC)
-LACKS, HAS, SILENT = frozenset({ORDER}), frozenset[UUID](), None
+MISSING, HAS, NO_ANSWER = frozenset({ORDER}), frozenset[UUID](), None
 
 
 def unconfirmed(status: OrderStatus, *, at_kitchen: bool = False, notified: int = 0) -> Unconfirmed:
@@ -24,20 +24,20 @@ def unconfirmed(status: OrderStatus, *, at_kitchen: bool = False, notified: int 
     ("order", "kitchen", "notification", "knows", "notified", "done"),
     [
         (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, HAS, True, 2, True),
-        (unconfirmed(OrderStatus.STOCK_VERIFIED), LACKS, HAS, False, 2, False),
-        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, LACKS, True, 0, False),
-        (unconfirmed(OrderStatus.STOCK_VERIFIED), SILENT, HAS, False, 2, False),
-        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, SILENT, True, 0, False),
-        (unconfirmed(OrderStatus.STOCK_VERIFIED, at_kitchen=True), SILENT, HAS, False, 2, True),
-        (unconfirmed(OrderStatus.IN_KITCHEN, at_kitchen=True), SILENT, HAS, False, 2, True),
-        (unconfirmed(OrderStatus.REJECTED), SILENT, HAS, False, 2, True),
-        (unconfirmed(OrderStatus.REJECTED), SILENT, LACKS, False, 0, False),
-        (unconfirmed(OrderStatus.PENDING), SILENT, HAS, False, 1, True),
-        (unconfirmed(OrderStatus.PENDING), SILENT, LACKS, False, 0, False),
-        (unconfirmed(OrderStatus.READY, at_kitchen=True, notified=2), SILENT, SILENT, False, 2, True),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), MISSING, HAS, False, 2, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, MISSING, True, 0, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), NO_ANSWER, HAS, False, 2, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED), HAS, NO_ANSWER, True, 0, False),
+        (unconfirmed(OrderStatus.STOCK_VERIFIED, at_kitchen=True), NO_ANSWER, HAS, False, 2, True),
+        (unconfirmed(OrderStatus.IN_KITCHEN, at_kitchen=True), NO_ANSWER, HAS, False, 2, True),
+        (unconfirmed(OrderStatus.REJECTED), NO_ANSWER, HAS, False, 2, True),
+        (unconfirmed(OrderStatus.REJECTED), NO_ANSWER, MISSING, False, 0, False),
+        (unconfirmed(OrderStatus.PENDING), NO_ANSWER, HAS, False, 1, True),
+        (unconfirmed(OrderStatus.PENDING), NO_ANSWER, MISSING, False, 0, False),
+        (unconfirmed(OrderStatus.READY, at_kitchen=True, notified=2), NO_ANSWER, NO_ANSWER, False, 2, True),
     ],
 )
-def test_silence_confirms_nothing(
+def test_a_receiver_that_does_not_answer_confirms_nothing(
     order: Unconfirmed,
     kitchen: frozenset[UUID] | None,
     notification: frozenset[UUID] | None,

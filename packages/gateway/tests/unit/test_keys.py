@@ -1,4 +1,4 @@
-"""Whose a key is, and what counts as the same request."""
+"""A key belongs to its student, and equal lines are the same request."""
 
 from uuid import UUID
 

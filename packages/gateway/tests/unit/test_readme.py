@@ -1,4 +1,4 @@
-"""The README says what the code does: each variable, route, subject and table, and no others."""
+"""The README names each variable, route, subject and table of the code, and no others."""
 
 import re
 from pathlib import Path
@@ -35,14 +35,14 @@ def test_it_has_the_headings_of_every_service() -> None:
 
 
 def test_settings() -> None:
-    everybodys = {each.encode_name for each in fields(ServiceSettings)}
+    shared = {each.encode_name for each in fields(ServiceSettings)}
     own = {
         each.encode_name: str(each.default)
         for each in fields(GatewaySettings)
-        if each.encode_name not in everybodys
+        if each.encode_name not in shared
     }
-    said = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section("Settings"), flags=re.MULTILINE))
-    assert said == own
+    documented = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section("Settings"), flags=re.MULTILINE))
+    assert documented == own
 
 
 def test_routes() -> None:
@@ -51,12 +51,12 @@ def test_routes() -> None:
 
 
 def test_subjects() -> None:
-    heard = {rpc.subject for rpc in RPCS if rpc.owner == GATEWAY} | {AVAILABILITY.subject}
-    heard |= {durable.filter_subject for durable in DURABLES if durable.owner == GATEWAY}
-    assert first_cells(section("Listens to")) == heard
-    said = {topic.subject for topic in TOPICS if topic.owner == GATEWAY}
-    asked = {rpc.subject for rpc in RPCS if rpc.owner != GATEWAY}
-    assert first_cells(section("Says")) == said | asked
+    consumed = {rpc.subject for rpc in RPCS if rpc.owner == GATEWAY} | {AVAILABILITY.subject}
+    consumed |= {durable.filter_subject for durable in DURABLES if durable.owner == GATEWAY}
+    assert first_cells(section("Listens to")) == consumed
+    published = {topic.subject for topic in TOPICS if topic.owner == GATEWAY}
+    requested = {rpc.subject for rpc in RPCS if rpc.owner != GATEWAY}
+    assert first_cells(section("Says")) == published | requested
 
 
 def test_tables() -> None:

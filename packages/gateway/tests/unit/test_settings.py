@@ -13,13 +13,13 @@ COMPLETE = {
 }
 
 
-def test_without_a_word_the_limits_are_those_of_the_design() -> None:
+def test_without_variables_the_limits_are_those_of_the_design() -> None:
     settings = load_settings(GatewaySettings, COMPLETE)
     assert settings.pending_limit == 2_000
     assert settings.listen_port("gateway") == 8000
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_the_error_names_all_wrong_settings_at_once() -> None:
     wrong = {**COMPLETE, "GATEWAY_POOL_SIZE": "2", "GATEWAY_PENDING_LIMIT": "none"}
     with pytest.raises(SettingsError) as refused:
         load_settings(GatewaySettings, wrong)

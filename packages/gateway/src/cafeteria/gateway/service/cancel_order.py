@@ -68,9 +68,7 @@ def _cancelled_or_refused(order: StoredOrder) -> StoredOrder:
             return order
         case OrderStatus.PENDING:
             raise OrderUndecided(order_id=order.id)
-        case (
-            OrderStatus.STOCK_VERIFIED
-        ):  # the kitchen has it and did not cancel; its event has not arrived yet
+        case OrderStatus.STOCK_VERIFIED:  # the kitchen did not cancel, and its event has not arrived yet
             raise KitchenSilent(order_id=order.id)
         case _:
             raise TooLateToCancel(order_id=order.id)

@@ -34,9 +34,7 @@ from cafeteria.gateway.peers import Stock, is_away
 from cafeteria.gateway.repository import decisions
 from cafeteria.gateway.views import Backlog
 
-DECIDE_WITHIN_S = (
-    1.3  # how long a student waits; after that a repeat asks stock again, and so does retry pending
-)
+DECIDE_WITHIN_S = 1.3  # how long a student waits; later a repeat asks stock again, and so does retry pending
 DRAIN_S = 0.5  # at shutdown; a replica, or this one after the restart, repeats the requests that are cut off
 
 logger = logs.get_logger()
