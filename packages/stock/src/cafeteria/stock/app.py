@@ -1,4 +1,4 @@
-"""Stock, put together: what is opened, in which order, and who knows whom."""
+"""Build the stock service: it opens the service's resources in order and connects its parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,11 +18,11 @@ from cafeteria.stock.peers import Listeners
 from cafeteria.stock.service import BATCH_LIMIT, OrderBook, StockService
 from cafeteria.stock.views import ChangedItems
 
-POOL_SIZE = 4  # one batch at a time, one look at everything, and a few operators
+POOL_SIZE = 4  # one batch at a time, one read of all items, and a few operators
 
 
 def create_app(settings: ServiceSettings) -> ServiceApp:
-    """Nothing is connected before the app starts, and neither server need be there when it does."""
+    """Build the app. It connects when it starts, and starts even when Postgres and NATS are unavailable."""
     database = Database.connect(settings, service=STOCK, pool_size=POOL_SIZE)
     bus = Bus(settings, service=STOCK)
 
@@ -44,7 +44,7 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
 
 
 async def _open_service(stack: AsyncExitStack, *, database: Database, bus: Bus) -> StockService:
-    """Closed in reverse: the loops stop, the bus door answers what it has taken, the last batch commits."""
+    """Open the service. It closes in reverse: the jobs stop, the bus answers accepted requests, the last batch commits."""
     changed = ChangedItems()
     book = OrderBook(database, changed)
     group = await stack.enter_async_context(

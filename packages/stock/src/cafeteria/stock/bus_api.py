@@ -1,6 +1,6 @@
-"""Requests by message: a refusal is a decision like any other; an order that is undecided is left out of the reply.
+"""Answer reserve and release requests. A refusal is a decision; the reply leaves out an order that is undecided.
 
-The gateway takes an error, silence and a missing decision alike for "unknown", and asks again with the same order id.
+The gateway treats an error, silence and a missing decision alike as "unknown", and retries with the same order id.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ async def serve(bus: Bus, service: StockService) -> None:
 
 
 def reply_of(reservations: Iterable[Reservation]) -> OrdersDecided:
-    """The first of them that fit into MAX_REPLY_BYTES, each encoded once; at least one, which takes 15 KiB at most."""
+    """Return the first decisions that fit into MAX_REPLY_BYTES, each encoded once; one takes 15 KiB at most."""
     fitting: list[msgspec.Raw] = []
     size = _FRAME_BYTES
     for reservation in reservations:
@@ -53,7 +53,7 @@ def reply_of(reservations: Iterable[Reservation]) -> OrdersDecided:
 
 
 def _decided(reservation: Reservation) -> StockDecided:
-    """Made of what is stored alone, so that a repeat years later is answered the same."""
+    """Build the decision from stored data alone, so that a repeat years later gets the same answer."""
     return StockDecided(
         order_id=reservation.order_id,
         decision=reservation.decision,
@@ -64,7 +64,7 @@ def _decided(reservation: Reservation) -> StockDecided:
 
 
 def _price(line: DecidedLine) -> ItemPrice | None:
-    """Nothing for an item that stock does not know."""
+    """Return None for an item that stock does not know."""
     if line.name is None or line.unit_price is None:
         return None
     return ItemPrice(item_id=line.item_id, name=line.name, unit_price=line.unit_price)

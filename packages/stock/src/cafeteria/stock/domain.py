@@ -1,8 +1,8 @@
-"""All lines of an order or none, never more than there is, and one decision per order for ever.
+"""An order gets all its lines or none, no item is oversold, and a decision on an order is final.
 
-A batch is decided in memory, in arrival order, on what was read of the items and of earlier decisions.
-Nothing here reads a clock or a table: the moment and the rows are passed in, and what must be written
-comes out as `changes`.
+A batch is decided in memory, in arrival order, from the items and the earlier decisions that were read.
+Nothing here reads a clock or a table: the caller passes the time and the rows in, and writes the result,
+`changes`.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from cafeteria.stock.errors import ImpossibleItem, ImpossibleOrder
 CENT = Decimal("0.01")
 
 MAX_QUANTITY = 1_000_000_000
-"""Portions of one item; the column holds twice as many, so releases have room above a full store."""
+"""Portions of one item. The column holds twice as many, so that releases fit above a full store."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item as one read saw it; `version` tells whether it has moved since."""
+    """An item as it was read; a different `version` means that it has changed since."""
 
     id: UUID
     name: str
@@ -41,14 +41,14 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One request under a key. Keys are an operator's and a route's own: the stored one says whose it is."""
+    """One operator request under an Idempotency-Key. The stored key contains the operator and the route."""
 
     key: str
     request_hash: bytes
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator gets, to the byte. `is_replay`: it was stored by an earlier request with the same key."""
+    """The response to an operator, to the byte. `is_replay`: an earlier request with the same key stored it."""
 
     status: int
     body: bytes
@@ -56,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecidedLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line as it was decided, with the price of that moment; an unknown item has neither name nor price."""
+    """A decided order line, with the price at that time; an unknown item has neither name nor price."""
 
     item_id: UUID
     quantity: int
@@ -86,7 +86,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What one commit has to write. `items` are as they will be, one version above what was read."""
+    """The rows that one commit writes. `items` hold the new values, one version above the ones that were read."""
 
     decided: tuple[Reservation, ...]
     released: tuple[UUID, ...]
@@ -98,7 +98,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shelf:
-    """What one batch sees: the items that it names, what was decided before, and what it has decided so far."""
+    """The state of one batch: the items that it names, the earlier decisions, and the ones it has made so far."""
 
     def __init__(
         self, *, items: Iterable[StoredItem], reservations: Iterable[Reservation], now: datetime
@@ -113,7 +113,7 @@ class Shelf:
         self._ledger: list[LedgerEntry] = []
 
     def reserve(self, order: stock.ReserveStock) -> Reservation:
-        """The decision on this order: the one that stands, or a new one."""
+        """Return the decision on this order: the existing one, or a new one."""
         known = self._reservations.get(order.order_id)
         if known is not None:
             return known
@@ -125,30 +125,30 @@ class Shelf:
             lines=self._priced(order, refused=refused),
             decided_at=self._now,
         )
-        self._note_decided(decided)
+        self._record_decision(decided)
         if reason is None:
-            self._move(decided, kind=TransactionKind.DEDUCT)
+            self._transfer(decided, kind=TransactionKind.DEDUCT)
         return decided
 
     def release(self, order_id: UUID) -> Reservation:
-        """Give back what the order holds, once; an order never seen is refused for ever."""
+        """Give back the order's portions, once; an order never seen is refused for ever."""
         known = self._reservations.get(order_id)
         if known is None:
-            return self._note_decided(_tombstone(order_id, now=self._now))
+            return self._record_decision(_tombstone(order_id, now=self._now))
         if known.released_at is not None:
             return known
         released = msgspec.structs.replace(known, released_at=self._now)
         if known.decision is Decision.RESERVED:
-            self._move(known, kind=TransactionKind.RELEASE)
+            self._transfer(known, kind=TransactionKind.RELEASE)
         if order_id in self._decided:
-            return self._note_decided(released)
+            return self._record_decision(released)
         self._released.append(order_id)
         self._reservations[order_id] = released
         return released
 
     @property
     def changes(self) -> Changes:
-        """In the order in which rows are locked: by item, by order."""
+        """The rows to write, in the order in which they are locked: by item, by order."""
         return Changes(
             decided=tuple(self._decided[order_id] for order_id in sorted(self._decided)),
             released=tuple(sorted(self._released)),
@@ -181,12 +181,12 @@ class Shelf:
             for item in (self._items.get(line.item_id),)
         )
 
-    def _note_decided(self, reservation: Reservation) -> Reservation:
+    def _record_decision(self, reservation: Reservation) -> Reservation:
         self._reservations[reservation.order_id] = reservation
         self._decided[reservation.order_id] = reservation
         return reservation
 
-    def _move(self, reservation: Reservation, *, kind: TransactionKind) -> None:
+    def _transfer(self, reservation: Reservation, *, kind: TransactionKind) -> None:
         sign = 1 if kind is TransactionKind.DEDUCT else -1
         for line in reservation.lines:
             self._left[line.item_id] -= sign * line.quantity
@@ -206,7 +206,7 @@ class Shelf:
 
 
 def _tombstone(order_id: UUID, *, now: datetime) -> Reservation:
-    """Refuses an order that was released before it was ever asked for: its request may still arrive."""
+    """Return the refusal of an order that is released before it is decided: its request may still arrive."""
     return Reservation(
         order_id=order_id,
         decision=Decision.REJECTED,
@@ -218,18 +218,19 @@ def _tombstone(order_id: UUID, *, now: datetime) -> Reservation:
 
 
 def check_order(order: stock.ReserveStock) -> stock.ReserveStock:
-    """Raises ImpossibleOrder for what no gateway that keeps its own rules sends."""
+    """Return the order. Raises ImpossibleOrder for one that breaks the gateway's own rules for an order."""
     if not 1 <= len(order.lines) <= MAX_LINES_PER_ORDER:
         raise ImpossibleOrder(f"An order has 1 to {MAX_LINES_PER_ORDER} lines.")
     if len({line.item_id for line in order.lines}) < len(order.lines):
-        raise ImpossibleOrder("An item may stand in one line only.")
+        raise ImpossibleOrder("An item may appear in one line only.")
     return order
 
 
 def operation_of(route: str, *asked: object, actor: str, key: str | None) -> Operation | None:
-    """`asked` is what the request comes to once it is read, so that it may be written otherwise. None without a key.
+    """Return the operation that the key identifies, or None without a key.
 
-    Neither an operator's id nor a route's name holds a colon, so no two operators' keys can meet.
+    `asked` holds the parsed values of the request, so that its notation does not matter. Neither an operator's id
+    nor a route's name contains a colon, so the keys of two operators never collide.
     """
     if key is None:
         return None
@@ -249,12 +250,12 @@ def item_on_the_wire(item: StoredItem) -> stock.Item:
 
 
 def read_price(text: stock.Price) -> Decimal:
-    """The price to the cent. What the contract's pattern takes is a price."""
+    """Return the price to the cent. Every text that the contract's pattern accepts is a price."""
     return Decimal(text).quantize(CENT)
 
 
 def read_name(text: stock.ItemName) -> str:
-    """The name as it is kept; raises ImpossibleItem for one that nobody could read."""
+    """Return the name in its stored form. Raises ImpossibleItem for a name that nobody could read."""
     try:
         return as_name(text)
     except UnusableNameError as fault:

@@ -1,4 +1,4 @@
-"""What stock refuses. A REJECTED order is no error: it is an answer."""
+"""The refusals of stock. A REJECTED order is not an error: it is an answer."""
 
 from uuid import UUID
 
@@ -7,15 +7,15 @@ from cafeteria.contracts.problems import ProblemCode
 
 
 class ImpossibleOrder(InvalidRequest):
-    """No order could look like this; nothing is decided, nothing is stored."""
+    """The request breaks a rule of every order; nothing is decided, nothing is stored."""
 
 
 class TooManyOrders(InvalidRequest):
-    """No gateway asks about so many at once; nothing is decided, nothing is stored."""
+    """The request names more orders than allowed; nothing is decided, nothing is stored."""
 
 
 class ImpossibleItem(InvalidRequest):
-    """No item could have this name."""
+    """The item's name is not allowed; nothing is stored."""
 
 
 class ItemNotFound(NotFound):

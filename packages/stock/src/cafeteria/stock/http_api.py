@@ -1,7 +1,7 @@
-"""The HTTP door: the shelf for everyone to see, and for the operator to fill.
+"""The HTTP routes of stock: everyone may read the items, operators may change them.
 
-What is for sale, for how much and how many there are stands on the public menu anyway, so reading the items
-needs no token. The ledger names orders: it is the operator's.
+The public menu shows names, prices and quantities anyway, so reading the items needs no token. The ledger names
+orders, so only operators may read it.
 """
 
 from typing import Annotated
@@ -36,7 +36,7 @@ _DONE = ResponseSpec(data_container=Item, description="The item as it is after t
 
 @get("/v1/items", tags=_TAGS)
 async def list_items(state: State) -> Items:
-    """Every item there is, by name, also those that are off sale."""
+    """List every item, by name, including those that are off sale."""
     service: StockService = state.service
     return Items(items=tuple(map(item_on_the_wire, await service.list_items())))
 
@@ -50,7 +50,7 @@ async def list_items(state: State) -> Items:
     response_headers=[REPLAYED_HEADER],
 )
 async def create_item(request: SignedInRequest, state: State, data: JSONBody[CreateItem]) -> BytesResponse:
-    """A new item, on sale at once. With an Idempotency-Key, once however often it is sent."""
+    """Create an item, on sale at once. With an Idempotency-Key, once however often the request is sent."""
     service: StockService = state.service
     key = read_idempotency_key(request.scope["headers"])
     return _send(await service.create_item(data, actor=request.user.student_id, key=key))
@@ -58,7 +58,7 @@ async def create_item(request: SignedInRequest, state: State, data: JSONBody[Cre
 
 @patch("/v1/items/{item_id:uuid}", before_request=_OPERATOR, tags=_TAGS)
 async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[ChangeItem]) -> Item:
-    """Name, price, and whether it is on sale. Orders that are decided keep their price."""
+    """Change an item's name, price, or whether it is on sale. Decided orders keep their price."""
     service: StockService = state.service
     return item_on_the_wire(await service.change_item(item_id, wanted=data))
 
@@ -75,7 +75,7 @@ async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[Chan
 async def restock(
     request: SignedInRequest, state: State, item_id: FromPath[UUID], data: JSONBody[Restock]
 ) -> BytesResponse:
-    """More portions of an item. With an Idempotency-Key, once however often it is sent."""
+    """Add portions to an item. With an Idempotency-Key, once however often the request is sent."""
     service: StockService = state.service
     key, actor = read_idempotency_key(request.scope["headers"]), request.user.student_id
     return _send(await service.restock(item_id, quantity=data.quantity, actor=actor, key=key))
@@ -88,7 +88,7 @@ async def list_transactions(
     cursor: RowCursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> StockTransactions:
-    """What orders took of this item and gave back, newest first."""
+    """List the portions of this item that orders took and gave back, newest first."""
     service: StockService = state.service
     page, following = await service.list_transactions(item_id, before=read_cursor(cursor), limit=limit)
     return StockTransactions(items=tuple(page), next_cursor=write_cursor(following))

@@ -1,14 +1,14 @@
-"""What time starts: availability of everything each second, and of what changed soon after its COMMIT."""
+"""The periodic jobs of stock: publish the availability of all items and of changed items, and purge operations."""
 
 import asyncio
 
 from cafeteria.chassis.loops import Loop
 from cafeteria.stock.service import StockService
 
-EVERYTHING_EVERY_S = 1.0  # gateways take an entry older than 3 s for unknown: two may be lost
-COALESCE_S = 0.05  # changes are told within 100 ms of their COMMIT; what comes in between goes along
+EVERYTHING_EVERY_S = 1.0  # gateways treat an entry older than 3 s as unknown: two messages may be lost
+COALESCE_S = 0.05  # a change is published within 100 ms of its COMMIT, together with later ones
 PURGE_EVERY_S = 3600.0
-CHANGES_EVERY_S = 5.0  # changes wake their loop; this is for none
+CHANGES_EVERY_S = 5.0  # a change wakes the job earlier; this is the pace without changes
 
 
 def tell_everything(service: StockService) -> Loop:
@@ -16,7 +16,7 @@ def tell_everything(service: StockService) -> Loop:
 
 
 def tell_changes(service: StockService) -> Loop:
-    """To be woken when something has changed."""
+    """Publish changed items. The caller wakes this job after a change."""
 
     async def tick() -> None:
         if service.has_changes:
@@ -27,5 +27,5 @@ def tell_changes(service: StockService) -> Loop:
 
 
 def purge(service: StockService) -> Loop:
-    """Safe on several replicas at once: each deletes what the others have not locked."""
+    """Delete old operations. Safe on several replicas at once: each deletes rows that no other has locked."""
     return Loop("purge-operations", PURGE_EVERY_S, service.purge_operations)

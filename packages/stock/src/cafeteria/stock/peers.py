@@ -1,4 +1,4 @@
-"""The one door out: whoever listens is told what is left. It is a hint; stock alone decides."""
+"""Publish how many portions are left. Availability is a hint for subscribers; stock alone decides."""
 
 from collections.abc import Iterable
 
@@ -9,14 +9,17 @@ from cafeteria.stock.domain import StoredItem
 
 
 class Listeners:
-    """Everyone on the availability subject."""
+    """The subscribers of the availability subject."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def tell(self, items: Iterable[StoredItem], *, complete: bool) -> None:
-        """Raises NoAnswer when the bus is away: the next complete message mends it."""
-        told = tuple(
+        """Publish the items' availability. Raises NoAnswer when the bus is unavailable.
+
+        The next complete message replaces a lost one.
+        """
+        availability = tuple(
             ItemAvailability(
                 item_id=item.id,
                 name=item.name,
@@ -26,4 +29,4 @@ class Listeners:
             )
             for item in items
         )
-        await self._bus.publish(AVAILABILITY, AvailabilityChanged(items=told, complete=complete))
+        await self._bus.publish(AVAILABILITY, AvailabilityChanged(items=availability, complete=complete))

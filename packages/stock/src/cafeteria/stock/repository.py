@@ -1,6 +1,6 @@
-"""All SQL of stock. A batch is one read and one write, and the write is whole or nothing.
+"""All SQL of stock. A batch is one read and one write, and the write takes effect whole or not at all.
 
-Locks are taken in one order everywhere: inventory by item, new reservations by order, old reservations by
+Every statement locks rows in one order: inventory by item, new reservations by order, old reservations by
 order. So two replicas wait for each other, but never in a circle.
 """
 
@@ -37,7 +37,7 @@ _WANTED_ITEMS = """
     SELECT unnest(CAST(:item_ids AS uuid[]))
     UNION SELECT item_id FROM stock.stock_transactions WHERE order_id = ANY(CAST(:released_ids AS uuid[]))
 """
-"""What a batch may move: the items of its reserve requests, and what its releases had taken."""
+"""The items whose quantity a batch may change: those of its reserve requests, and those that its releases give back."""
 
 _LOCK_ITEMS = Statement(f"""
 SELECT item_id FROM stock.inventory WHERE item_id IN ({_WANTED_ITEMS}) ORDER BY item_id FOR UPDATE
@@ -52,52 +52,52 @@ UNION ALL
 SELECT order_id, NULL, NULL, NULL, NULL, NULL, decision, reason, CAST(lines AS text), decided_at, released_at
 FROM stock.reservations WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
 """)  # noqa: S608 - put together from constants of this module
-"""Items and earlier decisions, from one snapshot."""
+"""Reads items and earlier decisions from one snapshot."""
 
 _WRITE = Statement("""
-WITH held AS (
+WITH locked AS (
     SELECT inventory.item_id FROM stock.inventory
     JOIN unnest(CAST(:item_ids AS uuid[]), CAST(:versions AS int[])) AS seen (item_id, version)
         ON inventory.item_id = seen.item_id AND inventory.version = seen.version
     ORDER BY inventory.item_id FOR UPDATE OF inventory
-), gate AS (
-    SELECT (SELECT count(*) FROM held) = cardinality(CAST(:item_ids AS uuid[])) AS open
+), version_check AS (
+    SELECT (SELECT count(*) FROM locked) = cardinality(CAST(:item_ids AS uuid[])) AS passed
 ), decided AS (
     INSERT INTO stock.reservations (order_id, decision, reason, lines, released_at, decided_at)
     SELECT fresh.*, CAST(:now AS timestamptz) FROM unnest(CAST(:order_ids AS uuid[]),
         CAST(:decisions AS text[]), CAST(:reasons AS text[]), CAST(:lines AS jsonb[]),
         CAST(:released_ats AS timestamptz[])) AS fresh
-    WHERE (SELECT open FROM gate)
+    WHERE (SELECT passed FROM version_check)
     ON CONFLICT (order_id) DO NOTHING RETURNING order_id
 ), old AS (
     SELECT order_id FROM stock.reservations
     WHERE order_id = ANY(CAST(:released_ids AS uuid[])) AND released_at IS NULL
-        AND (SELECT open FROM gate) AND (SELECT count(*) FROM decided) >= 0
+        AND (SELECT passed FROM version_check) AND (SELECT count(*) FROM decided) >= 0
     ORDER BY order_id FOR UPDATE
 ), released AS (
     UPDATE stock.reservations SET released_at = CAST(:now AS timestamptz) FROM old
     WHERE reservations.order_id = old.order_id RETURNING old.order_id
-), noted AS (
+), ledger_rows AS (
     INSERT INTO stock.stock_transactions (id, order_id, item_id, quantity_deducted, kind, created_at)
     SELECT uuidv7(), entry.*, CAST(:now AS timestamptz) FROM unnest(CAST(:entry_order_ids AS uuid[]), CAST(:entry_item_ids AS uuid[]),
         CAST(:entry_quantities AS int[]), CAST(:entry_kinds AS text[])) AS entry
-    WHERE (SELECT open FROM gate)
-), moved AS (
+    WHERE (SELECT passed FROM version_check)
+), updated AS (
     UPDATE stock.inventory SET quantity = later.quantity, version = inventory.version + 1,
         updated_at = CAST(:now AS timestamptz)
     FROM unnest(CAST(:item_ids AS uuid[]), CAST(:quantities AS int[])) AS later (item_id, quantity)
-    WHERE inventory.item_id = later.item_id AND (SELECT open FROM gate)
+    WHERE inventory.item_id = later.item_id AND (SELECT passed FROM version_check)
 )
 SELECT CASE
-    WHEN NOT open THEN false
+    WHEN NOT passed THEN false
     WHEN (SELECT count(*) FROM decided) = cardinality(CAST(:order_ids AS uuid[]))
         AND (SELECT count(*) FROM released) = cardinality(CAST(:released_ids AS uuid[])) THEN true
-    ELSE (SELECT 1 / count(*) FROM held WHERE false) > 0
-END AS is_whole FROM gate
+    ELSE (SELECT 1 / count(*) FROM locked WHERE false) > 0
+END AS is_whole FROM version_check
 """)
-"""Whole or nothing, so it needs no transaction around it. The versions are checked first and the rows locked: unless
-all match, it says false and has written nothing. When a decision or a release turns out to be another replica's, it
-divides by zero, and what it has written is gone with it."""
+"""Writes a batch whole or not at all, so it needs no transaction around it. It locks the rows and checks the versions
+first: unless all match, it returns false and writes nothing. When another replica has stored one of the decisions or
+releases, it divides by zero, which undoes all its writes."""
 
 _DELETE_OLD_OPERATIONS = Statement("""
 DELETE FROM stock.operations WHERE key IN (
@@ -118,15 +118,15 @@ _SELECT_ITEMS = select(*_ITEM_COLUMNS).join(InventoryRow, InventoryRow.item_id =
 
 
 class BatchMoved(Exception):
-    """An item's version moved, or a decision came into being, between the read and the write."""
+    """Another replica changed an item's version or stored a decision between the read and the write."""
 
 
 class KeyTaken(Exception):
-    """Another request with the same key was faster: what this one did must be rolled back."""
+    """Another request with the same key was faster: the transaction of this request must be rolled back."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
-    """The ids that a batch names. `released_ids` are those of `order_ids` that are to be released."""
+    """The ids that a batch names. `released_ids` is the part of `order_ids` that the batch releases."""
 
     order_ids: list[UUID]
     item_ids: list[UUID]
@@ -134,7 +134,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def lock_items(connection: AsyncConnection, named: Named) -> None:
-    """Nobody else moves these items before the transaction ends."""
+    """Lock the items, so that no other transaction changes them before this one ends."""
     await _LOCK_ITEMS.rows(connection, {"item_ids": named.item_ids, "released_ids": named.released_ids})
 
 
@@ -147,7 +147,7 @@ async def read_shelf(connection: AsyncConnection, named: Named) -> tuple[list[St
 
 
 async def write_changes(connection: AsyncConnection, changes: Changes, *, now: datetime) -> None:
-    """Raises BatchMoved, having written nothing, when what was read is no longer so."""
+    """Write a batch. Raises BatchMoved, having written nothing, when the rows that it read have changed."""
     try:
         [written] = await _WRITE.rows(connection, _write_parameters(changes, now=now))
     except asyncpg.DivisionByZeroError as error:
@@ -177,7 +177,7 @@ def _write_parameters(changes: Changes, *, now: datetime) -> dict[str, Any]:
 
 
 async def list_items(connection: AsyncConnection) -> list[StoredItem]:
-    """Every item there is, by name."""
+    """Return every item, by name."""
     rows = await connection.execute(_SELECT_ITEMS.order_by(ItemRow.name, ItemRow.id))
     return [_item(row) for row in rows]
 
@@ -205,7 +205,10 @@ async def insert_item(connection: AsyncConnection, item: StoredItem, *, actor: s
 async def change_item(
     connection: AsyncConnection, item_id: UUID, *, values: dict[str, Any], now: datetime
 ) -> StoredItem | None:
-    """The item as it is now, or None when there is none. Inventory's row first: it orders all changes."""
+    """Return the changed item, or None when there is none.
+
+    It updates the inventory row first, which puts all changes of an item in one order.
+    """
     if not await _raise_version(connection, item_id, now=now):
         return None
     if values:
@@ -216,7 +219,7 @@ async def change_item(
 async def add_portions(
     connection: AsyncConnection, item_id: UUID, *, quantity: int, actor: str, now: datetime
 ) -> StoredItem | None:
-    """The item as it is now, or None when there is none or its store is full; then nothing was added."""
+    """Return the changed item, or None when there is none or its store is full; then nothing is added."""
     if not await _raise_version(connection, item_id, added=quantity, now=now):
         return None
     await _insert_restock(connection, item_id, quantity=quantity, actor=actor, now=now)
@@ -248,7 +251,7 @@ async def _insert_restock(
 
 
 async def find_answer(connection: AsyncConnection, operation: Operation) -> Answer | None:
-    """The stored answer. Raises IdempotencyKeyReused when the key stands for another request."""
+    """Return the stored answer, if any. Raises IdempotencyKeyReused when the key belongs to another request."""
     found = await connection.execute(select(OperationRow.__table__).where(OperationRow.key == operation.key))
     row = found.one_or_none()
     if row is None:
@@ -261,7 +264,10 @@ async def find_answer(connection: AsyncConnection, operation: Operation) -> Answ
 async def store_answer(
     connection: AsyncConnection, operation: Operation, answer: Answer, *, now: datetime
 ) -> None:
-    """In the transaction that does what was asked. Waits for another one with this key; raises KeyTaken if it commits."""
+    """Store the answer in the transaction of its change.
+
+    It waits for another transaction with the same key, and raises KeyTaken if that one commits.
+    """
     stored = await connection.execute(
         upsert(OperationRow)
         .values(
@@ -279,14 +285,14 @@ async def store_answer(
 
 
 async def delete_old_operations(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Return how many; fewer than `limit` means that none are left."""
+    """Return how many rows were deleted; fewer than `limit` means that none are left."""
     return len(await _DELETE_OLD_OPERATIONS.rows(connection, {"before": before, "limit": limit}))
 
 
 async def list_transactions(
     connection: AsyncConnection, item_id: UUID, *, before: UUID | None, limit: int
 ) -> list[tuple[UUID, StockTransaction]]:
-    """Newest first, each with its own id, from the entry before `before` on."""
+    """Return ledger entries with their ids, newest first, beginning after the entry `before`."""
     query = select(StockTransactionRow.__table__).where(StockTransactionRow.item_id == item_id)
     if before is not None:
         query = query.where(StockTransactionRow.id < before)

@@ -1,8 +1,8 @@
-"""Stock decides once per order, in groups, and answers only what is committed.
+"""Stock decides each order once, in batches, and answers only with committed decisions.
 
-A batch is read, decided in memory, and written by one statement that checks what was read. When another replica
-was faster, nothing is written and the batch is decided anew on fresh reads; nothing of the first try is left, in
-the tables or in an answer.
+A batch is read, decided in memory, and written by one statement that checks the versions it read. When another
+replica was faster, the statement writes nothing and the batch is decided again on fresh reads; the first try leaves
+nothing behind, in the tables or in an answer.
 """
 
 import asyncio
@@ -54,17 +54,18 @@ from cafeteria.stock.views import ChangedItems
 Command = ReserveStock | ReleaseStock
 
 BATCH_LIMIT = 512
-"""Orders and releases in one commit: four requests of the most orders that one may name."""
+"""Orders and releases in one commit: four requests of MAX_ORDERS orders each."""
 LOCKED_TRIES = 32
-"""After a miss rows are locked before they are read, for so many tries: two replicas on one hot item take turns
-instead of overtaking each other, which costs a third less CPU than missing every other batch."""
+"""How many tries after a conflict lock the rows before reading them. Two replicas on one hot item then take turns,
+which costs a third less CPU than a conflict in every other batch."""
 MAX_TRIES = 20
-"""Under locks a miss takes two replicas that decide on the same new order at once: never that many in a row."""
+"""Tries for one batch. Under locks only two replicas that decide the same new order at once can conflict: never that
+many times in a row."""
 
 KEYS_LIVE = timedelta(hours=24)  # as long as the gateway's
 PURGE_BATCH_ROWS = 1000  # short transactions
 MAX_KEY_TRIES = 3
-"""A key that is taken meanwhile is found stored at the next try, unless it is purged in between."""
+"""The next try finds the answer of the request that took the key, unless it is purged in between."""
 
 CONFLICTS = counter("stock_batch_conflicts_total", "Batches redone because another replica was faster")
 DECISIONS = counter("stock_decisions_total", "New decisions on orders", "decision", "reason")
@@ -74,7 +75,7 @@ logger = get_logger()
 
 
 class OrderBook:
-    """The batches: every reserve and release goes through `commit`, in arrival order."""
+    """Decides batches of orders and releases: every one goes through `commit`, in arrival order."""
 
     def __init__(self, database: Database, changed: ChangedItems) -> None:
         self._database = database
@@ -88,17 +89,20 @@ class OrderBook:
         }
 
     async def commit(self, commands: list[Command]) -> Sequence[Reservation]:
-        """The decision on each command's order, as committed. Safe to repeat."""
+        """Return the committed decision on each command's order. Safe to repeat.
+
+        Raises Unavailable after MAX_TRIES conflicts with other replicas; then nothing is written.
+        """
         named = _named(commands)
         for _ in range(MAX_TRIES):
             try:
-                return await self._try(commands, named=named, lock=self._takes_a_lock())
+                return await self._try(commands, named=named, lock=self._is_locking())
             except repository.BatchMoved:
                 self._conflicts.inc()
                 self._locked_tries = LOCKED_TRIES
         raise Unavailable("Too many replicas decide on the same orders; nothing was changed.")
 
-    def _takes_a_lock(self) -> bool:
+    def _is_locking(self) -> bool:
         self._locked_tries = max(0, self._locked_tries - 1)
         return self._locked_tries > 0
 
@@ -115,10 +119,10 @@ class OrderBook:
             changes = shelf.changes
             if changes:
                 await repository.write_changes(connection, changes, now=moment)
-        self._note(changes)
+        self._report(changes)
         return outcomes
 
-    def _note(self, changes: Changes) -> None:
+    def _report(self, changes: Changes) -> None:
         self._changed.note(changes.items)
         for each in changes.decided:
             self._decisions[each.reason].inc()
@@ -126,7 +130,7 @@ class OrderBook:
 
 
 def _named(commands: list[Command]) -> repository.Named:
-    """Sorted, so that every batch touches rows in the same order."""
+    """Return the ids that the commands name, sorted, so that every batch touches rows in the same order."""
     orders = [command for command in commands if isinstance(command, ReserveStock)]
     return repository.Named(
         order_ids=sorted({command.order_id for command in commands}),
@@ -142,7 +146,7 @@ def _decide(shelf: Shelf, command: Command) -> Reservation:
 
 
 def _possible(orders: Sequence[ReserveStock]) -> Iterator[ReserveStock]:
-    """Those that a batch may hold: an impossible one would trouble its neighbours there."""
+    """Yield the orders that a batch may hold, and log the others: an impossible order would fail the whole batch."""
     for order in orders:
         try:
             yield check_order(order)
@@ -162,7 +166,7 @@ def _log_undecided(order: ReserveStock, error: BaseException) -> None:
 
 
 class StockService:
-    """The use cases, whichever door they come through."""
+    """The use cases of stock, for HTTP and bus requests alike."""
 
     def __init__(
         self,
@@ -178,9 +182,10 @@ class StockService:
         self._listeners = listeners
 
     async def reserve(self, orders: Sequence[ReserveStock]) -> list[Reservation]:
-        """The decisions in the order asked, made in one commit. What cannot be decided is logged and left out.
+        """Decide the orders in one commit, and return the decisions in the order of the request.
 
-        Raises TooManyOrders, and Unavailable when it is why nothing could be decided.
+        An order that cannot be decided is logged and left out. Raises TooManyOrders, and Unavailable when that is
+        the reason why no order could be decided.
         """
         if len(orders) > MAX_ORDERS:
             raise TooManyOrders(f"A request names at most {MAX_ORDERS} orders; this one names {len(orders)}.")
@@ -195,7 +200,7 @@ class StockService:
         return decided
 
     async def release(self, order: ReleaseStock) -> datetime:
-        """When the order was first released."""
+        """Release the order, and return when it was first released."""
         released_at = (await self._group.submit(order)).released_at
         if released_at is None:
             raise AssertionError("A release left its order unreleased.")
@@ -219,11 +224,11 @@ class StockService:
             await repository.insert_item(connection, item, actor=actor, now=now())
             return item
 
-        asked = operation_of("create", item.name, item.price, item.quantity, actor=actor, key=key)
-        return await self._do(insert, asked, status=201)
+        operation = operation_of("create", item.name, item.price, item.quantity, actor=actor, key=key)
+        return await self._run_once(insert, operation, status=201)
 
     async def change_item(self, item_id: UUID, *, wanted: ChangeItem) -> StoredItem:
-        """Never changes the quantity; always raises the version."""
+        """Change name, price or `on_sale` of an item. The quantity stays; the version always rises."""
         values: dict[str, Any] = {}
         if wanted.name is not UNSET:
             values["name"] = read_name(wanted.name)
@@ -249,18 +254,17 @@ class StockService:
                 raise ItemNotFound(item_id)
             raise StoreFull(item_id, most=MAX_QUANTITY)
 
-        return await self._do(
-            add, operation_of("restock", item_id, quantity, actor=actor, key=key), status=200
-        )
+        operation = operation_of("restock", item_id, quantity, actor=actor, key=key)
+        return await self._run_once(add, operation, status=200)
 
-    async def _do(
+    async def _run_once(
         self,
         change: Callable[[AsyncConnection], Awaitable[StoredItem]],
         operation: Operation | None,
         *,
         status: int,
     ) -> Answer:
-        """The change and its answer are one commit; a change that raises leaves its key unused."""
+        """Commit the change together with its answer; a change that raises leaves its key unused."""
         for _ in range(MAX_KEY_TRIES):
             if operation and (stored := await self._find_answer(operation)):
                 return stored
@@ -281,7 +285,7 @@ class StockService:
             return await repository.find_answer(connection, operation)
 
     async def purge_operations(self) -> None:
-        """Delete the keys of yesterday, a batch at a time."""
+        """Delete the operations that are older than KEYS_LIVE, a batch at a time."""
         before, deleted = now() - KEYS_LIVE, PURGE_BATCH_ROWS
         while deleted == PURGE_BATCH_ROWS:
             async with self._database.statement() as connection:
@@ -292,7 +296,7 @@ class StockService:
     async def list_transactions(
         self, item_id: UUID, *, before: UUID | None, limit: int
     ) -> tuple[list[StockTransaction], UUID | None]:
-        """A page, and where the next one begins."""
+        """Return a page, and the id at which the next page begins, or None after the last page."""
         async with self._database.statement() as connection:
             found = await repository.list_transactions(connection, item_id, before=before, limit=limit + 1)
             if not found and await repository.find_item(connection, item_id) is None:
@@ -303,14 +307,14 @@ class StockService:
 
     @property
     def has_changes(self) -> bool:
-        """Whether `tell_changes` would tell anything."""
+        """Whether `tell_changes` has anything to publish."""
         return bool(self._changed)
 
     async def tell_everything(self) -> None:
-        """Availability of every item, from Postgres: what renews it at the gateways."""
+        """Publish the availability of every item, from Postgres: gateways renew all their entries with it."""
         await self._listeners.tell(await self.list_items(), complete=True)
 
     async def tell_changes(self) -> None:
-        """Availability of what changed since this was last called."""
+        """Publish the availability of the items that changed since the last call."""
         if items := self._changed.take():
             await self._listeners.tell(items, complete=False)

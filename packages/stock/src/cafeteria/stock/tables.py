@@ -1,4 +1,4 @@
-"""Stock's rows. `stock_transactions` and `restocks` only grow; a reservation changes once, by its release.
+"""The tables of stock. `stock_transactions` and `restocks` only grow; a reservation changes once, by its release.
 
 At every commit, per item: sum of restocks - quantity = sum of quantity_deducted. The decision on an order is
 keyed by the order's own id, so a second one cannot exist.
@@ -20,7 +20,7 @@ class Base(schema_base("stock")):  # type: ignore[misc]  # a computed base class
 
 
 class ItemRow(Base):
-    """What can be ordered, and for how much."""
+    """An item that can be ordered, and its price."""
 
     __tablename__ = "items"
     __table_args__ = (
@@ -35,7 +35,7 @@ class ItemRow(Base):
 
 
 class InventoryRow(Base):
-    """How much is left. `version` rises with every change of the quantity and of the item."""
+    """How many portions are left. `version` rises with every change of the quantity and of the item."""
 
     __tablename__ = "inventory"
     __table_args__ = (
@@ -51,7 +51,7 @@ class InventoryRow(Base):
 
 
 class ReservationRow(Base):
-    """The decision on one order; `lines` holds what the answer needs, so that repeats get the same one."""
+    """The decision on one order; `lines` holds all data of the answer, so that repeats get the same answer."""
 
     __tablename__ = "reservations"
     __table_args__ = (
@@ -101,7 +101,7 @@ class StockTransactionRow(Base):
 
 
 class RestockRow(Base):
-    """What came into the store, by whom; an item's first row is its initial quantity."""
+    """Portions that came into the store, and the operator; an item's first row is its initial quantity."""
 
     __tablename__ = "restocks"
     __table_args__ = (
@@ -119,7 +119,7 @@ class RestockRow(Base):
 
 
 class OperationRow(Base):
-    """What an operator asked for under a key, and the answer to repeat; written once, deleted after a day."""
+    """An operator's request under a key, and the answer to repeat; written once, deleted after a day."""
 
     __tablename__ = "operations"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Memory that may be lost: which items changed and have not been told yet. Postgres tells all of them anyway."""
+"""The changed items that are not published yet, in memory that may be lost: a periodic job publishes all items."""
 
 from collections.abc import Callable, Iterable
 from uuid import UUID
@@ -7,14 +7,14 @@ from cafeteria.stock.domain import StoredItem
 
 
 class ChangedItems:
-    """Each changed item once, in its newest state, however often it changed."""
+    """A set of changed items that keeps the newest state of each item."""
 
     def __init__(self) -> None:
         self._items: dict[UUID, StoredItem] = {}
         self.when_noted: Callable[[], None] | None = None
 
     def note(self, items: Iterable[StoredItem]) -> None:
-        """Call it after COMMIT, or students are told of portions that are still there."""
+        """Add changed items. Call it after COMMIT, or students see quantities that may still be rolled back."""
         for item in items:
             known = self._items.get(item.id)
             if known is None or known.version < item.version:
@@ -26,6 +26,7 @@ class ChangedItems:
         return bool(self._items)
 
     def take(self) -> list[StoredItem]:
+        """Return all changed items and clear the set."""
         items = list(self._items.values())
         self._items.clear()
         return items

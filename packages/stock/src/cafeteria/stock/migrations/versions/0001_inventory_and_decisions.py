@@ -1,4 +1,4 @@
-"""Items, inventory, decisions and the two ledgers."""
+"""Add items, inventory, decisions and the two ledgers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -146,7 +146,7 @@ def _create_restocks() -> None:
 
 
 def _narrow_grants() -> None:
-    """A decision stands for ever: of its row the service may set `released_at` alone. Items stay, too."""
+    """Keep decisions and items for ever: of a decision's row the service may set `released_at` alone."""
     op.execute("REVOKE UPDATE, DELETE ON stock.reservations FROM stock")
     op.execute("GRANT UPDATE (released_at) ON stock.reservations TO stock")
     op.execute("REVOKE DELETE ON stock.items, stock.inventory FROM stock")

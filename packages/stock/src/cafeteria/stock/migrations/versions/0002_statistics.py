@@ -1,4 +1,4 @@
-"""JSON that no query looks into is left out of the planner's statistics."""
+"""Leave JSON that no query reads into out of the planner's statistics."""
 
 from alembic import op
 

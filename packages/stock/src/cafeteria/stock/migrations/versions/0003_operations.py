@@ -1,4 +1,4 @@
-"""Answers to operators' requests that came with a key."""
+"""Add the stored answers to operators' requests with an Idempotency-Key."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_operations_created_at", "operations", ["created_at"], schema="stock")
     grant_tables(op, schema="stock", role="stock")
-    # an answer stands; locking a row to delete it needs the right to change some column
+    # an answer never changes; locking a row to delete it needs the right to change some column
     op.execute("REVOKE UPDATE ON stock.operations FROM stock")
     op.execute("GRANT UPDATE (created_at) ON stock.operations TO stock")
 
