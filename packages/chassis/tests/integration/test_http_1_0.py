@@ -97,7 +97,7 @@ async def test_a_body_has_a_length(talk: Any) -> None:
     assert b" 201 " in await talk(kind + b'content-length: 9\r\n\r\n{"a":"b"}')
     answer = await talk(kind + b'transfer-encoding: chunked\r\n\r\n9\r\n{"a":"b"}\r\n0\r\n\r\n')
     assert b" 400 " in answer
-    assert b"HTTP/1.0 knows no Transfer-Encoding" in answer
+    assert b"HTTP/1.0 has no Transfer-Encoding" in answer
 
 
 async def test_it_is_not_told_to_continue(talk: Any) -> None:

@@ -149,7 +149,7 @@ async def test_a_lifespan_that_cannot_open_raises_at_the_start() -> None:
 CROWD, ROUNDS = 256, 100  # one listener alone would need a round for each
 
 
-def test_a_crowd_of_new_connections_is_taken_in_a_few_rounds_of_the_event_loop() -> None:
+def test_many_new_connections_are_accepted_in_a_few_iterations_of_the_event_loop() -> None:
     """On uvloop, as in the services: a listener gives it one connection a round, and rounds are long under load."""
 
     async def scene() -> None:

@@ -243,7 +243,7 @@ async def test_the_memory_of_tokens_is_bounded_and_drops_the_longest_unused(
     first, second, third = (signer.token(sub=f"student-{number}").encode() for number in range(3))
     for token in (first, second, first, third):
         await verifier.verify(token)
-    assert list(verifier._remembered) == [first, third]
+    assert list(verifier._verified) == [first, third]
 
 
 async def test_a_key_that_identity_withdraws_is_forgotten_with_all_that_it_had_signed(

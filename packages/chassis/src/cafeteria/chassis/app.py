@@ -1,7 +1,7 @@
 """Build a service's Litestar app: everything that is the same for all five.
 
-Health, metrics, the page to read the API, problem documents for every error, request ids, traces, one canonical
-log line per request, CORS and tokens. Nothing is opened here: a service opens what it needs in its lifespan.
+It has health, metrics, a page with the API, problem documents for every error, request ids, traces, one canonical
+log line per request, CORS and tokens. Building opens nothing: a service opens what it needs in its lifespan.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.chassis.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
 
 MAX_BODY_BYTES = 65_536
-"""The largest body that any service takes is an order of 20 lines, about 2 KiB."""
+"""The largest body that any service accepts is an order of 20 lines, about 2 KiB."""
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -40,16 +40,16 @@ _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 
 class ServiceApp(Litestar):
-    """A Litestar app behind the chassis's door.
+    """A Litestar app inside the chassis's request boundary, which is its attribute `door`.
 
-    `closing` is set as soon as the process is told to stop: event streams end on it. `registry` holds its metrics.
+    `closing` is set as soon as the process has to stop, and event streams then end. `registry` holds its metrics.
     """
 
     closing: asyncio.Event
     registry: metrics.Registry
     door: Door
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # the server speaks HTTP alone
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # HTTP alone
         if scope["type"] == ScopeType.HTTP:
             await self.door(scope, receive, send)
         else:
@@ -67,10 +67,11 @@ def build_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     shed_load: ShedLoad = lambda: None,
 ) -> ServiceApp:
-    """`checks` say by name whether a dependency answers; with `keys` comes one of that name.
+    """Build the app of `service`. Each of `checks` tests one dependency by name; `keys` adds a check `keys`.
 
-    `shed_load` is asked for the routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `origins` and `token_verifier`; a service adds its own in its
-    lifespan. `keys` start after the service's lifespan, so that they may be fetched by what that opens.
+    The boundary calls `shed_load` for the routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`,
+    `closing`, `origins` and `token_verifier`; a service adds its own in its lifespan. `keys` start after the service's
+    lifespan, because they may be fetched through the bus that it opens.
     """
     registry, closing, origins = metrics.Registry(), asyncio.Event(), Origins(settings.allowed_origins)
     app = ServiceApp(
@@ -163,7 +164,7 @@ def _http_routes(app: Litestar) -> list[HTTPRoute]:
 
 
 def _prepare_handlers(app: Litestar, *, has_keys: bool) -> None:
-    """What is decided once for each route, not for each request."""
+    """Decide once for each route what would otherwise be decided for each request."""
     for route in _http_routes(app):
         for handler in route.route_handlers:
             prepare_body(handler)
@@ -189,7 +190,7 @@ def _shedding(route: HTTPRoute) -> Iterator[tuple[str, str]]:
 
 
 def _mark_guarded(handler: HTTPRouteHandler, *, has_keys: bool) -> None:
-    """Show in the schema what `requires` guards; an app that could never verify a token must not start."""
+    """Show in the schema which routes `requires` guards; an app that could never verify a token must not start."""
     if any(isinstance(guard, Guard) for guard in handler.resolve_guards()):
         raise RuntimeError(f"{handler}: `requires` is its before_request, not one of its guards.")
     if isinstance(handler.resolve_before_request(), Guard):

@@ -1,4 +1,4 @@
-"""Answers whose bytes are there already."""
+"""A Litestar response for a body that is encoded already."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ _NO_HEADERS: Mapping[str, str] = {}
 
 
 class BytesResponse(Response[bytes]):
-    """Sends them as they are. Litestar's own way makes ready for encoders, cookies and tasks: 30 µs for each answer."""
+    """Sends bytes unchanged. Litestar's own response prepares encoders, cookies and tasks: 30 µs for each answer."""
 
     def __init__(
         self, body: bytes, *, status: int, media_type: str, headers: Mapping[str, str] = _NO_HEADERS
@@ -19,7 +19,7 @@ class BytesResponse(Response[bytes]):
         self._status, self._media_type, self._headers = status, media_type, headers
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        """An ASGI app, which is all that Litestar does with it."""
+        """Return an ASGI app, which is all that Litestar needs."""
         return self._send
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app

@@ -1,8 +1,8 @@
-"""The one place that reads the wall clock. Domain code is handed the time, so that its tests choose it."""
+"""The only code that reads the wall clock. Domain code gets the time as an argument, so that its tests choose it."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Aware, in UTC."""
+    """The current time, aware and in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Where the next page of a list begins: the id of the last row shown, in characters that need no quoting in a URL."""
+"""Page cursors: the id of the last row on a page, in characters that need no quoting in a URL."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -8,7 +8,7 @@ from cafeteria.chassis.errors import InvalidRequest
 
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{22}")  # 16 bytes
 CURSOR_PATTERN = rf"^{_CURSOR.pattern}(?![\s\S])"
-"""For readers of the API."""
+"""The cursor's pattern in the OpenAPI document."""
 
 
 class UnknownCursor(InvalidRequest):
@@ -20,12 +20,12 @@ class UnknownCursor(InvalidRequest):
 
 
 def write_cursor(row_id: UUID | None) -> str | None:
-    """None stays None: there is no further page."""
+    """Encode the last row's id. None, for no further page, stays None."""
     return None if row_id is None else urlsafe_b64encode(row_id.bytes).rstrip(b"=").decode()
 
 
 def read_cursor(cursor: str | None) -> UUID | None:
-    """None is the first page. Raises UnknownCursor."""
+    """Decode a cursor to the id of the row before the page; None is the first page. Raises UnknownCursor."""
     if cursor is None:
         return None
     if not _CURSOR.fullmatch(cursor):

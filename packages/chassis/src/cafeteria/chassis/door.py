@@ -1,8 +1,8 @@
-"""The outermost layer of every service: what is true of each request, whatever comes of it.
+"""The request boundary: the ASGI middleware around every service, which handles each request first and last.
 
-Every request gets an id and a trace, an answer even when something unforeseen was raised outside of Litestar's
-reach, one canonical log line, and its place in the metrics. Runs thousands of times a second, so it reads the
-headers once and keeps the metrics' children.
+Every request gets an id and a trace, an answer even when code outside of Litestar's reach raises an unforeseen
+error, one canonical log line, and an entry in the metrics. The boundary runs thousands of times a second, so it
+reads the headers once and keeps the metrics' children.
 """
 
 import re
@@ -33,26 +33,26 @@ from cafeteria.chassis.problem_documents import (
 REQUESTS = metrics.counter("cafeteria_http_requests_total", "Requests answered", "route", "method", "status")
 SECONDS = metrics.histogram(
     "cafeteria_http_request_seconds",
-    "From the first byte to the last; event streams are not in it",
+    "From the first byte to the last; without event streams",
     "route",
     "method",
 )
 STREAMS = metrics.gauge("cafeteria_http_open_streams", "Event streams that are open")
 
 QUIET_ROUTES = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
-"""Machines ask these every few seconds: their lines are written at debug."""
+"""Machines call these every few seconds, so their log lines are at debug."""
 
 UNMATCHED = "unmatched"
-"""The route label of what met no route: paths that clients make up must not become metrics."""
+"""The route label of a request that matches no route: paths that clients invent must not become metrics."""
 
 STATUS_CLIENT_GONE = 499
-"""In the metrics alone: nothing was answered, for the client had left. The log says 0."""
+"""In the metrics alone: the client left before there was an answer. The log has a status of 0."""
 
 SHEDS_LOAD = {"sheds_load": True}
-"""A route handler's `opt`: under overload its requests are refused first of all, before anything else is done."""
+"""A route handler's `opt`: under overload the boundary refuses its requests before it does anything else."""
 
 ShedLoad = Callable[[], None]
-"""Raises Overloaded while no more requests of the routes with SHEDS_LOAD can be taken."""
+"""Raises Overloaded while the service can accept no more requests of the routes with SHEDS_LOAD."""
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
 _JSON = b"application/json"
@@ -61,7 +61,7 @@ _WITH_BODY = frozenset({HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH})
 
 
 class RouteTable(NamedTuple):
-    """What has to be known of the routes before Litestar finds the one that a request is for."""
+    """Facts about all routes that the boundary needs before Litestar finds the route of a request."""
 
     shedding: frozenset[tuple[str, str]]
     """Method and path of the routes that shed load."""
@@ -74,11 +74,11 @@ class RouteTable(NamedTuple):
 
 
 class _HeadAnswered(BaseException):
-    """Ends the answer to a HEAD request whose body would go on: no `except Exception` on the way may keep it."""
+    """Ends the answer to a HEAD request after its headers. No `except Exception` on the way can catch it."""
 
 
 class Door:
-    """Wraps `app`, and counts in `registry`. A request that `shed_load` refuses costs a small part of one that is taken."""
+    """Wraps `app` and counts in `registry`. Refusing a request by `shed_load` costs a small part of serving it."""
 
     def __init__(
         self,
@@ -99,92 +99,96 @@ class Door:
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        visit = _Visit(scope, send, self._origins, self._streams)
-        logs.rebind(request_id=visit.request_id)
-        trace.enter(visit.traceparent)
+        request = _RequestContext(scope, send, self._origins, self._streams)
+        logs.rebind(request_id=request.request_id)
+        trace.enter(request.traceparent)
         metrics.make_current(self._registry)
         try:
-            await self._answer(visit, receive)
+            await self._answer(request, receive)
         finally:
-            self._close(visit)
+            self._close(request)
 
-    async def _answer(self, visit: "_Visit", receive: Receive) -> None:
+    async def _answer(self, request: "_RequestContext", receive: Receive) -> None:
         try:
-            await self._answer_valid(visit, receive)
+            await self._answer_valid(request, receive)
         except Exception as error:
             refusal = refusal_of(error)
             if isinstance(refusal, InternalError):
                 log_unforeseen(error.__cause__ or error)
-            if visit.status:
-                # half an answer is out: raising is how the server learns that it must break the connection
+            if request.status:
+                # half an answer is sent: the server breaks the connection when the app raises
                 raise logs.AlreadyLogged from error
-            await visit.send_refusal(refusal)
+            await request.send_refusal(refusal)
 
-    async def _answer_valid(self, visit: "_Visit", receive: Receive) -> None:
-        """The cheapest checks come first; a request that is refused here never reaches Litestar."""
-        visit.check_headers()
-        if visit.is_preflight():
-            await visit.answer_preflight()
+    async def _answer_valid(self, request: "_RequestContext", receive: Receive) -> None:
+        """Run the cheapest checks first; a request that one of them refuses never reaches Litestar."""
+        request.check_headers()
+        if request.is_preflight():
+            await request.answer_preflight()
             return
-        if visit.scope["path"] in _WHOLE_SERVER and visit.method == HTTPMethod.OPTIONS:
-            await visit.answer_options(self._routes.all_methods)
+        if request.scope["path"] in _WHOLE_SERVER and request.method == HTTPMethod.OPTIONS:
+            await request.answer_options(self._routes.all_methods)
             return
-        self._check_route(visit.scope)
-        visit.check_media_type()
-        if visit.method == HTTPMethod.HEAD:
+        self._check_route(request.scope)
+        request.check_media_type()
+        if request.method == HTTPMethod.HEAD:
             try:
-                await self._app(visit.scope, receive, visit.send_head)
+                await self._app(request.scope, receive, request.send_head)
             except* _HeadAnswered:
                 pass
-        elif visit.method == HTTPMethod.OPTIONS:
-            await self._answer_options(visit, receive)
+        elif request.method == HTTPMethod.OPTIONS:
+            await self._answer_options(request, receive)
         else:
-            await self._app(visit.scope, receive, visit.send)
+            await self._app(request.scope, receive, request.send)
 
     def _check_route(self, scope: HTTPScope) -> None:
-        """However the path is spelt, it is the same route: Litestar ignores doubled and trailing slashes."""
+        """Find the route as Litestar does, which ignores doubled and trailing slashes."""
         path = scope["path"]
         if "//" in path or path.endswith("/"):
             path = scope["path"] = normalize_path(path)
         if (scope["method"], path) in self._routes.shedding:
-            scope["path_template"] = path  # for the metrics and the log, should it go no further
+            scope["path_template"] = path  # for the metrics and the log, if shed_load raises
             self._shed_load()
         check_path(scope.get("raw_path") or b"")
 
-    async def _answer_options(self, visit: "_Visit", receive: Receive) -> None:
-        """Litestar finds the path; of its methods it would name those of the first handler alone."""
+    async def _answer_options(self, request: "_RequestContext", receive: Receive) -> None:
+        """Litestar finds the path, but its `Allow` names the methods of the path's first handler alone."""
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                allowed = self._routes.allowed.get(visit.scope.get("path_template", ""), "")
+                allowed = self._routes.allowed.get(request.scope.get("path_template", ""), "")
                 kept = [pair for pair in message["headers"] if pair[0] != b"allow"]
                 message["headers"] = [*kept, (b"allow", allowed.encode())]
-            await visit.send(message)
+            await request.send(message)
 
-        await self._app(visit.scope, receive, send)
+        await self._app(request.scope, receive, send)
 
-    def _close(self, visit: "_Visit") -> None:
-        took_s = perf_counter() - visit.started
-        route, method, status = visit.scope.get("path_template") or UNMATCHED, visit.method, visit.status
+    def _close(self, request: "_RequestContext") -> None:
+        took_s = perf_counter() - request.started
+        route, method, status = (
+            request.scope.get("path_template") or UNMATCHED,
+            request.method,
+            request.status,
+        )
         key = (route, method, status)
         counter, histogram = self._children.get(key) or self._make_children(key)
         counter.inc()
-        if visit.is_stream:
+        if request.is_stream:
             self._streams.dec()
         else:
             histogram.observe(took_s)
-        self._write_line(visit, route, took_s)
+        self._write_line(request, route, took_s)
 
-    def _write_line(self, visit: "_Visit", route: str, took_s: float) -> None:
+    def _write_line(self, request: "_RequestContext", route: str, took_s: float) -> None:
         line = {
-            "method": visit.method,
+            "method": request.method,
             "route": route,
-            "status": visit.status,
+            "status": request.status,
             "duration_ms": round(took_s * 1e3, 2),
         }
-        person = visit.scope.get("user")
-        if person is not None:
-            line["student_id"] = person.student_id
+        user = request.scope.get("user")
+        if user is not None:
+            line["student_id"] = user.student_id
         if route in QUIET_ROUTES:
             self._log.debug("request_answered", **line)
         else:
@@ -200,8 +204,8 @@ class Door:
         return made
 
 
-class _Visit:
-    """One request on its way through the door. `status` is 0 until an answer has begun."""
+class _RequestContext:
+    """The state of one request inside the boundary. `status` is 0 until an answer has begun."""
 
     __slots__ = (
         "_answer_headers",
@@ -223,7 +227,7 @@ class _Visit:
         self.started = perf_counter()
         self.method: str = scope["method"]
         if self.method == HTTPMethod.HEAD:
-            # a copy, for the server drops the body by its own
+            # a copy: the server drops the body by its own scope
             scope = {**scope, "method": "GET"}
         self.scope, self._send, self._origins, self._streams = scope, send, origins, streams
         lines = list(scope["headers"])
@@ -232,9 +236,9 @@ class _Visit:
         if self._has_repeated:
             headers = without_repeated(lines, (b"traceparent", b"x-request-id"))
         self._headers = headers
-        asked_id = headers.get(b"x-request-id")
-        sane = asked_id is not None and _SANE_ID.fullmatch(asked_id)
-        request_id = asked_id if asked_id and sane else b"%024x" % getrandbits(96)
+        sent_id = headers.get(b"x-request-id")
+        is_sane = sent_id is not None and _SANE_ID.fullmatch(sent_id)
+        request_id = sent_id if sent_id and is_sane else b"%024x" % getrandbits(96)
         self.request_id = request_id.decode()
         traceparent = headers.get(b"traceparent")
         self.traceparent = traceparent.decode("latin-1") if traceparent else None
@@ -251,7 +255,7 @@ class _Visit:
             refuse_repeated(self.scope["headers"])
 
     async def send_head(self, message: Message) -> None:
-        """As `send`, and without a body: what would go on, as an event stream, ends here."""
+        """Send the headers with an empty body, and end what would go on, such as an event stream."""
         if message["type"] != "http.response.start":
             raise _HeadAnswered
         await self.send(message)
@@ -285,7 +289,7 @@ class _Visit:
         await self._respond(204, [(b"allow", methods.encode())], b"")
 
     def check_media_type(self) -> None:
-        """Bodies are JSON. What says nothing of its type is taken for JSON, and what has no body needs no type."""
+        """Raise UnsupportedMediaType for a body that is not JSON. A missing type means JSON; no body needs no type."""
         if self.method not in _WITH_BODY:
             return
         content_type = self._headers.get(b"content-type", _JSON)

@@ -1,4 +1,4 @@
-"""Refusals are facts with a stable code. What a code means on HTTP stands on its class, nowhere else.
+"""Every refusal of a service is an exception class with a stable code and its HTTP status.
 
 `detail` is a sentence for a person: what happened, what was kept, what to do. It never holds a secret.
 """
@@ -11,9 +11,9 @@ from cafeteria.contracts.problems import ProblemCode
 
 
 class ServiceError(Exception):
-    """Every refusal of a service derives from this; anything else that is raised is a bug, answered 500.
+    """The base class of every refusal. Any other exception is a bug, which is answered with 500.
 
-    `item_ids`, `order_id` and `errors` are members of the problem document; `headers` go on the answer.
+    `item_ids`, `order_id` and `errors` are members of the problem document; the answer carries `headers`.
     """
 
     code: ClassVar[ProblemCode] = ProblemCode.INTERNAL
@@ -38,7 +38,7 @@ class ServiceError(Exception):
 
 
 class InvalidRequest(ServiceError):
-    """`errors` names each thing that is wrong, with its place in the request."""
+    """The request breaks a rule. `errors` names each fault, with its place in the request."""
 
     code = ProblemCode.INVALID_REQUEST
     status = 400
@@ -46,7 +46,7 @@ class InvalidRequest(ServiceError):
 
 
 class NotUnderstood(InvalidRequest):
-    """What the client sent is not what the address takes: body, query, path or headers."""
+    """The body, query, path or headers have a form that the address does not accept."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__(
@@ -83,7 +83,7 @@ class Conflict(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """Something that is needed is away. What the failed step did is unknown, unless `detail` says so."""
+    """A dependency does not answer. The effect of the failed step is unknown, unless `detail` names it."""
 
     code = ProblemCode.UNAVAILABLE
     status = 503
@@ -95,7 +95,7 @@ class Unavailable(ServiceError):
 
 
 class Overloaded(Unavailable):
-    """Refused before anything was written: nothing exists, and the same request may be sent again."""
+    """Load shedding: the service refused the request before it wrote anything, so the client may send it again."""
 
     code = ProblemCode.OVERLOADED
     title = "Too busy"

@@ -1,7 +1,7 @@
-"""Whether the process lives, and whether what it needs answers.
+"""The health endpoints: whether the process lives, and whether its dependencies answer.
 
-Liveness touches nothing: a process that only lost its database must not be restarted for it. Readiness runs every
-check at once, each under a time limit, and says of each dependency by name how it is; never a secret.
+Liveness touches nothing: a process that only lost its database must not be restarted for it. Readiness runs all
+checks at once, each under a time limit, and shows each dependency's state by name; never a secret.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from cafeteria.chassis.errors import ServiceError
 
 CHECK_LIMIT_S = 1.0
-"""A dependency that takes longer is as good as away: callers of readiness ask every second or two."""
+"""A dependency that takes longer counts as unavailable: readiness is requested every second or two."""
 
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
-"""Answered also to a connection that is over a cap."""
+"""The server answers these also on a connection that is over a cap."""
 
 Check = Callable[[], Awaitable[None]]
-"""Returns when the dependency answers; raises otherwise. A ServiceError's detail is shown."""
+"""Returns when the dependency answers; raises otherwise. The health answer shows a ServiceError's detail."""
 
 _OK = "ok"
 _UNAVAILABLE = "unavailable"
@@ -30,7 +30,7 @@ _NO_STORE = CacheControlHeader(no_store=True)
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """`dependencies` has a state for each name: `ok`, or `unavailable: <reason>`."""
+    """The health answer. `dependencies` has a state for each name: `ok`, or `unavailable: <reason>`."""
 
     status: str
     dependencies: dict[str, str]
@@ -44,16 +44,16 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def examine(checks: Mapping[str, Check]) -> Health:
-    """Run all checks side by side; takes CHECK_LIMIT_S at most."""
+    """Run all checks concurrently; takes CHECK_LIMIT_S at most."""
     states = await asyncio.gather(*map(_state_of, checks.values()))
-    fine = all(state == _OK for state in states)
-    return Health(status=_OK if fine else _UNAVAILABLE, dependencies=dict(zip(checks, states, strict=True)))
+    is_ok = all(state == _OK for state in states)
+    return Health(status=_OK if is_ok else _UNAVAILABLE, dependencies=dict(zip(checks, states, strict=True)))
 
 
 def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
     @get("/health/live", sync_to_thread=False, cache_control=_NO_STORE, tags=["operations"])
     def health_live() -> Alive:
-        """The process answers; nothing else is looked at."""
+        """The process answers; its dependencies are not checked."""
         return Alive()
 
     @get(["/health", "/health/ready"], cache_control=_NO_STORE, responses=_NOT_READY, tags=["operations"])
@@ -69,13 +69,13 @@ async def _state_of(check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_LIMIT_S):
             await check()
-    except Exception as error:  # noqa: BLE001 - whatever a check raises is its dependency's state
+    except Exception as error:  # noqa: BLE001 - any error of a check is its dependency's state
         return f"{_UNAVAILABLE}: {_reason(error)}"
     return _OK
 
 
 def _reason(error: Exception) -> str:
-    """Only our own sentences are repeated: a driver's may hold the address and the user."""
+    """Show only our own sentences: a driver's may hold the address and the user."""
     if isinstance(error, ServiceError):
         return error.detail
     if isinstance(error, TimeoutError):

@@ -1,4 +1,4 @@
-"""Every id is a UUIDv7 made by the service: index pages fill in order, and no round trip gives an id."""
+"""Ids are UUIDv7 that the service makes: index pages fill in order, and an id costs no round trip."""
 
 from uuid import UUID
 
@@ -6,5 +6,5 @@ from uuid_utils import uuid7
 
 
 def new_id() -> UUID:
-    """Ids made later in one process sort later."""
-    return UUID(bytes=uuid7().bytes)  # uuid_utils' own way to one takes half as long again
+    """A new UUIDv7. Within one process a later id sorts later."""
+    return UUID(bytes=uuid7().bytes)  # uuid_utils' own conversion takes half as long again

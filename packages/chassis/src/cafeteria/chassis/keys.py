@@ -1,6 +1,6 @@
-"""Identity's public keys, as another service holds them: the last good ones, for identity may be away.
+"""A service's copy of identity's public keys. It keeps the last good keys while identity does not answer.
 
-Nobody can tell a forged token from a good one without a key, so without any key the answer is 503, never 401.
+Without a key no service can tell a forged token from a good one, so the answer is then 503, never 401.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from cafeteria.contracts.bus import JWKS
 from cafeteria.contracts.identity import AskJwks, Jwk, Jwks
 
 UNKNOWN_KID_PAUSE_S = 60.0
-"""Anyone can make up a kid: made-up ones must not become a flood of requests at identity."""
+"""At most one request to identity for an unknown kid in this time: any client can invent kids."""
 
 REFRESH_S = 600.0
-"""How long a key that identity has withdrawn may go on being accepted."""
+"""The longest time for which a key that identity has withdrawn is still accepted."""
 
 RETRY_S = 1.0
 FETCH_DEADLINE_S = 2.0
@@ -33,9 +33,9 @@ _log = logs.get_logger()
 
 
 class KeySource:
-    """Asks `fetch` in the background until it has keys, and again every REFRESH_S. Enter it to start.
+    """Fetches the keys in the background until it has some, and again every REFRESH_S. Enter it to start.
 
-    `fetch` carries its own deadline.
+    `fetch` has its own deadline.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[Jwks]]) -> None:
@@ -43,17 +43,17 @@ class KeySource:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._is_stale = True
         self._fetched_at = 0.0
-        self._may_ask_at = 0.0
-        self._asking = asyncio.Lock()
+        self._next_unknown_at = 0.0
+        self._fetching = asyncio.Lock()
         self._running = AsyncExitStack()
         self.generation = 0
-        """Raised when the set of keys has changed: what was verified with the old ones counts no more."""
+        """Increases when the set of keys changes; results that were verified with the old keys are then invalid."""
 
     async def find(self, kid: str) -> Ed25519PublicKey | None:
-        """None for a key that identity does not have; Unavailable when that cannot be known."""
+        """The key of `kid`; None if identity has no such key. Raises Unavailable while that cannot be known."""
         key = self._keys.get(kid)
         if key is None and self._keys:
-            await self._ask_for_unknown()
+            await self._refresh_for_unknown()
             key = self._keys.get(kid)
         if key is None and self._is_stale:
             raise Unavailable(
@@ -62,16 +62,16 @@ class KeySource:
         return key
 
     async def check(self) -> None:
-        """For readiness."""
+        """The readiness check: raises Unavailable while there are no keys."""
         if not self._keys:
             raise Unavailable("identity has not given its keys yet")
 
     async def refresh(self) -> None:
-        """Fetch now. A failure leaves the keys as they are, and raises."""
-        async with self._asking:
+        """Fetch now. A failure keeps the keys, and raises."""
+        async with self._fetching:
             self._is_stale = True
             jwks = await self._fetch()
-            self._take(jwks)
+            self._store(jwks)
 
     async def __aenter__(self) -> Self:
         await self._running.enter_async_context(Loop("keys", RETRY_S, self._refresh_when_due))
@@ -86,24 +86,24 @@ class KeySource:
         if self._is_stale or monotonic() - self._fetched_at > REFRESH_S:
             await self.refresh()
 
-    async def _ask_for_unknown(self) -> None:
-        """At most once in UNKNOWN_KID_PAUSE_S; those who come meanwhile wait for the answer under way."""
-        if self._asking.locked():
-            async with self._asking:
+    async def _refresh_for_unknown(self) -> None:
+        """Refresh once in UNKNOWN_KID_PAUSE_S at most; calls during a refresh wait for its end."""
+        if self._fetching.locked():
+            async with self._fetching:
                 return
-        if monotonic() < self._may_ask_at:
+        if monotonic() < self._next_unknown_at:
             return
-        self._may_ask_at = monotonic() + UNKNOWN_KID_PAUSE_S
+        self._next_unknown_at = monotonic() + UNKNOWN_KID_PAUSE_S
         try:
             await self.refresh()
-        except Exception as error:  # noqa: BLE001 - the background goes on asking; the caller sees stale keys
+        except Exception as error:  # noqa: BLE001 - the background loop retries; the caller sees stale keys
             _log.warning("keys_unanswered", reason=type(error).__name__)
 
-    def _take(self, jwks: Jwks) -> None:
-        read = {jwk.kid: _public_key(jwk) for jwk in jwks.keys if _is_ours(jwk)}
+    def _store(self, jwks: Jwks) -> None:
+        read = {jwk.kid: _public_key(jwk) for jwk in jwks.keys if _is_supported(jwk)}
         keys = {kid: key for kid, key in read.items() if key is not None}
         if not keys:
-            return  # the last good ones go on, and the next look is soon
+            return  # the last good keys stay, and the loop retries soon
         if keys.keys() != self._keys.keys():
             self.generation += 1
             _log.info("keys_changed", kids=sorted(keys))
@@ -113,7 +113,7 @@ class KeySource:
 
 
 def keys_over(bus: Bus) -> KeySource:
-    """What identity says on the bus, once that is connected."""
+    """A KeySource that requests the keys from identity over the bus, once it is connected."""
 
     async def fetch() -> Jwks:
         async with asyncio.timeout(FETCH_DEADLINE_S):
@@ -123,12 +123,12 @@ def keys_over(bus: Bus) -> KeySource:
     return KeySource(fetch)
 
 
-def _is_ours(jwk: Jwk) -> bool:
+def _is_supported(jwk: Jwk) -> bool:
     return (jwk.kty, jwk.crv, jwk.alg, jwk.use) == ("OKP", "Ed25519", "EdDSA", "sig")
 
 
 def _public_key(jwk: Jwk) -> Ed25519PublicKey | None:
-    """None for bytes that are no key: one broken key must not hide the others."""
+    """None for bytes that are no key, because one broken key must not hide the others."""
     try:
         padding = "=" * (-len(jwk.x) % 4)
         return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(jwk.x + padding))

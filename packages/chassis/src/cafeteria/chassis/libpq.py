@@ -1,7 +1,7 @@
-"""What every connection to Postgres states by itself, so that libpq's environment variables have no say in it.
+"""Connection arguments that every connection to Postgres sets, so that libpq's environment variables have no effect.
 
-asyncpg asks PGSSLMODE, PGTARGETSESSIONATTRS and others, and reads certificates in the home folder, for every argument
-that is missing. Host, port, user, password and database have to be given beside these.
+asyncpg reads PGSSLMODE, PGTARGETSESSIONATTRS and others, and certificates in the home folder, for every missing
+argument. Callers pass host, port, user, password and database beside these.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """One JSON object per line on standard output. Never a body, a token, a cookie, a key or a query string.
 
-Events are `noun_verbed`. What is bound at a door (request_id, order_id, message_id) stands in every line until the
-door closes. The libraries' own loggers come out in the same shape as `library_logged`.
+Events are `noun_verbed`. The facts bound at the boundary of a request or message (request_id, order_id, message_id)
+are in every line until it ends. Lines of the libraries' own loggers have the same shape, as `library_logged`.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from cafeteria.chassis.settings import LogFormat, LogLevel
 Logger = FilteringBoundLogger
 
 QUIET_LIBRARIES = ("nats", "sqlalchemy", "alembic", "asyncio", "litestar", "httpx", "httpcore")
-"""They say at INFO what our own lines say better; uvicorn's lines are kept from WARNING on too."""
+"""Their INFO lines repeat our own; of these and of uvicorn, lines from WARNING on are kept."""
 
 _LEVELS = {"exception": "error", "warn": "warning"}
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
@@ -35,18 +35,18 @@ def get_logger() -> Logger:
 
 
 def rebind(**values: Any) -> None:
-    """At a door: these stand in every further line of this task, and what it inherited, another's, in none."""
+    """Bind facts to every further line of this task, in place of all inherited facts. For a boundary's start."""
     _bound.set(values)
 
 
 def request_id() -> str | None:
-    """Of the request that is being answered."""
+    """The id of the current request; None outside of requests."""
     value = _bound.get().get("request_id")
     return value if isinstance(value, str) else None
 
 
 def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> None:
-    """Set up the process's logs. Done by the process's entry point alone, never by an app or a test."""
+    """Set up the process's logs. Only the process's entry point calls this, never an app or a test."""
     number = getattr(logging, level.name)
     if log_format is LogFormat.JSON:
         factory: Any = lambda *_: LINES  # noqa: E731 - structlog asks for a factory
@@ -56,7 +56,7 @@ def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> N
         processors = [_enriched(service), _shortened, _console()]
     structlog.configure(
         processors=processors,
-        wrapper_class=_quick(number, processors[0]) if log_format is LogFormat.JSON else _filtering(number),
+        wrapper_class=_fast(number, processors[0]) if log_format is LogFormat.JSON else _filtering(number),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
@@ -67,23 +67,23 @@ def _filtering(level: int) -> Any:
     return structlog.make_filtering_bound_logger(level)
 
 
-def _quick(level: int, render: Processor) -> Any:
-    """At INFO, where a line is written for every request and every message, past structlog's chain of one: a third less."""
+def _fast(level: int, render: Processor) -> Any:
+    """A logger that skips structlog's processor chain at INFO, the level of most lines: a third less time."""
     filtering = _filtering(level)
     if level > logging.INFO:
         return filtering
 
-    class Quick(filtering):  # type: ignore[valid-type,misc]  # made for the level
+    class Fast(filtering):  # type: ignore[valid-type,misc]  # built for the level
         def info(self, event: str, **facts: Any) -> None:
             self._logger.msg(render(self._logger, "info", {"event": event, **self._context, **facts}))
 
-    return Quick
+    return Fast
 
 
 class Lines:
-    """Writes the lines of one round of the event loop together: a system call for each costs as much as making it.
+    """Writes the lines of one iteration of the event loop together: a system call costs as much as making a line.
 
-    Errors, and what is said outside of a loop, are written at once.
+    Errors, and lines that are logged outside of a loop, are written at once.
     """
 
     def __init__(self) -> None:
@@ -116,11 +116,11 @@ class Lines:
 
 
 LINES = Lines()
-"""The process's own, as its standard output is."""
+"""One for the process, because it has one standard output."""
 
 
 def _enriched(service: str) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
-    """Add what every line has. One step in place of structlog's four: a line is written for every request."""
+    """Add the fields of every line. One step replaces structlog's four, because every request writes a line."""
 
     def enrich(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
         trace_id = trace.trace_id()
@@ -164,7 +164,7 @@ def _rendered(line: EventDict) -> bytes:
 
 
 def _shortened(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:
-    """Who reads a terminal sees the day and the service elsewhere, and follows an order by its request_id."""
+    """Drop what a terminal shows elsewhere, the day and the service; request_id is enough to follow an order."""
     line["at"] = line["at"].strftime("%H:%M:%S.%f")[:-3]
     for name in ("service", "trace_id"):
         line.pop(name, None)
@@ -181,11 +181,11 @@ def _console() -> structlog.dev.ConsoleRenderer:
 
 
 class AlreadyLogged(Exception):
-    """Ends what can only be ended by raising, when its cause stands in the log."""
+    """Raised to break a connection when the log already has the cause."""
 
 
-class _IntoOurLines(logging.Handler):
-    """Hands the libraries' log records to our own logger; that something was cancelled is said by who cancels."""
+class _LibraryHandler(logging.Handler):
+    """Passes the libraries' log records to our own logger, but for cancellations, which the canceller logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class _IntoOurLines(logging.Handler):
 
 def _route_libraries(level: int) -> None:
     root = logging.getLogger()
-    root.handlers[:] = [_IntoOurLines()]
+    root.handlers[:] = [_LibraryHandler()]
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     for name in (*QUIET_LIBRARIES, "uvicorn", "uvicorn.error"):

@@ -29,7 +29,7 @@ class Registry(CollectorRegistry):
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every series would double the page
         values.ValueClass = (
             values.MutexValue
-        )  # in memory, also where PROMETHEUS_MULTIPROC_DIR is set for others
+        )  # in memory, also where PROMETHEUS_MULTIPROC_DIR is set for other programs
         self.made: dict[object, MetricWrapperBase] = {}
         ProcessCollector(registry=self)
         GCCollector(registry=self)
@@ -44,7 +44,7 @@ _outside_of_apps: list[Registry] = []
 
 
 def current_registry() -> Registry:
-    """The running app's; code that runs outside of any app shares one that nobody reads."""
+    """The running app's registry; code outside of any app shares one that is never rendered."""
     registry = _current.get()
     if registry is not None:
         return registry
@@ -54,12 +54,12 @@ def current_registry() -> Registry:
 
 
 def make_current(registry: Registry) -> None:
-    """For this task and all that it starts."""
+    """Use `registry` in this task and in all tasks that it starts."""
     _current.set(registry)
 
 
 class Declaration(Generic[M]):
-    """What a metric is; `make` puts it in one app's registry."""
+    """A metric's definition; `make` creates the metric in one app's registry."""
 
     __slots__ = ("_make",)
 
@@ -71,7 +71,7 @@ class Declaration(Generic[M]):
         return self.metric().labels(*values)
 
     def metric(self, registry: Registry | None = None) -> M:
-        """The metric in the current app: for one without labels, what is counted with."""
+        """The metric in `registry`, or in the current app; a metric without labels counts by itself."""
         registry = registry or current_registry()
         if self not in registry.made:
             registry.made[self] = self._make(registry)
@@ -96,4 +96,4 @@ GROUP_BATCH_ITEMS = histogram(
     "cafeteria_group_batch_items", "Items in one group commit", "group", buckets=BATCH_ITEMS_BUCKETS
 )
 GROUP_COMMIT_SECONDS = histogram("cafeteria_group_commit_seconds", "Duration of one group commit", "group")
-GROUP_PENDING = gauge("cafeteria_group_pending", "Items that wait for or are in a group commit", "group")
+GROUP_PENDING = gauge("cafeteria_group_pending", "Items that wait for a group commit or are in one", "group")

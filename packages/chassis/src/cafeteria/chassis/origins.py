@@ -1,7 +1,7 @@
-"""Which web pages may use this service: CORS for those allowed, and the guard of cookies against all others.
+"""Which web pages may use this service: CORS for allowed origins, and protection of cookies against all others.
 
-Cookies go along with requests that any page on the web makes a browser send. So a request that changes
-something, signed in by cookie, must come from a page of this host or of an allowed origin.
+A browser adds cookies to the requests of any page on the web. So a request that changes something and is signed
+in by cookie must come from a page of this host or of an allowed origin.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ PREFLIGHT_MAX_AGE_S = b"600"
 
 
 class Origins:
-    """`allowed` are origins like https://canteen.example, exactly as browsers send them."""
+    """The allowed origins, like https://canteen.example, exactly as browsers send them."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = frozenset(origin.encode("ascii") for origin in allowed)
@@ -33,11 +33,11 @@ class Origins:
         self._others: Headers = [(b"vary", b"Origin")] if self._allowed else []
 
     def answer_headers(self, origin: bytes | None) -> Headers:
-        """What every answer carries, so that the page that asked may read it, or may not."""
+        """The headers of every answer, by which the browser lets the page read it, or does not."""
         return self._others if origin is None else self._answers.get(origin, self._others)
 
     def preflight_headers(self, origin: bytes) -> Headers | None:
-        """None for an origin that is not allowed."""
+        """The headers of a preflight's answer; None for an origin that is not allowed."""
         if origin not in self._allowed:
             return None
         return [

@@ -1,6 +1,6 @@
-"""Every error leaves as one RFC 9457 problem document, whatever raised it: a service, Litestar or a bug.
+"""Turn every error of a service, of Litestar or of a bug into one RFC 9457 problem document.
 
-The mapping stands here alone. Nothing of an unforeseen error reaches the client; it is logged, once.
+This module is the only mapping. The client sees nothing of an unforeseen error, which is logged once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ class TooLarge(ServiceError):
     title = "Too large"
 
 
-TOO_LARGE_DETAIL = "The body is larger than this address takes. Nothing was done."
+TOO_LARGE_DETAIL = "The body is larger than this address accepts. Nothing was done."
 
 
 class UnsupportedMediaType(InvalidRequest):
@@ -51,7 +51,7 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class InternalError(ServiceError):
-    """Stands for anything unforeseen."""
+    """The answer to an unforeseen error."""
 
     code = ProblemCode.INTERNAL
     status = 500
@@ -66,7 +66,7 @@ class InternalError(ServiceError):
 
 
 def refusal_of(error: Exception) -> ServiceError:
-    """Say any error in a service's terms."""
+    """The ServiceError that answers `error`."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, HTTPException):
@@ -75,7 +75,7 @@ def refusal_of(error: Exception) -> ServiceError:
 
 
 def allow_header(methods: Iterable[str]) -> str:
-    """HEAD is taken wherever GET is, and OPTIONS everywhere."""
+    """The value of `Allow`: with GET a route also accepts HEAD, and every route accepts OPTIONS."""
     extra = {HTTPMethod.OPTIONS, HTTPMethod.HEAD} if HTTPMethod.GET in methods else {HTTPMethod.OPTIONS}
     return ", ".join(sorted({*methods, *extra}))
 
@@ -97,7 +97,7 @@ def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: s
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> BytesResponse:
-    """Litestar's exception handler for everything."""
+    """Litestar's exception handler for every error."""
     refusal = refusal_of(error)
     if isinstance(refusal, InternalError):
         log_unforeseen(error)
@@ -106,7 +106,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> BytesResp
 
 
 def log_unforeseen(error: BaseException) -> None:
-    """One line with the traceback."""
+    """Log one line with the traceback."""
     _log.error("request_failed", exc_info=error)
 
 
@@ -117,7 +117,9 @@ _LITESTAR: dict[int, tuple[type[ServiceError], str]] = {
     413: (TooLarge, TOO_LARGE_DETAIL),
     503: (Unavailable, "This service cannot answer just now. Try again shortly."),
 }
-_METHODS_DETAIL = "This address does not take that method; the Allow header names the ones that it takes."
+_METHODS_DETAIL = (
+    "This address does not accept that method; the Allow header names the methods that it accepts."
+)
 
 
 def _of_litestar(error: HTTPException) -> ServiceError:
@@ -134,12 +136,12 @@ def _of_litestar(error: HTTPException) -> ServiceError:
 
 
 def _faults(error: HTTPException) -> Iterator[str]:
-    """One sentence for each fault, opening with its place in the request."""
+    """One sentence for each fault, which begins with its place in the request."""
     extra = error.extra if isinstance(error.extra, list) else []
     for fault in extra:
         source, key, message = (fault.get(part, "") for part in ("source", "key", "message"))
         if key == "data":
-            # the body as a whole: what Litestar calls it is the handler's parameter
+            # the whole body: Litestar names the handler's parameter
             yield "body: a JSON body is missing" if message == "'data'" else f"body: {message}"
         else:
             yield f"{getattr(source, 'value', source)}.{key}: {message}"

@@ -1,4 +1,4 @@
-"""The API as a page to read, offline: plain HTML made here, with no script and nothing fetched from elsewhere."""
+"""The API's documentation as one HTML page, which works offline: no script, and no file from another server."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -25,7 +25,7 @@ table{border-collapse:collapse;margin:.4rem 0} td,th{text-align:left;padding:.15
 
 
 class SchemaRouter(Router):
-    """Leaves out Litestar's HTML page for what it does not find under the schema: there too a problem is due."""
+    """A router without Litestar's HTML page for unknown paths under the schema: they get a problem document."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, route_handlers=[], tags=["operations"])
@@ -46,14 +46,14 @@ class SchemaJson(OpenAPIRenderPlugin):
         self._rendered: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - Litestar's signature
-        """Made once, when it is first asked for: the routes of an app do not change."""
+        """Render at the first request and keep the bytes: the routes of an app do not change."""
         if self._rendered is None:
             self._rendered = msgspec.json.encode(published_document(request.app))
         return self._rendered
 
 
 class SchemaPage(OpenAPIRenderPlugin):
-    """Serves the page, at the root of the schema's path."""
+    """Serves the HTML page at the root of the schema's path."""
 
     def __init__(self) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
@@ -81,7 +81,7 @@ def render_page(document: Mapping[str, Any]) -> str:
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The service's own first, then those that every service has."""
+    """The service's own operations first, then those that every service has."""
     for path, item in sorted(
         document.get("paths", {}).items(), key=lambda each: (not each[0].startswith("/v"), each)
     ):
@@ -91,14 +91,14 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    who = "needs an access token" if operation.get("security") else "open to all"
+    access = "needs an access token" if operation.get("security") else "open to all"
     bodies = operation.get("requestBody", {}).get("content", {})
     body = "".join(f"<p>Body: {_type(each.get('schema', {}))}</p>" for each in bodies.values())
     answers = "".join(_answer(status, answer) for status, answer in sorted(operation["responses"].items()))
     return (
         f'<section><h3><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h3>'
         f"<p>{escape(operation.get('description') or operation.get('summary') or '')} "
-        f'<span class="quiet">({who})</span></p>'
+        f'<span class="quiet">({access})</span></p>'
         f"{_parameters(operation.get('parameters', []))}{body}<table>{answers}</table></section>"
     )
 
@@ -132,7 +132,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """A type in a few words, with links to those that have a name."""
+    """A type in a few words, with links to named types."""
     if "$ref" in schema:
         name = escape(schema["$ref"].removeprefix(SCHEMAS))
         return f'<a href="#{name}">{name}</a>'

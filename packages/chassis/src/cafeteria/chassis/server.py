@@ -1,8 +1,8 @@
-"""A service as a process: start, serve, and stop without dropping what was read.
+"""A service as a process: start, serve, and stop without dropping a request that was read.
 
-On SIGTERM or SIGINT: no new connections, event streams end at once, every request whose bytes had been read gets
-its answer, the lifespan closes, and the process exits 0, all within three seconds. A process that cannot go on stops
-the same way, and exits 1. Tests serve through the same path.
+On SIGTERM or SIGINT the service accepts no new connections, ends event streams at once, answers every request whose
+bytes it has read, closes the lifespan, and exits 0, all within three seconds. A process that cannot go on stops the
+same way, and exits 1. Tests serve through the same path.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ EXIT_FAILED = 1
 EXIT_UNUSABLE_SETTINGS = 2
 
 LEAVE_WITHIN_S = 2.8
-"""From the signal on. What a silent server still holds up by then is no worse off than after a kill."""
+"""From the signal to the exit. Work that waits for a silent server by then loses no more than by a kill."""
 
 GC_AFTER_OBJECTS = 20_000
-"""More than are alive for all requests in flight. After 700, Python's default, the collector mostly meets what is still
-in use: 5 % of the gateway's CPU at full load."""
+"""More than are alive for all requests in flight. After 700, Python's default, the collector mostly walks objects that
+are still in use: 5 % of the gateway's CPU at full load."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 S = TypeVar("S", bound=ServiceSettings)
@@ -42,33 +42,38 @@ _log = logs.get_logger()
 
 
 def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type[S]) -> None:
-    """The whole life of a service's process. What cannot start says why on standard error, in a sentence."""
+    """Run a service's process from start to exit. A failed start writes its reason to standard error, in a sentence."""
     try:
         settings = load_settings(settings_type)
         logs.configure_logs(service, level=settings.log_level, log_format=settings.log_format)
         raise_descriptor_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            _leave(runner.run(_live(create_app(settings), settings.host, settings.listen_port(service))))
+            _exit(
+                runner.run(
+                    _run_until_stopped(create_app(settings), settings.host, settings.listen_port(service))
+                )
+            )
     except SettingsError as error:
-        _refuse(service, error.sentences)
-    except _PortRefused as error:
-        _refuse(service, (str(error),))
-    except Exception as error:  # noqa: BLE001 - nobody is left to hear of it: the log is
+        _exit_unusable(service, error.sentences)
+    except _PortUnusable as error:
+        _exit_unusable(service, (str(error),))
+    except Exception as error:  # noqa: BLE001 - no caller is left, so the log gets it
         _log.critical("service_failed", exc_info=error)
         sys.exit(EXIT_FAILED)
     finally:
         logs.LINES.flush()  # the loop that would have written them has ended
 
 
-def _leave_unfinished(exit_code: int) -> NoReturn:
+def _cut_off(exit_code: int) -> NoReturn:
     _log.warning(
-        "service_stop_cut_off", reason="What this service waits for is silent; nothing depends on it."
+        "service_stop_cut_off",
+        reason="Postgres or NATS did not answer in time; nothing depends on the answer.",
     )
-    _leave(exit_code)
+    _exit(exit_code)
 
 
-def _leave(exit_code: int) -> NoReturn:
-    """The lifespan has closed what matters; taking thousands of streams apart in memory would take seconds more."""
+def _exit(exit_code: int) -> NoReturn:
+    """Exit without Python's clean-up: the lifespan is closed, and freeing thousands of streams would take seconds."""
     logs.LINES.flush()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -77,32 +82,32 @@ def _leave(exit_code: int) -> NoReturn:
 
 @asynccontextmanager
 async def serving(app: ServiceApp, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve in the running loop, without signals; yields the base URL. Leaving stops as SIGTERM does."""
+    """Serve in the running loop, without signals; yields the base URL. Leaving the context stops as SIGTERM does."""
     async with _running(app, host, port) as (url, _):
         yield url
 
 
 @asynccontextmanager
 async def _running(app: ServiceApp, host: str, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
-    """The app lives in a task of its own, which begins and ends it: whoever enters this may leave it in another."""
+    """Run the app in a task of its own, which begins and ends it, so that callers may enter and leave in two tasks."""
     with _bound_socket(host, port) as listener:
         up, down = asyncio.Event(), asyncio.Event()
-        life = asyncio.create_task(_hold(app, listener, up, down), name="service")
+        service = asyncio.create_task(_run_app(app, listener, up, down), name="service")
         try:
-            await _either(up, life)
-            yield _base_url(listener), life
+            await _wait_for(up, service)
+            yield _base_url(listener), service
         except asyncio.CancelledError:
             if not up.is_set():
-                life.cancel()
+                service.cancel()
             raise
         finally:
             down.set()
-            await asyncio.wait({life})
-        if not life.cancelled():
-            life.result()
+            await asyncio.wait({service})
+        if not service.cancelled():
+            service.result()
 
 
-async def _hold(app: ServiceApp, listener: socket.socket, up: asyncio.Event, down: asyncio.Event) -> None:
+async def _run_app(app: ServiceApp, listener: socket.socket, up: asyncio.Event, down: asyncio.Event) -> None:
     try:
         async with app.lifespan(), HttpServer(app, app.closing, _limits_of(app)).listening(listener):
             up.set()
@@ -122,53 +127,53 @@ def _limits_of(app: ServiceApp) -> ConnectionLimits:
 
 
 def _only_one(group: ExceptionGroup[Exception]) -> Exception:
-    """Litestar's lifespan puts what a service raises into groups; alone in them, it is said as it is."""
+    """Unwrap a single exception: Litestar's lifespan puts what a service raises into groups."""
     first = group.exceptions[0]
     if len(group.exceptions) > 1:
         return group
     return _only_one(first) if isinstance(first, ExceptionGroup) else first
 
 
-async def _either(event: asyncio.Event, life: asyncio.Task[None]) -> None:
+async def _wait_for(event: asyncio.Event, service: asyncio.Task[None]) -> None:
     """Wait for `event`; raise if the service ends before."""
     waiting = asyncio.create_task(event.wait())
     try:
-        await asyncio.wait({waiting, life}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({waiting, service}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-    if life.done():
-        life.result()
+    if service.done():
+        service.result()
 
 
-async def _live(app: ServiceApp, host: str, port: int) -> int:
-    """The exit code."""
+async def _run_until_stopped(app: ServiceApp, host: str, port: int) -> int:
+    """Serve until a signal; returns the exit code."""
     with _stop_on_signals() as stop:
-        async with _running(app, host, port) as (url, life):
+        async with _running(app, host, port) as (url, service):
             stop.may_cancel = False
-            _settle_memory()
+            _tune_collector()
             _log.info("service_started", url=url)
-            await _either(stop.told, life)
+            await _wait_for(stop.requested, service)
             _log.info("service_stopping")
-            asyncio.get_running_loop().call_later(LEAVE_WITHIN_S, _leave_unfinished, stop.exit_code)
+            asyncio.get_running_loop().call_later(LEAVE_WITHIN_S, _cut_off, stop.exit_code)
     _log.info("service_stopped")
     return stop.exit_code
 
 
 class _Stop:
-    """Told to stop before it has started, a process gives up the start: that may be waiting for a peer."""
+    """The request to stop. Before the service has started it cancels the start, which may be waiting for a peer."""
 
     def __init__(self) -> None:
         self.may_cancel = True
         self.exit_code = 0
-        self.told = asyncio.Event()
+        self.requested = asyncio.Event()
         self._task = asyncio.current_task()
 
-    def tell(self, exit_code: int) -> None:
-        """The first to tell decides how the process ends."""
-        if self.told.is_set():
+    def request(self, exit_code: int) -> None:
+        """Ask the process to stop. The first call decides the exit code."""
+        if self.requested.is_set():
             return
         self.exit_code = exit_code
-        self.told.set()
+        self.requested.set()
         if self.may_cancel and self._task is not None:
             self._task.cancel()
 
@@ -178,33 +183,33 @@ def _stop_on_signals() -> Iterator[_Stop]:
     stop = _Stop()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.tell, 0)
-    loop.add_signal_handler(giving_up.SIGNAL, stop.tell, EXIT_FAILED)
+        loop.add_signal_handler(number, stop.request, 0)
+    loop.add_signal_handler(giving_up.SIGNAL, stop.request, EXIT_FAILED)
     try:
         yield stop
     except asyncio.CancelledError:
-        if not stop.told.is_set():
+        if not stop.requested.is_set():
             raise
 
 
-class _PortRefused(Exception):
-    """Says in a sentence why the service cannot listen."""
+class _PortUnusable(Exception):
+    """The service cannot listen; the message is one sentence with the reason."""
 
 
 @contextmanager
 def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """Bound before the service starts, so that a port in use is known at once; it listens once the service has."""
+    """Bind before the service starts, so that a port in use fails at once. The server listens later."""
     try:
         listener = _bind(host, port)
     except OSError as error:
-        raise _PortRefused(_bind_sentence(error, host, port)) from error
+        raise _PortUnusable(_bind_sentence(error, host, port)) from error
     with listener:
         listener.setblocking(False)
         yield listener
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """To the first address of `host`, IPv4 before IPv6: clients that try one of them only try that."""
+    """Bind to the first address of `host`, IPv4 before IPv6: clients that try only one of them try IPv4."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     listener = socket.socket(family)
@@ -229,13 +234,13 @@ def _base_url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _settle_memory() -> None:
-    """What was loaded stays for good: left in the collector, each full pass would walk all of it in one pause."""
+def _tune_collector() -> None:
+    """Freeze the loaded objects, which stay for good: otherwise each full collection walks all of them in one pause."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_AFTER_OBJECTS)
 
 
-def _refuse(service: str, sentences: Sequence[str]) -> NoReturn:
+def _exit_unusable(service: str, sentences: Sequence[str]) -> NoReturn:
     sys.stderr.write("".join(f"{service}: {sentence}\n" for sentence in sentences))
     sys.exit(EXIT_UNUSABLE_SETTINGS)

@@ -1,7 +1,7 @@
-"""Settings come from the environment, once, at the start; all that is wrong with them is said at once.
+"""Settings are read from the environment once, at the start; one error lists all faults.
 
-A field carries its variable by `msgspec.field(name=…)`. A variable `X` is also read from the file that `X_FILE`
-names; an empty one counts as absent. A secret is a `Secret` without a default, and shows in no repr, log or error.
+A field names its variable by `msgspec.field(name=…)`. A variable `X` is also read from the file that `X_FILE`
+names; an empty one counts as absent. A secret is a `Secret` without a default, and no repr, log or error shows it.
 """
 
 import os
@@ -21,10 +21,10 @@ from cafeteria.contracts.bus import PORT_OFFSETS
 
 S = TypeVar("S", bound="ServiceSettings")
 
-_SECRET_MASK = "***"  # noqa: S105 - what stands in a secret's place
+_SECRET_MASK = "***"  # noqa: S105 - shown in place of a secret
 
 _ACCEPTS = "accepts"
-"""Of a type's `Meta.extra`: judges a value that no pattern can."""
+"""A key of a type's `Meta.extra`: a function that validates what no pattern can."""
 
 ListenHost = Annotated[
     str,
@@ -45,7 +45,7 @@ PostgresUrl = Annotated[
 ]
 NatsUrl = Annotated[
     str,
-    Meta(  # not tls://: nats-py speaks TLS where the server demands it, and only there
+    Meta(  # not tls://: nats-py uses TLS if the server demands it, and only then
         description="a URL like nats://127.0.0.1:4222 of one server, without a user or password",
         extra={_ACCEPTS: is_nats_url},
     ),
@@ -79,7 +79,7 @@ class LogFormat(StrEnum):
 
 
 class Secret:
-    """A value that does not show itself."""
+    """A value that repr and str do not show."""
 
     __slots__ = ("_value",)
 
@@ -120,7 +120,7 @@ ProxyNetwork = Annotated[
 
 
 class SettingsError(Exception):
-    """`sentences` has one for each variable that is wrong."""
+    """Settings that cannot be used; `sentences` has one sentence for each wrong variable."""
 
     def __init__(self, sentences: tuple[str, ...]) -> None:
         super().__init__("\n".join(sentences))
@@ -128,7 +128,7 @@ class SettingsError(Exception):
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every service needs. A subclass repeats `frozen=True, kw_only=True`: msgspec inherits neither."""
+    """The settings that every service has. A subclass repeats `frozen=True, kw_only=True`: msgspec inherits neither."""
 
     host: ListenHost = field(name="CAFETERIA_HOST", default="127.0.0.1")
     port_base: PortBase = field(name="CAFETERIA_PORT_BASE", default=8000)
@@ -144,24 +144,24 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat = field(name="CAFETERIA_LOG_FORMAT", default=LogFormat.JSON)
 
     def listen_port(self, service: str) -> int:
-        """0 means any free port."""
+        """The port to listen on; 0 means any free port."""
         return self.port_base + PORT_OFFSETS[service] if self.port is None else self.port
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:
-    """Raise SettingsError with a sentence for each variable that is missing or not accepted."""
+    """Read the settings. Raises SettingsError with a sentence for each variable that is missing or not accepted."""
     values: dict[str, Any] = {}
-    wrong: list[str] = []
+    faults: list[str] = []
     for each in fields(settings_type):
         try:
             value = _read_field(each, environ)
         except ValueError as error:
-            wrong.append(str(error))
+            faults.append(str(error))
         else:
             if value is not UNSET:
                 values[each.name] = value
-    if wrong:
-        raise SettingsError(tuple(wrong))
+    if faults:
+        raise SettingsError(tuple(faults))
     try:
         return settings_type(**values)
     except ValueError as error:  # a rule over several variables, from the settings' own __post_init__
@@ -198,12 +198,12 @@ def _converted(variable: str, raw: str, field_type: Any) -> Any:
         value = msgspec.convert(parts, field_type, strict=False, dec_hook=_decode_own)
     except msgspec.ValidationError as error:
         raise ValueError(f"{variable} must be {_accepted(field_type) or f'different: {error}'}.") from None
-    if not all(accepts(value) for accepts in _judges(field_type)):
+    if not all(accepts(value) for accepts in _validators(field_type)):
         raise ValueError(f"{variable} must be {_accepted(field_type)}.")
     return value
 
 
-def _judges(field_type: Any) -> list[Callable[[Any], bool]]:
+def _validators(field_type: Any) -> list[Callable[[Any], bool]]:
     metadata = getattr(field_type, "__metadata__", ())
     return [meta.extra[_ACCEPTS] for meta in metadata if meta.extra and _ACCEPTS in meta.extra]
 
@@ -222,7 +222,7 @@ def _is_many(field_type: Any) -> bool:
 
 
 def _accepted(field_type: Any) -> str | None:
-    """Say in words what a type takes; the value is not repeated, for it may be a secret in the wrong place."""
+    """The values that a type accepts, in words, without the given value: it may be a secret in the wrong variable."""
     if get_origin(field_type) is Annotated:
         described = [meta.description for meta in field_type.__metadata__ if isinstance(meta, Meta)]
         return next((text for text in described if text), None)

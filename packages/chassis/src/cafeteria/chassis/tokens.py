@@ -1,7 +1,7 @@
-"""Who sends this request: access tokens are verified here and nowhere else, with public keys only.
+"""Authentication: only this module verifies access tokens, with public keys alone.
 
-EdDSA alone is accepted; the algorithm is ours to name, never the token's. Verifying costs 0.2 ms, so what was
-verified is remembered by its bytes until it expires.
+Only EdDSA is accepted; the service names the algorithm, never the token. Verifying costs 0.2 ms, so a verified
+token is cached by its bytes until it expires.
 """
 
 import re
@@ -27,7 +27,7 @@ ALGORITHM = "EdDSA"
 ISSUER = "cafeteria-identity"
 AUDIENCE = "cafeteria"
 LEEWAY_S = 30
-"""Clocks of different machines agree no better than this."""
+"""How far the clocks of two machines may differ."""
 
 ACCESS_COOKIE = "cafeteria_access"
 MAX_TOKEN_BYTES = 4096
@@ -51,7 +51,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SignedInRequest = Request[Principal, Principal, State]
-"""What a handler behind `requires` annotates its `request` with."""
+"""The type of `request` in a handler that `requires` guards."""
 
 
 class TokenVerifier:
@@ -59,25 +59,25 @@ class TokenVerifier:
 
     def __init__(self, keys: KeySource) -> None:
         self._keys = keys
-        self._remembered: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._generation = keys.generation
 
     async def verify(self, token: bytes) -> Principal:
-        """Raise Unauthenticated, or Unavailable when no key is known."""
+        """The token's Principal. Raises Unauthenticated, or Unavailable while no key is known."""
         if self._generation != self._keys.generation:
             self._generation = self._keys.generation
-            self._remembered.clear()
-        found = self._remembered.get(token)
-        if found is not None and found[0] > time():
-            self._remembered.move_to_end(token)
-            return found[1]
-        principal = await self._verify_anew(token)
-        self._remembered[token] = (principal.expires_at.timestamp(), principal)
-        if len(self._remembered) > REMEMBERED_TOKENS:
-            self._remembered.popitem(last=False)
+            self._verified.clear()
+        cached = self._verified.get(token)
+        if cached is not None and cached[0] > time():
+            self._verified.move_to_end(token)
+            return cached[1]
+        principal = await self._verify_signature(token)
+        self._verified[token] = (principal.expires_at.timestamp(), principal)
+        if len(self._verified) > REMEMBERED_TOKENS:
+            self._verified.popitem(last=False)
         return principal
 
-    async def _verify_anew(self, token: bytes) -> Principal:
+    async def _verify_signature(self, token: bytes) -> Principal:
         if len(token) > MAX_TOKEN_BYTES:
             raise _refused("it is too long")
         try:
@@ -96,13 +96,13 @@ class TokenVerifier:
 def requires(*roles: Role) -> "Guard":
     """For a route's `before_request`: any signed-in person, or one of `roles`. The handler reads `request.user`.
 
-    Litestar's `guards` would do, but for each it copies the route's handler: 17 µs for every request.
+    Litestar's `guards` could do this, but each costs a copy of the route's handler: 17 µs for every request.
     """
     return Guard(roles)
 
 
 class Guard:
-    """Sets the request's user, or refuses; then checks the query. The app's token verifier and origins stand in its state."""
+    """Sets the request's user, or refuses; then checks the query. Needs the verifier and origins of the app's state."""
 
     def __init__(self, roles: tuple[Role, ...]) -> None:
         self.roles = frozenset(roles)
@@ -121,9 +121,9 @@ class Guard:
 
 
 def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """For whatever a cookie signs in: refuse a change that another site's page has made the browser send.
+    """Refuse a change, signed in by cookie, that a page of another site made the browser send. Raises Forbidden.
 
-    Browsers name the page's origin with every change; who names none is no page.
+    Browsers send the page's origin with every change; a client without an origin is not a page.
     """
     if connection.scope.get("method") in _SAFE_METHODS:
         return
@@ -132,13 +132,13 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     origin = headers.get(b"origin")
     if origin is not None and not origins.trusts(origin, host=headers.get(b"host")):
         raise Forbidden(
-            "Signed in by cookie, changes are taken from pages of this host and of allowed origins only. "
+            "With a cookie, only pages of this host and of allowed origins may change something. "
             "Nothing was done. Other clients send the token in the Authorization header."
         )
 
 
 def _token_of(headers: Any) -> tuple[bytes, bool]:
-    """The Authorization header's, or else the cookie's; and whether it was the cookie's."""
+    """The token of the Authorization header, or else of the cookie; and whether it is from the cookie."""
     authorization = read_header(headers, b"authorization")
     if authorization is not None:
         scheme, _, token = authorization.partition(b" ")
@@ -160,7 +160,7 @@ def _decode(token: bytes, key: Any) -> dict[str, Any]:
             audience=AUDIENCE,
             issuer=ISSUER,
             leeway=LEEWAY_S,
-            # when it was issued decides nothing: a clock that is behind must not refuse what has not expired
+            # `iat` decides nothing: a service whose clock is slow must not refuse a token that has not expired
             options={"require": list(REQUIRED_CLAIMS), "verify_iat": False},
         )
     except jwt.ExpiredSignatureError:
@@ -184,7 +184,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
         OverflowError,
         TypeError,
         OSError,
-    ):  # OSError: a time beyond what the platform can tell
+    ):  # OSError: a time beyond the platform's range
         raise _refused("its claims are not of this system") from None
 
 

@@ -1,6 +1,6 @@
 """W3C trace context: one trace follows a request through HTTP, outbox rows and the bus.
 
-What is current stands in a context variable, so that whoever sends a message can pass it on.
+The current traceparent is in a context variable, so that code that sends a message can pass it on.
 """
 
 import re
@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from random import getrandbits
 
 TRACE_ID_END = 35
-"""A traceparent is `00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>`; the trace id stands in [3:35]."""
+"""A traceparent is `00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>`; the trace id is [3:35]."""
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _VERSION_00_LENGTH = 55
@@ -20,13 +20,13 @@ def current() -> str | None:
 
 
 def trace_id() -> str | None:
-    """What joins the log lines of one request over all services."""
+    """The id that joins the log lines of one request over all services; None outside of a trace."""
     traceparent = _current.get()
     return traceparent[3:TRACE_ID_END] if traceparent else None
 
 
 def enter(incoming: str | None) -> str:
-    """Go on with the trace that a caller sent, under a span of our own; without a valid one, start a trace."""
+    """Continue the trace that a caller sent, under a new span; without a valid one, start a trace."""
     traceparent = _next_span(incoming) if incoming else None
     if traceparent is None:
         traceparent = f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"

@@ -1,1 +1,1 @@
-"""How HTTP requests are read and answered, for every service alike."""
+"""Reading and answering HTTP requests, the same for every service."""

@@ -1,8 +1,8 @@
-"""How many connections may be open, from whom, and how long a client may take for what it must do next.
+"""Caps on open connections, in all and by address, and time limits for each step of a client.
 
-A connection that waits for its client stands in one queue, oldest first: once a second the front of each queue is
-looked at, and at a cap one of the first gives way to a new connection. Time is counted in these looks, so that a process
-that was stopped for a while does not hold its own absence against its clients.
+A connection that waits for its client is in one queue, oldest first. Once a second the server checks the front of each
+queue, and at a cap it closes one of the oldest for a new connection. These checks count the time, so that clients do
+not time out because the process itself was stopped for a while.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,32 +21,32 @@ HEAD_S = 10
 BODY_S = 30
 BODY_GRACE_S = 5
 BODY_LEAST_BYTES_PER_S = 240
-"""After the grace, on average. Both are what Kestrel demands by default."""
+"""After the grace, on average. Both are Kestrel's defaults."""
 
 KEEP_ALIVE_S = 65
-"""Longer than load balancers keep an idle connection, so that we never close one under a request."""
+"""Longer than load balancers keep an idle connection, so that the server never closes one during a request."""
 
 UNREAD_S = 30
 UNREAD_LEAST_BYTES = 7_200
-"""Of an answer that waits for its reader, so much must leave in UNREAD_S: the least rate of bodies, the other way."""
+"""A client must read this much of a waiting answer in UNREAD_S: the least rate of bodies, in the other direction."""
 
 LINGER_S = 2
-"""For a client that still sends after its last answer: closed at once, it would lose the answer unread (RFC 9112, 9.6)."""
+"""For a client that still sends after its last answer: closing at once would lose the unread answer (RFC 9112, 9.6)."""
 
 TURNED_AWAY_S = 2
 TURNED_AWAY_AT_ONCE = 128
-"""Connections over a cap whose request is read all the same: it may ask for health, and what is closed with bytes unread
-loses its answer."""
+"""Connections over a cap whose request the server still reads: it may be for health, and closing a connection with
+unread bytes would lose the answer."""
 
 CHOICE = 32
-"""So many are compared when one must give way: a client far away needs a tenth of a second before it can ask."""
+"""How many are compared when one must close: a distant client needs a tenth of a second before it can send."""
 
 WARN_EVERY_S = 60
 
 LIMITED = metrics.counter(
     "cafeteria_http_connections_limited_total", "Connections that met a limit of the server", "limit"
 )
-OPEN = metrics.gauge("cafeteria_http_connections", "Connections that are open, as of the last second")
+OPEN = metrics.gauge("cafeteria_http_connections", "Open connections, as of the last second")
 _log = logs.get_logger()
 
 
@@ -67,7 +67,7 @@ class TooManyConnections(Overloaded):
 
 
 class Address:
-    """One client's address: its connections, oldest first, and how many of them owe us a request or half of one."""
+    """One client's address: its connections, oldest first, and how many of them owe all or part of a request."""
 
     __slots__ = ("connections", "is_capped", "key", "owing")
 
@@ -78,7 +78,7 @@ class Address:
 
 
 class Connection(Protocol):
-    """What the limits need of a connection. They alone set the attributes; `refusal` is there over a cap."""
+    """A connection as the limits see it. Only they set the attributes; over a cap `refusal` is set."""
 
     queue: "Queue | None"
     address: Address | None
@@ -87,16 +87,16 @@ class Connection(Protocol):
     def peer_host(self) -> str: ...
 
     def can_give_way(self) -> bool:
-        """Whether nothing that its client asked for is being carried out."""
+        """Whether no request of its client is being executed."""
 
     def give_way(self) -> None:
-        """End at once, with 503 where a request has begun."""
+        """End at once, with 503 if a request has begun."""
 
     def turn_away(self) -> None:
         """Answer with `refusal` and end."""
 
     def time_out(self) -> str | None:
-        """End, with 408 where a request has begun. Returns the limit's name, None where it is everyday."""
+        """End, with 408 if a request has begun. Returns the limit's name, or None for an idle connection."""
 
     def is_body_late(self, age_s: int) -> bool: ...
 
@@ -106,11 +106,11 @@ class Connection(Protocol):
 
 
 Queue = dict[Connection, int]
-"""When each entered, in looks."""
+"""Connections, oldest first, with the tick (see `look`) at which each entered."""
 
 
 class ConnectionLimits:
-    """One server's. `total` and `per_address` are how many may be open; 0 for an address is without a limit."""
+    """The limits of one server. At most `total` and `per_address` connections are open; 0 per address is no limit."""
 
     def __init__(
         self, *, total: int, per_address: int, proxies: Sequence[Network], registry: metrics.Registry
@@ -121,8 +121,8 @@ class ConnectionLimits:
         self._open = 0
         self._excess: set[Connection] = set()
         self._unsent: dict[Connection, tuple[int, int]] = {}
-        self._looks = 0
-        self._met: dict[str, int] = {}
+        self._ticks = 0
+        self._counts: dict[str, int] = {}
         self._warned_at = -WARN_EVERY_S
         self.heads: Queue = {}
         self.bodies: Queue = {}
@@ -131,7 +131,7 @@ class ConnectionLimits:
         self.turned_away: Queue = {}
 
     def admit(self, connection: Connection) -> None:
-        """Count a new connection and wait for its head; over a cap it is one that is turned away."""
+        """Count a new connection and wait for its head; over a cap, prepare to turn it away."""
         address = self._address_of(connection.peer_host())
         connection.refusal = self._refusal_of(address)
         if connection.refusal is None:
@@ -140,14 +140,14 @@ class ConnectionLimits:
             connection.address = self._addresses[address.key] = address
             self.wait(connection, self.heads)
         else:
-            self._meet("turned_away")
+            self._count("turned_away")
             self._excess.add(connection)
             self.wait(connection, self.turned_away)
             if len(self._excess) > TURNED_AWAY_AT_ONCE:
                 self._turn_away(next(iter(self.turned_away)))
 
     def release(self, connection: Connection) -> None:
-        """Its place is free for another; called again it does nothing."""
+        """Free the connection's place for another; a second call does nothing."""
         self.wait(connection, None)
         self._excess.discard(connection)
         address, connection.address = connection.address, None
@@ -158,7 +158,7 @@ class ConnectionLimits:
                 self._addresses.pop(address.key, None)
 
     def wait(self, connection: Connection, queue: Queue | None) -> None:
-        """Move a connection to the end of the queue for what its client must do next; None: it is our turn."""
+        """Move a connection to the end of the queue for its client's next step; None: the server acts next."""
         left, connection.queue = connection.queue, queue
         if left is queue:
             return
@@ -167,20 +167,20 @@ class ConnectionLimits:
             if left is not self.idle and connection.address is not None:
                 connection.address.owing -= 1
         if queue is not None:
-            queue[connection] = self._looks
+            queue[connection] = self._ticks
             if queue is not self.idle and connection.address is not None:
                 connection.address.owing += 1
 
     def watch_unsent(self, connection: Connection) -> None:
-        """From now on the client must take what waits to be sent."""
-        self._unsent[connection] = (self._looks, connection.unsent_bytes())
+        """From now on the client must read its waiting answer."""
+        self._unsent[connection] = (self._ticks, connection.unsent_bytes())
 
     def forget_unsent(self, connection: Connection) -> None:
         self._unsent.pop(connection, None)
 
     def look(self) -> None:
-        """Called once a second: end what took too long."""
-        self._looks += 1
+        """Called once a second, which is a tick: end the connections that took too long."""
+        self._ticks += 1
         late = chain(
             self._older_than(HEAD_S, self.heads),
             self._older_than(KEEP_ALIVE_S, self.idle),
@@ -188,7 +188,7 @@ class ConnectionLimits:
             self._older_than(LINGER_S, self.lingering),
         )
         for connection in list(late):
-            self._meet(connection.time_out())
+            self._count(connection.time_out())
         for connection in list(self._older_than(TURNED_AWAY_S, self.turned_away)):
             self._turn_away(connection)
         self._abort_unread()
@@ -197,9 +197,9 @@ class ConnectionLimits:
 
     def _refusal_of(self, address: Address) -> TooManyConnections | None:
         is_full = address.is_capped and len(address.connections) >= self._per_address
-        if is_full and not self._make_way(self._waiting_of(address)):
+        if is_full and not self._close_one_of(self._waiting_of(address)):
             return TooManyConnections(_ADDRESS_FULL)
-        if self._open < self._total or self._make_way(self._all_that_wait()):
+        if self._open < self._total or self._close_one_of(self._all_waiting()):
             return None
         return TooManyConnections(_FULL)
 
@@ -209,18 +209,18 @@ class ConnectionLimits:
         )
         return chain(owing, (each for each in address.connections if each.queue is self.idle))
 
-    def _all_that_wait(self) -> Iterable[Connection]:
+    def _all_waiting(self) -> Iterable[Connection]:
         return chain(self.lingering, self.heads, self.bodies, self.idle)
 
-    def _make_way(self, waiting: Iterable[Connection]) -> bool:
-        """Of those that wait longest, one of the address that lets us wait most: a flood ends its own connections."""
+    def _close_one_of(self, waiting: Iterable[Connection]) -> bool:
+        """Close one of the longest waiting, of the address with most: a flood closes its own connections."""
         able = (connection for connection in waiting if connection.can_give_way())
-        leaving = max(islice(able, CHOICE), key=_owing_of_its_address, default=None)
-        if leaving is None:
+        closing = max(islice(able, CHOICE), key=_owing_of_its_address, default=None)
+        if closing is None:
             return False
-        self.release(leaving)
-        leaving.give_way()
-        self._meet("gave_way")
+        self.release(closing)
+        closing.give_way()
+        self._count("gave_way")
         return True
 
     def _turn_away(self, connection: Connection) -> None:
@@ -228,47 +228,47 @@ class ConnectionLimits:
         connection.turn_away()
 
     def _older_than(self, limit_s: int, queue: Queue) -> Iterable[Connection]:
-        return takewhile(lambda connection: self._looks - queue[connection] > limit_s, queue)
+        return takewhile(lambda connection: self._ticks - queue[connection] > limit_s, queue)
 
     def _late_bodies(self) -> Iterable[Connection]:
-        return (each for each, since in self.bodies.items() if each.is_body_late(self._looks - since))
+        return (each for each, since in self.bodies.items() if each.is_body_late(self._ticks - since))
 
     def _abort_unread(self) -> None:
         for connection, (since, before) in list(self._unsent.items()):
-            if self._looks - since > UNREAD_S:
+            if self._ticks - since > UNREAD_S:
                 if before - connection.unsent_bytes() < UNREAD_LEAST_BYTES:
-                    self._meet("answer_unread")
+                    self._count("answer_unread")
                     connection.abort()
                 else:
                     self.watch_unsent(connection)
 
-    def _meet(self, limit: str | None) -> None:
+    def _count(self, limit: str | None) -> None:
         if limit is not None:
             self._limited.labels(limit).inc()
-            self._met[limit] = self._met.get(limit, 0) + 1
+            self._counts[limit] = self._counts.get(limit, 0) + 1
 
     def _warn(self) -> None:
-        """Once a minute at most, and of the caps alone: that somebody is slow is an everyday thing."""
-        if self._met.keys().isdisjoint(("gave_way", "turned_away")):
-            self._met.clear()
-        elif self._looks - self._warned_at >= WARN_EVERY_S:
+        """Log once a minute at most, and of the caps alone: slow clients are normal."""
+        if self._counts.keys().isdisjoint(("gave_way", "turned_away")):
+            self._counts.clear()
+        elif self._ticks - self._warned_at >= WARN_EVERY_S:
             most = max(self._addresses.values(), key=lambda each: len(each.connections), default=None)
             _log.warning(
                 "connections_limited",
-                **self._met,
+                **self._counts,
                 open=self._open,
                 limit=self._total,
                 limit_per_address=self._per_address,
                 busiest_address=most and most.key,
                 busiest_address_has=most and len(most.connections),
             )
-            self._warned_at = self._looks
-            self._met.clear()
+            self._warned_at = self._ticks
+            self._counts.clear()
 
     def _address_of(self, host: str) -> Address:
         key = _network_key(host)
-        known = self._addresses.get(key)
-        return known or Address(key, is_capped=self._per_address > 0 and not self._is_proxy(host))
+        existing = self._addresses.get(key)
+        return existing or Address(key, is_capped=self._per_address > 0 and not self._is_proxy(host))
 
     def _is_proxy(self, host: str) -> bool:
         with suppress(ValueError):  # a Unix socket has no address
@@ -281,7 +281,7 @@ def _owing_of_its_address(connection: Connection) -> int:
 
 
 def _network_key(host: str) -> str:
-    """A client of IPv6 usually has a /64 to itself, and as many addresses as it likes."""
+    """The key that an address counts under: for IPv6 its /64, because one client usually has a whole /64."""
     if ":" not in host:
         return host
     address = ip_address(host)

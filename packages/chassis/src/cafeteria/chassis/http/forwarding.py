@@ -1,8 +1,8 @@
-"""Who sent a request that came through proxies: a header counts as far as trusted proxies have written it.
+"""Find the client of a request that came through proxies; only what trusted proxies have written counts.
 
 Both spellings are read: `X-Forwarded-For` with `X-Forwarded-Proto`, and `Forwarded` of RFC 7239. A proxy writes one of
-them and may pass the other on as the client invented it, and nobody here knows which one: where both name a client,
-it has to be the same, or neither counts.
+them and may pass on the other as the client invented it, and the service cannot tell which. If both name a client, it
+must be the same client, or neither counts.
 """
 
 import re
@@ -33,21 +33,21 @@ logger = get_logger()
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom limits and audit count, None without an address; and whether proxies say that they came by https."""
+    """The client's address for limits and audit, or None; and whether it used https, according to the proxies."""
 
     address: str | None
     is_https: bool
 
 
 class _Trail(msgspec.Struct, frozen=True, kw_only=True):
-    """What the proxies wrote in one spelling, the nearest last. An empty node says nothing of an address."""
+    """The proxies' entries in one spelling, the nearest last. An empty node gives no address."""
 
     nodes: Sequence[str]
     protos: Sequence[str]
 
 
 class TrustedProxies:
-    """Reads what proxies within `networks` wrote, and says now and then what it did not understand."""
+    """Reads the headers of proxies within `networks`, and logs unreadable ones, once in WARNING_EVERY_S at most."""
 
     def __init__(self, networks: Sequence[Network], *, clock: Callable[[], float] = monotonic) -> None:
         self._networks = tuple(networks)
@@ -55,7 +55,7 @@ class TrustedProxies:
         self._quiet_until = clock()
 
     def sender(self, peer: str | None, headers: RequestHeaders) -> Sender:
-        """`peer` is the other end of the connection; unless it is a trusted proxy, its headers say nothing."""
+        """The sender of a request. `peer` is the other end of the connection; only a trusted proxy's headers count."""
         nearest = _address(peer or "")
         if nearest is None:
             return Sender(address=None, is_https=False)
@@ -74,9 +74,9 @@ class TrustedProxies:
         return Sender(address=str(address), is_https=is_https)
 
     def _walk(self, nearest: Address, nodes: Sequence[str]) -> tuple[Address, int]:
-        """From the right, the end that the nearest proxy wrote, to the first that is no trusted proxy: the client.
+        """From the right, which the nearest proxy wrote, to the first address that is no trusted proxy: the client.
 
-        What stands left of it anybody may have invented. A node without an address ends the walk at the proxy that
+        Any client may have invented what is left of it. A node without an address ends the walk at the proxy that
         wrote it. Also returns how many nodes were read.
         """
         address, hops = nearest, 0
@@ -109,7 +109,7 @@ def read_node(text: str) -> Address | None:
 
 
 def _address(text: str) -> Address | None:
-    """One spelling per address: IPv4 that came over an IPv6 socket is IPv4, and an interface's name is dropped."""
+    """Parse to one spelling per address: IPv4 over an IPv6 socket is IPv4, and an interface's name is dropped."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -136,13 +136,13 @@ def _trails(headers: RequestHeaders) -> tuple[_Trail, _Trail]:
 
 
 def _listed(lines: Sequence[str]) -> list[str]:
-    """Some proxies quote an IPv6 address here as they would in `Forwarded`."""
+    """Split the lists, without quotes: some proxies quote an IPv6 address here as in `Forwarded`."""
     parts = (part.strip(' \t"') for line in lines for part in line.split(","))
     return [part for part in parts if part]
 
 
 def _elements(line: str) -> list[dict[str, str]]:
-    """What each proxy wrote in one line. A line that is not well formed is one node, which names no address."""
+    """The entries of the proxies in one line. A malformed line is one node that names no address."""
     elements: list[dict[str, str]] = [{}]
     at, end = 0, ","
     while end:
@@ -159,6 +159,6 @@ def _elements(line: str) -> list[dict[str, str]]:
 
 
 def _proto(trail: _Trail, hops: int) -> str:
-    """Of the hop that was read last; where fewer are given than hops, of the earliest."""
+    """The protocol at the hop that was read last; with fewer entries than hops, at the earliest hop."""
     protos = trail.protos
     return protos[-min(max(hops, 1), len(protos))].lower() if protos else ""

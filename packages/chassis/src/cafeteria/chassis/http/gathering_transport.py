@@ -1,4 +1,4 @@
-"""A transport whose writes of one round of the event loop leave together: an answer's head and its body."""
+"""A transport that joins the writes of one iteration of the event loop: an answer's head and its body."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ GATHERED_BYTES = 16_384
 
 
 class GatheringTransport:
-    """Wraps `transport`. Told to close, it leaves it to `on_close`, which is called once, to say when."""
+    """Wraps `transport`. `close` calls `on_close` once, which decides when the transport really closes."""
 
     __slots__ = ("_bytes", "_chunks", "_is_closing", "_loop", "_on_close", "_transport")
 
@@ -25,7 +25,7 @@ class GatheringTransport:
             self._loop.call_soon(self._flush)
         self._chunks.append(data)
         self._bytes += len(data)
-        if self._bytes > GATHERED_BYTES:  # or who writes without end would never meet a full buffer
+        if self._bytes > GATHERED_BYTES:  # otherwise an endless writer would never reach a full buffer
             self._flush()
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ class GatheringTransport:
             self._on_close()
 
     def close_now(self) -> None:
-        """What was written is still sent."""
+        """Close after sending all that was written."""
         self._is_closing = True
         self._flush()
         self._transport.close()

@@ -1,7 +1,7 @@
-"""The published OpenAPI document says what the code does, because it is derived from what the code declares.
+"""Derive the published OpenAPI document from the declarations in the code, so that it matches the behaviour.
 
-Litestar finds paths and parameters. Data comes from msgspec, which also decodes it; refusals from what a route
-declares: its guard, its body, its path, and the errors that it names with `refusals`.
+Litestar provides paths and parameters. Data schemas come from msgspec, which also decodes the data; refusals from a
+route's declarations: its guard, its body, its path, and the errors that it names with `refusals`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,10 +36,10 @@ OPENAPI_JSON = OpenAPIMediaType.OPENAPI_JSON.value
 SCHEMAS = "#/components/schemas/"
 
 PLAIN_DECIMAL = r"^-?[0-9]+(\.[0-9]+)?(?![\s\S])"
-"""How amounts are written: no exponent, no sign but a minus, nothing behind the digits, a line's end neither."""
+"""The form of amounts: no exponent, no sign but a minus, nothing after the digits, not even a line end."""
 
 WITHOUT_NUL = r"^[^\u0000]*(?![\s\S])"
-"""What every text of a request's body is: Postgres stores no NUL."""
+"""The pattern of every text in a request's body: Postgres stores no NUL."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_OF_THE_CLIENT = RESERVED_KWARGS - {"data"}
@@ -50,7 +50,7 @@ _MEANINGS: Mapping[int, str] = {
     401: "No access token was sent, or it was not accepted.",
     403: "The token's role, or the page that sent the cookie, may not do this.",
     404: "Nothing is found at this address.",
-    413: "The body is larger than this address takes; nothing was done.",
+    413: "The body is larger than this address accepts; nothing was done.",
     415: "The body is declared as something else than JSON; nothing was done.",
     503: "The service, or what it needs, cannot answer just now; try again shortly.",
 }
@@ -74,7 +74,7 @@ _ANY_OTHER: Mapping[str, Any] = {
 
 
 def refusals(*errors: type[ServiceError]) -> dict[int, ResponseSpec]:
-    """For a route's `responses`: what it may answer beside that which its guard, body and path tell."""
+    """For a route's `responses`: errors beside those that follow from its guard, body and path."""
     titles: dict[int, list[str]] = {}
     for error in errors:
         titles.setdefault(error.status, []).append(error.title)
@@ -85,7 +85,7 @@ def refusals(*errors: type[ServiceError]) -> dict[int, ResponseSpec]:
 
 
 def published_document(app: Litestar) -> dict[str, Any]:
-    """The whole document of a service, as it is read from JSON; made afresh at each call."""
+    """The whole document of a service, as decoded from JSON; each call builds a new one."""
     document: dict[str, Any] = app.openapi_schema.to_schema()
     operations = list(_operations(app, document))
     types = {kind for handler, _, _ in operations for kind in _types_of(handler)}
@@ -131,8 +131,9 @@ def _schemas(types: set[type]) -> dict[str, Any]:
 
 
 def _spell_out_text(schema: Any, *, is_read: bool) -> None:
-    """A decimal's format alone binds no reader. A text that is read has no NUL; names have a rule of their own, which
-    no pattern can hold and their description tells.
+    """Add patterns to decimals, whose format alone binds no reader, and to texts of requests, which have no NUL.
+
+    A text with a description, as a name has, follows a rule that no pattern can express.
     """
     if isinstance(schema, dict):
         if schema.get("format") == "decimal":
@@ -174,7 +175,7 @@ def _complete(handler: HTTPRouteHandler, method: str, operation: dict[str, Any])
 
 
 def _drop_null(parameter: dict[str, Any]) -> None:
-    """A parameter is absent, or it has a value: there is no null in an address or a header."""
+    """Drop null from an optional parameter: an address or a header has no null, the parameter is absent."""
     kinds = parameter["schema"].get("oneOf", ())
     kept = [kind for kind in kinds if kind != {"type": "null"}]
     if len(kept) == 1:
@@ -183,7 +184,7 @@ def _drop_null(parameter: dict[str, Any]) -> None:
 
 
 def _statuses(handler: HTTPRouteHandler, method: str) -> Iterator[int]:
-    """What may be answered because of what the route is."""
+    """The error statuses that follow from a route's declarations."""
     yield InvalidRequest.status
     yield Unavailable.status
     guard = handler.resolve_before_request()
@@ -219,7 +220,7 @@ def _complete_answer(status: int, response: dict[str, Any]) -> None:
 
 
 def _event(data: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.1 knows no streams: readers take the schema of one for that of each of its events."""
+    """The schema of one event: OpenAPI 3.1 has no streams, so readers apply a stream's schema to each event."""
     text = {"type": "string"}
     return {
         "type": "object",
@@ -233,8 +234,11 @@ def _event(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _declared_headers(handler: HTTPRouteHandler) -> dict[str, Any]:
-    """They hold for each answer that the route names, and not only for that of success."""
+    """The headers of every answer that the route declares, not only of the success."""
     return {
-        header.name: {"description": header.description or "As HTTP says.", "schema": {"type": "string"}}
+        header.name: {
+            "description": header.description or "As defined by HTTP.",
+            "schema": {"type": "string"},
+        }
         for header in handler.resolve_response_headers()
     }

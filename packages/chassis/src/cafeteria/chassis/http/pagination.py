@@ -1,4 +1,4 @@
-"""The parameter that asks for a further page of a list, as a route declares it."""
+"""The query parameter of a route for the next page of a list."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from cafeteria.chassis.cursors import CURSOR_PATTERN
 
 
 def cursor_parameter(pattern: str) -> Any:
-    """`pattern` is what the published document says of the text; whether it is a cursor is for its reader to judge."""
+    """Declare the parameter. `pattern` is only published; the code that reads the cursor validates it."""
     return QueryParameter(
         description="`next_cursor` of the page before; without it the first page is shown.",
         schema_extra={"pattern": pattern},
@@ -16,4 +16,4 @@ def cursor_parameter(pattern: str) -> Any:
 
 
 RowCursor = Annotated[str | None, cursor_parameter(CURSOR_PATTERN)]
-"""For `read_cursor`."""
+"""A cursor that `read_cursor` decodes."""

@@ -1,4 +1,4 @@
-"""What the server itself answers: requests that never reach the app, as problem documents like the app's own."""
+"""The server's own answers to requests that never reach the app: problem documents like the app's."""
 
 from http import HTTPStatus
 from random import getrandbits
@@ -17,7 +17,7 @@ class HeadTooLarge(TooLarge):
 
     def __init__(self) -> None:
         super().__init__(
-            "The request's address and headers are larger than this service takes. Nothing was done."
+            "The request's address and headers are larger than this service accepts. Nothing was done."
         )
 
 
@@ -26,7 +26,7 @@ class RequestTimedOut(InvalidRequest):
     title = "Request timed out"
 
     def __init__(self) -> None:
-        super().__init__("The request did not come to its end in time. Nothing was done: send it again.")
+        super().__init__("The request was not complete in time. Nothing was done: send it again.")
 
 
 class UnreadableRequest(InvalidRequest):
@@ -46,7 +46,7 @@ def refusing(refusal: ServiceError) -> ASGIApp:
 
 
 def raw_answer(refusal: ServiceError, more_headers: Headers) -> bytes:
-    """For what is no request: the bytes of an answer after which the connection ends."""
+    """The bytes of an answer to data that is no request; the connection ends after it."""
     headers, body = _problem(refusal, instance=None)
     lines = [b"HTTP/1.1 %d %b" % (refusal.status, HTTPStatus(refusal.status).phrase.encode())]
     lines += [b"%b: %b" % header for header in (*more_headers, *headers, (b"connection", b"close"))]

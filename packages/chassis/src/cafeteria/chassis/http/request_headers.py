@@ -1,8 +1,8 @@
-"""Every request header is read here, as bytes: one that may occur once is refused when it occurs twice.
+"""Read request headers, as bytes, and refuse a repeated header that may occur only once.
 
-A header that two lines carry has two values, and two readers may each take another one. Nothing but HTTP's own
-blanks, space and tab, is taken off a value: whatever else Unicode counts as blank is part of it, and is refused
-where visible ASCII is asked for.
+A header in two lines has two values, and two readers may each use a different one. Only HTTP's own blanks, space and
+tab, are stripped from a value: other blanks of Unicode are part of it, and are refused where the value has to be
+visible ASCII.
 """
 
 import re
@@ -16,7 +16,7 @@ from cafeteria.chassis.errors import NotUnderstood, ServiceError
 from cafeteria.contracts.problems import ProblemCode
 
 RequestHeaders = Iterable[tuple[bytes, bytes]]
-"""As ASGI gives them: names in lower case."""
+"""ASGI's pairs of name and value, with names in lower case."""
 
 IDEMPOTENCY_KEY = b"idempotency-key"
 
@@ -33,7 +33,7 @@ SINGLE_HEADERS = frozenset(
         b"origin",
     }
 )
-"""What these say decides what is done, so each has one value: a request with two of one kind is refused."""
+"""Headers that decide what is done, so each has one value: a request that repeats one of them is refused."""
 
 KEY_LIMIT = 255
 """Characters, without quotes and backslashes."""
@@ -48,7 +48,7 @@ _ESCAPED = re.compile(rb"\\(.)")
 
 
 class HeaderUnusable(NotUnderstood):
-    """One header occurs twice, or its value is not what it has to be."""
+    """One header occurs twice, or its value is not valid."""
 
     def __init__(self, name: bytes, fault: str) -> None:
         super().__init__(f"header.{name.decode('latin-1').title()}: {fault}")
@@ -69,7 +69,7 @@ class IdempotencyKeyUnusable(ServiceError):
 
 
 def read_header(headers: RequestHeaders, name: bytes) -> bytes | None:
-    """None without the header. Raises HeaderUnusable when it occurs more than once."""
+    """The value; None without the header. Raises HeaderUnusable if the header occurs more than once."""
     found = [value for each, value in headers if each == name]
     if not found:
         return None
@@ -79,13 +79,13 @@ def read_header(headers: RequestHeaders, name: bytes) -> bytes | None:
 
 
 def refuse_repeated(headers: RequestHeaders) -> None:
-    """Raises HeaderUnusable when one of SINGLE_HEADERS occurs more than once."""
+    """Raise HeaderUnusable if one of SINGLE_HEADERS occurs more than once."""
     for name in SINGLE_HEADERS:
         read_header(headers, name)
 
 
 def without_repeated(headers: RequestHeaders, names: Iterable[bytes]) -> dict[bytes, bytes]:
-    """By name, without those of `names` that occur more than once: they observe, and two observers are none."""
+    """The headers by name, without repeated ones of `names`: only for tracing, where two values equal none."""
     found = dict(headers)
     for name in names:
         if sum(each == name for each, _ in headers) > 1:
@@ -94,9 +94,9 @@ def without_repeated(headers: RequestHeaders, names: Iterable[bytes]) -> dict[by
 
 
 def read_cookie(headers: RequestHeaders, name: bytes) -> bytes | None:
-    """The value without quotes; None for one that is absent or empty. Cookies may come in several lines.
+    """The cookie's value without quotes; None if it is absent or empty. Cookies may be in several lines.
 
-    Raises HeaderUnusable when two have this name: which of them a page of another host has set cannot be told.
+    Raises HeaderUnusable if two have this name: the service cannot tell which one a page of another host has set.
     """
     start = name + b"="
     lines = (value for each, value in headers if each == b"cookie")
@@ -121,8 +121,8 @@ def is_json(content_type: bytes) -> bool:
 def read_idempotency_key(headers: RequestHeaders) -> str | None:
     """The key, bare or as a quoted string of RFC 9651: `"k"` and `k` are the same key. None without the header.
 
-    A bare key has no comma, because proxies join two lines of a header with one: nobody could tell the list from
-    the key. Raises IdempotencyKeyUnusable; HeaderUnusable for two lines.
+    A bare key has no comma, because proxies join two lines of a header with one: the service could not tell the
+    list from the key. Raises IdempotencyKeyUnusable; HeaderUnusable for two lines.
     """
     value = read_header(headers, IDEMPOTENCY_KEY)
     if value is None:
@@ -135,7 +135,7 @@ def read_idempotency_key(headers: RequestHeaders) -> str | None:
 
 
 def require_idempotency_key(headers: RequestHeaders) -> str:
-    """As `read_idempotency_key`, and raises IdempotencyKeyUnusable without the header."""
+    """As `read_idempotency_key`, but raises IdempotencyKeyUnusable without the header."""
     key = read_idempotency_key(headers)
     if key is None:
         raise IdempotencyKeyUnusable
@@ -144,7 +144,7 @@ def require_idempotency_key(headers: RequestHeaders) -> str:
 
 @dataclass
 class KeyedOperation(Operation):
-    """For a route's `operation_class`: documents the header of a route that cannot do without it."""
+    """For a route's `operation_class`: documents a required Idempotency-Key."""
 
     is_required: ClassVar[bool] = True
 
@@ -162,6 +162,6 @@ class KeyedOperation(Operation):
 
 @dataclass
 class OptionallyKeyedOperation(KeyedOperation):
-    """For a route that takes the header and does without."""
+    """For a route's `operation_class`: documents an optional Idempotency-Key."""
 
     is_required: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""What a server must refuse of a request's head although the parser takes it, and the parts of its address."""
+"""Check a request's head for faults that the parser accepts and a server must refuse, and split its address."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def parse_target(url: bytes) -> tuple[str, bytes, bytes]:
-    """The path, decoded and as it was sent, and the query. Raises InvalidRequest for what is no address of a resource."""
+    """The path, decoded and as it was sent, and the query. Raises InvalidRequest for a malformed address."""
     try:
         parsed = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError:
@@ -28,13 +28,13 @@ def parse_target(url: bytes) -> tuple[str, bytes, bytes]:
 
 
 def check_head(method: bytes, version: str, headers: Headers) -> None:
-    """Raises InvalidRequest. RFC 9112, 3.2: one Host that is one, which HTTP/1.0 alone may leave out."""
+    """Raise InvalidRequest unless there is one valid Host (RFC 9112, 3.2), which only HTTP/1.0 may leave out."""
     if method == b"CONNECT":
-        raise InvalidRequest("This service is no proxy: it takes no CONNECT.")
+        raise InvalidRequest("This service is no proxy: it does not accept CONNECT.")
     if version not in (HTTP_1_1, HTTP_1_0):
-        raise InvalidRequest("This service speaks HTTP/1.1 and HTTP/1.0.")
+        raise InvalidRequest("This service accepts HTTP/1.1 and HTTP/1.0.")
     if version == HTTP_1_0 and any(name == b"transfer-encoding" for name, _ in headers):
-        raise InvalidRequest("HTTP/1.0 knows no Transfer-Encoding: send the body with its Content-Length.")
+        raise InvalidRequest("HTTP/1.0 has no Transfer-Encoding: send the body with its Content-Length.")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or version == HTTP_1_1):
         raise InvalidRequest(f"A request has one Host header; this one has {len(hosts) or 'none'}.")
@@ -50,7 +50,7 @@ def _is_host(value: bytes) -> bool:
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
-    """The head again, but for its offer to speak another protocol."""
+    """The head without its offer to change the protocol."""
     lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
     lines += [b"%b: %b" % header for header in headers if header[0] != b"upgrade"]
     return b"\r\n".join([*lines, b"", b""])

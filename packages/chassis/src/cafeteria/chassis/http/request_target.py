@@ -1,9 +1,9 @@
-"""The address of a request: a path and a query that say one thing only, or a 400 that says what is wrong.
+"""Check a request's path and query: each has one meaning, or the answer is a 400 that names the fault.
 
 Escapes have to be whole, UTF-8 and free of NUL, which Postgres cannot store. A parameter that has one value occurs
-once. Numbers are ASCII digits and truth values are `true` and `false`; Litestar by itself also takes `1e1`, ` 5`, `٣`
-and `1_0`, and the last of two values. Parameters that a route does not know are ignored: proxies and browser libraries
-add their own.
+once. Numbers are ASCII digits and truth values are `true` and `false`; Litestar by itself also accepts `1e1`, ` 5`,
+`٣` and `1_0`, and uses the last of two values. Parameters that a route does not know are ignored: proxies and
+browser libraries add their own.
 """
 
 import re
@@ -29,13 +29,13 @@ _BOOLEAN = "true|false"
 
 
 def check_path(raw_path: bytes) -> None:
-    """Raises NotUnderstood; `raw_path` is the path as it was sent."""
+    """Raise NotUnderstood for a malformed path; `raw_path` is the path as it was sent."""
     if fault := _fault_of(raw_path):
         raise NotUnderstood(f"path: {fault}")
 
 
 async def check_query(request: Request[Any, Any, Any]) -> None:
-    """Raises NotUnderstood. For a `before_request`: Litestar reads the parameters afterwards."""
+    """Raise NotUnderstood for a query that breaks the route's rules. A `before_request`: Litestar parses it later."""
     query: bytes = request.scope["query_string"]
     if query:
         rules: QueryRules = request.route_handler.opt[_QUERY]
@@ -43,12 +43,12 @@ async def check_query(request: Request[Any, Any, Any]) -> None:
 
 
 def prepare_query(handler: HTTPRouteHandler) -> None:
-    """Make the rules of a route, from what its function declares."""
+    """Derive the route's query rules from the parameters of its function."""
     handler.opt[_QUERY] = QueryRules(handler)
 
 
 class QueryRules:
-    """What the query of one route has to be."""
+    """The rules for the query of one route."""
 
     def __init__(self, handler: HTTPRouteHandler) -> None:
         fields = dict(_query_fields(handler))
@@ -56,7 +56,7 @@ class QueryRules:
         self._grammars = {name: grammar for name, field in fields.items() if (grammar := _grammar_of(field))}
 
     def check(self, query: bytes) -> None:
-        """Raises NotUnderstood."""
+        """Raise NotUnderstood for the first fault."""
         if fault := _fault_of(query):
             raise NotUnderstood(f"query: {fault}")
         seen = set()
@@ -82,7 +82,7 @@ def _query_fields(handler: HTTPRouteHandler) -> Iterator[tuple[str, FieldDefinit
 
 
 def _grammar_of(field: FieldDefinition) -> _Grammar | None:
-    """None for text, which may be anything."""
+    """The form of a parameter's value; None for text, which has no rule."""
     kinds = {field.annotation, *(each.annotation for each in field.inner_types)}
     if bool in kinds:
         return _Grammar(re.compile(_BOOLEAN), "`true` or `false`")

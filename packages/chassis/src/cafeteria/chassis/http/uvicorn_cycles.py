@@ -1,4 +1,4 @@
-"""A request and its answer between uvicorn and the app. `uvicorn_server` says what is overridden, and why."""
+"""uvicorn's request-response cycle, with refusals. The table in `uvicorn_server` lists the overrides, and why."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from cafeteria.chassis.errors import ServiceError
 
 
 class Cycle(RequestResponseCycle):
-    """A request and its answer. A request that does not come to its end can be refused while the app reads it."""
+    """A request and its answer. `refuse` ends an incomplete request while the app reads it."""
 
     refusal: ServiceError | None = None
     is_awaited = False
-    """The app waits for more of the request, so nothing was done yet."""
+    """Whether the app waits for more of the request; then nothing was done yet."""
 
     def refuse(self, refusal: ServiceError) -> None:
-        """The app's next read raises `refusal`; an answer that has begun goes on, and the connection ends with it."""
+        """Make the app's next read raise `refusal`. An answer that has begun goes on, then the connection ends."""
         self.keep_alive = False
         if not self.response_started:
             self.refusal = refusal
@@ -33,18 +33,18 @@ class Cycle(RequestResponseCycle):
 
 
 class Http10Cycle(Cycle):
-    """HTTP/1.0 knows no chunks: an answer of unknown length ends with its connection."""
+    """HTTP/1.0 has no chunks, so an answer of unknown length ends with its connection."""
 
     is_open_ended = False
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            message = self._with_an_end(message)
+            message = self._with_end(message)
         elif self.is_open_ended:
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
 
-    def _with_an_end(self, start: Any) -> Any:
+    def _with_end(self, start: Any) -> Any:
         names = {name.lower() for name, _ in start.get("headers", ())}
         if b"content-length" not in names and start["status"] not in (204, 304):
             self.keep_alive = self.chunked_encoding = False

@@ -1,6 +1,6 @@
-"""One HTTP connection: an answer never contradicts what was done, and it is always known which side acts next.
+"""One HTTP connection: an answer never contradicts what was done, and each time limit knows which side acts next.
 
-The table in `uvicorn_server` says what is overridden of uvicorn, and why.
+The table in `uvicorn_server` lists the overrides of uvicorn, and why.
 """
 
 import asyncio
@@ -34,45 +34,45 @@ from cafeteria.chassis.http.request_heads import HTTP_1_0, check_head, parse_tar
 from cafeteria.chassis.http.uvicorn_cycles import Cycle, Http10Cycle
 
 MAX_HEAD_BYTES = 65_536
-"""Of a request that are neither body nor read to their end, beside what its first read brought: ours have 8 KiB."""
+"""Limit of a request's bytes outside of its body that are not parsed, beside its first read: ours have 8 KiB."""
 
 UNREAD_GRACE_S = 0.5
-"""At a stop, for a request that its client has only begun to send, and for answers that a client does not take."""
+"""At a stop, for requests that a client has only begun to send, and for answers that a client does not read."""
 
 ABORT_EXTENSION = "cafeteria.abort"
 
 NOTHING, HEAD, BODY = "nothing", "head", "body"
-"""What is being read: the last two also name the limits of time."""
+"""The part that is being read; the last two are also the names of the time limits."""
 
 
 def abort_of(scope: Scope) -> Callable[[], None]:
-    """What drops the request's connection with all that is not sent yet: ASGI itself can only wait for a reader."""
+    """A function that drops the request's connection and its unsent bytes: ASGI itself can only wait for a reader."""
     extension: Any = (scope.get("extensions") or {}).get(ABORT_EXTENSION)
     return extension["abort"] if extension else _nothing
 
 
 def _nothing() -> None:
-    """Another server than ours: the connection ends when its reader lets it."""
+    """Do nothing, on another server: the connection then ends when its reader has read it."""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection. Its requests' scopes carry what `abort_of` finds."""
+    """One connection. Its requests' scopes carry the function that `abort_of` returns."""
 
     queue: Queue | None = None
     address: Address | None = None
     refusal: TooManyConnections | None = None
 
     cycle: Cycle
-    transport: GatheringTransport  # type: ignore[assignment]  # which is one in all that is asked of it
+    transport: GatheringTransport  # type: ignore[assignment]  # which has all that is used of it
     _answering: Cycle | None = None
-    """The request that the app has; `cycle` is the last one that was read."""
+    """The request that the app answers now; `cycle` is the last one that was read."""
     _last_answer: ServiceError | None = None
-    """For what cannot be read, once everything before it is answered."""
-    _is_deaf = False
-    """Nothing more is read: the connection ends with its next answer."""
+    """The answer to unreadable data, sent when every request before it is answered."""
+    _has_stopped_reading = False
+    """The connection reads no more, and ends after its next answer."""
     _reading = NOTHING
     _pending_bytes: int | None = None
-    """Read since the last that led to something; None between two requests."""
+    """Bytes read since the parser's last progress; None between two requests."""
     _body_bytes = 0
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits, **more: Any) -> None:
@@ -80,11 +80,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._limits = limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
-        super().connection_made(cast("asyncio.Transport", GatheringTransport(transport, self._leave)))
+        super().connection_made(
+            cast("asyncio.Transport", GatheringTransport(transport, self._close_after_answer))
+        )
         self._limits.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answering is not None:  # uvicorn tells the last one alone
+        if self._answering is not None:  # uvicorn notifies the last one alone
             self._answering.disconnected = not self._answering.response_complete
             self._answering.message_event.set()
         super().connection_lost(exc)
@@ -92,7 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._limits.forget_unsent(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._has_stopped_reading:
             return
         if self._pending_bytes is not None:
             self._pending_bytes += len(data)
@@ -108,16 +110,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._wait()
 
     def _parse(self, data: bytes) -> None:
-        """An offer to speak another protocol stops the parser before the body: it reads on without the offer."""
+        """Parse, without an offer to change the protocol, which would stop the parser before the body."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as stop:
             rest: memoryview[int] | None = memoryview(data)[stop.args[0] :]
-            while rest is not None and not self._is_deaf:
+            while rest is not None and not self._has_stopped_reading:
                 rest = self._parse_without_upgrade(rest)
 
     def _parse_without_upgrade(self, rest: "memoryview[int]") -> "memoryview[int] | None":
-        """Returns what follows the next offer, if there is one."""
+        """Parse the head without its offer, then the rest. Returns what follows the next offer, if there is one."""
         old = self.parser
         head = without_upgrade(old.get_method(), self.url, old.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
@@ -139,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
         parser, scope = self.parser, self.scope
         method, version = parser.get_method(), parser.get_http_version()
         if parser.should_upgrade() and method != b"CONNECT":
-            return  # this head comes again, without the offer
+            return  # this head is parsed again, without the offer
         self._pending_bytes = self._body_bytes = 0
         self._reading = BODY
         scope["method"], scope["http_version"] = method.decode("ascii"), version
@@ -204,7 +206,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._answer(*cast("tuple[Cycle, Any]", self.pipeline.pop()))
-            self._limits.wait(self, None)  # the time of a body begins when it may come
+            self._limits.wait(self, None)  # a body's time starts when it can be read
             self._wait()
         elif self._last_answer is not None:
             self._end_with(self._last_answer)
@@ -212,8 +214,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._wait()
 
     def _wait(self) -> None:
-        """Say for what this connection waits, as its limits of time depend on it."""
-        if self._is_deaf:
+        """Move this connection to the queue for what it waits for, which sets its time limit."""
+        if self._has_stopped_reading:
             return
         limits = self._limits
         if self._reading is BODY:
@@ -242,12 +244,12 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self.cycle.keep_alive = False
         if self.is_unread():
-            self.loop.call_later(UNREAD_GRACE_S, self._leave_unread)
+            self.loop.call_later(UNREAD_GRACE_S, self._close_unread)
 
-    def _leave(self) -> None:
-        """The last answer is written. Who may still be sending is listened to for a while, or would lose it."""
-        if self.address is not None and (self._is_deaf or self._reading is not NOTHING):
-            self._is_deaf = True
+    def _close_after_answer(self) -> None:
+        """Close after the last answer. A client that may still send gets LINGER_S, or it would lose the answer."""
+        if self.address is not None and (self._has_stopped_reading or self._reading is not NOTHING):
+            self._has_stopped_reading = True
             self.transport.write_eof()
             self._limits.wait(self, self._limits.lingering)
         else:
@@ -256,7 +258,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._limits.watch_unsent(self)
 
     def _refuse(self, refusal: ServiceError) -> None:
-        """Read no more: `refusal` answers the request that does not come to its end, after all before it."""
+        """Read no more: `refusal` answers the incomplete request, after all requests before it."""
         self._stop_reading()
         if self._reading is BODY:
             if self.is_unanswered():
@@ -269,7 +271,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._end_with(refusal)
 
     def _stop_reading(self) -> None:
-        self._is_deaf = True
+        self._has_stopped_reading = True
         self._limits.wait(self, None)
 
     def _end_with(self, refusal: ServiceError) -> None:
@@ -283,11 +285,11 @@ class HttpProtocol(HttpToolsProtocol):
     def is_unread(self) -> bool:
         return self.is_unanswered() and self.cycle.more_body
 
-    def _leave_unread(self) -> None:
+    def _close_unread(self) -> None:
         if self.is_unread():
             self.transport.close_now()
 
-    # what the limits ask
+    # the interface that the limits use
 
     def peer_host(self) -> str:
         return self.client[0] if self.client else ""
@@ -315,7 +317,7 @@ class HttpProtocol(HttpToolsProtocol):
         return self._reading
 
     def is_body_late(self, age_s: int) -> bool:
-        if self.flow.read_paused:  # it is our turn
+        if self.flow.read_paused:  # the server acts next
             return False
         return age_s > BODY_S or (age_s > BODY_GRACE_S and self._body_bytes < BODY_LEAST_BYTES_PER_S * age_s)
 

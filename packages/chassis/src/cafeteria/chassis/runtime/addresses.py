@@ -1,6 +1,6 @@
-"""An address in a setting is one host and at most one port: what is more or less shows at the start, not later.
+"""Parse the addresses in settings: one host and at most one port. Other values fail at the start, not later.
 
-IPv6 stands in brackets in a URL, and without them where there is no port beside it.
+IPv6 is in brackets in a URL, and without them if there is no port.
 """
 
 import re
@@ -16,13 +16,13 @@ _URL = re.compile(
 _LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(
     rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?"
-)  # RFC 1035, and underscores as container engines have them
+)  # RFC 1035, with underscores, which container engines use
 _DATABASE = re.compile(r"/[^\s/?#@%]+")
 _HIGHEST_PORT = 65535
 
 
 class Address(NamedTuple):
-    """`host` has no brackets. `rest` is the URL from the path on."""
+    """The parts of a URL. `host` has no brackets; `rest` is the URL from the path on."""
 
     host: str
     port: int | None
@@ -30,7 +30,7 @@ class Address(NamedTuple):
 
 
 def parse_url(text: str, *, scheme: str) -> Address | None:
-    """None for what is not the URL of one server, without a user or a password."""
+    """The parts of the URL of one server, without a user or a password; None for any other text."""
     match = _URL.fullmatch(text)
     if match is None or match["scheme"] != scheme:
         return None
@@ -42,7 +42,7 @@ def parse_url(text: str, *, scheme: str) -> Address | None:
 
 
 def is_postgres_url(text: str) -> bool:
-    """With the name of a database, and nothing behind it."""
+    """Whether the URL ends with the name of a database."""
     address = parse_url(text, scheme="postgresql")
     return address is not None and _DATABASE.fullmatch(address.rest) is not None
 
@@ -53,12 +53,12 @@ def is_nats_url(text: str) -> bool:
 
 
 def is_host(text: str) -> bool:
-    """A name, an IPv4 or an IPv6 address; whether it exists is not looked at."""
+    """Whether the text has the form of a name, an IPv4 or an IPv6 address. It may not exist."""
     return _is_ipv6(text) if ":" in text else _is_name_or_ipv4(text)
 
 
 def bracketed(host: str) -> str:
-    """As it stands in a URL."""
+    """The host as a URL has it: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -71,7 +71,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _is_name_or_ipv4(text: str) -> bool:
-    """Nothing but digits and dots is meant to be an address, and a name would be looked up for ever."""
+    """Treat digits and dots as an address, never as a name, which would be looked up for ever."""
     if not text.replace(".", "").isdecimal():
         return _NAME.fullmatch(text) is not None
     try:

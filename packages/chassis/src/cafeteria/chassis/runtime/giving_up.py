@@ -1,12 +1,12 @@
-"""A process that cannot go on ends in good order, as SIGTERM would end it, and non-zero: its supervisor starts another."""
+"""End a process that cannot go on, as SIGTERM would, but non-zero, so that its supervisor starts another."""
 
 import os
 import signal
 
 SIGNAL = signal.SIGUSR1
-"""Nobody outside sends it. Where nothing listens for it, it ends the process at once."""
+"""Only the process itself sends it. Without a handler it ends the process at once."""
 
 
 def end_process() -> None:
-    """Returns at once; the process stops in its own time."""
+    """Ask this process to stop; returns at once."""
     os.kill(os.getpid(), SIGNAL)

@@ -1,6 +1,6 @@
-"""A name is text that people can read, in one spelling: no character in it is invisible or turns the direction.
+"""Validate names: readable text in one spelling, without invisible characters or changes of direction.
 
-Pure, so that every service's domain may use it. "Character" means a Unicode code point here.
+It has no side effects, so every service's domain may use it. "Character" means a Unicode code point here.
 """
 
 import re
@@ -11,33 +11,35 @@ _SPACES = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 
 _JOINERS = frozenset("\u200c\u200d")
 _JOINED = frozenset({"Lo", "Mn", "Mc", "So", "Sk"})
-"""What a joiner may follow: letters without case, as in Bengali and Persian, their signs, and pictographs."""
+"""Categories that a joiner may follow: letters without case, as in Bengali and Persian, their signs, pictographs."""
 
 _VARIATION_SELECTORS = frozenset(
     chr(code) for span in ((0x180B, 0x180E), (0xFE00, 0xFE10), (0xE0100, 0xE01F0)) for code in range(*span)
 ) | {"\u180f"}
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\U00016fe4\U0001d159")
-"""Letters, marks and symbols by their category, which are drawn as nothing."""
+"""Characters of the categories letter, mark and symbol that are drawn as nothing."""
 
 _FLAG = "\U0001f3f4"
 _FLAG_OF_A_REGION = re.compile(_FLAG + "[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
 _PICTOGRAPHS = range(0x1F000, 0x1FB00)
-"""Unicode keeps what is free here for pictographs: a phone has next year's emoji before Python's tables do."""
+"""Unicode reserves this range for pictographs: phones have new emoji before Python's tables do."""
 
 
 class UnusableNameError(ValueError):
-    """The text is no name; as a string it is the reason, a clause for a person."""
+    """The text cannot be a name. The message is the reason, a clause for a person."""
 
 
 def as_name(text: str) -> str:
-    """The name in NFC, each run of spaces one plain space, none at the ends.
+    """The name in NFC, with each run of spaces as one plain space and none at the ends.
 
     Raises UnusableNameError for text without a visible character, and for characters that are controls, direction
-    marks, unassigned, private, or invisible where they stand. Joiners and variation selectors may follow what
-    they change, as names in many scripts and emoji need them.
+    marks, unassigned, private, or invisible in their place. Joiners and variation selectors may follow the
+    characters that they change, because names in many scripts and emoji need them.
     """
     wanted = _SPACES.sub(" ", normalize("NFC", text)).strip(" ")
-    shown = _FLAG_OF_A_REGION.sub(_FLAG, wanted)  # its tags are well formed, and nothing else may have any
+    shown = _FLAG_OF_A_REGION.sub(
+        _FLAG, wanted
+    )  # its tags are well formed, and no other character may have tags
     for before, character in pairwise(f" {shown}"):
         if not _may_follow(before, character):
             raise UnusableNameError(f"it has {_called(character)} where nobody could see it")
@@ -57,7 +59,7 @@ def _may_follow(before: str, character: str) -> bool:
 
 
 def _is_visible(character: str) -> bool:
-    """A letter, digit, punctuation mark or symbol that is drawn by itself."""
+    """Whether it is a letter, digit, punctuation mark or symbol that is drawn by itself."""
     return (category(character)[0] in "LNPS" and character not in _BLANKS) or _is_new_pictograph(character)
 
 
@@ -66,5 +68,5 @@ def _is_new_pictograph(character: str) -> bool:
 
 
 def _called(character: str) -> str:
-    """Its code, for it cannot be shown, and what Unicode calls it."""
+    """Its code and its Unicode name, because the character itself is invisible."""
     return f"U+{ord(character):04X} {name(character, '')}".rstrip()
