@@ -248,7 +248,7 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
         ),
         {"I9"},
     ),
-    "a message that was never carried": (lambda: change_stored(outbox_rows=3), {"I10"}),
+    "a message that was never published": (lambda: change_stored(outbox_rows=3), {"I10"}),
     "a message that nobody acknowledged": (
         lambda: change_stored(on_the_way=("kitchen-work has 2 messages that it has not read",)),
         {"I10"},

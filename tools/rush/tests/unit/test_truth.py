@@ -55,9 +55,9 @@ def test_a_refusal_while_an_unanswered_request_is_on_its_way_is_no_lie() -> None
 def test_a_refusal_after_a_receipt_is_one() -> None:
     for known in (201, 202):
         [sentence] = said(sent(known, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
-        assert "was told 409 after the order had been received" in sentence
+        assert "was answered 409 after the order had been received" in sentence
 
 
 def test_nothing_but_refusals_for_an_order_that_is_cooked_is_one() -> None:
     [sentence] = said(sent(409, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
-    assert "was told nothing but 409 and the order is READY" in sentence
+    assert "was answered only 409 and the order is READY" in sentence

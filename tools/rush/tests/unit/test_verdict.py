@@ -69,7 +69,7 @@ def test_every_invariant_stands_in_the_table_with_its_verdict() -> None:
 
 def test_the_facts_are_in_the_last_lines() -> None:
     said = " ".join(shown(verdict()).split())
-    assert "100 orders (90 READY, 10 REJECTED) and 1 faults in 61 s, 1 more that another one" in said
+    assert "100 orders (90 READY, 10 REJECTED) and 1 faults in 61 s, 1 more prevented by another fault" in said
     assert "The last order ended 1.2 s after the last fault was healed." in said
     assert (
         "305 messages held 600 items, 60 at most, 5 of them 50 or more; 2 held more at a second try." in said
