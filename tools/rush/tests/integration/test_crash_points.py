@@ -1,4 +1,4 @@
-"""A service dies at a message: the tap lets pass exactly what it should, and the product keeps its promises."""
+"""Crash points on real servers: the wire proxy passes exactly the right messages, and no promise is broken."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ INTO_CRASHES = statement_name(INSERT)
 
 @pytest.fixture
 async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
-    """A connection past the tap; there is an empty table of that name."""
+    """A connection without the wire proxy, with an empty table `crashes`."""
     async with servers.database_as_admin() as connection:
         await connection.execute("CREATE TABLE public.crashes (id int)")
         yield connection
@@ -40,7 +40,7 @@ async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
 
 @asynccontextmanager
 async def tapped(servers) -> AsyncIterator[tuple[Tap, asyncpg.Connection]]:
-    """A connection through a tap; its end is as sudden as a kill."""
+    """A connection through a wire proxy; it ends without closing, as after a kill."""
     admin = urlsplit(servers.postgres_admin_url)
     async with Tap(PLACE, port=admin.port or 0, marks=Marks()) as tap:
         connection = await asyncpg.connect(
@@ -61,7 +61,7 @@ def trap_at(message: str, moment: Moment, connection: asyncpg.Connection) -> Tra
 
 
 async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
-    """Once the session behind the tap is over: its last words, such as COMMIT, do not name the table."""
+    """Count after the proxied session is over: its last messages, such as COMMIT, do not name the table."""
 
     async def is_idle() -> bool:
         return not await crashes.fetchval(
@@ -95,14 +95,14 @@ async def test_a_statement_alone_takes_place_if_its_sync_passed(
     assert await count_at_rest(crashes, wait_until) == stored
 
 
-async def test_what_stands_in_no_ones_way_passes_unchanged(servers, crashes) -> None:
+async def test_without_a_watcher_bytes_pass_unchanged(servers, crashes) -> None:
     async with tapped(servers) as (_, connection):
         text = "x" * 3_000_000
         assert await connection.fetchval("SELECT $1::text || $1::text", text) == text + text
 
 
 @pytest.mark.timeout(360)
-async def test_of_those_who_order_together_one_message_speaks_of_many() -> None:
+async def test_orders_placed_together_share_messages() -> None:
     sizes: defaultdict[str, list[int]] = defaultdict(list)
     with temporary_home() as home:
         async with Stage(home) as stage:

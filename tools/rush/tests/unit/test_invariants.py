@@ -1,4 +1,4 @@
-"""The checker is checked: a sound history passes, and each planted fault is reported by its invariant alone."""
+"""The checker accepts a correct history, and reports each planted fault by its invariant alone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -136,7 +136,7 @@ def broken(stored: Snapshot, seen: History) -> set[str]:
     return {name.split()[0] for name, sentences in check(stored, seen).items() if sentences}
 
 
-def test_a_sound_rush_has_no_violation() -> None:
+def test_a_correct_rush_has_no_violation() -> None:
     assert broken(sound_snapshot(), sound_history()) == set()
 
 
@@ -248,7 +248,7 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
         ),
         {"I9"},
     ),
-    "a message that was never carried": (lambda: change_stored(outbox_rows=3), {"I10"}),
+    "a message that was never published": (lambda: change_stored(outbox_rows=3), {"I10"}),
     "a message that nobody acknowledged": (
         lambda: change_stored(on_the_way=("kitchen-work has 2 messages that it has not read",)),
         {"I10"},
@@ -257,7 +257,7 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", PLANTED_IN_STORE)
-def test_a_fault_planted_in_the_store_is_reported(name: str) -> None:
+def test_a_fault_planted_in_the_stored_data_is_reported(name: str) -> None:
     plant, expected = PLANTED_IN_STORE[name]
     reported = broken(plant(), sound_history())
     assert expected <= reported, f"{name}: reported {reported}"
@@ -342,7 +342,7 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
 
 
 @pytest.mark.parametrize("name", PLANTED_IN_WHAT_WAS_SEEN)
-def test_a_fault_planted_in_what_was_seen_is_reported(name: str) -> None:
+def test_a_fault_planted_in_the_observed_history_is_reported(name: str) -> None:
     plant, expected = PLANTED_IN_WHAT_WAS_SEEN[name]
     reported = broken(sound_snapshot(), plant())
     assert expected in reported, f"{name}: reported {reported}"

@@ -1,4 +1,4 @@
-"""A malicious client notices a server that breaks, and is content with one that refuses."""
+"""The malice faults report a server that fails and accept one that refuses."""
 
 import asyncio
 import random
@@ -41,12 +41,12 @@ async def test_an_internal_error_is_harm(fault: Any) -> None:
 
 @pytest.mark.parametrize("fault", BROKEN, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("status", [b"400 Bad Request", b"503 Service Unavailable"])
-async def test_a_refusal_is_none(fault: Any, status: bytes) -> None:
+async def test_a_refusal_is_not_harm(fault: Any, status: bytes) -> None:
     async with answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n") as arena:
         assert "answers" in await fault.strike(arena, random.Random(1))  # noqa: S311 - repeatable on purpose
         assert all(b"POST /v1/orders" in request for request in arena.received)
 
 
-async def test_silent_sockets_end_when_they_are_ended() -> None:
+async def test_silent_sockets_end_when_the_server_closes_them() -> None:
     async with answering(b"") as arena:
         assert "sockets for" in await SilentSockets().strike(arena, random.Random(1))  # noqa: S311 - repeatable on purpose

@@ -1,4 +1,4 @@
-"""Lines now and then: only where no bar can move, and not more often than asked."""
+"""Progress lines appear only where no bar can move, and not more often than requested."""
 
 from io import StringIO
 
@@ -15,13 +15,13 @@ def told(*, terminal: bool, every_s: float) -> list[str]:
     return written.getvalue().splitlines()
 
 
-def test_a_pipe_is_told_how_far_it_has_come() -> None:
+def test_a_pipe_gets_progress_lines() -> None:
     assert told(terminal=False, every_s=0.0) == ["0 of 3 points", "1 of 3 points", "2 of 3 points"]
 
 
-def test_no_line_comes_sooner_than_asked() -> None:
+def test_no_line_is_printed_before_its_interval_is_over() -> None:
     assert told(terminal=False, every_s=60.0) == []
 
 
-def test_a_terminal_has_its_bar() -> None:
+def test_a_terminal_gets_no_lines_beside_its_bar() -> None:
     assert told(terminal=True, every_s=0.0) == []

@@ -1,6 +1,4 @@
-"""The model holds with all its guards, and without any one of them it does not: each is needed, and none is looked
-at in vain.
-"""
+"""The model keeps every promise with all its guards and breaks one without any single guard, so each is needed."""
 
 import re
 from pathlib import Path
@@ -18,23 +16,23 @@ SEEDS = range(BASE_SEED, BASE_SEED + 2_500)
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 SETTLE_IS_SLOW = replace(NO_FAULTS, held=0.001, lost=0.1, pause=0.05, slow_steps=("settle",), always=True)
-"""A decision waits at the order's row while another gateway brings the same one, and the student cancels."""
+"""A decision waits for the order's row while another gateway stores the same one, and the student cancels."""
 DECIDE_IS_SLOW = replace(NO_FAULTS, held=0.001, slow_steps=("decide",), always=True)
 """Two replicas of stock decide on the same rows."""
 ALL_IS_DOUBLED = replace(NO_FAULTS, doubled=0.5, always=True)
-"""Both gateways give the same order back."""
+"""Both gateways release the same order."""
 MINUTES_PASS = replace(NO_FAULTS, long_pause=0.03, lost=0.1, always=True)
-"""Stock hears of an order for the first time when it has expired."""
+"""Stock receives an order for the first time after it has expired."""
 STREAMS_ARE_LOST = replace(NO_FAULTS, wipe=0.06, always=True)
 """The bus loses what it had acknowledged."""
 SETTLE_MEETS_RECONCILIATION = replace(
     NO_FAULTS, held=0.001, lost=0.7, commit=0.5, pause=0.03, slow_steps=("settle",), always=True
 )
-"""Reconciliation asks about PENDING; a decision that waited at the order's row is committed before its finding is."""
+"""Reconciliation asks about PENDING; a decision that waited for the order's row is committed before its finding."""
 CONSUMERS_DIE = replace(
     NO_FAULTS, crash=0.1, commit=0.1, held=0.03, slow_steps=("enqueue", "project"), always=True
 )
-"""Replicas are killed with messages in their hands. Nothing is wiped, so nobody needs reconciliation."""
+"""Replicas are killed while they handle messages. Nothing is wiped, so reconciliation is not needed."""
 MESSAGES_ARE_SPLIT = replace(
     NO_FAULTS,
     undecided=1.0,
@@ -52,7 +50,7 @@ PUBLISHES_ARE_LOST = replace(NO_FAULTS, unstored=0.6, held=0.03, slow_steps=("re
 ROWS_ARE_UNREADABLE = replace(
     NO_FAULTS, unreadable=0.15, held=0.03, slow_steps=("relay publishes",), always=True
 )
-"""Rows that nobody can read are packed with those that everybody needs. Nothing is wiped."""
+"""Unreadable rows are packed together with valid ones. Nothing is wiped."""
 
 SHARPER: dict[str, Faults] = {
     "pending_only": SETTLE_IS_SLOW,
@@ -68,7 +66,7 @@ SHARPER: dict[str, Faults] = {
     "ack_after_last_commit": MESSAGES_ARE_SPLIT,
     "neighbours_are_handled": ROWS_ARE_UNREADABLE,
 }
-"""What a guard is for happens more often here than among all faults, so that a hundred seeds are plenty."""
+"""Scenarios in which a guard is needed more often than among all faults, so that a hundred seeds suffice."""
 
 LOST_ON_THE_WAY = (
     "id_over_exact_rows",
@@ -78,7 +76,7 @@ LOST_ON_THE_WAY = (
     "neighbours_are_handled",
 )
 OTHERS: dict[str, Guards] = dict.fromkeys(LOST_ON_THE_WAY, ALL_GUARDS.without("end_to_end"))
-"""Reconciliation sends again what is lost without one of these, as it does what the bus has lost: one of the two is enough."""
+"""Reconciliation also sends again what is lost without one of these guards, so the test switches it off too."""
 
 
 def guards_around(name: str) -> Guards:
@@ -96,7 +94,7 @@ def test_without_a_guard_some_promise_is_broken(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHARPER)
-def test_a_sharper_scenario_breaks_nothing_while_the_guard_stands(name: str) -> None:
+def test_a_sharper_scenario_breaks_nothing_with_the_guard(name: str) -> None:
     assert first_broken(FEW_SEEDS, guards=guards_around(name), faults=SHARPER[name]) is None
 
 
@@ -105,7 +103,7 @@ def test_with_reconciliation_what_is_lost_without_a_guard_is_sent_again(name: st
     assert first_broken(FEW_SEEDS, guards=ALL_GUARDS.without(name), faults=SHARPER[name]) is None
 
 
-def test_a_seed_tells_the_same_story_again() -> None:
+def test_a_seed_repeats_the_same_trace() -> None:
     first: list[str] = []
     second: list[str] = []
     assert examine(BASE_SEED, story=first) == examine(BASE_SEED, story=second)
@@ -113,13 +111,13 @@ def test_a_seed_tells_the_same_story_again() -> None:
     assert any("receive" in line for line in first)
 
 
-def test_listening_changes_nothing() -> None:
+def test_a_trace_does_not_change_the_result() -> None:
     guards = ALL_GUARDS.without("idempotency_row")
     story: list[str] = []
     assert examine(BASE_SEED, guards=guards) == examine(BASE_SEED, guards=guards, story=story)
 
 
-def test_the_command_says_that_all_held(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_that_every_promise_was_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--schedules", "30", "--seed", "7", "--jobs", "1"]) == 0
     assert "30 schedules from seed 7" in capsys.readouterr().out
 

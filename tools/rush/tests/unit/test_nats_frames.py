@@ -1,4 +1,4 @@
-"""What NATS and its clients say, cut into messages wherever the network happens to cut it."""
+"""The protocol of NATS, cut into messages wherever the network splits it."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def only(raw: bytes) -> NatsFrame:
     return frame
 
 
-def test_messages_in_one_chunk_come_out_one_by_one() -> None:
+def test_messages_in_one_chunk_are_returned_one_by_one() -> None:
     assert cut([WHOLE]) == SAID
 
 
@@ -48,23 +48,23 @@ def test_messages_are_the_same_wherever_a_chunk_is_split() -> None:
         assert cut([WHOLE[:at], WHOLE[at:]]) == SAID, at
 
 
-def test_messages_are_the_same_when_every_byte_comes_alone() -> None:
+def test_messages_are_the_same_when_every_byte_arrives_alone() -> None:
     assert cut([bytes([byte]) for byte in WHOLE]) == SAID
 
 
-def test_a_carrier_has_its_headers_its_body_and_the_subject_for_the_answer() -> None:
+def test_a_message_with_payload_has_headers_body_and_reply_subject() -> None:
     frame = only(carrier(f"HMSG a.e 9 _INBOX.1 {len(HEADERS)} {len(HEADERS + BODY)}", HEADERS + BODY))
     assert (frame.answer_to, frame.headers, frame.body) == ("_INBOX.1", HEADERS, BODY)
     frame = only(carrier(f"PUB a.b {len(BODY)}", BODY))
     assert (frame.answer_to, frame.headers, frame.body) == ("", b"", BODY)
 
 
-def test_words_may_stand_apart_and_verbs_in_small_letters() -> None:
+def test_arguments_may_have_extra_spaces_and_verbs_small_letters() -> None:
     frame = only(carrier("pub a.b   2", b"hi"))
     assert (frame.verb, frame.subject, frame.body) == ("PUB", "a.b", b"hi")
 
 
-def test_a_large_message_comes_out_whole() -> None:
+def test_a_large_message_is_returned_whole() -> None:
     body = b"\r\n" * 500_000
     raw = carrier(f"MSG a.b 1 {len(body)}", body)
     frames = NatsFrames()
@@ -84,6 +84,6 @@ def test_a_large_message_comes_out_whole() -> None:
         b"PUB a.b 1\r\nabc",
     ],
 )
-def test_what_is_no_message_is_refused(nonsense: bytes) -> None:
+def test_an_invalid_message_is_refused(nonsense: bytes) -> None:
     with pytest.raises(NatsError):
         NatsFrames().feed(nonsense)

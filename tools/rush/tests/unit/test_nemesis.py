@@ -1,4 +1,4 @@
-"""The schedule is a seed's and nobody else's; no kind is forgotten; what fails to strike stops nothing."""
+"""A seed alone decides the schedule; no kind is missed; a fault that cannot strike stops nothing."""
 
 import random
 from collections import Counter
@@ -25,12 +25,12 @@ def test_another_seed_gives_another_schedule() -> None:
     assert plan(KINDS, faults=200, seed=7) != plan(KINDS, faults=200, seed=8)
 
 
-def test_as_many_faults_as_were_asked_for_are_numbered_through() -> None:
+def test_the_schedule_has_the_requested_number_of_numbered_faults() -> None:
     strikes = [strike for wave in plan(KINDS, faults=123, seed=1) for strike in wave.strikes]
     assert [strike.number for strike in strikes] == list(range(123))
 
 
-def test_in_500_faults_every_kind_is_thrown_singly_and_mixed() -> None:
+def test_500_faults_have_every_kind_alone_and_mixed() -> None:
     waves = plan(KINDS, faults=500, seed=3)
     assert set(names(waves)) == set(KINDS)
     sizes = Counter(len(wave.strikes) for wave in waves)
@@ -39,7 +39,7 @@ def test_in_500_faults_every_kind_is_thrown_singly_and_mixed() -> None:
     assert len(alone) > len(KINDS) / 2
 
 
-def test_a_kind_of_less_weight_comes_as_often_as_its_weight_says() -> None:
+def test_a_kind_of_less_weight_is_as_frequent_as_its_weight() -> None:
     kinds = {
         name: Scripted(name, "done", weight=weight) for name, weight in {"often": 1.0, "seldom": 0.3}.items()
     }
@@ -73,7 +73,7 @@ def test_a_kind_that_does_not_exist_is_named() -> None:
 
 @dataclass
 class Scripted:
-    """A fault that notes its chance and then does as it is told."""
+    """A fault that records its random generator and then runs the given function."""
 
     name: str
     outcome: str | Exception
@@ -102,7 +102,7 @@ async def thrown(*faults: Scripted, count: int, seed: int = 1) -> Nemesis:
     return nemesis
 
 
-async def test_what_each_fault_does_in_detail_is_the_seeds_too() -> None:
+async def test_the_seed_decides_the_details_of_each_fault() -> None:
     first, second = Scripted("a", "done"), Scripted("a", "done")
     await thrown(first, count=3)
     await thrown(second, count=3)
@@ -110,12 +110,12 @@ async def test_what_each_fault_does_in_detail_is_the_seeds_too() -> None:
     assert len(set(first.drawn)) == 3
 
 
-async def test_a_fault_that_another_one_is_in_the_way_of_is_noted_and_the_rest_is_thrown() -> None:
+async def test_a_prevented_fault_is_noted_and_the_others_are_injected() -> None:
     nemesis = await thrown(Scripted("a", TimeoutError("no bus")), Scripted("b", "done"), count=2)
     assert {strike.name: bool(strike.missed) for strike in nemesis.strikes} == {"a": True, "b": False}
     assert nemesis.failures == []
 
 
-async def test_what_does_not_come_back_is_a_failure() -> None:
+async def test_a_process_that_does_not_recover_is_a_failure() -> None:
     nemesis = await thrown(Scripted("kill-stock", NeverReadyError("stock was not ready")), count=1)
     assert nemesis.failures == ["kill-stock: stock was not ready"]

@@ -1,4 +1,4 @@
-"""What only Linux tells of a machine is left out elsewhere, and nothing fails for the lack of it."""
+"""Facts that only Linux reports about a machine are left out on other systems, and nothing fails without them."""
 
 import os
 import resource
@@ -32,7 +32,7 @@ def test_a_process_that_may_not_be_looked_into_counts_with_all_that_it_holds(
     assert found.private_bytes == pytest.approx(own.memory_info().rss, rel=0.1)
 
 
-def test_nothing_is_stolen_where_nobody_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stolen_time_is_zero_where_the_system_does_not_count_it(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter((MACOS, SimpleNamespace(user=31.0, nice=0.0, system=11.0, idle=62.0)))
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(times))
     usage = machine.Meter({}).read()
@@ -41,7 +41,7 @@ def test_nothing_is_stolen_where_nobody_counts_it(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="there is nothing to compare with")
-def test_the_machine_is_read_as_the_kernel_tells_it() -> None:
+def test_the_description_of_the_machine_comes_from_the_kernel() -> None:
     ticks = Path("/proc/stat").read_text().split()[1:9]
     seconds = [int(number) / os.sysconf("SC_CLK_TCK") for number in ticks]
     assert list(machine._machine_s().values()) == pytest.approx(seconds, rel=0.01, abs=2)

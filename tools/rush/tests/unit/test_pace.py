@@ -1,4 +1,4 @@
-"""Students come as fast as answers allow, and not ahead of the faults."""
+"""Orders begin as fast as answers allow, and not ahead of the faults."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ async def begin(pace: Pace, count: int) -> None:
         assert await asyncio.wait_for(pace.turn(), 20)
 
 
-async def test_nobody_orders_before_it_is_allowed() -> None:
+async def test_no_order_begins_before_it_is_allowed() -> None:
     pace = Pace(orders=10)
     waiting = asyncio.create_task(pace.turn())
     with pytest.raises(TimeoutError):
@@ -34,7 +34,7 @@ async def test_orders_in_flight_are_bounded_until_one_is_over() -> None:
     assert await asyncio.wait_for(waiting, 20)
 
 
-async def test_slow_answers_make_room_shrink_and_quick_ones_grow() -> None:
+async def test_slow_answers_lower_the_limit_and_quick_ones_raise_it() -> None:
     pace = Pace(orders=1_000)
     before = pace.most_in_flight
     for _ in range(5):
@@ -46,7 +46,7 @@ async def test_slow_answers_make_room_shrink_and_quick_ones_grow() -> None:
     assert pace.most_in_flight > small
 
 
-async def test_after_the_last_order_there_is_no_turn() -> None:
+async def test_no_order_begins_after_the_last_one() -> None:
     pace = Pace(orders=2)
     pace.allow(5)
     await begin(pace, 2)

@@ -1,4 +1,4 @@
-"""What a relay stores is counted by its items; a second try with more rows is told from other repeats."""
+"""The relay's messages are counted by their items; a second try with more rows differs from other repeats."""
 
 from uuid import UUID
 
@@ -39,14 +39,14 @@ def test_messages_are_counted_by_their_items() -> None:
     assert dict(packing.histogram()) | {"1": 1, "3-4": 2} == dict(packing.histogram())
 
 
-def test_every_size_has_its_bar() -> None:
+def test_every_size_has_a_bar() -> None:
     packing = Packing()
     packing.sizes.update(range(1, 257))
     assert sum(count for _, count in packing.histogram()) == 256
 
 
 @pytest.mark.parametrize("message_id", ["copy-of-7-x", "poison-1f", "", "repacked-of-7-x-0"])
-def test_what_the_faults_store_counts_for_nothing(message_id: str) -> None:
+def test_messages_that_faults_store_are_not_counted(message_id: str) -> None:
     assert counted(message(1, 2, sequence=1, message_id=message_id)).messages == 0
 
 
@@ -63,15 +63,15 @@ def test_a_second_try_with_more_rows_is_packed_otherwise() -> None:
         message(1, 2, 3, sequence=2, subject=KITCHEN_STATUS.subject),
     ],
 )
-def test_another_repeat_is_none(again: StoredMessage) -> None:
+def test_another_repeat_is_not_a_second_try(again: StoredMessage) -> None:
     assert counted(message(1, 2, sequence=1), again).repacked == 0
 
 
-def test_what_a_stream_has_lost_is_sent_again_for_another_reason() -> None:
+def test_items_that_a_stream_lost_are_not_a_second_try() -> None:
     assert counted(message(1, 2, sequence=1), message(1, 2, 3, sequence=9), kept_from=5).repacked == 0
 
 
-def test_what_a_whole_rush_has_to_try_is_said_where_it_did_not() -> None:
+def test_a_whole_rush_reports_the_packing_that_it_did_not_test() -> None:
     packing = Packing(repacked=1)
     packing.sizes[MANY] = MANY_AT_LEAST - 1
     assert len(list(packing.shortfalls())) == 1

@@ -1,4 +1,4 @@
-"""What Postgres and its clients say, cut into messages wherever the network happens to cut it."""
+"""The protocol of Postgres, cut into messages wherever the network splits it."""
 
 import struct
 
@@ -47,7 +47,7 @@ CONVERSATIONS = {Direction.REQUESTS: REQUESTS, Direction.REPLIES: REPLIES}
 
 
 def listening(direction: Direction) -> PostgresFrames:
-    """A connection on which the wish for encryption has been uttered before replies come."""
+    """A connection that has sent an encryption request before replies arrive."""
     frames = PostgresFrames()
     if direction is Direction.REPLIES:
         frames.feed(ENCRYPT, Direction.REQUESTS)
@@ -59,7 +59,7 @@ def cut(frames: PostgresFrames, chunks: list[bytes], direction: Direction) -> li
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_messages_in_one_chunk_come_out_one_by_one(direction: Direction) -> None:
+def test_messages_in_one_chunk_are_returned_one_by_one(direction: Direction) -> None:
     expected = CONVERSATIONS[direction]
     whole = b"".join(raw for raw, _ in expected)
     assert cut(listening(direction), [whole], direction) == expected
@@ -74,13 +74,13 @@ def test_messages_are_the_same_wherever_a_chunk_is_split(direction: Direction) -
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_messages_are_the_same_when_every_byte_comes_alone(direction: Direction) -> None:
+def test_messages_are_the_same_when_every_byte_arrives_alone(direction: Direction) -> None:
     expected = CONVERSATIONS[direction]
     whole = b"".join(raw for raw, _ in expected)
     assert cut(listening(direction), [bytes([byte]) for byte in whole], direction) == expected
 
 
-def test_nothing_of_a_message_comes_out_before_its_last_byte() -> None:
+def test_no_message_is_returned_before_its_last_byte() -> None:
     frames = PostgresFrames()
     frames.feed(startup(user="stock"), Direction.REQUESTS)
     query = message(b"Q", b"BEGIN\0")
@@ -88,7 +88,7 @@ def test_nothing_of_a_message_comes_out_before_its_last_byte() -> None:
     assert [frame.raw for frame in frames.feed(query[-1:], Direction.REQUESTS)] == [query]
 
 
-def test_a_large_message_comes_out_whole() -> None:
+def test_a_large_message_is_returned_whole() -> None:
     frames = PostgresFrames()
     frames.feed(startup(user="stock"), Direction.REQUESTS)
     bind = message(b"B", b"\0s1\0" + b"x" * 3_000_000)
@@ -96,18 +96,18 @@ def test_a_large_message_comes_out_whole() -> None:
     assert cut(frames, chunks, Direction.REQUESTS) == [(bind, "Bind")]
 
 
-def test_a_request_to_cancel_is_all_that_its_connection_says() -> None:
+def test_a_cancel_request_is_the_only_message_of_its_connection() -> None:
     assert cut(PostgresFrames(), [CANCEL], Direction.REQUESTS) == [(CANCEL, "Cancel")]
 
 
-def test_an_encrypted_connection_cannot_be_looked_into() -> None:
+def test_an_encrypted_connection_cannot_be_parsed() -> None:
     frames = listening(Direction.REPLIES)
     with pytest.raises(PostgresError, match="encryption"):
         frames.feed(b"S", Direction.REPLIES)
 
 
 @pytest.mark.parametrize("nonsense", [b"?\0\0\0\4", b"Q\0\0\0\3"])
-def test_what_is_no_message_is_refused(nonsense: bytes) -> None:
+def test_an_invalid_message_is_refused(nonsense: bytes) -> None:
     frames = PostgresFrames()
     frames.feed(startup(user="stock"), Direction.REQUESTS)
     with pytest.raises(PostgresError):

@@ -1,4 +1,4 @@
-"""The bad network, on real sockets: what passes, what is late, what never arrives, and what each side is told."""
+"""The simulated bad network, on real sockets: bytes that pass, are late or are lost, and what each side notices."""
 
 import asyncio
 import random
@@ -29,12 +29,12 @@ class Line:
         return await asyncio.wait_for(self.reader.readexactly(count), PATIENCE_S)
 
     async def end(self) -> bytes:
-        """What still comes until the other side closes."""
+        """Return the bytes that arrive until the other side closes."""
         return await asyncio.wait_for(self.reader.read(), PATIENCE_S)
 
 
 class Echo:
-    """A server that says everything back, and notes what it heard."""
+    """A server that echoes everything and records what it received."""
 
     def __init__(self) -> None:
         self.heard = b""
@@ -78,14 +78,14 @@ async def connected(proxy: Proxy) -> AsyncIterator[Line]:
         writer.transport.abort()
 
 
-async def test_in_fair_weather_everything_passes_both_ways(proxy: Proxy) -> None:
+async def test_without_a_fault_everything_passes_both_ways(proxy: Proxy) -> None:
     text = CHANCE.randbytes(3_000_000)
     async with connected(proxy) as line:
         line.say(text)
         assert await line.hears(len(text)) == text
 
 
-async def test_a_client_that_leaves_takes_the_servers_end_with_it(proxy: Proxy, echo: Echo) -> None:
+async def test_closing_the_client_closes_the_servers_end(proxy: Proxy, echo: Echo) -> None:
     async with connected(proxy) as line:
         line.say(b"a")
         await line.hears(1)
@@ -104,7 +104,7 @@ async def test_latency_delays_and_keeps_the_order(proxy: Proxy) -> None:
         assert monotonic() - began_at >= 0.12  # there and back
 
 
-async def test_what_was_under_way_when_the_weather_clears_comes_before_what_is_said_then(
+async def test_delayed_bytes_arrive_before_later_ones_when_the_fault_ends(
     proxy: Proxy,
 ) -> None:
     proxy.weather = Weather(latency_ms=100)
@@ -116,7 +116,7 @@ async def test_what_was_under_way_when_the_weather_clears_comes_before_what_is_s
         assert await line.hears(9) == b"firstthen"
 
 
-async def test_a_cut_lets_so_many_bytes_through_and_ends_the_connection(proxy: Proxy, echo: Echo) -> None:
+async def test_a_cut_passes_the_given_bytes_and_ends_the_connection(proxy: Proxy, echo: Echo) -> None:
     async with connected(proxy) as line:
         line.say(b"before")
         await line.hears(6)
@@ -126,7 +126,7 @@ async def test_a_cut_lets_so_many_bytes_through_and_ends_the_connection(proxy: P
         assert await echo.has_heard(10) == b"beforemid-"
 
 
-async def test_a_reset_is_told_to_both_sides(proxy: Proxy, echo: Echo) -> None:
+async def test_a_reset_reaches_both_sides(proxy: Proxy, echo: Echo) -> None:
     async with connected(proxy) as line:
         line.say(b"a")
         await line.hears(1)
@@ -137,7 +137,7 @@ async def test_a_reset_is_told_to_both_sides(proxy: Proxy, echo: Echo) -> None:
     await until(lambda: proxy.connections == 0)
 
 
-async def test_lost_replies_leave_a_client_that_did_something_and_never_hears_of_it(
+async def test_with_lost_replies_the_server_acts_and_the_client_gets_no_answer(
     proxy: Proxy, echo: Echo
 ) -> None:
     async with connected(proxy) as line:
@@ -161,7 +161,7 @@ async def test_lost_requests_never_arrive(proxy: Proxy, echo: Echo) -> None:
         assert echo.heard == b"a"
 
 
-async def test_single_messages_are_lost_whatever_pieces_they_come_in_and_the_others_arrive_whole(
+async def test_single_messages_are_dropped_however_they_are_split_and_others_arrive_whole(
     proxy: Proxy, echo: Echo
 ) -> None:
     kept, lost = b"PUB stock.x 5\r\nhello\r\n", b"PUB $JS.ACK.KITCHEN.work.1 4\r\n+ACK\r\n"
@@ -177,7 +177,7 @@ async def test_single_messages_are_lost_whatever_pieces_they_come_in_and_the_oth
         assert await echo.has_heard(4 * len(kept) + len(lost)) == 3 * kept + lost + kept
 
 
-async def test_a_connection_with_a_hole_is_reset_when_the_weather_clears_and_a_whole_one_goes_on(
+async def test_a_connection_with_lost_bytes_is_reset_when_the_fault_ends_and_others_continue(
     proxy: Proxy,
 ) -> None:
     async with connected(proxy) as holed, connected(proxy) as whole:
@@ -194,7 +194,7 @@ async def test_a_connection_with_a_hole_is_reset_when_the_weather_clears_and_a_w
         assert await whole.hears(1) == b"b"
 
 
-async def test_a_half_open_connection_loses_its_server_and_tells_nobody(proxy: Proxy, echo: Echo) -> None:
+async def test_a_half_open_connection_loses_its_server_unnoticed(proxy: Proxy, echo: Echo) -> None:
     async with connected(proxy) as line:
         line.say(b"a")
         await line.hears(1)

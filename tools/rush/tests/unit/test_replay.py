@@ -1,11 +1,11 @@
-"""What a replay must not change is compared column by column."""
+"""Tables that a replay must not change are compared column by column."""
 
 from cafeteria.rush.replay import differences
 
 BEFORE = {"gateway.orders": {"id": (2, 11), "status": (2, 22)}, "stock.items": {}}
 
 
-def test_the_same_contents_are_no_difference() -> None:
+def test_equal_contents_have_no_difference() -> None:
     assert list(differences(BEFORE, BEFORE)) == []
 
 

@@ -1,4 +1,4 @@
-"""What the scenes hold against what is stored: too many sold, too few, one key answered in two ways."""
+"""The scenes report wrong stored data: too many sold, too few, one key answered in two ways."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +66,7 @@ def last_portions(left: int, *keys: str) -> list[str]:
     return scene.judge(stored(left=left), crowd(*((key, b"{}") for key in keys)))
 
 
-def test_as_many_as_there_were_is_right_however_often_a_buyer_was_told() -> None:
+def test_selling_every_portion_once_is_right_however_often_a_buyer_was_answered() -> None:
     assert last_portions(0, "a", "b", "b") == []
 
 
@@ -76,7 +76,7 @@ def test_one_too_many_is_reported() -> None:
     ]
 
 
-def test_a_portion_that_nobody_could_buy_is_reported() -> None:
+def test_an_unsold_portion_is_reported() -> None:
     assert last_portions(1, "a") == ["Last portions 1: 1 were told that they have one of 2, and 1 are left"]
 
 

@@ -1,4 +1,4 @@
-"""A secret planted in a log is found, whatever kind it is; a log without one is clean."""
+"""Every kind of secret planted in a log is found; a log without one is clean."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the streams hold is taken apart item by item, put together otherwise, and judged where it is a dead letter."""
+"""Stored messages are split into items, packed in other groupings, and judged as dead letters."""
 
 import random
 from base64 import b64encode
@@ -60,7 +60,7 @@ def test_the_event_of_these_tests_can_be_read() -> None:
 
 @pytest.mark.parametrize("item", UNREADABLE_ITEMS, ids=range(len(UNREADABLE_ITEMS)))
 @pytest.mark.parametrize("subject", [STATUS, WORK_PLACED.subject])
-def test_no_receiver_can_read_a_poisoned_item_and_its_neighbours_are_items_all_the_same(
+def test_no_receiver_can_read_a_poisoned_item_and_its_neighbours_stay_items(
     item: bytes, subject: str
 ) -> None:
     assert items_of(subject, packed(subject, [EVENT, item, EVENT])) == [EVENT, item, EVENT]
@@ -68,7 +68,7 @@ def test_no_receiver_can_read_a_poisoned_item_and_its_neighbours_are_items_all_t
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
-def test_poison_holds_nothing_that_can_be_read(body: bytes) -> None:
+def test_poison_has_no_readable_item(body: bytes) -> None:
     for subject in (STATUS, WORK_PLACED.subject):
         assert not any(is_readable(subject, item) for item in items_of(subject, body) or ())
 
@@ -101,7 +101,7 @@ def letter(**changes: Any) -> StoredLetter:
 
 
 @pytest.mark.parametrize("dead", [letter(), letter(item=-1, body=b"{"), letter(message_id="poison-of-7-x")])
-def test_what_the_faults_have_poisoned_may_be_a_dead_letter(dead: StoredLetter) -> None:
+def test_poison_from_faults_may_be_a_dead_letter(dead: StoredLetter) -> None:
     assert said_of(dead) == []
 
 
@@ -114,6 +114,6 @@ def test_what_the_faults_have_poisoned_may_be_a_dead_letter(dead: StoredLetter) 
         (letter(item=0, body=EVENT), "that can be read"),
     ],
 )
-def test_a_dead_letter_that_ought_not_to_be_one_is_reported(dead: StoredLetter, said: str) -> None:
+def test_a_wrong_dead_letter_is_reported(dead: StoredLetter, said: str) -> None:
     [sentence] = said_of(dead)
     assert said in sentence

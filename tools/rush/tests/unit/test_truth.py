@@ -1,4 +1,4 @@
-"""A refusal that stored nothing was true when it was given, whatever became of the same key's other requests."""
+"""A refusal that stored nothing was correct when it was given, whatever other requests of its key did."""
 
 from uuid import UUID
 
@@ -42,22 +42,22 @@ def said(*exchanges: Exchange) -> list[str]:
     return list(students_were_told_the_truth(STORED, History(exchanges=list(exchanges))))
 
 
-def test_a_refusal_beside_an_acceptance_is_no_lie_and_is_counted() -> None:
+def test_a_refusal_beside_an_acceptance_is_correct_and_is_counted() -> None:
     exchanges = [sent(409, at_s=1.0, until_s=1.1), sent(201, at_s=1.0, until_s=1.3)]
     assert said(*exchanges) == []
     assert overtaken_refusals(STORED, History(exchanges=exchanges)) == 1
 
 
-def test_a_refusal_while_an_unanswered_request_is_on_its_way_is_no_lie() -> None:
+def test_a_refusal_while_an_unanswered_request_is_in_transit_is_correct() -> None:
     assert said(sent(None, at_s=1.0, until_s=2.0), sent(409, at_s=3.0, until_s=3.1)) == []
 
 
-def test_a_refusal_after_a_receipt_is_one() -> None:
+def test_a_refusal_after_a_receipt_is_wrong() -> None:
     for known in (201, 202):
         [sentence] = said(sent(known, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
-        assert "was told 409 after the order had been received" in sentence
+        assert "was answered 409 after the order had been received" in sentence
 
 
-def test_nothing_but_refusals_for_an_order_that_is_cooked_is_one() -> None:
+def test_only_refusals_for_a_cooked_order_are_wrong() -> None:
     [sentence] = said(sent(409, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
-    assert "was told nothing but 409 and the order is READY" in sentence
+    assert "was answered only 409 and the order is READY" in sentence

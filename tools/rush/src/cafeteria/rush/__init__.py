@@ -1,1 +1,1 @@
-"""Hundreds of students order while parts of the system fail; afterwards everything is read and compared."""
+"""A load test under faults: hundreds of students order while parts fail; then stored and observed data are compared."""

@@ -23,7 +23,7 @@ from cafeteria.rush.verdict import Verdict
 
 LARGEST_SEED = 2**31
 CRASH_POINTS = "--crash-points"
-"""Another kind of rush, with options of its own: `just rush --crash-points --help`."""
+"""Selects the crash points, which have their own options: `just rush --crash-points --help`."""
 
 
 def options_from(argv: Sequence[str] | None) -> Options:
@@ -32,11 +32,11 @@ def options_from(argv: Sequence[str] | None) -> Options:
         description=__doc__,
         epilog="Scenes: last-portions has 2,000 buyers for 100 portions in each of 50 rounds, with stock killed; "
         "same-key sends each of 1,000 keys 50 times at once, under kills. "
-        "--crash-points kills each service just before and after each message of an order's life, and has options of its own.",
+        "--crash-points kills each service just before and after each message of an order, with its own options.",
     )
     parser.add_argument("--orders", type=int, default=defaults.ORDERS, help="how many (%(default)s)")
     parser.add_argument("--faults", type=int, default=defaults.FAULTS, help="how many (%(default)s)")
-    parser.add_argument("--seed", type=int, help="repeats the schedule of faults; without it any")
+    parser.add_argument("--seed", type=int, help="repeats the schedule of faults; random by default")
     parser.add_argument("--students", type=int, default=defaults.STUDENTS, help="how many (%(default)s)")
     parser.add_argument(
         "--replicas", type=int, default=defaults.REPLICAS, help="of each service (%(default)s)"
@@ -44,7 +44,7 @@ def options_from(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="kinds or families of faults")
     parser.add_argument("--scene", choices=sorted(SCENES), help="play this instead: see below")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with plots")
-    parser.add_argument("--home", type=Path, help="keep data and logs here, whatever comes out")
+    parser.add_argument("--home", type=Path, help="keep data and logs here, also after a success")
     parser.add_argument(
         "--footprint", action=argparse.BooleanOptionalAction, help="measure memory and descriptors too"
     )

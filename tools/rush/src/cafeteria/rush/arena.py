@@ -1,4 +1,4 @@
-"""What faults may touch: the running stack, the proxies between its processes and servers, its database and bus."""
+"""The cluster under test: the running stack, the proxies between its processes and servers, its database and bus."""
 
 import asyncio
 import random
@@ -25,20 +25,20 @@ from cafeteria.rush.student import Student, Urls
 POSTGRES, NATS = "postgres", "nats"
 SERVERS = (POSTGRES, NATS)
 READY_WITHIN_S = 90.0
-"""How long a member may take to be ready again, faults that overlap included; beyond it never comes."""
+"""The longest time until a process is ready again, overlapping faults included; later counts as never."""
 
 SERVICE_SETTINGS = {
     KITCHEN: {"KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0", "KITCHEN_STATIONS": "1000"},
-    IDENTITY: {"IDENTITY_ACCESS_TOKEN_S": "240"},  # tokens run out in the middle, as they do in life
+    IDENTITY: {"IDENTITY_ACCESS_TOKEN_S": "240"},  # tokens expire during the run, as in production
 }
 
 
 class NeverReadyError(Exception):
-    """A member did not come back."""
+    """A process did not become ready again."""
 
 
 class Arena:
-    """Use as a context manager: inside it everything runs, each process behind its own two proxies."""
+    """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies."""
 
     def __init__(self, home: Path, *, replicas: int, seed: int, template: Template | None = None) -> None:
         self.home = Home(root=home)
@@ -49,9 +49,9 @@ class Arena:
         self._exits = AsyncExitStack()
         self._turns = {server: asyncio.Lock() for server in SERVERS}
         self.proxies: dict[tuple[str, str], Proxy] = {}
-        """By member and server."""
+        """Proxies by process and server."""
         self.students: list[Student] = []
-        """Who is there; empty until they have arrived."""
+        """The logged-in students; empty until they have logged in."""
         self.began_at = monotonic()
 
     async def __aenter__(self) -> Self:
@@ -93,7 +93,7 @@ class Arena:
         return {
             "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.proxies[member, POSTGRES].port}/cafeteria",
             "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[member, NATS].port}",
-            "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0",  # the whole crowd has one address
+            "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0",  # all load clients have one address
             **SERVICE_SETTINGS.get(service_of(member), {}),
         }
 
@@ -114,7 +114,7 @@ class Arena:
 
     @property
     def all_members(self) -> list[str]:
-        """Of the services."""
+        """Names of all service processes."""
         return [name for name in self.stack.names if name not in SERVERS]
 
     def members(self, service: str) -> list[str]:
@@ -122,12 +122,12 @@ class Arena:
 
     @asynccontextmanager
     async def turn(self, server: str) -> AsyncIterator[None]:
-        """Who stops or starts a server has it alone until it is back."""
+        """Lock the server, so that one fault at a time stops or starts it."""
         async with self._turns[server]:
             yield
 
     async def ready(self, member: str) -> None:
-        """Wait until it answers. Raises NeverReadyError."""
+        """Wait until the process is ready. Raises NeverReadyError."""
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 await self.stack.ready(member)
@@ -136,7 +136,7 @@ class Arena:
 
     @asynccontextmanager
     async def database(self, *, name: str = "rush") -> AsyncIterator[asyncpg.Connection]:
-        """As superuser, over all schemas, past every proxy."""
+        """Connect as superuser, with access to all schemas, not through a proxy."""
         connection = await connect(
             self.stack.servers.targets().postgres_url, timeout=20, server_settings={"application_name": name}
         )
@@ -146,7 +146,7 @@ class Arena:
             await connection.close(timeout=5)
 
     async def until(self, condition: Callable[[], bool], *, within_s: float, every_s: float = 0.05) -> bool:
-        """Whether it became true in time."""
+        """Poll the condition; return whether it became true in time."""
         deadline = monotonic() + within_s
         while not condition():
             if monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The bus as its administrator sees it: what is stored and what is on the way; and what no service would ever do."""
+"""The bus with the administrator's rights: stored and unread messages, and operations that no service may do."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ API_TIMEOUT_S = 5.0
 
 
 class BusAdmin:
-    """One connection that comes back by itself; every question raises TimeoutError or NATS' errors while away."""
+    """A connection that reconnects by itself; every request raises TimeoutError or NATS' errors while it is down."""
 
     def __init__(self, admin_url: str) -> None:
         self._url = urlsplit(admin_url)
@@ -40,7 +40,7 @@ class BusAdmin:
             await self._client.close()
 
     async def ask(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One question to JetStream. Raises Refused, TimeoutError, or NATS' errors."""
+        """Send one request to JetStream's API. Raises Refused, TimeoutError, or NATS' errors."""
         return await self._api.ask(subject, request, answer=dict[str, Any])
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
@@ -52,12 +52,12 @@ class BusAdmin:
         return state
 
     async def unread(self, stream: str, durable: str) -> int:
-        """Messages that its owner has not acknowledged yet."""
+        """Return the number of messages that the consumer has not acknowledged yet."""
         info = await self.ask(f"CONSUMER.INFO.{stream}.{durable}")
         return int(info["num_pending"]) + int(info["num_ack_pending"])
 
     async def message(self, stream: str, sequence: int) -> dict[str, Any] | None:
-        """As JetStream's API gives it, body and headers in base64; None where there is none."""
+        """Return the message as JetStream's API encodes it, body and headers in base64; None if there is none."""
         with suppress(Refused):
             found = await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
             message: dict[str, Any] = found["message"]
@@ -65,7 +65,7 @@ class BusAdmin:
         return None
 
     async def until_there(self, *, within_s: float = 20.0) -> None:
-        """Wait until the server takes questions. Raises TimeoutError."""
+        """Wait until the server answers requests. Raises TimeoutError."""
         async with asyncio.timeout(within_s):
             while True:
                 try:
@@ -77,4 +77,4 @@ class BusAdmin:
 
 
 async def _ignore(error: Exception) -> None:
-    """nats-py logs a traceback for each failed attempt otherwise."""
+    """Ignore the error: without a callback nats-py logs a traceback for each failed attempt."""

@@ -1,4 +1,4 @@
-"""One rush from the first login to the verdict."""
+"""Runs one rush, from the first login to the verdict."""
 
 import asyncio
 import shutil
@@ -32,7 +32,7 @@ from cafeteria.rush.truth import overtaken_refusals
 from cafeteria.rush.verdict import Verdict
 
 HOT_PORTIONS_PER_ORDER = 0.3
-"""Of the 0.45 that are asked for: the hot dish is sold out for the last third."""
+"""Of the 0.45 that students order: the hot dish is sold out for the last third."""
 
 PACKED = "messages held many items, and more at a second try"
 FOOTPRINT = "I13 memory and descriptors come back"
@@ -50,7 +50,7 @@ SECOND_LOAD = 2  # times the warm-up
 
 
 def selected(only: tuple[str, ...]) -> dict[str, Fault]:
-    """Kinds by name or family, as far as they can be thrown here. Raises ValueError for a word that is neither."""
+    """Return kinds by name or family that this machine can inject. Raises ValueError for an unknown name."""
     known = set(KINDS) | {fault.family for fault in KINDS.values()}
     if unknown := sorted(set(only) - known):
         raise ValueError(f"no kind of fault is called {', '.join(unknown)}; there are {', '.join(KINDS)}")
@@ -59,7 +59,7 @@ def selected(only: tuple[str, ...]) -> dict[str, Fault]:
 
 
 class Campaign:
-    """Composes one rush; `run` is its life. With a `template`, services are its forks."""
+    """Composes one rush; `run` executes it. With a `template`, services are forks of it."""
 
     def __init__(self, options: Options, progress: Progress, *, template: Template | None = None) -> None:
         self._options = options
@@ -130,14 +130,14 @@ class Campaign:
         )
 
     async def _examine(self, examination: Examination, arena: Arena, crowd: Crowd, rest: Rest) -> None:
-        """Everything is asked once more afterwards: neither a replay nor another load may change an answer."""
+        """Check, replay and measure; the caller checks again, because neither replay nor load may change a result."""
         await examination.ask_what_is_stored(rest)
-        self._progress.say("telling all of the bus's history again")
+        self._progress.say("replaying all of the bus's history")
         await examination.ask_again_after_a_replay()
         if not self._options.with_footprint:
             examination.skipped[FOOTPRINT] = "measured with --footprint, and from 20,000 orders on"
             return
-        self._footprints = await self._weigh(arena, crowd)
+        self._footprints = await self._measure_footprint(arena, crowd)
         examination.note(FOOTPRINT, list(growth(self._footprints)))
 
     def _nemesis(self, arena: Arena) -> Nemesis:
@@ -147,17 +147,17 @@ class Campaign:
         waves = plan(self._kinds, faults=options.faults, seed=options.seed)
         return Nemesis(arena, Pace(orders=options.orders), self._kinds, waves=waves, seed=options.seed)
 
-    async def _weigh(self, arena: Arena, crowd: Crowd) -> dict[str, tuple[Footprint, Footprint]]:
-        """Every process before and after a load, all of them started anew first."""
-        self._progress.say("starting everything anew, to see what a load leaves behind")
+    async def _measure_footprint(self, arena: Arena, crowd: Crowd) -> dict[str, tuple[Footprint, Footprint]]:
+        """Measure every process before and after a load, after restarting all of them."""
+        self._progress.say("restarting everything, to measure what a load leaves behind")
         await asyncio.gather(*(arena.stack.restart(member) for member in arena.all_members))
-        await self._gentle_load(arena, crowd, times=1)
+        await self._run_gentle_load(arena, crowd, times=1)
         before = await measure(arena)
-        await self._gentle_load(arena, crowd, times=SECOND_LOAD)
+        await self._run_gentle_load(arena, crowd, times=SECOND_LOAD)
         after = await measure(arena)
         return {member: (before[member], after[member]) for member in arena.all_members}
 
-    async def _gentle_load(self, arena: Arena, crowd: Crowd, *, times: int) -> None:
+    async def _run_gentle_load(self, arena: Arena, crowd: Crowd, *, times: int) -> None:
         kinds = {name: KINDS[name] for name in GENTLE}
         waves = plan(kinds, faults=WARM_UP_FAULTS * times, seed=self._options.seed)
         pace = Pace(orders=WARM_UP_ORDERS * times)
@@ -168,14 +168,14 @@ class Campaign:
 
 
 def _temporary_folder() -> Path:
-    """Under root Postgres runs as another user, who may pass through."""
+    """Make a folder that other users may enter: under root Postgres runs as another user."""
     folder = Path(tempfile.mkdtemp(prefix="cafeteria-rush-"))
     folder.chmod(0o711)
     return folder
 
 
 def _keep_or_remove(verdict: Verdict, home: Path, *, asked_to_keep: bool) -> None:
-    """What a person needs to find out what happened: data and logs, faults, and all that the students saw."""
+    """Remove the data, or keep what an investigation needs: data, logs, faults, and everything the students saw."""
     if verdict.held and not asked_to_keep:
         shutil.rmtree(home, ignore_errors=True)
         return

@@ -1,6 +1,6 @@
-"""Hundreds of students at once: what they order, how impatient they are, on how many devices they look.
+"""The load clients: hundreds of students at once, what they order, how impatient they are, on how many devices.
 
-Nobody here is polite on purpose: keys are sent twice in parallel, answers are not waited for, streams are dropped.
+They are impolite on purpose: they send keys twice in parallel, do not wait for answers, and drop streams.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ LOGIN_DEADLINE_S = 120.0
 ANSWER_DEADLINE_S = 120.0
 
 HOT_SHARE = 0.3
-"""Orders that want the hot dish."""
+"""The share of orders that contain the hot dish."""
 
 STYLES = {
     "plain": 0.76,  # one request, repeated until it is answered
@@ -54,7 +54,7 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 class Crowd:
-    """`unanswered` holds a sentence for each request that nobody answered in two minutes."""
+    """All load clients. `unanswered` has a sentence for each request without a final answer in two minutes."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Crowd:
         self._following: set[asyncio.Task[None]] = set()
 
     async def arrive(self) -> None:
-        """Everybody logs in and looks at all of their devices. Raises TimeoutError."""
+        """Log all students in and open the streams of all devices. Raises TimeoutError."""
         gate = asyncio.Semaphore(LOGINS_AT_ONCE)
 
         async def log_in(student: Student) -> None:
@@ -102,11 +102,11 @@ class Crowd:
                 self.follow(student, leave_after_s=RESTLESS_S if restless else None)
 
     async def order(self, pace: Pace) -> None:
-        """Everybody orders until all orders are placed and answered."""
+        """Send orders until all are placed and answered."""
         self.pace = pace
         async with asyncio.TaskGroup() as group:
             while await pace.turn():
-                group.create_task(self._visit(self._chance.choice(self.students)))
+                group.create_task(self._run_order(self._chance.choice(self.students)))
 
     async def leave(self) -> None:
         for task in self._following:
@@ -120,15 +120,15 @@ class Crowd:
         following = student.follow(client=self._clients, leave_after_s=leave_after_s, order_id=order_id)
         task = asyncio.create_task(following)
         self._following.add(task)
-        task.add_done_callback(self._stopped_following)
+        task.add_done_callback(self._stream_ended)
         return task
 
-    def _stopped_following(self, task: asyncio.Task[None]) -> None:
+    def _stream_ended(self, task: asyncio.Task[None]) -> None:
         self._following.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.unanswered.append(f"a stream was given up: {error!r}")
+            self.unanswered.append(f"a stream ended with an error: {error!r}")
 
-    async def _visit(self, student: Student) -> None:
+    async def _run_order(self, student: Student) -> None:
         began_at = monotonic()
         lines, key = self._lines(), f"{self._chance.getrandbits(64):016x}"
         try:

@@ -1,4 +1,4 @@
-"""The questions that are asked of a system at rest, and every sentence that they brought up."""
+"""The consistency checks of a quiescent system, and every violation that they found."""
 
 import asyncio
 from http import HTTPStatus
@@ -25,7 +25,7 @@ IN_TIME = f"all orders ended {REST_WITHIN_S:.0f} s after the last fault"
 
 
 class Examination:
-    """`violations` has every question that was asked, with its sentences; `skipped` those that were not, and why."""
+    """`violations` has every check that was made, with its sentences; `skipped` the checks not made, and why."""
 
     def __init__(self, arena: Arena, history: History) -> None:
         self._arena = arena
@@ -35,7 +35,7 @@ class Examination:
         self.replayed = 0
 
     async def ask_what_is_stored(self, rest: Rest) -> Snapshot:
-        """I1 to I10, of everything so far; may be asked again later."""
+        """Check I1 to I10 for everything so far; may be called again later."""
         async with self._arena.database() as connection:
             stored = await read_snapshot(connection)
         stored = msgspec.structs.replace(stored, on_the_way=rest.left)
@@ -45,13 +45,13 @@ class Examination:
         return stored
 
     async def ask_again_after_a_replay(self) -> None:
-        """I11."""
+        """Check I11: replay all history."""
         replay = await replay_everything(self._arena)
         self.replayed += replay.messages
         self.note(REPLAY, replay.violations)
 
     async def ask_the_logs(self, crowd: Crowd) -> None:
-        """I12."""
+        """Check I12: search the logs for secrets."""
         tokens = [secret for student in crowd.students for secret in student.secrets]
         home = self._arena.home
         found = await asyncio.to_thread(lambda: list(leaks(home.logs, secrets=home.secrets, tokens=tokens)))
@@ -64,14 +64,14 @@ class Examination:
         self.note(IN_TIME, _too_late(rest))
 
     def note(self, name: str, sentences: list[str] | tuple[str, ...]) -> None:
-        """Each sentence once."""
+        """Add the sentences of a check, each once."""
         known = self.violations.setdefault(name, [])
         met = set(known)
         known += [sentence for sentence in sentences if sentence not in met]
 
 
 def _unforeseen(history: History) -> list[str]:
-    """A 500 says that a service did not know what had hit it."""
+    """Return a sentence for each 500: the service had no handling for the fault."""
     return [
         f"{exchange.wish} was answered 500 at {exchange.ended_at_s:.1f} s"
         for exchange in history.exchanges
@@ -81,7 +81,7 @@ def _unforeseen(history: History) -> list[str]:
 
 def _too_late(rest: Rest) -> list[str]:
     if rest.mended_after_s is None or rest.ended_after_s is None:
-        return [f"{rest.open_orders} orders never came to their end"]
+        return [f"{rest.open_orders} orders never ended"]
     if rest.mended_after_s > REST_WITHIN_S:
         return [f"the last order ended {rest.mended_after_s:.1f} s after the last fault"]
     return []

@@ -1,7 +1,7 @@
-"""I13: what a load takes of memory and descriptors it gives back.
+"""I13: checks that processes free the memory and descriptors that a load took.
 
-All processes are started anew and warmed up, then measured at rest; after more load, with connections broken under
-it and streams dropped, they are measured again. A process may be a tenth above its baseline, not more.
+All processes are restarted and warmed up, then measured while quiescent; after more load, with broken connections and
+dropped streams, they are measured again. A process may be at most a tenth above its baseline.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from cafeteria.rush.arena import Arena
 
 MAY_GROW = 1.10
 DESCRIPTORS_TO_SPARE = 8
-"""A pool that happened to be smaller at the first look grows by so many."""
+"""Tolerance for a pool that was smaller at the first measurement."""
 
 
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one process. `private_bytes` is what would be free again without it, or where only root may count that, all that it holds."""
+    """The use of one process. `private_bytes` would be free without it; if only root may read that, its resident size."""
 
     private_bytes: int
     descriptors: int
@@ -33,7 +33,7 @@ async def measure(arena: Arena) -> dict[str, Footprint]:
 
 
 def growth(footprints: Mapping[str, tuple[Footprint, Footprint]]) -> Iterator[str]:
-    """A sentence for each process that kept too much."""
+    """Yield a sentence for each process that kept too much."""
     for name, (first, last) in footprints.items():
         if last.private_bytes > first.private_bytes * MAY_GROW:
             yield (
@@ -52,7 +52,7 @@ def _measure(pids: dict[str, int]) -> dict[str, Footprint]:
 
 
 def _private_bytes(process: psutil.Process) -> int:
-    """On macOS only root may look at pages; what is shared with others does not grow with a load."""
+    """Return the private memory; on macOS, where only root may read it, the resident size: shared pages do not grow."""
     try:
         return int(process.memory_full_info().uss)
     except psutil.AccessDenied:

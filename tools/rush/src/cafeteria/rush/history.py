@@ -1,6 +1,6 @@
-"""What the students saw: every request with its answer, and every event of every stream, as it happened.
+"""The observed history: every request with its answer, and every event of every stream.
 
-The checker compares this with what is stored. A request without an answer is kept too: it may have had an effect.
+The checker compares it with the stored data. A request without an answer is kept too: it may have had an effect.
 """
 
 from enum import StrEnum
@@ -17,7 +17,7 @@ _ORDER = msgspec.json.Decoder(Order)
 
 
 class Wish(StrEnum):
-    """What a request was for."""
+    """The purpose of a request."""
 
     ORDER = "order"
     CANCEL = "cancel"
@@ -39,7 +39,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool = False
 
     def shown(self) -> Order:
-        """The order in the answer. Raises msgspec.MsgspecError when there is none."""
+        """Return the order in the answer. Raises msgspec.MsgspecError when there is none."""
         return _ORDER.decode(self.body)
 
     @property
@@ -61,7 +61,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History(msgspec.Struct, kw_only=True):
-    """Everything that one rush saw, in the order in which it ended."""
+    """Everything that the load clients of one rush observed, in the order in which it ended."""
 
     exchanges: list[Exchange] = msgspec.field(default_factory=list)
     sightings: list[Sighting] = msgspec.field(default_factory=list)
@@ -70,7 +70,7 @@ class History(msgspec.Struct, kw_only=True):
         return [exchange for exchange in self.exchanges if exchange.wish is Wish.ORDER]
 
     def cancelled_ids(self) -> set[UUID]:
-        """Orders whose student was told that they are cancelled."""
+        """Return the orders for which a cancel request was answered with success."""
         return {
             exchange.order_id
             for exchange in self.exchanges
@@ -78,7 +78,7 @@ class History(msgspec.Struct, kw_only=True):
         }
 
     def cancel_wishes(self) -> set[UUID]:
-        """Orders that their student asked to cancel, whatever the answer was."""
+        """Return the orders with a cancel request, whatever its answer was."""
         return {
             exchange.order_id
             for exchange in self.exchanges

@@ -1,7 +1,7 @@
-"""The promise, invariant by invariant, as pure functions of what is stored and what students saw.
+"""The invariants I1 to I10, as pure functions of the stored data and of the observed history.
 
-Each yields a sentence for every violation; no sentence means that it holds. They speak of a system at rest: all
-faults healed, every order decided, every message carried.
+Each yields a sentence for every violation; no sentence means that it holds. They apply to a quiescent system: all
+faults healed, every order decided, every message delivered.
 """
 
 from collections import Counter, defaultdict
@@ -52,7 +52,7 @@ def orders_took_their_units(stored: Snapshot, _: History) -> Iterator[str]:
         taken = {item: units for item, units in stored.taken.get(order.order_id, {}).items() if units}
         if taken != expected:
             yield f"order {order.order_id} is {order.status} and has taken {taken}, not {expected}"
-        yield from _decided_otherwise(order, stored.decisions.get(order.order_id))
+        yield from _wrong_decision(order, stored.decisions.get(order.order_id))
     for order_id, taken in stored.taken.items():
         if order_id not in stored.orders and any(taken.values()):
             yield f"order {order_id} has taken {taken} and does not exist"
@@ -60,15 +60,15 @@ def orders_took_their_units(stored: Snapshot, _: History) -> Iterator[str]:
         yield f"stock decided on order {order_id}, which does not exist"
 
 
-def _decided_otherwise(order: StoredOrder, decision: StoredDecision | None) -> Iterator[str]:
+def _wrong_decision(order: StoredOrder, decision: StoredDecision | None) -> Iterator[str]:
     expected = {"REJECTED": ("REJECTED",), "CANCELLED": ("RESERVED", True)}.get(
         order.status, ("RESERVED", False)
     )
     if order.status == "PENDING":
         return
-    said = () if decision is None else (decision.decision, decision.released)[: len(expected)]
-    if said != expected:
-        yield f"order {order.order_id} is {order.status} and stock's decision is {said}"
+    decided = () if decision is None else (decision.decision, decision.released)[: len(expected)]
+    if decided != expected:
+        yield f"order {order.order_id} is {order.status} and stock's decision is {decided}"
 
 
 def orders_reached_their_end(stored: Snapshot, seen: History) -> Iterator[str]:
@@ -78,16 +78,16 @@ def orders_reached_their_end(stored: Snapshot, seen: History) -> Iterator[str]:
         if order.status not in {"READY", "COLLECTED", "REJECTED", "CANCELLED"}:
             yield f"order {order.order_id} is still {order.status}"
         if order.status == "CANCELLED" and order.order_id not in cancelled:
-            yield f"order {order.order_id} is CANCELLED and its student never asked for that"
+            yield f"order {order.order_id} is CANCELLED and its student never cancelled it"
         if order.status == "CANCELLED" and not order.released:
             yield f"order {order.order_id} is CANCELLED and was never released"
     for exchange in seen.orders():
         if exchange.status in {CREATED, ACCEPTED} and exchange.shown_id not in stored.orders:
-            yield f"student {exchange.student_id} was told {exchange.status} for an order that does not exist"
+            yield f"student {exchange.student_id} was answered {exchange.status} for an order that does not exist"
 
 
 def kitchen_has_one_ticket(stored: Snapshot, _: History) -> Iterator[str]:
-    """I5: one ticket for each verified order, none for others, and both sides agree on where it stands."""
+    """I5: one ticket for each verified order, none for others, and both sides agree on its status."""
     tickets = Counter(ticket.order_id for ticket in stored.tickets)
     statuses = {ticket.order_id: ticket.status for ticket in stored.tickets}
     for order_id, count in tickets.items():
@@ -114,7 +114,7 @@ def histories_are_paths(stored: Snapshot, _: History) -> Iterator[str]:
     for order_id, log in logs.items():
         statuses = [status for _, _, status in sorted(log)]
         if not _is_path(statuses):
-            yield f"the log of order {order_id} says {statuses}"
+            yield f"the log of order {order_id} has {statuses}"
     for order in stored.orders.values():
         versions = {version for _, version, _ in logs[order.order_id]}
         if versions != set(range(1, order.version + 1)):
@@ -133,11 +133,11 @@ def one_order_per_key(stored: Snapshot, seen: History) -> Iterator[str]:
     keys = Counter(order.key for order in stored.orders.values())
     for key, count in keys.items():
         if key is None or count > 1:
-            yield f"{count} orders stand under key {key}"
+            yield f"{count} orders are stored under key {key}"
     sent = {f"{exchange.student_id}:{exchange.key}" for exchange in seen.orders()}
     for key in keys:
         if key is not None and key not in sent:
-            yield f"an order stands under key {key}, which nobody sent"
+            yield f"an order is stored under key {key}, which no student sent"
 
 
 def streams_showed_everything_once(stored: Snapshot, seen: History) -> Iterator[str]:
@@ -174,20 +174,20 @@ def nobody_saw_another_student(stored: Snapshot, seen: History) -> Iterator[str]
     elsewhere += [(row.order_id, row.student_id) for row in stored.notifications]
     for order_id, student_id in elsewhere:
         if owners.get(order_id, student_id) != student_id:
-            yield f"order {order_id} stands under student {student_id} elsewhere"
+            yield f"order {order_id} belongs to student {student_id} elsewhere"
 
 
 def nothing_is_left_on_the_way(stored: Snapshot, _: History) -> Iterator[str]:
     """I10: outboxes are empty, and dead letters came from poison only."""
     if stored.outbox_rows:
-        yield f"{stored.outbox_rows} outbox rows were never carried"
+        yield f"{stored.outbox_rows} outbox rows were never published"
     yield from stored.on_the_way
     for letter in stored.dead_letters:
         yield from _wrongly_dead(letter)
 
 
 def _wrongly_dead(letter: StoredLetter) -> Iterator[str]:
-    """Only what the faults have poisoned may be a dead letter, and of a list only the item that nobody can read."""
+    """Only poison injected by faults may be a dead letter, and of a list of items only the unreadable ones."""
     if POISON_ID not in (letter.message_id or ""):
         yield f"item {letter.item} of {letter.subject} became a dead letter: {letter.error}"
     elif letter.item == WHOLE_MESSAGE and items_of(letter.subject, letter.body) is not None:
@@ -211,7 +211,7 @@ INVARIANTS: dict[str, Check] = {
 
 
 def check(stored: Snapshot, seen: History) -> dict[str, list[str]]:
-    """Every invariant with its violations; an empty list means that it holds."""
+    """Return every invariant with its violations; an empty list means that it holds."""
     return {name: list(invariant(stored, seen)) for name, invariant in INVARIANTS.items()}
 
 

@@ -1,6 +1,6 @@
-"""Throws faults by a schedule that a seed repeats: in waves of one, two or three, each whole again before the next.
+"""Injects faults by a schedule that a seed repeats: in waves of one, two or three, each healed before the next.
 
-What a fault does in detail is drawn from a chance of its own, so it does not depend on how long the others took.
+Each fault draws its details from its own random generator, so they do not depend on how long other faults took.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from cafeteria.rush.pace import Pace
 
 WAVE_SIZES = {1: 0.6, 2: 0.28, 3: 0.12}
 STAGGER_S = (0.0, 1.2)
-"""Faults of one wave begin up to so much apart."""
+"""The delay of a fault after the first one of its wave."""
 REST_S = (0.2, 1.5)
-"""Between two waves."""
+"""The pause between two waves."""
 WAVES_AHEAD = 2
-"""The crowd may have begun the orders of so many waves more than are over."""
+"""The load clients may be this many waves of orders ahead of the finished waves."""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Wave(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Strike(msgspec.Struct, kw_only=True):
-    """A fault that was thrown; `healed_at_s` is None while it lasts."""
+    """A fault that was injected; `healed_at_s` is None while it lasts."""
 
     number: int
     name: str
@@ -45,9 +45,9 @@ class Strike(msgspec.Struct, kw_only=True):
     healed_at_s: float | None = None
     detail: str = ""
     missed: str = ""
-    """Why it could not be thrown, or not whole: another one was in its way."""
+    """Why it could not be injected completely: another fault prevented it."""
     failure: str = ""
-    """What did not come back, or what harm a harmless fault did."""
+    """What did not recover, or what harm a harmless fault did."""
 
     @property
     def lasted_s(self) -> float:
@@ -55,7 +55,7 @@ class Strike(msgspec.Struct, kw_only=True):
 
 
 def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
-    """The same seed, count and kinds give the same schedule; each kind comes as often as its weight says."""
+    """Return the schedule for a seed, count and kinds, always the same; each kind is as frequent as its weight."""
     chance = random.Random(f"{seed}:schedule")  # noqa: S311 - repeatable on purpose
     names = _dealt(kinds, faults=faults, chance=chance)
     waves = []
@@ -73,7 +73,7 @@ def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
 
 
 def _dealt(kinds: Mapping[str, Fault], *, faults: int, chance: random.Random) -> list[str]:
-    """Names as from shuffled decks, so that none is forgotten: a kind of weight 0.3 is in every third or fourth."""
+    """Draw names from shuffled decks, so that none is missed: a kind of weight 0.3 is in every third or fourth deck."""
     names: list[str] = []
     due = {name: chance.random() for name in kinds}
     while kinds and len(names) < faults:
@@ -89,7 +89,7 @@ def _dealt(kinds: Mapping[str, Fault], *, faults: int, chance: random.Random) ->
 
 
 class Nemesis:
-    """`strikes` has all that were thrown, in the order in which they began."""
+    """The fault injector. `strikes` has all injected faults, in the order in which they began."""
 
     def __init__(
         self, arena: Arena, pace: Pace, kinds: Mapping[str, Fault], *, waves: Sequence[Wave], seed: int
@@ -104,11 +104,11 @@ class Nemesis:
 
     @property
     def failures(self) -> list[str]:
-        """What did not come back, and what did harm."""
+        """Sentences about faults that did not heal or did harm."""
         return [f"{strike.name}: {strike.failure}" for strike in self.strikes if strike.failure]
 
     async def run(self) -> None:
-        """All waves, spread evenly over the orders. A fault that cannot be thrown is noted and passed."""
+        """Run all waves, spread evenly over the orders. A fault that cannot be injected is noted and skipped."""
         share = self.pace.orders / (len(self._waves) + 1)
         for number, wave in enumerate(self._waves):
             self.pace.allow(round(share * (number + WAVES_AHEAD)))
@@ -119,7 +119,7 @@ class Nemesis:
         self.pace.allow(self.pace.orders)
 
     async def throw(self, planned: Planned) -> None:
-        """Returns once it is healed."""
+        """Inject the fault and return once it is healed."""
         await asyncio.sleep(planned.after_s)
         strike = Strike(number=planned.number, name=planned.name, began_at_s=self._arena.now_s)
         self.strikes.append(strike)

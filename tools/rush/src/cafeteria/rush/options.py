@@ -1,4 +1,4 @@
-"""What one rush is asked to be; the command line gives the same names."""
+"""The options of a rush; the command line uses the same names."""
 
 from pathlib import Path
 
@@ -30,12 +30,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether so much is tried, of all kinds, that large batches and second tries must be among it."""
+        """Whether the rush is so large, with all kinds of faults, that large batches and second tries must occur."""
         return not self.only and self.scene is None and self.orders >= WHOLE_FROM_ORDERS
 
     @property
     def command(self) -> str:
-        """What repeats it."""
+        """The command that repeats the rush."""
         numbers = {
             "orders": self.orders,
             "faults": self.faults,

@@ -1,24 +1,24 @@
-"""How fast students come: as fast as answers allow, and no further ahead of the faults than a wave or two.
+"""Load control: orders begin as fast as answers allow, at most two waves ahead of the faults.
 
-The machine is small and everything runs on it. So the orders in flight grow while answers are quick and shrink when
-they are slow, and faults find both an idle and a busy system.
+Everything runs on one small machine. So the number of orders in flight grows while answers are quick and shrinks when
+they are slow, and faults strike both an idle and a busy system.
 """
 
 import asyncio
 from time import monotonic
 
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 4.0, 48.0
-QUICK_S = 0.25  # an answer within it says that there is room
+QUICK_S = 0.25  # a quicker answer means spare capacity
 SLOW_S = 1.0
 SHRINK = 0.9
 MOST_PER_S = 120.0  # above it the generator itself takes more than its share of two cores
 FEWEST_PER_S = 15.0
 LAST_S = 6.0
-"""What may begin is spread over so long, for a fault should always find somebody ordering."""
+"""Allowed orders are spread over this time, so that every fault strikes while students order."""
 
 
 class Pace:
-    """`allowed` orders may have begun so far; the nemesis moves it on."""
+    """Limits how many orders begin. The nemesis raises `allowed`, the number that may have begun so far."""
 
     def __init__(self, *, orders: int) -> None:
         self.orders = orders
@@ -35,7 +35,7 @@ class Pace:
         return self.begun >= self.orders
 
     def allow(self, orders: int) -> None:
-        """So many may have begun from now on."""
+        """Allow this many orders to have begun, in total."""
         self.allowed = max(self.allowed, min(orders, self.orders))
         self._changed.set()
 
@@ -53,7 +53,7 @@ class Pace:
         return False
 
     def over(self, took_s: float) -> None:
-        """One order has its answer, or gave up."""
+        """Note that one order has its answer, or gave up."""
         self.in_flight -= 1
         if took_s < QUICK_S:
             self.most_in_flight = min(MOST_IN_FLIGHT, self.most_in_flight + 1 / self.most_in_flight)
@@ -62,7 +62,7 @@ class Pace:
         self._changed.set()
 
     async def until_begun(self, orders: int) -> None:
-        """Wait until so many have begun."""
+        """Wait until this many orders have begun."""
         while self.begun < min(orders, self.orders):
             self._begun.clear()
             await self._begun.wait()

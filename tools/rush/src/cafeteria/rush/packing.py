@@ -1,7 +1,7 @@
-"""How many items the streams' messages hold while a rush runs, and whether a second try has packed other rows.
+"""Counts the items in the streams' messages during a rush, and second tries that packed other rows.
 
-Streams are lost and purged on the way, so what is stored is read as it comes. What the faults store has other ids than
-a relay's, and counts for nothing.
+Faults purge and lose streams, so each message is read soon after it is stored. Messages that faults store have other
+ids than a relay's and are not counted.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ BOUNDS = (1, 2, 4, 8, 16, 32, 49, 64, 128, 256)
 """Upper ends of the histogram's bars, in items."""
 MANY = 50
 MANY_AT_LEAST = 100
-"""So many messages of a whole rush hold MANY items or more, or batches have hardly been tried."""
+"""A whole rush needs this many messages with MANY items or more, or it has hardly tested batches."""
 REMEMBERED_MESSAGES = 10_000
-"""Newest ones: a second try comes within seconds."""
+"""How many of the newest messages are remembered: a second try comes within seconds."""
 
-_RELAYS_ID = re.compile(r"[0-9a-f]{64}")
+_RELAY_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ _ITEMS = msgspec.json.Decoder(dict[str, list[_Item]])
 
 
 class Packing(msgspec.Struct, kw_only=True):
-    """`sizes` counts messages by how many items they hold; `repacked` those that a second try packed with more rows."""
+    """`sizes` counts messages by their number of items; `repacked` those that a second try packed with more rows."""
 
     sizes: Counter[int] = msgspec.field(default_factory=Counter)
     repacked: int = 0
@@ -62,7 +62,7 @@ class Packing(msgspec.Struct, kw_only=True):
         return sum(count for size, count in self.sizes.items() if size >= MANY)
 
     def histogram(self) -> Iterator[tuple[str, int]]:
-        """Bars from the smallest messages to the largest: which sizes, and how many."""
+        """Yield the bars from the smallest messages to the largest: the range of sizes, and the count."""
         lower = 1
         for upper in BOUNDS:
             count = sum(self.sizes[size] for size in range(lower, upper + 1))
@@ -70,7 +70,7 @@ class Packing(msgspec.Struct, kw_only=True):
             lower = upper + 1
 
     def shortfalls(self) -> Iterator[str]:
-        """Sentences, where a whole rush has not tried what it is to try."""
+        """Yield a sentence for each kind of packing that a whole rush should have tested and did not."""
         if self.with_many < MANY_AT_LEAST:
             yield f"only {self.with_many} messages held {MANY} items or more, not {MANY_AT_LEAST}"
         if not self.repacked:
@@ -78,13 +78,13 @@ class Packing(msgspec.Struct, kw_only=True):
 
 
 class PackingWatch:
-    """Use as a context manager: within it every message of both streams is read once, soon after it is stored."""
+    """Reads every message of both streams once, soon after it is stored, while its block is open."""
 
     def __init__(self, bus: BusAdmin) -> None:
         self.packing = Packing()
         self._bus = bus
         self._read_up_to = {stream.name: ("", 0) for stream in STREAMS}
-        """When the stream was created, and the last sequence that was read."""
+        """By stream: when it was created, and the last sequence that was read."""
         self._first_tries: OrderedDict[tuple[str, _Item], tuple[int, list[_Item]]] = OrderedDict()
         """Sequence and items of the newest messages, by their subjects and first items."""
         self._watching: asyncio.Task[None] | None = None
@@ -106,7 +106,7 @@ class PackingWatch:
             await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:
-        """All that is new; what cannot be read now is read the next time."""
+        """Read all new messages; those that cannot be read now are read the next time."""
         with suppress(nats.errors.Error, Refused, TimeoutError):
             for stream in STREAMS:
                 await self._look_into(stream.name)
@@ -125,8 +125,8 @@ class PackingWatch:
             self._read_up_to[stream] = (info["created"], sequence)
 
     def count(self, message: StoredMessage, *, kept_from: int) -> None:
-        """A relay's message; others are passed over, and so is what has no items. The stream begins at `kept_from`."""
-        if _RELAYS_ID.fullmatch(message.id) is None or message.subject not in DECODERS:
+        """Count a relay's message; skip others and those without items. The stream begins at sequence `kept_from`."""
+        if _RELAY_ID.fullmatch(message.id) is None or message.subject not in DECODERS:
             return
         try:
             [items] = _ITEMS.decode(message.body).values()
@@ -137,8 +137,8 @@ class PackingWatch:
             self.packing.repacked += self._has_more_than_before(message, items, kept_from=kept_from)
 
     def _has_more_than_before(self, message: StoredMessage, items: list[_Item], *, kept_from: int) -> bool:
-        """Whether an earlier message, still stored, held the first of these items and no others: its rows were not
-        acknowledged, and more had come. What is lost from a stream is sent again for another reason.
+        """Return whether an earlier message, still stored, held only the first of these items: its publish was not
+        acknowledged and the second try had more rows. Items lost from a stream are sent again for another reason.
         """
         key = (message.subject, items[0])
         sequence, before = self._first_tries.pop(key, (0, items))

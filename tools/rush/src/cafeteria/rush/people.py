@@ -1,4 +1,4 @@
-"""Everybody who takes part in a rush, logged in."""
+"""Creates the accounts of a rush and logs them in: load clients and operators."""
 
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.crowd import Crowd
@@ -9,7 +9,7 @@ from cafeteria.rush.staff import Staff, enrol, student_ids
 async def assemble(
     arena: Arena, history: History, *, students: int, hot_portions: int
 ) -> tuple[Crowd, Staff]:
-    """Staff at the counter, the menu with its hot dish, students on all their devices. Raises TimeoutError."""
+    """Log the operators in, create the hot dish, and connect the students on all devices. Raises TimeoutError."""
     staff = Staff.meet(arena, history)
     await staff.arrive()
     menu = await staff.set_the_table(hot_portions=hot_portions)

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees while it runs: a table that moves, or a line now and then where nothing can."""
+"""Progress on the console: a live table on a terminal, otherwise a line every few seconds."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ LATELY_S = 5.0
 
 
 class Figures:
-    """Answers so far, counted as they come, and how quick the last ones were."""
+    """Counts the answers so far, and measures the latency of recent ones."""
 
     def __init__(self) -> None:
         self.answers: Counter[int | None] = Counter()
@@ -37,13 +37,13 @@ class Figures:
         return sum(each.status == 201 for each in self.lately) / LATELY_S  # noqa: PLR2004 - HTTP
 
     def slowest_ms(self, share: float) -> float:
-        """The latency that `share` of the last answers do not exceed."""
+        """Return the latency in milliseconds that `share` of the recent answers do not exceed."""
         took = sorted(each.ended_at_s - each.sent_at_s for each in self.lately)
         return 1000 * took[min(len(took) - 1, int(len(took) * share))] if took else 0.0
 
 
 class Progress:
-    """Use as a context manager. Without anything to watch it shows what is said."""
+    """Shows progress inside its block. Until `watch` is called it only prints the sentences given to `say`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

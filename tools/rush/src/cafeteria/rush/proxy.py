@@ -1,7 +1,7 @@
-"""A TCP proxy that stands between one service and one server, and can make the network between them bad.
+"""A TCP proxy between one service and one server that can simulate a bad network.
 
-It delays, cuts, resets, or swallows bytes, in one direction or both, and looks into them for one thing alone: messages
-to NATS that are to be lost one by one. In fair weather it passes every chunk on as it comes.
+It delays, cuts, resets or drops bytes, in one direction or both. It parses them only to drop single messages to NATS.
+Without a fault it forwards every chunk unchanged.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 class Direction(StrEnum):
-    """As the service sees it."""
+    """The direction of bytes, as the service sees it."""
 
     REQUESTS = "requests"
     REPLIES = "replies"
 
 
 class Weather(msgspec.Struct, frozen=True, kw_only=True):
-    """What the network does to the bytes that pass.
+    """The network faults that the proxy simulates.
 
-    `latency_ms` and `jitter_ms` delay each chunk, the order stays; directions in `lost` swallow every byte while the
-    connection stays open; `cut_after_bytes` breaks each connection in the middle of whatever is passing, counted
-    from when the weather changed. A message to NATS whose subject begins with `lost_subject` is swallowed whole, on
-    connections that were opened in such weather.
+    `latency_ms` and `jitter_ms` delay each chunk and keep the order; directions in `lost` drop every byte while the
+    connection stays open; `cut_after_bytes` breaks each connection after so many bytes, counted from when this setting
+    changed, also in the middle of a message. A message to NATS whose subject begins with `lost_subject` is dropped
+    whole, on connections that were opened under this setting.
     """
 
     latency_ms: float = 0
@@ -49,7 +49,7 @@ FAIR = Weather()
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 while its block is open. The weather may change at any time."""
+    """Listens on a free port of 127.0.0.1 inside its block. The simulated faults may change at any time."""
 
     def __init__(self, *, host: str, port: int, chance: random.Random) -> None:
         self.upstream = (host, port)
@@ -75,7 +75,7 @@ class Proxy:
 
     @weather.setter
     def weather(self, weather: Weather) -> None:
-        """A connection that lost bytes is reset once nothing is lost any more: TCP never goes on after a hole."""
+        """Set the faults; a connection that lost bytes is reset when the loss ends: TCP never continues after a gap."""
         self._weather = weather
         for pair in list(self._pairs):
             if pair.holes and not weather.lost:
@@ -98,7 +98,7 @@ class Proxy:
             pair.reset()
 
     def half_open_all(self) -> None:
-        """The servers' ends are gone, and the service is not told: its connections look open, and nobody is there."""
+        """Close the servers' ends without telling the service: its connections look open and get no answer."""
         for pair in list(self._pairs):
             pair.lose_server()
 
@@ -136,11 +136,11 @@ class _Pair:
             self.reset()
         else:
             self.client.resume()
-            if not self.client.is_open:  # it left while the server was asked
+            if not self.client.is_open:  # the client closed while the proxy was connecting
                 self.server.abort()
 
     def carry(self, chunk: bytes, direction: Direction) -> None:
-        """One chunk that came in from the end whose words go in `direction`."""
+        """Forward one chunk in `direction`, with the delay, loss or cut that applies."""
         weather = self.proxy.weather
         if self._is_abandoned or direction in weather.lost or direction in self.holes:
             self.holes.add(direction)
@@ -155,7 +155,7 @@ class _Pair:
             self.close()
 
     def _not_lost(self, frames: NatsFrames, chunk: bytes) -> Iterator[bytes]:
-        """The messages that `chunk` completes, without those that are to be lost."""
+        """Yield the messages that `chunk` completes, without those to drop."""
         lost = self.proxy.weather.lost_subject
         for frame in frames.feed(chunk):
             if lost and frame.subject.startswith(lost):
@@ -164,7 +164,7 @@ class _Pair:
                 yield frame.raw
 
     def _share_before_cut(self, chunk: bytes, weather: Weather) -> bytes:
-        """What of `chunk` still passes; the rest, and all that follows, does not."""
+        """Return the part of `chunk` before the cut; the rest, and all that follows, is dropped."""
         before = self.carried_bytes
         self.carried_bytes += len(chunk)
         if weather.cut_after_bytes is None or self.carried_bytes <= weather.cut_after_bytes:
@@ -176,7 +176,7 @@ class _Pair:
         self.server.abort()
 
     def ended(self, end: "_End") -> None:
-        """One end is closed: so is the other, unless the service is to go on believing in its connection."""
+        """Close the other end too, unless the connection is half-open on purpose."""
         if end is self.server and self._is_abandoned:
             return
         self.close()
@@ -193,7 +193,7 @@ class _Pair:
 
 
 class _End(asyncio.Protocol):
-    """One socket; what it hears goes to the pair, what it is told to send may go out later, in order."""
+    """One socket; it passes received bytes to the pair and may send bytes later, in order."""
 
     def __init__(self, pair: _Pair, direction: Direction) -> None:
         self._pair = pair
@@ -245,13 +245,13 @@ class _End(asyncio.Protocol):
         loop.call_at(self._last_due, self._send_late)
 
     def close(self) -> None:
-        """After what is still to be sent."""
+        """Close the socket after its buffered bytes are sent."""
         self._is_closing = True
         if self._transport is not None and not self._late:
             self._transport.close()
 
     def abort(self) -> None:
-        """RST instead of FIN."""
+        """Close the socket with RST instead of FIN."""
         self._late.clear()
         if self._transport is None:
             return

@@ -1,4 +1,4 @@
-"""I11: all of the bus's history, told once more to every reader, changes no business table."""
+"""I11: delivers all of the bus's history to every consumer once more and checks that no business table changes."""
 
 import asyncio
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ TABLES: dict[str, tuple[str, ...]] = {
     "kitchen.order_status_history": (),
     "notification.notifications": ("delivered_at",),
 }
-"""With the columns that may change by themselves: a student's device may be shown an event at any time."""
+"""By table: columns that may change by themselves, because a device may receive an event at any time."""
 
 Contents = dict[str, dict[str, tuple[int, int]]]
-"""By table and column: how many values, and a sum over their hashes that does not depend on the rows' order."""
+"""By table and column: the number of values, and a sum of their hashes that does not depend on the rows' order."""
 
 _COLUMNS = """
 SELECT field.key, count(*) AS rows,
@@ -44,11 +44,11 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def replay_everything(arena: Arena) -> Replay:
-    """The system must be at rest, and is again when this returns."""
+    """Replay all history and compare the tables; the system must be quiescent before, and is so afterwards."""
     async with arena.database() as connection:
         before = await contents(connection)
         messages = sum([(await arena.bus.stream(stream.name))["messages"] for stream in STREAMS])
-        await _forget_all_places(arena, connection)
+        await _reset_positions(arena, connection)
         left = await _until_read(arena, connection)
         after = await contents(connection)
     return Replay(messages=messages, violations=(*left, *differences(before, after)))
@@ -65,7 +65,7 @@ async def contents(connection: asyncpg.Connection) -> Contents:
 
 
 def differences(before: Contents, after: Contents) -> Iterator[str]:
-    """A sentence for each column that is not as it was; for the table where it has more or fewer rows."""
+    """Yield a sentence for each changed column, or one for the table if its number of rows changed."""
     for table, columns in before.items():
         counts = [_rows(side[table]) for side in (before, after)]
         changed = [name for name, digest in columns.items() if after[table].get(name) != digest]
@@ -79,8 +79,8 @@ def _rows(columns: dict[str, tuple[int, int]]) -> int:
     return max((count for count, _ in columns.values()), default=0)
 
 
-async def _forget_all_places(arena: Arena, connection: asyncpg.Connection) -> None:
-    """Notification forgets while it is down: it moves its place itself otherwise."""
+async def _reset_positions(arena: Arena, connection: asyncpg.Connection) -> None:
+    """Reset all consumers; notification is down meanwhile, because it would advance its position itself."""
     readers = arena.members(NOTIFICATION)
     await asyncio.gather(*(arena.stack.stop(member) for member in readers))
     await connection.execute("UPDATE notification.position_counter SET stream_sequence = 0")
@@ -91,7 +91,7 @@ async def _forget_all_places(arena: Arena, connection: asyncpg.Connection) -> No
 
 
 async def _until_read(arena: Arena, connection: asyncpg.Connection) -> tuple[str, ...]:
-    """What is still unread after the time that it may take."""
+    """Wait until all is read; return sentences about messages still unread after WITHIN_S."""
     deadline = monotonic() + WITHIN_S
     while (left := await on_the_way(arena, connection)) and monotonic() < deadline:  # noqa: ASYNC110 - a server is asked
         await asyncio.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, to be kept as evidence. Plots need the extra `report`."""
+"""Writes the report: one self-contained HTML file to keep as evidence. Plots need the extra `report`."""
 
 import os
 import platform
@@ -48,7 +48,7 @@ FIRST_SENTENCES = 5
 
 
 def write(verdict: Verdict, path: Path) -> None:
-    """Raises ImportError where the plotting library is not installed."""
+    """Write the report. Raises ImportError if the plotting library is not installed."""
     from cafeteria.rush.plots import draw  # noqa: PLC0415 - the extra `report`; most rushes need no plots
 
     page = _PAGE.substitute(
@@ -68,7 +68,7 @@ def write(verdict: Verdict, path: Path) -> None:
 
 
 def machine() -> str:
-    """Enough to judge the figures by."""
+    """Describe the machine, so that a reader can judge the figures."""
     return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 

@@ -1,4 +1,4 @@
-"""When is it over: every order at its end, every message read, every stream shown all. And how long that took."""
+"""Quiescence: waits until all orders have ended, all messages are read and all streams are complete, and times it."""
 
 import asyncio
 from time import monotonic
@@ -25,17 +25,17 @@ SELECT (SELECT count(*) FROM gateway.orders WHERE status IN ('PENDING', 'STOCK_V
 _OPEN_BEFORE = """
 SELECT count(*) FROM gateway.orders WHERE created_at <= $1
     AND (status IN ('PENDING', 'STOCK_VERIFIED', 'IN_KITCHEN') OR status = 'CANCELLED' AND released_at IS NULL)"""
-_UNCARRIED = """
+_UNDELIVERED = """
 SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)
      + (SELECT count(*) FROM gateway.orders WHERE next_check_at IS NOT NULL)
      + (SELECT count(*) FROM kitchen.kitchen_orders WHERE confirm_at IS NOT NULL)"""
-"""The last two are what gateway and kitchen do not know yet to have arrived everywhere."""
+"""The last two count rows whose delivery to every receiver is not confirmed yet."""
 _READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
 
 
 class Rest(msgspec.Struct, kw_only=True):
-    """Seconds, None where it never came to rest: for orders of the storm since its last fault was healed, for all
-    that were placed later, and for their messages, since the last of them was answered.
+    """Times until quiescence in seconds, None where it was not reached: `mended_after_s` for orders of the storm, since
+    the last fault healed; the other two for later orders and their messages, since the last of them was answered.
     """
 
     mended_after_s: float | None = None
@@ -47,14 +47,14 @@ class Rest(msgspec.Struct, kw_only=True):
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What had not arrived, or was not known to have arrived, when the waiting ended."""
+        """Sentences about deliveries that were missing or not confirmed when the waiting ended."""
         if not self.unconfirmed:
             return self.on_the_way
         return (*self.on_the_way, f"{self.unconfirmed} rows are not known to have arrived everywhere")
 
 
 async def until_mended(arena: Arena) -> float | None:
-    """Seconds from now until every order that there is now is at its end; None when that takes too long."""
+    """Wait until every order that exists now has ended; return the seconds, or None if that takes too long."""
     began_at = monotonic()
     async with arena.database() as connection:
         healed_at = await connection.fetchval("SELECT clock_timestamp()")
@@ -66,7 +66,7 @@ async def until_mended(arena: Arena) -> float | None:
 
 
 async def come_to_rest(arena: Arena, *, mended_after_s: float | None = None) -> Rest:
-    """Wait until every order is at its end, then until every message is read."""
+    """Wait until every order has ended, then until every message is read."""
     began_at = monotonic()
     rest = Rest(mended_after_s=mended_after_s)
     async with arena.database() as connection:
@@ -75,7 +75,7 @@ async def come_to_rest(arena: Arena, *, mended_after_s: float | None = None) -> 
             if rest.open_orders == 0:
                 rest.ended_after_s = rest.ended_after_s or monotonic() - began_at
                 rest.on_the_way = await on_the_way(arena, connection)
-                rest.unconfirmed = await connection.fetchval(_UNCARRIED)
+                rest.unconfirmed = await connection.fetchval(_UNDELIVERED)
                 if not rest.on_the_way and not rest.unconfirmed:
                     rest.carried_after_s = monotonic() - began_at
                     break
@@ -84,12 +84,12 @@ async def come_to_rest(arena: Arena, *, mended_after_s: float | None = None) -> 
 
 
 async def on_the_way(arena: Arena, connection: asyncpg.Connection) -> tuple[str, ...]:
-    """A sentence for every reader that has not read and acknowledged all."""
+    """Return a sentence for every consumer that has not read and acknowledged all messages."""
     try:
         unread = {durable.name: await arena.bus.unread(durable.stream, durable.name) for durable in DURABLES}
         last = (await arena.bus.stream(NOTIFICATION_STREAM.name))["last_seq"]
     except (nats.errors.Error, Refused, TimeoutError) as error:
-        return (f"the bus does not say what is unread: {error!r}",)
+        return (f"the bus does not report its unread messages: {error!r}",)
     unread["notification"] = last - await connection.fetchval(_READ_UP_TO)
     return tuple(
         f"{reader} has {messages} messages that it has not read"
@@ -99,7 +99,7 @@ async def on_the_way(arena: Arena, connection: asyncpg.Connection) -> tuple[str,
 
 
 async def streams_caught_up(stored: Snapshot, seen: History) -> bool:
-    """Whether every device saw everything in time; what it did not see the checker then says."""
+    """Wait until every device has seen every status; return False on a time-out (the checker reports the rest)."""
     deadline = monotonic() + STREAMS_WITHIN_S
     while monotonic() < deadline:
         if next(streams_showed_everything_once(stored, seen), None) is None:

@@ -1,4 +1,4 @@
-"""Two scenes that a mixed rush shows too seldom, played over and over: the last portions, and one key from everywhere.
+"""Two scenes that are too rare in a mixed rush, repeated many times: the last portions, and one key sent many times.
 
 just rush --scene last-portions     2,000 buyers for 100 portions, stock killed in each of 50 rounds
 just rush --scene same-key          1,000 keys, each sent 50 times at once, under kills
@@ -22,19 +22,19 @@ from cafeteria.rush.staff import Staff
 from cafeteria.rush.storm import together
 
 AT_ONCE = 128
-"""Buyers of one round who wait for their answer at the same time."""
+"""How many buyers of one round wait for their answer at the same time."""
 KEYS_AT_ONCE = 4
 
 KILLS = ("kill-gateway", "kill-stock", "nats-kill", "backends-terminated", "postgres-immediate")
 KILL_EVERY_S = 1.0
 STOCK_DIES_AFTER_S = 0.6
-"""At most so long after the first buyer of a round; the portions are gone within about a second."""
+"""The latest kill after the first buyer of a round; the portions are sold within about a second."""
 
 _ENCODE = msgspec.json.Encoder().encode
 
 
 class Scene(Protocol):
-    """`play` returns when every request has its answer; `judge` says what is wrong with what is stored then."""
+    """A scene. `play` returns when every request has its answer; `judge` returns sentences about wrong stored data."""
 
     @property
     def question(self) -> str: ...
@@ -45,7 +45,7 @@ class Scene(Protocol):
 
 
 class LastPortions:
-    """Each buyer wants one portion, under a key of their own, and asks until the answer is final."""
+    """Each buyer orders one portion under their own key and repeats the request until the answer is final."""
 
     question = "exactly as many were sold as there were"
 
@@ -87,7 +87,7 @@ class LastPortions:
 
 
 class SameKey:
-    """A key is sent many times at once to whichever gateway, then until it is answered for good."""
+    """Each key is sent many times at once to any gateway, then repeated until the answer is final."""
 
     question = "one order and one answer for each key"
 
@@ -141,7 +141,7 @@ async def _kill_stock(nemesis: Nemesis) -> None:
 
 
 async def _kill_one_after_another(nemesis: Nemesis) -> None:
-    """Until cancelled."""
+    """Inject kills until cancelled."""
     for number in itertools.count():
         await nemesis.throw(Planned(number=number, name=KILLS[number % len(KILLS)], after_s=KILL_EVERY_S))
 

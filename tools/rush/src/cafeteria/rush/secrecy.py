@@ -1,4 +1,4 @@
-"""I12: no log of any process holds a password, a token, a key or anything else out of the secrets' files."""
+"""I12: searches the logs of all processes for passwords, tokens, keys and lines of the secrets' files."""
 
 import mmap
 import re
@@ -9,14 +9,14 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from cafeteria.local_stack.demo_data import PASSWORD
 
-SHORTEST = 16  # characters; what is shorter in a secrets file is punctuation of its format
+SHORTEST = 16  # characters; shorter lines of a secrets file are punctuation of its format
 TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")
-"""How every signed token begins, whoever it belongs to."""
+"""The pattern with which every signed token begins."""
 KEY = b"PRIVATE KEY-----"
 
 
 def leaks(logs: Path, *, secrets: Path, tokens: Iterable[str]) -> Iterator[str]:
-    """A sentence for each secret in each log; the secret itself is not in it."""
+    """Yield a sentence for each secret in each log, without the secret itself."""
     known = {secret: f"a line of {path.name}" for path in _files(secrets) for secret in _lines(path)}
     known |= {token.encode(): "a student's token" for token in tokens}
     known |= {PASSWORD.encode(): "the students' password", KEY: "a private key"}
@@ -27,14 +27,14 @@ def leaks(logs: Path, *, secrets: Path, tokens: Iterable[str]) -> Iterator[str]:
 
 
 def _leaks_of(log: Path, search: BytesAhoCorasick, kinds: list[str]) -> Iterator[str]:
-    """All secrets at once: there are thousands of them, and hundreds of megabytes of log."""
-    with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as said:
+    """Search for all secrets in one pass: there are thousands of them, and hundreds of megabytes of log."""
+    with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         first: dict[int, int] = {}
-        for secret, place, _ in search.find_matches_as_indexes(memoryview(said), overlapping=True):
+        for secret, place, _ in search.find_matches_as_indexes(memoryview(content), overlapping=True):
             first.setdefault(secret, place)
         for secret, place in first.items():
             yield f"{log.name} holds {kinds[secret]} at byte {place}"
-        if found := TOKEN.search(said):
+        if found := TOKEN.search(content):
             yield f"{log.name} holds a signed token at byte {found.start()}"
 
 

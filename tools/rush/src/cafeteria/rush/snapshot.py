@@ -1,4 +1,4 @@
-"""What is stored: all five schemas read by one superuser, in one repeatable-read transaction."""
+"""A snapshot of all stored data: a superuser reads the five schemas in one repeatable-read transaction."""
 
 from collections import defaultdict
 from uuid import UUID
@@ -65,13 +65,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     orders: dict[UUID, StoredOrder]
     decisions: dict[UUID, StoredDecision]
     taken: dict[UUID, dict[UUID, int]]
-    """By order and item: what the ledger says was taken, less what was given back."""
+    """By order and item: portions that the ledger deducted, less those it returned."""
     tickets: tuple[StoredTicket, ...]
     notifications: tuple[StoredNotification, ...]
     outbox_rows: int
     dead_letters: tuple[StoredLetter, ...]
     on_the_way: tuple[str, ...] = ()
-    """What the bus had not carried yet, in sentences; the database does not know it."""
+    """Sentences about messages that the bus has not delivered yet, which the database does not show."""
 
 
 _ITEMS = """
@@ -103,7 +103,7 @@ _DEAD = """
 
 
 async def read_snapshot(connection: asyncpg.Connection) -> Snapshot:
-    """`connection` must see all five schemas."""
+    """Read the snapshot; `connection` must have access to all five schemas."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return Snapshot(
             items=tuple(msgspec.convert(dict(row), StoredItem) for row in await connection.fetch(_ITEMS)),

@@ -1,4 +1,4 @@
-"""The people behind the counter: an operator who sets out portions, a cook who hands out what is ready."""
+"""The operators: one restocks dishes, one collects tickets that are READY."""
 
 import asyncio
 import random
@@ -36,19 +36,19 @@ def student_ids(count: int) -> list[str]:
 
 
 async def enrol(connection: asyncpg.Connection, ids: list[str]) -> None:
-    """Make the students that the demonstration has not: they share its published password."""
+    """Create the students that the demo data lacks: they share its published password."""
     await connection.execute(_COPY_STUDENT, STUDENTS[0], ids)
 
 
 class Menu(msgspec.Struct, frozen=True, kw_only=True):
-    """The hot dish runs out; the others are set out again and again."""
+    """The dishes: the hot one sells out, the others are restocked."""
 
     hot: UUID
     others: tuple[UUID, ...]
 
 
 class Staff:
-    """Both are on the same bad system as the students; what fails is tried again the next time."""
+    """Both operators. They use the same failing system as the students; a failed task is tried at the next interval."""
 
     def __init__(
         self, operator: Student, cook: Student, *, http: aiohttp.ClientSession, stock: str, kitchen: str
@@ -88,19 +88,19 @@ class Staff:
         return Menu(hot=hot, others=tuple(item.id for item in items if item.name != HOT_DISH))
 
     async def set_out(self, name: str, *, portions: int) -> UUID:
-        """A new dish. Raises aiohttp's errors: ask it of a system at rest."""
+        """Create a dish and return its id. Raises aiohttp's errors: call it while there are no faults."""
         dish = CreateItem(name=name, price="120.00", quantity=portions)
         answer = await self._ask(self._operator, "POST", f"{self._stock}/v1/items", dish)
         return msgspec.json.decode(answer, type=Item).id
 
     async def work(self) -> None:
-        """Until cancelled."""
+        """Restock and collect until cancelled."""
         await asyncio.gather(
-            self._again_and_again(self._restock, RESTOCK_EVERY_S),
-            self._again_and_again(self._collect, COLLECT_EVERY_S),
+            self._repeat(self._restock, RESTOCK_EVERY_S),
+            self._repeat(self._collect, COLLECT_EVERY_S),
         )
 
-    async def _again_and_again(self, task: Callable[[], Awaitable[None]], every_s: float) -> None:
+    async def _repeat(self, task: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             try:
                 async with asyncio.timeout(10):
@@ -129,7 +129,7 @@ class Staff:
             self.collected += 1
 
     async def _ask(self, person: Student, method: str, url: str, body: msgspec.Struct | None = None) -> bytes:
-        """Once more with a new token where the old one has run out. Raises aiohttp's errors."""
+        """Send a request, once more with a new token if the old one has expired. Raises aiohttp's errors."""
         data = None if body is None else msgspec.json.encode(body)
         for is_last in (False, True):
             headers = {**JSON, **person.authorization}

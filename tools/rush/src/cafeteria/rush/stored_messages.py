@@ -1,4 +1,4 @@
-"""Messages as the streams hold them, read and stored again by the administrator's hand."""
+"""Reads, deletes and republishes messages of the streams, with the administrator's rights."""
 
 import base64
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from cafeteria.contracts.wire import HEADER_MESSAGE_ID
 from cafeteria.rush.bus_admin import BusAdmin
 
 POISON_ID = "poison"
-"""Part of the message id of what nobody can read, and of each copy of it: a dead letter with it is no violation."""
+"""Part of the message id of an unreadable message and its copies: a dead letter with it is no violation."""
 
 DECODERS: dict[str, ItemsDecoder] = {
     topic.subject: items_decoder_for(topic.body)
     for topic in TOPICS
     if any(topic.subject in stream.subjects for stream in STREAMS)
 }
-"""By subject."""
+"""Decoders by subject."""
 
 _RAW_ITEMS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`stored_at` is the server's text."""
+    """A message of a stream. `stored_at` is the time as the server formats it."""
 
     stream: str
     sequence: int
@@ -44,16 +44,16 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
         return self.id.startswith(POISON_ID)
 
     def id_again(self, what: str = "copy") -> str:
-        """An id that the server has not seen, for a message made of this one."""
+        """Return an id that the server has not seen, for a message made from this one."""
         return f"{POISON_ID if self.is_poison else what}-of-{self.sequence}-{self.stored_at}"
 
     def items(self) -> list[bytes] | None:
-        """Each as it came; None where there is no list of them."""
+        """Return the items, not decoded; None if the body has no list of items."""
         return items_of(self.subject, self.body)
 
 
 def items_of(subject: str, body: bytes) -> list[bytes] | None:
-    """The items of a message's body, readable or not; None where there is no list of them."""
+    """Return the items of a message's body, readable or not; None if it has no list of items."""
     decoder = DECODERS.get(subject)
     if decoder is None:
         return None
@@ -64,7 +64,7 @@ def items_of(subject: str, body: bytes) -> list[bytes] | None:
 
 
 def is_readable(subject: str, item: bytes) -> bool:
-    """Whether a receiver can read this item of a message on `subject`."""
+    """Return whether a receiver can read this item of a message on `subject`."""
     try:
         [read] = DECODERS[subject].decode(packed(subject, [item]))
     except (msgspec.MsgspecError, KeyError, ValueError):
@@ -73,18 +73,18 @@ def is_readable(subject: str, item: bytes) -> bool:
 
 
 def packed(subject: str, items: Sequence[bytes]) -> bytes:
-    """A message's body with these items."""
+    """Return the body of a message on `subject` with these items."""
     return b'{"%b":[%b]}' % (DECODERS[subject].field.encode(), b",".join(items))
 
 
 async def read(bus: BusAdmin, stream: str, sequence: int) -> StoredMessage | None:
-    """None where there is none. Raises TimeoutError or NATS' errors."""
+    """Read one message; None if there is none. Raises TimeoutError or NATS' errors."""
     found = await bus.message(stream, sequence)
     return None if found is None else _message(stream, found)
 
 
 async def read_newest(bus: BusAdmin, stream: str, *, count: int) -> list[StoredMessage]:
-    """Up to so many, the oldest of them first."""
+    """Return up to `count` of the newest messages, the oldest of them first."""
     last = (await bus.stream(stream))["last_seq"]
     found = [await read(bus, stream, sequence) for sequence in range(max(1, last - count + 1), last + 1)]
     return [message for message in found if message is not None]
@@ -97,7 +97,7 @@ async def delete(bus: BusAdmin, message: StoredMessage) -> None:
 async def store_again(
     bus: BusAdmin, message: StoredMessage, *, message_id: str, body: bytes | None = None
 ) -> None:
-    """Under the same subject and headers, but for the id; with `body` instead of its own."""
+    """Publish the message again with a new id, otherwise the same subject and headers; `body` replaces its own."""
     headers = message.headers | {HEADER_MESSAGE_ID: message_id}
     await bus.publish(message.subject, message.body if body is None else body, headers)
 
@@ -114,7 +114,7 @@ def _message(stream: str, found: dict[str, Any]) -> StoredMessage:
 
 
 def _headers(encoded: str | None) -> dict[str, str]:
-    """From the wire's form."""
+    """Decode headers from the base64 text of JetStream's API."""
     lines = base64.b64decode(encoded or "").decode(errors="replace").splitlines()[1:]
     pairs = (line.split(":", 1) for line in lines if ":" in line)
     return {name.strip(): value.strip() for name, value in pairs}

@@ -1,6 +1,6 @@
-"""One student as the system meets them: impatient, on a bad network, and never sending an order twice under two keys.
+"""One load client: an impatient student on a bad network, who never sends an order under two keys.
 
-A request is repeated under its key until a final answer comes; a stream is taken up again where it broke.
+The client repeats a request under its key until a final answer comes, and resumes a stream where it broke.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _EVENT = msgspec.json.Decoder(OrderStatusEvent)
 
 
 class Urls(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the services are; several gateways or notifications are taken in turn."""
+    """Addresses of the services; each request draws one of several gateways or notification services."""
 
     identity: str
     gateways: tuple[str, ...]
@@ -42,7 +42,7 @@ class Urls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Student:
-    """Records all that it sends and sees in `history`."""
+    """A load client that records everything it sends and receives in `history`."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Student:
         self._renewing = asyncio.Lock()
         self._streams: set[aiohttp.ClientResponse] = set()
         self.secrets: list[str] = []
-        """What no log may ever hold: each token's signature, and the refresh tokens."""
+        """Values that no log may contain: each token's signature, and the refresh tokens."""
 
     def now_s(self) -> float:
         return monotonic() - self._began_at
@@ -75,7 +75,7 @@ class Student:
         return {"Authorization": f"Bearer {self._token}"}
 
     async def log_in(self, password: str, *, deadline_s: float = 30) -> None:
-        """Raises TimeoutError when nobody answers with tokens in time."""
+        """Log in, repeating until tokens arrive. Raises TimeoutError."""
         self._password = password
         body = _ENCODE(Login(student_id=self.student_id, password=password))
         async with asyncio.timeout(deadline_s):
@@ -90,13 +90,13 @@ class Student:
                 await self._pause()
 
     async def _renew(self, refused: dict[str, str]) -> None:
-        """The token ran out: log in again, once for all that were refused with it. Raises TimeoutError."""
+        """Log in again after a token expired, once for all requests refused with it. Raises TimeoutError."""
         async with self._renewing:
             if refused == self.authorization:
                 await self.log_in(self._password, deadline_s=120)
 
     async def order(self, lines: tuple[OrderLine, ...], *, key: str, deadline_s: float = 120) -> Exchange:
-        """Send until a final answer comes; the last exchange is returned. Raises TimeoutError."""
+        """Send until a final answer comes; return the last exchange. Raises TimeoutError."""
         body = _ENCODE(PlaceOrder(lines=lines))
         async with asyncio.timeout(deadline_s):
             while True:
@@ -158,7 +158,7 @@ class Student:
             await self._pause()
 
     def drop_streams(self) -> int:
-        """Break every open stream; they come back by themselves. Returns how many there were."""
+        """Break every open stream; each reconnects by itself. Return how many were open."""
         streams = list(self._streams)
         for response in streams:
             response.close()
@@ -182,7 +182,7 @@ class Student:
     async def _events(
         self, path: str, last_id: str | None, authorization: dict[str, str]
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """Blocks of one connection: (id, data); data is empty for an id-only block."""
+        """Yield the blocks of one connection as (id, data); data is empty for an id-only block."""
         headers = dict(authorization)
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
@@ -233,7 +233,7 @@ class Student:
     async def _send(
         self, method: str, url: str, body: bytes, headers: dict[str, str], *, patience_s: float
     ) -> tuple[int | None, bytes, bool]:
-        """Status and body; (None, b"") where no whole answer came."""
+        """Return status, body and whether it is a replay; (None, b"", False) where no whole answer came."""
         try:
             async with (
                 asyncio.timeout(patience_s),
@@ -248,7 +248,7 @@ class Student:
 
 
 async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[tuple[str, bytes]]:
-    """Whole blocks that have an id; half a block at a broken connection's end was never seen."""
+    """Yield whole blocks that have an id; an incomplete block at the end of a broken connection is dropped."""
     event_id, data = "", b""
     async for line in lines:
         field, _, value = line.rstrip(b"\r\n").partition(b": ")

@@ -1,4 +1,4 @@
-"""The verdict in words: invariant by invariant, what was seen, and where to look."""
+"""Prints the verdict: each invariant, its first violations, and where logs and data are."""
 
 from rich.console import Console
 from rich.table import Table
@@ -34,19 +34,19 @@ def _table(verdict: Verdict) -> Table:
 
 
 def facts(verdict: Verdict) -> str:
-    """In a few sentences: how much, how long, with which seed."""
+    """Return a few sentences: how many orders and faults, how long, with which seed."""
     orders = ", ".join(f"{count} {status}" for status, count in sorted(verdict.orders.items()))
     thrown, missed = len(verdict.thrown), len(verdict.strikes) - len(verdict.thrown)
     overtaken = (
-        f"{verdict.overtaken} keys were refused from memory while another request under them was still on its way "
-        "and was accepted. "
+        f"{verdict.overtaken} keys were refused from memory while another request under them was in transit and was "
+        "accepted. "
         if verdict.overtaken
         else ""
     )
     return (
         f"{sum(verdict.orders.values())} orders ({orders}) and {thrown} faults in {verdict.lasted_s:.0f} s"
-        f"{f', {missed} more that another one was in the way of' if missed else ''}. "
-        f"{_rest(verdict)} {verdict.replayed} messages were told again. {_packing(verdict.packing)} "
+        f"{f', {missed} more prevented by another fault' if missed else ''}. "
+        f"{_rest(verdict)} {verdict.replayed} messages were replayed. {_packing(verdict.packing)} "
         f"{overtaken}Seed {verdict.options.seed}."
     )
 
@@ -61,5 +61,5 @@ def _packing(packing: Packing) -> str:
 def _rest(verdict: Verdict) -> str:
     mended = verdict.rest.mended_after_s
     if mended is None:
-        return "Not all orders came to their end."
+        return "Not all orders ended."
     return f"The last order ended {mended:.1f} s after the last fault was healed."

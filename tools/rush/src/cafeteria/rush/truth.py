@@ -1,8 +1,8 @@
-"""I4: no client was told the opposite of what is stored.
+"""I4, the oracle for answers: no client received an answer that contradicts the stored data.
 
-A refusal from the sold-out view stores nothing, so a request under the same key that was on its way at that moment,
-or is sent later, may still be accepted: the refusal was true when it was given. It is a lie where the order's
-acceptance, or only its receipt, was known to the student already when the refused request was sent.
+A refusal from the sold-out view stores nothing. So another request under the same key, in transit at that moment or
+sent later, may still be accepted: the refusal was correct when it was given. It is wrong if the student already knew
+that the order was accepted or received when the refused request was sent.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ Key = tuple[str, str | None]
 
 
 def students_were_told_the_truth(stored: Snapshot, seen: History) -> Iterator[str]:
-    """I4: no answer says the opposite of what is stored."""
+    """I4: no answer contradicts the stored data."""
     orders = _orders_by_key(stored)
     for key, exchanges in _requests_by_key(seen).items():
         yield from _answers_were_true(key, exchanges, orders.get(key))
@@ -28,7 +28,7 @@ def students_were_told_the_truth(stored: Snapshot, seen: History) -> Iterator[st
 
 
 def overtaken_refusals(stored: Snapshot, seen: History) -> int:
-    """Keys under which a student was refused while another of their requests was on its way and was accepted."""
+    """Count keys under which one request was refused while another was in transit and was accepted."""
     orders = _orders_by_key(stored)
     return sum(
         any(exchange.status == CONFLICT for exchange in exchanges)
@@ -43,16 +43,16 @@ def _answers_were_true(key: Key, exchanges: list[Exchange], order: StoredOrder |
     created = [exchange for exchange in exchanges if exchange.status == CREATED]
     refused = [exchange for exchange in exchanges if exchange.status == CONFLICT]
     if created and (order is None or order.status in {"PENDING", "REJECTED"}):
-        yield f"{whose} was told 201 and the order is {order and order.status}"
+        yield f"{whose} was answered 201 and the order is {order and order.status}"
     if not refused or order is None or order.status == "REJECTED":
         return
     known_at_s = min(
         (each.ended_at_s for each in exchanges if each.status in {CREATED, ACCEPTED}), default=None
     )
     if known_at_s is not None and any(each.sent_at_s > known_at_s for each in refused):
-        yield f"{whose} was told 409 after the order had been received, and it is {order.status}"
+        yield f"{whose} was answered 409 after the order had been received, and it is {order.status}"
     if len(refused) == len(exchanges):
-        yield f"{whose} was told nothing but 409 and the order is {order.status}"
+        yield f"{whose} was answered only 409 and the order is {order.status}"
 
 
 def _cancels_were_true(stored: Snapshot, seen: History) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _cancels_were_true(stored: Snapshot, seen: History) -> Iterator[str]:
 
 
 def _reads_were_true(stored: Snapshot, seen: History) -> Iterator[str]:
-    """What was read is where the order once was; and nobody reads an order backwards."""
+    """Check that each read shows a status that the order once had, and that later reads show no older version."""
     paths: defaultdict[UUID, set[str]] = defaultdict(set)
     for row in stored.notifications:
         paths[row.order_id].add(row.status)

@@ -1,4 +1,4 @@
-"""What came out of a rush: what held, what did not, and the facts around it."""
+"""The result of a rush: which invariants held, which did not, and the figures of the run."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from cafeteria.rush.rest import Rest
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """It held when no list in `violations` has a sentence; `skipped` says why a check was not made."""
+    """The result of a rush. It held if no list in `violations` has a sentence; `skipped` has reasons by check."""
 
     options: Options
     violations: dict[str, list[str]]
@@ -26,9 +26,9 @@ class Verdict(msgspec.Struct, kw_only=True):
     overtaken: int
     """Keys that were refused from memory while another request under them was on its way and was accepted."""
     replayed: int
-    """Messages of the bus's history that were told once more."""
+    """Messages of the bus's history that were replayed."""
     packing: Packing
-    """What the bus's messages held."""
+    """How many items the bus's messages held."""
     footprints: dict[str, tuple[Footprint, Footprint]]
     """By process: before and after the second load; empty where that was not measured."""
     history: History
@@ -40,5 +40,5 @@ class Verdict(msgspec.Struct, kw_only=True):
 
     @property
     def thrown(self) -> list[Strike]:
-        """The faults that struck; another one may have been in their way."""
+        """The faults that were injected completely, without those that another fault prevented."""
         return [strike for strike in self.strikes if not strike.missed]

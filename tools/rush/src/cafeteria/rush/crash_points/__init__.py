@@ -1,1 +1,1 @@
-"""Every crash point of an order's life: a service is killed just before and just after each message that it exchanges."""
+"""Crash points: kills a service just before and just after each message that it exchanges in an order's life cycle."""

@@ -19,17 +19,19 @@ from cafeteria.rush.crash_points.summary import PROGRAM, show
 def options_from(argv: Sequence[str] | None) -> CrashOptions:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument(
-        "--service", nargs="+", choices=VICTIMS, default=VICTIMS, help="whom to kill (all four)"
+        "--service", nargs="+", choices=VICTIMS, default=VICTIMS, help="services to kill (all four)"
     )
     parser.add_argument(
-        "--life", nargs="+", choices=tuple(LIVES), default=tuple(LIVES), help="in which lives (all)"
+        "--life", nargs="+", choices=tuple(LIVES), default=tuple(LIVES), help="scenarios to run (all)"
     )
     parser.add_argument(
-        "--only", nargs="+", default=(), metavar="NAME", help="these points; * stands for anything"
+        "--only", nargs="+", default=(), metavar="NAME", help="these points; * matches anything"
     )
-    parser.add_argument("--sample", type=int, metavar="N", help="so many points, drawn by the seed")
+    parser.add_argument("--sample", type=int, metavar="N", help="test N points, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
-    parser.add_argument("--lanes", type=int, default=LANES, help="stages side by side (%(default)s)")
+    parser.add_argument(
+        "--lanes", type=int, default=LANES, help="parallel workers, each with a test bed (%(default)s)"
+    )
     found = parser.parse_args(argv)
     return CrashOptions(
         services=tuple(found.service),
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     show(result, console)
     if not result.outcomes:
-        console.print("no crash point is called so")
+        console.print("No crash point has this name.")
         return 1
     return 0 if result.held else 1
 

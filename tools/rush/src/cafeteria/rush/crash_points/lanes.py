@@ -1,6 +1,6 @@
-"""All points of a run, by several lanes side by side: each has a stage of its own, so none disturbs another.
+"""Runs all crash points on several parallel workers: each has its own test bed, so none disturbs another.
 
-A stage on which a promise was broken is left for a new one, so that one violation is told once.
+A worker replaces a test bed on which a promise was broken, so that one violation is reported once.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from cafeteria.rush.crash_points.survey import Survey, refresh, survey
 from cafeteria.rush.crash_points.victim import NeverReadyError
 
 ATTEMPTS = 3
-"""Batches form differently from life to life: a message that did not come is waited for in so many."""
+"""Batches form differently in each scenario run: a point whose message did not come is tried this often."""
 
 Tell = Callable[[str], None]
 
 
 class CrashResult(msgspec.Struct, kw_only=True):
-    """What came out. `found` are all points that the survey found in what was asked for, `outcomes` those tried."""
+    """The result of a run. `found` has all points that the options select, `outcomes` those that were tried."""
 
     options: CrashOptions
     found: tuple[Point, ...] = ()
     chosen: int = 0
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     logs: list[Path] = msgspec.field(default_factory=list)
-    """Of stages on which a promise was broken."""
+    """Log folders of test beds on which a promise was broken."""
     lasted_s: float = 0.0
 
     @property
@@ -54,14 +54,14 @@ class CrashResult(msgspec.Struct, kw_only=True):
 
 
 class CrashRun:
-    """`result` may be read while it runs."""
+    """Runs the crash points that the options select. `result` may be read meanwhile."""
 
     def __init__(self, options: CrashOptions, *, tell: Tell) -> None:
         self.result = CrashResult(options=options)
         self._options = options
         self._tell = tell
         self._setting_up = asyncio.Lock()
-        self._left: deque[Point] = deque()
+        self._remaining: deque[Point] = deque()
         self._surveyed: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> CrashResult:
@@ -70,7 +70,7 @@ class CrashRun:
         try:
             async with asyncio.TaskGroup() as lanes:
                 for number in range(self._options.lanes):
-                    lanes.create_task(self._lane(is_first=number == 0))
+                    lanes.create_task(self._run_worker(is_first=number == 0))
         except ExceptionGroup as errors:
             if isinstance(errors.exceptions[0], StackError):
                 raise errors.exceptions[0] from None
@@ -78,7 +78,7 @@ class CrashRun:
         self.result.lasted_s = monotonic() - began_at
         return self.result
 
-    async def _lane(self, *, is_first: bool) -> None:
+    async def _run_worker(self, *, is_first: bool) -> None:
         has_work = True
         while has_work:
             with temporary_home() as home:
@@ -87,28 +87,28 @@ class CrashRun:
                         self._surveyed.set_result(await self._survey(stage))
                     has_work = await self._work(stage, await asyncio.shield(self._surveyed))
                     if has_work:
-                        self.result.logs.append(_kept_logs(home))
+                        self.result.logs.append(_keep_logs(home))
 
     @asynccontextmanager
     async def _stage(self, home: Home) -> AsyncIterator[Stage]:
-        """One is set up after the other: migrations keep their state in globals."""
+        """Set up a test bed, one at a time: migrations keep their state in globals."""
         async with AsyncExitStack() as stack:
             async with self._setting_up:
                 stage = await stack.enter_async_context(Stage(home))
             yield stage
 
     async def _survey(self, stage: Stage) -> Survey:
-        self._tell("listening to undisturbed lives")
+        self._tell("recording the scenarios without crashes")
         found = await survey(stage, self._wanted_lives(), fresh_starts=self._options.fresh_starts)
         points = [point for point in found.points if self._is_wanted(point)]
         chosen = points if self._options.sample is None else drawn(points, self._options)
-        self._left.extend(sorted(chosen, key=lambda point: _by_stage(point, found)))
+        self._remaining.extend(sorted(chosen, key=lambda point: _order_of_points(point, found)))
         self.result.found, self.result.chosen = tuple(points), len(chosen)
-        self._tell(f"{len(points)} crash points, {len(chosen)} of them to be met")
+        self._tell(f"{len(points)} crash points, {len(chosen)} of them selected")
         return found
 
     def _wanted_lives(self) -> list[str]:
-        """A pattern may begin with anything; a name begins with its life."""
+        """Return the scenarios that a pattern can match; the name of a point begins with its scenario."""
         named = {pattern.partition("/")[0] for pattern in self._options.only}
         return [
             life
@@ -123,18 +123,18 @@ class CrashRun:
         )
 
     async def _work(self, stage: Stage, found: Survey) -> bool:
-        """Whether there is more to do, on another stage."""
+        """Try points until none is left; return True when a violation makes a new test bed necessary."""
         rounds = Rounds(stage, found.background)
-        while self._left:
-            outcome = await self._met(rounds, self._left.popleft(), found)
+        while self._remaining:
+            outcome = await self._try(rounds, self._remaining.popleft(), found)
             self.result.outcomes.append(outcome)
             if outcome.violations:
                 self._tell(f"{outcome.point}: {outcome.violations[0]}")
                 return True
         return False
 
-    async def _met(self, rounds: Rounds, point: Point, found: Survey) -> Outcome:
-        """Tried again where the message did not come, on a fresh process, a used one, …"""
+    async def _try(self, rounds: Rounds, point: Point, found: Survey) -> Outcome:
+        """Try a point; when its message does not come, try again, alternately on fresh and used processes."""
         is_fresh = found.needs_fresh(point)
         for attempt in range(ATTEMPTS):
             try:
@@ -152,7 +152,7 @@ class CrashRun:
 
 
 def drawn(points: Sequence[Point], options: CrashOptions) -> list[Point]:
-    """As many of each service as can be, in an order that the seed decides."""
+    """Draw the sample evenly over the services, in an order that the seed decides."""
     chance = random.Random(options.seed)  # noqa: S311 - repeatable on purpose
     shares = []
     for service in options.services:
@@ -162,17 +162,17 @@ def drawn(points: Sequence[Point], options: CrashOptions) -> list[Point]:
     return [point for point, _ in zip(in_turn, range(options.sample or 0), strict=False)]
 
 
-def _by_stage(point: Point, found: Survey) -> tuple[str, bool, Point]:
-    """Lives that want another kitchen, and fresh processes, come together."""
+def _order_of_points(point: Point, found: Survey) -> tuple[str, bool, Point]:
+    """Sort points so that those with the same kitchen mode and fresh processes follow each other."""
     return point.life, found.needs_fresh(point), point
 
 
-def _kept_logs(home: Home) -> Path:
+def _keep_logs(home: Home) -> Path:
     kept = Path(tempfile.mkdtemp(prefix="cafeteria-crash-points-"))
     shutil.copytree(home.logs, kept, dirs_exist_ok=True)
     return kept
 
 
 def counted(points: Iterable[Point]) -> Counter[tuple[str, str]]:
-    """By service and server."""
+    """Count points by service and server."""
     return Counter((point.kind.service, point.kind.server) for point in points)

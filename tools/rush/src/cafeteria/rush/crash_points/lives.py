@@ -1,4 +1,6 @@
-"""What happens to one order, alone or among others, while its messages are counted. Each life has deeds before the count and within it."""
+"""The scenarios: what happens to one order, alone or among others. Each has steps before its messages are counted and
+steps during the count.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,15 +18,15 @@ from cafeteria.rush.student import Student
 
 ANSWER_WITHIN_S = 60.0
 TOGETHER = 16
-"""Besides the student whose order is watched: one whose commit is held, and those who order meanwhile."""
+"""Students besides the watched one: one whose commit is held, and those who order meanwhile."""
 HELD_WITHIN_S = 20.0
-"""Where the gateway is killed meanwhile, they come once more when it is back."""
+"""If the gateway is killed meanwhile, the students send their requests again when it is back."""
 NO_DISHES = UUID(int=0)
-"""Names a space of ids that no dish has."""
+"""A namespace for ids that no dish has."""
 
 _FULLEST_DISH = "SELECT item_id FROM stock.inventory ORDER BY quantity DESC, item_id LIMIT 1"
 _IS_QUEUED = "SELECT EXISTS (SELECT FROM kitchen.kitchen_orders WHERE order_id = $1 AND status = 'QUEUED')"
-_FORGET_CHECKS = """
+_RESET_CHECKS = """
 WITH unchecked AS (
     UPDATE gateway.orders SET next_check_at = now(), kitchen_seen_at = NULL, notified_version = 0
     WHERE id = ANY($1)
@@ -37,23 +39,23 @@ SELECT NOT EXISTS (SELECT FROM gateway.orders WHERE id = ANY($1) AND next_check_
 
 
 class LifeFailedError(Exception):
-    """It did not come to the end that it always comes to."""
+    """A scenario did not reach its expected end."""
 
 
 class Life(Protocol):
-    """Made for one student, who has never ordered. Both methods raise TimeoutError or LifeFailedError."""
+    """A scenario for one student, who has never ordered. Both methods raise TimeoutError or LifeFailedError."""
 
     kitchen_mode: str
 
     async def begin(self) -> None:
-        """Before the count."""
+        """Run the steps before the count."""
 
     async def live(self) -> None:
-        """Within it, until the student has the last answer."""
+        """Run the steps during the count, until the student has the last answer."""
 
 
 class Ordering:
-    """From the request to READY."""
+    """A student orders, and the order becomes READY."""
 
     kitchen_mode = "auto"
 
@@ -69,7 +71,7 @@ class Ordering:
 
 
 class OrderingTogether:
-    """Many order while the commit of an order before theirs is held, so all that follows is about many orders."""
+    """Many students order while an earlier commit is held, so that all later messages are about many orders."""
 
     kitchen_mode = "auto"
 
@@ -78,7 +80,7 @@ class OrderingTogether:
         self._student = student
 
     async def begin(self) -> None:
-        """The others log in, the first time."""
+        """Log the other students in, the first time."""
         await self._stage.crowd(TOGETHER)
 
     async def live(self) -> None:
@@ -95,18 +97,18 @@ class OrderingTogether:
             await true_within(HELD_WITHIN_S, self._stage.is_receiving_held)
             for student in (*others, self._student):
                 ordering.create_task(self._order(student, dish))
-            await true_within(HELD_WITHIN_S, self._are_all_there)
+            await true_within(HELD_WITHIN_S, self._have_all_arrived)
 
     async def _order(self, student: Student, dish: UUID) -> None:
-        """Each life has a key of its own."""
+        """Order under a key that is unique to this run of the scenario."""
         _require(await _order_of(student, dish, key=self._student.student_id), status=201)
 
-    async def _are_all_there(self) -> bool:
+    async def _have_all_arrived(self) -> bool:
         return await self._stage.orders_being_received() > TOGETHER
 
 
 class Refusing:
-    """Ordered is what stock does not have at all, so it decides against the order."""
+    """A student orders a dish that stock does not have, so stock rejects the order."""
 
     kitchen_mode = "auto"
 
@@ -122,7 +124,7 @@ class Refusing:
 
 
 class Cancelling:
-    """An order that waits in the kitchen is cancelled, and its portions come back."""
+    """A student cancels an order that is queued in the kitchen, and stock releases its portions."""
 
     kitchen_mode = "manual"
 
@@ -134,7 +136,7 @@ class Cancelling:
     async def begin(self) -> None:
         self._order_id = await _order(self._stage, self._student)
         if not await true_within(ANSWER_WITHIN_S, self._is_queued):
-            raise LifeFailedError("the order never came to the kitchen")
+            raise LifeFailedError("the order never reached the kitchen")
 
     async def live(self) -> None:
         _require(await self._student.cancel(self._order_id, deadline_s=ANSWER_WITHIN_S), status=200)
@@ -172,7 +174,7 @@ LIVES: dict[str, Callable[[Stage, Student], Life]] = {
 
 
 async def check_again(stage: Stage, order_ids: Sequence[UUID]) -> None:
-    """What the loops have learned of these orders is forgotten, by the superuser's hand, and they learn it again.
+    """Reset the delivery state of these orders as superuser, and wait until reconciliation has confirmed it again.
 
     Raises LifeFailedError.
     """
@@ -180,9 +182,9 @@ async def check_again(stage: Stage, order_ids: Sequence[UUID]) -> None:
     async def is_checked() -> bool:
         return bool(await stage.database.fetchval(_IS_CHECKED, order_ids))
 
-    await stage.database.execute(_FORGET_CHECKS, order_ids)
+    await stage.database.execute(_RESET_CHECKS, order_ids)
     if not await true_within(ANSWER_WITHIN_S, is_checked):
-        raise LifeFailedError("the loops did not come to know that the order has arrived everywhere")
+        raise LifeFailedError("reconciliation did not confirm that the order has arrived everywhere")
 
 
 async def _order(stage: Stage, student: Student) -> UUID:
@@ -192,7 +194,7 @@ async def _order(stage: Stage, student: Student) -> UUID:
 
 
 async def _order_of(student: Student, dish: UUID, *, key: str = "only") -> Exchange:
-    """The same key at every repeat; a student who is watched orders once."""
+    """Order under the same key at every repeat; the watched student orders once."""
     return await student.order((OrderLine(item_id=dish, quantity=1),), key=key, deadline_s=ANSWER_WITHIN_S)
 
 

@@ -1,4 +1,4 @@
-"""What a message is called, so that the same message of the next order has the same name."""
+"""Names for messages, chosen so that the same message of the next order has the same name."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -7,7 +7,7 @@ import msgspec
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """What is said of one order."""
+    """The fields of an item that identify an order and its student."""
 
     order_id: UUID | None = None
     student_id: str = ""
@@ -24,10 +24,10 @@ _BODY = msgspec.json.Decoder(_Body)
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
-    """`topic` is what is being done (a statement, a subject), `kind` this message's part in it.
+    """The name of a message: `topic` is a statement or a subject, `kind` the message's part in it.
 
-    `is_the_orders`: it speaks of the order whose life is watched, or stands in one exchange or transaction with a
-    message before it that did.
+    `is_the_orders` is true when the message concerns the watched order, or belongs to the same exchange or transaction
+    as an earlier message that does.
     """
 
     topic: str
@@ -36,26 +36,26 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Marks:
-    """What tells the watched order from others: its student, and its id as soon as a message on the bus has said it."""
+    """Recognises the watched order: by its student, and by its id once a message on the bus has contained it."""
 
     def __init__(self) -> None:
         self._student_id = "nobody"
-        self._words: set[bytes] = set()
+        self._patterns: set[bytes] = set()
 
     def watch(self, student_id: str) -> None:
-        """From now on this student's order, and no other."""
+        """Watch this student's order, and no other, from now on."""
         self._student_id = student_id
-        self._words = {student_id.encode()}
+        self._patterns = {student_id.encode()}
 
     def stand_in(self, raw: bytes) -> bool:
-        return any(word in raw for word in self._words)
+        return any(word in raw for word in self._patterns)
 
     def learn(self, body: bytes) -> None:
-        """An item that speaks of the student says the order's id, too; its neighbours are other orders."""
+        """Learn the order's id from the item that names the student; the items beside it are other orders."""
         if self._student_id.encode() not in body:
             return
         with suppress(msgspec.MsgspecError):
-            told = _BODY.decode(body)
-            for item in (told, *told.orders, *told.events):
+            decoded = _BODY.decode(body)
+            for item in (decoded, *decoded.orders, *decoded.events):
                 if item.student_id == self._student_id and item.order_id is not None:
-                    self._words |= {str(item.order_id).encode(), item.order_id.bytes}
+                    self._patterns |= {str(item.order_id).encode(), item.order_id.bytes}

@@ -1,7 +1,7 @@
 """NATS' client protocol cut into messages: no byte is added, lost or moved.
 
-A message is a line, and for four verbs a payload whose size stands at the end of that line. Whole messages come out
-as soon as their last byte is in; what is there of the next one waits.
+A message is a line, and for four verbs also a payload whose size is at the end of that line. A message is returned as
+soon as its last byte has arrived; bytes of the next one are buffered.
 """
 
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import msgspec
 
 END_OF_LINE = b"\r\n"
-LONGEST_LINE_BYTES = 1 << 20  # INFO and CONNECT are a few hundred; past this it is not NATS that speaks
+LONGEST_LINE_BYTES = 1 << 20  # INFO and CONNECT are a few hundred; a longer line is not NATS
 
 _CARRIERS = {b"PUB": (2, 3), b"HPUB": (3, 4), b"MSG": (3, 4), b"HMSG": (4, 5)}
-"""Verbs with a payload: how many words follow them, without and with a subject for the answer."""
+"""Verbs with a payload: how many arguments follow them, without and with a reply subject."""
 _VERBS = frozenset(
     {
         b"INFO",
@@ -32,29 +32,29 @@ _VERBS = frozenset(
 
 
 class NatsError(Exception):
-    """These bytes are not what a client and a NATS server say to each other."""
+    """The bytes do not follow NATS' client protocol."""
 
 
 class NatsFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """One message. `raw` is all of it; `headers` and `body` are empty where there are none."""
+    """One message. `raw` has all its bytes; `headers` and `body` are empty where there are none."""
 
     verb: str
     raw: bytes
     subject: str = ""
     answer_to: str = ""
-    """The subject on which the sender wants the answer."""
+    """The subject on which the sender expects the reply."""
     headers: bytes = b""
     body: bytes = b""
 
 
 class NatsFrames:
-    """One direction of one connection."""
+    """Cuts one direction of one connection into messages."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[NatsFrame]:
-        """The messages that `chunk` completes. Raises NatsError."""
+        """Return the messages that `chunk` completes. Raises NatsError."""
         self._buffer += chunk
         return list(self._cut())
 
@@ -106,7 +106,7 @@ class NatsFrames:
 
 
 def _sizes(verb: bytes, words: list[bytes]) -> tuple[int, int]:
-    """Bytes of the headers, and of headers and body together."""
+    """Return the size of the headers, and of headers and body together, in bytes."""
     if len(words) not in _CARRIERS[verb]:
         raise ValueError(f"{len(words)} words")
     payload_bytes = int(words[-1])

@@ -1,4 +1,4 @@
-"""What a run over the crash points is asked to be; the command line gives the same names."""
+"""The options of a run over the crash points; the command line uses the same names."""
 
 import msgspec
 
@@ -9,9 +9,10 @@ LANES = 2
 
 
 class CrashOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`sample` takes so many points, drawn by `seed` evenly over the services; None takes all.
+    """`sample` is the number of points, drawn by `seed` evenly over the services; None takes all.
 
-    `only` are names of points, or patterns with `*`. Each of the `lanes` has servers and services of its own.
+    `only` has names of points, or patterns with `*`. `lanes` is the number of parallel workers, each with servers and
+    services of its own.
     """
 
     services: tuple[str, ...] = VICTIMS
@@ -21,4 +22,4 @@ class CrashOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     lanes: int = LANES
     fresh_starts: int = 2
-    """Of how many starts of all services the survey writes down the first lives."""
+    """How often the survey restarts all services to record scenarios on fresh processes."""

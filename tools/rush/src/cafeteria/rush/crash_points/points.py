@@ -1,4 +1,4 @@
-"""A crash point has a name, by which it can be met again: this message of that life, just before or just after."""
+"""Crash points and their names. A name repeats a point: a message of a scenario, and the moment before or after it."""
 
 from collections import Counter
 from enum import StrEnum
@@ -37,7 +37,7 @@ class Kind(msgspec.Struct, frozen=True, order=True):
 
 
 class Point(msgspec.Struct, frozen=True, order=True):
-    """The service is killed at the `number`th message of a kind in the named life."""
+    """A point at which the service is killed: the `number`th message of a kind in the scenario `life`."""
 
     life: str
     kind: Kind
@@ -52,10 +52,10 @@ class Point(msgspec.Struct, frozen=True, order=True):
 
 
 class Count:
-    """Numbers the messages of one order's life, by kind.
+    """Numbers the messages of one run of a scenario, by kind.
 
-    Messages of a topic that goes on at rest too count only where they speak of the order; all others are counted, for
-    nothing else goes on.
+    Messages of a topic that also occurs while nobody orders count only if they concern the order. All others are
+    counted, because nothing else is running.
     """
 
     def __init__(self, background: frozenset[tuple[Place, str]]) -> None:
@@ -63,7 +63,7 @@ class Count:
         self.numbers: Counter[Kind] = Counter()
 
     def number(self, place: Place, direction: Direction, message: Named) -> tuple[Kind, int] | None:
-        """None where it is background."""
+        """Return the message's kind and number; None if it is background traffic."""
         if not message.is_the_orders and self._is_background(place, message.topic):
             return None
         kind = Kind.of(place, direction, message)
@@ -75,5 +75,5 @@ class Count:
 
 
 def background_topic(place: Place, message: Named) -> tuple[Place, str]:
-    """How a topic is remembered that was met at rest."""
+    """Return the form in which background topics are stored."""
     return place, message.topic.removeprefix("prepare-")

@@ -1,7 +1,7 @@
 """Postgres' protocol, version 3, cut into messages: no byte is added, lost or moved.
 
-Whole messages come out as soon as their last byte is in; what is there of the next one waits. Only what is needed
-to tell one message from another is understood here.
+A message is returned as soon as its last byte has arrived; bytes of the next one are buffered. The code decodes only
+what it needs to separate the messages.
 """
 
 import struct
@@ -16,7 +16,7 @@ LENGTH_BYTES = 4
 STARTUP_BYTES = 8  # a length and a code, before letters are used
 
 CANCEL, ENCRYPT_TLS, ENCRYPT_GSS = 80877102, 80877103, 80877104
-"""Codes in the place of a protocol version."""
+"""Request codes that a start-up message carries instead of a protocol version."""
 
 REQUEST_KINDS = {
     b"B": "Bind",
@@ -63,11 +63,11 @@ REPLY_KINDS = {
 
 
 class PostgresError(Exception):
-    """These bytes are not what a client and a Postgres say to each other, or they are encrypted."""
+    """The bytes do not follow Postgres' protocol, or they are encrypted."""
 
 
 class PostgresFrame(msgspec.Struct, frozen=True):
-    """One message. `raw` is all of it, `body` what follows letter and length."""
+    """One message. `raw` has all its bytes, `body` those after letter and length."""
 
     kind: str
     raw: bytes
@@ -78,7 +78,7 @@ class PostgresFrame(msgspec.Struct, frozen=True):
 
 
 class PostgresFrames:
-    """Both directions of one connection, for the server's answer to a wish for encryption has no frame."""
+    """Cuts both directions of one connection: the server's answer to an encryption request has no frame."""
 
     def __init__(self) -> None:
         self._buffers = {direction: bytearray() for direction in Direction}
@@ -86,7 +86,7 @@ class PostgresFrames:
         self._encryption_wishes = 0
 
     def feed(self, chunk: bytes, direction: Direction) -> list[PostgresFrame]:
-        """The messages that `chunk` completes. Raises PostgresError."""
+        """Return the messages that `chunk` completes. Raises PostgresError."""
         buffer = self._buffers[direction]
         buffer += chunk
         cut = self._requests if direction is Direction.REQUESTS else self._replies
@@ -108,7 +108,7 @@ class PostgresFrames:
         while self._encryption_wishes and buffer:
             answer = bytes(buffer[:1])
             if answer != b"N":
-                raise PostgresError(f"the server answers {answer!r} to a wish for encryption")
+                raise PostgresError(f"the server answers {answer!r} to an encryption request")
             del buffer[:1]
             self._encryption_wishes -= 1
             yield PostgresFrame("EncryptionRefused", answer)

@@ -1,8 +1,8 @@
-"""Names for what one connection to Postgres says: by the statement, and the message's part in its run.
+"""Names for the messages of one connection to Postgres: the statement, and the message's part in its execution.
 
-A statement is called by the tables that it writes or reads and a few digits of its own text's checksum, for several
-statements work on the same tables. Its first run on a connection is prepared; those messages have a topic of
-their own, so that a connection's later runs keep their numbers.
+A statement's name has the tables that it writes or reads and three hex digits of its text's checksum, because several
+statements use the same tables. Messages that prepare a statement have a topic of their own, so that later executions
+on the connection keep their numbers.
 """
 
 import re
@@ -16,9 +16,9 @@ from cafeteria.rush.crash_points.postgres_frames import PostgresFrame
 from cafeteria.rush.proxy import Direction
 
 CHATTER = "chatter"
-_CHATTER_WORDS = ("pg_catalog", "set_config(")
-"""Only the driver says these, when it meets a connection, or a type, for the first time."""
-_PLAIN_WORDS = frozenset({"begin", "commit", "rollback", "savepoint", "release"})
+_DRIVER_QUERIES = ("pg_catalog", "set_config(")
+"""Parts of queries that only the driver sends, the first time it uses a connection or a type."""
+_TRANSACTION_VERBS = frozenset({"begin", "commit", "rollback", "savepoint", "release"})
 
 _WRITTEN = re.compile(r"(?:INSERT INTO|(?<!FOR )UPDATE|DELETE FROM)\s+\w+\.(\w+)", re.IGNORECASE)
 _READ = re.compile(r"(?:FROM|JOIN)\s+\w+\.(\w+)", re.IGNORECASE)
@@ -32,16 +32,16 @@ _ENDS = {
     "Query": {"ReadyForQuery"},
     "Sync": {"ReadyForQuery"},
 }
-"""The reply after which the next request's replies come."""
-_UNASKED = frozenset({"NoticeResponse", "ParameterStatus", "NotificationResponse"})
+"""By request: the reply that ends it."""
+_UNSOLICITED = frozenset({"NoticeResponse", "ParameterStatus", "NotificationResponse"})
 _IDLE = b"I"
 
 
 def statement_name(sql: str) -> str:
-    """`BEGIN` and the like by their word, others as `orders+outbox.3fa`: tables, and digits of a checksum."""
+    """Return `begin` and the like as they are, others as `orders+outbox.3fa`: tables, and digits of a checksum."""
     text = _SPACE.sub(" ", sql.strip().rstrip(";"))
     first_word = text.partition(" ")[0].lower()
-    if first_word in _PLAIN_WORDS:
+    if first_word in _TRANSACTION_VERBS:
         return first_word
     tables = _WRITTEN.findall(text) or [f"read-{table}" for table in _READ.findall(text)[:1]]
     name = "+".join(dict.fromkeys(tables)) or first_word
@@ -49,14 +49,14 @@ def statement_name(sql: str) -> str:
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """A request whose replies are still to come."""
+    """A request whose replies have not all arrived."""
 
     kind: str
     topic: str
 
 
 class PostgresNames:
-    """One connection, both directions."""
+    """Names the messages of one connection, in both directions."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
@@ -68,7 +68,7 @@ class PostgresNames:
         self._is_the_orders = False
 
     def name(self, frame: PostgresFrame, direction: Direction) -> Named | None:
-        """None before the first statement and for what the driver asks about types."""
+        """Return the message's name; None before the first statement and for the driver's queries about types."""
         if not self._is_open:
             self._is_open = frame.kind == "ReadyForQuery"
             return None
@@ -98,15 +98,15 @@ class PostgresNames:
     def _parsed(self, frame: PostgresFrame) -> str:
         name, _, rest = frame.body.partition(b"\0")
         sql = (rest if frame.kind == "Parse" else name).partition(b"\0")[0].decode(errors="replace")
-        topic = CHATTER if any(word in sql for word in _CHATTER_WORDS) else statement_name(sql)
+        topic = CHATTER if any(word in sql for word in _DRIVER_QUERIES) else statement_name(sql)
         if frame.kind == "Parse":
             self._topics[name] = topic
         return topic
 
     def _replied(self, frame: PostgresFrame) -> str | None:
-        if frame.kind in _UNASKED or not self._unanswered:
+        if frame.kind in _UNSOLICITED or not self._unanswered:
             return None
-        if frame.kind == "ErrorResponse":  # what was asked before the next Sync gets no answer any more
+        if frame.kind == "ErrorResponse":  # requests before the next Sync get no reply after an error
             topic = self._unanswered[0].topic
             while self._unanswered and self._unanswered[0].kind not in {"Sync", "Query"}:
                 self._unanswered.popleft()
@@ -118,5 +118,5 @@ class PostgresNames:
 
 
 def _second_text(body: bytes) -> bytes:
-    """Bind names its portal, then its statement."""
+    """Return the statement's name from a Bind, which names its portal first."""
     return body.partition(b"\0")[2].partition(b"\0")[0]

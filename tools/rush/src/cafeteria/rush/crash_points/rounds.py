@@ -1,6 +1,6 @@
-"""One life of one order, watched: to write down what passes, or to kill a service at one message and see what becomes.
+"""Runs one scenario: to record its messages, or to kill a service at one of them and check the result.
 
-Before every count the stage is at rest and silent, so that what is counted belongs to the order.
+Before every count the test bed is quiescent and silent, so that every counted message belongs to the order.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from cafeteria.rush.crash_points.waiting import true_within
 from cafeteria.rush.crash_points.watchers import Listener, Trap
 
 SILENCE_S = 0.4
-"""What follows an order's end, marks of delivery for one, comes sooner than this."""
+"""Messages after an order's end, such as delivery marks, come sooner than this."""
 HUSH_S = 0.1
-"""Before a count: what a stream's opening or a start sets off is over sooner than this."""
+"""Before a count: traffic that an opened stream or a start causes ends sooner than this."""
 SILENT_WITHIN_S = 10.0
 IDLE_S = 6.0
-"""Long enough for every loop to have come round: the slowest looks every five seconds."""
+"""Long enough for every job to run: the slowest runs every five seconds."""
 STREAM_WITHIN_S = 15.0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one crash. Where it was not `met`, the service was never killed."""
+    """The result of one crash point. If it was not `met`, its message did not come and no service was killed."""
 
     point: Point
     met: bool
@@ -45,7 +45,7 @@ class Rounds:
         self._reported: set[str] = set()
 
     async def listen_at_rest(self) -> frozenset[tuple[Place, str]]:
-        """The topics of what goes on while nobody orders: the loops, also those that look after earlier orders."""
+        """Return the topics that occur while nobody orders: those of the jobs, including jobs for earlier orders."""
         orders = [row["id"] for row in await self.stage.database.fetch("SELECT id FROM gateway.orders")]
         listener = Listener()
         self.stage.watch(listener)
@@ -54,39 +54,39 @@ class Rounds:
         return frozenset(listener.topics)
 
     async def record(self, life: str) -> Counter[Kind]:
-        """How many messages of each kind pass in one undisturbed life. Raises what goes wrong in it."""
-        async with self._begun(life) as deeds:
+        """Count the messages of each kind in one run without a crash. Raises the scenario's errors."""
+        async with self._begun(life) as scenario:
             listener = Listener(self.background)
             self.stage.watch(listener)
-            await deeds.live()
+            await scenario.live()
             await come_to_rest(self.stage)
             await _silence(listener, SILENCE_S)
         return listener.count.numbers
 
     async def strike(self, point: Point) -> Outcome:
-        """Kill the point's service at its message; then heal, let the student ask again, and look at everything."""
+        """Kill the point's service at its message, restart it, let the student retry, and check all invariants."""
         began_at = monotonic()
         victim = self.stage.victims[point.kind.service]
-        troubles: list[str] = []
-        async with self._begun(point.life) as deeds:
+        problems: list[str] = []
+        async with self._begun(point.life) as life:
             trap = Trap(point, background=self.background, kill=victim.kill)
             self.stage.watch(trap)
-            living = asyncio.create_task(_live(deeds, troubles))
-            met = await self._sprung(trap, living)
+            running = asyncio.create_task(_live(life, problems))
+            met = await self._sprung(trap, running)
             self.stage.watch(None)
             if met:
                 await victim.start()
-            await living
+            await running
             await victim.ready(self.stage.http)
             left = await come_to_rest(self.stage)
-            troubles += await broken_promises(self.stage, left)
-        new = tuple(trouble for trouble in troubles if trouble not in self._reported)
+            problems += await broken_promises(self.stage, left)
+        new = tuple(problem for problem in problems if problem not in self._reported)
         self._reported.update(new)
         return Outcome(point=point, met=met, violations=new, lasted_s=monotonic() - began_at)
 
-    async def _sprung(self, trap: Trap, living: "asyncio.Task[None]") -> bool:
-        """Whether it did, before the life was over."""
-        over = asyncio.create_task(self._over(trap, living))
+    async def _sprung(self, trap: Trap, running: "asyncio.Task[None]") -> bool:
+        """Return whether the trap sprang before the scenario ended."""
+        over = asyncio.create_task(self._over(trap, running))
         sprung = asyncio.create_task(trap.sprung.wait())
         await asyncio.wait((over, sprung), return_when=asyncio.FIRST_COMPLETED)
         for task in (over, sprung):
@@ -94,14 +94,14 @@ class Rounds:
         await asyncio.gather(over, sprung, return_exceptions=True)
         return trap.sprung.is_set()
 
-    async def _over(self, trap: Trap, living: "asyncio.Task[None]") -> None:
-        await asyncio.wait((living,))
+    async def _over(self, trap: Trap, running: "asyncio.Task[None]") -> None:
+        await asyncio.wait((running,))
         await come_to_rest(self.stage)
         await _silence(trap, SILENCE_S)
 
     @asynccontextmanager
     async def _begun(self, name: str) -> AsyncIterator[Life]:
-        """A student with an open stream, whose order is marked, and nothing else moves."""
+        """Prepare a scenario: a student with an open stream, the order marked, and no other traffic."""
         student = await self.stage.new_student()
         life = LIVES[name](self.stage, student)
         await self.stage.kitchen_in(life.kitchen_mode)
@@ -122,17 +122,17 @@ class Rounds:
         return await self.stage.open_streams() > 0
 
 
-async def _live(life: Life, troubles: list[str]) -> None:
+async def _live(life: Life, problems: list[str]) -> None:
     try:
         await life.live()
     except (TimeoutError, LifeFailedError) as error:
-        troubles.append(f"the student's wish: {error or 'no final answer in time'}")
+        problems.append(f"the student's request: {error or 'no final answer in time'}")
 
 
-async def _silence(heard: Listener | Trap, seconds: float) -> None:
-    """Wait until nothing that counts has passed for so long; a stage that is never silent is taken as it is."""
+async def _silence(watcher: Listener | Trap, seconds: float) -> None:
+    """Wait until no counted message has passed for `seconds`; give up after SILENT_WITHIN_S."""
 
     async def is_silent() -> bool:
-        return heard.silent_for_s >= seconds
+        return watcher.silent_for_s >= seconds
 
     await true_within(SILENT_WITHIN_S, is_silent)

@@ -1,4 +1,4 @@
-"""`await run(options)`: the crash points of what is asked for, with progress on the console."""
+"""`await run(options)` runs the selected crash points and shows progress on the console."""
 
 import asyncio
 from contextlib import suppress
@@ -14,7 +14,7 @@ EVERY_S = 0.5
 
 
 async def run(options: CrashOptions, console: Console | None = None) -> CrashResult:
-    """Raises StackError when a stage cannot be set up."""
+    """Run the selected crash points. Raises StackError when a test bed cannot be set up."""
     console = console or Console(quiet=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:

@@ -1,4 +1,4 @@
-"""When an order's life is over: every order at its end, every message read, logged and acknowledged."""
+"""Quiescence of the test bed: every order has ended, and every message is read, logged and acknowledged."""
 
 import asyncio
 from time import monotonic
@@ -28,7 +28,7 @@ _READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
 
 
 async def come_to_rest(stage: Stage, *, within_s: float = REST_WITHIN_S) -> tuple[str, ...]:
-    """Wait; returns what was still on the way at the end of patience, in sentences."""
+    """Wait for quiescence; return a sentence for everything that is unfinished after `within_s`."""
     deadline = monotonic() + within_s
     while True:
         unfinished = await stage.database.fetchval(_UNFINISHED)
@@ -45,15 +45,15 @@ async def _unread(stage: Stage) -> tuple[str, ...]:
         unread = {each.name: await stage.bus.unread(each.stream, each.name) for each in DURABLES}
         last = (await stage.bus.stream(NOTIFICATION_STREAM.name))["last_seq"]
     except (nats.errors.Error, Refused, TimeoutError) as error:
-        return (f"the bus does not say what is unread: {error!r}",)
+        return (f"the bus does not report its unread messages: {error!r}",)
     unread["notification"] = last - await stage.database.fetchval(_READ_UP_TO)
     return tuple(f"{reader} has not read {count} messages" for reader, count in unread.items() if count)
 
 
 async def broken_promises(stage: Stage, left: tuple[str, ...]) -> list[str]:
-    """I1 to I10 for everything that has happened on this stage; streams are given a moment to show the last event."""
+    """Check I1 to I10 for everything on this test bed; streams get STREAMS_WITHIN_S to show the last event."""
     stored = msgspec.structs.replace(await read_snapshot(stage.database), on_the_way=left)
-    await _streams_caught_up(stored, stage.history)
+    await _wait_for_streams(stored, stage.history)
     return [
         f"{name}: {sentence}"
         for name, sentences in check(stored, stage.history).items()
@@ -61,7 +61,7 @@ async def broken_promises(stage: Stage, left: tuple[str, ...]) -> list[str]:
     ]
 
 
-async def _streams_caught_up(stored: Snapshot, seen: History) -> None:
+async def _wait_for_streams(stored: Snapshot, seen: History) -> None:
     async def have_shown_all() -> bool:
         return next(streams_showed_everything_once(stored, seen), None) is None
 

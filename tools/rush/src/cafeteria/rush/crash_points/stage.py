@@ -1,6 +1,6 @@
-"""Everything that one order needs, and nothing else: servers, identity, four services behind taps, one student.
+"""The test bed: everything that one order needs: servers, identity, four services behind wire proxies, one student.
 
-Unlike the local stack nothing here comes back by itself: who kills a service starts it again.
+Unlike in the local stack no process restarts by itself: the code that kills a service starts it again.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ KITCHEN_SETTINGS = {"KITCHEN_MODE": "auto", "KITCHEN_PREP_MIN_S": "0", "KITCHEN_
 
 
 class Stage:
-    """Use as a context manager: inside it everything runs."""
+    """The test bed, used as a context manager: everything runs inside its block."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -67,7 +67,7 @@ class Stage:
         await self._exits.aclose()
 
     async def _start(self, starting: AsyncExitStack) -> None:
-        """The services' modules are loaded while the servers start."""
+        """Start everything; the services' modules load while the servers start."""
         starting.enter_context(self.home.held())
         self._servers = Servers(self.home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
         base = ports.free_ports(len(SERVICES))
@@ -132,7 +132,7 @@ class Stage:
         await asyncio.gather(*(victim.ready(self.http) for victim in self.victims.values()))
 
     async def kitchen_in(self, mode: str) -> None:
-        """Cooking by itself, or waiting for people."""
+        """Restart the kitchen if its mode differs: `auto` cooks by itself, `manual` waits for the kitchen staff."""
         kitchen = self.victims[KITCHEN]
         if kitchen.environment["KITCHEN_MODE"] != mode:
             kitchen.environment["KITCHEN_MODE"] = mode
@@ -147,7 +147,7 @@ class Stage:
             tap.watcher = watcher
 
     async def new_student(self) -> Student:
-        """One who has never ordered, logged in."""
+        """Return a student who has never ordered, logged in."""
         student_id = str(next(self._numbers))
         await enrol(self.database, [student_id])
         student = Student(
@@ -163,7 +163,7 @@ class Stage:
 
     @asynccontextmanager
     async def followed(self, student: Student) -> AsyncIterator[None]:
-        """Within it one device of the student's has an open stream, or is about to."""
+        """Keep one device of the student connected to the event stream while the block runs."""
         following = asyncio.create_task(student.follow(client=next(self._clients)))
         try:
             yield
@@ -172,14 +172,14 @@ class Stage:
             await asyncio.gather(following, return_exceptions=True)
 
     async def crowd(self, count: int) -> list[Student]:
-        """Others, whom nobody watches: the same in every life."""
+        """Return other students, who are not watched: the same in every scenario."""
         while len(self._crowd) < count:
             self._crowd.append(await self.new_student())
         return self._crowd[:count]
 
     @asynccontextmanager
     async def receiving_held(self) -> AsyncIterator[None]:
-        """Within it no gateway can store a new order: its commit waits."""
+        """Hold a table lock while the block runs: no gateway can store a new order, its commit waits."""
         connection = await connect(self._servers.postgres_admin_url)
         try:
             async with connection.transaction():
@@ -189,21 +189,21 @@ class Stage:
             await connection.close(timeout=5)
 
     async def is_receiving_held(self) -> bool:
-        """Whether a commit does wait."""
+        """Return whether a commit waits for the lock."""
         return bool(await self.database.fetchval(_IS_HELD))
 
     async def open_streams(self) -> int:
-        """As notification counts them."""
+        """Return the number of open streams, from notification's metrics."""
         return await self._gauge(NOTIFICATION, "cafeteria_event_streams")
 
     async def orders_being_received(self) -> int:
-        """As the gateway counts them; 0 while it is away."""
+        """Return how many orders wait to be stored, from the gateway's metrics; 0 while it is down."""
         with suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
             return await self._gauge(GATEWAY, 'cafeteria_group_pending{group="gateway-receive"}')
         return 0
 
     async def _gauge(self, service: str, wanted: str) -> int:
-        """The value of a metric of this name, with these labels if it names any; 0 if there is none."""
+        """Return the value of the metric with this name, and labels if it has any; 0 if there is none."""
         async with self.http.get(f"{self.victims[service].url}/metrics") as response:
             for line in (await response.text()).splitlines():
                 name, _, value = line.rpartition(" ")

@@ -1,4 +1,4 @@
-"""What came out, as a table, and how to meet a point again."""
+"""Prints the result as a table, and the command that repeats each violated point."""
 
 from rich.console import Console
 from rich.table import Table
@@ -16,16 +16,16 @@ def show(result: CrashResult, console: Console) -> None:
     if met:
         seconds = sum(outcome.lasted_s for outcome in met) / len(met)
         console.print(
-            f"{len(met)} crashes in {result.lasted_s:.0f} s, {seconds:.1f} s each in one of"
-            f" {result.options.lanes} lanes; seed {result.options.seed}"
+            f"{len(met)} crashes in {result.lasted_s:.0f} s, {seconds:.1f} s each on one of"
+            f" {result.options.lanes} workers; seed {result.options.seed}"
         )
     for outcome in result.outcomes:
         if not outcome.met and not outcome.violations:
             console.print(f"[yellow]not met[/] {outcome.point}", highlight=False)
     for outcome in result.violations:
-        _tell(outcome, console)
+        _print_violation(outcome, console)
     for folder in result.logs:
-        console.print(f"logs of a broken stage: {folder}", highlight=False)
+        console.print(f"logs of a test bed with a violation: {folder}", highlight=False)
 
 
 def _table(result: CrashResult) -> Table:
@@ -43,7 +43,7 @@ def _table(result: CrashResult) -> Table:
     return table
 
 
-def _tell(outcome: Outcome, console: Console) -> None:
+def _print_violation(outcome: Outcome, console: Console) -> None:
     console.print(f"[red]broken[/] {outcome.point}", highlight=False)
     for sentence in outcome.violations[:SENTENCES]:
         console.print(f"    {sentence}", highlight=False, markup=False)

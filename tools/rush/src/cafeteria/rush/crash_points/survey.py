@@ -1,7 +1,7 @@
-"""Which crash points there are: what passes in a few undisturbed lives, on fresh processes and on used ones.
+"""Finds the crash points: the messages of a few runs without crashes, on fresh processes and on used ones.
 
-A fresh process prepares its statements and takes longer ways; so points that only fresh processes have are known
-as such, and met on a fresh process.
+A fresh process prepares its statements and takes longer paths. Points that only fresh processes have are marked and
+tried on a fresh process.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     background: frozenset[tuple[Place, str]]
     points: tuple[Point, ...]
     fresh: frozenset[tuple[str, Kind, int]]
-    """Messages by life, kind and number, that only a process has which has seen no order yet."""
+    """Messages by scenario, kind and number that only a process without earlier orders exchanges."""
 
     def needs_fresh(self, point: Point) -> bool:
         return (point.life, point.kind, point.number) in self.fresh
@@ -45,7 +45,7 @@ async def survey(stage: Stage, lives: Iterable[str], *, fresh_starts: int = FRES
 
 
 async def _passed(rounds: Rounds, life: str, *, fresh_starts: int) -> tuple[Counter[Kind], Counter[Kind]]:
-    """The most messages of each kind, in lives on fresh processes and in lives on used ones."""
+    """Return the highest count of each kind, in runs on fresh processes and in runs on used ones."""
     first: Counter[Kind] = Counter()
     later: Counter[Kind] = Counter()
     for _ in range(fresh_starts):
@@ -57,7 +57,7 @@ async def _passed(rounds: Rounds, life: str, *, fresh_starts: int) -> tuple[Coun
 
 
 async def refresh(stage: Stage, services: Iterable[str]) -> None:
-    """Processes that have seen no order."""
+    """Restart these services, so that their processes have seen no order."""
     victims = [stage.victims[service] for service in services]
     await asyncio.gather(*(victim.restart() for victim in victims))
     await asyncio.gather(*(victim.ready(stage.http) for victim in victims))

@@ -1,7 +1,7 @@
-"""A TCP proxy between one service and one server that passes whole messages, and asks before each whether it may.
+"""A TCP proxy between one service and one server that forwards whole messages and asks a watcher about each first.
 
-What a watcher holds back never passes, nor does anything after it on that connection in that direction. Bytes that
-had left the service before it was killed go on to the server, as the kernel would have carried them.
+A message that the watcher holds never passes, nor does anything after it on that connection in that direction. Bytes
+that left the service before it was killed still reach the server, as the kernel would have delivered them.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ DRAIN_POLL_S = 0.001
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Which service talks to which server."""
+    """A link between a service and a server."""
 
     service: str
     server: str
 
 
 class Passage(Enum):
-    """What becomes of one message."""
+    """A watcher's decision about one message."""
 
     FREE = "it passes"
     LAST = "it passes, and nothing after it"
@@ -39,16 +39,16 @@ class Passage(Enum):
 
 
 class Watcher(Protocol):
-    """Told of every message that has a name, in the order in which they pass."""
+    """Receives every message that has a name, in the order in which they pass, and decides whether it passes."""
 
     def passage(self, place: Place, direction: Direction, message: Named) -> Passage: ...
 
     def all_arrived(self) -> None:
-        """What passed before a message that was HELD, or up to the LAST one, is in the other side's hands."""
+        """Called when the other side has received everything before a HELD message, or up to the LAST one."""
 
 
-class _Tongue(Protocol):
-    """Cuts and names what one connection says."""
+class _Codec(Protocol):
+    """Cuts the bytes of one connection into messages and names them."""
 
     def understand(self, chunk: bytes, direction: Direction) -> list[tuple[bytes, Named | None]]: ...
 
@@ -73,11 +73,11 @@ class _Nats:
         return [(frame.raw, self._names.name(frame, direction)) for frame in frames]
 
 
-_TONGUES: dict[str, Callable[[Marks], _Tongue]] = {POSTGRES: _Postgres, NATS: _Nats}
+_CODECS: dict[str, Callable[[Marks], _Codec]] = {POSTGRES: _Postgres, NATS: _Nats}
 
 
 class Tap:
-    """Listens on a free port of 127.0.0.1 while its block is open. Without a watcher everything passes."""
+    """Listens on a free port of 127.0.0.1 inside its block. Without a watcher everything passes."""
 
     def __init__(self, place: Place, *, port: int, marks: Marks) -> None:
         self.place = place
@@ -93,8 +93,8 @@ class Tap:
             raise RuntimeError("The tap is not open.")
         return int(self._server.sockets[0].getsockname()[1])
 
-    def tongue(self) -> _Tongue:
-        return _TONGUES[self.place.server](self._marks)
+    def tongue(self) -> _Codec:
+        return _CODECS[self.place.server](self._marks)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -115,7 +115,7 @@ class _Pair:
         self.tap = tap
         self.client = _End(self, Direction.REQUESTS)
         self.server = _End(self, Direction.REPLIES)
-        self._tongue = tap.tongue()
+        self._codec = tap.tongue()
         self._cut_off: set[Direction] = set()
         self._connecting: asyncio.Task[None] | None = None
 
@@ -133,7 +133,7 @@ class _Pair:
             self.close()
         else:
             self.client.resume()
-            if not self.client.is_open:  # it left while the server was asked
+            if not self.client.is_open:  # the client closed while the proxy was connecting
                 self.close()
 
     def carry(self, chunk: bytes, direction: Direction) -> None:
@@ -141,7 +141,7 @@ class _Pair:
             return
         sink = self.server if direction is Direction.REQUESTS else self.client
         passing: list[bytes] = []
-        for raw, message in self._tongue.understand(chunk, direction):
+        for raw, message in self._codec.understand(chunk, direction):
             passage = self._passage(direction, message)
             if passage is not Passage.HELD:
                 passing.append(raw)
@@ -163,13 +163,13 @@ class _Pair:
         self.tap.pairs.discard(self)
 
     def close(self) -> None:
-        """After what is still to be sent."""
+        """Close both ends after their buffered bytes are sent."""
         for end in (self.client, self.server):
             end.close()
 
 
 class _End(asyncio.Protocol):
-    """One socket; what it hears goes to the pair."""
+    """One socket; it passes received bytes to the pair."""
 
     def __init__(self, pair: _Pair, direction: Direction) -> None:
         self._pair = pair
@@ -213,7 +213,7 @@ class _End(asyncio.Protocol):
             self._transport.write(chunk)
 
     def when_drained(self, tell: Callable[[], None]) -> None:
-        """Tell once the kernel has taken all: over the loopback that is the other side's hands."""
+        """Call `tell` once the kernel has taken all bytes: over the loopback the other side has them then."""
         if self._transport is not None and self._transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(DRAIN_POLL_S, self.when_drained, tell)
         else:

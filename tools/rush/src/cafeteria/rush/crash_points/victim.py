@@ -1,4 +1,4 @@
-"""One service as a process that is killed and comes back, again and again, behind its two taps."""
+"""A killable service: a process that is killed and restarted again and again, behind its two wire proxies."""
 
 import signal
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ ASK_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 class NeverReadyError(Exception):
-    """A service did not come back."""
+    """A service did not become ready again."""
 
 
 class Victim:
-    """`environment` is what the service is started with, and may be changed between two starts."""
+    """A killable service. `environment` is passed to the process and may be changed between two starts."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Victim:
         self._child: Child | None = None
 
     async def start(self) -> None:
-        """Returns once the process is there; `ready` waits until it serves. One that was killed is gone by then."""
+        """Start the process after a killed one has ended; `ready` waits until it serves."""
         if self._child is not None:
             await self._child.wait()
         self.environment |= {
@@ -64,7 +64,7 @@ class Victim:
         await self.start()
 
     async def ready(self, http: aiohttp.ClientSession) -> None:
-        """Wait until it says so. Raises NeverReadyError."""
+        """Wait until the service reports that it is ready. Raises NeverReadyError."""
 
         async def says_so() -> bool:
             with suppress(aiohttp.ClientError, TimeoutError, ConnectionError):

@@ -1,4 +1,4 @@
-"""Waiting for what no event tells: the state of processes and databases."""
+"""Polling for conditions without an event: the state of processes and databases."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ POLL_S = 0.05
 async def true_within(
     seconds: float, condition: Callable[[], Awaitable[bool]], *, every_s: float = POLL_S
 ) -> bool:
-    """Whether it became true in time."""
+    """Poll the condition; return whether it became true in time."""
     deadline = monotonic() + seconds
     while not await condition():
         if monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Who looks on while messages pass: one who writes everything down, one who waits for his message, one for silence."""
+"""Watchers of the wire proxies: one counts messages, one kills a service at a message; both measure silence."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,29 +11,29 @@ from cafeteria.rush.proxy import Direction
 
 
 class Listener:
-    """Lets everything pass; keeps the topics that it met and when it last met one that is not background."""
+    """Lets everything pass; records all topics, and when the last message passed that is not background."""
 
     def __init__(self, background: frozenset[tuple[Place, str]] = frozenset()) -> None:
         self.count = Count(background)
         self.topics: set[tuple[Place, str]] = set()
-        self._heard_at = monotonic()
+        self._last_at = monotonic()
 
     @property
     def silent_for_s(self) -> float:
-        return monotonic() - self._heard_at
+        return monotonic() - self._last_at
 
     def passage(self, place: Place, direction: Direction, message: Named) -> Passage:
         self.topics.add(background_topic(place, message))
         if self.count.number(place, direction, message) is not None:
-            self._heard_at = monotonic()
+            self._last_at = monotonic()
         return Passage.FREE
 
     def all_arrived(self) -> None:
-        """Nothing is ever held."""
+        """Do nothing: this watcher holds no message."""
 
 
 class Trap:
-    """Springs at one message: it kills, and what comes after does not pass."""
+    """Kills the service at one message, and lets nothing pass after it."""
 
     def __init__(
         self, point: Point, *, background: frozenset[tuple[Place, str]], kill: Callable[[], None]
@@ -42,16 +42,16 @@ class Trap:
         self.sprung = asyncio.Event()
         self._count = Count(background)
         self._kill = kill
-        self._heard_at = monotonic()
+        self._last_at = monotonic()
 
     @property
     def silent_for_s(self) -> float:
-        return monotonic() - self._heard_at
+        return monotonic() - self._last_at
 
     def passage(self, place: Place, direction: Direction, message: Named) -> Passage:
         found = self._count.number(place, direction, message)
         if found is not None:
-            self._heard_at = monotonic()
+            self._last_at = monotonic()
         if self.sprung.is_set() or found != (self.point.kind, self.point.number):
             return Passage.FREE
         return Passage.HELD if self.point.moment is Moment.BEFORE else Passage.LAST

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, each kind a small class; `KINDS` has them by name."""
+"""The kinds of faults, each a small class; `KINDS` has them by name."""
 
 from cafeteria.rush.faults import disk
 from cafeteria.rush.faults.bus_users import BUS_USERS
@@ -34,4 +34,4 @@ NOT_HERE: dict[str, str] = (
         "only root on Linux may mount the small file system that it fills",
     )
 )
-"""Kinds that this user or machine cannot throw, and why."""
+"""Kinds that this user or machine cannot inject, and why."""

@@ -1,7 +1,7 @@
-"""A service's credentials in wrong hands: everything that the server takes from them, short of the service's own work.
+"""Misuse of a service's stolen credentials: all that the server accepts with them, except the service's own work.
 
-Spoken byte by byte, for no client library sends what is sent here. None of it may be seen anywhere else: no stream is
-touched, no other service hears it, and the owners of the subjects go on answering.
+The fault writes raw bytes, because no client library sends such messages. None of it may have an effect elsewhere: no
+stream changes, no other service receives it, and the owners of the subjects keep answering.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from cafeteria.rush.faults.fault import Fault
 FAMILY = "misuse"
 MESSAGES = (50, 200)
 ANSWER_WITHIN_S = 20.0
-COMMANDS_SHARE = 0.2  # the others are questions that the user may ask
+COMMANDS_SHARE = 0.2  # the others are requests that the user may send
 
 BODIES = (
     b"",
@@ -43,7 +43,7 @@ HEADERS = (
 
 
 class Bus(Protocol):
-    """Where the server is, and what it knows its users by."""
+    """The server's address and its users' credentials."""
 
     @property
     def nats_url(self) -> str: ...
@@ -54,7 +54,7 @@ class Bus(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialsMisused:
-    """Requests with foreign reply subjects, without any, with bytes that are no message; and orders to the streams."""
+    """Requests with foreign reply subjects, with none, or with invalid bytes; and commands to the streams."""
 
     name: str = "credentials-misused"
     family: str = FAMILY
@@ -69,14 +69,14 @@ class CredentialsMisused:
 
 
 async def misuse(bus: Bus, user: str, chance: random.Random, *, messages: int) -> None:
-    """Send so many as `user`, and return when the server has read them all. Raises OSError while it is away."""
+    """Send `messages` as `user`, and return when the server has read them. Raises OSError while it is down."""
     async with _connected(bus, user) as (reader, writer):
         for _ in range(messages):
             writer.write(_frame(user, chance))
         writer.write(b"PING\r\n")
         while (line := await reader.readline()) != b"PONG\r\n":
             if not line:
-                raise ConnectionResetError(f"the server sent {user} away")
+                raise ConnectionResetError(f"the server disconnected {user}")
 
 
 def _frame(user: str, chance: random.Random) -> bytes:
@@ -90,13 +90,13 @@ def _frame(user: str, chance: random.Random) -> bytes:
 
 
 def _asked_by(user: str) -> list[str]:
-    """What `user` may ask, owners and JetStream, but for what would take messages from its own processes."""
+    """Return the subjects on which `user` may send requests, without those that take messages from its processes."""
     asked = [rpc.subject for rpc in RPCS if user in RPC_CALLERS[rpc.subject]]
     return asked + [subject for subject in rights_of(user).publish if ".STREAM.INFO." in subject]
 
 
 def _commands() -> list[str]:
-    """What only the administrator may say."""
+    """Return subjects on which only the administrator may publish."""
     return [
         f"{api}.STREAM.{verb}.{stream.name}"
         for api in ("$JS.API", STREAMS_API)
@@ -106,7 +106,7 @@ def _commands() -> list[str]:
 
 
 def foreign_replies(user: str) -> list[str]:
-    """Subjects that no answer to `user` may reach."""
+    """Return subjects to which no reply for `user` may be sent."""
     others = [f"{inbox_prefix(each)}.x" for each in (*SERVICES, "admin", "bootstrap") if each != user]
     durables = [f"$JS.API.CONSUMER.DELETE.{durable.stream}.{durable.name}" for durable in DURABLES]
     stored = [subject for stream in STREAMS for subject in stream.subjects]

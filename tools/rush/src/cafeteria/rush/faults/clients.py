@@ -1,4 +1,4 @@
-"""Clients that read slowly or never, leave all at once, or send one key from everywhere."""
+"""Client faults: clients that read slowly or never, reconnect all at once, or order all at once."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ SLOW_BYTES, SLOW_EVERY_S = 64, 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class LazyReaders:
-    """Streams whose readers take a few bytes now and then, or none at all."""
+    """Streams whose readers read a few bytes at intervals, or none at all."""
 
     name: str
     reads: bool
@@ -47,7 +47,7 @@ class LazyReaders:
 
 @dataclass(frozen=True, kw_only=True)
 class EverybodyReconnects:
-    """All streams are dropped at once, and all come back at once."""
+    """All streams are dropped at once, and all reconnect at once."""
 
     name: str = "streams-dropped"
     family: str = FAMILY
@@ -60,7 +60,7 @@ class EverybodyReconnects:
 
 
 class EverybodyOrders:
-    """Each student orders, `times` over and all at once. The orders are those of the fault's chance, like all of it."""
+    """Each student sends `times` orders, all at once. The fault's random generator draws their keys."""
 
     def __init__(self, arena: Arena, chance: random.Random, *, times: int) -> None:
         self._arena = arena
@@ -73,13 +73,13 @@ class EverybodyOrders:
         return len(self._orders)
 
     async def choose(self) -> None:
-        """What there is most of."""
+        """Choose the dish with the most portions."""
         async with self._arena.database() as connection:
             dish = await connection.fetchval(_FULLEST_DISH)
         self._lines = (OrderLine(item_id=dish, quantity=1),)
 
     async def send(self) -> None:
-        """Once; an answer may be 202, or not come."""
+        """Send each order once; an answer may be 202, or not come."""
         body = msgspec.json.encode(PlaceOrder(lines=self._lines))
         await asyncio.gather(
             *(student.order_once(body, lines=self._lines, key=key) for student, key in self._orders)
@@ -104,7 +104,7 @@ _FULLEST_DISH = "SELECT item_id FROM stock.inventory ORDER BY quantity DESC, ite
 
 @asynccontextmanager
 async def _stream(student: Student, url: str) -> AsyncIterator[asyncio.StreamReader]:
-    """A bare socket, so that nothing reads ahead."""
+    """Open a stream on a plain socket, so that no library reads ahead."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=SLOW_BYTES)
     try:

@@ -1,6 +1,6 @@
-"""The disk under NATS' store runs full: the store moves to a small file system in memory, which is then filled.
+"""A full disk under NATS' store: the store moves to a small file system in memory, which is then filled.
 
-Needs root on Linux, for the mount. NATS stops storing until it is started anew on a disk with room; so that is the healing.
+Needs root on Linux, for the mount. NATS stores nothing until it is restarted on a disk with free space, which heals it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import FAMILY, until_bus_is_whole
 
 ROOM_BYTES = 4 << 20
-"""Beside what the store holds already."""
+"""Free space beyond the current size of the store."""
 FULL_S = (1.0, 5.0)
 BALLAST = "ballast"
 
@@ -48,7 +48,7 @@ class DiskFull:
 
 
 def _move_to_memory(store: Path) -> None:
-    """Raises OSError where nobody may mount, with the store where it was."""
+    """Move the store. Raises OSError if the mount fails, with the store in its old place."""
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     aside = store.with_name("store-on-disk")
     store.rename(aside)
@@ -73,7 +73,7 @@ def _move_back(store: Path) -> None:
 
 
 def _fill(ballast: Path) -> None:
-    """Until not a byte more goes in."""
+    """Write until the file system is full."""
     zeros = bytes(1 << 16)
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -81,8 +81,8 @@ def _fill(ballast: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    """Raises OSError with what the command said."""
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - words of our own
+    """Run a command. Raises OSError with its error output."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - fixed commands
     if done.returncode:
         raise OSError(done.stderr.strip())
 

@@ -1,4 +1,4 @@
-"""What a fault is to the nemesis that throws it."""
+"""The interface between a fault and the nemesis that injects it."""
 
 import random
 from typing import Protocol
@@ -7,11 +7,11 @@ from cafeteria.rush.arena import Arena
 
 
 class HarmDoneError(Exception):
-    """A fault that must do no harm did some; says which."""
+    """A fault that must do no harm did harm; the message describes it."""
 
 
 class Fault(Protocol):
-    """`family` groups kinds; `weight` is how often it comes beside the others, less for what takes long."""
+    """A kind of fault. `family` groups kinds; `weight` is its relative frequency, lower for slow faults."""
 
     @property
     def name(self) -> str: ...
@@ -23,15 +23,15 @@ class Fault(Protocol):
     def weight(self) -> float: ...
 
     async def strike(self, arena: Arena, chance: random.Random, /) -> str:
-        """Inflict it, wait, heal it, and return once everything that it hit is whole again; says what it did.
+        """Inject the fault, wait, heal it, and return a description once everything that it hit has recovered.
 
-        All that is left to chance is drawn from `chance`, so that a seed repeats it.
+        All random choices are drawn from `chance`, so that a seed repeats them.
         """
         ...
 
 
 def some(chance: random.Random, members: list[str], *, all_share: float = 0.25) -> list[str]:
-    """Mostly one of them, now and then all."""
+    """Return one of the members, or all of them with the probability `all_share`."""
     if chance.random() < all_share:
         return members
     return [chance.choice(members)]

@@ -1,6 +1,6 @@
-"""Items of the streams' messages in other company: beside one that nobody can read, or packed otherwise.
+"""Faults that repack stored messages: with an unreadable item among the others, or in other groupings.
 
-A message that was stored is replaced, read already or not: what it holds comes in the new company alone.
+Each replaces a stored message, whether it was read or not, so its items are delivered only in the new grouping.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from cafeteria.rush.stored_messages import (
 HITS = (2, 8)
 PAUSE_S = (0.05, 0.4)
 NEWEST = 3
-"""One of so many is replaced."""
+"""How many of the newest messages one is chosen from."""
 REPACKED = (5, 60)
 
 UNREADABLE_ITEMS = (
@@ -42,7 +42,7 @@ UNREADABLE_ITEMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class UnreadableItem:
-    """An item that nobody can read, between the items of messages that everybody needs."""
+    """An unreadable item among the valid items of a message."""
 
     name: str = "poison-item"
     family: str = FAMILY
@@ -71,7 +71,7 @@ class UnreadableItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Repacked:
-    """The newest messages of a stream come in other groupings, as after a relay's second try with more rows."""
+    """The newest messages of a stream, stored in other groupings, as after a relay's second try with more rows."""
 
     name: str = "messages-repacked"
     family: str = FAMILY
@@ -89,7 +89,7 @@ class Repacked:
     async def _repack(
         self, arena: Arena, messages: list[tuple[StoredMessage, list[bytes]]], chance: random.Random
     ) -> int:
-        """Each original goes before its items come again, so that nothing of it comes twice."""
+        """Delete each original before its items are stored again, so that no item is stored twice."""
         items = [item for _, of_message in messages for item in of_message]
         is_poison = any(message.is_poison for message, _ in messages)
         newest = messages[-1][0]
@@ -103,7 +103,7 @@ class Repacked:
 
 
 def dealt(items: list[bytes], chance: random.Random) -> list[list[bytes]]:
-    """In any order, in messages of any size, some of them as large as may be."""
+    """Group the items in random order, in messages of random size, some of them as large as allowed."""
     left = list(items)
     chance.shuffle(left)
     groups = []
@@ -115,7 +115,7 @@ def dealt(items: list[bytes], chance: random.Random) -> list[list[bytes]]:
 
 
 def _with_items(messages: list[StoredMessage]) -> list[tuple[StoredMessage, list[bytes]]]:
-    """Without those that have no list of items."""
+    """Return the messages that have a list of items, with their items."""
     found = [(message, message.items()) for message in messages]
     return [(message, items) for message, items in found if items]
 

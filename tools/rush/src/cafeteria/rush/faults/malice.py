@@ -1,7 +1,7 @@
-"""A malicious client: connections that send nothing or too little, and requests that are broken on purpose.
+"""A malicious client: connections that send nothing or too little, and requests that are invalid on purpose.
 
-Each must cost nobody but its sender. The fault checks each answer at once: a 5xx other than 503 is a violation. No
-student uses the keys of these requests.
+Each may harm only its sender. The fault checks each answer at once: a 5xx other than 503 is a violation. No student
+uses the keys of these requests.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ BROKEN_BODIES = (
 
 @dataclass(frozen=True, kw_only=True)
 class SilentSockets:
-    """Many connections that hold a place and send nothing, half a head or half a body."""
+    """Many connections that stay open and send nothing, half a head or half a body."""
 
     name: str = "sockets-silent"
     family: str = FAMILY
@@ -62,7 +62,7 @@ class SilentSockets:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenRequests:
-    """Requests of which each is wrong in one way; `request` makes them."""
+    """Requests that are each invalid in one way; `request` makes them."""
 
     name: str
     request: Request
@@ -81,17 +81,17 @@ class BrokenRequests:
 
 
 def broken_body(student: Student, chance: random.Random) -> bytes:
-    """An order whose body no decoder takes."""
+    """Return an order whose body no decoder accepts."""
     return _order(student, chance.choice(BROKEN_BODIES), chance)
 
 
 def junk_behind_body(student: Student, chance: random.Random) -> bytes:
-    """A refused order, and in the same segment bytes that belong to no request."""
+    """Return an invalid order, followed in the same segment by bytes that belong to no request."""
     return _order(student, b'{"lines": []}', chance) + chance.randbytes(chance.randint(1, 200))
 
 
 def broken_head(student: Student, chance: random.Random) -> bytes:
-    """Lines that are no HTTP, between those that are."""
+    """Return an order with a line that is not HTTP in its head."""
     head, _, body = _order(student, b'{"lines": []}', chance).partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     lines.insert(chance.randrange(len(lines)), chance.randbytes(20).replace(b"\n", b"?"))
@@ -116,7 +116,7 @@ def _targets(arena: Arena) -> tuple[str, ...]:
 
 
 async def _hold(url: str, start: bytes, for_s: float) -> None:
-    """Until the service ends it, or the time is over."""
+    """Hold a connection until the service closes it, or the time is over."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(for_s), _connected(url) as (reader, writer):
             writer.write(start)
@@ -125,7 +125,7 @@ async def _hold(url: str, start: bytes, for_s: float) -> None:
 
 
 async def _answers(url: str, request: bytes) -> list[bytes]:
-    """The status of each answer until the service closes; fewer where it cannot be reached or falls silent."""
+    """Return the status of each answer until the service closes; fewer if it is unreachable or stops answering."""
     answered = b""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(ANSWER_WITHIN_S), _connected(url) as (reader, writer):

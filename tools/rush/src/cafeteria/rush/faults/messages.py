@@ -1,6 +1,6 @@
-"""Messages that come twice, out of order, all over again, not at all, or that nobody can read.
+"""Message faults: messages that are duplicated, reordered, replayed, lost or unreadable.
 
-All of it by the administrator's hand: no service may do so, and no store, however it fails, does worse.
+They use the administrator's rights: no service may do so, and no failing store does worse.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ UNREADABLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Copied:
-    """The newest messages of a stream come once more, in any order, under new ids so that none is recognised.
+    """The newest messages of a stream, stored again in random order under new ids, so that none is recognised.
 
     With `instead` the originals are removed first, before or after they were read: loss and delay at once.
     """
@@ -60,7 +60,7 @@ class Copied:
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """Everything that a stream holds is gone, read or not; the stream stays."""
+    """Purges all messages of a stream, read or not; the stream itself stays."""
 
     name: str = "messages-lost"
     family: str = FAMILY
@@ -74,7 +74,7 @@ class Lost:
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """A durable is gone with its place; the one made in its stead gets the stream's whole history."""
+    """Deletes a durable consumer and its position; its replacement receives the stream's whole history."""
 
     name: str = "history-replayed"
     family: str = FAMILY
@@ -90,21 +90,21 @@ class Replayed:
 
 @dataclass(frozen=True, kw_only=True)
 class Poison:
-    """Messages that nobody can read, as a whole or item by item, between those that everybody needs."""
+    """Unreadable messages, as a whole or item by item, among valid ones."""
 
     name: str = "poison"
     family: str = FAMILY
     weight: float = 1.0
 
     async def strike(self, arena: Arena, chance: random.Random) -> str:
-        said = 0
+        published = 0
         for _ in range(chance.randint(*POISON)):
             topic = chance.choice((WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS))
             headers = {HEADER_MESSAGE_ID: f"{POISON_ID}-{chance.getrandbits(64):x}"}
             await arena.bus.publish(topic.subject, chance.choice(UNREADABLE), headers)
-            said += 1
+            published += 1
             await asyncio.sleep(POISON_PAUSE_S)
-        return f"{said} messages"
+        return f"{published} messages"
 
 
 MESSAGES: tuple[Fault, ...] = (

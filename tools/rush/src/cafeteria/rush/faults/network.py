@@ -1,7 +1,7 @@
-"""Bad network between service processes and a server: slow, cut in mid-message, reset, half-open, deaf one way.
+"""Network faults between service processes and a server: latency, cuts, resets, half-open connections, lost bytes.
 
-Healing is fair weather. A connection that lost bytes is then reset, as TCP would; one that is half-open stays so,
-and its service has to notice by itself.
+Healing ends the simulated faults. A connection that lost bytes is then reset, as TCP would; one that is half-open
+stays so, and its service has to notice by itself.
 """
 
 import asyncio
@@ -19,30 +19,30 @@ LASTS_S = (1.0, 6.0)
 LATENCY_MS = (20.0, 400.0)
 JITTER_MS = (50.0, 800.0)
 CUT_AFTER_BYTES = (0, 3_000)
-"""From before the first byte to the middle of a batch."""
+"""The range reaches from before the first byte to the middle of a batch."""
 ACKS_LOST_S = (3.0, 8.0)
-"""From less than the server waits for an acknowledgement to more."""
+"""The range reaches from below to above the time that the server waits for an acknowledgement."""
 ACKNOWLEDGEMENT = "$JS.ACK."
 HITS = (1, 6)
 HIT_EVERY_S = (0.1, 1.0)
 
 CONSUMERS = tuple(dict.fromkeys(durable.owner for durable in DURABLES))
 BUSY = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
-"""Hit more often than identity, which students need once in a while only."""
+"""Services that are hit more often than identity, which students need only occasionally."""
 
 Make = Callable[[random.Random], Weather]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """The connections that one fault is about."""
+    """The connections that one fault affects."""
 
     text: str
     proxies: list[Proxy]
 
 
 def somewhere(arena: Arena, chance: random.Random, *, server: str) -> Where:
-    """One process, all of a service, or everybody; and the server."""
+    """Draw the connections to a server: those of one process, of all processes of a service, or of all services."""
     members = arena.members(chance.choice((*BUSY, *BUSY, *SERVICES)))
     members = chance.choice(([chance.choice(members)], members, arena.all_members))
     text = "everybody" if members == arena.all_members else named(members)
@@ -51,7 +51,7 @@ def somewhere(arena: Arena, chance: random.Random, *, server: str) -> Where:
 
 @dataclass(frozen=True, kw_only=True)
 class BadWeather:
-    """For some seconds the network is as `make` says."""
+    """For some seconds the network has the faults that `make` draws."""
 
     name: str
     server: str
@@ -70,7 +70,7 @@ class BadWeather:
         finally:
             for proxy in where.proxies:
                 proxy.weather = FAIR
-        return f"{where.text} for {for_s:.1f} s: {_said(weather)}"
+        return f"{where.text} for {for_s:.1f} s: {_described(weather)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +106,9 @@ class Break:
 
 @dataclass(frozen=True, kw_only=True)
 class AcknowledgementsLost:
-    """What a consumer has committed it acknowledges in vain: the messages are delivered again, whole.
+    """A consumer's acknowledgements are lost after its commits, so the bus delivers whole messages again.
 
-    Its connections are cut first, so that the proxy meets each message to the bus from the first on.
+    Its connections are reset first, so that the proxy parses each message to the bus from the first byte on.
     """
 
     name: str = "nats-acks-lost"
@@ -139,19 +139,19 @@ def _jittery(chance: random.Random) -> Weather:
     return Weather(latency_ms=5, jitter_ms=chance.uniform(*JITTER_MS))
 
 
-def _deaf(_chance: random.Random) -> Weather:
+def _replies_lost(_chance: random.Random) -> Weather:
     return Weather(lost=frozenset({Direction.REPLIES}))
 
 
-def _mute(_chance: random.Random) -> Weather:
+def _requests_lost(_chance: random.Random) -> Weather:
     return Weather(lost=frozenset({Direction.REQUESTS}))
 
 
-def _gone(_chance: random.Random) -> Weather:
+def _silent(_chance: random.Random) -> Weather:
     return Weather(lost=frozenset(Direction))
 
 
-def _said(weather: Weather) -> str:
+def _described(weather: Weather) -> str:
     if weather.lost:
         return f"{' and '.join(sorted(weather.lost))} lost"
     return f"{weather.latency_ms:.0f} ms, and up to {weather.jitter_ms:.0f} ms more"
@@ -160,9 +160,9 @@ def _said(weather: Weather) -> str:
 WEATHERS: dict[str, Make] = {
     "latency": _slow,
     "jitter": _jittery,
-    "replies-lost": _deaf,
-    "requests-lost": _mute,
-    "silence": _gone,
+    "replies-lost": _replies_lost,
+    "requests-lost": _requests_lost,
+    "silence": _silent,
 }
 BREAKS = ("cut", "reset", "half-open")
 

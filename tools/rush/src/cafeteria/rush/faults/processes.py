@@ -1,4 +1,4 @@
-"""Service processes that die without a word, stop answering while alive, or are restarted one after another."""
+"""Process faults: service processes that are killed, frozen, or restarted one after another."""
 
 import asyncio
 import random
@@ -11,14 +11,14 @@ from cafeteria.rush.arena import Arena
 from cafeteria.rush.faults.fault import Fault, named, some
 
 FROZEN_S = (0.3, 6.0)
-"""From less than a request's deadline to more than the bus needs to notice."""
+"""The range reaches from less than a request's deadline to more than the bus needs to notice."""
 
 FAMILY = "processes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """kill -9."""
+    """Kills one process or all of a service with SIGKILL, and waits until they are ready again."""
 
     service: str
     family: str = FAMILY
@@ -39,7 +39,7 @@ class Kill:
 
 @dataclass(frozen=True, kw_only=True)
 class Freeze:
-    """SIGSTOP, later SIGCONT: its connections stay open, and nobody answers on them."""
+    """SIGSTOP, later SIGCONT: the connections of the process stay open and get no answers."""
 
     service: str
     family: str = FAMILY
@@ -64,7 +64,7 @@ class Freeze:
 
 @dataclass(frozen=True, kw_only=True)
 class RollingRestart:
-    """SIGTERM to every process in turn, each back before the next goes."""
+    """SIGTERM to every process in turn; each is ready again before the next one stops."""
 
     name: str = "rolling-sigterm"
     family: str = FAMILY

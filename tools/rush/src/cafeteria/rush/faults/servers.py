@@ -1,4 +1,4 @@
-"""Postgres and NATS restarted, frozen, wiped, full, locked."""
+"""Server faults: Postgres and NATS are restarted, frozen, stopped, wiped, disconnected or locked."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ FAMILY = "servers"
 
 @dataclass(frozen=True, kw_only=True)
 class Restart:
-    """A signal that ends the server; it is started again at once."""
+    """A signal ends the server, and the supervisor restarts it at once."""
 
     name: str
     server: str
@@ -62,8 +62,8 @@ class FreezeServer:
 
 @dataclass(frozen=True, kw_only=True)
 class NatsAway:
-    """Stopped, and started some seconds later. Everybody orders meanwhile: orders stay PENDING, and rows wait in the
-    outboxes, so that what is asked and published afterwards is as large as it gets.
+    """NATS is stopped for some seconds while all students order: orders stay PENDING and rows wait in the outboxes, so
+    that the later requests and messages are as large as possible.
     """
 
     name: str = "nats-away"
@@ -87,7 +87,7 @@ class NatsAway:
 
 @dataclass(frozen=True, kw_only=True)
 class WipeNats:
-    """Killed, its store removed: every stream, message and durable is gone."""
+    """NATS is killed and its store removed: every stream, message and durable consumer is lost."""
 
     name: str = "nats-wipe"
     family: str = FAMILY
@@ -102,7 +102,7 @@ class WipeNats:
 
 @dataclass(frozen=True, kw_only=True)
 class TerminateBackends:
-    """Sessions ended at random, between and within statements, also within a COMMIT."""
+    """Postgres sessions end at random, between and within statements, also within a COMMIT."""
 
     name: str = "backends-terminated"
     family: str = FAMILY
@@ -135,7 +135,7 @@ ROGUE_LOCKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RogueLock:
-    """Somebody with a console holds rows that everybody needs."""
+    """Another database session locks rows that all services need, for 10 s."""
 
     name: str = "rogue-lock"
     family: str = FAMILY
@@ -151,7 +151,7 @@ class RogueLock:
 
 
 async def until_bus_is_whole(arena: Arena) -> None:
-    """Wait until every stream and durable is there. Raises TimeoutError."""
+    """Wait until every stream and durable consumer exists. Raises TimeoutError."""
     async with asyncio.timeout(BUS_WITHIN_S):
         while True:
             try:

@@ -25,19 +25,19 @@ def options_from(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m cafeteria.rush.model", description=__doc__)
     parser.add_argument("--schedules", type=_positive, default=SCHEDULES, help="how many (%(default)s)")
     parser.add_argument(
-        "--seed", type=int, help="of the first schedule; the next have the next; without it any"
+        "--seed", type=int, help="of the first schedule; each next schedule adds 1; random by default"
     )
     parser.add_argument(
         "--jobs", type=_positive, default=os.cpu_count() or 1, help="processes at once (%(default)s)"
     )
-    parser.add_argument("--replay", type=int, metavar="SEED", help="tell the story of this one schedule")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="print the trace of this one schedule")
     parser.add_argument(
         "--without",
         nargs="+",
         default=(),
         choices=ALL_GUARDS.__struct_fields__,
         metavar="GUARD",
-        help=f"take these guards away: {', '.join(ALL_GUARDS.__struct_fields__)}",
+        help=f"switch these guards off: {', '.join(ALL_GUARDS.__struct_fields__)}",
     )
     return parser.parse_args(argv)
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def tell(console: Console, seed: int, *, guards: Guards) -> int:
-    """The story of one schedule, and what it broke."""
+    """Print the trace of one schedule and every promise that it broke."""
     story: list[str] = []
     broken = examine(seed, guards=guards, story=story)
     for line in story:
@@ -75,7 +75,7 @@ def tell(console: Console, seed: int, *, guards: Guards) -> int:
 
 
 def play_all(console: Console, seeds: range, *, jobs: int, guards: Guards) -> Search:
-    """Until all are played, or some have broken a promise."""
+    """Play the schedules until all are played or one share of them has broken a promise."""
     total = Search(schedules=0, cpu_s=0.0, broken={})
     milestones = Milestones(console)
     columns = (TextColumn("schedules"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -95,7 +95,7 @@ def play_all(console: Console, seeds: range, *, jobs: int, guards: Guards) -> Se
 
 
 def _shares(seeds: range, *, jobs: int, guards: Guards) -> Iterator[Search]:
-    """In the order of the seeds, whichever process is quicker."""
+    """Yield the results in the order of the seeds, not in the order in which processes finish."""
     shares = [seeds[start : start + SHARE] for start in range(0, len(seeds), SHARE)]
     play = partial(search, guards=guards)
     if jobs == 1:
@@ -118,7 +118,7 @@ def show(console: Console, found: Search, *, seed: int, without: Sequence[str]) 
         console.print(f"Seed {broken_by} broke a promise:", style="bold red")
         for sentence in sentences:
             console.print(f"  {sentence}", markup=False)
-        console.print(f"  Its story: python -m cafeteria.rush.model --replay {broken_by}{taken_away}")
+        console.print(f"  Its trace: python -m cafeteria.rush.model --replay {broken_by}{taken_away}")
 
 
 if __name__ == "__main__":

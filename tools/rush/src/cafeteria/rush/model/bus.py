@@ -1,7 +1,7 @@
 """NATS: streams that may lose everything, and durable consumers of their messages, each of which holds many items.
 
-The bus is worse than the real one: consumers get messages in any order, and the server knows a repeated message id
-only now and then. So what is right here needs neither.
+The bus is worse than the real one: consumers get messages in any order, and the server recognises a repeated message
+id only sometimes. A protocol that is correct here needs neither guarantee.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ REPEAT_SEEN = 0.7
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What a stream stores. `id` stands for a digest over the ids of the rows whose `items` it holds."""
+    """What a stream stores. `id` represents a digest over the ids of the rows whose `items` it holds."""
 
     topic: Topic[Any]
     id: tuple[Any, ...]
@@ -31,7 +31,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Delivery:
-    """A message in the hands of the replica `home`. `left` counts the items that are not committed yet."""
+    """A message that the replica `home` is handling. `left` counts the items that are not committed yet."""
 
     __slots__ = ("has_failed", "home", "left", "message")
 
@@ -43,7 +43,7 @@ class Delivery:
 
 
 class Durable:
-    """Delivers each message of `topic` to some replica until that has acknowledged it."""
+    """Delivers each message of `topic` to some replica until a replica has acknowledged it."""
 
     __slots__ = ("stream", "taken", "topic", "waiting")
 
@@ -55,7 +55,7 @@ class Durable:
         stream.durables.append(self)
 
     def take(self, home: Replica) -> list[Delivery]:
-        """Some of what waits; in a calm all of it."""
+        """Deliver some of the waiting messages; in the quiesce phase all of them."""
         scheduler = home.scheduler
         batch, self.waiting = self.waiting, []
         if not scheduler.is_calm and len(batch) > 1:
@@ -67,7 +67,7 @@ class Durable:
         return deliveries
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """If the acknowledgement arrives."""
+        """Remove the delivery, unless the acknowledgement is lost."""
         scheduler = delivery.home.scheduler
         if not scheduler.is_calm and scheduler.happens(scheduler.weather.unacked):
             scheduler.tell(delivery.home, "the acknowledgement is lost")
@@ -76,13 +76,13 @@ class Durable:
             self.taken.remove(delivery)
 
     def give_back(self, delivery: Delivery) -> None:
-        """To be delivered again, unless the stream has been lost meanwhile."""
+        """Queue the message for redelivery, unless the stream has been lost meanwhile."""
         if delivery in self.taken:
             self.taken.remove(delivery)
             self.waiting.append(delivery.message)
 
     def abandon(self, home: Replica) -> None:
-        """The replica has died with what it had taken."""
+        """Redeliver everything that the dead replica was handling."""
         for delivery in [each for each in self.taken if each.home is home]:
             self.give_back(delivery)
 
@@ -91,7 +91,7 @@ class Durable:
 
 
 class Stream:
-    """`epoch` counts the streams of this name that there have been; `ids` are those of what this one has stored."""
+    """A stream. `epoch` counts how often it was created; `ids` are the message ids that it has stored since."""
 
     __slots__ = ("durables", "epoch", "ids", "messages", "scheduler")
 
@@ -103,7 +103,7 @@ class Stream:
         self.durables: list[Durable] = []
 
     def store(self, message: Message) -> None:
-        """Unless the id says that it is here already."""
+        """Store the message, unless the server recognises its id as a duplicate."""
         if message.id in self.ids and self.scheduler.happens(REPEAT_SEEN):
             self.scheduler.note("message {} is here already", message.id)
             return
@@ -114,7 +114,7 @@ class Stream:
                 durable.waiting.append(message)
 
     def wipe(self) -> None:
-        """The store is gone, and made anew."""
+        """Lose everything that is stored and create the stream again."""
         self.epoch += 1
         self.messages = []
         self.ids.clear()
@@ -124,7 +124,7 @@ class Stream:
 
 
 class Bus:
-    """The two streams and who reads them."""
+    """The two streams and their durable consumers."""
 
     __slots__ = ("durables", "kitchen", "notification", "projection", "scheduler", "streams", "work")
 
@@ -138,7 +138,7 @@ class Bus:
         self.durables = (self.work, self.projection)
 
     def publish(self, messages: list[Message]) -> list[Message]:
-        """Those that were acknowledged. Any of the others may be stored all the same."""
+        """Return the messages that were acknowledged. Each of the others may be stored nevertheless."""
         scheduler, acknowledged = self.scheduler, []
         for message in messages:
             is_answered = scheduler.is_calm or not scheduler.happens(scheduler.weather.unstored)

@@ -1,7 +1,7 @@
-"""One cafeteria: two replicas of each service, the bus between them, students, and everything that goes wrong.
+"""One simulated cafeteria: two replicas of each service, the bus between them, students, and the fault injector.
 
-What a process may do next stands in two lists: `ticks`, of which any may come while there are faults, and
-`carriers`, which need neither a clock nor a student, and run in a calm until none has anything to do.
+Two lists hold what a process may do next: `ticks`, of which any may run while there are faults, and `carriers`,
+which need neither a clock nor a student and run in the quiesce phase until none has anything to do.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Tick = Callable[[], bool]
 
 
 class Cafeteria:
-    """All of it, drawn from one seed."""
+    """The whole simulation, drawn from one seed."""
 
     __slots__ = (
         "bus",
@@ -53,15 +53,15 @@ class Cafeteria:
         self.bus = Bus(self.scheduler)
         self._open_schemas()
         self._start_services()
-        self._let_students_in()
+        self._add_clients()
         self.troubles = Troubles(
             self.scheduler,
             services=(self.gateways, self.stocks, self.kitchens, self.notifications),
             bus=self.bus,
             outboxes=(self.gateway.outbox, self.kitchen.outbox),
         )
-        self.ticks = self._what_may_begin()
-        self.carriers = self._what_needs_no_clock()
+        self.ticks = self._make_ticks()
+        self.carriers = self._make_carriers()
 
     def _open_schemas(self) -> None:
         scheduler, dice = self.scheduler, self.scheduler.dice
@@ -95,7 +95,7 @@ class Cafeteria:
             for n in (1, 2)
         ]
 
-    def _let_students_in(self) -> None:
+    def _add_clients(self) -> None:
         self.crowd = Crowd(
             self.scheduler,
             items=tuple(self.stock.items),
@@ -107,8 +107,8 @@ class Cafeteria:
         if self.scheduler.happens(STRAYS):
             self.operator.give_up_an_order(ITEMS[0])
 
-    def _what_may_begin(self) -> list[Tick]:
-        """As often as it stands here."""
+    def _make_ticks(self) -> list[Tick]:
+        """List each tick as often as its share of all draws requires."""
         ticks: list[Tick] = [self.crowd.watch_again, self.operator.release] * 3
         ticks += [self.crowd.act] * 12
         for gateway in self.gateways:
@@ -125,7 +125,7 @@ class Cafeteria:
             _at_once(*(gateway.follow_kitchen for gateway in self.gateways)),
         ]
 
-    def _what_needs_no_clock(self) -> list[Tick]:
+    def _make_carriers(self) -> list[Tick]:
         carriers: list[Tick] = []
         for kitchen, gateway in zip(self.kitchens, self.gateways, strict=True):
             carriers += [kitchen.cook, kitchen.carry, gateway.carry]
@@ -136,7 +136,7 @@ class Cafeteria:
 
 
 def _at_once(*ticks: Tick) -> Tick:
-    """Both replicas, in the same moment."""
+    """Run both replicas' ticks at the same moment."""
 
     def begin() -> bool:
         begun = [tick() for tick in ticks]

@@ -1,5 +1,5 @@
-"""How gateway and kitchen consume: the items of many messages in a few commits; a message is acknowledged after the
-last of the commits that hold its items. An item that nobody can read is a dead letter before that, and it alone.
+"""How gateway and kitchen consume: they commit the items of many messages together and acknowledge a message after
+the last commit that holds one of its items. An unreadable item becomes a dead letter first, without its neighbours.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ Part = list[tuple[Delivery, Any]]
 
 
 class DeadLetters:
-    """By subject and body, so that the same item is kept once."""
+    """Unreadable items by subject and body, so that the same item is kept once."""
 
     __slots__ = ("kept",)
 
@@ -40,7 +40,7 @@ def readable(message: Message, scheduler: Scheduler) -> list[Any]:
 
 
 def consume(home: Replica, durable: Durable, label: str, handle: Handle, letters: DeadLetters) -> Steps:
-    """Take, commit, acknowledge; in this order, or what a crash interrupts is gone."""
+    """Take, commit, acknowledge; in any other order a crash loses messages."""
     deliveries = durable.take(home)
     if not home.scheduler.guards.ack_after_commit:
         for delivery in deliveries:
@@ -62,7 +62,7 @@ def consume(home: Replica, durable: Durable, label: str, handle: Handle, letters
 
 
 def _keep_unreadable(deliveries: list[Delivery], letters: DeadLetters) -> Steps:
-    """One commit for all. Without it their messages come again."""
+    """Store all unreadable items in one commit. If it fails, the bus delivers their messages again."""
     broken = [each for each in deliveries if any(map(is_unreadable, each.message.items))]
     if not broken:
         return
@@ -72,7 +72,7 @@ def _keep_unreadable(deliveries: list[Delivery], letters: DeadLetters) -> Steps:
 
 
 def _parts(scheduler: Scheduler, waiting: Part) -> Iterator[Part]:
-    """Commits of any size, which split messages."""
+    """Yield parts of any size, so that a message may be split over several commits."""
     while waiting:
         size = 1 + int(scheduler.dice() * len(waiting))
         part, waiting = waiting[:size], waiting[size:]

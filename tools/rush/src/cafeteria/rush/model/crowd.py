@@ -1,4 +1,4 @@
-"""The students at once: who orders what and how often, who cancels what, and who watches the stream of events."""
+"""The simulated clients: what each student orders and how often, what they cancel, and which streams they follow."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,7 +16,7 @@ from cafeteria.rush.model.students import CancelWish, OrderWish, Sent
 STUDENTS = tuple(f"student-{number}" for number in range(1, 4))
 ORDER_IDS = tuple(UUID(int=number) for number in range(1, 41))
 AT_ONCE = 0.5
-"""How often a key's sendings come one right after the other, and how often one act is followed by the next."""
+"""How often the requests of one key follow each other directly, and how often one action follows another."""
 OTHER_BODY = 0.1
 """How often a key is used for a second order as well."""
 HOPELESS_CANCEL = 0.2
@@ -25,7 +25,7 @@ ONE_DISH = 0.5
 
 
 class Crowd:
-    """Two or three orders, each sent up to three times, at once or spread, and up to three changes of mind."""
+    """Sends two or three orders, each up to three times, together or spread out, and up to three cancellations."""
 
     __slots__ = (
         "followers",
@@ -59,7 +59,7 @@ class Crowd:
         self.wishes = self._make_wishes()
 
     def _make_wishes(self) -> list[OrderWish | CancelWish]:
-        """The last one comes first."""
+        """Make the list of requests to send; its last element is sent first."""
         scheduler, dice = self.scheduler, self.scheduler.dice
         groups: list[Sequence[OrderWish | CancelWish]] = []
         for number in range(2 + int(dice() * 2)):
@@ -80,7 +80,7 @@ class Crowd:
         return OrderWish(student_id, key, lines, request_hash(lines))
 
     def act(self) -> bool:
-        """One request, or several at once."""
+        """Send one request, or several at once."""
         if not self.wishes:
             return False
         while self.wishes:
@@ -95,7 +95,7 @@ class Crowd:
         return True
 
     def _cancel_something(self, student_id: str) -> bool:
-        """Rather an order that can still be cancelled."""
+        """Cancel one of the student's orders, preferably one that can still be cancelled."""
         own = [row.stored for row in self.orders.orders.values() if row.stored.student_id == student_id]
         open_ones = [order for order in own if order.version <= OWN_VERSION_LIMIT]
         if not open_ones and not self.scheduler.happens(HOPELESS_CANCEL):
@@ -127,7 +127,7 @@ class Crowd:
         scheduler.begin(gateway, gateway.cancel(sent, order_id))
 
     def watch_again(self) -> bool:
-        """Whoever's stream has ended comes back, to any replica."""
+        """Reconnect each follower whose stream has ended, to any replica."""
         has_come = False
         for follower in self.followers:
             if follower.home is None:

@@ -1,5 +1,5 @@
-"""The gateway: receive, reserve, settle, the cancel, project, and the loops that ask again. Its ways are those of
-`cafeteria.gateway.service`; what an order is, and what stock's word makes of it, is `cafeteria.gateway.domain` itself.
+"""The simulated gateway: receive, reserve, settle, cancel, project, relay, and the jobs that retry and reconcile. Its
+control flow copies `cafeteria.gateway.service`; the rules for orders are `cafeteria.gateway.domain` itself.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ Answers = dict[UUID, Answer | None]
 
 
 class Peers:
-    """Whom the gateway asks."""
+    """The replicas to which the gateway sends requests."""
 
     __slots__ = ("kitchen", "notification", "stock")
 
@@ -97,10 +97,10 @@ class GatewayReplica(Replica):
         if self.tables.outbox.holder is self:
             self.tables.outbox.holder = None
 
-    # --- what students ask -------------------------------------------------------------------------------
+    # --- requests of students ----------------------------------------------------------------------------
 
     def place(self, sent: Sent, placing: Placing) -> None:
-        """Receive; then reserve and settle, whether or not the student still waits. What comes meanwhile is the next batch."""
+        """Receive, then reserve and settle, even if the student no longer waits. Later requests form the next batch."""
         self.queue.append((sent, placing))
         self.run_alone("receive", self._receive)
 
@@ -112,12 +112,12 @@ class GatewayReplica(Replica):
             if received is LOST:
                 self.scheduler.begin(self, self._look_up(batch))
             else:
-                self._go_on(batch, received)
+                self._continue(batch, received)
 
     def _look_up(self, batch: list[Asked]) -> Steps:
-        """Nobody knows whether they were received."""
+        """Read the keys of a batch whose commit got no answer: it may have happened or not."""
         keys = [placing.key for _, placing in batch]
-        looked_up = yield Commit("looks what stands under the keys", self.tables.find_by_keys, keys)
+        looked_up = yield Commit("looks up the keys", self.tables.find_by_keys, keys)
         found = [None] * len(batch) if looked_up is LOST else looked_up
         for asked, keyed in zip(batch, found, strict=True):
             if keyed is None:
@@ -125,8 +125,8 @@ class GatewayReplica(Replica):
             else:
                 self._repeat(*asked, keyed)
 
-    def _go_on(self, batch: list[Asked], received: list[Received]) -> None:
-        """The new ones are asked about together, each of the others by itself."""
+    def _continue(self, batch: list[Asked], received: list[Received]) -> None:
+        """Reserve the new orders in one request; answer each repeated key by itself."""
         new: list[Waiting] = []
         for (sent, placing), (keyed, is_new) in zip(batch, received, strict=True):
             if is_new:
@@ -137,7 +137,7 @@ class GatewayReplica(Replica):
             self.scheduler.begin(self, self._answer(new))
 
     def _repeat(self, sent: Sent, placing: Placing, keyed: KeyedOrder) -> None:
-        """Somebody's order stands under the key; it may be this one's, if a COMMIT got no answer."""
+        """Answer from the order stored under the key; it may be this request's own, if its COMMIT got no answer."""
         is_replay = keyed.order.id != placing.order.id
         if keyed.request_hash != placing.request_hash:
             sent.answered(KEY_REUSED, b"")
@@ -163,7 +163,7 @@ class GatewayReplica(Replica):
                 sent.answered(answer.status, answer.body, replayed=replayed)
 
     def carry_on(self, orders: list[PendingOrder]) -> Steps:
-        """Reserve and settle of a batch: the final answers, without those that are not known yet."""
+        """Reserve and settle a batch; return the final answers that are known by then."""
         question = ReserveOrders(orders=tuple(self._question(order) for order in orders))
         replied = yield Ask("reserve", self.peers.stock, question)
         if replied is LOST:
@@ -185,7 +185,7 @@ class GatewayReplica(Replica):
         return ReserveStock(order_id=order.id, lines=order.lines, age_ms=age // MILLISECOND)
 
     def _judge(self, orders: list[PendingOrder], replied: OrdersDecided) -> list[Verdict]:
-        """Of the orders that stock has decided."""
+        """Return a verdict for each order that stock has decided."""
         decided = {each.order_id: each for each in replied.decisions}
         if not self.scheduler.guards.unanswered_stay_pending:
             decided = {order.id: _refused(order) for order in orders} | decided
@@ -193,7 +193,7 @@ class GatewayReplica(Replica):
         return [judge(order, decided[order.id], at=at) for order in orders if order.id in decided]
 
     def cancel(self, sent: Sent, order_id: UUID) -> Steps:
-        """The kitchen decides; the gateway follows its word as if its event had come."""
+        """Ask the kitchen to cancel; the gateway projects the reply like an event of the kitchen."""
         order = yield Commit("reads the order", self.tables.find_order, order_id)
         if order is not LOST and order.status is OrderStatus.PENDING:
             yield from self.carry_on([as_pending(order)])
@@ -210,15 +210,15 @@ class GatewayReplica(Replica):
             order = yield Commit("reads the order", self.tables.find_order, order_id)
         sent.answered(*_cancelled_or_refused(order))
 
-    # --- what the bus brings -----------------------------------------------------------------------------
+    # --- messages from the bus ---------------------------------------------------------------------------
 
     def hear(self, request: Request) -> None:
-        """The kitchen asks which of its statuses are missing here."""
+        """Answer the kitchen's question which of its statuses are missing here."""
         asked: AskKnown = request.question
         request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
 
     def follow_kitchen(self) -> bool:
-        """Project."""
+        """Project: apply the kitchen's statuses to the orders."""
         if not self.bus.projection.waiting:
             return False
         tables, projection = self.tables, self.bus.projection
@@ -226,19 +226,19 @@ class GatewayReplica(Replica):
             "project", lambda: consume(self, projection, "project", tables.project, tables.dead_letters)
         )
 
-    # --- what time brings --------------------------------------------------------------------------------
+    # --- periodic jobs -----------------------------------------------------------------------------------
 
     def carry(self) -> bool:
-        """Relay."""
+        """Relay: publish the outbox."""
         if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
             return False
         return self.run_alone("relay", lambda: relay(self, self.tables.outbox, self.bus))
 
     def ask_again(self) -> bool:
-        """Retry pending."""
+        """Retry pending: ask stock again about undecided orders."""
         if not self.scheduler.guards.ask_again or not self._is_due(OrderStatus.PENDING):
             return False
-        return self.run_alone("retry pending", self._ask_again)
+        return self.run_alone("retry pending", self._retry_pending)
 
     def _is_due(self, status: OrderStatus) -> bool:
         now = self.scheduler.now
@@ -247,7 +247,7 @@ class GatewayReplica(Replica):
             for row in self.tables.orders.values()
         )
 
-    def _ask_again(self) -> Steps:
+    def _retry_pending(self) -> Steps:
         due = yield Commit(
             "retry pending claims what is PENDING", self.tables.claim_undecided, self.scheduler.now
         )
@@ -257,12 +257,12 @@ class GatewayReplica(Replica):
                 self.scheduler.begin(self, self.carry_on(batch))
 
     def give_back(self) -> bool:
-        """Release cancelled."""
+        """Release cancelled: ask stock to return the portions of cancelled orders."""
         if not self.scheduler.guards.release or not self._is_due(OrderStatus.CANCELLED):
             return False
-        return self.run_alone("release cancelled", self._give_back)
+        return self.run_alone("release cancelled", self._release_cancelled)
 
-    def _give_back(self) -> Steps:
+    def _release_cancelled(self) -> Steps:
         due = yield Commit(
             "release cancelled claims what is CANCELLED", self.tables.claim_unreleased, self.scheduler.now
         )
@@ -274,7 +274,7 @@ class GatewayReplica(Replica):
                 yield Commit("release cancelled marks it released", self.tables.mark_released, answer)
 
     def confirm(self) -> bool:
-        """Reconcile delivery."""
+        """Reconcile delivery: ask the receivers what they lack."""
         if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
             return False
         peers = self.peers

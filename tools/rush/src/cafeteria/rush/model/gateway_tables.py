@@ -1,6 +1,6 @@
-"""The gateway's rows, and every statement that changes them: each method is one commit.
+"""The simulated gateway's rows, and every statement that changes them: each method is one commit.
 
-They stand for `cafeteria.gateway.repository`, condition by condition.
+They copy `cafeteria.gateway.repository`, condition by condition.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=4)
 
 
 class OrderRow:
-    """One of `gateway.orders`."""
+    """A row of `gateway.orders`."""
 
     __slots__ = (
         "kitchen_seen_at",
@@ -60,7 +60,7 @@ class OrderRow:
 
 
 class KeyRow:
-    """One of `gateway.idempotency_keys`."""
+    """A row of `gateway.idempotency_keys`."""
 
     __slots__ = ("answer", "key", "order_id", "request_hash")
 
@@ -72,14 +72,14 @@ class KeyRow:
 
 
 class Received(NamedTuple):
-    """What stands under a request's key after receive."""
+    """The order that is stored under a request's key after receive."""
 
     found: KeyedOrder
     is_new: bool
 
 
 class Unconfirmed(NamedTuple):
-    """What reconciliation reads of an order that some receiver is not known to have."""
+    """An order whose delivery to some receiver is not confirmed, as reconciliation reads it."""
 
     order_id: UUID
     status: OrderStatus
@@ -89,7 +89,7 @@ class Unconfirmed(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What the receivers said of it."""
+    """What the receivers answered about one order."""
 
     order_id: UUID
     kitchen_knows: bool
@@ -99,7 +99,7 @@ class Finding(NamedTuple):
 
 
 def back_off(at: datetime, since: datetime) -> datetime:
-    """Half of how long it has waited already, from one second to four."""
+    """Return the time of the next try: half of the waiting time so far, from one second to four."""
     return at + min(max((at - since) / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
@@ -112,13 +112,13 @@ def work_of(order: StoredOrder) -> OutboxItem:
 
 
 def items_of(order: StoredOrder) -> list[OutboxItem]:
-    """What a decided order has to tell."""
+    """The messages that a decided order sends: its status, and the work for the kitchen if stock verified it."""
     is_verified = order.status is OrderStatus.STOCK_VERIFIED
     return [news_of(order), work_of(order)] if is_verified else [news_of(order)]
 
 
 class GatewayTables:
-    """`breaches` are sentences about rows that a constraint ought to have refused."""
+    """All rows of the gateway. `breaches` has a sentence for each row that a constraint should have refused."""
 
     __slots__ = (
         "breaches",
@@ -144,7 +144,7 @@ class GatewayTables:
     # --- receive and settle --------------------------------------------------------------------------------
 
     def receive(self, placings: Sequence[Placing]) -> list[Received]:
-        """Receive: each key first, then its order, if the key was new. The clock is the database's."""
+        """Receive: insert each key first, then its order if the key was new. The clock is the database's."""
         return [self._receive(placing) for placing in placings]
 
     def _receive(self, placing: Placing) -> Received:
@@ -155,16 +155,16 @@ class GatewayTables:
         row = KeyRow(placing)
         self.keys[placing.key] = self.keys_of_orders[order.id] = row
         self.orders[order.id] = OrderRow(as_received(order))
-        return Received(self._behind(row), is_new=True)
+        return Received(self._keyed_order(row), is_new=True)
 
     def find_by_keys(self, keys: Sequence[str]) -> list[KeyedOrder | None]:
         return [self.find_by_key(key) for key in keys]
 
     def find_by_key(self, key: str) -> KeyedOrder | None:
         row = self.keys.get(key)
-        return None if row is None else self._behind(row)
+        return None if row is None else self._keyed_order(row)
 
-    def _behind(self, row: KeyRow) -> KeyedOrder:
+    def _keyed_order(self, row: KeyRow) -> KeyedOrder:
         order = self.orders[row.order_id].stored
         return KeyedOrder(order=order, request_hash=row.request_hash, answer=row.answer)
 
@@ -174,7 +174,7 @@ class GatewayTables:
             self._settle(verdict, telling=telling)
 
     def _settle(self, verdict: Verdict, *, telling: bool) -> None:
-        """Who has moved on gets neither an answer nor a message."""
+        """Skip an order that is no longer PENDING: it gets neither an answer nor a message."""
         order = verdict.order
         row = self.orders[order.id]
         if row.stored.status is not OrderStatus.PENDING and self.guards.pending_only:
@@ -198,7 +198,7 @@ class GatewayTables:
         return self.orders[order_id].stored
 
     def project(self, events: Iterable[OrderStatusChanged]) -> None:
-        """Follow the highest version of each order, where it is greater than the one that is here."""
+        """Project: apply the highest version of each order, where it is greater than the stored one."""
         highest: dict[UUID, OrderStatusChanged] = {}
         for event in events:
             known = highest.get(event.order_id)
@@ -227,17 +227,17 @@ class GatewayTables:
         self.scheduler.note("order {.int} is {}", event.order_id, event.status)
 
     def find_missing(self, asked: Iterable[OrderVersion]) -> tuple[OrderVersion, ...]:
-        """Those that this schema has in no version as great."""
+        """Return those items whose order is absent here or stored in a lower version."""
         return tuple(
             each
             for each in asked
             if (row := self.orders.get(each.order_id)) is None or row.stored.version < each.version
         )
 
-    # --- the loops ---------------------------------------------------------------------------------------
+    # --- the jobs ----------------------------------------------------------------------------------------
 
     def claim_undecided(self, at: datetime) -> list[StoredOrder]:
-        """Retry pending: what is due; the first time it also tells the student that the order is PENDING."""
+        """Retry pending: claim overdue orders; the first claim also notifies the student that the order is PENDING."""
         due = []
         for row in self.orders.values():
             if (
@@ -254,7 +254,7 @@ class GatewayTables:
         return due
 
     def claim_unreleased(self, at: datetime) -> list[UUID]:
-        """Release cancelled."""
+        """Release cancelled: claim cancelled orders whose portions are not released yet."""
         due = []
         for order_id, row in self.orders.items():
             if row.next_ask_at is None or row.next_ask_at > at or row.released_at is not None:
@@ -271,7 +271,7 @@ class GatewayTables:
             row.next_ask_at = None
 
     def find_unconfirmed(self, at: datetime) -> list[Unconfirmed]:
-        """Reconcile: due orders of which no message is on its way already."""
+        """Reconcile: find overdue orders that have no message in the outbox already."""
         return [
             Unconfirmed(
                 order_id,
@@ -291,20 +291,20 @@ class GatewayTables:
         notification_lacks: frozenset[UUID],
         at: datetime,
     ) -> None:
-        """Reconcile: what was found, and the messages that mend it, in one commit."""
+        """Reconcile: store the findings and the messages that the receivers lack, in one commit."""
         for finding in findings:
             row = self.orders[finding.order_id]
-            if not self._counts(finding, row, at):
+            if not self._is_current(finding, row, at):
                 continue
             if finding.kitchen_knows:
                 row.kitchen_seen_at = row.kitchen_seen_at or at
             row.notified_version = max(row.notified_version, finding.notified_version)
             row.next_check_at = None if finding.is_done else back_off(at, row.stored.created_at)
-            self._see_that_it_is_watched(row)
+            self._require_next_check(row)
             self._send_again(row.stored, kitchen_lacks, notification_lacks)
 
-    def _counts(self, finding: Finding, row: OrderRow, at: datetime) -> bool:
-        """`WHERE next_check_at = due_at`: whatever happens to an order changes that moment."""
+    def _is_current(self, finding: Finding, row: OrderRow, at: datetime) -> bool:
+        """Check `WHERE next_check_at = due_at`: every change of an order also changes that time."""
         if self.guards.confirms_what_it_read:
             return row.next_check_at == finding.next_check_at
         return row.next_check_at is not None and row.next_check_at <= at
@@ -317,8 +317,8 @@ class GatewayTables:
         if order.id in kitchen_lacks and order.status is OrderStatus.STOCK_VERIFIED:
             self.outbox.add([work_of(order)])
 
-    def _see_that_it_is_watched(self, row: OrderRow) -> None:
-        """What a receiver may lack is asked about until it does not."""
+    def _require_next_check(self, row: OrderRow) -> None:
+        """Note a breach where a receiver may lack a message and no further check is planned."""
         order = row.stored
         must_cook = order.status is OrderStatus.STOCK_VERIFIED and row.kitchen_seen_at is None
         must_tell = row.notified_version < min(order.version, OWN_VERSION_LIMIT)

@@ -1,4 +1,4 @@
-"""What holds the promise, each by a name, so that a test can take one away; and what may go wrong, and how often."""
+"""The guards that keep the protocol's promises, named so that a test can switch one off; and the fault rates."""
 
 from random import Random
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Guards(msgspec.Struct, frozen=True, kw_only=True):
-    """All stand in the product. Without any single one of them the model finds a broken promise."""
+    """Switches for guards that the product has. Without any single one of them the model finds a broken promise."""
 
     idempotency_row: bool = True
     """Receive: the key's row decides whether the order exists."""
@@ -17,13 +17,13 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     decision_row: bool = True
     """Decide: one decision for an order, by its primary key."""
     item_versions: bool = True
-    """Decide: an item that moved since it was read is read again."""
+    """Decide: an item that changed since it was read is read again."""
     released_once: bool = True
-    """Stock gives back what has no `released_at`."""
+    """Stock returns the portions of a reservation only while it has no `released_at`."""
     tombstone: bool = True
     """A release of an order that stock never saw is a decision against it."""
     expiry: bool = True
-    """Stock looks at how old the order is by the clock of the gateway's database."""
+    """Stock judges an order's age by the clock of the gateway's database."""
     outbox_in_commit: bool = True
     """A change and its message are one commit."""
     id_over_exact_rows: bool = True
@@ -31,11 +31,11 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     row_ids_are_unique: bool = True
     """Relay: an outbox row's id is its own in all schemas, as its number is not."""
     ack_after_commit: bool = True
-    """Enqueue and project acknowledge what they have committed."""
+    """Enqueue and project acknowledge a message only after they have committed it."""
     ack_after_last_commit: bool = True
-    """Enqueue and project: of the commits that hold a message's items the last one counts."""
+    """Enqueue and project acknowledge after the last of the commits that hold a message's items."""
     neighbours_are_handled: bool = True
-    """Enqueue, record and project: an item that nobody can read is a dead letter by itself."""
+    """Enqueue, record and project: an unreadable item becomes a dead letter without its neighbours."""
     one_ticket: bool = True
     """Enqueue: UNIQUE(order_id)."""
     moves_from_state: bool = True
@@ -45,7 +45,7 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     logged_once: bool = True
     """Record: UNIQUE(order_id, version)."""
     confirms_what_it_read: bool = True
-    """Reconcile writes down what it found only of an order that has not moved since it was read."""
+    """Reconcile stores a finding only for an order that has not changed since it was read."""
     ask_again: bool = True
     """Retry pending."""
     end_to_end: bool = True
@@ -61,24 +61,24 @@ ALL_GUARDS = Guards()
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, at most. A schedule draws for each kind whether it happens never, sometimes or this often."""
+    """The highest rate of each fault. A schedule draws for each kind: never, sometimes or this often."""
 
     crash: float = 0.06
-    """A process is killed and started anew."""
+    """A process is killed and started again."""
     wipe: float = 0.02
     """The bus loses a whole stream, with all that it had acknowledged."""
     replay: float = 0.008
-    """A consumer is reset: all of its history is delivered again."""
+    """A consumer is reset: the bus delivers all of its history again."""
     timed_out: float = 0.02
-    """Who asked waits no longer, and the question or its answer is still on its way."""
+    """A request times out while it or its reply is still in transit."""
     pause: float = 0.06
     """A second or more in which nothing else happens."""
     long_pause: float = 0.004
     """A minute in which nothing else happens: orders expire."""
     held: float = 0.06
-    """A step waits until everybody else has come to rest: a stopped process, a lock, a message on a slow path."""
+    """A step waits until everything else is quiescent: a stopped process, a lock, a message on a slow path."""
     busy: float = 0.8
-    """A commit of others is running, and what comes meanwhile is one batch."""
+    """Another commit is running, and what arrives meanwhile forms one batch."""
     slow_steps: tuple[str, ...] = (
         "decide",
         "settle",
@@ -92,11 +92,11 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         "project",
         "",
     )
-    """Of these one is held up more often than not, wherever anything is held up."""
+    """A schedule that delays steps chooses one of these and delays it more often than not."""
     always: bool = False
-    """Every schedule has all of this, at these very rates."""
+    """Every schedule has all of these faults, at exactly these rates."""
     lock_lost: float = 0.01
-    """A relay's lock is free while it still carries."""
+    """A relay loses its lock while it still publishes."""
     commit: float = 0.08
     """The database does not answer a commit: it did not happen, it did, or it will."""
     lost: float = 0.08
@@ -104,18 +104,18 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     doubled: float = 0.08
     """A message arrives twice."""
     unstored: float = 0.15
-    """JetStream does not acknowledge a message that a relay publishes: it has it, or not."""
+    """JetStream does not acknowledge a message that a relay publishes: the message is stored or not."""
     undecided: float = 0.1
     """Stock leaves an order out of its reply, decided or not."""
     unreadable: float = 0.01
-    """A row that nobody can read lies in an outbox, between those that everybody needs."""
+    """An outbox holds an unreadable row between valid ones."""
     unacked: float = 0.15
-    """The acknowledgement of a consumer is lost, and what it has handled is delivered again."""
+    """A consumer's acknowledgement is lost, and the bus delivers the handled message again."""
     cut: float = 0.1
     """A student's stream of events ends in the middle."""
 
     def drawn(self, chance: Random) -> "Faults":
-        """Few schedules know all kinds of trouble: what always happens together hides what one alone would show."""
+        """Draw one schedule's rates. Few schedules have all kinds: faults that coincide hide each other's effects."""
         if self.always:
             return self
         return Faults(

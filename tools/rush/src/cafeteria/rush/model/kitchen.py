@@ -1,5 +1,5 @@
-"""The kitchen: enqueue, cook, the cancel, and its reconciliation. How a ticket moves, and what is told of it, is
-`cafeteria.kitchen.domain` itself; the rows and conditions are those of `cafeteria.kitchen.repository`.
+"""The simulated kitchen: enqueue, cook, cancel, relay and reconcile. The transitions of a ticket and their events are
+`cafeteria.kitchen.domain` itself; the rows and conditions copy `cafeteria.kitchen.repository`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ PREP_S = 1.0
 
 
 class TicketRow:
-    """One of `kitchen.kitchen_orders`, with its `history`."""
+    """A row of `kitchen.kitchen_orders`, with its `history`."""
 
     __slots__ = (
         "changed_at",
@@ -69,7 +69,7 @@ class TicketRow:
 
 
 class KitchenTables:
-    """`tickets` by their own id; more than one of an order should not be."""
+    """All rows of the kitchen. `tickets` has them by ticket id; an order should have one at most."""
 
     __slots__ = ("dead_letters", "guards", "of_orders", "outbox", "scheduler", "tickets")
 
@@ -102,14 +102,14 @@ class KitchenTables:
             self.scheduler.note("order {.int} has a ticket", order.order_id)
 
     def cancel(self, asked: CancelTicket, at: datetime) -> CancelAnswered:
-        """Insert what has not come yet, and cancel what is QUEUED, in one commit."""
+        """Insert the ticket if it has not arrived yet, and cancel it if it is QUEUED, in one commit."""
         self.insert([asked])
         rows = self.of_orders[asked.order_id]
         self.move([cancel(row.ticket, at=at) for row in rows if row.ticket.status is TicketStatus.QUEUED])
         return cancel_answer(rows[-1].ticket)
 
     def move(self, moves: Iterable[Move], *, telling: bool = True) -> None:
-        """Cook: ticket, history and message, where the ticket still stands where it stood."""
+        """Cook: store ticket, history and message, where the ticket still has the status in which it was read."""
         for move in moves:
             row = self.tickets[move.ticket.id]
             if row.ticket.status is not move.was and self.guards.moves_from_state:
@@ -124,7 +124,7 @@ class KitchenTables:
             self.scheduler.note("order {.int} is {}", move.ticket.order_id, move.status)
 
     def find_workload(self) -> list[Move]:
-        """What is due, and what can be started."""
+        """Return the transitions that can happen now: tickets to start and tickets to finish."""
         at = self.scheduler.now
         moves = []
         for row in self.tickets.values():
@@ -142,7 +142,7 @@ class KitchenTables:
         return False
 
     def find_missing(self, asked: Iterable[OrderVersion]) -> tuple[OrderVersion, ...]:
-        """Any ticket counts, a cancelled one too."""
+        """Return the orders without a ticket; a cancelled ticket counts as one."""
         return tuple(each for each in asked if each.order_id not in self.of_orders)
 
     def find_unconfirmed(self, at: datetime) -> list["Unconfirmed"]:
@@ -155,7 +155,7 @@ class KitchenTables:
         ]
 
     def confirm(self, learned: Iterable["Unconfirmed"], at: datetime) -> None:
-        """Reconcile: of a ticket that has moved since it was read, nothing was learned."""
+        """Reconcile: store the findings, except for tickets that have changed since they were read."""
         for each in learned:
             row = each.row
             if row.confirm_at != each.confirm_at and self.guards.confirms_what_it_read:
@@ -169,7 +169,7 @@ class KitchenTables:
 
 
 class Unconfirmed:
-    """A status that a receiver may lack, as it was read; then what was learned of it."""
+    """A ticket's status that a receiver may lack, as it was read, and what the receivers answered about it."""
 
     __slots__ = ("confirm_at", "gateway_version", "is_missing", "notified_version", "row", "version")
 
@@ -188,7 +188,7 @@ class Unconfirmed:
     def learn(
         self, at_gateway: frozenset[UUID] | None, at_notification: frozenset[UUID] | None
     ) -> "Unconfirmed":
-        """None stands for a receiver that could not say."""
+        """Apply what each receiver lacks; None means that the receiver gave no answer."""
         order_id = self.row.ticket.order_id
         if at_gateway is not None and order_id not in at_gateway:
             self.gateway_version = self.version
@@ -239,7 +239,7 @@ class KitchenReplica(Replica):
         request.reply(answer)
 
     def take_work(self) -> bool:
-        """Enqueue."""
+        """Enqueue: store tickets for the orders that the stream delivers."""
         if not self.bus.work.waiting:
             return False
         tables, work = self.tables, self.bus.work
@@ -248,7 +248,7 @@ class KitchenReplica(Replica):
         )
 
     def cook(self) -> bool:
-        """Cook."""
+        """Cook: start and finish tickets."""
         if not self.tables.has_work():
             return False
         return self.run_alone("cook", self._cook)
@@ -265,30 +265,30 @@ class KitchenReplica(Replica):
         yield Commit("cook", partial(self.tables.move, telling=False), moves)
 
     def carry(self) -> bool:
-        """R."""
+        """Relay: publish the outbox."""
         if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
             return False
         return self.run_alone("relay", lambda: relay(self, self.tables.outbox, self.bus))
 
     def confirm(self) -> bool:
-        """Reconcile delivery."""
+        """Reconcile delivery: ask the receivers what they lack."""
         if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
             return False
-        return self.run_alone("reconcile", self._confirm)
+        return self.run_alone("reconcile", self._reconcile)
 
-    def _confirm(self) -> Steps:
-        """Reconcile: what do gateway and notification lack?"""
+    def _reconcile(self) -> Steps:
+        """Reconcile: ask gateway and notification what they lack, and send it again."""
         due = yield Commit(
             "reconcile reads what is unconfirmed", self.tables.find_unconfirmed, self.scheduler.now
         )
         if due is LOST or not due:
             return
-        at_gateway = yield from self._lacking(
+        at_gateway = yield from self._find_missing(
             "known to the gateway?",
             self.gateway,
             [each for each in due if each.gateway_version < each.version],
         )
-        at_notification = yield from self._lacking(
+        at_notification = yield from self._find_missing(
             "known to notification?",
             self.notification,
             [each for each in due if each.notified_version < each.version],
@@ -298,7 +298,7 @@ class KitchenReplica(Replica):
         learned = [each.learn(at_gateway, at_notification) for each in due]
         yield Commit("reconcile writes down what it found", self.tables.confirm, learned, self.scheduler.now)
 
-    def _lacking(self, label: str, peers: Sequence[Listener], due: list[Unconfirmed]) -> Steps:
+    def _find_missing(self, label: str, peers: Sequence[Listener], due: list[Unconfirmed]) -> Steps:
         if not due:
             return frozenset()
         answer = yield Ask(label, peers, AskKnown(items=tuple(each.asked for each in due)))

@@ -1,5 +1,5 @@
-"""Notification: record, and the streams of events that students watch. What an event tells, and where to go on in a
-stream, is `cafeteria.notification.domain` itself; the log's statement is that of `cafeteria.notification.repository`.
+"""The simulated notification service: record, and the event streams of students. The rules for events and for resuming
+a stream are `cafeteria.notification.domain` itself; the log's statement copies `cafeteria.notification.repository`.
 """
 
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from cafeteria.rush.model.scheduler import LOST, Commit, Replica, Request, Sched
 
 
 class Reading(NamedTuple):
-    """Which stream is read, and how much of it has been taken."""
+    """The stream that is read: its epoch and its messages."""
 
     epoch: int
     messages: list[Message]
 
 
 class NotificationTables:
-    """`log` has the status at position n in its place n - 1."""
+    """All rows of notification. `log[n - 1]` is the status at position n."""
 
     __slots__ = ("dead_letters", "guards", "log", "logged", "scheduler", "stream_epoch", "stream_sequence")
 
@@ -35,20 +35,20 @@ class NotificationTables:
         self.dead_letters = DeadLetters()
 
     def mark(self) -> Mark:
-        """Where the log stands, and what of the stream is in it."""
+        """Return the log's last position, and up to which sequence of the stream it was filled."""
         return Mark(
             position=len(self.log), stream_epoch=self.stream_epoch, stream_sequence=self.stream_sequence
         )
 
     def begin(self, before: Mark, epoch: str, last_sequence: int) -> tuple[int, int]:
-        """Where to go on in the stream, and where the log stands."""
+        """Return the sequence after which to resume the stream, and the log's last position."""
         mark = self.mark()
         after = sequence_to_follow(mark, before=before, epoch=epoch, last_sequence=last_sequence)
         self.stream_epoch, self.stream_sequence = epoch, after
         return after, mark.position
 
     def record(self, statuses: Iterable[Status], epoch: str, sequence: int) -> int:
-        """Record: log what the log lacks; returns where it stands then."""
+        """Record: log the statuses that the log lacks, and return its last position."""
         for status in statuses:
             pair = (status.order_id.int, status.version)
             if pair not in self.logged or not self.guards.logged_once:
@@ -64,7 +64,7 @@ class NotificationTables:
 
 
 class Follower:
-    """A student's device: it comes back with the last position that it saw, and is shown what is above."""
+    """A student's device: it reconnects with the last position that it saw, and receives what is above it."""
 
     __slots__ = ("home", "seen", "shown", "student_id")
 
@@ -80,9 +80,9 @@ class Follower:
 
 
 class NotificationReplica(Replica):
-    """`pushed` is the last position that this process has pushed; None before it knows where the log stands.
+    """One process. `pushed` is the last position that it has pushed; None before it knows the log's last position.
 
-    `lately` remembers which versions of an order are logged, and spares looking at them.
+    `lately` caches which versions of an order are logged, so that they are not read again.
     """
 
     __slots__ = ("bus", "followers", "lately", "pushed", "reading", "tables", "taken")
@@ -103,14 +103,14 @@ class NotificationReplica(Replica):
         self.pushed = self.reading = None
 
     def hear(self, request: Request) -> None:
-        """Who does not read, or reads a stream that is gone, cannot say what is missing."""
+        """Answer what is missing; while the replica reads no stream, answer that it is behind."""
         asked: AskKnown = request.question
         missing = self.tables.find_missing(asked.items)
         is_behind = bool(missing) and self.reading is None
         request.reply(KnownAnswered(behind=True) if is_behind else KnownAnswered(missing=missing))
 
     def read(self) -> bool:
-        """Record, or the beginning of it."""
+        """Record, or begin to read when the stream is new."""
         stream, reading = self.bus.notification, self.reading
         if reading is None or reading.epoch != stream.epoch:
             return self.run_alone("record", self._begin)
@@ -118,13 +118,13 @@ class NotificationReplica(Replica):
 
     def _begin(self) -> Steps:
         self.reading = None
-        before = yield Commit("record reads where it was", self.tables.mark)
+        before = yield Commit("record reads its position", self.tables.mark)
         if before is LOST:
             return
         stream = self.bus.notification
         reading = Reading(stream.epoch, stream.messages)
         begun = yield Commit(
-            "record looks where to go on",
+            "record finds where to resume",
             self.tables.begin,
             before,
             str(reading.epoch),
@@ -138,19 +138,19 @@ class NotificationReplica(Replica):
         self._push(position)
 
     def catch_up(self) -> bool:
-        """What another replica has logged, and no message brings here any more."""
+        """Push what another replica has logged and no message will deliver to this one."""
         is_quiet = self.reading is not None and self.taken == len(self.reading.messages)
         if not is_quiet or self.pushed is None or self.pushed >= len(self.tables.log):
             return False
-        return self.run_alone("record", self._catch_up)
+        return self.run_alone("record", self._push_logged)
 
-    def _catch_up(self) -> Steps:
-        mark = yield Commit("looks where the log stands", self.tables.mark)
+    def _push_logged(self) -> Steps:
+        mark = yield Commit("reads the log's position", self.tables.mark)
         if mark is not LOST:
             self._push(mark.position)
 
     def _take(self) -> Steps:
-        """One commit for the batch, tried until it is known to be done; then the push."""
+        """Log the batch in one commit, repeat it until it is known to have happened, then push."""
         reading = self.reading
         if reading is None:
             return
@@ -176,7 +176,7 @@ class NotificationReplica(Replica):
             broken = broken if kept is LOST else []
 
     def _statuses(self, messages: Iterable[Message]) -> list[Status]:
-        """Each order's status once, in the order in which they came."""
+        """Return each status of each order once, in the order in which they arrived."""
         found: dict[tuple[int, int], Status] = {}
         for event in (item for message in messages for item in readable(message, self.scheduler)):
             for status in statuses_of(event, logged=self.lately.get(event.order_id.int, 0)):
@@ -184,9 +184,9 @@ class NotificationReplica(Replica):
         return list(found.values())
 
     def _push(self, position: int) -> None:
-        """All above the last position that was pushed, up to this one, from the log.
+        """Push from the log everything above the last pushed position, up to this one.
 
-        Who came before this process knew where the log stands may have missed something, and comes again.
+        A follower that connected before this process knew the log's position may have missed a status: it reconnects.
         """
         if self.pushed is None:
             self._end_streams()
@@ -212,7 +212,7 @@ class NotificationReplica(Replica):
             scheduler.tell(self, "the stream of {} is cut at {}", follower.student_id, follower.seen)
 
     def welcome(self, follower: Follower) -> None:
-        """Show what the student has not seen, then what happens."""
+        """Show what the student has not seen, then push what follows."""
         newest = self.pushed
         if newest is None or follower.seen > newest:
             newest = len(self.tables.log)

@@ -1,7 +1,7 @@
-"""Somebody who gives an order up: stock may still hear of it, and must keep nothing back for it.
+"""An operator who abandons an order: its request may still reach stock, which must then reserve nothing for it.
 
-The gateway of today gives nothing up, but `ReleaseStock` promises that who does is safe: the release of an order
-that stock never saw leaves a tombstone.
+Today's gateway abandons no order, but `ReleaseStock` promises that doing so is safe: the release of an order that
+stock never received leaves a tombstone.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from cafeteria.rush.model.scheduler import LOST, Ask, Listener, Replica, Request
 
 STRAY_ORDER = UUID(int=99)
 AT_ONCE = 0.3
-"""How often the question of the order that was given up is not held up."""
+"""How often the request for the abandoned order is not delayed."""
 
 
 class Operator(Replica):
-    """`has_stray` until stock has answered the release."""
+    """Releases the abandoned order; `has_stray` is true until stock has answered."""
 
     __slots__ = ("has_stray", "stocks")
 
@@ -27,7 +27,7 @@ class Operator(Replica):
         self.has_stray = False
 
     def give_up_an_order(self, item_id: UUID) -> None:
-        """A question on its way about an order that a restored backup of the gateway does not know."""
+        """Send a request for an order that a restored backup of the gateway does not have."""
         scheduler = self.scheduler
         lines = (Line(item_id=item_id, quantity=1),)
         order = ReserveStock(order_id=STRAY_ORDER, lines=lines, age_ms=0)
@@ -37,7 +37,7 @@ class Operator(Replica):
         self.has_stray = True
 
     def release(self) -> bool:
-        """Asks until stock has answered."""
+        """Send the release until stock has answered it."""
         return self.has_stray and self.run_alone("release", self._release)
 
     def _release(self) -> Steps:

@@ -1,6 +1,6 @@
-"""Outbox and relay: the rows of one subject that lie there in one pass form one message, up to a few.
+"""Outbox and relay: the rows of one subject that one pass finds form one message, of three rows at most.
 
-An acknowledgement may be lost while more rows come, so a second try may pack other rows.
+An acknowledgement may be lost while more rows arrive, so a second try may pack other rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,11 +17,11 @@ from cafeteria.rush.model.scheduler import LOST, Commit, Replica, Steps, busy
 MOST_ITEMS = 3
 """In one message; 256 in the product."""
 NOBODYS_ORDER = UUID(int=98)
-"""Of a row that nobody can read."""
+"""The order id of an unreadable row."""
 
 
 class OutboxItem(msgspec.Struct, frozen=True):
-    """What is committed together with a change, to be published."""
+    """A message that is committed together with a change and published later."""
 
     order_id: UUID
     topic: Topic[Any]
@@ -29,9 +29,9 @@ class OutboxItem(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """Rows that were committed with what they tell, by their numbers. One relay at a time publishes them: `holder`.
+    """Outbox rows by number, each committed with the change it reports. One relay at a time, `holder`, publishes.
 
-    `unreadable` are those that some other release wrote, and nobody can read.
+    `unreadable` has the rows that another release wrote and that no receiver can read.
     """
 
     __slots__ = ("holder", "last_number", "rows", "schema", "unreadable")
@@ -69,7 +69,7 @@ class Packed(msgspec.Struct, frozen=True):
 
 
 def pack(outbox: Outbox, guards: Guards) -> list[Packed]:
-    """All rows that are there, each in one message."""
+    """Pack all rows of the outbox, each into exactly one message."""
     by_topic: dict[str, list[int]] = {}
     for number, item in outbox.rows.items():
         by_topic.setdefault(item.topic.subject, []).append(number)
@@ -94,7 +94,7 @@ def _packed(outbox: Outbox, numbers: tuple[int, ...], guards: Guards) -> Packed:
 
 
 def relay(home: Replica, outbox: Outbox, bus: Bus) -> Steps:
-    """Publish the rows in their order; delete those whose message is acknowledged."""
+    """Publish the rows in id order; delete those whose message is acknowledged."""
     outbox.holder = home
     yield from busy(home.scheduler, "relay of others")
     packed = pack(outbox, home.scheduler.guards)

@@ -1,4 +1,4 @@
-"""Reconcile delivery, at the gateway: what do the kitchen and notification lack of its orders?"""
+"""Reconcile delivery, at the gateway: ask the kitchen and notification which orders they lack, and send those again."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,14 +10,14 @@ from cafeteria.rush.model.gateway_tables import Finding, GatewayTables, Unconfir
 from cafeteria.rush.model.scheduler import LOST, Ask, Commit, Listener, Steps
 
 Missing = frozenset[UUID] | None
-"""What a receiver lacks; None when it did not say."""
+"""The orders that a receiver lacks; None when it gave no answer."""
 NOTHING: frozenset[UUID] = frozenset()
 
 
 def reconcile(
     tables: GatewayTables, *, kitchen: Sequence[Listener], notification: Sequence[Listener]
 ) -> Steps:
-    """Ask both about what is not known to have arrived, and send again what they lack."""
+    """Ask both receivers about unconfirmed deliveries, and send again what they lack."""
     at = tables.scheduler.now
     due = yield Commit("reconcile reads what is unconfirmed", tables.find_unconfirmed, at)
     if due is LOST or not due:
@@ -55,13 +55,13 @@ def _must_be_notified(order: Unconfirmed) -> bool:
 
 
 def _version(order: Unconfirmed) -> OrderVersion:
-    """The gateway's own last word."""
+    """The last version of the order that the gateway itself publishes."""
     own = 1 if order.status is OrderStatus.PENDING else OWN_VERSION_LIMIT
     return OrderVersion(order_id=order.order_id, version=own)
 
 
 def _finding_of(order: Unconfirmed, kitchen_lacks: Missing, notification_lacks: Missing) -> Finding:
-    """Silence confirms nothing."""
+    """Combine both answers; a missing answer confirms nothing."""
     has_kitchen = not _must_reach_kitchen(order) or _has(order.order_id, kitchen_lacks)
     is_notified = not _must_be_notified(order) or _has(order.order_id, notification_lacks)
     return Finding(

@@ -1,5 +1,5 @@
-"""One schedule, in three parts: faults, while students order and cancel; a calm, until nothing is left to do; and,
-now and then, all history delivered once more, which must change nothing.
+"""One schedule, in three parts: faults, while students order and cancel; a quiesce phase, until nothing is left to do;
+and sometimes a second delivery of all history, which must change nothing.
 """
 
 from datetime import datetime, timedelta
@@ -10,11 +10,11 @@ from cafeteria.rush.model.scheduler import STEP
 SHORTEST_FAULTS, LONGEST_FAULTS = 20, 80
 """In steps."""
 CALM_ROUNDS = 16
-"""Of the loops; four are enough when nothing was lost."""
+"""Rounds of the jobs; four are enough when nothing was lost."""
 HELD_ROUNDS = 4
 LOOP_PERIOD = timedelta(seconds=3)
 HURRY = 0.8
-"""Of the steps go on with what has begun; the others begin something."""
+"""The share of steps that continue a task; the others begin one."""
 TRIES_TO_BEGIN = 4
 EXPIRES_WHEN_HELD, WIPED_WHEN_HELD, KILLED_WHEN_HELD = 0.3, 0.5, 0.5
 REPLAYS = 0.15
@@ -22,19 +22,19 @@ REPLAYS = 0.15
 
 def play(cafeteria: Cafeteria) -> None:
     scheduler = cafeteria.scheduler
-    _have_faults(cafeteria, SHORTEST_FAULTS + int(scheduler.dice() * (LONGEST_FAULTS - SHORTEST_FAULTS)))
-    scheduler.tell(None, "--- from here on nothing new goes wrong ---")
+    _run_with_faults(cafeteria, SHORTEST_FAULTS + int(scheduler.dice() * (LONGEST_FAULTS - SHORTEST_FAULTS)))
+    scheduler.tell(None, "--- from here on there are no new faults ---")
     scheduler.is_calm, scheduler.holding = True, 0.0
     if scheduler.held or scheduler.slow_step:
-        _come_to_rest(cafeteria, rounds=1 + int(scheduler.dice() * HELD_ROUNDS))
-        _let_go(cafeteria)
-    _come_to_rest(cafeteria, rounds=CALM_ROUNDS)
+        _run_until_quiescent(cafeteria, rounds=1 + int(scheduler.dice() * HELD_ROUNDS))
+        _release_held(cafeteria)
+    _run_until_quiescent(cafeteria, rounds=CALM_ROUNDS)
     if scheduler.happens(REPLAYS):
-        scheduler.tell(None, "--- all history comes again ---")
-        _hear_all_again(cafeteria)
+        scheduler.tell(None, "--- the bus delivers all history again ---")
+        _replay_all_history(cafeteria)
 
 
-def _have_faults(cafeteria: Cafeteria, steps: int) -> None:
+def _run_with_faults(cafeteria: Cafeteria, steps: int) -> None:
     scheduler, ticks, troubles = cafeteria.scheduler, cafeteria.ticks, cafeteria.troubles
     dice, worst = scheduler.dice, troubles.worst
     for _ in range(steps):
@@ -50,13 +50,13 @@ def _have_faults(cafeteria: Cafeteria, steps: int) -> None:
                     break
 
 
-def _let_go(cafeteria: Cafeteria) -> None:
-    """What was held up goes on, unless its process is killed instead; an order may have expired meanwhile.
+def _release_held(cafeteria: Cafeteria) -> None:
+    """Continue the delayed steps, unless their process is killed instead; an order may have expired meanwhile.
 
-    The loops tick in the same moment, so that they meet what comes so late.
+    The jobs tick at the same moment, so that they interleave with these late steps.
     """
     scheduler, troubles = cafeteria.scheduler, cafeteria.troubles
-    scheduler.tell(None, "--- what was held up goes on ---")
+    scheduler.tell(None, "--- delayed steps continue ---")
     if scheduler.happens(EXPIRES_WHEN_HELD):
         troubles.pause_long()
     elif scheduler.weather.pause:
@@ -67,43 +67,43 @@ def _let_go(cafeteria: Cafeteria) -> None:
         if home is not None and scheduler.happens(KILLED_WHEN_HELD):
             scheduler.kill(home)
     scheduler.slow_step = ""
-    _ask_and_give_back(cafeteria)
-    _confirm(cafeteria)
+    _retry_and_release(cafeteria)
+    _reconcile(cafeteria)
     scheduler.ready += scheduler.held
     scheduler.held = []
 
 
-def _ask_and_give_back(cafeteria: Cafeteria) -> None:
-    """Retry pending and release cancelled."""
+def _retry_and_release(cafeteria: Cafeteria) -> None:
+    """Run the jobs that retry pending orders and release cancelled ones."""
     for gateway in cafeteria.gateways:
         gateway.ask_again()
         gateway.give_back()
 
 
-def _confirm(cafeteria: Cafeteria) -> None:
-    """Reconcile delivery."""
+def _reconcile(cafeteria: Cafeteria) -> None:
+    """Run the jobs that reconcile delivery."""
     for gateway in cafeteria.gateways:
         gateway.confirm()
     for kitchen in cafeteria.kitchens:
         kitchen.confirm()
 
 
-def _come_to_rest(cafeteria: Cafeteria, *, rounds: int) -> None:
-    """Do all that can be done, then let time pass until there is more to do."""
+def _run_until_quiescent(cafeteria: Cafeteria, *, rounds: int) -> None:
+    """Run everything that is ready, then advance the clock until there is more to do."""
     scheduler = cafeteria.scheduler
     for _ in range(rounds):
-        _do_what_can_be_done(cafeteria)
+        _drain(cafeteria)
         due = _next_due(cafeteria)
         if due is None:
             return
         scheduler.now = max(scheduler.now, due) + LOOP_PERIOD
-        _ask_and_give_back(cafeteria)
+        _retry_and_release(cafeteria)
         cafeteria.operator.release()
-        _do_what_can_be_done(cafeteria)
-        _confirm(cafeteria)
+        _drain(cafeteria)
+        _reconcile(cafeteria)
 
 
-def _do_what_can_be_done(cafeteria: Cafeteria) -> None:
+def _drain(cafeteria: Cafeteria) -> None:
     scheduler, carriers = cafeteria.scheduler, cafeteria.carriers
     has_moved = True
     while has_moved:
@@ -119,7 +119,7 @@ def _do_what_can_be_done(cafeteria: Cafeteria) -> None:
 
 
 def _next_due(cafeteria: Cafeteria) -> datetime | None:
-    """When there will be something to do that no message brings; None when never."""
+    """Return the time of the next job that no message triggers; None when there is none."""
     is_confirming = cafeteria.scheduler.guards.end_to_end
     moments = [cafeteria.scheduler.now] if cafeteria.operator.has_stray else []
     for order in cafeteria.gateway.orders.values():
@@ -135,15 +135,15 @@ def _next_due(cafeteria: Cafeteria) -> datetime | None:
     return min(moments, default=None)
 
 
-def _hear_all_again(cafeteria: Cafeteria) -> None:
-    """In any order, a part at a time."""
+def _replay_all_history(cafeteria: Cafeteria) -> None:
+    """Deliver all history again, in any order, one message at a time."""
     scheduler = cafeteria.scheduler
     for durable in cafeteria.bus.durables:
         durable.replay()
         scheduler.chance.shuffle(durable.waiting)
         for body in tuple(durable.waiting):
             durable.waiting = [body]
-            _do_what_can_be_done(cafeteria)
+            _drain(cafeteria)
     for notification in cafeteria.notifications:
         notification.taken, notification.lately = 0, {}
-    _do_what_can_be_done(cafeteria)
+    _drain(cafeteria)

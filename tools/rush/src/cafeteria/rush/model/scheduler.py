@@ -1,9 +1,9 @@
-"""Who does what next: processes that take one atomic step at a time, in an order drawn from a seed.
+"""The scheduler: simulated processes take one atomic step at a time, in an order drawn from a seed.
 
 A process is a generator. It yields a `Commit` (a statement or transaction, whole or not at all) or an `Ask` (a
-question to a peer) and is resumed with the outcome; between two yields nothing else happens. While there are
-faults, any commit may get no answer, any message may be lost, late or doubled, and any process may die. In a calm
-everything is answered at once.
+request to a peer) and is resumed with the outcome; between two yields nothing else happens. While there are
+faults, any commit may get no answer, any message may be lost, late or doubled, and any process may die. In the
+quiesce phase everything is answered at once.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -18,11 +18,11 @@ DAWN = datetime(2026, 3, 1, 18, tzinfo=UTC)
 STEP = timedelta(milliseconds=1)
 SLOW_STEP_IS_HELD = 0.6
 COMMITTED, NOT_COMMITTED = 0.5, 0.3
-"""What became of a commit that was not answered; the others are committed later."""
+"""The shares of unanswered commits that did and did not happen; the others are committed later."""
 
 
 class Unknown(Enum):
-    """Nobody answered, so nobody knows: never a "no"."""
+    """An outcome that is unknown because no answer came: it never means "no"."""
 
     LOST = "no answer"
 
@@ -31,7 +31,7 @@ LOST = Unknown.LOST
 
 
 class Commit:
-    """Something that Postgres, or JetStream, does whole or not at all."""
+    """A change that Postgres or JetStream makes whole or not at all."""
 
     __slots__ = ("arguments", "do", "label")
 
@@ -42,7 +42,7 @@ class Commit:
 
 
 class Ask:
-    """A request to whichever replica of `peers` hears it; the outcome is its reply, or LOST."""
+    """A request to any one replica of `peers`; the outcome is its reply, or LOST."""
 
     __slots__ = ("label", "peers", "question")
 
@@ -56,7 +56,7 @@ Steps = Generator[Commit | Ask, Any, Any]
 
 
 def twice(label: str, do: Callable[..., Any], *arguments: Any) -> Steps:
-    """As a group commit does: after a commit of unknown outcome it tries the same once more."""
+    """Commit like a group commit: after an unknown outcome, try the same once more."""
     outcome = yield Commit(label, do, *arguments)
     if outcome is LOST:
         outcome = yield Commit(f"{label} again", do, *arguments)
@@ -64,7 +64,7 @@ def twice(label: str, do: Callable[..., Any], *arguments: Any) -> Steps:
 
 
 def busy(scheduler: "Scheduler", label: str) -> Steps:
-    """A commit may be running already: then what comes meanwhile is one batch."""
+    """Wait for a commit that may be running already: what arrives meanwhile forms one batch."""
     if not scheduler.is_calm and scheduler.happens(scheduler.weather.busy):
         yield Commit(label, _nothing)
 
@@ -73,7 +73,7 @@ def _nothing() -> None: ...
 
 
 class Happening(Protocol):
-    """What the scheduler can let happen. It goes down with its `home`, the process that does it, if it has one."""
+    """A step that the scheduler can run. It is lost when its process `home` dies; a step without one cannot be lost."""
 
     @property
     def home(self) -> "Replica | None": ...
@@ -95,11 +95,11 @@ class Replica:
         self.busy: set[str] = set()
 
     def forget(self) -> None:
-        """Killed, and started anew."""
+        """Drop all memory: the process was killed and started again."""
         self.busy.clear()
 
     def run_alone(self, loop: str, steps: Callable[[], Steps]) -> bool:
-        """A loop's tick, unless the tick before still runs."""
+        """Run a tick of a job, unless its previous tick still runs; return whether it began."""
         if loop in self.busy:
             return False
         self.busy.add(loop)
@@ -108,13 +108,13 @@ class Replica:
 
 
 class Listener(Protocol):
-    """A replica that answers questions."""
+    """A replica that answers requests."""
 
     def hear(self, request: "Request") -> None: ...
 
 
 class Task:
-    """Something that a process is doing."""
+    """A running generator of a process."""
 
     __slots__ = ("home", "label", "loop", "next", "scheduler", "steps")
 
@@ -132,7 +132,7 @@ class Task:
             self.resume(self.scheduler.commit(commit, self.home))
 
     def resume(self, outcome: Any) -> None:
-        """Go on until the next step."""
+        """Continue until the next step."""
         try:
             step = self.steps.send(outcome)
         except StopIteration:
@@ -147,7 +147,7 @@ class Task:
 
 
 class Request:
-    """A question on its way. Whoever asked is resumed once: with the first reply, or when they wait no longer."""
+    """A request in transit. Its sender is resumed once: with the first reply, or by a time-out."""
 
     __slots__ = ("asker", "label", "peers", "question", "scheduler", "sent_at")
 
@@ -162,7 +162,7 @@ class Request:
         self.sent_at = scheduler.now
 
     def go(self) -> None:
-        """It arrives, or not; it may arrive once more later."""
+        """Deliver the request or lose it; it may be delivered once more later."""
         scheduler = self.scheduler
         if not scheduler.is_calm:
             if scheduler.happens(scheduler.weather.lost):
@@ -190,7 +190,7 @@ class Request:
 
 
 class LateCommit:
-    """The server commits what its client has given up."""
+    """A commit that the server makes after its client stopped waiting."""
 
     __slots__ = ("commit", "label", "scheduler")
 
@@ -207,7 +207,7 @@ class LateCommit:
 
 
 class Scheduler:
-    """The clock, the dice, and all that can happen next. `story` collects what happened, if anybody wants to read it."""
+    """The clock, the random draws, and all steps that can run next. `story`, if given, collects their trace."""
 
     __slots__ = (
         "chance",
@@ -256,7 +256,7 @@ class Scheduler:
             self.waiting[request] = None
 
     def go_on(self) -> None:
-        """One of the things that can happen, happens, or is held up."""
+        """Run one of the ready steps, or delay it."""
         ready = self.ready
         place = int(self.dice() * len(ready))
         last = ready.pop()
@@ -264,7 +264,7 @@ class Scheduler:
             last, ready[place] = ready[place], last
         rate = SLOW_STEP_IS_HELD if last.label == self.slow_step else self.holding
         if rate and self.dice() < rate:
-            self.tell(last.home, "{} is held up", last.label)
+            self.tell(last.home, "{} is delayed", last.label)
             self.held.append(last)
         else:
             last.go()
@@ -280,30 +280,30 @@ class Scheduler:
             commit.do(*commit.arguments)
             self.tell(home, "{}: committed, but the answer is lost", commit.label)
         elif what_became_of_it < COMMITTED + NOT_COMMITTED:
-            self.tell(home, "{}: not committed, and nobody says so", commit.label)
+            self.tell(home, "{}: not committed, and there is no answer", commit.label)
         else:
             (self.held if self.happens(0.5) else self.ready).append(LateCommit(self, commit))
             self.tell(home, "{}: no answer, and it is not committed yet", commit.label)
         return LOST
 
     def kill(self, home: Replica) -> None:
-        """Whatever it was doing ends; what it has sent is on its way all the same."""
+        """End everything that the process was doing; what it has sent stays in transit."""
         self.ready = [each for each in self.ready if each.home is not home]
         self.held = [each for each in self.held if each.home is not home]
         for request in [each for each in self.waiting if each.asker is not None and each.asker.home is home]:
             request.asker = None
             del self.waiting[request]
         home.forget()
-        self.tell(home, "is killed, and starts anew")
+        self.tell(home, "is killed, and starts again")
 
     def time_out(self, request: Request) -> None:
-        """Who asked waits no longer."""
+        """Resume the sender of the request without a reply."""
         if request.asker is not None:
-            self.tell(request.asker.home, "{}: waits no longer", request.label)
+            self.tell(request.asker.home, "{}: times out", request.label)
         request.settle(LOST)
 
     def note(self, what: str, *about: Any) -> None:
-        """Part of the line that `tell` will write."""
+        """Add a remark to the line of the trace that `tell` will write."""
         if self.notes is not None:
             self.notes.append(what.format(*about))
 

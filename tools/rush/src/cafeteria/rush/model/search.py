@@ -1,4 +1,4 @@
-"""Many schedules, one seed each: which of them break a promise, and the story of a single one."""
+"""Plays many schedules, one seed each: which of them break a promise, and the trace of a single one."""
 
 import time
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from cafeteria.rush.model.verdict import broken_promises
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out of some schedules. `broken` has a sentence for each violation, by the seed that leads to it."""
+    """The result of some schedules. `broken` has a sentence for each violation, by the seed that leads to it."""
 
     schedules: int
     cpu_s: float
@@ -20,7 +20,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(seeds: Iterable[int], *, guards: Guards = ALL_GUARDS, faults: Faults = ALL_FAULTS) -> Search:
-    """All of these schedules."""
+    """Play all of these schedules."""
     began_s = time.process_time()
     schedules, broken = 0, {}
     for seed in seeds:
@@ -40,7 +40,7 @@ def first_broken(
 def examine(
     seed: int, *, guards: Guards = ALL_GUARDS, faults: Faults = ALL_FAULTS, story: list[str] | None = None
 ) -> list[str]:
-    """The violations of one schedule; what happened is added to `story`, line by line."""
+    """Return the violations of one schedule; its trace is added to `story`, line by line."""
     cafeteria = Cafeteria(seed, guards=guards, faults=faults, story=story)
     play(cafeteria)
     return broken_promises(cafeteria)

@@ -1,6 +1,6 @@
-"""Stock: decide, in batches of many orders, and the release. What a batch decides is `cafeteria.stock.domain.Shelf` itself.
+"""The simulated stock: decide, in batches of many orders, and release. The rules are `cafeteria.stock.domain` itself.
 
-A batch reads, decides in memory, and writes only if nothing that it read has moved; another replica may have been
+A batch reads, decides in memory, and writes only if nothing that it read has changed; another replica may have been
 faster.
 """
 
@@ -30,7 +30,7 @@ TRIES = 20
 
 
 class StockTables:
-    """Stock's rows. `restocked` is what came in; `asked_at` says when the question was sent that an order was decided by."""
+    """Stock's rows. `restocked` is what came in; `asked_at` is when the request that decided an order was sent."""
 
     __slots__ = ("asked_at", "guards", "items", "ledger", "reservations", "restocked", "scheduler")
 
@@ -49,7 +49,7 @@ class StockTables:
         self.asked_at: dict[UUID, datetime] = {}
 
     def read(self, commands: Iterable[Command]) -> tuple[list[StoredItem], list[Reservation]]:
-        """Items and earlier decisions, from one snapshot."""
+        """Return items and earlier decisions, from one snapshot."""
         known = []
         for command in commands:
             reservation = self.reservations.get(command.order_id)
@@ -59,7 +59,7 @@ class StockTables:
         return list(self.items.values()), known
 
     def write(self, changes: Changes, asked_at: dict[UUID, datetime]) -> bool:
-        """Decide: whole, or not at all when something has moved since it was read."""
+        """Decide: write everything, or nothing when a row has changed since it was read."""
         if self._has_moved(changes):
             self.scheduler.note("another replica was faster")
             return False
@@ -91,7 +91,7 @@ class StockTables:
 
 
 class StockReplica(Replica):
-    """What arrives while a batch runs forms the next one."""
+    """One process of stock. Requests that arrive while a batch runs form the next one."""
 
     __slots__ = ("queue", "tables")
 
@@ -120,7 +120,7 @@ class StockReplica(Replica):
                     request.reply(self._reply_to(request.question, decided))
 
     def _commit(self, batch: list[Request]) -> Steps:
-        """The decisions on all orders of these requests, as committed."""
+        """Commit the decisions on all orders of these requests, and return them."""
         commands = [command for request in batch for command in _commands(request.question)]
         asked_at: dict[UUID, datetime] = {}
         for request in batch:
@@ -153,7 +153,7 @@ class StockReplica(Replica):
     def _reply_to(
         self, question: Question, decided: dict[UUID, Reservation]
     ) -> OrdersDecided | StockReleased:
-        """Made of what is stored alone. Of many orders some may be missing."""
+        """Build the reply from stored decisions alone. A reply about many orders may lack some."""
         if isinstance(question, ReleaseStock):
             released_at = decided[question.order_id].released_at
             return StockReleased(order_id=question.order_id, released_at=released_at or DAWN)

@@ -1,6 +1,6 @@
-"""Students: they order, repeat under one key from several devices at once, cancel, and follow what happens.
+"""Simulated students: they order, repeat under one key from several devices at once, cancel, and follow their orders.
 
-What each was told is kept, for the checker.
+Every answer that a student received is kept for the checker.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Sent:
         self.replayed = False
 
     def answered(self, status: int, body: bytes, *, replayed: bool = False) -> None:
-        """Unless the answer is lost on its way."""
+        """Store the answer, unless it is lost in transit."""
         scheduler = self.scheduler
         what = self.key or self.order_id
         if not scheduler.is_calm and scheduler.happens(scheduler.weather.lost):
@@ -61,7 +61,7 @@ class Sent:
 
 
 class OrderWish(NamedTuple):
-    """What a student orders, and under which key; each sending of it is one request."""
+    """What a student orders, and under which key; each time it is sent is one request."""
 
     student_id: str
     key: str
@@ -70,6 +70,6 @@ class OrderWish(NamedTuple):
 
 
 class CancelWish(NamedTuple):
-    """A student changes their mind about some order of theirs."""
+    """A student's decision to cancel one of their orders."""
 
     student_id: str

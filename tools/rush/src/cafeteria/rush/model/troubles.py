@@ -1,4 +1,4 @@
-"""What goes wrong besides a commit, a message or a step: kills, wipes, replays, time-outs, and time that passes."""
+"""The fault injector: kills, wipes, replays, time-outs, pauses, lost locks and unreadable rows."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -13,7 +13,7 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1, 8
 
 
 class Troubles:
-    """`strike` lets one happen that `roll`, drawn below `worst`, stands for."""
+    """Injects faults: `strike` runs the one that the number `roll`, drawn below `worst`, selects."""
 
     __slots__ = ("bus", "outboxes", "scheduler", "services", "threats", "worst")
 
@@ -29,14 +29,14 @@ class Troubles:
         self.services = services
         self.bus = bus
         self.outboxes = outboxes
-        self.threats = self._what_goes_wrong()
+        self.threats = self._cumulative_rates()
         self.worst = self.threats[-1][0]
 
-    def _what_goes_wrong(self) -> list[tuple[float, Callable[[], None]]]:
-        """Each kind with the sum of the rates up to and with its own."""
+    def _cumulative_rates(self) -> list[tuple[float, Callable[[], None]]]:
+        """Return each kind with the sum of the rates up to and including its own."""
         weather = self.scheduler.weather
         rates = (
-            (weather.crash, self._kill_someone),
+            (weather.crash, self._kill_replica),
             (weather.wipe, self.wipe),
             (weather.replay, self._replay),
             (weather.timed_out, self._time_out),
@@ -51,7 +51,7 @@ class Troubles:
     def strike(self, roll: float) -> None:
         next(threat for limit, threat in self.threats if roll < limit)()
 
-    def _kill_someone(self) -> None:
+    def _kill_replica(self) -> None:
         self.scheduler.kill(self.scheduler.one_of(self.scheduler.one_of(self.services)))
 
     def wipe(self) -> None:
@@ -59,7 +59,7 @@ class Troubles:
         self.scheduler.one_of(self.bus.streams).wipe()
 
     def _replay(self) -> None:
-        self.scheduler.tell(None, "a consumer is reset: its history comes again")
+        self.scheduler.tell(None, "a consumer is reset: the bus delivers its history again")
         self.scheduler.one_of(self.bus.durables).replay()
 
     def _time_out(self) -> None:
@@ -76,11 +76,11 @@ class Troubles:
         self.scheduler.now += MINUTE
 
     def _lose_lock(self) -> None:
-        self.scheduler.tell(None, "a relay's lock is free while it carries")
+        self.scheduler.tell(None, "a relay loses its lock while it publishes")
         self.scheduler.one_of(self.outboxes).holder = None
 
     def _write_unreadable(self) -> None:
-        self.scheduler.tell(None, "a row that nobody can read lies in an outbox")
+        self.scheduler.tell(None, "an outbox gets an unreadable row")
         outbox = self.scheduler.one_of(self.outboxes)
         topics = (GATEWAY_STATUS, WORK_PLACED) if outbox.schema == GATEWAY else (KITCHEN_STATUS,)
         outbox.add_unreadable(self.scheduler.one_of(topics))

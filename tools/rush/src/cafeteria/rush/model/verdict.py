@@ -1,4 +1,4 @@
-"""Whether the promise was kept: the invariants of the real rush, and what only the model can judge."""
+"""Checks a finished schedule: the invariants of the real rush, and five promises that only the model can judge."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -22,30 +22,30 @@ CREATED, CONFLICT = 201, 409
 
 
 def broken_promises(cafeteria: Cafeteria) -> list[str]:
-    """A sentence for each violation."""
+    """Return a sentence for each violation."""
     stored = snapshot_of(cafeteria)
     reported = check(stored, history_of(cafeteria))
     sentences = [f"{name}: {each}" for name, found in reported.items() if found for each in found]
     sentences += [f"M1 nothing is forgotten: {each}" for each in cafeteria.gateway.breaches]
     sentences += [f"M2 an order is decided in its time: {each}" for each in _decided_late(cafeteria)]
-    sentences += [f"M3 every stream was shown something: {each}" for each in _silent_streams(cafeteria)]
-    sentences += [f"M4 repeats get the end's answer: {each}" for each in _wrong_answers(stored)]
-    sentences += [f"M5 what nobody can read is kept: {each}" for each in _lost_letters(cafeteria)]
+    sentences += [f"M3 every stream showed something: {each}" for each in _silent_streams(cafeteria)]
+    sentences += [f"M4 repeats get the final answer: {each}" for each in _wrong_answers(stored)]
+    sentences += [f"M5 unreadable items are kept: {each}" for each in _lost_letters(cafeteria)]
     return sentences
 
 
 def _decided_late(cafeteria: Cafeteria) -> Iterator[str]:
-    """A question that was sent in time may arrive late: it is decided by its age."""
+    """Find reservations whose request was sent after the order expired; one sent in time may arrive late."""
     expiries = {order_id: row.stored.expires_at for order_id, row in cafeteria.gateway.orders.items()}
     for order_id, reservation in cafeteria.stock.reservations.items():
         if reservation.decision is Decision.RESERVED and order_id in expiries:
             late = cafeteria.stock.asked_at[order_id] - expiries[order_id]
             if late.total_seconds() > 0:
-                yield f"order {order_id} was reserved, asked {late.total_seconds():.0f} s after it had expired"
+                yield f"order {order_id} was reserved, by a request {late.total_seconds():.0f} s after it expired"
 
 
 def _lost_letters(cafeteria: Cafeteria) -> Iterator[str]:
-    """What a stream that was never lost has stored, every reader of it has read or kept."""
+    """Find unreadable items that a reader of a stream that was never lost did not keep as dead letters."""
     readers = (
         (cafeteria.kitchen, cafeteria.bus.kitchen, (WORK_PLACED,)),
         (cafeteria.gateway, cafeteria.bus.notification, (KITCHEN_STATUS,)),
@@ -55,7 +55,7 @@ def _lost_letters(cafeteria: Cafeteria) -> Iterator[str]:
         kept = tables.dead_letters.kept
         for item in (*cafeteria.gateway.outbox.unreadable, *cafeteria.kitchen.outbox.unreadable):
             if stream.epoch == 1 and item.topic in topics and (item.topic.subject, item.body) not in kept:
-                yield f"an item of {item.topic.subject} that nobody could read is no dead letter"
+                yield f"an item of {item.topic.subject} that no receiver can read is not a dead letter"
 
 
 def _silent_streams(cafeteria: Cafeteria) -> Iterator[str]:
@@ -93,7 +93,7 @@ def history_of(cafeteria: Cafeteria) -> History:
 
 
 def snapshot_of(cafeteria: Cafeteria) -> Snapshot:
-    """What the tables hold, as the real checker reads it."""
+    """Return the rows of all tables in the form that the real checker reads."""
     taken: dict[UUID, dict[UUID, int]] = {}
     for entry in cafeteria.stock.ledger:
         of_order = taken.setdefault(entry.order_id, {})
