@@ -1,7 +1,7 @@
-"""What every connection to Postgres states by itself, so that libpq's environment variables have no say in it.
+"""Explicit arguments for every connection to Postgres, so that libpq's environment variables have no effect.
 
-asyncpg asks PGSSLMODE, PGTARGETSESSIONATTRS and others, and reads certificates in the home folder, for every argument
-that is missing. Host, port, user, password and database have to be given beside these.
+For each missing argument asyncpg reads PGSSLMODE, PGTARGETSESSIONATTRS and others, and certificates in the home folder.
+Callers pass host, port, user, password and database beside these.
 """
 
 from collections.abc import Mapping
