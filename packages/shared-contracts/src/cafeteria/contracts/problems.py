@@ -1,4 +1,4 @@
-"""Errors as data: the RFC 9457 document, and every stable code that a service may answer with."""
+"""Errors as data: the RFC 9457 problem document and every stable error code of the services."""
 
 from enum import StrEnum
 from uuid import UUID
