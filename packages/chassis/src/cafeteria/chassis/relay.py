@@ -27,9 +27,7 @@ RETRY_S = 0.5  # after a failure; the rows stay in the outbox
 PASS_LIMIT = 1_024  # rows in one pass: four full messages of one subject, about a megabyte
 COUNT_LIMIT = 100_000  # rows; an operator needs no exact number above it
 
-SILENT_FOR_S = (
-    15  # idle session limit: longer than a pass waits for JetStream; an interrupted pass is published again
-)
+SILENT_FOR_S = 15  # idle session limit: longer than a pass waits for JetStream; a cut pass is published again
 
 _TRY_LOCK = Statement("SELECT pg_try_advisory_lock(:key) AS is_held")
 _LIMIT_SILENCE = Statement("SELECT set_config('idle_session_timeout', :limit, false)")

@@ -32,7 +32,7 @@ class ProblemCode(StrEnum):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An RFC 9457 problem document. `detail` says what happened, what was kept and what to do."""
+    """An RFC 9457 problem document. `detail` is for a person: what happened, what was kept, what to do."""
 
     type: str
     title: str

@@ -183,7 +183,7 @@ class Bus:
             ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=MAX_PINGS_OUTSTANDING,
             pending_size=-1,
-            skip_subject_validation=True,  # subjects are constants; the check costs as much as the rest of a publish
+            skip_subject_validation=True,  # none is from outside; the check costs as much as the rest of a publish
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnect,
             reconnected_cb=self._on_reconnect,

@@ -1,7 +1,7 @@
 """Consumes a durable: items are committed in groups, and a message is acknowledged after the last commit of its items.
 
-Items are idempotent: if one fails, its whole message is redelivered. An unreadable item, or one that repeatedly fails
-alone, becomes a dead letter before its message is acknowledged. After an unexpected error nothing is acknowledged.
+Items are idempotent: if one fails, its whole message is redelivered. An unreadable message or item, or an item that
+repeatedly fails alone, becomes a dead letter before the acknowledgement. An unexpected error acknowledges nothing.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Request-reply by the NATS micro protocol: one queue group per service, with `$SRV.PING/INFO/STATS`.
 
-If a handler raises, the reply has an error header; a request always gets a reply. The caller then knows that nothing
-was decided, and repeats the request.
+If a handler raises, the caller gets a reply with an error header instead of a time-out. It then knows that nothing was
+decided, and repeats the request.
 """
 
 import asyncio
