@@ -1,4 +1,4 @@
-"""What the tests of the contracts go over: every message in every module, and every example file."""
+"""Fixtures of the contract tests: every message of every module, and every example file."""
 
 import inspect
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The golden examples are the wire: today's code writes them byte for byte."""
+"""Today's code writes the golden examples byte for byte."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_an_example_round_trips_byte_for_byte(
 def test_an_event_with_a_field_from_the_future_is_read(
     messages: Messages, examples_folder: Path, example: str
 ) -> None:
-    """Or every addition to an event would have to reach all its readers first."""
+    """Else every new field of an event would have to reach all its readers first."""
     kind = message_type(messages, example)
     fields = {**msgspec.json.decode((examples_folder / example).read_bytes()), "from_the_future": [1]}
     if kind.__struct_config__.forbid_unknown_fields:

@@ -1,4 +1,4 @@
-"""Every message is a value: it cannot change, cannot be built by position, and says exactly what it means."""
+"""Every message is a value: it cannot change, is built by keyword only, and validates its fields."""
 
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
@@ -26,10 +26,10 @@ SENT_BY_CLIENTS = {
     stock.ChangeItem,
     stock.Restock,
 }
-"""Bodies that people send: a misspelt field is their mistake, and silence would hide it."""
+"""Bodies that clients send: a refusal reports a misspelt field, which would otherwise be lost."""
 
 
-def test_every_module_of_the_package_is_looked_at(messages: dict[str, type]) -> None:
+def test_every_module_of_the_package_is_tested(messages: dict[str, type]) -> None:
     modules = {module.name for module in pkgutil.iter_modules(contracts.__path__)}
     assert modules - {"bus", "wire"} == {key.partition("/")[0] for key in messages}
 
@@ -43,10 +43,10 @@ def test_a_message_is_built_by_keyword(message: type[msgspec.Struct]) -> None:
     assert kinds <= {inspect.Parameter.KEYWORD_ONLY}
 
 
-def test_what_clients_send_refuses_unknown_fields_and_all_else_tolerates_them(
+def test_only_the_bodies_of_clients_refuse_unknown_fields(
     message: type[msgspec.Struct],
 ) -> None:
-    """A service that has not learned a new field yet must go on reading the events that carry it."""
+    """A service that does not know a new field yet must still read the events that have it."""
     assert message.__struct_config__.forbid_unknown_fields == (message in SENT_BY_CLIENTS)
 
 
@@ -68,7 +68,7 @@ def test_no_message_carries_a_float(message: type[msgspec.Struct]) -> None:
 
 
 def _leaves(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
-    """A field's type with what its unions, tuples and constraints hold."""
+    """Yield the types inside a field's unions, tuples and constraints."""
     if isinstance(kind, msgspec.inspect.UnionType):
         for part in kind.types:
             yield from _leaves(part)
@@ -90,7 +90,7 @@ def test_money_is_a_string_that_keeps_its_cents() -> None:
     assert b'"unit_price":"10.10"' in msgspec.json.encode(price)
 
 
-def test_a_states_version_is_its_place_on_the_path() -> None:
+def test_every_state_has_a_version_and_the_ended_ones_are_later() -> None:
     assert set(values.STATUS_VERSIONS) == set(values.OrderStatus)
     for ended in values.ENDED_STATUSES:
         assert values.STATUS_VERSIONS[ended] > values.STATUS_VERSIONS[values.OrderStatus.PENDING]
@@ -132,14 +132,14 @@ def test_a_price_is_digits_with_at_most_two_places(price: str) -> None:
     "price",
     ["", "1.", ".5", "1.005", "100000000", "-0", "+5", "1e2", "1_0", " 1", "1\n", "১৪০", "1٫5", 1, 1.5],
 )
-def test_nothing_else_is_a_price(price: object) -> None:
+def test_any_other_value_is_not_a_price(price: object) -> None:
     for strict in (True, False):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(price, type=stock.Price, strict=strict)
 
 
-def test_the_published_schema_says_what_a_price_is() -> None:
-    """The pattern is read by the service and by everybody who reads the API's description."""
+def test_the_published_schema_has_the_pattern_of_a_price() -> None:
+    """The service and the readers of the API's description use the same pattern."""
     schema = msgspec.json.schema(stock.Price)
     assert schema["type"] == "string"
     assert schema["pattern"].startswith(r"^[0-9]{1,8}(\.[0-9]{1,2})?")

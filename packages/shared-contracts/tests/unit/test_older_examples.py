@@ -1,6 +1,6 @@
-"""Whatever was once said can still be read: every example ever kept decodes with today's code.
+"""Today's code decodes every former example.
 
-Streams hold messages for days and databases hold answers for longer, so a message outlives the code that wrote it.
+Streams store messages for days and databases store answers for longer, so a message outlives the code that wrote it.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import msgspec
 Messages = dict[str, type[msgspec.Struct]]
 
 HISTORY_BEGINS = "c155fb603af4e4f301e7c1dd89462ff8d1687a50"
-"""The commit that made lists of the messages, before the first release: nothing of the form before it is kept."""
+"""The commit that made lists of the messages, before the first release: older formats are not kept."""
 
 
 def message_type(messages: Messages, path: str) -> type[msgspec.Struct]:
@@ -28,7 +28,7 @@ def test_an_older_example_still_decodes(
 
 
 def test_an_older_example_is_named_by_its_content(examples_folder: Path, older_example: str) -> None:
-    """So nobody edits one until it decodes again."""
+    """The digest detects an example that was edited to make it decode."""
     assert Path(older_example).name.split(".")[-2] == digest(examples_folder / older_example)
 
 
@@ -38,8 +38,8 @@ def test_an_example_is_kept_before_it_may_change(examples_folder: Path, example:
     assert kept.is_file(), f"keep it: mkdir -p {kept.parent} && cp {current} {kept}"
 
 
-def test_an_older_example_is_never_taken_away(examples_folder: Path) -> None:
-    gone = subprocess.run(
+def test_an_older_example_is_never_removed(examples_folder: Path) -> None:
+    removed = subprocess.run(
         [
             "git",
             "log",
@@ -53,9 +53,9 @@ def test_an_older_example_is_never_taken_away(examples_folder: Path) -> None:
         cwd=examples_folder,
         capture_output=True,
         text=True,
-        check=False,  # outside a repository there is no history to ask
+        check=False,  # outside a repository there is no history to check
     )
-    assert gone.stdout.split() == []
+    assert removed.stdout.split() == []
 
 
 def digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Every subject has one owner, every name one meaning, every durable a place in its stream."""
+"""Every subject has one owner, every name one meaning, and every durable filters a subject of its stream."""
 
 from collections import Counter
 
@@ -26,7 +26,7 @@ def declared(kind: type[msgspec.Struct]) -> list[msgspec.Struct]:
         (wire.Durable, bus.DURABLES),
     ],
 )
-def test_what_is_declared_is_listed_once(
+def test_every_declaration_is_listed_once(
     kind: type[msgspec.Struct], listed: tuple[msgspec.Struct, ...]
 ) -> None:
     assert sorted(map(repr, declared(kind))) == sorted(map(repr, listed))
@@ -43,8 +43,8 @@ def test_a_request_goes_to_its_owners_subject(rpc: wire.Rpc) -> None:
     assert rpc.subject.startswith(f"{rpc.owner}.rpc.v1.")
 
 
-def test_no_subject_holds_another() -> None:
-    """Plain names only: an allow-list and a stream can then name each exactly."""
+def test_a_subject_has_plain_characters_only() -> None:
+    """Without wildcards an allow-list and a stream name each subject exactly."""
     for entry in (*bus.RPCS, *bus.TOPICS):
         assert set(entry.subject) <= set("abcdefghijklmnopqrstuvwxyz0123456789.")
 
@@ -55,20 +55,20 @@ def test_a_subject_is_stored_by_one_stream_at_most() -> None:
 
 
 @pytest.mark.parametrize("stream", bus.STREAMS, ids=lambda stream: stream.name)
-def test_what_a_stream_stores_is_owned(stream: wire.Stream) -> None:
+def test_the_subjects_of_a_stream_are_declared_topics(stream: wire.Stream) -> None:
     assert set(stream.subjects) <= set(TOPICS)
 
 
 @pytest.mark.parametrize("durable", bus.DURABLES, ids=lambda durable: durable.name)
-def test_a_durables_filter_lies_in_its_stream(durable: wire.Durable) -> None:
+def test_a_durables_filter_is_a_subject_of_its_stream(durable: wire.Durable) -> None:
     assert durable.filter_subject in STREAMS[durable.stream].subjects
 
 
-def test_a_durables_name_is_its_own() -> None:
+def test_a_durables_name_is_unique_in_its_stream() -> None:
     assert max(Counter((durable.stream, durable.name) for durable in bus.DURABLES).values()) == 1
 
 
-def test_nobody_consumes_what_it_says_itself() -> None:
+def test_no_service_consumes_its_own_topic() -> None:
     for durable in bus.DURABLES:
         assert TOPICS[durable.filter_subject].owner != durable.owner
 
@@ -78,8 +78,8 @@ def test_a_type_name_means_one_message_and_a_message_has_one_type_name() -> None
     assert len(pairs) == len({name for name, _ in pairs}) == len({body for _, body in pairs})
 
 
-def test_a_request_and_its_reply_belong_to_one_subject_or_one_question() -> None:
-    """The same request type on two subjects asks the same of two services, and is answered alike."""
+def test_equal_requests_have_equal_replies() -> None:
+    """If two subjects have the same request type, they have the same reply type."""
     for rpc in bus.RPCS:
         assert {other.reply for other in bus.RPCS if other.request is rpc.request} == {rpc.reply}
 
@@ -89,12 +89,12 @@ def test_every_service_has_a_port_of_its_own() -> None:
     assert sorted(bus.PORT_OFFSETS.values()) == list(range(len(bus.SERVICES)))
 
 
-def test_a_tickets_states_are_the_orders_but_for_the_queue() -> None:
+def test_a_tickets_states_are_states_of_the_order_except_queued() -> None:
     names = {status.value for status in TicketStatus} - {TicketStatus.QUEUED.value}
     assert names <= {status.value for status in OrderStatus}
 
 
 @pytest.mark.parametrize("code", problems.ProblemCode)
-def test_a_problems_type_is_a_path_that_clients_can_switch_on(code: problems.ProblemCode) -> None:
+def test_a_problems_type_is_a_path_with_a_plain_code(code: problems.ProblemCode) -> None:
     assert problems.problem_type(code) == f"/problems/{code.value}"
     assert set(code.value) <= set("abcdefghijklmnopqrstuvwxyz-")

@@ -1,7 +1,7 @@
-"""One engine per service; a transaction is rolled back unless its block ends, and loss of the server has one name.
+"""The database pool of a service: a transaction commits when its block ends, and is rolled back when the block raises.
 
-Whatever the driver raises when the server is away, `DatabaseUnavailable` comes out, and says only that the
-outcome is unknown: a COMMIT may or may not have happened. Who needs to know reads again.
+If the server is unavailable, every driver error becomes `DatabaseUnavailable`. It means that the outcome is
+unknown: a COMMIT may or may not have happened. A caller that needs the outcome reads it again.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from cafeteria.chassis.sqlstates import AWAY, sqlstate_of, trouble_of
 from cafeteria.chassis.statements import Row, Statement, driver_of
 
 CONNECT_TIMEOUT_S = 3.0
-ANSWER_WITHIN_S = 3.0  # where a person waits for the answer, a database that is silent for longer is away
-STATEMENT_TIMEOUT_S = 10.0  # the server gives up before the client: a stuck lock cannot hold a batch for ever
+ANSWER_WITHIN_S = 3.0  # while a person waits; a database that answers later counts as unavailable
+STATEMENT_TIMEOUT_S = 10.0  # the server cancels before the client: a stuck lock cannot block a batch for ever
 
-REPORT_EVERY_S = 60.0  # an error that somebody must repair is logged again after this time
+REPORT_EVERY_S = 60.0  # an error that an operator must repair is logged again after this time
 
 _STATE = Statement(
     """SELECT current_setting('transaction_read_only')::boolean AS is_read_only,
@@ -51,14 +51,14 @@ _log = get_logger()
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot be used just now; what was asked of it may have happened or not."""
+    """The database cannot be used now; the requested change may or may not have happened."""
 
     def __init__(self, detail: str = AWAY.detail) -> None:
         super().__init__(detail)
 
 
 def schema_base(schema: str) -> type[DeclarativeBase]:
-    """A declarative base for one service's schema: aware times, money to the cent, named constraints."""
+    """Return a declarative base for one service's schema: aware times, money to the cent, named constraints."""
 
     class Base(DeclarativeBase):
         metadata = sa.MetaData(schema=schema, naming_convention=_NAMING)
@@ -77,15 +77,15 @@ class Database:
     """The service's pool of connections, logged in as the service's own role."""
 
     def __init__(
-        self, connections: Connections, faults: "_FaultLog", *, patience_s: float | None = None
+        self, connections: Connections, faults: "_FaultLog", *, timeout_s: float | None = None
     ) -> None:
         self._connections = connections
         self._faults = faults
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     @classmethod
     def connect(cls, settings: ServiceSettings, *, service: str, pool_size: int = 8) -> "Database":
-        """Make the pool; no connection is opened before the first use."""
+        """Create the pool; the first use opens the first connection."""
         url = sa.make_url(settings.postgres_url).set(
             drivername="postgresql+asyncpg",
             username=service,
@@ -94,13 +94,13 @@ class Database:
         url = url.set(port=url.port or DEFAULT_PORT)
         engine = create_async_engine(
             url,
-            isolation_level="AUTOCOMMIT",  # `transaction` says BEGIN itself, whichever way statements go
+            isolation_level="AUTOCOMMIT",  # `transaction` sends BEGIN itself, for both kinds of statements
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,
             connect_args={
                 **STATED,
-                "record_class": Row,  # also where the driver plans a statement again, and forgets what it was asked for
+                "record_class": Row,  # a statement that the driver prepares again ignores the class of its call
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S + 1,
                 "server_settings": {
@@ -108,11 +108,11 @@ class Database:
                     "search_path": service,
                     "statement_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
                     "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S:.0f}s",
-                    # A plan for "some array" suits every batch; planning each anew costs more.
+                    # A generic plan for an array fits every batch; a new plan for each costs more.
                     "plan_cache_mode": "force_generic_plan",
-                    # Those plans are made while the tables are empty or small: left alone they would read
-                    # whole tables, and go on doing so as these grow, until the next ANALYZE. Measured in
-                    # a rush on a new installation: 2.1 to 3.8 ms of Postgres per order instead of 0.6.
+                    # Those plans are made while the tables are empty or small: by default they would scan
+                    # whole tables, also as these grow, until the next ANALYZE. Measured in a rush on a new
+                    # installation: 2.1 to 3.8 ms of Postgres per order instead of 0.6.
                     "random_page_cost": "1.1",
                     "enable_seqscan": "off",
                 },
@@ -121,32 +121,32 @@ class Database:
         return cls(Connections(engine, size=pool_size), _FaultLog())
 
     def within(self, seconds: float) -> "Database":
-        """The same pool, for somebody who waits: a block that takes longer raises DatabaseUnavailable."""
-        return Database(self._connections, self._faults, patience_s=seconds)
+        """Return the same pool with a time limit: a block that takes longer raises DatabaseUnavailable."""
+        return Database(self._connections, self._faults, timeout_s=seconds)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """BEGIN, and COMMIT when the block ends; ROLLBACK when it raises. Raises DatabaseUnavailable."""
+        """Send BEGIN, then COMMIT when the block ends or ROLLBACK when it raises. Raises DatabaseUnavailable."""
         async with self.statement() as connection:
             await driver_of(connection).execute("BEGIN")
             try:
                 yield connection
             except Exception as error:
                 trouble = trouble_of(error)
-                if trouble is None or not trouble.loses_connection:  # the server rolls back what was lost
+                if trouble is None or not trouble.loses_connection:  # else the server itself rolls back
                     await asyncio.shield(driver_of(connection).execute("ROLLBACK"))
                 raise
             await driver_of(connection).execute("COMMIT")
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """Each statement is its own transaction: one round trip instead of three."""
-        with self._one_name_for_trouble():
-            async with asyncio.timeout(self._patience_s), self._connections.lent() as connection:
+        """Open a connection on which each statement is its own transaction: one round trip instead of three."""
+        with self._translated_errors():
+            async with asyncio.timeout(self._timeout_s), self._connections.lent() as connection:
                 yield connection
 
     async def ping(self) -> None:
-        """Raise DatabaseUnavailable unless the server answers, takes changes and holds the service's schema."""
+        """Raise DatabaseUnavailable unless the server answers, accepts changes and has the service's schema."""
         async with self.statement() as connection:
             await require_usable(connection)
 
@@ -154,7 +154,7 @@ class Database:
         await self._connections.close()
 
     @contextmanager
-    def _one_name_for_trouble(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -167,19 +167,19 @@ class Database:
 
 
 async def require_usable(connection: AsyncConnection) -> None:
-    """Raise, as the server would, where a change would be refused or the service's schema is missing: one round trip.
+    """Raise the server's error if it refuses changes or the service's schema is missing; costs one round trip.
 
-    For work that has an effect elsewhere before its first change.
+    Call it before work that has an effect elsewhere before its first change.
     """
     [found] = await _STATE.rows(connection, {})
     if found.is_read_only:
-        raise asyncpg.ReadOnlySQLTransactionError("The server takes no changes.")
+        raise asyncpg.ReadOnlySQLTransactionError("The server accepts no changes.")
     if found.lacks_schema:
-        raise asyncpg.InvalidSchemaNameError("The service's schema is not there.")
+        raise asyncpg.InvalidSchemaNameError("The service's schema is missing.")
 
 
 class _FaultLog:
-    """What does not pass by itself is logged once in REPORT_EVERY_S for each SQLSTATE, not at every statement."""
+    """Logs an error that needs repair once in REPORT_EVERY_S for each SQLSTATE, not at every statement."""
 
     def __init__(self) -> None:
         self._reported_at: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""An item that cannot be read or handled is kept for a person to look at, before its message is acknowledged."""
+"""Dead letters keep unreadable or repeatedly failing items for an operator, before their message is acknowledged."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,15 +16,17 @@ from cafeteria.chassis.ids import new_id
 from cafeteria.chassis.logs import get_logger
 
 WHOLE_MESSAGE = -1
-"""In place of an item's index: there is no list of items in the message."""
+"""Replaces an item's index if the message has no readable list of items."""
 
-WRITTEN = metrics.counter("cafeteria_dead_letters_total", "Items nobody could handle: alarm on any", "stream")
+WRITTEN = metrics.counter(
+    "cafeteria_dead_letters_total", "Items that failed for good: alarm on any", "stream"
+)
 
 logger = get_logger()
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """`item` is its index in the message, `body` the item as it came; `error` says what is wrong with it."""
+    """One item of a message. `item` is its index, `body` its bytes as received, `error` the reason for the failure."""
 
     stream: str
     sequence: int
@@ -37,14 +39,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dead_letters_table(base: type[DeclarativeBase]) -> sa.Table:
-    """The dead letters of one schema."""
+    """Define the dead letter table of one schema."""
     return sa.Table(
         "dead_letters",
         base.metadata,
         sa.Column("id", sa.Uuid, primary_key=True),
         sa.Column("stream", sa.Text, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
-        # When the stream took the message: after a lost store its sequences begin again at 1.
+        # When the stream stored the message: after a lost store its sequences restart at 1.
         sa.Column("stored_at", sa.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("item", sa.SmallInteger, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
@@ -53,22 +55,22 @@ def dead_letters_table(base: type[DeclarativeBase]) -> sa.Table:
         sa.Column("body_digest", sa.LargeBinary, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
-        # A redelivery keeps one row,
+        # A redelivered item has one row,
         sa.UniqueConstraint("stream", "sequence", "stored_at", "item"),
-        # and so does an item that is sent again in another message, because its receiver still lacks it.
+        # and so has an item that is sent again in another message because it is still missing at the receiver.
         sa.UniqueConstraint("subject", "body_digest"),
     )
 
 
 class DeadLetters:
-    """Writes the dead letters of one schema and raises the alarm, once for each."""
+    """Stores the dead letters of one schema; logs and counts each stored one once."""
 
     def __init__(self, database: Database, table: sa.Table) -> None:
         self._database = database
         self._table = table
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
-        """One commit. Raises DatabaseUnavailable; the message must then not be acknowledged."""
+        """Store the letters in one commit. Raises DatabaseUnavailable: then do not acknowledge the message."""
         rows = {row["body_digest"]: row for row in map(_row_of, letters)}
         statement = insert(self._table).on_conflict_do_nothing().returning(self._table.c.body_digest)
         async with self._database.transaction() as connection:
@@ -96,5 +98,5 @@ def _row_of(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Postgres stores neither NUL nor half a surrogate pair."""
+    """Replace NUL and lone surrogates, which Postgres does not store."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

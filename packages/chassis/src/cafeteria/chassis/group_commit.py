@@ -1,8 +1,8 @@
-"""Group commit: whatever arrived while the last commit was running forms the next one.
+"""Group commit: the items that arrive during one commit form the next batch.
 
-A batch never waits for company, so one item alone is as fast as without grouping; under load the batches
-grow by themselves. One bad item never fails its neighbours: a batch that fails is halved until the bad one
-stands alone. Items are taken in the order in which they came; what was enqueued together is committed together.
+A batch never waits for more items, so a single item is as fast as without grouping; under load the batches
+grow. One bad item never fails the others: a failing batch is halved until the bad item is alone. Items are
+committed in order of arrival, and items that were enqueued together are committed together.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ Outcome = TypeVar("Outcome")
 
 Entry = tuple[Item, asyncio.Future[Outcome]]
 
-BATCH_LIMIT = 128  # past this a batch's own length shows in the answer time more than its commit does
-QUEUE_LIMIT = 4096
+BATCH_LIMIT = 128  # items; in larger batches the items cost more answer time than the commit
+QUEUE_LIMIT = 4096  # items
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """One lane of commits. `commit` takes items and returns an outcome for each, in the same order.
+    """One worker that commits batches. `commit` gets items and returns an outcome for each, in the same order.
 
-    `commit` must be safe to repeat for the same items: when the database is lost in the middle of a batch,
-    nobody knows whether it was committed, and the batch is tried once more.
+    `commit` must be safe to repeat for the same items: if the database connection is lost during a batch, it is
+    unknown whether the batch was committed, and the worker tries it once more.
     """
 
     def __init__(
@@ -56,27 +56,27 @@ class GroupCommit(Generic[Item, Outcome]):
 
     @property
     def pending(self) -> int:
-        """Items that have been accepted and are not settled yet."""
+        """Accepted items that have no outcome yet."""
         return self._queued + self._running
 
     @property
     def running_for_s(self) -> float:
-        """How long the commit that is running has taken so far, all its tries together; 0 when none is."""
+        """Seconds since the current commit began, with all its tries; 0 if none is running."""
         return 0.0 if self._began_at_s is None else perf_counter() - self._began_at_s
 
     async def submit(self, item: Item) -> Outcome:
-        """Wait for the commit that holds `item`; raises Overloaded before anything has happened."""
+        """Return the outcome of `item` after its commit. Raises Overloaded if the queue is full: nothing was stored."""
         return await self.enqueue(item)
 
     def enqueue(self, item: Item) -> asyncio.Future[Outcome]:
-        """As `submit`, for callers that go on at once. A cancelled future takes its item out of the queue."""
+        """As `submit`, without waiting. Cancelling the future removes its item from the queue."""
         [future] = self.enqueue_all((item,))
         return future
 
     def enqueue_all(self, items: Sequence[Item]) -> list[asyncio.Future[Outcome]]:
-        """As `enqueue` for each, in one commit, even where they are more than the batch limit.
+        """Enqueue all items for one commit, even if they are more than the batch limit.
 
-        Raises Overloaded when the queue has no room for all of them: then none is taken.
+        Raises Overloaded if the queue cannot hold all of them: then it takes none.
         """
         if self._closing:
             raise Unavailable("This service is stopping.")
@@ -97,7 +97,7 @@ class GroupCommit(Generic[Item, Outcome]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Commit what was accepted, then stop."""
+        """Commit the accepted items, then stop."""
         self._closing = True
         self._arrived.set()
         await self._worker
@@ -105,21 +105,21 @@ class GroupCommit(Generic[Item, Outcome]):
     async def _work(self) -> None:
         while not (self._closing and not self._waiting):
             await self._arrived.wait()
-            batch = self._take()
+            batch = self._next_batch()
             if batch:
-                await self._settle(batch)
+                await self._process(batch)
             elif not self._closing:
                 self._arrived.clear()
 
-    def _take(self) -> list[Entry[Item, Outcome]]:
+    def _next_batch(self) -> list[Entry[Item, Outcome]]:
         batch: list[Entry[Item, Outcome]] = []
         while self._waiting and (not batch or len(batch) + len(self._waiting[0]) <= self._batch_limit):
-            together = self._waiting.popleft()
-            self._queued -= len(together)
-            batch += [entry for entry in together if not entry[1].cancelled()]
+            entries = self._waiting.popleft()
+            self._queued -= len(entries)
+            batch += [entry for entry in entries if not entry[1].cancelled()]
         return batch
 
-    async def _settle(self, batch: list[Entry[Item, Outcome]]) -> None:
+    async def _process(self, batch: list[Entry[Item, Outcome]]) -> None:
         self._running = len(batch)
         self._began_at_s = started = perf_counter()
         try:
@@ -134,7 +134,7 @@ class GroupCommit(Generic[Item, Outcome]):
             outcomes = await self._commit_twice([item for item, _ in batch])
         except DatabaseUnavailable as error:
             _fail(batch, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the item that caused it
+        except Exception as error:  # noqa: BLE001 - any error belongs to the item that caused it
             if len(batch) == 1:
                 _fail(batch, error)
                 return
@@ -147,7 +147,7 @@ class GroupCommit(Generic[Item, Outcome]):
                     future.set_result(outcome)
 
     async def _commit_twice(self, items: list[Item]) -> Sequence[Outcome]:
-        """The second time on a fresh connection: the server may only have closed the old ones."""
+        """Retry once on a new connection: the server may only have closed the old ones."""
         try:
             outcomes = await self._commit(items)
         except DatabaseUnavailable:

@@ -1,7 +1,7 @@
-"""Connection arguments that every connection to Postgres sets, so that libpq's environment variables have no effect.
+"""Explicit arguments for every connection to Postgres, so that libpq's environment variables have no effect.
 
-asyncpg reads PGSSLMODE, PGTARGETSESSIONATTRS and others, and certificates in the home folder, for every missing
-argument. Callers pass host, port, user, password and database beside these.
+For each missing argument asyncpg reads PGSSLMODE, PGTARGETSESSIONATTRS and others, and certificates in the home folder.
+Callers pass host, port, user, password and database beside these.
 """
 
 from collections.abc import Mapping

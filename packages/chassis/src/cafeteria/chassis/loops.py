@@ -1,4 +1,4 @@
-"""Work that time starts: it goes on after a failed tick, and stops between ticks unless a tick waits for a silent peer."""
+"""Periodic background jobs: a loop continues after a failed tick and stops between ticks, or cancels a long one."""
 
 import asyncio
 import traceback
@@ -10,7 +10,7 @@ from cafeteria.chassis import logs, metrics
 from cafeteria.chassis.errors import Unavailable
 
 LEAVE_WITHIN_S = 0.5
-"""A tick that runs longer at the end is cut off, for a service leaves within three seconds. All ticks are safe to repeat."""
+"""At a stop a longer tick is cancelled: a service stops within three seconds. All ticks are safe to repeat."""
 
 FAILURES = metrics.counter("cafeteria_loop_failures_total", "Ticks of a background loop that failed", "loop")
 
@@ -18,10 +18,10 @@ _log = logs.get_logger()
 
 
 class Loop:
-    """Calls `tick` at once and then every `every_s` seconds, counted from the end of the tick before.
+    """Calls `tick` at once and then every `every_s` seconds, counted from the end of the previous tick.
 
-    Leaving the context waits LEAVE_WITHIN_S for the running tick. `wake()` starts the next tick now; several wakes during a tick
-    make one. A failure is logged when it is another than the one before (by type and place), and counted each time.
+    Leaving the context waits LEAVE_WITHIN_S for the running tick. `wake()` starts the next tick now; several wakes
+    during a tick start one. A failure is counted each time, and logged if its type or place differs from the previous one.
     """
 
     def __init__(self, name: str, every_s: float, tick: Callable[[], Awaitable[object]]) -> None:
@@ -57,9 +57,9 @@ class Loop:
             self._woken.clear()
             await self._tick_once()
             if not self._stopping:
-                await self._rest()
+                await self._wait_for_next_tick()
 
-    async def _rest(self) -> None:
+    async def _wait_for_next_tick(self) -> None:
         try:
             async with asyncio.timeout(self._every_s):
                 await self._woken.wait()
@@ -69,16 +69,16 @@ class Loop:
     async def _tick_once(self) -> None:
         try:
             await self._tick()
-        except Exception as error:  # noqa: BLE001 - the loop outlives whatever its tick raises
+        except Exception as error:  # noqa: BLE001 - the loop continues after any error of its tick
             FAILURES.labels(self.name).inc()
-            self._tell(error)
+            self._log_failure(error)
         else:
             if self._failing is not None:
                 _log.info("loop_recovered", loop=self.name)
             self._failing = None
 
-    def _tell(self, error: Exception) -> None:
-        """A dependency that is away for an hour is one line, not 3,600."""
+    def _log_failure(self, error: Exception) -> None:
+        """Log a repeated failure once: an hour without a dependency is one line, not 3,600."""
         place = traceback.extract_tb(error.__traceback__, limit=-1)
         failure = f"{type(error).__qualname__} {place}"
         if failure != self._failing:

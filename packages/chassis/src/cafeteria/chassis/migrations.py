@@ -1,7 +1,7 @@
 """One Alembic environment for all services: a service ships revision files only, in `migrations/versions`.
 
-A schema goes from one revision to another in a single transaction, run as the schema's owner, or it does not
-change. Services' roles own nothing: a revision ends by granting the rights that its service needs.
+A migration is a single transaction, run as the schema's owner: it applies all revisions or changes nothing.
+Services' roles own nothing: a revision ends by granting the rights that its service needs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from cafeteria.chassis.libpq import DEFAULT_PORT, STATED
 
 OWNER_ROLE = "cafeteria_owner"
-"""Owns every schema and table. It cannot log in; an administrator becomes it with SET ROLE."""
+"""Owns every schema and table. It has no login; an administrator assumes it by SET ROLE."""
 
 
 class MigrationsMissingError(LookupError):
@@ -35,9 +35,9 @@ class Operations(Protocol):
 
 
 def revisions_of(service: str) -> Path:
-    """The folder of the service's revision files.
+    """Return the folder of the service's revision files.
 
-    Raises `MigrationsMissingError` when there are none, also when the service itself is not installed.
+    Raises `MigrationsMissingError` if it has none or the service is not installed.
     """
     package = find_spec(f"cafeteria.{service}")
     if package is None or not package.submodule_search_locations:
@@ -49,11 +49,11 @@ def revisions_of(service: str) -> Path:
 
 
 async def migrate(service: str, admin_url: str, *, revision: str = "head") -> None:
-    """Bring the service's schema to `revision`; does nothing if the schema is at it.
+    """Bring the service's schema to `revision`; does nothing if it is at that revision already.
 
     `admin_url` (`postgresql://…`) logs in a role that may become `cafeteria_owner`. Several processes may run
-    it at once: the second waits. Within a process run one at a time, because Alembic keeps
-    the running migration in a module.
+    it at once: the second waits. Within a process run one at a time, because Alembic keeps the running
+    migration in a module.
     """
     script = _script_directory(revisions_of(service))
     url = make_url(admin_url).set(drivername="postgresql+asyncpg")
@@ -73,7 +73,7 @@ def _script_directory(revisions: Path) -> ScriptDirectory:
 
 
 def _session_statements(service: str) -> tuple[TextClause, ...]:
-    """Statements that wait for another migrator of this schema, then act as the owner in this schema alone."""
+    """Wait for another migrator of this schema, then work as the owner, in the service's schema alone."""
     return (
         text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=crc32(f"migrate {service}".encode())),
         text(f'SET LOCAL ROLE "{OWNER_ROLE}"'),
@@ -95,7 +95,7 @@ def _upgrade(connection: Connection, *, script: ScriptDirectory, service: str, r
 def grant_tables(op: Operations, *, schema: str, role: str, insert_only: Sequence[str] = ()) -> None:
     """Grant `role` the rights of a service on the tables that it cannot read yet; call it last in a revision.
 
-    Tables named `insert_only` (ledgers, histories) may be read and appended to, all others changed too.
+    On `insert_only` tables (ledgers, histories) it may read and insert, on all others also update and delete.
     Tables that an earlier revision granted do not change, so a later one names only its own ledgers.
     Raises `ValueError` for an `insert_only` table that does not exist.
     """
@@ -110,9 +110,9 @@ def grant_tables(op: Operations, *, schema: str, role: str, insert_only: Sequenc
 
 
 def set_statistics(op: Operations, *, schema: str, columns: Mapping[str, Sequence[str]], target: int) -> None:
-    """Set how much the planner samples of `columns`, by table: 0 for nothing, -1 for the server's default.
+    """Set the planner's statistics target of `columns` by table: 0 for none, -1 for the server's default.
 
-    Sorting sampled JSON took three quarters of each ANALYZE, and in a rush the tables grow enough for one every 15 s.
+    Sorting sampled JSON took three quarters of each ANALYZE, and in a rush the growing tables get one every 15 s.
     """
     for table, names in columns.items():
         parts = ", ".join(f'ALTER COLUMN "{name}" SET STATISTICS {target:d}' for name in names)
@@ -120,7 +120,7 @@ def set_statistics(op: Operations, *, schema: str, columns: Mapping[str, Sequenc
 
 
 def pack_outbox(op: Operations, *, schema: str) -> None:
-    """Drop the type and the trace of outbox rows: a row is an item of a typed message, with its trace in its body."""
+    """Make an outbox row an item of a message: the message has the type, the body the trace."""
     _run(
         op,
         f"""ALTER TABLE "{schema}".outbox DROP COLUMN type_name, DROP COLUMN traceparent,
@@ -129,7 +129,7 @@ def pack_outbox(op: Operations, *, schema: str) -> None:
 
 
 def unpack_outbox(op: Operations, *, schema: str) -> None:
-    """Undo `pack_outbox`; unsent rows get the types that they had before."""
+    """Undo `pack_outbox`; unsent rows get their former types."""
     _run(
         op,
         f"""ALTER TABLE "{schema}".outbox DROP CONSTRAINT ck_outbox_body_fits_a_message,
@@ -141,7 +141,7 @@ def unpack_outbox(op: Operations, *, schema: str) -> None:
 
 
 def key_dead_letters_by_item(op: Operations, *, schema: str) -> None:
-    """Make a dead letter an item of a message, where it was a whole message, and keep the same body only once."""
+    """Make a dead letter an item of a message instead of a whole message, and keep each body once."""
     table = f'"{schema}".dead_letters'
     _run(
         op,

@@ -1,7 +1,7 @@
-"""A change and its message are one commit: the outbox row rides in the caller's transaction.
+"""The outbox commits a change and its message together: the row is part of the caller's transaction.
 
 A row is deleted only after the server has acknowledged the message that holds it, so a row may be sent twice and is
-never lost; receivers tell a repeat by their own UNIQUE constraints.
+never lost; receivers recognize a repeat by their own UNIQUE constraints.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """An item on its way to a stream; `order_id` and `version` say which order's state it tells."""
+    """An item to publish to a stream. `order_id` and `version` identify the order state that it reports."""
 
     order_id: UUID
     version: int
@@ -32,7 +32,7 @@ class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutboxRow(msgspec.Struct, frozen=True):
-    """What the relay publishes. `message_id` was given when the row was written: no other row has it."""
+    """A stored outbox row, as the relay publishes it. `message_id` is unique; the INSERT assigns it."""
 
     id: int
     subject: str
@@ -41,26 +41,26 @@ class OutboxRow(msgspec.Struct, frozen=True):
 
 
 def outbox_message(topic: Topic[Any], item: msgspec.Struct, *, order_id: UUID, version: int) -> OutboxMessage:
-    """`item` is one of the list that a message on `topic` holds."""
+    """Encode `item`, one element of the list in a message on `topic`."""
     return OutboxMessage(
         order_id=order_id, version=version, subject=topic.subject, body=_ENCODER.encode(item)
     )
 
 
 def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
-    """The outbox of one schema."""
+    """Define the outbox table of one schema."""
     return sa.Table(
         "outbox",
         base.metadata,
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        # The mending loop asks whether a message for this order is on its way already.
+        # Delivery reconciliation checks whether a message for this order is waiting already.
         sa.Column("order_id", sa.Uuid, nullable=False, index=True),
         sa.Column("version", sa.SmallInteger, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("message_id", sa.Uuid, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
-        # A message of one item must fit whatever the item says.
+        # Any single item must fit into a message.
         sa.CheckConstraint(f"octet_length(body) <= {MAX_BODY_BYTES}", name="body_fits_a_message"),
     )
 
@@ -93,7 +93,7 @@ class Outbox:
         )
 
     async def add(self, connection: AsyncConnection, messages: Sequence[OutboxMessage]) -> None:
-        """In the caller's transaction, in the order given; earlier rows are sent first."""
+        """Insert the messages in the caller's transaction, in the given order; earlier rows are published first."""
         if not messages:
             return
         await self._insert.rows(
@@ -107,16 +107,16 @@ class Outbox:
         )
 
     async def read(self, connection: AsyncConnection, *, limit: int) -> list[OutboxRow]:
-        """The oldest rows that are there. Never "id > last seen": ids commit out of order."""
+        """Return the oldest rows. The query never uses "id > last seen": ids commit out of order."""
         return [OutboxRow(*row) for row in await self._read.rows(connection, {"limit": limit})]
 
     async def count(self, connection: AsyncConnection, *, limit: int) -> int:
-        """Up to `limit`."""
+        """Return the number of rows, at most `limit`."""
         [counted] = await self._count.rows(connection, {"limit": limit})
         return int(counted.rows)
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        """In runs without a gap, of which there are few: nothing else can be in between."""
+        """Delete the rows by runs of consecutive ids: there are few runs, and no other row can be inside one."""
         runs = [
             [id_ for _, id_ in run]
             for _, run in groupby(enumerate(sorted(ids)), lambda each: each[1] - each[0])

@@ -1,8 +1,8 @@
-"""Carries outbox rows to JetStream in id order, one relay at a time for each schema.
+"""The relay publishes outbox rows to JetStream in id order; one relay at a time works on a schema.
 
-The advisory lock and the rows are read over the same connection: whoever has lost the lock has lost the
-means to read, so two relays never work on one outbox at once. Postgres ends a session that falls silent, so a
-relay that is frozen or cut off holds the rows up for seconds, not until somebody notices.
+It takes the advisory lock and reads the rows over the same connection. A relay that loses the lock has also lost that
+connection, so two relays never work on one outbox at once. Postgres ends an idle session, so a frozen or disconnected
+relay delays the rows for seconds only.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ from cafeteria.chassis.logs import get_logger
 from cafeteria.chassis.outbox import Outbox, OutboxRow
 from cafeteria.chassis.statements import Statement
 
-POLL_S = 0.5  # finds rows that another replica, or an earlier life of this one, has left
-RETRY_S = 0.5  # after a failure; the rows stay where they are
+POLL_S = 0.5  # finds rows that another replica, or an earlier process, left
+RETRY_S = 0.5  # after a failure; the rows stay in the outbox
 PASS_LIMIT = 1_024  # rows in one pass: four full messages of one subject, about a megabyte
-COUNT_LIMIT = 100_000  # rows; past it "more" is all that anybody needs to know
+COUNT_LIMIT = 100_000  # rows; an operator needs no exact number above it
 
-SILENT_FOR_S = 15  # longer than a pass waits for JetStream; a pass that is cut off all the same is sent again
+SILENT_FOR_S = 15  # idle session limit: longer than a pass waits for JetStream; a cut pass is published again
 
 _TRY_LOCK = Statement("SELECT pg_try_advisory_lock(:key) AS is_held")
 _LIMIT_SILENCE = Statement("SELECT set_config('idle_session_timeout', :limit, false)")
 
-RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows carried to JetStream")
-BEHIND = metrics.gauge("cafeteria_outbox_behind_rows", "Outbox rows that the last pass has left")
-FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Passes of the relay that failed")
+RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows published to JetStream")
+BEHIND = metrics.gauge("cafeteria_outbox_behind_rows", "Outbox rows that remained after the last pass")
+FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Relay passes that failed")
 
 logger = get_logger()
 
 
 class Relay:
-    """Runs while its block is open. `wake` says that a commit has left rows.
+    """Publishes a schema's outbox while its block is open. Call `wake` after a commit that added rows.
 
-    `behind` is how many rows are left: counted after each pass that leaves some, and twice a second while it fails or
-    another relay carries them.
+    `behind` is the number of remaining rows: counted after each pass that leaves some, and twice a second while passes
+    fail or another relay holds the lock.
 
-    Between the beginnings of two passes are at least `every_s`: what comes meanwhile goes together, and costs less.
+    Passes start at least `every_s` seconds apart: rows of that time are published together, at a lower cost.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Relay:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the pass that is running; what is left is carried by the next life or a replica."""
+        """Finish the current pass. The next process, or a replica, publishes the remaining rows."""
         self._closing.set()
         self.wake()
         if self._task is not None:
@@ -82,14 +82,14 @@ class Relay:
     async def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                await self._hold_lock_and_carry()
+                await self._hold_lock_and_publish()
             except (DatabaseUnavailable, NotStored) as error:
                 self._log_failure(error)
-            except Exception as error:  # noqa: BLE001 - the rows are safe; the relay must outlive any surprise
+            except Exception as error:  # noqa: BLE001 - the rows are safe; the relay continues after any error
                 self._log_failure(error, unforeseen=True)
             await _wait(self._closing, RETRY_S)
 
-    async def _hold_lock_and_carry(self) -> None:
+    async def _hold_lock_and_publish(self) -> None:
         async with self._database.statement() as connection:
             may_hold_lock = True
             try:
@@ -97,20 +97,20 @@ class Relay:
                 may_hold_lock = lock.is_held
                 await self._count(connection)
                 if may_hold_lock:
-                    await require_usable(connection)  # or the same rows would be published again and again
+                    await require_usable(connection)  # else the same rows would be published repeatedly
                     await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
                 while may_hold_lock and not self._closing.is_set():
                     next_at_s = monotonic() + self._every_s
-                    has_carried = await self._carry_what_is_there(connection)
+                    has_published = await self._publish_next_rows(connection)
                     await _wait(self._woken, POLL_S)
-                    if has_carried:
+                    if has_published:
                         await _wait(self._closing, next_at_s - monotonic())
             finally:
-                if may_hold_lock:  # also when nobody knows: a pooled connection would keep the session's lock
+                if may_hold_lock:  # also if unknown: a pooled connection would keep the session's lock
                     await connection.invalidate()
 
-    async def _carry_what_is_there(self, connection: AsyncConnection) -> bool:
-        """Whether there was anything."""
+    async def _publish_next_rows(self, connection: AsyncConnection) -> bool:
+        """Return whether the outbox had rows."""
         self._woken.clear()
         rows = await self._outbox.read(connection, limit=PASS_LIMIT)
         if not rows:
@@ -120,14 +120,14 @@ class Relay:
             self.wake()
             await self._count(connection)
         else:
-            self._note_behind(0)
+            self._set_behind(0)
         if self._failing:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
         return True
 
     async def _publish(self, connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
-        """One DELETE of what was acknowledged; where a message was not, its rows stay."""
+        """Delete the acknowledged rows in one statement; the rows of other messages stay."""
         try:
             await self._bus.publish_stored(rows)
         except NotStored as error:
@@ -141,14 +141,14 @@ class Relay:
             RELAYED.metric().inc(len(row_ids))
 
     async def _count(self, connection: AsyncConnection) -> None:
-        self._note_behind(await self._outbox.count(connection, limit=COUNT_LIMIT))
+        self._set_behind(await self._outbox.count(connection, limit=COUNT_LIMIT))
 
-    def _note_behind(self, rows: int) -> None:
+    def _set_behind(self, rows: int) -> None:
         self.behind = rows
         BEHIND.metric().set(rows)
 
     def _log_failure(self, error: Exception, *, unforeseen: bool = False) -> None:
-        """Once for each time of failing: the relay tries twice a second."""
+        """Log the first failure of a series only: the relay tries twice a second."""
         FAILURES.metric().inc()
         if not self._failing:
             log = logger.error if unforeseen else logger.warning

@@ -1,1 +1,1 @@
-"""What the services say to one another and to students: data only, no behaviour, no I/O."""
+"""The messages between the services and the HTTP bodies: data only, no behaviour, no I/O."""

@@ -1,4 +1,4 @@
-"""Every subject, stream and durable consumer, each with its one owner. Nobody re-declares a name."""
+"""Every subject, stream and durable consumer, each with its single owner. Names are declared only here."""
 
 from typing import Any
 
@@ -67,8 +67,8 @@ KITCHEN_STATUS = Topic(
 )
 
 STREAMS_API = "STREAMS.API"
-"""What a service writes where an administrator writes `$JS.API`: the streams are in another account than its own, and
-under the usual name the server would answer that this account has none.
+"""The prefix that services use instead of `$JS.API`: the streams are in another account, and under the usual prefix the
+server would answer that the service's account has none.
 """
 
 KITCHEN_STREAM = Stream(name="KITCHEN", subjects=(WORK_PLACED.subject,))
@@ -91,7 +91,7 @@ NOTIFICATION_READERS = Readers(
     stream=NOTIFICATION_STREAM.name,
     names=tuple(f"notification-reader-{number:02}" for number in range(1, 17)),
 )
-"""One for each process of notification that runs at once, and as many again while all are replaced: eight and eight."""
+"""One for each of at most eight processes of notification, and eight more for their replacements in a deployment."""
 
 RPCS: tuple[Rpc[Any, Any], ...] = (
     RESERVE,

@@ -1,4 +1,4 @@
-"""Gateway's HTTP bodies: what a student sends to order, and what an order looks like."""
+"""Gateway's HTTP bodies: the request to order, the order and the menu."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -17,20 +17,20 @@ from cafeteria.contracts.values import (
 
 
 class OrderLine(Line, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line as a student asks for it: a misspelt field is refused, not dropped."""
+    """A line of an order, as the student sends it. Unknown fields are refused."""
 
 
 Lines = Annotated[tuple[OrderLine, ...], msgspec.Meta(min_length=1, max_length=MAX_LINES_PER_ORDER)]
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """No item may stand in two lines."""
+    """A request to order. No item may be in two lines."""
 
     lines: Lines
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` and the prices are null until stock has decided; `reason` says why one was REJECTED."""
+    """An order. `total` and the prices are null until stock has decided; `reason` is set if it was REJECTED."""
 
     id: UUID
     status: OrderStatus
@@ -47,7 +47,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MenuItem(msgspec.Struct, frozen=True, kw_only=True):
-    """`available` is null when the gateway has not heard of the item for a while: ordering asks stock."""
+    """An item on the menu. `available` is null while the gateway does not know it; an order then asks stock."""
 
     item_id: UUID
     name: str

@@ -22,7 +22,7 @@ FullName = Annotated[
 
 
 class AskJwks(msgspec.Struct, frozen=True, kw_only=True):
-    """Which keys verify tokens now?"""
+    """A request for the current keys that verify tokens."""
 
 
 class Jwk(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,20 +47,20 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Without `refresh_token` the cookie counts."""
+    """A request for new tokens. Without `refresh_token` the cookie is used."""
 
     refresh_token: str | None = None
     cookie: bool = False
 
 
 class Logout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Without `refresh_token` the cookie counts."""
+    """A request to log out. Without `refresh_token` the cookie is used."""
 
     refresh_token: str | None = None
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """`expires_in` is in seconds."""
+    """An access token and a refresh token. `expires_in` is in seconds."""
 
     access_token: str
     expires_in: int

@@ -1,4 +1,4 @@
-"""Kitchen's messages: work to cook, a request to cancel it, and its HTTP bodies."""
+"""Kitchen's messages: orders to cook, a request to cancel one, and its HTTP bodies."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -17,7 +17,7 @@ from cafeteria.contracts.values import (
 
 
 class CookOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A verified order. `version` is the order's version when this was sent; `earlier` its path so far."""
+    """A verified order to cook. `version` is the order's version when this was sent, `earlier` its states so far."""
 
     order_id: UUID
     student_id: StudentId
@@ -28,13 +28,13 @@ class CookOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CookOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """What was verified together; each order stands by itself."""
+    """Orders to cook in one message; each is independent of the others."""
 
     orders: tuple[CookOrder, ...]
 
 
 class CancelTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """Never cook this order, whether its work has arrived already or comes later."""
+    """A request never to cook this order, whether it arrived at the kitchen already or arrives later."""
 
     order_id: UUID
     student_id: StudentId
@@ -44,7 +44,7 @@ class CancelTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelAnswered(msgspec.Struct, frozen=True, kw_only=True):
-    """`cancelled` is false when cooking had begun; `status`, `version` and `at` say where the ticket stands."""
+    """The reply to a cancel. `cancelled` is false if cooking had begun; the other fields are the ticket's state."""
 
     order_id: UUID
     cancelled: bool
@@ -54,7 +54,7 @@ class CancelAnswered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TicketStatus(StrEnum):
-    """QUEUED is the kitchen's own; the others are the order's states."""
+    """The states of a ticket. Only the kitchen uses QUEUED; the others are states of the order."""
 
     QUEUED = "QUEUED"
     IN_KITCHEN = "IN_KITCHEN"
@@ -64,7 +64,7 @@ class TicketStatus(StrEnum):
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """`id` names the ticket in the kitchen's paths; `order_id` names it to everyone else."""
+    """A ticket. `id` identifies it in the kitchen's paths, `order_id` everywhere else."""
 
     id: UUID
     order_id: UUID
@@ -85,7 +85,7 @@ class Tickets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """How busy the kitchen is; `stations` is the total over all replicas, null where people press."""
+    """The load of the kitchen. `stations` is the total of all replicas, null if people start and finish tickets."""
 
     queued: int
     in_kitchen: int

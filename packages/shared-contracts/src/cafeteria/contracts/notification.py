@@ -1,4 +1,4 @@
-"""Notification's HTTP bodies: the event that a stream shows, and the delivery log."""
+"""Notification's HTTP bodies: the event of a live stream, and the delivery log."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ class OrderStatusEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the delivery log; `delivered_at` is null until a stream took it."""
+    """One row of the delivery log; `delivered_at` is null until a live stream has sent it."""
 
     order_id: UUID
     status: OrderStatus

@@ -1,4 +1,4 @@
-"""What gateway and kitchen say of an order's state, and the question whether a receiver knows it."""
+"""The status events of gateway and kitchen, and the delivery check: which events are missing at a receiver."""
 
 from uuid import UUID
 
@@ -30,19 +30,19 @@ class OrderStatusChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderStatusesChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """What was committed together; each event stands by itself."""
+    """Events in one message; each is independent of the others."""
 
     events: tuple[OrderStatusChanged, ...]
 
 
 class AskKnown(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of these order versions has the receiver not heard of?"""
+    """A delivery check: which of these order versions are missing at the receiver?"""
 
     items: tuple[OrderVersion, ...]
 
 
 class KnownAnswered(msgspec.Struct, frozen=True, kw_only=True):
-    """`behind` means: too far behind its stream to judge; send nothing again."""
+    """The missing order versions. `behind`: the receiver lags too far to know; send nothing again."""
 
     missing: tuple[OrderVersion, ...] = ()
     behind: bool = False

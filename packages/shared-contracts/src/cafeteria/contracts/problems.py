@@ -1,4 +1,4 @@
-"""Errors as data: the RFC 9457 document, and every stable code that a service may answer with."""
+"""Errors as data: the RFC 9457 problem document and every stable error code of the services."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -32,7 +32,7 @@ class ProblemCode(StrEnum):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An RFC 9457 problem document. `detail` says what happened, what was kept and what to do."""
+    """An RFC 9457 problem document. `detail` is for a person: what happened, what was kept, what to do."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""Stock's messages: the decision on an order, its release, what is left, and its HTTP bodies."""
+"""Stock's messages: the decision on an order, its release, the availability of items, and its HTTP bodies."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -10,11 +10,11 @@ import msgspec
 from cafeteria.contracts.values import Instant, Line, RejectionReason, Text
 
 MAX_ORDERS = 128
-"""In one request to reserve."""
+"""Limit of the orders in one reserve request."""
 MAX_REPLY_BYTES = 512 * 1024
-"""Of the decisions in one reply; an order whose decision does not fit is left out, and is asked about again."""
+"""Limit of the decisions in one reply; an order whose decision does not fit is left out, and the gateway repeats it."""
 MAX_AGE_MS = 60_000
-"""An order that is older when stock first sees it is refused for ever: EXPIRED."""
+"""Stock rejects an order for good, as EXPIRED, if it is older when stock first receives it."""
 
 
 class Decision(StrEnum):
@@ -28,7 +28,7 @@ class TransactionKind(StrEnum):
 
 
 class ReserveStock(msgspec.Struct, frozen=True, kw_only=True):
-    """Decide on this order; the same `order_id` always gets the same answer.
+    """A request to decide on an order; the same `order_id` always gets the same answer.
 
     `age_ms` is how long ago the order was stored, by the clock of the gateway's database alone.
     """
@@ -40,7 +40,7 @@ class ReserveStock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReserveOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to MAX_ORDERS orders, each decided by itself."""
+    """Up to MAX_ORDERS orders, each decided separately."""
 
     orders: tuple[ReserveStock, ...]
 
@@ -52,7 +52,7 @@ class ItemPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StockDecided(msgspec.Struct, frozen=True, kw_only=True):
-    """Stock's committed decision. `refused_item_ids` names the items that made it a refusal."""
+    """Stock's committed decision. `refused_item_ids` are the items that caused a rejection."""
 
     order_id: UUID
     decision: Decision
@@ -62,13 +62,13 @@ class StockDecided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrdersDecided(msgspec.Struct, frozen=True, kw_only=True):
-    """In the order asked. What is missing is undecided, or did not fit: it is asked about again."""
+    """Decisions in the order of the request. A missing one is undecided or did not fit: the gateway repeats it."""
 
     decisions: tuple[StockDecided, ...]
 
 
 class ReleaseStock(msgspec.Struct, frozen=True, kw_only=True):
-    """Give back what this order took, once; an order never seen can then never take anything."""
+    """A request to give back an order's portions, once; an unknown order can then never take any."""
 
     order_id: UUID
 
@@ -79,7 +79,7 @@ class StockReleased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemAvailability(msgspec.Struct, frozen=True, kw_only=True):
-    """A hint: `available` is whole portions, 0 when off sale; the highest `version` is the newest."""
+    """A hint on an item: `available` is whole portions, 0 when off sale; the highest `version` is the newest."""
 
     item_id: UUID
     name: str
@@ -89,7 +89,7 @@ class ItemAvailability(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AvailabilityChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """`complete` marks a message that lists every item there is."""
+    """Items whose availability changed. `complete` marks a message that lists all items."""
 
     items: tuple[ItemAvailability, ...]
     complete: bool = False
@@ -110,7 +110,7 @@ Price = Annotated[
         description='Digits, and after a point at most two more: "120" or "120.50".',
     ),
 ]
-"""Text, because Decimal takes underscores, exponents and every script's digits, and a JSON number may be a float."""
+"""Text, because Decimal accepts underscores, exponents and every script's digits, and a JSON number may be a float."""
 StockQuantity = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 RestockQuantity = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
@@ -122,7 +122,7 @@ class CreateItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ChangeItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is absent stays as it is."""
+    """A change of an item. Absent fields do not change."""
 
     name: ItemName | msgspec.UnsetType = msgspec.UNSET
     price: Price | msgspec.UnsetType = msgspec.UNSET
@@ -134,7 +134,7 @@ class Restock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """`quantity` is what lies in the store; `available` is what can be ordered: 0 when off sale."""
+    """An item. `quantity` is the portions in the store; `available` is the portions on sale: 0 when off sale."""
 
     id: UUID
     name: str

@@ -1,4 +1,4 @@
-"""Values that several messages share: what an id, a portion, a price and a state is."""
+"""Values that several messages share: ids, portions, prices, times and states."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands. READY is the last state that happens by itself: people collect."""
+    """The state of an order. READY is the last automatic state; a person collects the order."""
 
     PENDING = "PENDING"
     STOCK_VERIFIED = "STOCK_VERIFIED"
@@ -47,7 +47,7 @@ STATUS_VERSIONS = {
     OrderStatus.READY: 4,
     OrderStatus.COLLECTED: 5,
 }
-"""A state's place on the order's path; a receiver keeps the highest that it has heard."""
+"""A state's position in the order's life; a receiver keeps the highest that it has received."""
 
 ENDED_STATUSES = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.COLLECTED})
 
@@ -59,14 +59,14 @@ class RejectionReason(StrEnum):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """So many portions of one item."""
+    """A quantity of portions of one item."""
 
     item_id: UUID
     quantity: Quantity
 
 
 class PricedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line as stock decided it; name and unit price are null while nobody has decided."""
+    """A line as stock decided it; name and unit price are null until the decision."""
 
     item_id: UUID
     name: Text | None = None

@@ -1,7 +1,6 @@
-"""What a subject carries: descriptors that tie a NATS subject to its owner and its message types.
+"""Descriptors that tie a NATS subject to its owner and its message types.
 
-The message's type travels in a header under the explicit name given here, so a class may be renamed
-without changing the wire.
+A header of the message has the explicit type name given here, so renaming a class does not change the wire.
 """
 
 from typing import Generic, TypeVar
@@ -14,11 +13,11 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 MAX_ITEMS = 256
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Of the body of one stored message. A body that is one list holds up to MAX_ITEMS, each read by itself."""
+"""Limit of the body of a stored message. A body that is one list has up to MAX_ITEMS items, each decoded separately."""
 ACK_WAIT_S = 5
-"""After which the server delivers a message again that nobody has acknowledged."""
+"""Seconds after which the server redelivers a message that has no acknowledgement."""
 WIRE = "2"
-"""What a stream's metadata say of the form of its messages."""
+"""Version of the message format, in a stream's metadata."""
 
 HEADER_MESSAGE_ID = "Nats-Msg-Id"
 HEADER_TYPE = "Cafeteria-Type"
@@ -38,7 +37,7 @@ class Rpc(msgspec.Struct, Generic[Request, Reply], frozen=True, kw_only=True):
 class Topic(msgspec.Struct, Generic[Body], frozen=True, kw_only=True):
     """One published subject. `owner` is the only service that may publish it.
 
-    What a stream stores has a `body` of one field, a list: many items go as one message.
+    A topic that a stream stores has a `body` with one field, a list: many items form one message.
     """
 
     owner: str
@@ -64,7 +63,7 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readers(msgspec.Struct, frozen=True, kw_only=True):
-    """Pull consumers on one stream that read in order and acknowledge nothing; a process of `owner` uses one alone."""
+    """Pull consumers of one stream that read in order without acknowledgements; a process of `owner` uses its own."""
 
     owner: str
     stream: str

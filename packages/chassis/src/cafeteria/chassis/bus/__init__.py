@@ -1,4 +1,4 @@
-"""The bus wrapper: typed request-reply with a deadline, stored publishing, and consumers that ack after commit."""
+"""The bus: typed request-reply with a deadline, publishing to streams, and consumers that acknowledge after commit."""
 
 from cafeteria.chassis.bus.connection import Bus
 from cafeteria.chassis.bus.consumer import Consumer

@@ -1,4 +1,4 @@
-"""Bodies are JSON of the contracts' structs; headers say what they are and where they come from."""
+"""Encodes and decodes bodies as JSON of the contracts' structs; headers name the type, the sender and the trace."""
 
 from typing import Any, Generic, TypeVar
 
@@ -17,10 +17,9 @@ class BodyDecoder(Generic[Body]):
         self._decode = msgspec.json.Decoder(body_type).decode
 
     def decode(self, body: bytes) -> Body:
-        """Raises msgspec.MsgspecError, whatever is wrong with the body.
+        """Decode a body. Raises msgspec.MsgspecError for any fault in it.
 
-        msgspec itself raises others too: UnicodeDecodeError for text that is not UTF-8, RecursionError for brackets
-        within brackets.
+        msgspec itself also raises UnicodeDecodeError for text that is not UTF-8 and RecursionError for deep nesting.
         """
         try:
             return self._decode(body)
@@ -34,7 +33,7 @@ _decoders: dict[type[Any], BodyDecoder[Any]] = {}
 
 
 def decoder_for(body_type: type[Body]) -> BodyDecoder[Body]:
-    """One decoder per type: making one costs more than a hundred decodings."""
+    """Return the only decoder of this type: creating one costs more than a hundred decodings."""
     decoder = _decoders.get(body_type)
     if decoder is None:
         decoder = _decoders[body_type] = BodyDecoder(body_type)

@@ -1,7 +1,7 @@
-"""One NATS connection per process, logged in as the service's own user; it comes back by itself.
+"""The NATS connection of a process, logged in as the service's own user; it reconnects by itself.
 
-Nothing is buffered while the server is away: a request delivered after its caller gave up would be worse
-than one that fails at once.
+The client buffers nothing while the server is unreachable: a request that is delivered after its caller's deadline
+is worse than one that fails at once.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from cafeteria.chassis.bus import publisher
-from cafeteria.chassis.bus import rpc as rpc_door
+from cafeteria.chassis.bus import rpc as request_reply
 from cafeteria.chassis.bus.codec import ENCODER, decoder_for, headers_for
 from cafeteria.chassis.bus.errors import NoAnswer
 from cafeteria.chassis.bus.nats_client import BusClient
@@ -30,7 +30,7 @@ from cafeteria.contracts.wire import Rpc, Topic
 
 CONNECT_TIMEOUT_S = 2
 RECONNECT_WAIT_S = 0.25
-PING_INTERVAL_S = 2  # with two pings outstanding a frozen server is noticed after about six seconds
+PING_INTERVAL_S = 2  # with two pings outstanding the client detects a frozen server after about six seconds
 MAX_PINGS_OUTSTANDING = 2
 
 Request = TypeVar("Request", bound=msgspec.Struct)
@@ -41,7 +41,7 @@ logger = get_logger()
 
 
 class Bus:
-    """Use as a context manager: entering begins to connect and does not wait, so a service starts without NATS."""
+    """Sends and receives messages. Entering the context starts to connect without waiting: NATS may be down."""
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self.service = service
@@ -51,15 +51,15 @@ class Bus:
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._reconnect_listeners: list[Callable[[], None]] = []
-        self._endpoints = rpc_door.Endpoints(self.client, service=service)
-        self._complained = False
+        self._endpoints = request_reply.Endpoints(self.client, service=service)
+        self._has_logged_unreachable = False
 
     async def __aenter__(self) -> Self:
         self._spawn(self._connect())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop taking requests, answer those that are running, say everything that is left to say."""
+        """Stop accepting requests, answer the running ones, flush all outgoing messages."""
         self._closing = True
         await self._endpoints.close()
         for task in self._tasks:
@@ -68,7 +68,7 @@ class Bus:
             with suppress(nats.errors.Error, TimeoutError):
                 await self.client.flush(timeout=1)
         if not self.client.is_closed:
-            with suppress(OSError):  # the server may be gone already
+            with suppress(OSError):  # the server may have closed the connection already
                 await self.client.close()
 
     @property
@@ -76,7 +76,7 @@ class Bus:
         return bool(self.client.is_connected)
 
     async def ping(self) -> None:
-        """For readiness: raises NoAnswer unless the server answers."""
+        """Check the server, for readiness. Raises NoAnswer unless it answers within a second."""
         if not self.is_connected:
             raise NoAnswer("the bus")
         try:
@@ -97,37 +97,37 @@ class Bus:
     async def request(
         self, rpc: Rpc[Request, Reply], message: Request, *, deadline_s: float, traceparent: str | None = None
     ) -> Reply:
-        """Ask the owner of `rpc`. Raises NoResponder, NoAnswer (unknown!) or PeerRefused."""
+        """Send a request to the owner of `rpc`. Raises NoResponder, NoAnswer (outcome unknown) or PeerRefused."""
         headers = headers_for(self.service, traceparent)
         decode = decoder_for(rpc.reply).decode
-        return await rpc_door.ask(
+        return await request_reply.ask(
             self.client, rpc, message, decode=decode, deadline_s=deadline_s, headers=headers
         )
 
     async def request_items(
         self, rpc: Rpc[Request, Any], message: Request, *, deadline_s: float
     ) -> list[Any]:
-        """The readable items of a reply that is one list; an unreadable one is logged. Raises as `request` does."""
+        """Return the readable items of a reply that is one list; log unreadable ones. Raises as `request` does."""
         headers = headers_for(self.service, None)
-        decode = rpc_door.readable_items_of(rpc.reply, subject=rpc.subject)
-        return await rpc_door.ask(
+        decode = request_reply.readable_items_of(rpc.reply, subject=rpc.subject)
+        return await request_reply.ask(
             self.client, rpc, message, decode=decode, deadline_s=deadline_s, headers=headers
         )
 
     async def serve(self, rpc: Rpc[Request, Reply], handler: Callable[[Request], Awaitable[Reply]]) -> None:
-        """Answer `rpc` from now on, or from the first connection on; requests are handled side by side."""
+        """Answer `rpc` from now on, or from the first connection on; requests are handled concurrently."""
         decode = decoder_for(rpc.request).decode
         await self._now_or_when_connected(partial(self._endpoints.add, rpc, handler, decode=decode))
 
     async def serve_items(
         self, rpc: Rpc[Any, Reply], handler: Callable[[list[Any]], Awaitable[Reply]]
     ) -> None:
-        """As `serve`, for a request that is one list: an item that cannot be read is logged and left out."""
-        decode = rpc_door.readable_items_of(rpc.request, subject=rpc.subject)
+        """As `serve`, for a request that is one list: unreadable items are logged and left out."""
+        decode = request_reply.readable_items_of(rpc.request, subject=rpc.subject)
         await self._now_or_when_connected(partial(self._endpoints.add, rpc, handler, decode=decode))
 
     async def publish(self, topic: Topic[Body], body: Body) -> None:
-        """Fire and forget. Raises NoAnswer when the server is away."""
+        """Publish without storing or acknowledgement. Raises NoAnswer if the client is not connected."""
         try:
             await self.client.publish(
                 topic.subject,
@@ -138,7 +138,7 @@ class Bus:
             raise NoAnswer(topic.subject) from error
 
     async def subscribe(self, topic: Topic[Body], handler: Callable[[Body], None]) -> None:
-        """Hear a core NATS topic from now on, or from the first connection on."""
+        """Subscribe to a core NATS topic from now on, or from the first connection on."""
         decode = decoder_for(topic.body).decode
 
         async def on_message(message: Msg) -> None:
@@ -154,18 +154,18 @@ class Bus:
         await self._now_or_when_connected(begin)
 
     async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
-        """Packed. Returns when JetStream has acknowledged all of them; raises NotStored otherwise."""
+        """Publish outbox rows, packed. Returns when JetStream has acknowledged all; raises NotStored otherwise."""
         await publisher.publish(self.client, messages, sender=self.service)
 
     async def _connect(self) -> None:
-        """The client tries for ever. Where it fails all the same, a new process is better than a deaf one."""
+        """Connect; the client retries without end. If it fails all the same, end the process so that it restarts."""
         try:
             await self._connect_client()
         except Exception:
             logger.exception("bus_not_connected")
             end_process()
             return
-        self._complained = False
+        self._has_logged_unreachable = False
         self._connected.set()
         logger.info("bus_connected")
 
@@ -183,7 +183,7 @@ class Bus:
             ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=MAX_PINGS_OUTSTANDING,
             pending_size=-1,
-            skip_subject_validation=True,  # none comes from outside; it costs as much as the rest of a publish
+            skip_subject_validation=True,  # none is from outside; the check costs as much as the rest of a publish
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnect,
             reconnected_cb=self._on_reconnect,
@@ -197,7 +197,7 @@ class Bus:
             self._spawn(self._once_connected(begin))
 
     async def _once_connected(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Only the wait for the server's word can fail: what is subscribed is sent again at every reconnect."""
+        """Only waiting for the server's confirmation can fail: each reconnect sends the subscriptions again."""
         await self._connected.wait()
         try:
             await begin()
@@ -215,11 +215,11 @@ class Bus:
             logger.error("bus_task_failed", exc_info=error)
 
     async def _on_error(self, error: Exception) -> None:
-        """The only place where a refused publish or a slow consumer shows."""
+        """Log an error of the client: the only trace of a refused publish or a slow consumer."""
         if self.client.is_connected:
             logger.warning("bus_error", reason=str(error) or repr(error))
-        elif not self._complained:
-            self._complained = True
+        elif not self._has_logged_unreachable:
+            self._has_logged_unreachable = True
             logger.warning("bus_unreachable", reason=str(error) or repr(error))
 
     async def _on_disconnect(self) -> None:
@@ -227,13 +227,13 @@ class Bus:
             logger.warning("bus_disconnected")
 
     async def _on_reconnect(self) -> None:
-        self._complained = False
+        self._has_logged_unreachable = False
         logger.info("bus_reconnected")
         for listener in self._reconnect_listeners:
             listener()
 
     async def _on_closed(self) -> None:
-        """The client gives up only when its login is refused; a new process starts from a clean state."""
+        """The client closes for good only if its login is refused; end the process so that a new one starts clean."""
         if not self._closing:
             logger.error("bus_closed", reason="The bus refused this service's login.")
             end_process()

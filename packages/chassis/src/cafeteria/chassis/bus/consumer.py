@@ -1,8 +1,7 @@
-"""Reads a durable without a pause: each item of a message joins a group commit, and the message is acknowledged after
-the last of the commits that hold its items.
+"""Consumes a durable: items are committed in groups, and a message is acknowledged after the last commit of its items.
 
-Items are idempotent: when one fails, its whole message comes again. What cannot be read, or fails by itself time and
-again, is a dead letter before its message is acknowledged. Nothing is acknowledged after the unforeseen.
+Items are idempotent: if one fails, its whole message is redelivered. An unreadable message or item, or an item that
+repeatedly fails alone, becomes a dead letter before the acknowledgement. An unexpected error acknowledges nothing.
 """
 
 import asyncio
@@ -31,14 +30,14 @@ from cafeteria.contracts.wire import ACK_WAIT_S, HEADER_MESSAGE_ID, Durable, Top
 
 Item = TypeVar("Item")
 
-RETRY_DELAY_S = 1.0  # before a message is delivered again whose commit failed
+RETRY_DELAY_S = 1.0  # before a message with a failed commit is delivered again
 PROGRESS_EVERY_S = ACK_WAIT_S / 2
-MOST_FAILURES = 10  # of an item in commits of its own; then it is a dead letter
-REMEMBERED_FAILURES = 4096  # items; a message that another replica settles would be remembered for ever
+MOST_FAILURES = 10  # of an item that is committed alone; then it is a dead letter
+REMEMBERED_FAILURES = 4096  # items; messages that another replica acknowledges would stay for ever
 AGAIN = b"-NAK " + msgspec.json.encode({"delay": int(RETRY_DELAY_S * 1_000_000_000)})
 
 HANDLED = metrics.counter(
-    "cafeteria_messages_handled_total", "Messages of a durable, by what became of them", "durable", "outcome"
+    "cafeteria_messages_handled_total", "Messages of a durable by outcome", "durable", "outcome"
 )
 ITEMS = metrics.histogram(
     "cafeteria_message_items",
@@ -52,9 +51,9 @@ logger = get_logger()
 
 
 class Consumer(Generic[Item]):
-    """Runs while its block is open; leaving it takes no more messages and settles those it has.
+    """Consumes while its block is open; leaving it stops the pull and finishes the messages in progress.
 
-    The group's limit of waiting items must lie above the window: PULL_MESSAGES times MAX_ITEMS.
+    The queue limit of `group` must be above the pull window: PULL_MESSAGES times MAX_ITEMS.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Consumer(Generic[Item]):
         self._dead_letters = dead_letters
         self._items = items_decoder_for(topic.body)
         self._requests = PullRequests(
-            bus.client, durable.stream, durable.name, on_message=self._begin, on_trouble=self._ignore
+            bus.client, durable.stream, durable.name, on_message=self._begin, on_trouble=self._ignore_end
         )
         self._unsettled: dict[asyncio.Task[None], Msg] = {}
         self._failures: dict[tuple[int, int], int] = {}
@@ -98,7 +97,7 @@ class Consumer(Generic[Item]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def is_behind(self) -> bool:
-        """Whether what is missing here may just not have been read yet; also where nobody can tell."""
+        """Return whether a missing message may only be unread; True also if that is unknown."""
         try:
             info = await JetStreamApi(self._bus.client).consumer(self._durable.stream, self._durable.name)
         except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused):
@@ -110,15 +109,15 @@ class Consumer(Generic[Item]):
         await self._requests.keep_asking()
 
     async def _report_progress(self) -> None:
-        """Or the server would deliver what is still being committed to somebody else, too."""
+        """Extend the ack wait of messages in progress, else the server would redeliver them to another replica."""
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             for message in list(self._unsettled.values()):
                 await self._respond(message, b"+WPI")
 
     @staticmethod
-    def _ignore(_trouble: str) -> None:
-        """The server or the consumer may be new, and is asked again."""
+    def _ignore_end(_reason: str) -> None:
+        """The next pull request follows anyway: the server or the consumer may be new."""
 
     def _begin(self, message: Msg) -> None:
         task = asyncio.create_task(self._handle(message))
@@ -134,32 +133,32 @@ class Consumer(Generic[Item]):
         response, items, error = AGAIN, None, None
         try:
             response, items = await self._settle(message)
-        except Exception as raised:  # noqa: BLE001 - whatever it was, the message comes again
+        except Exception as raised:  # noqa: BLE001 - after any error the message is redelivered
             error = raised
         await self._respond(message, response)
         self._log(message, response, items=items, error=error, seconds=perf_counter() - started)
 
     async def _settle(self, message: Msg) -> tuple[bytes, int]:
-        """The response to the server, and the number of items. Raises when the message must come again."""
+        """Return the response to the server and the number of items. Raises if the message must be redelivered."""
         sequence = message.metadata.sequence.stream
         try:
             items: list[Any] = self._items.decode(message.data)
         except msgspec.MsgspecError as error:
-            await self._set_aside(message, {WHOLE_MESSAGE: str(error)})
+            await self._store_dead_letters(message, {WHOLE_MESSAGE: str(error)})
             return b"+TERM", 0
         unreadable = {at: item.error for at, item in enumerate(items) if isinstance(item, UnreadableItem)}
         failures = await self._commit({at: item for at, item in enumerate(items) if at not in unreadable})
-        hopeless = self._count_failures(sequence, failures)
-        if failures.keys() != hopeless.keys():
-            raise _most_telling([error for at, error in failures.items() if at not in hopeless])
-        if unreadable or hopeless:
-            await self._set_aside(message, unreadable | hopeless)
+        exhausted = self._count_failures(sequence, failures)
+        if failures.keys() != exhausted.keys():
+            raise _most_specific([error for at, error in failures.items() if at not in exhausted])
+        if unreadable or exhausted:
+            await self._store_dead_letters(message, unreadable | exhausted)
         self._forget_failures(sequence)
         self._last_stored_at = message.metadata.timestamp
         return b"+ACK", len(items)
 
     async def _commit(self, items: Mapping[int, Item]) -> dict[int, Exception]:
-        """The errors of those that were not committed. All are enqueued before anything is waited for."""
+        """Enqueue all items, then wait. Returns the errors of those that were not committed."""
         futures: dict[int, asyncio.Future[None]] = {}
         failures: dict[int, Exception] = {}
         for at, item in items.items():
@@ -172,23 +171,23 @@ class Consumer(Generic[Item]):
         return failures | {at: outcome for at, outcome in pairs if isinstance(outcome, Exception)}
 
     def _count_failures(self, sequence: int, failures: Mapping[int, Exception]) -> dict[int, str]:
-        """Those of the items that have failed too often, with their errors."""
-        hopeless = {}
+        """Count the failures. Returns the items that reached MOST_FAILURES, with their errors."""
+        exhausted = {}
         for at, error in failures.items():
             if not isinstance(error, Unavailable):
                 count = self._failures[sequence, at] = self._failures.pop((sequence, at), 0) + 1
                 if count >= MOST_FAILURES:
-                    hopeless[at] = repr(error)
+                    exhausted[at] = repr(error)
         while len(self._failures) > REMEMBERED_FAILURES:
             del self._failures[next(iter(self._failures))]
-        return hopeless
+        return exhausted
 
     def _forget_failures(self, sequence: int) -> None:
         for key in [key for key in self._failures if key[0] == sequence]:
             del self._failures[key]
 
-    async def _set_aside(self, message: Msg, errors: Mapping[int, str]) -> None:
-        """Raises DatabaseUnavailable."""
+    async def _store_dead_letters(self, message: Msg, errors: Mapping[int, str]) -> None:
+        """Store items of the message as dead letters. Raises DatabaseUnavailable."""
         bodies = {WHOLE_MESSAGE: message.data}
         if WHOLE_MESSAGE not in errors:
             bodies = dict(enumerate(self._items.split(message.data)))
@@ -208,7 +207,7 @@ class Consumer(Generic[Item]):
         await self._dead_letters.add(letters)
 
     async def _respond(self, message: Msg, response: bytes) -> None:
-        """A response that cannot be sent costs a redelivery, whose commit finds nothing left to do."""
+        """Send a response. If that fails, the message is redelivered, and its commit changes nothing."""
         with suppress(nats.errors.Error):
             await self._bus.client.publish(message.reply, response)
 
@@ -233,6 +232,6 @@ class Consumer(Generic[Item]):
             logger.error("message_failed", exc_info=error, **facts)
 
 
-def _most_telling(errors: list[Exception]) -> Exception:
-    """The unforeseen says more than that something was away."""
+def _most_specific(errors: list[Exception]) -> Exception:
+    """Return the first unexpected error, or the first error: Unavailable is the least specific."""
     return next((error for error in errors if not isinstance(error, Unavailable)), errors[0])

@@ -1,21 +1,21 @@
-"""What can go wrong on the bus. A time-out means that the outcome is unknown, never that it is "no"."""
+"""The errors of the bus. A time-out means that the outcome is unknown, never that it is "no"."""
 
 from cafeteria.chassis.errors import Unavailable
 
 
 class NoAnswer(Unavailable):
-    """No reply before the deadline, or the connection is down: the peer may have acted or not."""
+    """The reply did not arrive before the deadline, or the connection is down: the peer may or may not have acted."""
 
     def __init__(self, subject: str) -> None:
         super().__init__(f"No answer on {subject} in time.")
 
 
 class NoResponder(NoAnswer):
-    """Nobody listens on the subject now; the request was not delivered."""
+    """The subject has no subscriber now; the request was not delivered."""
 
 
 class PeerRefused(Unavailable):
-    """The peer answered that it could not decide, for instance because its database is away."""
+    """The peer answered with an error, for instance because its database is unavailable."""
 
     def __init__(self, subject: str, *, code: str, description: str) -> None:
         super().__init__(f"{subject} answered {code}: {description}")
@@ -23,7 +23,7 @@ class PeerRefused(Unavailable):
 
 
 class NotStored(Unavailable):
-    """JetStream did not acknowledge every message. `stored_rows` are known to be stored; sending others again is safe."""
+    """JetStream did not acknowledge every message. `stored_rows` are stored; resending the others is safe."""
 
     def __init__(self, reason: str, *, stored_rows: tuple[int, ...] = ()) -> None:
         super().__init__(reason)

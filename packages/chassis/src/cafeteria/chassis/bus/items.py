@@ -1,4 +1,4 @@
-"""Reads a body that is one list, item by item: an item that cannot be read never hides its neighbours."""
+"""Decodes a body that is one list item by item, so that an unreadable item never hides the others."""
 
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -9,14 +9,14 @@ from cafeteria.contracts.wire import MAX_ITEMS
 
 
 class UnreadableItem(msgspec.Struct, frozen=True):
-    """`body` is the item as it came; `error` says why it could not be read."""
+    """An item that failed to decode. `body` is its bytes as received; `error` is the reason."""
 
     body: bytes
     error: str
 
 
 class ItemsDecoder:
-    """For a struct whose only field is a tuple of structs."""
+    """Decodes a struct whose only field is a tuple of structs."""
 
     def __init__(self, body_type: type[msgspec.Struct]) -> None:
         [(name, annotation)] = get_type_hints(body_type).items()
@@ -28,11 +28,11 @@ class ItemsDecoder:
         self.field = name
 
     def decode(self, body: bytes) -> list[Any | UnreadableItem]:
-        """The items in their order. Raises msgspec.MsgspecError when there is no list of them, or too long a one."""
+        """Return the items in order. Raises msgspec.MsgspecError if the list is missing or too long."""
         return [self._read(raw) for raw in self.split(body)]
 
     def split(self, body: bytes) -> list[bytes]:
-        """Each item as it came. Raises as `decode` does."""
+        """Return the bytes of each item as received. Raises as `decode` does."""
         return [bytes(raw) for raw in self._envelope.decode(body).items]
 
     def _read(self, raw: bytes) -> Any | UnreadableItem:
@@ -46,7 +46,7 @@ _decoders: dict[type[Any], ItemsDecoder] = {}
 
 
 def items_decoder_for(body_type: type[Any]) -> ItemsDecoder:
-    """One decoder per type: making one costs more than a hundred decodings."""
+    """Return the only decoder of this type: creating one costs more than a hundred decodings."""
     decoder = _decoders.get(body_type)
     if decoder is None:
         decoder = _decoders[body_type] = ItemsDecoder(body_type)

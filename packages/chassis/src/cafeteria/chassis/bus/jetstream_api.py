@@ -1,4 +1,4 @@
-"""Asks the server about streams and consumers: one client of JetStream's API for services, bootstrap and tools."""
+"""Requests information on streams and consumers: the JetStream API client of services, bootstrap and tools."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,8 +9,8 @@ import msgspec
 from cafeteria.chassis.bus.nats_client import BusClient
 
 API_TIMEOUT_S = 2.0
-BEHIND_MESSAGES = 16
-BEHIND_S = 3.0
+BEHIND_MESSAGES = 16  # unread messages
+BEHIND_S = 3.0  # age of the last handled message
 
 Answer = TypeVar("Answer")
 
@@ -24,7 +24,7 @@ class ApiError(msgspec.Struct, frozen=True):
 
 
 class Refused(Exception):
-    """The server answered that it will not: mostly that the stream is not there (yet)."""
+    """The server answered with an error, mostly because the stream does not exist (yet)."""
 
     def __init__(self, subject: str, error: ApiError) -> None:
         super().__init__(f"{subject}: {error.description}")
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class Answered(msgspec.Struct):
-    """What every answer of JetStream may be, to a question or to a message that is to be stored."""
+    """The error that any reply of JetStream may hold, to an API request or to a published message."""
 
     error: ApiError | None = None
 
@@ -42,7 +42,7 @@ class _Delivered(msgspec.Struct):
 
 
 class ConsumerInfo(msgspec.Struct):
-    """`ts` is the server's clock when it answered."""
+    """The state of a consumer. `ts` is the server's time of the reply."""
 
     ts: datetime
     num_pending: int = 0
@@ -52,7 +52,7 @@ class ConsumerInfo(msgspec.Struct):
 
     @property
     def unread(self) -> int:
-        """Messages that are not acknowledged yet."""
+        """The number of messages without an acknowledgement."""
         return self.num_pending + self.num_ack_pending
 
 
@@ -61,7 +61,7 @@ class _State(msgspec.Struct):
 
 
 class StreamInfo(msgspec.Struct):
-    """`created` differs between the lives of a stream; `ts` is the server's clock when it answered."""
+    """The state of a stream. `created` changes if it is deleted and created again; `ts` is the server's time."""
 
     ts: datetime
     created: str = ""
@@ -69,7 +69,7 @@ class StreamInfo(msgspec.Struct):
 
 
 class JetStreamApi:
-    """Every question raises Refused, msgspec.MsgspecError, and NATS' errors or TimeoutError while there is no answer."""
+    """Client of the JetStream API. Requests raise Refused, msgspec.MsgspecError, NATS' errors or TimeoutError."""
 
     def __init__(self, client: BusClient, *, timeout_s: float = API_TIMEOUT_S) -> None:
         self._client = client
@@ -78,7 +78,7 @@ class JetStreamApi:
     async def ask(
         self, subject: str, request: Mapping[str, Any] | None = None, *, answer: type[Answer]
     ) -> Answer:
-        """`subject` is without the prefix: `STREAM.INFO.KITCHEN`."""
+        """Send a request. `subject` has no prefix, for instance `STREAM.INFO.KITCHEN`."""
         body = b"" if request is None else msgspec.json.encode(request)
         subject = f"{self._client.api_prefix}.{subject}"
         reply = await self._client.request(subject, body, timeout=self._timeout_s)
@@ -94,9 +94,9 @@ class JetStreamApi:
 
 
 def is_behind(*, unread: int, last_stored_at: datetime | None, server_time: datetime) -> bool:
-    """Whether a reader that misses something may just not have read it yet.
+    """Return whether a reader lags so far that a missing message may only be unread.
 
-    `last_stored_at` is when the message was stored that the reader handled last.
+    `last_stored_at` is the time at which the stream stored the message that the reader handled last.
     """
     if unread >= BEHIND_MESSAGES:
         return True

@@ -1,16 +1,16 @@
-"""The one file that touches what nats-py keeps to itself: guards against silent servers and senseless bytes.
+"""The only file that overrides private parts of nats-py: guards against silent servers and invalid bytes.
 
 | overridden | why | test |
 |---|---|---|
-| `_process_headers`, `_build_message` | bytes that make no sense would end the reading for good | test_bus_junk |
-| `parser.MSG_RE`, `HMSG_RE` | a vertical tab in a reply subject would stop the reading until the connection is given up | test_bus_junk |
-| `_request_new_style` | a request that cannot be sent would keep its place for ever | test_nats_client |
-| `_process_pong` | an answer to a ping that was given up would end the reading, unnoticed | test_nats_client |
-| `_flush_pending` | a lost connection would show as the transport's own error | test_nats_client |
-| `_attempt_reconnect`, `_connect_to_server` | a frozen server would be waited for without end | test_bus_loss |
+| `_process_headers`, `_build_message` | invalid bytes would end the read loop for good | test_bus_junk |
+| `parser.MSG_RE`, `HMSG_RE` | a vertical tab in a reply subject would block the read loop until the connection is closed | test_bus_junk |
+| `_request_new_style` | a request that cannot be sent would keep its entry for ever | test_nats_client |
+| `_process_pong` | a late reply to a timed-out ping would end the read loop silently | test_nats_client |
+| `_flush_pending` | a lost connection would raise the transport's own error | test_nats_client |
+| `_attempt_reconnect`, `_connect_to_server` | the client would wait for a frozen server without end | test_bus_loss |
 
-`test_nats_client` also notices when a release renames one of them or calls it otherwise. Why each stays and when it
-may go: decision 24.
+`test_nats_client` also fails if a release renames one of them or changes its call. Reasons to keep each and when to
+remove it: decision 24.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from nats.js import JetStreamContext, api
 from nats.micro.request import Request as MicroRequest
 from nats.protocol import parser
 
-# As in nats-py, with the white space that separates words on the server: blank and tab.
+# As in nats-py, with the separators of the server: blank and tab.
 parser.MSG_RE = re.compile(
     rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n"
 )
@@ -38,7 +38,7 @@ parser.HMSG_RE = re.compile(
 
 
 class BusClient(Client):
-    """`api_prefix` is where JetStream's API is for this user."""
+    """A NATS client that survives frozen servers and invalid bytes. `api_prefix` is the user's JetStream API."""
 
     def __init__(self, *, api_prefix: str = api.DEFAULT_PREFIX) -> None:
         super().__init__()
@@ -49,38 +49,38 @@ class BusClient(Client):
         return super().jetstream(**{"prefix": self.api_prefix, **options})
 
     async def listen(self, inbox: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Subscribe, or leave nothing behind: nats-py keeps what it could not send, to be sent at a reconnect.
+        """Subscribe; after a failure remove the subscription, which nats-py would send at a reconnect.
 
-        The callback must not wait for anything: the inbox's next message waits for it.
+        The callback must not block: the next message of the inbox waits for it.
         """
         try:
             return await self.subscribe(inbox, cb=callback)
         except nats.errors.Error:
             for subscription in [each for each in self._subs.values() if each.subject == inbox]:
-                subscription._stop_processing()  # noqa: SLF001 - here is the place for it
+                subscription._stop_processing()  # noqa: SLF001 - this file may
                 self._remove_sub(subscription._id)  # noqa: SLF001 - the same
             raise
 
     async def flush_all(self) -> None:
-        """Return when everything published so far has reached the server. Raises what `flush` raises.
+        """Return when the server has received everything published so far. Raises the errors of `flush`.
 
-        nats-py sends the ping of its `flush` ahead of what it still has buffered, so the answer to one ping proves
-        nothing; while it is awaited the buffer goes out, and a second ping follows it for certain.
+        nats-py sends the ping of its `flush` ahead of its buffer, so the reply to one ping proves nothing. The buffer
+        is sent during that wait, and the second ping follows it.
         """
         await self.flush()
         await self.flush()
 
     def drop_connection(self) -> None:
-        """Leave the server at once, whatever is still to be written; a connected client then reconnects."""
+        """Abort the connection and discard unsent data; a connected client then reconnects."""
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        """A message is none the worse for lacking headers that cannot be read."""
+        """Deliver a message without headers if they are invalid."""
         try:
             found: dict[str, str] | None = await super()._process_headers(headers)
-        except Exception as error:  # noqa: BLE001 - whatever bytes somebody has sent
+        except Exception as error:  # noqa: BLE001 - the bytes may be anything
             await self._error_cb(error)
             return None
         return found
@@ -88,7 +88,7 @@ class BusClient(Client):
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
     ) -> Msg:
-        """Subjects may be any bytes. No answer goes to one that is not text."""
+        """Accept any bytes as subjects; a reply subject that is not UTF-8 gets no reply."""
         try:
             reply_to = reply.decode()
         except UnicodeDecodeError:
@@ -98,7 +98,7 @@ class BusClient(Client):
     async def _request_new_style(
         self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
     ) -> Msg:
-        """Nothing is sent before the first connection either: one that fails with something left to send fails for good."""
+        """Send nothing before the first connection: with unsent data, a failing first connection fails for good."""
         if not self.is_connected and self._max_pending_size <= 0:
             raise OutboundBufferLimitError
         if not self._resp_sub_prefix:
@@ -129,16 +129,16 @@ class BusClient(Client):
             raise ConnectionClosedError from error
 
     async def _attempt_reconnect(self) -> None:
-        """nats-py would wait until a frozen server has taken what is still to be written."""
+        """Drop the connection first: nats-py would wait for a frozen server to accept unsent data."""
         self.drop_connection()
         await super()._attempt_reconnect()
 
     async def _connect_to_server(self, s: Any) -> None:
-        """nats-py would leave a try open that got no further than a greeting, to be found by the collector."""
+        """Drop the last attempt first: after a greeting only, nats-py leaves it open to the garbage collector."""
         self.drop_connection()
         await super()._connect_to_server(s)
 
 
 def has_reply_subject(request: MicroRequest) -> bool:
-    """Whether anybody waits for the answer."""
-    return bool(request._msg.reply)  # noqa: SLF001 - nats-py shows it to nobody
+    """Return whether the request expects a reply."""
+    return bool(request._msg.reply)  # noqa: SLF001 - nats-py has no public name for it

@@ -1,11 +1,11 @@
-"""One of the pull consumers that the bootstrap keeps for a service, used by this process alone until it is lost.
+"""An ordered pull consumer, for the exclusive use of this process; the bootstrap creates several for each service.
 
-It hands out messages exactly in the stream's order or says that it is lost: a delivery that is missing, a status
-that ends it, a server that has fallen silent, another process that uses it too. It is never repaired; the reader takes
-the next one. No service may make a consumer: with that right it could have the server publish to any subject.
+It returns messages exactly in the stream's order, or reports itself lost: after a missing delivery, a status that ends
+it, a silent server or use by another process. It is never repaired; the reader starts another one. No service may
+create a consumer: with that right it could make the server publish to any subject.
 
-Pull, not push: both read 65,000 messages/s at 14 µs of CPU each and deliver one alone in 0.2 ms, but a pull asks
-only for what it has room for, so nothing is dropped in the client and no flow control has to be answered.
+Pull, not push: both read 65,000 messages/s at 14 µs of CPU each and deliver a single one in 0.2 ms, but a pull requests
+only as many as the client can hold, so the client drops nothing and answers no flow control.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from cafeteria.chassis.bus.pull_requests import PullRequests
 from cafeteria.contracts.bus import READERS
 from cafeteria.contracts.wire import HEADER_MESSAGE_ID
 
-WATCH_S = 1.0  # without a message, before the consumer is looked at
+WATCH_S = 1.0  # without a message, before the consumer is checked
 
 
 class StreamState(msgspec.Struct, frozen=True, kw_only=True):
-    """`epoch` names this life of the stream: one that was deleted and created again has another.
+    """The state of a stream. `epoch` identifies its creation: deleting and creating it again changes the epoch.
 
-    `server_time` is the server's clock when it answered.
+    `server_time` is the server's time of the reply.
     """
 
     epoch: str
@@ -61,11 +61,11 @@ class _Found(msgspec.Struct):
 
 
 class NotStarted(Exception):
-    """Another try may do better."""
+    """The consumer did not start; another attempt may succeed."""
 
 
 class OrderedConsumer:
-    """Use as a context manager; `lost` is None, or says why nothing more will come than has come already."""
+    """Reads one stream in order, as a context manager. `lost` is None, or the reason why no more messages arrive."""
 
     def __init__(self, bus: Bus, stream: str) -> None:
         self._bus = bus
@@ -85,7 +85,7 @@ class OrderedConsumer:
 
     @property
     def unread(self) -> int:
-        """Messages that are stored and have not been handed out."""
+        """The number of stored messages that `next_messages` has not returned."""
         return len(self._arrived) + self._left_on_server
 
     async def __aenter__(self) -> Self:
@@ -102,8 +102,8 @@ class OrderedConsumer:
         return StreamState(epoch=info.created, last_sequence=info.state.last_seq, server_time=info.ts)
 
     async def start(self, state: StreamState, *, after: int) -> None:
-        """Raises when the stream is no longer the one that `state` describes, or no consumer is free."""
-        self._name = choice(await self._free_names())  # noqa: S311 - chosen apart most of the time is enough
+        """Start after a sequence. Raises if the stream is no longer that of `state`, or no consumer is free."""
+        self._name = choice(await self._free_names())  # noqa: S311 - a collision is detected, and rare is enough
         subject = f"CONSUMER.RESET.{self._stream}.{self._name}"
         reset = await self._api.ask(subject, {"seq": after + 1}, answer=ConsumerInfo)
         self._left_on_server = reset.num_pending
@@ -116,35 +116,35 @@ class OrderedConsumer:
         )
         await self._requests.ask()
         self._asking = asyncio.create_task(self._requests.keep_asking())
-        await self._require_alone()
+        await self._require_exclusive()
 
     async def _free_names(self) -> list[str]:
-        """Nobody waits for messages there now."""
+        """Return the consumers without an open pull request. Raises NotStarted if there is none."""
         infos = await asyncio.gather(*map(self._info_of, self._names))
         free = [name for name, info in zip(self._names, infos, strict=True) if info and not info.num_waiting]
         if not free:
-            raise NotStarted(f"none of {len(self._names)} consumers of {self._stream} is there and free")
+            raise NotStarted(f"none of {len(self._names)} consumers of {self._stream} is free")
         return free
 
     async def _info_of(self, name: str) -> ConsumerInfo | None:
-        """None where the bootstrap has not made the consumer yet."""
+        """Return None if the bootstrap has not created the consumer yet."""
         with suppress(Refused):
             return await self._api.consumer(self._stream, name)
         return None
 
     async def _next_stored(self, after: int) -> int | None:
-        """The sequence of the message that follows, whatever has been dropped between."""
+        """Return the sequence of the next stored message: the stream may have dropped some in between."""
         request = {"seq": after + 1, "next_by_subj": ">"}
         with suppress(Refused):
             found = await self._api.ask(f"STREAM.MSG.GET.{self._stream}", request, answer=_Found)
             return found.message.seq
         return None
 
-    async def _require_alone(self) -> None:
-        """Two that chose the same at once would each get a part: they leave it, and choose again.
+    async def _require_exclusive(self) -> None:
+        """Check that no other process uses this consumer: two would each get a part, so both leave and choose again.
 
-        One that has left may have taken messages along. The server's count of deliveries shows that; what is still on
-        its way has arrived by the next look.
+        The one that left first may have received messages. The server's count of deliveries shows that; messages in
+        transit arrive before the next check.
         """
         info = await self._info_of(self._name)
         if info is None:
@@ -160,7 +160,7 @@ class OrderedConsumer:
         self._changed.set()
 
     async def next_messages(self, limit: int) -> list[StoredMessage]:
-        """Wait for what comes next; nothing when that takes over WATCH_S, or once the consumer is lost."""
+        """Wait for the next messages; returns none after WATCH_S without one, or once the consumer is lost."""
         if not self._arrived and self.lost is None:
             await self._wait()
         messages = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
@@ -175,16 +175,16 @@ class OrderedConsumer:
             async with asyncio.timeout(WATCH_S):
                 await self._changed.wait()
                 return
-        self._left_on_server = 0  # it was asked and gave nothing: what it counted has been purged
+        self._left_on_server = 0  # the server delivered none of them: they were purged
         try:
-            await self._require_alone()
+            await self._require_exclusive()
         except (nats.errors.Error, TimeoutError, msgspec.MsgspecError) as error:
             self.lose(repr(error))
 
     def _on_message(self, message: Msg) -> None:
-        place = message.metadata
-        sequence, delivered = place.sequence.stream, place.sequence.consumer
-        self._left_on_server = place.num_pending
+        metadata = message.metadata
+        sequence, delivered = metadata.sequence.stream, metadata.sequence.consumer
+        self._left_on_server = metadata.num_pending
         self._delivered += 1
         if delivered != self._delivered:
             self.lose(f"gap: expected delivery {self._delivered}, got {delivered}")
@@ -197,7 +197,7 @@ class OrderedConsumer:
                     subject=message.subject,
                     body=message.data,
                     headers=message.headers or {},
-                    stored_at=place.timestamp,
+                    stored_at=metadata.timestamp,
                 )
             )
         self._changed.set()

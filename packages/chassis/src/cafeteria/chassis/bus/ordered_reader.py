@@ -1,9 +1,8 @@
-"""Reads a whole stream in its order, by a consumer that this process uses alone: no message passes another.
+"""Reads a whole stream in order, with a consumer for the exclusive use of this process.
 
-`take` gets whatever has arrived, one batch at a time; a batch that fails is tried again and never passed. What
-has been taken is the caller's to remember: after anything that could hide a message (a gap, a lost consumer, a
-wiped store, a restarted server, silence) `begin` is asked again where to go on. While nothing arrives, `rest` is
-called about once a second.
+`take` gets the arrived messages, one batch at a time; a failed batch is retried and never skipped. The caller stores
+its position: after anything that could hide a message (a gap, a lost consumer, a wiped store, a restarted server,
+silence) the reader calls `begin` again for the position. Without messages it calls `rest` about once a second.
 """
 
 import asyncio
@@ -24,24 +23,22 @@ from cafeteria.chassis.logs import get_logger
 from cafeteria.contracts.wire import Stream
 
 BATCH_LIMIT = 16  # messages of up to 256 items
-STOP_WITHIN_S = 1.0  # a stop has three seconds for everything; a batch cut off is read again by the next life
+STOP_WITHIN_S = 1.0  # a stop has three seconds in all; the next process reads a cancelled batch again
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 0.5
 
 RESTARTS = metrics.counter(
     "cafeteria_reader_restarts_total", "Consumers started for an ordered reader", "stream"
 )
-FAILURES = metrics.counter(
-    "cafeteria_reader_failures_total", "Batches that failed and were tried again", "stream"
-)
+FAILURES = metrics.counter("cafeteria_reader_failures_total", "Failed batches, which are retried", "stream")
 LAG = metrics.gauge(
-    "cafeteria_reader_lag", "Messages stored and not taken yet; -1 while not reading", "stream"
+    "cafeteria_reader_lag", "Messages stored and not handled yet; -1 while not reading", "stream"
 )
 
 logger = get_logger()
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Never empty; all of one epoch."""
+    """Messages of one epoch, at least one."""
 
     epoch: str
     messages: tuple[StoredMessage, ...]
@@ -53,14 +50,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 Work = Coroutine[Any, Any, None]
 Look = Callable[[], Awaitable[StreamState]]
-"""Asks the server about the stream, as it is then."""
+"""Requests the current state of the stream from the server."""
 
 
 class OrderedReader:
-    """Runs while its block is open; leaving it lets what has begun come to its end, for a second.
+    """Reads while its block is open; leaving it waits up to a second for the batch in progress.
 
-    `begin` is asked before each consumer is started: it looks at the stream once, and returns the sequence to read
-    after (0: all there is).
+    The reader calls `begin` before it starts a consumer: `begin` requests the stream's state once, and returns the
+    sequence to read after (0: the whole stream).
     """
 
     def __init__(
@@ -80,7 +77,7 @@ class OrderedReader:
         self._rest = rest
         self._batch_limit = batch_limit
         self._consumer: OrderedConsumer | None = None
-        self._in_hand = 0
+        self._in_progress = 0
         self._last_stored_at: datetime | None = None
         self._reading: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
@@ -90,11 +87,11 @@ class OrderedReader:
 
     @property
     def lag(self) -> int | None:
-        """Messages that are stored and not taken yet; None while it is not reading, when nobody knows."""
-        return None if self._consumer is None else self._consumer.unread + self._in_hand
+        """The number of stored messages that are not handled yet; None while not reading, when it is unknown."""
+        return None if self._consumer is None else self._consumer.unread + self._in_progress
 
     async def is_behind(self) -> bool:
-        """Whether what is missing here may just not have been read yet; also where nobody can tell."""
+        """Return whether a missing message may only be unread; True also if that is unknown."""
         if (consumer := self._consumer) is None or (lag := self.lag) is None:
             return True
         try:
@@ -124,20 +121,20 @@ class OrderedReader:
             self._consumer.lose("reconnected")
 
     async def _run(self) -> None:
-        """One consumer after another."""
+        """Read with one consumer after another."""
         failures = 0
         while True:
             try:
                 await self._read_with_one_consumer()
                 failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever it is, the stream must be read on
+            except Exception as error:  # noqa: BLE001 - after any error the reader continues
                 if failures == 0:
                     logger.warning("reader_not_started", stream=self._stream, reason=repr(error))
                 failures += 1
             await _pause(failures)
 
     async def _read_with_one_consumer(self) -> None:
-        """Raises when none can be started; returns when it is lost."""
+        """Read until the consumer is lost. Raises if it cannot be started."""
         await self._bus.connected()
         if not self._bus.is_connected:
             raise NoAnswer("the bus")
@@ -147,7 +144,7 @@ class OrderedReader:
                 self._consumer = consumer
                 await self._take_all(consumer, epoch)
             finally:
-                self._consumer, self._in_hand = None, 0
+                self._consumer, self._in_progress = None, 0
         logger.warning("reader_lost", stream=self._stream, reason=consumer.lost)
 
     async def _start(self, consumer: OrderedConsumer) -> str:
@@ -168,19 +165,19 @@ class OrderedReader:
         while True:
             messages = await consumer.next_messages(self._batch_limit)
             if messages:
-                self._in_hand = len(messages)
+                self._in_progress = len(messages)
                 await self._take_until_done(Batch(epoch=epoch, messages=tuple(messages)))
-                self._in_hand = 0
+                self._in_progress = 0
                 self._last_stored_at = messages[-1].stored_at
             elif consumer.lost is not None:
                 return
             elif self._rest is not None:
-                await self._rest_once(self._rest)
+                await self._call_rest(self._rest)
 
-    async def _rest_once(self, rest: Callable[[], Work]) -> None:
+    async def _call_rest(self, rest: Callable[[], Work]) -> None:
         try:
             await self._finish(rest())
-        except Exception as error:  # noqa: BLE001 - the next one comes soon
+        except Exception as error:  # noqa: BLE001 - the next call follows in a second
             self._failures.inc()
             logger.debug("rest_failed", stream=self._stream, reason=repr(error))
 
@@ -189,7 +186,7 @@ class OrderedReader:
         while True:
             try:
                 return await self._finish(self._take(batch))
-            except Exception as error:  # noqa: BLE001 - a batch is never passed, whatever has happened to it
+            except Exception as error:  # noqa: BLE001 - a batch is never skipped, after any error
                 self._failures.inc()
                 if failures == 0:
                     logger.warning(
@@ -202,7 +199,7 @@ class OrderedReader:
                 await _pause(failures)
 
     async def _finish(self, work: Work) -> None:
-        """Work that a stop does not cut off at once."""
+        """Run work that a stop does not cancel at once."""
         self._working = asyncio.create_task(work)
         await asyncio.shield(self._working)
         self._working = None

@@ -1,8 +1,8 @@
 """Publishes outbox rows to JetStream, packed: rows of one subject form one message of many items.
 
 The server flushes each message to disk before it acknowledges it, so a message of 256 items costs as much as one of a
-single item. A message's id is a digest over the ids of exactly the rows in it: a second try that packs other rows is
-another message, or the server would take it for a repeat and drop the new rows.
+single item. A message's id is a digest of the ids of exactly its rows: a retry that packs other rows gets another id,
+else the server would treat it as a duplicate and drop the new rows.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ TOPIC_OF: dict[str, Topic[Any]] = {topic.subject: topic for topic in TOPICS}
 
 
 class PackedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """`row_ids` are those of the outbox rows whose items `body` holds, in their order."""
+    """One message for JetStream. `row_ids` are the ids of the outbox rows in `body`, in order."""
 
     subject: str
     message_id: str
@@ -39,9 +39,9 @@ _ACK_DECODER = msgspec.json.Decoder(Answered)
 
 
 async def publish(client: Client, rows: Sequence[OutboxRow], *, sender: str) -> None:
-    """All messages at once, in the order of their rows. Returns when every row is stored.
+    """Publish all messages at once, in the order of their rows. Returns when every row is stored.
 
-    Raises NotStored, which names the rows that are, when all messages have answered or given up.
+    Raises NotStored with the stored rows, after every message got its acknowledgement or its time-out.
     """
     messages = pack(rows)
     outcomes = await asyncio.gather(
@@ -58,7 +58,7 @@ async def publish(client: Client, rows: Sequence[OutboxRow], *, sender: str) -> 
 
 
 def pack(rows: Sequence[OutboxRow]) -> list[PackedMessage]:
-    """As few messages as there may be, each of one subject, at most MAX_ITEMS items and MAX_MESSAGE_BYTES."""
+    """Pack rows into the fewest messages: each has one subject, at most MAX_ITEMS items and MAX_MESSAGE_BYTES."""
     by_subject: dict[str, list[OutboxRow]] = {}
     for row in rows:
         by_subject.setdefault(row.subject, []).append(row)

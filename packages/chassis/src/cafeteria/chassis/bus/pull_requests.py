@@ -1,13 +1,13 @@
-"""Keeps one request for messages open at a pull consumer, while what is held leaves room for more.
+"""Keeps one pull request open at a consumer while the client has capacity for more messages.
 
-nats-py's `fetch` stalls up to its time-out when fewer messages are there than were asked for, so the pull protocol is
-spoken directly. One request at a time: the server would deal out messages among several, and each inbox is read by a
-task of its own, so their order would be lost. A request has an inbox of its own, which is given up with it: the server
-keeps a place for the answers to a request for as long as somebody listens on its inbox (decision 16).
+nats-py's `fetch` stalls up to its time-out if the stream has fewer messages than requested, so this file uses the pull
+protocol directly. One request at a time: the server would spread messages over several, and each inbox has its own
+task, so their order would be lost. A request has its own inbox and unsubscribes it at its end: the server keeps state
+for the replies to a request as long as its inbox has a subscriber (decision 16).
 
-Between accounts a message without headers and body ends its request: the server takes it for the last answer, and what
-it sends after it is lost until it is delivered again. None of ours is so; once one has come, requests are for one
-message each for a while, so that the next costs nothing.
+Between accounts a message without headers and body ends its request: the server treats it as the last reply, and later
+messages are lost until their redelivery. No service publishes such a message; after one arrives, requests are for one
+message each for a while, so that the next loses nothing.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from nats.aio.subscription import Subscription
 
 from cafeteria.chassis.bus.nats_client import BusClient
 
-PULL_MESSAGES = 16  # asked for or held; past it the server keeps them
+PULL_MESSAGES = 16  # requested or held; the server keeps the others
 PULL_BYTES = 4 << 20
 EXPIRES_S = 30
-HEARTBEAT_S = 1  # the server says that an open request is alive
+HEARTBEAT_S = 1  # interval of the server's heartbeats on an open request
 SILENCE_S = 3 * HEARTBEAT_S
 WATCH_S = 0.25
-SINGLY_FOR_S = 30  # longer than what was lost with one takes to come again
+SINGLY_FOR_S = 30  # longer than the redelivery of the lost messages takes
 _ALIVE = "100"
 _UNFILLED = frozenset({"404", "408"})
-_TOO_LARGE = "Message Size Exceeds MaxBytes"  # for what was left of the request
+_TOO_LARGE = "Message Size Exceeds MaxBytes"  # the next message exceeds the rest of the request
 _NANOSECONDS = 1_000_000_000
 
 
 class PullRequests:
-    """Calls `on_message` for each stored message, which is held from then on until it is released.
+    """Calls `on_message` for each stored message; the message counts as held until `release`.
 
-    Calls `on_trouble` when a request has ended otherwise than filled or expired: the consumer is gone, the server is
-    silent, a message was lost. The next request follows all the same.
+    Calls `on_trouble` with the reason if a request ended neither filled nor expired: the consumer was deleted, the
+    server is silent, a message was lost. The next request follows anyway.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class PullRequests:
         self._on_message = on_message
         self._on_trouble = on_trouble
         self._inbox = ""  # of the open request
-        self._owed = 0  # messages that it has asked for and that have not come
+        self._outstanding = 0  # messages requested and not received
         self._subscriptions: dict[str, Subscription] = {}
         self._held_messages = self._held_bytes = 0
-        self._last_sign_at = 0.0
-        self._singly_until = 0.0
+        self._last_received_at = 0.0
+        self._single_until = 0.0
         self._changed = asyncio.Event()
 
     async def keep_asking(self) -> None:
-        """Until it is cancelled."""
+        """Keep a request open until cancelled."""
         while True:
             self._changed.clear()
             await self.ask()
@@ -74,43 +74,43 @@ class PullRequests:
                     await self._changed.wait()
 
     async def ask(self) -> None:
-        """Open a request, unless one is open or there is no room."""
-        if self._inbox and monotonic() - self._last_sign_at > SILENCE_S:
+        """Open a request, unless one is open or the client is at capacity."""
+        if self._inbox and monotonic() - self._last_received_at > SILENCE_S:
             self._end("silence")
         await self._unsubscribe()
-        if not self._inbox and self._has_room and self._client.is_connected:
+        if not self._inbox and self._has_capacity and self._client.is_connected:
             try:
                 await self._open_request()
             except nats.errors.Error as error:
                 self._end(repr(error))
 
     def release(self, body: bytes) -> None:
-        """A message with this body is held no longer."""
+        """Free the capacity of a message with this body."""
         self._held_messages -= 1
         self._held_bytes -= len(body)
         if not self._inbox:
             self._changed.set()
 
     def give_up(self) -> None:
-        """After a lost connection nobody knows whether answers would still arrive.
+        """End the request after a lost connection: it is unknown whether replies still arrive.
 
-        The server would go on to fill the request, as long as its inbox is subscribed, and send the messages to
-        nobody: between accounts the way back was lost with the connection.
+        While its inbox has a subscription, the server would continue to fill the request, and the messages would be
+        lost: between accounts the reply route ended with the connection.
         """
         self._end()
 
     async def close(self) -> None:
-        """Nothing arrives when this has returned."""
+        """End the request; after the return no message arrives."""
         self._end()
         await self._unsubscribe()
 
     @property
-    def _has_room(self) -> bool:
+    def _has_capacity(self) -> bool:
         return self._held_messages <= PULL_MESSAGES // 2 and self._held_bytes <= PULL_BYTES // 2
 
     async def _open_request(self) -> None:
-        messages = 1 if monotonic() < self._singly_until else PULL_MESSAGES - self._held_messages
-        asked = {
+        messages = 1 if monotonic() < self._single_until else PULL_MESSAGES - self._held_messages
+        request = {
             "batch": messages,
             "max_bytes": PULL_BYTES - self._held_bytes,
             "expires": EXPIRES_S * _NANOSECONDS,
@@ -118,11 +118,11 @@ class PullRequests:
         }
         inbox = str(self._client.new_inbox())
         self._subscriptions[inbox] = await self._client.listen(inbox, partial(self._receive, inbox))
-        self._inbox, self._owed, self._last_sign_at = inbox, messages, monotonic()
-        await self._client.publish(self._subject, msgspec.json.encode(asked), reply=inbox)
+        self._inbox, self._outstanding, self._last_received_at = inbox, messages, monotonic()
+        await self._client.publish(self._subject, msgspec.json.encode(request), reply=inbox)
 
     async def _receive(self, inbox: str, message: Msg) -> None:
-        self._last_sign_at = monotonic()
+        self._last_received_at = monotonic()
         is_open = inbox == self._inbox
         if message.reply.startswith("$JS.ACK."):
             self._held_messages += 1
@@ -134,11 +134,11 @@ class PullRequests:
             self._read_status(message.headers or {})
 
     def _count(self, message: Msg) -> None:
-        self._owed -= 1
+        self._outstanding -= 1
         if not message.data and message.headers is None:
-            self._singly_until = monotonic() + SINGLY_FOR_S
-            self._end("a message with nothing in it ended the request" if self._owed else None)
-        elif not self._owed:
+            self._single_until = monotonic() + SINGLY_FOR_S
+            self._end("a message without headers and body ended the request" if self._outstanding else None)
+        elif not self._outstanding:
             self._end()
 
     def _read_status(self, headers: dict[str, str]) -> None:
@@ -148,15 +148,15 @@ class PullRequests:
         elif status != _ALIVE:
             self._end(f"{status} {description}".strip())
 
-    def _end(self, trouble: str | None = None) -> None:
+    def _end(self, reason: str | None = None) -> None:
         self._inbox = ""
-        if trouble is None:
+        if reason is None:
             self._changed.set()
         else:
-            self._on_trouble(trouble)
+            self._on_trouble(reason)
 
     async def _unsubscribe(self) -> None:
-        """Give up every inbox but that of the open request."""
+        """Unsubscribe every inbox except that of the open request."""
         for inbox in [inbox for inbox in self._subscriptions if inbox != self._inbox]:
-            with suppress(nats.errors.Error):  # with the connection all of its subscriptions are gone
+            with suppress(nats.errors.Error):  # a lost connection has ended all its subscriptions
                 await self._subscriptions.pop(inbox).unsubscribe()

@@ -1,7 +1,7 @@
-"""Request-reply by the NATS micro protocol: one queue group per service, `$SRV.PING/INFO/STATS` answer.
+"""Request-reply by the NATS micro protocol: one queue group per service, with `$SRV.PING/INFO/STATS`.
 
-A handler that raises answers with an error header, never with silence; the asker then knows that nothing
-was decided and asks again.
+If a handler raises, the caller gets a reply with an error header instead of a time-out. It then knows that nothing was
+decided, and repeats the request.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 ERROR_HEADER = "Nats-Service-Error"
 LONGEST_DESCRIPTION = 300  # characters
 DRAIN_TIMEOUT_S = 2.0
-LEAVE_TIMEOUT_S = 0.5  # for the server's word that it sends nothing more; a silent one sends nothing anyhow
+LEAVE_TIMEOUT_S = 0.5  # for the server to confirm the unsubscribe; a silent server sends no requests anyway
 
 Reply = TypeVar("Reply", bound=msgspec.Struct)
 Decoded = TypeVar("Decoded")
 
-SECONDS = metrics.histogram("cafeteria_rpc_seconds", "From request to reply, at the owner", "subject")
+SECONDS = metrics.histogram("cafeteria_rpc_seconds", "Seconds from request to reply, at the owner", "subject")
 FAILURES = metrics.counter("cafeteria_rpc_failures_total", "Requests answered with an error", "subject")
 
 logger = get_logger()
@@ -49,7 +49,7 @@ async def ask(
     deadline_s: float,
     headers: dict[str, str],
 ) -> Decoded:
-    """Raises NoResponder, NoAnswer or PeerRefused."""
+    """Send a request and decode the reply. Raises NoResponder, NoAnswer or PeerRefused."""
     body = ENCODER.encode(message)
     try:
         answer = await client.request(rpc.subject, body, timeout=deadline_s, headers=headers)
@@ -69,7 +69,7 @@ async def ask(
 
 
 def readable_items_of(body_type: type[msgspec.Struct], *, subject: str) -> Callable[[bytes], list[Any]]:
-    """Decodes a body that is one list; an item that cannot be read is logged and left out."""
+    """Return a decoder for a body that is one list; it logs unreadable items and leaves them out."""
     decode = items_decoder_for(body_type).decode
 
     def readable(body: bytes) -> list[Any]:
@@ -83,7 +83,7 @@ def readable_items_of(body_type: type[msgspec.Struct], *, subject: str) -> Calla
 
 
 class Endpoints:
-    """All subjects that one service answers."""
+    """The request-reply endpoints of one service."""
 
     def __init__(self, client: BusClient, *, service: str) -> None:
         self._client = client
@@ -98,26 +98,26 @@ class Endpoints:
         *,
         decode: Callable[[bytes], Decoded],
     ) -> None:
-        """Raises when the server does not confirm it; what is subscribed by then is sent again at a reconnect."""
-        door = _Door(rpc, handler, decode=decode)
+        """Subscribe an endpoint. Raises if the server does not confirm it; a reconnect sends the subscription again."""
+        endpoint = _Endpoint(rpc, handler, decode=decode)
 
         async def on_request(request: MicroRequest) -> None:
-            """nats-py delivers one message at a time: take it and return."""
-            task = asyncio.create_task(door.answer(request))
+            """Start a task and return: nats-py delivers the next message only then."""
+            task = asyncio.create_task(endpoint.answer(request))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
-        micro = self._described()
+        micro = self._micro_service()
         await micro.add_endpoint(
             name=rpc.subject.rsplit(".", 1)[-1],
             subject=rpc.subject,
             queue_group=self._service,
             handler=on_request,
         )
-        await micro.start()  # last, for it waits for the server; a second time it does nothing
+        await micro.start()  # last, because it waits for the server; a second call does nothing
         await self._client.flush_all()
 
-    def _described(self) -> Service:
+    def _micro_service(self) -> Service:
         if self._micro is None:
             config = ServiceConfig(
                 name=f"cafeteria-{self._service}", version=VERSION, queue_group=self._service
@@ -126,7 +126,7 @@ class Endpoints:
         return self._micro
 
     async def close(self) -> None:
-        """Leave the queue groups, then answer what has arrived."""
+        """Leave the queue groups, then finish the requests that have arrived."""
         if self._micro is not None and self._client.is_connected:
             with suppress(nats.errors.Error, TimeoutError):
                 async with asyncio.timeout(LEAVE_TIMEOUT_S):
@@ -135,8 +135,8 @@ class Endpoints:
             await asyncio.wait(self._answering, timeout=DRAIN_TIMEOUT_S)
 
 
-class _Door:
-    """Decodes, handles, replies; one canonical log line and one measurement for each request."""
+class _Endpoint:
+    """Decodes a request, calls the handler and replies; logs one canonical line and one duration per request."""
 
     def __init__(
         self,
@@ -195,5 +195,5 @@ def _error_reply(error: Exception | None) -> tuple[str, str]:
     if isinstance(error, msgspec.MsgspecError):
         return "400", ascii(str(error))[1:-1][
             :LONGEST_DESCRIPTION
-        ]  # it quotes the body, and goes into a header
+        ]  # the text quotes the body, and becomes a header
     return "500", "internal"
