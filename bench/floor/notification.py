@@ -17,7 +17,7 @@ from shapes import Status, Statuses, Step, encode
 from streams import pull
 from tokens import Tokens
 
-from cafeteria.contracts.bus import NOTIFICATION_READERS, STREAMS_API
+from cafeteria.contracts.subjects import NOTIFICATION_READERS, STREAMS_API
 
 RECORDED_AT_ONCE = 512
 MARK_EVERY_S = 0.25

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from shapes import GATEWAY_STATUS, KITCHEN_STATUS, MAX_BYTES, MAX_ITEMS, TYPES, WORK, Message
 
-from cafeteria.contracts.bus import STREAMS_API
+from cafeteria.contracts.subjects import STREAMS_API
 
 RELAY_LIMIT = min(512, BATCH_LIMIT)
 WINDOW = 16  # messages, each of up to MAX_ITEMS

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts import bus, values
+from cafeteria.chassis.process import serving
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects, values
 from cafeteria.local_stack.api_documents import api_documents, create_app_of, settings_type_of
 from cafeteria.local_stack.api_documents import built as build_app_of
 from cafeteria.local_stack.plain_http import plain_http
@@ -166,7 +166,13 @@ async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
                     lambda app: in_own_task(serving(app)),
                 )
             )
-            for service in (bus.IDENTITY, bus.STOCK, bus.GATEWAY, bus.KITCHEN, bus.NOTIFICATION)
+            for service in (
+                subjects.IDENTITY,
+                subjects.STOCK,
+                subjects.GATEWAY,
+                subjects.KITCHEN,
+                subjects.NOTIFICATION,
+            )
         }
         yield urls
 

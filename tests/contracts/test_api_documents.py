@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 
 OWNERS = ("gateway", "identity", "stock", "kitchen", "notification")
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -17,7 +17,7 @@ GUARDED = [{"bearer": []}, {"cookie": []}]
 
 Operations = Iterator[tuple[str, str, dict[str, Any]]]
 
-every_service = pytest.mark.parametrize("service", bus.SERVICES)
+every_service = pytest.mark.parametrize("service", subjects.SERVICES)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from cafeteria.chassis.clock import now
-from cafeteria.contracts import bus
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.contracts import subjects
 from cafeteria.contracts.values import Line
 from cafeteria.local_stack.testing import until
 
@@ -33,18 +33,18 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, service: str, skew: timedelta) ->
         monkeypatch.setattr(module, "now", lambda: now() + skew)
 
 
-@pytest.mark.parametrize("wrong", [bus.GATEWAY, bus.STOCK])
+@pytest.mark.parametrize("wrong", [subjects.GATEWAY, subjects.STOCK])
 async def test_orders_are_accepted_whatever_the_clocks_of_gateway_and_stock_say(
     start: Any, put_on_the_menu: Any, tokens: Any, monkeypatch: Any, skew: timedelta, wrong: str
 ) -> None:
     """At once, and by retry pending: the second order is stored before stock can be asked."""
     await put_on_the_menu((Line(item_id=ITEM, quantity=1),))
-    url = await start(bus.GATEWAY)
+    url = await start(subjects.GATEWAY)
     headers = tokens.header(tokens.student("210041101"))
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as student:
         waiting = await order(student)
         assert waiting.status_code == httpx.codes.ACCEPTED
-        await start(bus.STOCK)
+        await start(subjects.STOCK)
         set_clock(monkeypatch, wrong, skew)
         at_once = await order(student)
         assert at_once.status_code == httpx.codes.CREATED, at_once.text

@@ -17,8 +17,8 @@ import jsonschema
 import pytest
 import yaml
 
-from cafeteria.chassis.settings import ServiceSettings, load_settings
-from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
+from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.bootstrap import write_preparations
 from cafeteria.local_stack.postgres_settings import SETTINGS
 from cafeteria.local_stack.targets import Targets

@@ -11,16 +11,21 @@ import httpx
 import msgspec
 import pytest
 
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus, gateway, kitchen, orders, stock
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import gateway, kitchen, orders, stock, subjects
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, HEADER_SENDER, HEADER_TYPE, Durable, Topic
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, HEADER_SENDER, HEADER_TYPE, Durable, Topic
 
-CONSUMED_HERE = {bus.AVAILABILITY, bus.WORK_PLACED, bus.GATEWAY_STATUS, bus.KITCHEN_STATUS}
+CONSUMED_HERE = {
+    subjects.AVAILABILITY,
+    subjects.WORK_PLACED,
+    subjects.GATEWAY_STATUS,
+    subjects.KITCHEN_STATUS,
+}
 
 
 def test_no_topic_is_left_out() -> None:
-    assert set(bus.TOPICS) == CONSUMED_HERE
+    assert set(subjects.TOPICS) == CONSUMED_HERE
 
 
 async def say_twice(servers: Any, topic: Topic[Any], body: bytes) -> int:
@@ -49,11 +54,11 @@ async def all_taken(servers: Any, durable: Durable, sequence: int) -> bool:
 async def test_kitchen_cooks_work_that_comes_twice_once(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
-    await start(bus.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
+    await start(subjects.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
     work = golden(kitchen.CookOrders)[""]
     order_ids = {order.order_id for order in msgspec.json.decode(work, type=kitchen.CookOrders).orders}
-    sequence = await say_twice(servers, bus.WORK_PLACED, work)
-    await wait_until(lambda: all_taken(servers, bus.KITCHEN_WORK, sequence))
+    sequence = await say_twice(servers, subjects.WORK_PLACED, work)
+    await wait_until(lambda: all_taken(servers, subjects.KITCHEN_WORK, sequence))
     async with servers.database_as_admin() as connection:
         cooked = "SELECT count(*) = $1 FROM kitchen.kitchen_orders WHERE version = 4"
         await wait_until(lambda: connection.fetchval(cooked, len(order_ids)))
@@ -75,15 +80,15 @@ async def test_the_gateways_projection_moves_once(
 ) -> None:
     asked = msgspec.json.decode(golden(gateway.PlaceOrder)[""], type=gateway.PlaceOrder)
     await put_on_the_menu(asked.lines)
-    await start(bus.STOCK)
-    url = await start(bus.GATEWAY)
+    await start(subjects.STOCK)
+    url = await start(subjects.GATEWAY)
     async with httpx.AsyncClient(base_url=url, headers=tokens.header(tokens.student())) as student:
         order_id = await placed(student, golden(gateway.PlaceOrder)[""])
         event = msgspec.json.decode(golden(orders.OrderStatusChanged)[""], type=orders.OrderStatusChanged)
         event = msgspec.structs.replace(event, order_id=order_id)
         message = orders.OrderStatusesChanged(events=(event,))
-        sequence = await say_twice(servers, bus.KITCHEN_STATUS, msgspec.json.encode(message))
-        await wait_until(lambda: all_taken(servers, bus.GATEWAY_PROJECTION, sequence))
+        sequence = await say_twice(servers, subjects.KITCHEN_STATUS, msgspec.json.encode(message))
+        await wait_until(lambda: all_taken(servers, subjects.GATEWAY_PROJECTION, sequence))
         shown = (await student.get(f"/v1/orders/{order_id}")).json()
     assert (shown["status"], shown["version"]) == ("READY", 4)
     async with servers.database_as_admin() as connection:
@@ -103,13 +108,13 @@ async def placed(student: httpx.AsyncClient, body: bytes) -> UUID:
 async def test_the_gateways_menu_shows_what_it_heard_twice_once(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
-    url = await start(bus.GATEWAY)
+    url = await start(subjects.GATEWAY)
     heard = golden(stock.AvailabilityChanged)
-    async with servers.bus_as(bus.STOCK) as client, httpx.AsyncClient(base_url=url) as student:
+    async with servers.bus_as(subjects.STOCK) as client, httpx.AsyncClient(base_url=url) as student:
 
         async def menu_after_saying_it() -> Any:
             for body in (heard[""], heard[""], heard["changes"], heard["changes"]):
-                await client.publish(bus.AVAILABILITY.subject, body)
+                await client.publish(subjects.AVAILABILITY.subject, body)
             await client.flush()
             return (await student.get("/v1/menu")).json()["items"]
 
@@ -121,9 +126,9 @@ async def test_the_gateways_menu_shows_what_it_heard_twice_once(
 
 
 STATUS_EVENTS = [
-    (bus.GATEWAY_STATUS, "verified", [1, 2]),
-    (bus.GATEWAY_STATUS, "rejected", [1, 2]),
-    (bus.KITCHEN_STATUS, "", [1, 2, 3, 4]),
+    (subjects.GATEWAY_STATUS, "verified", [1, 2]),
+    (subjects.GATEWAY_STATUS, "rejected", [1, 2]),
+    (subjects.KITCHEN_STATUS, "", [1, 2, 3, 4]),
 ]
 
 
@@ -132,7 +137,7 @@ async def test_notification_logs_each_status_once(
     start: Any, servers: Any, golden: Any, wait_until: Any, topic: Any, variant: str, versions: list[int]
 ) -> None:
     """What the sender knew of earlier is logged too, and that once as well."""
-    await start(bus.NOTIFICATION)
+    await start(subjects.NOTIFICATION)
     body = golden(orders.OrderStatusChanged)[variant]
     event = msgspec.json.decode(body, type=orders.OrderStatusChanged)
     sequence = await say_twice(servers, topic, b'{"events":[%b]}' % body)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 from cafeteria.contracts.values import Role
 
 TIMEOUT_S = 300.0  # about 30 s where the machine is free
@@ -20,7 +20,7 @@ FUZZ = Path(__file__).parents[1] / "fuzz"
 async def a_student(all_services: dict[str, str], tokens: Any) -> None:
     """The account of the token, or identity would not answer it about itself."""
     body = {"student_id": "210041101", "password": "iftar-rush-2026"}
-    async with httpx.AsyncClient(base_url=all_services[bus.IDENTITY]) as client:
+    async with httpx.AsyncClient(base_url=all_services[subjects.IDENTITY]) as client:
         answer = await client.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
     assert answer.status_code == httpx.codes.CREATED, answer.text
 

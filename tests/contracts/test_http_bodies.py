@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from cafeteria.contracts import bus, gateway, identity, kitchen, notification, problems, stock
+from cafeteria.contracts import gateway, identity, kitchen, notification, problems, stock, subjects
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.plain_http import plain_http
 
@@ -75,7 +75,7 @@ async def campus(all_services: dict[str, str], tokens: Any, published: Any) -> A
 
 async def test_stocks_bodies(campus: Campus, golden: Any) -> None:
     async def send(route: str, body: bytes) -> stock.Item:
-        answer = await campus.send(bus.STOCK, route, body, role=Role.OPERATOR)
+        answer = await campus.send(subjects.STOCK, route, body, role=Role.OPERATOR)
         assert answer.is_success, answer.text
         item: stock.Item = exactly(answer, stock.Item)
         return item
@@ -85,10 +85,10 @@ async def test_stocks_bodies(campus: Campus, golden: Any) -> None:
         await send(f"PATCH /v1/items/{item.id}", change)
     restocked = await send(f"POST /v1/items/{item.id}/restock", golden(stock.Restock)[""])
     assert (restocked.quantity, restocked.on_sale, restocked.available) == (1250, False, 0)
-    items = await campus.get(bus.STOCK, "/v1/items", stock.Items, role=Role.OPERATOR)
+    items = await campus.get(subjects.STOCK, "/v1/items", stock.Items, role=Role.OPERATOR)
     assert restocked in items.items
     await campus.get(
-        bus.STOCK, f"/v1/items/{item.id}/transactions", stock.StockTransactions, role=Role.OPERATOR
+        subjects.STOCK, f"/v1/items/{item.id}/transactions", stock.StockTransactions, role=Role.OPERATOR
     )
 
 
@@ -96,20 +96,20 @@ async def test_identitys_bodies(campus: Campus, golden: Any) -> None:
     newcomers = [*golden(identity.CreateStudent).values()]
     newcomers.append(msgspec.json.encode({"student_id": STUDENT, "password": PASSWORD}))
     for newcomer in newcomers:
-        answer = await campus.send(bus.IDENTITY, "POST /v1/students", newcomer, role=Role.OPERATOR)
+        answer = await campus.send(subjects.IDENTITY, "POST /v1/students", newcomer, role=Role.OPERATOR)
         assert answer.status_code == httpx.codes.CREATED, answer.text
         exactly(answer, identity.Student)
     for login in golden(identity.Login).values():
-        answer = await campus.send(bus.IDENTITY, "POST /v1/login", login, role=None)
+        answer = await campus.send(subjects.IDENTITY, "POST /v1/login", login, role=None)
         assert answer.status_code == httpx.codes.OK, answer.text
         exactly(answer, identity.Tokens)
-    await campus.get(bus.IDENTITY, "/v1/me", identity.Student)
-    await campus.get(bus.IDENTITY, "/.well-known/jwks.json", identity.Jwks, role=None)
+    await campus.get(subjects.IDENTITY, "/v1/me", identity.Student)
+    await campus.get(subjects.IDENTITY, "/.well-known/jwks.json", identity.Jwks, role=None)
     refused = await campus.send(
-        bus.IDENTITY, "POST /v1/token/refresh", golden(identity.RefreshToken)[""], role=None
+        subjects.IDENTITY, "POST /v1/token/refresh", golden(identity.RefreshToken)[""], role=None
     )
     assert refused.status_code == httpx.codes.UNAUTHORIZED
-    gone = await campus.send(bus.IDENTITY, "POST /v1/logout", golden(identity.Logout)[""], role=None)
+    gone = await campus.send(subjects.IDENTITY, "POST /v1/logout", golden(identity.Logout)[""], role=None)
     assert gone.status_code == httpx.codes.NO_CONTENT
 
 
@@ -118,34 +118,41 @@ async def test_an_orders_bodies_at_three_services(
 ) -> None:
     body = golden(gateway.PlaceOrder)[""]
     await put_on_the_menu(msgspec.json.decode(body, type=gateway.PlaceOrder).lines)
-    answer = await campus.send(bus.GATEWAY, "POST /v1/orders", body)
+    answer = await campus.send(subjects.GATEWAY, "POST /v1/orders", body)
     assert answer.status_code == httpx.codes.CREATED, answer.text
     order = exactly(answer, gateway.Order)
-    assert (await campus.get(bus.GATEWAY, f"/v1/orders/{order.id}", gateway.Order)).lines == order.lines
-    await campus.get(bus.GATEWAY, "/v1/orders", gateway.Orders)
-    await campus.get(bus.GATEWAY, "/v1/menu", gateway.Menu, role=None)
+    assert (await campus.get(subjects.GATEWAY, f"/v1/orders/{order.id}", gateway.Order)).lines == order.lines
+    await campus.get(subjects.GATEWAY, "/v1/orders", gateway.Orders)
+    await campus.get(subjects.GATEWAY, "/v1/menu", gateway.Menu, role=None)
 
     async def ticket() -> Any:
-        return (await campus.get(bus.KITCHEN, "/v1/tickets", kitchen.Tickets, role=Role.KITCHEN)).items
+        return (await campus.get(subjects.KITCHEN, "/v1/tickets", kitchen.Tickets, role=Role.KITCHEN)).items
 
     assert (await wait_until(ticket))[0].order_id == order.id
-    await campus.get(bus.KITCHEN, "/v1/load", kitchen.Load, role=Role.KITCHEN)
+    await campus.get(subjects.KITCHEN, "/v1/load", kitchen.Load, role=Role.KITCHEN)
 
     async def notified() -> Any:
-        return (await campus.get(bus.NOTIFICATION, "/v1/notifications", notification.Notifications)).items
+        return (
+            await campus.get(subjects.NOTIFICATION, "/v1/notifications", notification.Notifications)
+        ).items
 
     assert {one.order_id for one in await wait_until(notified)} == {order.id}
 
 
 REQUESTS = [
-    (bus.GATEWAY, "POST /v1/orders", gateway.PlaceOrder, Role.STUDENT),
-    (bus.STOCK, "POST /v1/items", stock.CreateItem, Role.OPERATOR),
-    (bus.STOCK, "PATCH /v1/items/0193a400-0000-7000-8000-00000000000f", stock.ChangeItem, Role.OPERATOR),
-    (bus.STOCK, "POST /v1/items/0193a400-0000-7000-8000-00000000000f/restock", stock.Restock, Role.OPERATOR),
-    (bus.IDENTITY, "POST /v1/login", identity.Login, None),
-    (bus.IDENTITY, "POST /v1/token/refresh", identity.RefreshToken, None),
-    (bus.IDENTITY, "POST /v1/logout", identity.Logout, None),
-    (bus.IDENTITY, "POST /v1/students", identity.CreateStudent, Role.OPERATOR),
+    (subjects.GATEWAY, "POST /v1/orders", gateway.PlaceOrder, Role.STUDENT),
+    (subjects.STOCK, "POST /v1/items", stock.CreateItem, Role.OPERATOR),
+    (subjects.STOCK, "PATCH /v1/items/0193a400-0000-7000-8000-00000000000f", stock.ChangeItem, Role.OPERATOR),
+    (
+        subjects.STOCK,
+        "POST /v1/items/0193a400-0000-7000-8000-00000000000f/restock",
+        stock.Restock,
+        Role.OPERATOR,
+    ),
+    (subjects.IDENTITY, "POST /v1/login", identity.Login, None),
+    (subjects.IDENTITY, "POST /v1/token/refresh", identity.RefreshToken, None),
+    (subjects.IDENTITY, "POST /v1/logout", identity.Logout, None),
+    (subjects.IDENTITY, "POST /v1/students", identity.CreateStudent, Role.OPERATOR),
 ]
 
 
@@ -164,7 +171,7 @@ async def test_a_field_that_nobody_knows_is_refused_by_name(
 async def test_a_misspelt_field_in_a_line_is_refused_too(campus: Campus, golden: Any) -> None:
     fields = msgspec.json.decode(golden(gateway.PlaceOrder)[""])
     fields["lines"][0]["quanttiy"] = 3
-    answer = await campus.send(bus.GATEWAY, "POST /v1/orders", fields, key="misspelt")
+    answer = await campus.send(subjects.GATEWAY, "POST /v1/orders", fields, key="misspelt")
     assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
 
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from litestar.routes import HTTPRoute
 
-from cafeteria.chassis.tokens import Guard
-from cafeteria.contracts import bus, problems
+from cafeteria.chassis.auth.tokens import Guard
+from cafeteria.contracts import problems, subjects
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.api_documents import built
 from cafeteria.local_stack.plain_http import plain_http
@@ -126,7 +126,7 @@ def routes_of(service: str, app: Any) -> Iterator[Route]:
 
 @pytest.fixture(scope="module")
 def routes() -> list[Route]:
-    return [route for service in bus.SERVICES for route in routes_of(service, built(service))]
+    return [route for service in subjects.SERVICES for route in routes_of(service, built(service))]
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def boundary(all_services: dict[str, str], tokens: Any, routes: list[Route
 @pytest.fixture
 def with_body(boundary: Boundary) -> list[Route]:
     routes = [route for route in boundary.routes if route.body]
-    assert {route.service for route in routes} == {bus.GATEWAY, bus.IDENTITY, bus.STOCK}
+    assert {route.service for route in routes} == {subjects.GATEWAY, subjects.IDENTITY, subjects.STOCK}
     return routes
 
 
@@ -261,7 +261,7 @@ NO_LIMITS = [
 
 async def test_a_page_is_as_long_as_plain_digits_say_and_they_say_it_once(boundary: Boundary) -> None:
     paged = [route for route in boundary.routes if "limit" in route.handler.parsed_fn_signature.parameters]
-    assert len(paged) >= len((bus.GATEWAY, bus.STOCK, bus.KITCHEN, bus.NOTIFICATION))
+    assert len(paged) >= len((subjects.GATEWAY, subjects.STOCK, subjects.KITCHEN, subjects.NOTIFICATION))
     for route in paged:
         for limit in NO_LIMITS:
             answer = await boundary.send(route, path=f"{route.path}?limit={limit}")

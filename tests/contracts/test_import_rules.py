@@ -99,20 +99,24 @@ def test_a_service_may_not_import_another(tree: Path) -> None:
 
 
 def test_the_contracts_may_import_msgspec_only(tree: Path) -> None:
-    wanted = ("litestar", "asyncio", "os", "cafeteria.chassis.ids", "cafeteria.stock.domain")
+    wanted = ("litestar", "asyncio", "os", "cafeteria.chassis.runtime.ids", "cafeteria.stock.domain")
     assert_refused(tree, "contracts-are-data", [("cafeteria.contracts.values", name) for name in wanted])
 
 
 def test_the_chassis_may_not_import_a_service_or_a_tool(tree: Path) -> None:
     wanted = [f"cafeteria.{name}.demo" for name in (*SERVICES, "local_stack", "rush")]
-    assert_refused(tree, "chassis-knows-no-service", [("cafeteria.chassis.ids", name) for name in wanted])
+    assert_refused(
+        tree, "chassis-knows-no-service", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
+    )
 
 
 def test_the_chassis_may_not_import_the_messages_about_food(tree: Path) -> None:
     wanted = [
         f"cafeteria.contracts.{owner}" for owner in ("gateway", "kitchen", "notification", "orders", "stock")
     ]
-    assert_refused(tree, "chassis-knows-no-food", [("cafeteria.chassis.ids", name) for name in wanted])
+    assert_refused(
+        tree, "chassis-knows-no-food", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
+    )
 
 
 def test_a_service_may_not_import_a_tool(tree: Path) -> None:
@@ -125,7 +129,16 @@ def test_a_service_may_not_import_a_tool(tree: Path) -> None:
 
 
 def test_domain_and_errors_may_not_import_the_outside(tree: Path) -> None:
-    outside = ("litestar", "sqlalchemy", "asyncpg", "nats", "time", "random", "os", "cafeteria.chassis.clock")
+    outside = (
+        "litestar",
+        "sqlalchemy",
+        "asyncpg",
+        "nats",
+        "time",
+        "random",
+        "os",
+        "cafeteria.chassis.runtime.clock",
+    )
     imports = [
         (f"cafeteria.{service}.{module}", name)
         for service in SERVICES

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus, stock
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import stock, subjects
+from cafeteria.contracts.channels import HEADER_SENDER, Rpc
 from cafeteria.contracts.values import RejectionReason
-from cafeteria.contracts.wire import HEADER_SENDER, Rpc
 from cafeteria.local_stack.bus_rights import RPC_CALLERS
 
 DEADLINE_S = 5.0
@@ -29,7 +29,7 @@ async def ask(servers: Any, rpc: Rpc[Any, Any], request: bytes) -> Any:
     return decoded
 
 
-@pytest.mark.parametrize("rpc", bus.RPCS, ids=lambda rpc: rpc.subject)
+@pytest.mark.parametrize("rpc", subjects.RPCS, ids=lambda rpc: rpc.subject)
 async def test_a_provider_answers_each_golden_request_and_its_repeat(
     all_services: Any, servers: Any, golden: Any, rpc: Rpc[Any, Any]
 ) -> None:
@@ -38,7 +38,7 @@ async def test_a_provider_answers_each_golden_request_and_its_repeat(
         assert await ask(servers, rpc, request) == first
 
 
-@pytest.mark.parametrize("rpc", bus.RPCS, ids=lambda rpc: rpc.subject)
+@pytest.mark.parametrize("rpc", subjects.RPCS, ids=lambda rpc: rpc.subject)
 async def test_a_provider_reads_requests_of_a_newer_asker(
     all_services: Any, servers: Any, golden: Any, rpc: Rpc[Any, Any]
 ) -> None:
@@ -47,7 +47,7 @@ async def test_a_provider_reads_requests_of_a_newer_asker(
     await ask(servers, rpc, msgspec.json.encode({**fields, "from_the_future": {"a": [1]}}))
 
 
-@pytest.mark.parametrize("rpc", bus.RPCS, ids=lambda rpc: rpc.subject)
+@pytest.mark.parametrize("rpc", subjects.RPCS, ids=lambda rpc: rpc.subject)
 async def test_a_provider_says_so_when_it_cannot_read_a_request(
     all_services: Any, servers: Any, rpc: Rpc[Any, Any]
 ) -> None:
@@ -63,11 +63,11 @@ async def test_an_order_of_items_that_nobody_knows_is_refused_for_ever(
     """The same order id always gets the same answer, whatever is asked with it later."""
     young = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
     order = msgspec.structs.replace(young, order_id=new_id())
-    decided = await ask(servers, bus.RESERVE, reserve_request(order))
+    decided = await ask(servers, subjects.RESERVE, reserve_request(order))
     [decision] = decided.decisions
     assert (decision.decision, decision.reason) == (stock.Decision.REJECTED, RejectionReason.UNKNOWN_ITEM)
     old = msgspec.structs.replace(order, age_ms=stock.MAX_AGE_MS + 1)
-    assert await ask(servers, bus.RESERVE, reserve_request(old)) == decided
+    assert await ask(servers, subjects.RESERVE, reserve_request(old)) == decided
 
 
 async def test_an_order_that_stock_cannot_read_hides_none_of_its_neighbours(
@@ -76,7 +76,7 @@ async def test_an_order_that_stock_cannot_read_hides_none_of_its_neighbours(
     request = msgspec.json.decode(golden(stock.ReserveOrders)[""])
     first, second = request["orders"]
     request["orders"] = [first, {**second, "age_ms": "old"}, second]
-    decided = await ask(servers, bus.RESERVE, msgspec.json.encode(request))
+    decided = await ask(servers, subjects.RESERVE, msgspec.json.encode(request))
     asked = [first["order_id"], second["order_id"]]
     assert [str(decision.order_id) for decision in decided.decisions] == asked
 

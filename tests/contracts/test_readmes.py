@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.bus_rights import RPC_CALLERS, TOPIC_READERS
 
 pytestmark = pytest.mark.house
@@ -24,7 +24,7 @@ HEADINGS = [
 ]
 EVERY_SERVICES_PATHS = ("/health", "/metrics", "/schema")
 
-services = pytest.mark.parametrize("service", bus.SERVICES)
+services = pytest.mark.parametrize("service", subjects.SERVICES)
 
 
 def readme(service: str) -> str:
@@ -58,14 +58,14 @@ def test_its_routes(service: str, built: Any) -> None:
 
 def heard_by(service: str) -> set[str]:
     """What it answers, consumes and reads."""
-    streams = {stream.name: stream for stream in bus.STREAMS}
+    streams = {stream.name: stream for stream in subjects.STREAMS}
     return {
-        *(rpc.subject for rpc in bus.RPCS if rpc.owner == service),
-        *(durable.filter_subject for durable in bus.DURABLES if durable.owner == service),
+        *(rpc.subject for rpc in subjects.RPCS if rpc.owner == service),
+        *(durable.filter_subject for durable in subjects.DURABLES if durable.owner == service),
         *(subject for subject, readers in TOPIC_READERS.items() if service in readers),
         *(
             subject
-            for readers in bus.READERS
+            for readers in subjects.READERS
             if readers.owner == service
             for subject in streams[readers.stream].subjects
         ),
@@ -80,7 +80,7 @@ def test_what_it_listens_to(service: str) -> None:
 @services
 def test_what_it_says(service: str) -> None:
     """Every topic of its own; its requests to others may stand there too."""
-    topics = {topic.subject for topic in bus.TOPICS if topic.owner == service}
+    topics = {topic.subject for topic in subjects.TOPICS if topic.owner == service}
     requests = {subject for subject, callers in RPC_CALLERS.items() if service in callers}
     assert topics <= named(service, "Says") <= topics | requests
 

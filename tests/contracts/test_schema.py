@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 
 # The architecture document's tables and columns first; what this system adds to them is marked +.
 # TIMESTAMP there is timestamptz here, JSON is jsonb, DECIMAL is numeric(10,2). A column may be NULL only where

@@ -5,22 +5,22 @@ from typing import Any
 import httpx
 import msgspec
 
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus, kitchen, stock
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import kitchen, stock, subjects
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID
 from cafeteria.local_stack.testing import has_read_all
 
 DEADLINE_S = 5.0
 
 
 async def ask(servers: Any, rpc: Any, request: bytes) -> Any:
-    async with servers.bus_as(bus.GATEWAY) as client:
+    async with servers.bus_as(subjects.GATEWAY) as client:
         reply = await client.request(rpc.subject, request, timeout=DEADLINE_S)
     return msgspec.json.decode(reply.data, type=rpc.reply)
 
 
 async def decision_on(servers: Any, order: stock.ReserveStock) -> stock.Decision:
-    decided = await ask(servers, bus.RESERVE, msgspec.json.encode(stock.ReserveOrders(orders=(order,))))
+    decided = await ask(servers, subjects.RESERVE, msgspec.json.encode(stock.ReserveOrders(orders=(order,))))
     [decision] = decided.decisions
     return stock.Decision(decision.decision)
 
@@ -30,10 +30,10 @@ async def test_released_portions_come_back_exactly_once(
 ) -> None:
     order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
     await put_on_the_menu(order.lines, quantity=10)
-    await start(bus.STOCK)
+    await start(subjects.STOCK)
     assert await decision_on(servers, order) is stock.Decision.RESERVED
-    released = await ask(servers, bus.RELEASE, golden(stock.ReleaseStock)[""])
-    assert await ask(servers, bus.RELEASE, golden(stock.ReleaseStock)[""]) == released
+    released = await ask(servers, subjects.RELEASE, golden(stock.ReleaseStock)[""])
+    assert await ask(servers, subjects.RELEASE, golden(stock.ReleaseStock)[""]) == released
     async with servers.database_as_admin() as connection:
         left = await connection.fetch("SELECT quantity FROM stock.inventory")
         ledger = await connection.fetch(
@@ -48,8 +48,8 @@ async def test_an_order_released_before_stock_saw_it_never_takes_anything(
 ) -> None:
     order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
     await put_on_the_menu(order.lines)
-    await start(bus.STOCK)
-    await ask(servers, bus.RELEASE, golden(stock.ReleaseStock)[""])
+    await start(subjects.STOCK)
+    await ask(servers, subjects.RELEASE, golden(stock.ReleaseStock)[""])
     assert await decision_on(servers, order) is stock.Decision.REJECTED
     async with servers.database_as_admin() as connection:
         assert await connection.fetchval("SELECT count(*) FROM stock.stock_transactions") == 0
@@ -58,21 +58,21 @@ async def test_an_order_released_before_stock_saw_it_never_takes_anything(
 async def place_work(servers: Any, work: bytes) -> None:
     """One order, in a message of its own."""
     message = b'{"orders":[%b]}' % work
-    async with servers.bus_as(bus.GATEWAY) as client:
+    async with servers.bus_as(subjects.GATEWAY) as client:
         await client.jetstream().publish(
-            bus.WORK_PLACED.subject, message, headers={HEADER_MESSAGE_ID: str(new_id())}
+            subjects.WORK_PLACED.subject, message, headers={HEADER_MESSAGE_ID: str(new_id())}
         )
 
 
 async def test_a_waiting_ticket_is_cancelled_once(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
-    await start(bus.KITCHEN, KITCHEN_MODE="manual")
+    await start(subjects.KITCHEN, KITCHEN_MODE="manual")
     await place_work(servers, golden(kitchen.CookOrder)[""])
     async with servers.database_as_admin() as connection:
         await wait_until(lambda: connection.fetchval("SELECT 1 FROM kitchen.kitchen_orders"))
-        first = await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""])
-        assert await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""]) == first
+        first = await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""])
+        assert await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""]) == first
         statuses = await connection.fetch("SELECT status FROM kitchen.order_status_history")
     assert first.cancelled
     assert [row["status"] for row in statuses] == ["CANCELLED"]
@@ -81,14 +81,14 @@ async def test_a_waiting_ticket_is_cancelled_once(
 async def test_work_that_comes_after_its_cancel_is_never_cooked(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
-    await start(bus.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
-    answer = await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""])
+    await start(subjects.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
+    answer = await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""])
     assert answer.cancelled
     await place_work(servers, golden(kitchen.CookOrder)[""])
 
     async def work_is_done_with() -> bool:
         async with servers.bus_as("admin") as client:
-            return await has_read_all(client, bus.KITCHEN_WORK)
+            return await has_read_all(client, subjects.KITCHEN_WORK)
 
     await wait_until(work_is_done_with)
     async with servers.database_as_admin() as connection:
@@ -99,7 +99,7 @@ async def test_work_that_comes_after_its_cancel_is_never_cooked(
 async def test_a_ticket_that_is_being_cooked_is_not_cancelled(
     start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any
 ) -> None:
-    url = await start(bus.KITCHEN, KITCHEN_MODE="manual")
+    url = await start(subjects.KITCHEN, KITCHEN_MODE="manual")
     await place_work(servers, golden(kitchen.CookOrder)[""])
     async with httpx.AsyncClient(base_url=url, headers=tokens.header(tokens.kitchen())) as cook:
 
@@ -110,5 +110,5 @@ async def test_a_ticket_that_is_being_cooked_is_not_cancelled(
         ticket_id = await wait_until(first_ticket)
         started = await cook.post(f"/v1/tickets/{ticket_id}/start")
     assert started.status_code == httpx.codes.OK, started.text
-    answer = await ask(servers, bus.CANCEL, golden(kitchen.CancelTicket)[""])
+    answer = await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""])
     assert (answer.cancelled, answer.status) == (False, "IN_KITCHEN")

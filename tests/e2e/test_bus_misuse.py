@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from cafeteria.contracts.bus import SERVICES, STREAMS
+from cafeteria.contracts.subjects import SERVICES, STREAMS
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.faults.bus_users import misuse
 

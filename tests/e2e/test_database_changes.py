@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from cafeteria.contracts.bus import SERVICES
 from cafeteria.contracts.gateway import PlaceOrder
+from cafeteria.contracts.subjects import SERVICES
 
 AT_ONCE_S = (
     2.5  # milliseconds, and what a busy machine adds: a silent database is given up after three seconds

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from cafeteria.contracts.bus import KITCHEN_STREAM, STREAMS, WORK_PLACED
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, WIRE
 from cafeteria.contracts.kitchen import CookOrders
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, WIRE
+from cafeteria.contracts.subjects import KITCHEN_STREAM, STREAMS, WORK_PLACED
 from cafeteria.local_stack.streams import stream_config
 from cafeteria.rush.bus_admin import BusAdmin
 

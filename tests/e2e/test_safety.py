@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cafeteria.contracts.bus import SERVICES
 from cafeteria.contracts.gateway import PlaceOrder
 from cafeteria.contracts.identity import Jwks
+from cafeteria.contracts.subjects import SERVICES
 
 LEFT_WITHIN_S = 3.0 + 3.0
 """What a stop may take, and what a busy machine adds; one open stream would hold a process for good."""

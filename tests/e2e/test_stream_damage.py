@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.contracts.bus import KITCHEN_STREAM, NOTIFICATION_STREAM
+from cafeteria.contracts.subjects import KITCHEN_STREAM, NOTIFICATION_STREAM
 from cafeteria.local_stack import streams
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.stored_messages import read_newest

@@ -18,7 +18,7 @@ from time import monotonic
 
 from schemathesis_run import ALL_PHASES, ANONYMOUS, Outcome, run_schemathesis
 
-from cafeteria.contracts.bus import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
+from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.fixture_tokens import Tokens
 from cafeteria.local_stack.home import temporary_home

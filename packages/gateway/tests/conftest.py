@@ -17,10 +17,11 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus.rpc import ERROR_CODE_HEADER
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus
+from cafeteria.chassis.messaging.rpc import ERROR_CODE_HEADER
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, Rpc
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.stock import (
@@ -37,7 +38,6 @@ from cafeteria.contracts.stock import (
     StockReleased,
 )
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, OrderVersion, RejectionReason
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, Rpc
 
 PRICE = Decimal("45.50")
 
@@ -114,8 +114,8 @@ class FakeStock(FakePeer):
         self.holds = MAX_ORDERS
 
     async def open(self) -> None:
-        await self.serve(bus.RESERVE, self.reserve_all)
-        await self.serve(bus.RELEASE, self.release)
+        await self.serve(subjects.RESERVE, self.reserve_all)
+        await self.serve(subjects.RELEASE, self.release)
 
     def stock_up(self, quantity: int) -> UUID:
         item_id = new_id()
@@ -177,7 +177,7 @@ class FakeStock(FakePeer):
             for item_id, available in self.portions.items()
         )
         event = AvailabilityChanged(items=items, complete=complete)
-        await self.client.publish(bus.AVAILABILITY.subject, msgspec.json.encode(event))
+        await self.client.publish(subjects.AVAILABILITY.subject, msgspec.json.encode(event))
         await self.client.flush()
 
 
@@ -193,8 +193,8 @@ class FakeKitchen(FakePeer):
         self.asked_about: list[OrderVersion] = []
 
     async def open(self) -> None:
-        await self.serve(bus.CANCEL, self.cancel)
-        await self.serve(bus.KITCHEN_KNOWN, self.check_delivery)
+        await self.serve(subjects.CANCEL, self.cancel)
+        await self.serve(subjects.KITCHEN_KNOWN, self.check_delivery)
 
     def cancel(self, asked: CancelTicket) -> CancelAnswered:
         self.tickets.append(asked)
@@ -225,12 +225,12 @@ class FakeKitchen(FakePeer):
 
     async def publish_raw(self, body: bytes, *, message_id: UUID | None = None) -> None:
         await self.client.jetstream().publish(
-            bus.KITCHEN_STATUS.subject, body, headers={HEADER_MESSAGE_ID: str(message_id or new_id())}
+            subjects.KITCHEN_STATUS.subject, body, headers={HEADER_MESSAGE_ID: str(message_id or new_id())}
         )
 
     async def ask_gateway(self, *versions: OrderVersion) -> KnownAnswered:
         answer = await self.client.request(
-            bus.GATEWAY_KNOWN.subject, msgspec.json.encode(AskKnown(items=versions)), timeout=5
+            subjects.GATEWAY_KNOWN.subject, msgspec.json.encode(AskKnown(items=versions)), timeout=5
         )
         return msgspec.json.decode(answer.data, type=KnownAnswered)
 
@@ -245,7 +245,7 @@ class FakeNotification(FakePeer):
         self.asked_about: list[OrderVersion] = []
 
     async def open(self) -> None:
-        await self.serve(bus.NOTIFICATION_KNOWN, self.check_delivery)
+        await self.serve(subjects.NOTIFICATION_KNOWN, self.check_delivery)
 
     def check_delivery(self, asked: AskKnown) -> KnownAnswered:
         self.asked_about.extend(asked.items)
@@ -285,7 +285,7 @@ def _plain_logs() -> None:
 
 @pytest.fixture
 async def stock(clean: None, servers: Any) -> AsyncIterator[FakeStock]:
-    async with servers.bus_as(bus.STOCK) as client:
+    async with servers.bus_as(subjects.STOCK) as client:
         peer = FakeStock(client)
         await peer.open()
         yield peer
@@ -294,7 +294,7 @@ async def stock(clean: None, servers: Any) -> AsyncIterator[FakeStock]:
 
 @pytest.fixture
 async def kitchen(clean: None, servers: Any) -> AsyncIterator[FakeKitchen]:
-    async with servers.bus_as(bus.KITCHEN) as client:
+    async with servers.bus_as(subjects.KITCHEN) as client:
         peer = FakeKitchen(client)
         await peer.open()
         yield peer
@@ -303,7 +303,7 @@ async def kitchen(clean: None, servers: Any) -> AsyncIterator[FakeKitchen]:
 
 @pytest.fixture
 async def notification(clean: None, servers: Any) -> AsyncIterator[FakeNotification]:
-    async with servers.bus_as(bus.NOTIFICATION) as client:
+    async with servers.bus_as(subjects.NOTIFICATION) as client:
         peer = FakeNotification(client)
         await peer.open()
         yield peer

@@ -14,12 +14,12 @@ from typing import Any
 import asyncpg
 import psutil
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.outbox import outbox_message
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts import bus as wire
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging.outbox import outbox_message
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CookOrder
 from cafeteria.contracts.values import OrderStatus, PricedLine, StatusTime
 from cafeteria.local_stack.fixture_servers import FixtureServers
@@ -82,7 +82,7 @@ async def measure_rest(servers: FixtureServers) -> str:
 
 
 async def place(servers: FixtureServers, count: int) -> None:
-    async with Bus(servers.settings(wire.GATEWAY, ServiceSettings), service=wire.GATEWAY) as bus:
+    async with Bus(servers.settings(subjects.GATEWAY, ServiceSettings), service=subjects.GATEWAY) as bus:
         await bus.connected()
         for begin in range(0, count, AT_ONCE):
             orders = [an_order() for _ in range(min(AT_ONCE, count - begin))]
@@ -90,7 +90,7 @@ async def place(servers: FixtureServers, count: int) -> None:
                 [
                     outbox_row(
                         outbox_message(
-                            wire.WORK_PLACED, order, order_id=order.order_id, version=order.version
+                            subjects.WORK_PLACED, order, order_id=order.order_id, version=order.version
                         )
                     )
                     for order in orders
@@ -116,7 +116,7 @@ async def start(servers: FixtureServers, *, stations: int) -> asyncio.subprocess
     times = {"KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0", "KITCHEN_STATIONS": str(stations)}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cafeteria.kitchen"),
-        env={**os.environ, **servers.environment(wire.KITCHEN), **times},
+        env={**os.environ, **servers.environment(subjects.KITCHEN), **times},
         stdout=asyncio.subprocess.DEVNULL,
     )
 

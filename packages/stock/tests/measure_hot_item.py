@@ -15,14 +15,14 @@ from uuid import UUID
 
 import uvloop
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.metrics import current_registry
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import STOCK
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.observability.metrics import current_registry
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.stock import ReserveStock
+from cafeteria.contracts.subjects import STOCK
 from cafeteria.contracts.values import Line
 from cafeteria.local_stack.fixture_servers import FixtureServers
 from cafeteria.local_stack.home import temporary_home

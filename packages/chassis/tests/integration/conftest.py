@@ -19,15 +19,15 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from cafeteria.chassis import connections
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import Database, DatabaseUnavailable, schema_base
-from cafeteria.chassis.dead_letters import DeadLetters, dead_letters_table
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.outbox import Outbox, OutboxMessage, OutboxRow, outbox_message, outbox_table
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.chassis.statements import Statement
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.database import pool
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable, schema_base
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging.dead_letters import DeadLetters, dead_letters_table
+from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage, OutboxRow, outbox_message, outbox_table
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.local_stack.testing import has_read_all, outbox_row
@@ -161,7 +161,7 @@ async def four_connections(gateway_settings: ServiceSettings) -> AsyncIterator[D
 @pytest.fixture
 def always_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection is too young to be given up: tests are quicker than outages."""
-    monkeypatch.setattr(connections, "YOUNG_S", 0)
+    monkeypatch.setattr(pool, "YOUNG_S", 0)
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ from litestar.params import FromQuery, JSONBody
 from litestar.response import Stream
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.auth.tokens import requires
 from cafeteria.chassis.http import uvicorn_server
-from cafeteria.chassis.keys import KeySource
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.process import run
 from cafeteria.chassis.runtime.giving_up import end_process
-from cafeteria.chassis.server import run
-from cafeteria.chassis.settings import ServiceSettings, SettingsError
-from cafeteria.chassis.tokens import requires
+from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError
 from cafeteria.contracts.identity import Jwks
 
 MIB = b"x" * 2**20

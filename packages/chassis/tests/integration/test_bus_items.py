@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from cafeteria.chassis.bus import Bus, Consumer, consumer
-from cafeteria.chassis.database import DatabaseUnavailable
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.outbox import OutboxRow
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus, Consumer, consumer
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.outbox import OutboxRow
+from cafeteria.contracts import subjects as names
+from cafeteria.contracts.channels import ACK_WAIT_S, MAX_ITEMS
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.wire import ACK_WAIT_S, MAX_ITEMS
 from cafeteria.local_stack.testing import unread
 
 StoredStatus = Callable[..., OutboxRow]

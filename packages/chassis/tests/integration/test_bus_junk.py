@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.bus import Bus, Consumer
-from cafeteria.chassis.bus.publisher import pack
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus, Consumer
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.publisher import pack
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.contracts.values import OrderVersion

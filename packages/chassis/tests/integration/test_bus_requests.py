@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 import nats.errors
 import pytest
 
-from cafeteria.chassis.bus import Bus, NoAnswer, NoResponder, PeerRefused
-from cafeteria.chassis.errors import Unavailable
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.messaging import Bus, NoAnswer, NoResponder, PeerRefused
+from cafeteria.chassis.runtime.errors import Unavailable
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
 

@@ -9,12 +9,12 @@ import msgspec
 import nats.errors
 import pytest
 
-from cafeteria.chassis.bus import Bus, Consumer, NotStored
-from cafeteria.chassis.database import DatabaseUnavailable
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.outbox import OutboxRow
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus, Consumer, NotStored
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.outbox import OutboxRow
+from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
 
 StoredStatus = Callable[..., OutboxRow]

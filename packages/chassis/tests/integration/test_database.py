@@ -13,11 +13,11 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from cafeteria.chassis import connections
-from cafeteria.chassis import database as database_module
-from cafeteria.chassis.database import Database, DatabaseUnavailable
-from cafeteria.chassis.health import examine
-from cafeteria.chassis.statements import Statement, driver_of
+from cafeteria.chassis.database import database as database_module
+from cafeteria.chassis.database import pool
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.statement import Statement, driver_of
+from cafeteria.chassis.http.health import examine
 
 SOON_S = 10.0
 """More than a slow machine adds to the time that is given here, and far less than every other limit: see `patient`."""
@@ -29,8 +29,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, limit in (
         (database_module, "CONNECT_TIMEOUT_S"),
         (database_module, "STATEMENT_TIMEOUT_S"),
-        (connections, "POOL_WAIT_S"),
-        (connections, "GOODBYE_S"),
+        (pool, "POOL_WAIT_S"),
+        (pool, "GOODBYE_S"),
     ):
         monkeypatch.setattr(module, limit, 60.0)
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.statements import Statement, driver_of
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.statement import Statement, driver_of
 
 WAS_CHANGED = "The database was changed a moment ago."
 DOES_NOT_FIT = "The database does not hold what this service needs: its tables or rights have changed."

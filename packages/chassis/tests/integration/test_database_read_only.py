@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis import connections
-from cafeteria.chassis.database import Database, DatabaseUnavailable
-from cafeteria.chassis.health import examine
-from cafeteria.chassis.relay import Relay
-from cafeteria.chassis.statements import Statement, driver_of
+from cafeteria.chassis.database import pool
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.statement import Statement, driver_of
+from cafeteria.chassis.http.health import examine
+from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.local_stack.testing import until
 
 READ = Statement("SELECT count(*) AS found FROM gateway.dead_letters")
@@ -95,7 +95,7 @@ async def test_a_database_that_stays_read_only_is_not_connected_to_for_every_cha
     four_connections, servers, write, until_detail, detail_of, monkeypatch
 ) -> None:
     """All of them are young here, and none is opened again before it is not."""
-    monkeypatch.setattr(connections, "YOUNG_S", 3600.0)
+    monkeypatch.setattr(pool, "YOUNG_S", 3600.0)
     async with read_only(servers):
         await until_detail(lambda: write(four_connections), TAKES_NO_CHANGES)
         pids = set()
@@ -128,7 +128,7 @@ class WatchedRelay(Relay):
 async def test_a_relay_that_cannot_delete_rows_does_not_publish_them_again_and_again(
     database, outbox, servers, status_message, until_detail, wait_until, monkeypatch
 ) -> None:
-    monkeypatch.setattr("cafeteria.chassis.relay.RETRY_S", 0.02)
+    monkeypatch.setattr("cafeteria.chassis.messaging.relay.RETRY_S", 0.02)
     bus = CountingBus()
     async with database.transaction() as connection:
         await outbox.add(connection, [status_message()])

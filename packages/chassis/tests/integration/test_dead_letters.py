@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.database import DatabaseUnavailable
-from cafeteria.chassis.dead_letters import WRITTEN, DeadLetter, DeadLetters
+from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.messaging.dead_letters import WRITTEN, DeadLetter, DeadLetters
 
 STORED_AT = datetime(2026, 3, 1, 18, 4, tzinfo=UTC)
 

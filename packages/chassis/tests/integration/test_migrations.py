@@ -8,14 +8,14 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from cafeteria.chassis.migrations import MigrationsMissingError, migrate
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.chassis.database.migrations import MigrationsMissingError, migrate
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.fixture_servers import FixtureServers
 
 FIRST = """
 import sqlalchemy as sa
 from alembic import op
-from cafeteria.chassis.migrations import grant_tables
+from cafeteria.chassis.database.migrations import grant_tables
 
 revision, down_revision = "0001", None
 
@@ -28,7 +28,7 @@ def upgrade() -> None:
 SECOND = """
 import sqlalchemy as sa
 from alembic import op
-from cafeteria.chassis.migrations import grant_tables
+from cafeteria.chassis.database.migrations import grant_tables
 
 revision, down_revision = "0002", "0001"
 
@@ -49,7 +49,7 @@ def upgrade() -> None:
 
 UNKNOWN_LEDGER = """
 from alembic import op
-from cafeteria.chassis.migrations import grant_tables
+from cafeteria.chassis.database.migrations import grant_tables
 
 revision, down_revision = "0002", "0001"
 

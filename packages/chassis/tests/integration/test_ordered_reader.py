@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.bus import Bus, ordered_consumer
-from cafeteria.chassis.bus.ordered_consumer import OrderedConsumer
-from cafeteria.chassis.bus.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
-from cafeteria.chassis.bus.publisher import pack
-from cafeteria.chassis.bus.pull_requests import PULL_MESSAGES, SILENCE_S
-from cafeteria.chassis.outbox import OutboxRow
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.messaging import Bus, ordered_consumer
+from cafeteria.chassis.messaging.ordered_consumer import OrderedConsumer
+from cafeteria.chassis.messaging.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
+from cafeteria.chassis.messaging.outbox import OutboxRow
+from cafeteria.chassis.messaging.publisher import pack
+from cafeteria.chassis.messaging.pull_requests import PULL_MESSAGES, SILENCE_S
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects as names
 
 STREAM = names.NOTIFICATION_STREAM.name
 

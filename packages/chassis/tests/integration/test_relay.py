@@ -9,13 +9,13 @@ import nats.errors
 import pytest
 from structlog.testing import capture_logs
 
-from cafeteria.chassis import relay as relay_module
-from cafeteria.chassis.bus import Bus, NotStored
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.outbox import Outbox, OutboxMessage
-from cafeteria.chassis.relay import Relay
-from cafeteria.chassis.statements import Statement
-from cafeteria.contracts import bus as names
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.messaging import Bus, NotStored
+from cafeteria.chassis.messaging import relay as relay_module
+from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage
+from cafeteria.chassis.messaging.relay import Relay
+from cafeteria.contracts import subjects as names
 
 StatusMessage = Callable[..., OutboxMessage]
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cafeteria.chassis.server import LEAVE_WITHIN_S
+from cafeteria.chassis.process import LEAVE_WITHIN_S
 
 STOP_LIMIT_S = LEAVE_WITHIN_S + 5
 """With what a busy machine adds: what is cut off by nothing goes on for ever, and what is cut off says so."""

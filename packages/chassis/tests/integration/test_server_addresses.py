@@ -12,9 +12,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import Database, DatabaseUnavailable
-from cafeteria.chassis.migrations import migrate
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.migrations import migrate
+from cafeteria.chassis.messaging import Bus
 
 LIBPQ_VARIABLES = frozenset(
     re.findall(r"""["'](PG[A-Z]+)["']""", (Path(asyncpg.__file__).parent / "connect_utils.py").read_text())

@@ -13,11 +13,11 @@ import uvloop
 from litestar import Litestar, Request, Response, get
 from litestar.background_tasks import BackgroundTask
 
-from cafeteria.chassis import metrics
 from cafeteria.chassis.app import ServiceApp, build_app
 from cafeteria.chassis.http.uvicorn_server import ABANDON_S
-from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings, load_settings
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.process import serving
+from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 
 MEALS = metrics.counter("probe_meals_total", "Meals")
 

@@ -20,8 +20,8 @@ from litestar.response import Stream
 from cafeteria.chassis.app import build_app
 from cafeteria.chassis.http import uvicorn_server
 from cafeteria.chassis.http.uvicorn_protocol import HttpProtocol
-from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings, load_settings
+from cafeteria.chassis.process import serving
+from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 
 ENVIRON = {
     "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",

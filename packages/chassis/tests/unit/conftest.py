@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings, load_settings
+from cafeteria.chassis.process import serving
+from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 from cafeteria.contracts.identity import Jwk, Jwks
 
 REQUIRED = {

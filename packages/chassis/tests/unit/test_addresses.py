@@ -2,8 +2,8 @@
 
 import pytest
 
-from cafeteria.chassis.settings import ServiceSettings, SettingsError, load_settings
-from cafeteria.contracts.bus import PORT_OFFSETS
+from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError, load_settings
+from cafeteria.contracts.subjects import PORT_OFFSETS
 
 ACCEPTED = {
     "CAFETERIA_HOST": [

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from nats.errors import OutboundBufferLimitError
 
-from cafeteria.chassis.bus.nats_client import BusClient
+from cafeteria.chassis.messaging.nats_client import BusClient
 
 INFO = b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"headers":true}\r\n'
 MEBIBYTE = 1 << 20

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis import metrics
 from cafeteria.chassis.http import connection_limits
 from cafeteria.chassis.http.connection_limits import (
     HEAD_S,
@@ -18,7 +17,8 @@ from cafeteria.chassis.http.connection_limits import (
     WARN_EVERY_S,
     ConnectionLimits,
 )
-from cafeteria.chassis.settings import Network
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.runtime.settings import Network
 
 
 class Peer:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from cafeteria.chassis.cursors import UnknownCursor, read_cursor, write_cursor
+from cafeteria.chassis.runtime.cursors import UnknownCursor, read_cursor, write_cursor
 
 ROW_ID = UUID("01a20307-e5c3-739a-a447-fbffe92e32ff")
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from cafeteria.chassis.database import DatabaseUnavailable
-from cafeteria.chassis.errors import Overloaded, Unavailable
-from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.runtime.errors import Overloaded, Unavailable
 
 
 class Ledger:

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cafeteria.chassis import health
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.errors import Unavailable
+from cafeteria.chassis.http import health
+from cafeteria.chassis.runtime.errors import Unavailable
 
 
 async def fine() -> None:

@@ -13,10 +13,10 @@ from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.bytes_response import BytesResponse
-from cafeteria.chassis.door import SHEDS_LOAD
-from cafeteria.chassis.errors import Overloaded
-from cafeteria.chassis.server import serving
+from cafeteria.chassis.http.request_boundary import SHEDS_LOAD
+from cafeteria.chassis.http.responses import BytesResponse
+from cafeteria.chassis.process import serving
+from cafeteria.chassis.runtime.errors import Overloaded
 
 steps: list[str] = []
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, timedelta
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
 
 
 def test_ids_are_uuid7_and_later_ones_sort_later() -> None:

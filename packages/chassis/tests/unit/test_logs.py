@@ -7,15 +7,15 @@ from typing import Any
 
 PROGRAM = """
 import logging, warnings
-from cafeteria.chassis import logs, trace
-from cafeteria.chassis.settings import LogFormat, LogLevel, Secret
+from cafeteria.chassis.observability import logs, tracing
+from cafeteria.chassis.runtime.settings import LogFormat, LogLevel, Secret
 
 logs.configure_logs("probe", level=LogLevel.INFO, log_format=LogFormat.{format})
 log = logs.get_logger()
 log.debug("nothing_said")
 log.info("meal_cooked", meal="soup", secret=Secret("hunter2"))
 logs.rebind(order_id="o-1")
-trace.enter("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+tracing.enter("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 log.warning("meal_burnt")
 logs.rebind(request_id="r-1", message_id="m-1")
 log.info("meal_served")

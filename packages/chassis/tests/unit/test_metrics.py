@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cafeteria.chassis import metrics
+from cafeteria.chassis.observability import metrics
 
 EATEN = metrics.counter("probe_eaten_total", "Meals", "what")
 HEAT = metrics.gauge("probe_heat", "Degrees")

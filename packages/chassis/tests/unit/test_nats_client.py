@@ -12,7 +12,7 @@ from nats.aio.subscription import Subscription
 from nats.micro.request import Request
 from nats.protocol.parser import Parser
 
-from cafeteria.chassis.bus.nats_client import BusClient
+from cafeteria.chassis.messaging.nats_client import BusClient
 
 OVERRIDDEN = {
     "_process_headers": ["self", "headers"],

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus import ordered_consumer
-from cafeteria.chassis.bus.ordered_consumer import OrderedConsumer, StreamState
-from cafeteria.chassis.bus.pull_requests import PULL_MESSAGES
+from cafeteria.chassis.messaging import ordered_consumer
+from cafeteria.chassis.messaging.ordered_consumer import OrderedConsumer, StreamState
+from cafeteria.chassis.messaging.pull_requests import PULL_MESSAGES
 
 NOW = b"2026-01-01T12:00:00Z"
 

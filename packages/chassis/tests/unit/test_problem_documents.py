@@ -13,7 +13,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from structlog.testing import capture_logs
 
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.errors import Conflict, NotFound, Overloaded, ServiceError, Unavailable
+from cafeteria.chassis.runtime.errors import Conflict, NotFound, Overloaded, ServiceError, Unavailable
 from cafeteria.contracts.problems import Problem, ProblemCode
 
 ITEM = UUID("019a0000-0000-7000-8000-000000000001")

@@ -5,11 +5,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from cafeteria.chassis.bus import NotStored
-from cafeteria.chassis.bus.publisher import pack, publish
-from cafeteria.chassis.outbox import MAX_BODY_BYTES, OutboxRow
-from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES
+from cafeteria.chassis.messaging import NotStored
+from cafeteria.chassis.messaging.outbox import MAX_BODY_BYTES, OutboxRow
+from cafeteria.chassis.messaging.publisher import pack, publish
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES
+from cafeteria.contracts.subjects import GATEWAY_STATUS, WORK_PLACED
 
 
 def row(number: int, *, subject: str = GATEWAY_STATUS.subject, size: int = 0) -> OutboxRow:

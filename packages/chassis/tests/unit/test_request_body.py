@@ -11,8 +11,8 @@ from litestar.params import JSONBody
 from structlog.testing import capture_logs
 
 from cafeteria.chassis.app import MAX_BODY_BYTES, ServiceApp
-from cafeteria.chassis.errors import NotUnderstood
 from cafeteria.chassis.http.request_body import BodyDecoder
+from cafeteria.chassis.runtime.errors import NotUnderstood
 from cafeteria.contracts.problems import Problem
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cafeteria.chassis.errors import InvalidRequest
 from cafeteria.chassis.http.request_heads import check_head, parse_target, without_upgrade
+from cafeteria.chassis.runtime.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(

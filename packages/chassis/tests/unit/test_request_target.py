@@ -10,8 +10,8 @@ from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.errors import NotUnderstood
 from cafeteria.chassis.http.request_target import check_path
+from cafeteria.chassis.runtime.errors import NotUnderstood
 
 
 class Size(StrEnum):

@@ -12,8 +12,8 @@ from litestar import get, post
 from litestar.params import FromQuery, JSONBody
 
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.keys import KeySource
-from cafeteria.chassis.tokens import requires
+from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.auth.tokens import requires
 
 
 class Meal(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cafeteria.chassis.settings import LogLevel, Secret, ServiceSettings, SettingsError, load_settings
+from cafeteria.chassis.runtime.settings import (
+    LogLevel,
+    Secret,
+    ServiceSettings,
+    SettingsError,
+    load_settings,
+)
 
 
 class StoveSettings(ServiceSettings, frozen=True, kw_only=True):

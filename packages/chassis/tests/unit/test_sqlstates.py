@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 from sqlalchemy import exc
 
-from cafeteria.chassis import sqlstates
-from cafeteria.chassis.sqlstates import TROUBLES, sqlstate_of, trouble_of
+from cafeteria.chassis.database import sqlstates
+from cafeteria.chassis.database.sqlstates import TROUBLES, sqlstate_of, trouble_of
 
 DRIVERS_OWN = {
     found.sqlstate: found

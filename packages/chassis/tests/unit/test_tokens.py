@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from litestar import get, post
 
-from cafeteria.chassis import tokens
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.errors import Unauthenticated
-from cafeteria.chassis.keys import KeySource
-from cafeteria.chassis.tokens import Principal, SignedInRequest, TokenVerifier, requires
+from cafeteria.chassis.auth import tokens
+from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.auth.tokens import Principal, SignedInRequest, TokenVerifier, requires
+from cafeteria.chassis.runtime.errors import Unauthenticated
 from cafeteria.contracts.identity import Jwks
 from cafeteria.contracts.values import Role
 

@@ -10,11 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
-from cafeteria.chassis.bus.items import items_decoder_for
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database, DatabaseUnavailable
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.messaging.items import items_decoder_for
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import StockDecided
 from cafeteria.contracts.values import Line
 from cafeteria.gateway.app import create_app
@@ -88,14 +88,14 @@ class RunningGateway:
 
     async def has_read_all(self) -> bool:
         """Every event of the kitchen has been acknowledged."""
-        return await has_read_all(self._admin, bus.GATEWAY_PROJECTION)
+        return await has_read_all(self._admin, subjects.GATEWAY_PROJECTION)
 
     async def has_published_all(self) -> bool:
         return await self.count("outbox") == 0
 
     async def published(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
         """The items of this topic in the stream, in their order."""
-        stream = bus.KITCHEN_STREAM if topic is bus.WORK_PLACED else bus.NOTIFICATION_STREAM
+        stream = subjects.KITCHEN_STREAM if topic is subjects.WORK_PLACED else subjects.NOTIFICATION_STREAM
         jetstream = self._admin.jetstream()
         state = (await jetstream.stream_info(stream.name)).state
         messages = [
@@ -133,7 +133,7 @@ def run_gateway(
 
     @asynccontextmanager
     async def run(**settings: Any) -> AsyncIterator[RunningGateway]:
-        app = create_app(service_settings(bus.GATEWAY, GatewaySettings, **settings))
+        app = create_app(service_settings(subjects.GATEWAY, GatewaySettings, **settings))
         async with servers.bus_as("admin") as admin, serve(app) as url:
             gateway = RunningGateway(
                 app=app, url=url, admin_database=admin_database, tokens=tokens, admin=admin
@@ -263,7 +263,7 @@ def placing() -> Callable[..., Placing]:
 async def broken_stack(
     clean: None, service_settings: Any, admin_database: asyncpg.Connection
 ) -> AsyncIterator[BrokenStack]:
-    database = Database.connect(service_settings(bus.GATEWAY, GatewaySettings), service=bus.GATEWAY)
+    database = Database.connect(service_settings(subjects.GATEWAY, GatewaySettings), service=subjects.GATEWAY)
     yield BrokenStack(database, admin_database)
     await database.close()
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.values import OrderStatus
 
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from zlib import crc32
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 
 
 async def test_with_too_many_orders_pending_new_ones_are_refused_and_nothing_is_written(

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import subjects
 from cafeteria.gateway.service.decide import DECIDE_WITHIN_S
 
 ANOTHER_STUDENT = "210041102"
@@ -25,8 +25,8 @@ async def test_an_order_is_accepted_with_stocks_prices_and_published_to_kitchen_
     assert [line["unit_price"] for line in order["lines"]] == ["45.50", "45.50"]
     assert await gateway.read(order["id"]) == order
     assert stock.portions == {biryani: 8, dates: 9}
-    (work,) = await wait_until(lambda: gateway.published(bus.WORK_PLACED))
-    (status_event,) = await wait_until(lambda: gateway.published(bus.GATEWAY_STATUS))
+    (work,) = await wait_until(lambda: gateway.published(subjects.WORK_PLACED))
+    (status_event,) = await wait_until(lambda: gateway.published(subjects.GATEWAY_STATUS))
     assert (str(work.order_id), work.version, len(work.lines)) == (order["id"], 2, 2)
     assert [(step.status, step.version) for step in work.earlier] == [("PENDING", 1), ("STOCK_VERIFIED", 2)]
     assert (status_event.status, status_event.version, [step.status for step in status_event.earlier]) == (
@@ -63,7 +63,7 @@ async def test_two_gateways_give_fifty_parallel_requests_with_one_key_the_same_b
     assert len({answer.content for answer in answers}) == 1
     assert (await one.count("orders"), stock.portions[item]) == (1, 99)
     await wait_until(one.has_published_all)
-    assert len(await one.published(bus.WORK_PLACED)) == 1
+    assert len(await one.published(subjects.WORK_PLACED)) == 1
 
 
 async def test_a_repeat_is_replayed_to_the_byte_and_quotes_around_the_key_do_not_matter(
@@ -184,7 +184,7 @@ async def test_while_stock_does_not_answer_the_order_is_received_within_a_second
     assert perf_counter() - began < 5  # more than promised, for a busy machine: stock does not answer at all
     assert (answer.status_code, answer.json()["status"], answer.json()["total"]) == (202, "PENDING", None)
     order_id = answer.json()["id"]
-    pending = await wait_until(lambda: gateway.published(bus.GATEWAY_STATUS, order_id=order_id))
+    pending = await wait_until(lambda: gateway.published(subjects.GATEWAY_STATUS, order_id=order_id))
     assert [event.status for event in pending] == ["PENDING"]
     stock.resume_answering()
     await wait_until(lambda: is_verified(gateway, order_id))

@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 

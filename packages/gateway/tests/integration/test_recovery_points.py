@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.clock import now
-from cafeteria.contracts import bus
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import ReserveStock
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import judge, settlement
@@ -85,7 +85,7 @@ async def test_settled_a_repeat_gets_the_stored_answer_and_the_relay_publishes_t
     assert (answer.status_code, answer.content) == (201, stored)
     assert answer.headers["Idempotent-Replayed"] == "true"
     assert stock.request_count == 0
-    (work,) = await wait_until(lambda: gateway.published(bus.WORK_PLACED))
+    (work,) = await wait_until(lambda: gateway.published(subjects.WORK_PLACED))
     assert work.order_id == order.id
     await wait_until(gateway.has_published_all)
 
@@ -105,7 +105,7 @@ async def test_settled_twice_the_second_changes_nothing_and_returns_the_stored_a
     assert (from_late_reply.status, from_late_reply.body) == (201, stored)
     assert (await gateway.row(str(order.id)))["version"] == 3
     await wait_until(gateway.has_published_all)
-    assert len(await gateway.published(bus.WORK_PLACED)) == 1
+    assert len(await gateway.published(subjects.WORK_PLACED)) == 1
 
 
 async def test_sent_and_lost_the_messages_are_sent_again_until_the_receivers_have_them(
@@ -120,8 +120,8 @@ async def test_sent_and_lost_the_messages_are_sent_again_until_the_receivers_hav
     order_id = str(order.id)
     await wait_until(lambda: kitchen.asked_about and notification.asked_about)
     kitchen.knows_all = notification.knows_all = True  # before the second check, seconds later
-    await wait_until(lambda: gateway.published(bus.WORK_PLACED, order_id=order_id))
-    (status_event,) = await wait_until(lambda: gateway.published(bus.GATEWAY_STATUS, order_id=order_id))
+    await wait_until(lambda: gateway.published(subjects.WORK_PLACED, order_id=order_id))
+    (status_event,) = await wait_until(lambda: gateway.published(subjects.GATEWAY_STATUS, order_id=order_id))
     assert (status_event.status, [step.status for step in status_event.earlier]) == (
         "STOCK_VERIFIED",
         ["PENDING"],
@@ -144,7 +144,7 @@ async def test_sent_to_receivers_that_lag_nothing_is_sent_again(
     notification.is_behind = True
     gateway = await open_gateway()
     await wait_until(lambda: len(notification.asked_about) >= 2)
-    assert await gateway.published(bus.GATEWAY_STATUS) == []
+    assert await gateway.published(subjects.GATEWAY_STATUS) == []
     row = await gateway.row(str(order.id))
     assert (row["kitchen_seen_at"] is not None, row["notified_version"]) == (True, 0)
     assert row["next_check_at"] is not None
@@ -166,7 +166,7 @@ async def test_sent_with_a_message_still_in_the_outbox_no_receiver_is_asked(
     gateway = await open_gateway()
     await wait_until(gateway.has_published_all)
     await wait_until(lambda: is_reconciled(gateway, str(order.id)))
-    assert len(await gateway.published(bus.WORK_PLACED)) == 1
+    assert len(await gateway.published(subjects.WORK_PLACED)) == 1
 
 
 async def test_following_events_that_the_kitchen_published_while_the_gateway_was_down_are_projected(
@@ -242,7 +242,7 @@ async def has_status(gateway: Any, order_id: str, status: str) -> bool:
 
 
 async def published_so_far(gateway: Any, order_id: str, count: int) -> Any:
-    items = await gateway.published(bus.GATEWAY_STATUS, order_id=order_id)
+    items = await gateway.published(subjects.GATEWAY_STATUS, order_id=order_id)
     return items if len(items) >= count else None
 
 

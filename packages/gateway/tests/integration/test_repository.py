@@ -15,10 +15,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts import bus
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import subjects
 from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
 from cafeteria.contracts.values import Line, OrderStatus
@@ -44,7 +44,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def database(clean: None, service_settings: Any) -> AsyncIterator[Database]:
-    opened = Database.connect(service_settings(bus.GATEWAY, GatewaySettings), service=bus.GATEWAY)
+    opened = Database.connect(service_settings(subjects.GATEWAY, GatewaySettings), service=subjects.GATEWAY)
     yield opened
     await opened.close()
 
@@ -140,7 +140,7 @@ async def test_the_status_event_precedes_the_cook_command_in_the_outbox(
     assert [(row["order_id"], row["subject"]) for row in rows] == [
         (each.order.id, subject)
         for each in orders
-        for subject in (bus.GATEWAY_STATUS.subject, bus.WORK_PLACED.subject)
+        for subject in (subjects.GATEWAY_STATUS.subject, subjects.WORK_PLACED.subject)
     ]
 
 

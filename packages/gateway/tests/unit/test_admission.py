@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.errors import Overloaded
+from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.gateway import views
 from cafeteria.gateway.service import admission
 from cafeteria.gateway.service.admission import PATIENCE_S, Admission

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from msgspec.structs import fields
 
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import AVAILABILITY, DURABLES, GATEWAY, RPCS, TOPICS
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import AVAILABILITY, DURABLES, GATEWAY, RPCS, TOPICS
 from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.tables import Base

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.app import create_app
 from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES
 from cafeteria.identity.settings import IdentitySettings

@@ -4,10 +4,10 @@ import asyncio
 
 from nats.errors import Error as NatsError
 
-from cafeteria.chassis.bus import Bus, NoAnswer
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import GATEWAY, JWKS
+from cafeteria.chassis.messaging import Bus, NoAnswer
+from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.contracts.subjects import GATEWAY, JWKS
 
 
 async def test_the_keys_are_public_and_may_be_kept(desk) -> None:

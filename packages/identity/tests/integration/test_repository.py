@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity import repository
 from cafeteria.identity.domain import LoginLimits
 from cafeteria.identity.settings import IdentitySettings

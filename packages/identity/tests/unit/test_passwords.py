@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from argon2 import PasswordHasher
 
-from cafeteria.chassis.errors import Overloaded
+from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES, Match, Passwords
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from msgspec.structs import fields
 
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import IDENTITY, RPCS, TOPICS
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import IDENTITY, RPCS, TOPICS
 from cafeteria.identity.http_api import COOKIE_PATHS, ROUTES
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.tables import Base

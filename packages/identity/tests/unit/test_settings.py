@@ -2,7 +2,7 @@
 
 import pytest
 
-from cafeteria.chassis.settings import SettingsError, load_settings
+from cafeteria.chassis.runtime.settings import SettingsError, load_settings
 from cafeteria.identity.settings import IdentitySettings
 
 NEEDED = {

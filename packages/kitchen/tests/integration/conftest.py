@@ -14,12 +14,12 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.outbox import outbox_message
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts import bus as wire
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging.outbox import outbox_message
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
@@ -64,7 +64,9 @@ class Gateway:
         await self.bus.publish_stored(
             [
                 outbox_row(
-                    outbox_message(wire.WORK_PLACED, order, order_id=order.order_id, version=order.version)
+                    outbox_message(
+                        subjects.WORK_PLACED, order, order_id=order.order_id, version=order.version
+                    )
                 )
                 for order in orders
             ]
@@ -77,28 +79,30 @@ class Gateway:
 
     async def place_undecodable(self) -> None:
         await self.bus.client.jetstream().publish(
-            wire.WORK_PLACED.subject, b'{"orders": [{"order_id": "none"}]}'
+            subjects.WORK_PLACED.subject, b'{"orders": [{"order_id": "none"}]}'
         )
 
     async def work_waiting(self, servers: Any) -> int:
         """Messages that the kitchen has not acknowledged, without the newest, which are counted a moment later."""
-        async with servers.bus_as(wire.KITCHEN) as client:
-            info = await client.jetstream().consumer_info(wire.KITCHEN_WORK.stream, wire.KITCHEN_WORK.name)
+        async with servers.bus_as(subjects.KITCHEN) as client:
+            info = await client.jetstream().consumer_info(
+                subjects.KITCHEN_WORK.stream, subjects.KITCHEN_WORK.name
+            )
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def has_been_heard(self, servers: Any) -> bool:
         """The kitchen has acknowledged all work."""
         async with servers.bus_as("admin") as client:
-            return await has_read_all(client, wire.KITCHEN_WORK)
+            return await has_read_all(client, subjects.KITCHEN_WORK)
 
     async def cancel(self, order: CookOrder) -> CancelAnswered:
         facts = msgspec.structs.asdict(order)
         asked = CancelTicket(**{name: facts[name] for name in CancelTicket.__struct_fields__})
-        return await self.bus.request(wire.CANCEL, asked, deadline_s=DEADLINE_S)
+        return await self.bus.request(subjects.CANCEL, asked, deadline_s=DEADLINE_S)
 
     async def ask_known(self, *order_ids: UUID) -> KnownAnswered:
         items = tuple(OrderVersion(order_id=order_id, version=2) for order_id in order_ids)
-        return await self.bus.request(wire.KITCHEN_KNOWN, AskKnown(items=items), deadline_s=DEADLINE_S)
+        return await self.bus.request(subjects.KITCHEN_KNOWN, AskKnown(items=items), deadline_s=DEADLINE_S)
 
 
 class Books:
@@ -142,7 +146,7 @@ class Books:
 class Stream:
     """The NOTIFICATION stream, read and damaged by an administrator."""
 
-    NAME = wire.NOTIFICATION_STREAM.name
+    NAME = subjects.NOTIFICATION_STREAM.name
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -267,14 +271,14 @@ def kitchen_settings(service_settings: Any) -> Callable[..., KitchenSettings]:
 
     def settings(**overrides: Any) -> KitchenSettings:
         times = {"prep_min_s": 0.0, "prep_max_s": 0.0}
-        return service_settings(wire.KITCHEN, KitchenSettings, **(times | overrides))  # type: ignore[no-any-return]
+        return service_settings(subjects.KITCHEN, KitchenSettings, **(times | overrides))  # type: ignore[no-any-return]
 
     return settings
 
 
 @pytest.fixture
 async def gateway(clean: None, service_settings: Any) -> AsyncIterator[Gateway]:
-    async with Bus(service_settings(wire.GATEWAY, ServiceSettings), service=wire.GATEWAY) as bus:
+    async with Bus(service_settings(subjects.GATEWAY, ServiceSettings), service=subjects.GATEWAY) as bus:
         await bus.connected()
         yield Gateway(bus)
 
@@ -294,11 +298,11 @@ async def stream(clean: None, servers: Any) -> AsyncIterator[Stream]:
 @pytest.fixture
 async def receivers(gateway: Gateway, stream: Stream, service_settings: Any) -> AsyncIterator[Receivers]:
     stand_ins = Receivers(stream)
-    settings = service_settings(wire.NOTIFICATION, ServiceSettings)
-    async with Bus(settings, service=wire.NOTIFICATION) as notification:
+    settings = service_settings(subjects.NOTIFICATION, ServiceSettings)
+    async with Bus(settings, service=subjects.NOTIFICATION) as notification:
         await notification.connected()
-        await gateway.bus.serve(wire.GATEWAY_KNOWN, stand_ins.door(wire.GATEWAY))
-        await notification.serve(wire.NOTIFICATION_KNOWN, stand_ins.door(wire.NOTIFICATION))
+        await gateway.bus.serve(subjects.GATEWAY_KNOWN, stand_ins.door(subjects.GATEWAY))
+        await notification.serve(subjects.NOTIFICATION_KNOWN, stand_ins.door(subjects.NOTIFICATION))
         yield stand_ins
 
 

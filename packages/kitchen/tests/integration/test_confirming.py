@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.contracts import bus as wire
+from cafeteria.contracts import subjects
 from cafeteria.kitchen import loops
 from cafeteria.local_stack.testing import until
 
@@ -44,8 +44,8 @@ async def test_what_everybody_has_is_confirmed_and_not_said_again(open_kitchen: 
     await becomes_confirmed(kitchen, order, version=4)
     assert len(await kitchen.stream.said_of(order)) == 2
     assert {(name, item.version) for name, item in receivers.asked} == {
-        (wire.GATEWAY, 4),
-        (wire.NOTIFICATION, 4),
+        (subjects.GATEWAY, 4),
+        (subjects.NOTIFICATION, 4),
     }
 
 
@@ -73,7 +73,7 @@ async def test_one_receiver_that_lacks_it_is_enough_and_the_other_is_not_asked_a
 ) -> None:
     kitchen = await open_kitchen()
     order = await a_ready_order(kitchen)
-    receivers.is_deaf = wire.NOTIFICATION
+    receivers.is_deaf = subjects.NOTIFICATION
 
     await kitchen.books.connection.execute(_TIME_PASSES)
 
@@ -83,7 +83,7 @@ async def test_one_receiver_that_lacks_it_is_enough_and_the_other_is_not_asked_a
     receivers.asked.clear()
     await kitchen.books.connection.execute(_TIME_PASSES)
     await becomes_confirmed(kitchen, order, version=4)
-    assert {name for name, _ in receivers.asked} == {wire.NOTIFICATION}
+    assert {name for name, _ in receivers.asked} == {subjects.NOTIFICATION}
 
 
 async def test_of_two_replicas_that_learn_of_a_loss_one_says_it_again(
@@ -109,7 +109,7 @@ async def test_nothing_is_said_again_for_a_receiver_that_is_behind_or_silent(
 
     await kitchen.books.connection.execute(_TIME_PASSES)
 
-    await until(lambda: {name for name, _ in receivers.asked} == {wire.GATEWAY, wire.NOTIFICATION})
+    await until(lambda: {name for name, _ in receivers.asked} == {subjects.GATEWAY, subjects.NOTIFICATION})
     receivers.asked.clear()
     await until(lambda: receivers.asked)
     assert await kitchen.stream.said_of(order) == []

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
-from cafeteria.contracts import bus as wire
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.testing import until
 
 COOKED = ("IN_KITCHEN", "READY")
@@ -85,7 +85,7 @@ async def test_a_kitchen_killed_while_cooking_leaves_nothing_behind(
     times = {"KITCHEN_PREP_MIN_S": "0.5", "KITCHEN_PREP_MAX_S": "1", "KITCHEN_STATIONS": "10"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cafeteria.kitchen"),
-        env=servers.environment(wire.KITCHEN) | times,
+        env=servers.environment(subjects.KITCHEN) | times,
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
@@ -152,7 +152,9 @@ async def test_a_message_that_cannot_be_read_is_kept_for_a_person_and_holds_noth
 
     await kitchen.all_stand("READY", 1)
     await until(lambda: kitchen.gateway.has_been_heard(servers))
-    assert await kitchen.books.value("SELECT subject FROM kitchen.dead_letters") == wire.WORK_PLACED.subject
+    assert (
+        await kitchen.books.value("SELECT subject FROM kitchen.dead_letters") == subjects.WORK_PLACED.subject
+    )
 
 
 async def test_many_orders_are_cooked_in_groups_and_every_step_is_told_once(open_kitchen: Any) -> None:

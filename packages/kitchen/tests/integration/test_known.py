@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from cafeteria.chassis.bus.jetstream_api import BEHIND_MESSAGES
-from cafeteria.contracts import bus as wire
+from cafeteria.chassis.messaging.jetstream_api import BEHIND_MESSAGES
+from cafeteria.contracts import subjects
 from cafeteria.kitchen.service import board
 from cafeteria.local_stack.testing import until
 
-COUNT = f"$JS.API.CONSUMER.INFO.{wire.KITCHEN_WORK.stream}.{wire.KITCHEN_WORK.name}"
+COUNT = f"$JS.API.CONSUMER.INFO.{subjects.KITCHEN_WORK.stream}.{subjects.KITCHEN_WORK.name}"
 LAST = "$JS.API.INFO"
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.contracts.bus import KITCHEN
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.contracts.subjects import KITCHEN
 from cafeteria.kitchen.domain import Move, Ticket, cancel, finish, start
 from cafeteria.kitchen.repository import tickets
 from cafeteria.kitchen.repository.tickets import NewTicket, StationTaken

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import OrderStatus, StatusTime
 from cafeteria.kitchen import domain

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from cafeteria.chassis.clock import now
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.kitchen import loops
 from cafeteria.kitchen.loops import CookLoop
 from cafeteria.kitchen.service.cooking import Tick

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.outbox import outbox_message
-from cafeteria.chassis.server import serving
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging.outbox import outbox_message
+from cafeteria.chassis.process import serving
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
 from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.local_stack.testing import outbox_row

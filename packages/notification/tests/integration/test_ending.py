@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cafeteria.contracts.bus import NOTIFICATION
+from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.contracts.values import OrderStatus, Role
 from cafeteria.notification.views import HEARTBEAT_S
 

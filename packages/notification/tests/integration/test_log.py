@@ -6,10 +6,10 @@ import httpx
 import msgspec
 import pytest
 
-from cafeteria.chassis.dead_letters import WHOLE_MESSAGE
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts.bus import GATEWAY_STATUS, NOTIFICATION_KNOWN
+from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.orders import AskKnown
+from cafeteria.contracts.subjects import GATEWAY_STATUS, NOTIFICATION_KNOWN
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 
 PENDING, STOCK_VERIFIED, READY = OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.READY

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import NOTIFICATION
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.notification import repository
 from cafeteria.notification.domain import Backlog, LogPlace, Status, Viewer

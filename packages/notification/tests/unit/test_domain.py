@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from cafeteria.chassis.cursors import UnknownCursor
+from cafeteria.chassis.runtime.cursors import UnknownCursor
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, RejectionReason, StatusTime
 from cafeteria.notification.domain import (

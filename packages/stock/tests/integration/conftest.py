@@ -9,10 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import GATEWAY, RELEASE, RESERVE
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.stock import (
     ReleaseStock,
     ReserveOrders,
@@ -20,6 +19,7 @@ from cafeteria.contracts.stock import (
     StockDecided,
     StockReleased,
 )
+from cafeteria.contracts.subjects import GATEWAY, RELEASE, RESERVE
 from cafeteria.contracts.values import Line
 from cafeteria.local_stack.plain_http import plain_http
 from cafeteria.stock.app import create_app

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cafeteria.contracts.bus import AVAILABILITY
 from cafeteria.contracts.stock import AvailabilityChanged, ItemAvailability
+from cafeteria.contracts.subjects import AVAILABILITY
 from cafeteria.stock import loops
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.chassis.database import Database, DatabaseUnavailable
-from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import NoAnswer, PeerRefused
 from cafeteria.contracts.stock import Decision, ReleaseStock, ReserveStock, StockDecided
 from cafeteria.stock.service import OrderBook
 from cafeteria.stock.views import ChangedItems

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.values import RejectionReason
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import MAX_AGE_MS, Decision, ItemPrice
 from cafeteria.contracts.values import RejectionReason
 

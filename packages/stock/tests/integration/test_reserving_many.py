@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cafeteria.chassis.bus import PeerRefused
-from cafeteria.chassis.ids import new_id
-from cafeteria.contracts.bus import RESERVE
+from cafeteria.chassis.messaging import PeerRefused
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import (
     MAX_ORDERS,
     MAX_REPLY_BYTES,
@@ -18,6 +17,7 @@ from cafeteria.contracts.stock import (
     ReserveOrders,
     ReserveStock,
 )
+from cafeteria.contracts.subjects import RESERVE
 from cafeteria.contracts.values import RejectionReason
 
 LONGEST_NAME = "\U00010348" * 120  # four bytes each on the wire

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.stock.tables import Base
 
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from cafeteria.chassis.migrations import migrate
+from cafeteria.chassis.database.migrations import migrate
 
 DATABASE = "stock_of_0_1"
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from nats.js.errors import NotFoundError
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 from cafeteria.local_stack import demo_data, streams
 from cafeteria.local_stack.bootstrap import main, prepare_bus, prepare_database, watch_bus
 from cafeteria.local_stack.errors import ServerAwayError, StackError
@@ -23,8 +23,8 @@ from cafeteria.local_stack.tasks import ended
 
 WaitUntil = Callable[..., Any]
 EVERYTHING = [
-    *(f"stream {stream.name}" for stream in bus.STREAMS),
-    *(f"durable {durable.stream}/{durable.name}" for durable in bus.DURABLES),
+    *(f"stream {stream.name}" for stream in subjects.STREAMS),
+    *(f"durable {durable.stream}/{durable.name}" for durable in subjects.DURABLES),
 ]
 
 
@@ -60,7 +60,7 @@ async def test_two_at_once_do_not_get_in_each_others_way(targets: Targets) -> No
 
 async def test_a_stream_is_what_the_design_says(servers: FixtureServers, clean: None) -> None:
     async with servers.bus_as("admin") as client:
-        for stream in bus.STREAMS:
+        for stream in subjects.STREAMS:
             answer = await client.request(f"$JS.API.STREAM.INFO.{stream.name}", b"", timeout=10)
             config = json.loads(answer.data)["config"]
             assert config["storage"] == "file"
@@ -71,7 +71,7 @@ async def test_a_stream_is_what_the_design_says(servers: FixtureServers, clean: 
             assert config["metadata"]["wire"] == "2"
             assert config["max_msgs"] == -1
             assert config["subjects"] == list(stream.subjects)
-        for durable in bus.DURABLES:
+        for durable in subjects.DURABLES:
             subject = f"$JS.API.CONSUMER.INFO.{durable.stream}.{durable.name}"
             config = json.loads((await client.request(subject, b"", timeout=10)).data)["config"]
             assert config["ack_policy"] == "explicit"
@@ -83,10 +83,10 @@ async def test_a_changed_setting_reaches_the_stream_and_its_messages_stay(
     servers: FixtureServers, targets: Targets
 ) -> None:
     async with servers.bus_as("gateway") as client:
-        await client.jetstream().publish(bus.WORK_PLACED.subject, b"{}")
+        await client.jetstream().publish(subjects.WORK_PLACED.subject, b"{}")
         larger = replace(targets, stream_max_bytes=targets.stream_max_bytes * 2)
-        assert await prepare_bus(larger) == [f"stream {stream.name}" for stream in bus.STREAMS]
-        info = await client.jetstream().stream_info(bus.KITCHEN_STREAM.name)
+        assert await prepare_bus(larger) == [f"stream {stream.name}" for stream in subjects.STREAMS]
+        info = await client.jetstream().stream_info(subjects.KITCHEN_STREAM.name)
         assert info.config.max_bytes == larger.stream_max_bytes
         assert info.state.messages == 1
 
@@ -95,14 +95,14 @@ async def test_what_a_stream_holds_in_an_older_form_is_removed_once(
     servers: FixtureServers, targets: Targets
 ) -> None:
     """Its readers could not read it; the services send again what was not delivered."""
-    stream = bus.KITCHEN_STREAM
+    stream = subjects.KITCHEN_STREAM
     older = streams.stream_config(stream, max_bytes=targets.stream_max_bytes) | {"metadata": {}}
     async with servers.bus_as("admin") as client:
         await client.request(f"$JS.API.STREAM.UPDATE.{stream.name}", json.dumps(older).encode(), timeout=10)
-        await client.jetstream().publish(bus.WORK_PLACED.subject, b"{}")
+        await client.jetstream().publish(subjects.WORK_PLACED.subject, b"{}")
         assert await prepare_bus(targets) == [f"stream {stream.name}"]
         assert (await client.jetstream().stream_info(stream.name)).state.messages == 0
-        await client.jetstream().publish(bus.WORK_PLACED.subject, b'{"orders":[]}')
+        await client.jetstream().publish(subjects.WORK_PLACED.subject, b'{"orders":[]}')
         assert await prepare_bus(targets) == []
         assert (await client.jetstream().stream_info(stream.name)).state.messages == 1
 
@@ -115,18 +115,18 @@ async def test_a_stream_that_fills_up_is_said_once(
         await admin.ensure()
         async with servers.bus_as("gateway") as client:
             for _ in range(9):
-                await client.jetstream().publish(bus.WORK_PLACED.subject, b"x" * 10_000)
+                await client.jetstream().publish(subjects.WORK_PLACED.subject, b"x" * 10_000)
         for _ in range(2):
             await admin.ensure()
     said = [record.getMessage() for record in caplog.records if "full" in record.getMessage()]
     assert len(said) == 1
-    assert bus.KITCHEN_STREAM.name in said[0]
+    assert subjects.KITCHEN_STREAM.name in said[0]
 
 
 async def test_a_durable_that_somebody_changed_is_set_right(
     servers: FixtureServers, targets: Targets
 ) -> None:
-    durable = bus.KITCHEN_WORK
+    durable = subjects.KITCHEN_WORK
     wrong = streams.durable_config(durable) | {"ack_wait": 60 * 10**9, "max_ack_pending": 1}
     async with servers.bus_as("admin") as client:
         subject = f"$JS.API.CONSUMER.CREATE.{durable.stream}.{durable.name}.{durable.filter_subject}"
@@ -138,7 +138,7 @@ async def test_a_durable_that_somebody_changed_is_set_right(
 
 
 async def test_what_cannot_be_changed_is_said(servers: FixtureServers, targets: Targets) -> None:
-    stream = bus.KITCHEN_STREAM
+    stream = subjects.KITCHEN_STREAM
     async with servers.bus_as("admin") as client:
         await client.jetstream().delete_stream(stream.name)
         wrong = streams.stream_config(stream, max_bytes=1 << 20) | {"storage": "memory"}
@@ -168,7 +168,7 @@ async def test_a_wiped_store_is_made_anew_by_the_watch(
         await ended(watch)
 
 
-GATEWAYS_OWN = (bus.GATEWAY_PROJECTION.stream, bus.GATEWAY_PROJECTION.name)
+GATEWAYS_OWN = (subjects.GATEWAY_PROJECTION.stream, subjects.GATEWAY_PROJECTION.name)
 
 
 async def test_a_watch_that_finds_no_server_waits_for_it(
@@ -197,12 +197,12 @@ async def test_a_stream_that_is_deleted_while_the_watch_looks_comes_back(
     try:
         async with servers.bus_as("admin") as client:
             context = client.jetstream()
-            before = (await context.stream_info(bus.KITCHEN_STREAM.name)).created
-            await context.delete_stream(bus.KITCHEN_STREAM.name)
+            before = (await context.stream_info(subjects.KITCHEN_STREAM.name)).created
+            await context.delete_stream(subjects.KITCHEN_STREAM.name)
 
             async def is_new() -> bool:
                 try:
-                    return (await context.stream_info(bus.KITCHEN_STREAM.name)).created != before
+                    return (await context.stream_info(subjects.KITCHEN_STREAM.name)).created != before
                 except NotFoundError:
                     return False
 

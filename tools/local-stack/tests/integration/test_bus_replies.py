@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus.nats_client import BusClient
-from cafeteria.contracts import bus
+from cafeteria.chassis.messaging.nats_client import BusClient
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.bus_rights import RPC_CALLERS, inbox_prefix, rights_of
 from cafeteria.local_stack.fixture_servers import FixtureServers
 
-STORED_SUBJECTS = tuple(subject for stream in bus.STREAMS for subject in stream.subjects)
+STORED_SUBJECTS = tuple(subject for stream in subjects.STREAMS for subject in stream.subjects)
 
 
 class Witness:
@@ -27,7 +27,7 @@ class Witness:
         self.heard: list[tuple[str, str, bytes]] = []
 
     async def enter(self, servers: FixtureServers, running: AsyncExitStack) -> None:
-        for user in (*bus.SERVICES, "admin"):
+        for user in (*subjects.SERVICES, "admin"):
             client = self.clients[user] = await running.enter_async_context(servers.bus_as(user))
             for subject in self._hears(user):
                 await client.subscribe(subject, cb=self._noter(user))
@@ -36,7 +36,7 @@ class Witness:
     def _hears(self, user: str) -> tuple[str, ...]:
         if user == "admin":
             return ("_INBOX.>", "_INBOX_bootstrap.>", f"{inbox_prefix('admin')}.abc")  # not its own answers
-        mine = {rpc.subject for rpc in bus.RPCS if rpc.owner == user}
+        mine = {rpc.subject for rpc in subjects.RPCS if rpc.owner == user}
         return tuple(subject for subject in rights_of(user).subscribe if subject not in mine)
 
     def _noter(self, user: str) -> Any:
@@ -56,30 +56,30 @@ async def witness(servers: FixtureServers, clean: None) -> Any:
 
 def foreign_subjects(caller: str) -> list[str]:
     """Everything that an answer must not reach: what others hear, what is stored, what commands the streams."""
-    others = [service for service in (*bus.SERVICES, "admin") if service != caller]
-    subjects = [
+    others = [service for service in (*subjects.SERVICES, "admin") if service != caller]
+    found = [
         *(f"{inbox_prefix(other)}.abc" for other in others),
-        *("_INBOX.abc", "_INBOX_bootstrap.abc", "$SRV.PING", bus.AVAILABILITY.subject),
-        *(rpc.subject for rpc in bus.RPCS),
+        *("_INBOX.abc", "_INBOX_bootstrap.abc", "$SRV.PING", subjects.AVAILABILITY.subject),
+        *(rpc.subject for rpc in subjects.RPCS),
         *STORED_SUBJECTS,
     ]
-    for stream in bus.STREAMS:
-        for api in ("$JS.API", bus.STREAMS_API):
-            subjects += [f"{api}.STREAM.{verb}.{stream.name}" for verb in ("DELETE", "PURGE", "UPDATE")]
-    for durable in bus.DURABLES:
-        subjects.append(f"$JS.API.CONSUMER.DELETE.{durable.stream}.{durable.name}")
-    return [subject for subject in subjects if subject not in rights_of(caller).publish]
+    for stream in subjects.STREAMS:
+        for api in ("$JS.API", subjects.STREAMS_API):
+            found += [f"{api}.STREAM.{verb}.{stream.name}" for verb in ("DELETE", "PURGE", "UPDATE")]
+    for durable in subjects.DURABLES:
+        found.append(f"$JS.API.CONSUMER.DELETE.{durable.stream}.{durable.name}")
+    return [subject for subject in found if subject not in rights_of(caller).publish]
 
 
 async def state_of_streams(admin: BusClient) -> dict[str, tuple[str, int, int]]:
     states = {}
-    for stream in bus.STREAMS:
+    for stream in subjects.STREAMS:
         info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.{stream.name}", timeout=10)).data)
         states[stream.name] = (info["created"], info["state"]["last_seq"], info["state"]["messages"])
     return states
 
 
-@pytest.mark.parametrize("caller", bus.SERVICES)
+@pytest.mark.parametrize("caller", subjects.SERVICES)
 async def test_an_owners_answer_reaches_only_what_its_caller_may_reach(witness: Witness, caller: str) -> None:
     """The owner answers with no body at all, which JetStream would take for a command."""
     asked: list[str] = []
@@ -88,24 +88,24 @@ async def test_an_owners_answer_reaches_only_what_its_caller_may_reach(witness: 
         asked.append(message.subject)
         await message.respond(b"")
 
-    mine = [rpc for rpc in bus.RPCS if caller in RPC_CALLERS[rpc.subject]]
+    mine = [rpc for rpc in subjects.RPCS if caller in RPC_CALLERS[rpc.subject]]
     for rpc in mine:
         await witness.clients[rpc.owner].subscribe(rpc.subject, cb=answer)
         await witness.clients[rpc.owner].flush_all()
     before = await state_of_streams(witness.clients["admin"])
     client = witness.clients[caller]
-    subjects = foreign_subjects(caller)
+    forbidden = foreign_subjects(caller)
     for rpc in mine:
-        for subject in subjects:
+        for subject in forbidden:
             await client.publish(rpc.subject, b"{}", reply=subject)
         assert (await client.request(rpc.subject, b"{}", timeout=10)).data == b""
     await settled(witness, caller)
-    assert len(asked) >= len(mine) * len(subjects)
+    assert len(asked) >= len(mine) * len(forbidden)
     assert await state_of_streams(witness.clients["admin"]) == before
     assert heard_by_others(witness, caller) == []
 
 
-@pytest.mark.parametrize("caller", [bus.GATEWAY, bus.KITCHEN, bus.NOTIFICATION])
+@pytest.mark.parametrize("caller", [subjects.GATEWAY, subjects.KITCHEN, subjects.NOTIFICATION])
 async def test_what_jetstream_answers_reaches_only_what_its_caller_may_reach(
     witness: Witness, caller: str
 ) -> None:
@@ -116,7 +116,7 @@ async def test_what_jetstream_answers_reaches_only_what_its_caller_may_reach(
     questions = {
         subject: b'{"batch": 100, "no_wait": true}' if ".MSG.NEXT." in subject else b""
         for subject in rights_of(caller).publish
-        if subject.startswith(bus.STREAMS_API)
+        if subject.startswith(subjects.STREAMS_API)
     }
     before = await state_of_streams(admin)
     for question, body in questions.items():
@@ -128,22 +128,22 @@ async def test_what_jetstream_answers_reaches_only_what_its_caller_may_reach(
     assert heard_by_others(witness, caller) == []
 
 
-@pytest.mark.parametrize("publisher", [bus.GATEWAY, bus.KITCHEN])
+@pytest.mark.parametrize("publisher", [subjects.GATEWAY, subjects.KITCHEN])
 async def test_an_acknowledgement_of_storing_reaches_only_what_its_publisher_may_reach(
     witness: Witness, publisher: str
 ) -> None:
     admin, client = witness.clients["admin"], witness.clients[publisher]
-    mine = [topic.subject for topic in bus.TOPICS if topic.owner == publisher]
-    subjects = foreign_subjects(publisher)
+    mine = [topic.subject for topic in subjects.TOPICS if topic.owner == publisher]
+    forbidden = foreign_subjects(publisher)
     before = await state_of_streams(admin)
     for topic in mine:
-        for subject in subjects:
+        for subject in forbidden:
             await client.publish(topic, b"", reply=subject)
         await client.jetstream().publish(topic, b"")  # a stream stores and acknowledges in order
     await settled(witness, publisher)
     after = await state_of_streams(admin)
     stored = sum(after[name][1] - before[name][1] for name in after)
-    assert stored == len(mine) * (len(subjects) + 1)
+    assert stored == len(mine) * (len(forbidden) + 1)
     assert {name: state[0] for name, state in after.items()} == {name: s[0] for name, s in before.items()}
     assert heard_by_others(witness, publisher) == []
 
@@ -152,11 +152,11 @@ async def test_a_place_for_answers_lasts_no_longer_than_its_request(
     servers: FixtureServers, clean: None, wait_until: Any
 ) -> None:
     """The server keeps one for each request that is open; a reader opens one after the other, for months."""
-    from cafeteria.chassis.bus.pull_requests import PullRequests  # noqa: PLC0415
+    from cafeteria.chassis.messaging.pull_requests import PullRequests  # noqa: PLC0415
 
-    async with servers.bus_as(bus.NOTIFICATION) as client, servers.bus_as("admin") as admin:
+    async with servers.bus_as(subjects.NOTIFICATION) as client, servers.bus_as("admin") as admin:
         got: list[Msg] = []
-        names = bus.NOTIFICATION_READERS
+        names = subjects.NOTIFICATION_READERS
         requests = PullRequests(
             client, names.stream, names.names[-1], on_message=got.append, on_trouble=lambda _: None
         )
@@ -164,7 +164,7 @@ async def test_a_place_for_answers_lasts_no_longer_than_its_request(
         tasks = len(asyncio.all_tasks())
         for number in range(50):
             await requests.ask()
-            await admin.jetstream().publish(bus.GATEWAY_STATUS.subject, b"")
+            await admin.jetstream().publish(subjects.GATEWAY_STATUS.subject, b"")
             await wait_until(lambda number=number: len(got) == number + 1)
             requests.release(got[-1].data)
         assert inboxes_of(client) == 1

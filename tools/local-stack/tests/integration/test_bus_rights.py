@@ -7,13 +7,13 @@ from typing import Any, Self
 import pytest
 from nats.micro import add_service
 
-from cafeteria.chassis.bus.nats_client import BusClient
-from cafeteria.contracts import bus
+from cafeteria.chassis.messaging.nats_client import BusClient
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.fixture_servers import FixtureServers
 
-NOTIFICATION = bus.NOTIFICATION_STREAM.name
-PROJECTION = bus.GATEWAY_PROJECTION.name
+NOTIFICATION = subjects.NOTIFICATION_STREAM.name
+PROJECTION = subjects.GATEWAY_PROJECTION.name
 
 
 JETSTREAM = (
@@ -30,7 +30,7 @@ JETSTREAM = (
     "$JS.API.CONSUMER.CREATE.KITCHEN.mine",
     "$JS.API.CONSUMER.CREATE.NOTIFICATION",
     "$JS.API.CONSUMER.CREATE.NOTIFICATION.mine",
-    f"$JS.API.CONSUMER.CREATE.NOTIFICATION.{bus.NOTIFICATION_READERS.names[0]}",
+    f"$JS.API.CONSUMER.CREATE.NOTIFICATION.{subjects.NOTIFICATION_READERS.names[0]}",
     "$JS.API.CONSUMER.DURABLE.CREATE.NOTIFICATION.mine",
     "$JS.API.CONSUMER.DELETE.KITCHEN.kitchen-work",
     f"$JS.API.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
@@ -75,18 +75,18 @@ class Connection:
 
 def forbidden_subjects(service: str) -> list[str]:
     """Everything that is somebody else's to say."""
-    topics = [topic.subject for topic in bus.TOPICS if topic.owner != service]
+    topics = [topic.subject for topic in subjects.TOPICS if topic.owner != service]
     return [
         *topics,
-        *(each.replace("$JS.API", bus.STREAMS_API) for each in JETSTREAM),
+        *(each.replace("$JS.API", subjects.STREAMS_API) for each in JETSTREAM),
         *JETSTREAM,
-        "_INBOX_gateway.abc" if service != bus.GATEWAY else "_INBOX_stock.abc",
+        "_INBOX_gateway.abc" if service != subjects.GATEWAY else "_INBOX_stock.abc",
         "$SYS.REQ.SERVER.PING",
         "anything.else",
     ]
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_a_service_cannot_say_what_is_not_its_own(servers: FixtureServers, service: str) -> None:
     async with Connection(servers, service) as connection:
         for subject in forbidden_subjects(service):
@@ -94,32 +94,36 @@ async def test_a_service_cannot_say_what_is_not_its_own(servers: FixtureServers,
             assert any(subject.lower() in each for each in refused), f"{service} may publish {subject}"
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_only_callers_may_ask(servers: FixtureServers, service: str) -> None:
     callers = {
-        bus.GATEWAY: {"stock.rpc.v1.reserve", "stock.rpc.v1.release", "kitchen.rpc.v1.cancel"}
+        subjects.GATEWAY: {"stock.rpc.v1.reserve", "stock.rpc.v1.release", "kitchen.rpc.v1.cancel"}
         | {"kitchen.rpc.v1.known", "notification.rpc.v1.known"},
-        bus.KITCHEN: {"gateway.rpc.v1.known", "notification.rpc.v1.known"},
+        subjects.KITCHEN: {"gateway.rpc.v1.known", "notification.rpc.v1.known"},
     }
-    mine = callers.get(service, set()) | {bus.JWKS.subject}
+    mine = callers.get(service, set()) | {subjects.JWKS.subject}
     async with Connection(servers, service) as connection:
-        for rpc in bus.RPCS:
+        for rpc in subjects.RPCS:
             refused = await connection.tries(connection.client.publish(rpc.subject, b"{}"))
             assert bool(refused) == (rpc.subject not in mine), rpc.subject
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_nobody_hears_what_is_meant_for_another(servers: FixtureServers, service: str) -> None:
-    others = [other for other in bus.SERVICES if other != service]
-    subjects = [
+    others = [other for other in subjects.SERVICES if other != service]
+    forbidden = [
         *(f"{inbox_prefix(other)}.>" for other in others),
-        *(rpc.subject for rpc in bus.RPCS if rpc.owner != service),
-        *(topic.subject for topic in bus.TOPICS if (service, topic) != (bus.GATEWAY, bus.AVAILABILITY)),
+        *(rpc.subject for rpc in subjects.RPCS if rpc.owner != service),
+        *(
+            topic.subject
+            for topic in subjects.TOPICS
+            if (service, topic) != (subjects.GATEWAY, subjects.AVAILABILITY)
+        ),
         *(f"$SRV.PING.cafeteria-{other}" for other in others),
         *("_INBOX.>", ">", "*.rpc.>", "order.>", "$JS.>", "$SYS.>"),
     ]
     async with Connection(servers, service) as connection:
-        for subject in subjects:
+        for subject in forbidden:
             refused = await connection.tries(connection.client.subscribe(subject))
             assert refused, f"{service} may subscribe to {subject}"
 
@@ -139,14 +143,14 @@ async def test_a_stranger_is_refused(servers: FixtureServers, login: dict[str, s
 async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
     servers: FixtureServers, clean: None
 ) -> None:
-    durable = bus.KITCHEN_WORK
-    async with servers.bus_as(bus.GATEWAY) as gateway, servers.bus_as(bus.KITCHEN) as kitchen:
-        await gateway.jetstream().publish(bus.WORK_PLACED.subject, b"{}", headers={"Nats-Msg-Id": "a"})
+    durable = subjects.KITCHEN_WORK
+    async with servers.bus_as(subjects.GATEWAY) as gateway, servers.bus_as(subjects.KITCHEN) as kitchen:
+        await gateway.jetstream().publish(subjects.WORK_PLACED.subject, b"{}", headers={"Nats-Msg-Id": "a"})
         reader = await kitchen.jetstream().pull_subscribe_bind(durable.name, stream=durable.stream)
         [message] = await reader.fetch(1, timeout=10)
-        async with Connection(servers, bus.GATEWAY) as stranger:
+        async with Connection(servers, subjects.GATEWAY) as stranger:
             assert await stranger.tries(stranger.client.publish(message.reply, b"+ACK"))
-            pull = f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
+            pull = f"{subjects.STREAMS_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
             assert await stranger.tries(stranger.client.publish(pull, b"", reply="_INBOX_gateway.x"))
         assert await outstanding(kitchen) == 1
         await message.ack_sync(timeout=10)
@@ -154,7 +158,7 @@ async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
 
 
 async def outstanding(kitchen: BusClient) -> int | None:
-    durable = bus.KITCHEN_WORK
+    durable = subjects.KITCHEN_WORK
     info = await kitchen.jetstream().consumer_info(durable.stream, durable.name)
     return info.num_ack_pending
 
@@ -162,44 +166,48 @@ async def outstanding(kitchen: BusClient) -> int | None:
 async def test_notification_reads_by_a_consumer_that_it_sets_to_a_place(
     servers: FixtureServers, clean: None
 ) -> None:
-    name = bus.NOTIFICATION_READERS.names[3]
-    async with servers.bus_as(bus.GATEWAY) as gateway:
+    name = subjects.NOTIFICATION_READERS.names[3]
+    async with servers.bus_as(subjects.GATEWAY) as gateway:
         first, second = [
-            (await gateway.jetstream().publish(bus.GATEWAY_STATUS.subject, b"%d" % number)).seq
+            (await gateway.jetstream().publish(subjects.GATEWAY_STATUS.subject, b"%d" % number)).seq
             for number in (1, 2)
         ]
-    async with servers.bus_as(bus.NOTIFICATION) as notification:
+    async with servers.bus_as(subjects.NOTIFICATION) as notification:
         for place, number in ((second, b"2"), (first, b"1")):
-            reset = f"{bus.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{name}"
+            reset = f"{subjects.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{name}"
             answer = await notification.request(reset, json.dumps({"seq": place}).encode(), timeout=10)
             assert json.loads(answer.data)["reset_seq"] == place
             arriving = await notification.subscribe(inbox := notification.new_inbox())
-            pull = f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{name}"
+            pull = f"{subjects.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{name}"
             await notification.publish(pull, b'{"batch": 1}', reply=inbox)
             assert (await arriving.next_msg(timeout=10)).data == number
 
 
 async def test_notification_cannot_touch_the_gateways_durable(servers: FixtureServers, clean: None) -> None:
-    async with Connection(servers, bus.NOTIFICATION) as notification:
+    async with Connection(servers, subjects.NOTIFICATION) as notification:
         for subject in (
             f"$JS.ACK.{NOTIFICATION}.{PROJECTION}.1.1.1.1.0",
-            f"{bus.STREAMS_API}.CONSUMER.INFO.{NOTIFICATION}.{PROJECTION}",
-            f"{bus.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{PROJECTION}",
-            f"{bus.STREAMS_API}.CONSUMER.CREATE.{NOTIFICATION}.{PROJECTION}",
-            f"{bus.STREAMS_API}.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
-            f"{bus.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{PROJECTION}",
+            f"{subjects.STREAMS_API}.CONSUMER.INFO.{NOTIFICATION}.{PROJECTION}",
+            f"{subjects.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{PROJECTION}",
+            f"{subjects.STREAMS_API}.CONSUMER.CREATE.{NOTIFICATION}.{PROJECTION}",
+            f"{subjects.STREAMS_API}.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
+            f"{subjects.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{PROJECTION}",
         ):
             assert await notification.tries(notification.client.publish(subject, b"{}")), subject
 
 
 async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServers) -> None:
-    async with servers.bus_as(bus.STOCK) as stock, servers.bus_as(bus.GATEWAY) as gateway:
-        service = await add_service(stock, name="cafeteria-stock", version="1.0.0", queue_group=bus.STOCK)
+    async with servers.bus_as(subjects.STOCK) as stock, servers.bus_as(subjects.GATEWAY) as gateway:
+        service = await add_service(
+            stock, name="cafeteria-stock", version="1.0.0", queue_group=subjects.STOCK
+        )
         await service.add_endpoint(
-            name="reserve", subject=bus.RESERVE.subject, handler=lambda request: request.respond(b"decided")
+            name="reserve",
+            subject=subjects.RESERVE.subject,
+            handler=lambda request: request.respond(b"decided"),
         )
         await stock.flush_all()
-        reply = await gateway.request(bus.RESERVE.subject, b"{}", timeout=10)
+        reply = await gateway.request(subjects.RESERVE.subject, b"{}", timeout=10)
         assert reply.data == b"decided"
         async with servers.bus_as("admin") as admin:
             for verb in ("PING", "INFO", "STATS"):

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.fixture_servers import FixtureServers
 from cafeteria.local_stack.roles import ensure_roles
 
@@ -26,10 +26,10 @@ async def tables_of(servers: FixtureServers, service: str) -> list[str]:
         return [row[0] for row in await admin.fetch(TABLES, service)]
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_a_service_reads_its_own_tables_and_nobody_elses(servers: FixtureServers, service: str) -> None:
     async with servers.database_as(service) as connection:
-        for owner in bus.SERVICES:
+        for owner in subjects.SERVICES:
             for table in await tables_of(servers, owner):
                 statement = f"SELECT FROM {owner}.{table} LIMIT 1"
                 if owner == service:
@@ -53,7 +53,7 @@ async def test_what_is_written_in_a_ledger_stays(servers: FixtureServers, servic
                     await connection.execute(change.format(table))
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -77,7 +77,7 @@ async def test_a_service_owns_nothing(servers: FixtureServers, service: str, sta
             await connection.execute(statement)
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_a_service_cannot_drop_or_alter_its_tables(servers: FixtureServers, service: str) -> None:
     async with servers.database_as(service) as connection:
         for table in await tables_of(servers, service):
@@ -86,7 +86,7 @@ async def test_a_service_cannot_drop_or_alter_its_tables(servers: FixtureServers
                     await connection.execute(statement)
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_a_service_finds_its_tables_without_naming_its_schema(
     servers: FixtureServers, service: str
 ) -> None:
@@ -94,7 +94,7 @@ async def test_a_service_finds_its_tables_without_naming_its_schema(
         assert await connection.fetchval("SHOW search_path") == service
 
 
-@pytest.mark.parametrize("service", bus.SERVICES)
+@pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_nobody_logs_in_with_a_wrong_password_or_none(servers: FixtureServers, service: str) -> None:
     for password in ("guess", ""):
         with pytest.raises(asyncpg.InvalidPasswordError):
@@ -109,7 +109,7 @@ async def test_nobody_logs_in_as_the_owner(servers: FixtureServers) -> None:
 async def test_every_table_belongs_to_the_owner(servers: FixtureServers) -> None:
     async with servers.database_as_admin() as admin:
         owners = await admin.fetch(
-            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = ANY($1)", list(bus.SERVICES)
+            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = ANY($1)", list(subjects.SERVICES)
         )
     assert [row[0] for row in owners] == ["cafeteria_owner"]
 

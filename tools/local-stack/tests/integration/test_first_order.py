@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from cafeteria.contracts.bus import GATEWAY, SERVICES
+from cafeteria.contracts.subjects import GATEWAY, SERVICES
 from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.credentials import Credentials

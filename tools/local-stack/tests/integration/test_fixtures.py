@@ -11,20 +11,20 @@ from litestar import get
 from nats.errors import NoRespondersError
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts import bus
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import WIRE
 from cafeteria.contracts.identity import Jwks
-from cafeteria.contracts.wire import WIRE
 from cafeteria.local_stack.fixture_servers import FixtureServers
 
 Serve = Callable[[ServiceApp], AbstractAsyncContextManager[str]]
 
 
 async def test_every_schema_is_migrated_and_the_streams_are_there(servers: FixtureServers) -> None:
-    assert servers.migrated == bus.SERVICES
+    assert servers.migrated == subjects.SERVICES
     async with servers.bus_as("admin") as client:
-        for stream in bus.STREAMS:
+        for stream in subjects.STREAMS:
             info = await client.jetstream().stream_info(stream.name)
             assert (info.config.metadata or {})["wire"] == WIRE
 
@@ -38,12 +38,12 @@ async def test_clean_brings_tables_and_streams_back_to_their_first_state(
             "VALUES (gen_random_uuid(), 'Samosa', 20, true, now())"
         )
     async with servers.bus_as("gateway") as client:
-        await client.jetstream().publish(bus.WORK_PLACED.subject, b"{}")
+        await client.jetstream().publish(subjects.WORK_PLACED.subject, b"{}")
     await servers.clean()
     async with servers.database_as("stock") as connection:
         assert await connection.fetchval("SELECT count(*) FROM items") == 0
     async with servers.bus_as("admin") as client:
-        info = await client.jetstream().stream_info(bus.KITCHEN_STREAM.name)
+        info = await client.jetstream().stream_info(subjects.KITCHEN_STREAM.name)
         assert info.state.messages == 0
 
 
@@ -86,12 +86,12 @@ async def test_somebody_answers_for_identity_until_told_otherwise(
     servers: FixtureServers, clean: None
 ) -> None:
     async with servers.bus_as("gateway") as client:
-        reply = await client.request(bus.JWKS.subject, b"{}", timeout=10)
+        reply = await client.request(subjects.JWKS.subject, b"{}", timeout=10)
         assert len(msgspec.json.decode(reply.data, type=Jwks).keys) == 1
         async with servers.without_identity():
             with pytest.raises(NoRespondersError):
-                await client.request(bus.JWKS.subject, b"{}", timeout=10)
-        await client.request(bus.JWKS.subject, b"{}", timeout=10)
+                await client.request(subjects.JWKS.subject, b"{}", timeout=10)
+        await client.request(subjects.JWKS.subject, b"{}", timeout=10)
 
 
 async def test_an_app_is_served_on_a_port_of_its_own(servers: FixtureServers, serve: Serve) -> None:

@@ -29,7 +29,7 @@ KERNEL = pytest.param(
 WATCHER = pytest.param("parent_death.has_parent_death_signal = lambda: False", id="by the watcher")
 WITH_ONE_SERVICE = f"""
 import asyncio
-from cafeteria.contracts.bus import IDENTITY, SERVICES
+from cafeteria.contracts.subjects import IDENTITY, SERVICES
 from cafeteria.local_stack import parent_death
 from cafeteria.local_stack.home import Home
 from cafeteria.local_stack.plan import Plan

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.home import Home, temporary_home
 from cafeteria.local_stack.plain_http import plain_http
@@ -37,7 +37,7 @@ async def get(url: str, *, patience_s: float = 20) -> httpx.Response:
 
 
 async def test_each_member_has_an_address_and_every_replica_its_own(stack: Stack) -> None:
-    assert set(stack.names) == {*bus.SERVICES, "gateway-2", "postgres", "nats"}
+    assert set(stack.names) == {*subjects.SERVICES, "gateway-2", "postgres", "nats"}
     assert stack.url("gateway") != stack.url("gateway-2")
     for member in ("gateway", "gateway-2"):
         menu = (await get(f"{stack.url(member)}/v1/menu")).json()
@@ -87,11 +87,11 @@ async def test_a_frozen_postgres_is_frozen_with_all_its_sessions(stack: Stack, w
 async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
     stack: Stack, wait_until: WaitUntil
 ) -> None:
-    pids = {name: stack.pid(name) for name in bus.SERVICES}
+    pids = {name: stack.pid(name) for name in subjects.SERVICES}
     await stack.wipe_nats()
 
     async def all_ready() -> bool:
-        urls = [f"{stack.url(name)}/health/ready" for name in bus.SERVICES]
+        urls = [f"{stack.url(name)}/health/ready" for name in subjects.SERVICES]
         answers = await asyncio.gather(*(get(url) for url in urls), return_exceptions=True)
         return all(
             isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.OK for answer in answers
@@ -103,16 +103,16 @@ async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
             each for account in page.get("account_details", []) for each in account.get("stream_detail", [])
         ]
         durables = [each["name"] for stream in streams for each in stream.get("consumer_detail", [])]
-        return {each.name for each in bus.DURABLES} <= set(durables)
+        return {each.name for each in subjects.DURABLES} <= set(durables)
 
     await wait_until(streams_are_there, timeout_s=20)
     await wait_until(all_ready, timeout_s=20)
-    assert {name: stack.pid(name) for name in bus.SERVICES} == pids
+    assert {name: stack.pid(name) for name in subjects.SERVICES} == pids
 
 
 async def test_services_are_handed_no_administrators_password(stack: Stack, home: Home) -> None:
     administrator = stack.servers.credentials.postgres_password("admin")
-    for name in bus.SERVICES:
+    for name in subjects.SERVICES:
         environment = stack.environment_of(name)
         assert administrator not in "".join(environment.values())
         assert environment["CAFETERIA_POSTGRES_URL"].startswith("postgresql://127.0.0.1:")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.bootstrap import prepare_database, prepare_schemas
 from cafeteria.local_stack.errors import StackError

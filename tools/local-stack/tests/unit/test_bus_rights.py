@@ -1,6 +1,6 @@
 """The table of callers against the contracts: a new subject without a word on who may use it is found here."""
 
-from cafeteria.contracts import bus
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.bus_rights import (
     RPC_CALLERS,
     STREAMS_ACCOUNT,
@@ -10,27 +10,27 @@ from cafeteria.local_stack.bus_rights import (
     rights_of,
 )
 
-STORED = {subject for stream in bus.STREAMS for subject in stream.subjects}
+STORED = {subject for stream in subjects.STREAMS for subject in stream.subjects}
 
 
 def test_every_request_has_callers() -> None:
-    assert set(RPC_CALLERS) == {rpc.subject for rpc in bus.RPCS}
-    assert {caller for callers in RPC_CALLERS.values() for caller in callers} <= set(bus.SERVICES)
+    assert set(RPC_CALLERS) == {rpc.subject for rpc in subjects.RPCS}
+    assert {caller for callers in RPC_CALLERS.values() for caller in callers} <= set(subjects.SERVICES)
 
 
 def test_every_topic_that_no_stream_stores_has_readers() -> None:
-    assert set(TOPIC_READERS) == {topic.subject for topic in bus.TOPICS} - STORED
+    assert set(TOPIC_READERS) == {topic.subject for topic in subjects.TOPICS} - STORED
 
 
 def test_a_topic_is_published_by_its_owner_alone() -> None:
-    for topic in bus.TOPICS:
-        publishers = [service for service in bus.SERVICES if topic.subject in rights_of(service).publish]
+    for topic in subjects.TOPICS:
+        publishers = [service for service in subjects.SERVICES if topic.subject in rights_of(service).publish]
         assert publishers == [topic.owner]
 
 
 def test_a_request_is_heard_by_its_owner_alone() -> None:
-    for rpc in bus.RPCS:
-        hearers = [service for service in bus.SERVICES if rpc.subject in rights_of(service).subscribe]
+    for rpc in subjects.RPCS:
+        hearers = [service for service in subjects.SERVICES if rpc.subject in rights_of(service).subscribe]
         assert hearers == [rpc.owner]
 
 
@@ -47,24 +47,26 @@ def test_what_passes_between_accounts_names_its_owner_and_its_user() -> None:
     assert len(passing) == len(set(passing))
     for owner, to, _ in passing:
         assert owner != to
-        assert {owner, to} <= {*bus.SERVICES, STREAMS_ACCOUNT}
+        assert {owner, to} <= {*subjects.SERVICES, STREAMS_ACCOUNT}
 
 
 def test_a_service_publishes_to_no_inbox_but_its_own() -> None:
-    for service in bus.SERVICES:
+    for service in subjects.SERVICES:
         inboxes = {subject for subject in rights_of(service).publish if subject.startswith("_INBOX")}
         assert inboxes <= {f"{inbox_prefix(service)}.>"}
 
 
 def test_an_acknowledgement_is_its_durables_owners() -> None:
-    for durable in bus.DURABLES:
+    for durable in subjects.DURABLES:
         ack = f"$JS.ACK.{durable.stream}.{durable.name}.>"
-        assert [service for service in bus.SERVICES if ack in rights_of(service).publish] == [durable.owner]
+        assert [service for service in subjects.SERVICES if ack in rights_of(service).publish] == [
+            durable.owner
+        ]
 
 
 def test_an_inbox_is_its_owners() -> None:
-    prefixes = {inbox_prefix(service) for service in bus.SERVICES}
-    assert len(prefixes) == len(bus.SERVICES)
-    for service in bus.SERVICES:
+    prefixes = {inbox_prefix(service) for service in subjects.SERVICES}
+    assert len(prefixes) == len(subjects.SERVICES)
+    for service in subjects.SERVICES:
         inboxes = {subject for subject in rights_of(service).subscribe if subject.startswith("_INBOX")}
         assert inboxes == {f"{inbox_prefix(service)}.>"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
+from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.clock import now
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.local_stack.home import temporary_home
 from cafeteria.rush.bench import books
 from cafeteria.rush.bench.beds import Bed, Target

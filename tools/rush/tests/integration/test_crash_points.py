@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from cafeteria.contracts.bus import GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
+from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
 from cafeteria.local_stack.home import temporary_home
 from cafeteria.rush.crash_points.lives import TOGETHER
 from cafeteria.rush.crash_points.naming import Marks

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from cafeteria.contracts.bus import GATEWAY_STATUS, KITCHEN_STATUS
+from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS
 from cafeteria.rush.packing import MANY, MANY_AT_LEAST, Packing, PackingWatch
 from cafeteria.rush.stored_messages import StoredMessage
 

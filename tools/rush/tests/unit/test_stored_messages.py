@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.subjects import GATEWAY_STATUS, WORK_PLACED
 from cafeteria.rush.faults.items import UNREADABLE_ITEMS, dealt
 from cafeteria.rush.faults.messages import UNREADABLE
 from cafeteria.rush.history import History

@@ -20,16 +20,16 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.door import SHEDS_LOAD, Door, RouteTable, ShedLoad
-from cafeteria.chassis.health import Check, health_routes
+from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
+from cafeteria.chassis.http.cors import Origins
+from cafeteria.chassis.http.health import Check, health_routes
+from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
+from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, Door, RouteTable, ShedLoad
 from cafeteria.chassis.http.request_target import check_query, prepare_query
-from cafeteria.chassis.origins import Origins
-from cafeteria.chassis.problem_documents import allow_header, answer_error
-from cafeteria.chassis.schema_page import SchemaJson, SchemaPage, SchemaRouter
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.chassis.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
+from cafeteria.chassis.http.schema_page import SchemaJson, SchemaPage, SchemaRouter
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.runtime.settings import ServiceSettings
 
 MAX_BODY_BYTES = 65_536
 """The largest body that any service accepts is an order of 20 lines, about 2 KiB."""

@@ -1,7 +1,7 @@
 """Start the gateway: `python -m cafeteria.gateway`."""
 
-from cafeteria.chassis.server import run
-from cafeteria.contracts.bus import GATEWAY
+from cafeteria.chassis.process import run
+from cafeteria.contracts.subjects import GATEWAY
 from cafeteria.gateway.app import create_app
 from cafeteria.gateway.settings import GatewaySettings
 

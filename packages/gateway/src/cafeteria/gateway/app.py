@@ -8,15 +8,15 @@ import msgspec
 from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.errors import Unavailable
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.keys import keys_over
-from cafeteria.chassis.outbox import Outbox
-from cafeteria.chassis.relay import Relay
-from cafeteria.contracts.bus import GATEWAY, KITCHEN_KNOWN, NOTIFICATION_KNOWN
+from cafeteria.chassis.auth.jwks import keys_over
+from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.outbox import Outbox
+from cafeteria.chassis.messaging.relay import Relay
+from cafeteria.chassis.runtime.errors import Unavailable
+from cafeteria.contracts.subjects import GATEWAY, KITCHEN_KNOWN, NOTIFICATION_KNOWN
 from cafeteria.gateway import bus_api, loops, tables
 from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.peers import Kitchen, Receiver, Stock

@@ -2,10 +2,10 @@
 
 from time import monotonic
 
-from cafeteria.chassis.bus import Bus, Consumer
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.contracts import bus
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus, Consumer
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.contracts import subjects
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.gateway.service.project_status import DeliveryCheck
@@ -14,7 +14,7 @@ from cafeteria.gateway.views import AvailabilityView
 
 async def answer_known(connection: Bus, check: DeliveryCheck) -> None:
     """Answer the kitchen's requests for which of its events are missing here."""
-    await connection.serve(bus.GATEWAY_KNOWN, check.answer)
+    await connection.serve(subjects.GATEWAY_KNOWN, check.answer)
 
 
 async def hear_availability(connection: Bus, view: AvailabilityView) -> None:
@@ -23,11 +23,11 @@ async def hear_availability(connection: Bus, view: AvailabilityView) -> None:
     def update(event: AvailabilityChanged) -> None:
         view.take(event, at_s=monotonic())
 
-    await connection.subscribe(bus.AVAILABILITY, update)
+    await connection.subscribe(subjects.AVAILABILITY, update)
 
 
 def projection_consumer(
     connection: Bus, group: GroupCommit[OrderStatusChanged, None], dead_letters: DeadLetters
 ) -> Consumer[OrderStatusChanged]:
     """Consumes the kitchen's status events, shared by all replicas; acknowledges them after their commit."""
-    return Consumer(connection, bus.GATEWAY_PROJECTION, bus.KITCHEN_STATUS, group, dead_letters)
+    return Consumer(connection, subjects.GATEWAY_PROJECTION, subjects.KITCHEN_STATUS, group, dead_letters)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from cafeteria.chassis.errors import ServiceError, Unavailable
+from cafeteria.chassis.runtime.errors import ServiceError, Unavailable
 from cafeteria.contracts.problems import ProblemCode
 
 SAY_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempotency-Key."

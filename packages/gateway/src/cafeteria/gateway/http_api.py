@@ -13,16 +13,16 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from cafeteria.chassis import trace
-from cafeteria.chassis.bytes_response import BytesResponse
-from cafeteria.chassis.door import SHEDS_LOAD
-from cafeteria.chassis.errors import InvalidRequest
+from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
 from cafeteria.chassis.http.pagination import RowCursor
+from cafeteria.chassis.http.problem_details import PROBLEM_JSON
+from cafeteria.chassis.http.request_boundary import SHEDS_LOAD
 from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.problem_documents import PROBLEM_JSON
-from cafeteria.chassis.tokens import SignedInRequest, requires
+from cafeteria.chassis.http.responses import BytesResponse
+from cafeteria.chassis.observability import tracing
+from cafeteria.chassis.runtime.errors import InvalidRequest
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
 from cafeteria.gateway.domain import CREATED, NewOrder, Placing, order_on_the_wire, repeated_items
 from cafeteria.gateway.errors import (
@@ -133,7 +133,7 @@ def _placing(body: PlaceOrder, *, student_id: str, key: str) -> Placing:
             errors=tuple(f"body.lines: item {item_id} occurs in more than one line" for item_id in repeated),
         )
     return Placing(
-        order=NewOrder(id=new_id(), student_id=student_id, lines=body.lines, traceparent=trace.current()),
+        order=NewOrder(id=new_id(), student_id=student_id, lines=body.lines, traceparent=tracing.current()),
         key=stored_key(student_id, key),
         request_hash=request_hash(body.lines),
     )

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.loops import Loop
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.jobs import Loop
 from cafeteria.gateway.service.confirm import Confirmation
 from cafeteria.gateway.service.mend import RetryPending, Unreleased, forget_old_keys
 

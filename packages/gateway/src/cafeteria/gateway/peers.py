@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from uuid import UUID
 
-from cafeteria.chassis.bus import Bus, PeerRefused
-from cafeteria.contracts import bus
+from cafeteria.chassis.messaging import Bus, PeerRefused
+from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import Rpc
 from cafeteria.contracts.kitchen import CancelAnswered
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import (
@@ -19,7 +20,6 @@ from cafeteria.contracts.stock import (
     StockReleased,
 )
 from cafeteria.contracts.values import OrderVersion
-from cafeteria.contracts.wire import Rpc
 from cafeteria.gateway.domain import PendingOrder, StoredOrder, cancel_ticket
 
 ASK_DEADLINE_S = 1.0  # periodic jobs ask again anyway, and must not delay a shutdown
@@ -49,11 +49,11 @@ class Stock:
                 ]
             )
         )
-        return await self._bus.request_items(bus.RESERVE, question, deadline_s=deadline_s)
+        return await self._bus.request_items(subjects.RESERVE, question, deadline_s=deadline_s)
 
     async def release(self, order_id: UUID) -> StockReleased:
         return await self._bus.request(
-            bus.RELEASE, ReleaseStock(order_id=order_id), deadline_s=ASK_DEADLINE_S
+            subjects.RELEASE, ReleaseStock(order_id=order_id), deadline_s=ASK_DEADLINE_S
         )
 
 
@@ -70,7 +70,7 @@ class Kitchen:
 
     async def cancel(self, order: StoredOrder) -> CancelAnswered:
         """Cancel the ticket, unless cooking has begun. A repeat gets the same answer."""
-        return await self._bus.request(bus.CANCEL, cancel_ticket(order), deadline_s=ASK_DEADLINE_S)
+        return await self._bus.request(subjects.CANCEL, cancel_ticket(order), deadline_s=ASK_DEADLINE_S)
 
 
 class Receiver:

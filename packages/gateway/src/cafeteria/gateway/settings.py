@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.runtime.settings import ServiceSettings
 
 PoolSize = Annotated[int, Meta(ge=4, le=50, description="a whole number from 4 to 50")]
 Limit = Annotated[int, Meta(ge=1, description="a whole number above 0")]

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cafeteria.chassis.database import schema_base
-from cafeteria.chassis.dead_letters import dead_letters_table
-from cafeteria.chassis.outbox import outbox_table
-from cafeteria.contracts.bus import GATEWAY
+from cafeteria.chassis.database.database import schema_base
+from cafeteria.chassis.messaging.dead_letters import dead_letters_table
+from cafeteria.chassis.messaging.outbox import outbox_table
+from cafeteria.contracts.subjects import GATEWAY
 
 
 class Base(schema_base(GATEWAY)):  # type: ignore[misc]  # a computed base class is more than mypy reads

@@ -1,7 +1,7 @@
 """`python -m cafeteria.identity`."""
 
-from cafeteria.chassis.server import run
-from cafeteria.contracts.bus import IDENTITY
+from cafeteria.chassis.process import run
+from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.identity.app import create_app
 from cafeteria.identity.settings import IdentitySettings
 

@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.http.forwarding import TrustedProxies
-from cafeteria.chassis.keys import KeySource
-from cafeteria.contracts.bus import IDENTITY
+from cafeteria.chassis.messaging import Bus
 from cafeteria.contracts.identity import Jwks
+from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.identity.bus_api import answer_requests
 from cafeteria.identity.http_api import ROUTES
 from cafeteria.identity.keys import Keys

@@ -1,8 +1,8 @@
 """Identity's door on the bus: its public keys, for whoever verifies tokens."""
 
-from cafeteria.chassis.bus import Bus
+from cafeteria.chassis.messaging import Bus
 from cafeteria.contracts import identity
-from cafeteria.contracts.bus import JWKS
+from cafeteria.contracts.subjects import JWKS
 from cafeteria.identity.service import Identity
 
 

@@ -1,6 +1,6 @@
 """Identity's refusals. None says whether a student id exists, nor repeats what was sent."""
 
-from cafeteria.chassis.errors import Conflict, InvalidRequest, ServiceError, Unauthenticated
+from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, ServiceError, Unauthenticated
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
 

@@ -13,12 +13,12 @@ from litestar.datastructures import Cookie, State
 from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
-from cafeteria.chassis.errors import Forbidden
+from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, SignedInRequest, requires
+from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.forwarding import Sender, TrustedProxies
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.request_headers import read_cookie
-from cafeteria.chassis.origins import Origins
-from cafeteria.chassis.tokens import ACCESS_COOKIE, SignedInRequest, requires
+from cafeteria.chassis.runtime.errors import Forbidden
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
 from cafeteria.identity.errors import (

@@ -16,8 +16,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from cafeteria.chassis.logs import get_logger
-from cafeteria.chassis.tokens import ALGORITHM, AUDIENCE, ISSUER
+from cafeteria.chassis.auth.tokens import ALGORITHM, AUDIENCE, ISSUER
+from cafeteria.chassis.observability.logs import get_logger
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
 from cafeteria.identity.settings import SigningKeyUnusable

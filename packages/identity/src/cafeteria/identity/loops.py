@@ -1,6 +1,6 @@
 """What identity does by itself: once an hour it forgets what can matter to nobody any more."""
 
-from cafeteria.chassis.loops import Loop
+from cafeteria.chassis.jobs import Loop
 from cafeteria.identity.service import Identity
 
 RETENTION_EVERY_S = 3600.0

@@ -18,8 +18,8 @@ from typing import ParamSpec, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.errors import Overloaded
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.identity.domain import password_form
 
 MEMORY_KIB = 19 * 1024  # with two passes and one lane: OWASP's smallest recommended argon2id, 20-45 ms a hash

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Row, Statement
+from cafeteria.chassis.database.statement import Row, Statement
 from cafeteria.contracts.values import Role
 from cafeteria.identity.domain import (
     Account,

@@ -14,12 +14,12 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.clock import now as wall_clock
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import ServiceError
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.clock import now as wall_clock
+from cafeteria.chassis.runtime.errors import ServiceError
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import identity
 from cafeteria.identity import repository
 from cafeteria.identity.domain import (

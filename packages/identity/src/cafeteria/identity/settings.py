@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from cafeteria.chassis.http.forwarding import Network
-from cafeteria.chassis.settings import ServiceSettings, SettingsError
+from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError
 
 PositiveInt = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInt
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cafeteria.chassis.database import schema_base
+from cafeteria.chassis.database.database import schema_base
 
 
 class Base(schema_base("identity")):  # type: ignore[misc]  # a computed base class is more than mypy reads

@@ -1,7 +1,7 @@
 """`python -m cafeteria.kitchen`"""
 
-from cafeteria.chassis.server import run
-from cafeteria.contracts.bus import KITCHEN
+from cafeteria.chassis.process import run
+from cafeteria.contracts.subjects import KITCHEN
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
 

@@ -7,13 +7,13 @@ import msgspec
 from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.bus import Bus, Consumer
-from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.keys import keys_over
-from cafeteria.chassis.outbox import Outbox
-from cafeteria.chassis.relay import Relay
-from cafeteria.contracts import bus as wire
+from cafeteria.chassis.auth.jwks import keys_over
+from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.messaging import Bus, Consumer
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.outbox import Outbox
+from cafeteria.chassis.messaging.relay import Relay
+from cafeteria.contracts import subjects
 from cafeteria.kitchen import bus_api, tables
 from cafeteria.kitchen.http_api import ROUTES
 from cafeteria.kitchen.loops import CookLoop, confirm_loop
@@ -29,8 +29,8 @@ from cafeteria.kitchen.settings import KitchenSettings
 
 def create_app(settings: KitchenSettings) -> ServiceApp:
     """Build the app. It opens its connections when its lifespan begins."""
-    database = Database.connect(settings, service=wire.KITCHEN)
-    bus = Bus(settings, service=wire.KITCHEN)
+    database = Database.connect(settings, service=subjects.KITCHEN)
+    bus = Bus(settings, service=subjects.KITCHEN)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ def create_app(settings: KitchenSettings) -> ServiceApp:
             yield
 
     return build_app(
-        service=wire.KITCHEN,
+        service=subjects.KITCHEN,
         settings=settings,
         route_handlers=ROUTES,
         checks={"postgres": database.ping, "nats": bus.ping},
@@ -61,7 +61,7 @@ async def _open(
     database, bus = servers.database, servers.bus
     await stack.enter_async_context(bus)
     outbox = Outbox(tables.outbox)
-    relay = await stack.enter_async_context(Relay(database, bus, outbox, service=wire.KITCHEN))
+    relay = await stack.enter_async_context(Relay(database, bus, outbox, service=subjects.KITCHEN))
     peers = Peers(bus)
 
     confirming = Confirming(
@@ -75,7 +75,7 @@ async def _open(
 
     batcher = await stack.enter_async_context(bus_api.work_group(intake))
     consumer = Consumer(
-        bus, wire.KITCHEN_WORK, wire.WORK_PLACED, batcher, DeadLetters(database, tables.dead_letters)
+        bus, subjects.KITCHEN_WORK, subjects.WORK_PLACED, batcher, DeadLetters(database, tables.dead_letters)
     )
     await stack.enter_async_context(consumer)
 

@@ -5,9 +5,9 @@ The kitchen acknowledges work after the commit of the batch that holds it, and a
 
 from collections.abc import Sequence
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.contracts import bus as wire
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus
+from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.kitchen.service.board import Board
@@ -40,5 +40,5 @@ async def serve(bus: Bus, *, cancels: CancelGroup, board: Board) -> None:
     async def known(check: AskKnown) -> KnownAnswered:
         return await board.known(check.items)
 
-    await bus.serve(wire.CANCEL, cancels.submit)
-    await bus.serve(wire.KITCHEN_KNOWN, known)
+    await bus.serve(subjects.CANCEL, cancels.submit)
+    await bus.serve(subjects.KITCHEN_KNOWN, known)

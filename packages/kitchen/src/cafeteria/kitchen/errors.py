@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from cafeteria.chassis.errors import Conflict, NotFound
+from cafeteria.chassis.runtime.errors import Conflict, NotFound
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.problems import ProblemCode
 

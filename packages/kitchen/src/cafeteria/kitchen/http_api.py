@@ -11,10 +11,10 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from cafeteria.chassis.cursors import read_cursor, write_cursor
+from cafeteria.chassis.auth.tokens import requires
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import RowCursor
-from cafeteria.chassis.tokens import requires
+from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
 from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import Press

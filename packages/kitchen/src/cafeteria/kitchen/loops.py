@@ -9,8 +9,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.loops import Loop
+from cafeteria.chassis.jobs import Loop
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.kitchen.service.confirming import Confirming
 from cafeteria.kitchen.service.cooking import Cooking, Tick
 

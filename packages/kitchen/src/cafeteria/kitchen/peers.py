@@ -6,11 +6,11 @@ Silence means "unknown": the client returns None, and the caller may conclude no
 from collections.abc import Sequence
 from uuid import UUID
 
-from cafeteria.chassis.bus import Bus, NoAnswer, PeerRefused
-from cafeteria.contracts import bus as wire
+from cafeteria.chassis.messaging import Bus, NoAnswer, PeerRefused
+from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import Rpc
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
-from cafeteria.contracts.wire import Rpc
 
 KNOWN_DEADLINE_S = 1.5  # less than the time that a process has to stop
 
@@ -25,10 +25,10 @@ class Peers:
         return self._bus.is_connected
 
     async def lacking_at_gateway(self, items: Sequence[OrderVersion]) -> frozenset[UUID] | None:
-        return await self._missing_at(wire.GATEWAY_KNOWN, items)
+        return await self._missing_at(subjects.GATEWAY_KNOWN, items)
 
     async def lacking_at_notification(self, items: Sequence[OrderVersion]) -> frozenset[UUID] | None:
-        return await self._missing_at(wire.NOTIFICATION_KNOWN, items)
+        return await self._missing_at(subjects.NOTIFICATION_KNOWN, items)
 
     async def _missing_at(
         self, rpc: Rpc[AskKnown, KnownAnswered], items: Sequence[OrderVersion]

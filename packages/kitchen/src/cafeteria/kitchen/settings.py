@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from cafeteria.chassis.settings import ServiceSettings
+from cafeteria.chassis.runtime.settings import ServiceSettings
 
 Stations = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
 Seconds = Annotated[float, Meta(ge=0, le=86_400, description="a number of seconds from 0 to 86400")]

@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cafeteria.chassis.database import schema_base
-from cafeteria.chassis.dead_letters import dead_letters_table
-from cafeteria.chassis.outbox import outbox_table
+from cafeteria.chassis.database.database import schema_base
+from cafeteria.chassis.messaging.dead_letters import dead_letters_table
+from cafeteria.chassis.messaging.outbox import outbox_table
 
 
 class Base(schema_base("kitchen")):  # type: ignore[misc]  # a computed base class is more than mypy reads

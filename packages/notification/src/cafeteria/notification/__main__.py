@@ -1,8 +1,8 @@
 """Start notification: `python -m cafeteria.notification`."""
 
-from cafeteria.chassis.server import run
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import NOTIFICATION
+from cafeteria.chassis.process import run
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.notification.app import create_app
 
 if __name__ == "__main__":

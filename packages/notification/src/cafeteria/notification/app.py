@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.bus.ordered_reader import OrderedReader
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.dead_letters import DeadLetters
-from cafeteria.chassis.errors import Unavailable
-from cafeteria.chassis.keys import keys_over
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import NOTIFICATION, NOTIFICATION_STREAM
+from cafeteria.chassis.auth.jwks import keys_over
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.ordered_reader import OrderedReader
+from cafeteria.chassis.runtime.errors import Unavailable
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import NOTIFICATION, NOTIFICATION_STREAM
 from cafeteria.notification import bus_api, loops
 from cafeteria.notification.http_api import ROUTES
 from cafeteria.notification.service import NotificationService

@@ -1,7 +1,7 @@
 """The bus doors: the stream of all status events, and the question whether one has been logged."""
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.contracts.bus import NOTIFICATION_KNOWN
+from cafeteria.chassis.messaging import Bus
+from cafeteria.contracts.subjects import NOTIFICATION_KNOWN
 from cafeteria.notification.service import NotificationService
 
 

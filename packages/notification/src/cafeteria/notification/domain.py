@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.chassis.cursors import UnknownCursor
+from cafeteria.chassis.runtime.cursors import UnknownCursor
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import (
     ENDED_STATUSES,

@@ -1,6 +1,6 @@
 """What notification refuses."""
 
-from cafeteria.chassis.errors import ServiceError, Unauthenticated, Unavailable
+from cafeteria.chassis.runtime.errors import ServiceError, Unauthenticated, Unavailable
 
 
 class ImpossibleEvent(ServiceError):

@@ -13,12 +13,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import DatabaseUnavailable
+from cafeteria.chassis.auth.tokens import SignedInRequest, requires
+from cafeteria.chassis.database.database import DatabaseUnavailable
 from cafeteria.chassis.http.openapi import EVENT_STREAM
 from cafeteria.chassis.http.pagination import cursor_parameter
 from cafeteria.chassis.http.uvicorn_protocol import abort_of
-from cafeteria.chassis.tokens import SignedInRequest, requires
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
 from cafeteria.notification.domain import CURSOR_PATTERN, Viewer
 from cafeteria.notification.errors import StreamTokenExpired

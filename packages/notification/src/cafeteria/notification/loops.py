@@ -1,7 +1,7 @@
 """What time starts: the streams' heartbeat and expiry, and the marks of delivery."""
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.loops import Loop
+from cafeteria.chassis.jobs import Loop
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.notification.service import NotificationService
 from cafeteria.notification.views import Hub
 

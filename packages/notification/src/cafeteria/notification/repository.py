@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.notification import Notification
 from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
 from cafeteria.notification.domain import (

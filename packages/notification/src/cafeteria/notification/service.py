@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.bus.codec import ENCODER
-from cafeteria.chassis.bus.items import UnreadableItem, items_decoder_for
-from cafeteria.chassis.bus.ordered_reader import Batch, Look, StoredMessage
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
-from cafeteria.chassis.dead_letters import WHOLE_MESSAGE, DeadLetter, DeadLetters
-from cafeteria.chassis.logs import get_logger
-from cafeteria.contracts.bus import NOTIFICATION_STREAM
+from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
+from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE, DeadLetter, DeadLetters
+from cafeteria.chassis.messaging.envelope import ENCODER
+from cafeteria.chassis.messaging.items import UnreadableItem, items_decoder_for
+from cafeteria.chassis.messaging.ordered_reader import Batch, Look, StoredMessage
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.notification import Notifications
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
+from cafeteria.contracts.subjects import NOTIFICATION_STREAM
 from cafeteria.notification import repository
 from cafeteria.notification.domain import (
     Backlog,

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cafeteria.chassis.database import schema_base
-from cafeteria.chassis.dead_letters import dead_letters_table
+from cafeteria.chassis.database.database import schema_base
+from cafeteria.chassis.messaging.dead_letters import dead_letters_table
 
 
 class Base(schema_base("notification")):  # type: ignore[misc]  # a computed base class is more than mypy reads

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability.logs import get_logger
 from cafeteria.contracts.notification import OrderStatusEvent
 from cafeteria.notification.domain import LoggedStatus, Status, Viewer, place_of
 

@@ -1,8 +1,8 @@
 """Start stock: `python -m cafeteria.stock`."""
 
-from cafeteria.chassis.server import run
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import STOCK
+from cafeteria.chassis.process import run
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import STOCK
 from cafeteria.stock.app import create_app
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from litestar import Litestar
 
 from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.bus import Bus
-from cafeteria.chassis.database import ANSWER_WITHIN_S, Database
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.keys import keys_over
-from cafeteria.chassis.settings import ServiceSettings
-from cafeteria.contracts.bus import STOCK
+from cafeteria.chassis.auth.jwks import keys_over
+from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import STOCK
 from cafeteria.stock import bus_api, loops
 from cafeteria.stock.http_api import ROUTES
 from cafeteria.stock.peers import Listeners

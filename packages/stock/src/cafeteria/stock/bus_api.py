@@ -8,8 +8,7 @@ from typing import cast
 
 import msgspec
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.contracts.bus import RELEASE, RESERVE
+from cafeteria.chassis.messaging import Bus
 from cafeteria.contracts.stock import (
     MAX_REPLY_BYTES,
     ItemPrice,
@@ -19,6 +18,7 @@ from cafeteria.contracts.stock import (
     StockDecided,
     StockReleased,
 )
+from cafeteria.contracts.subjects import RELEASE, RESERVE
 from cafeteria.stock.domain import DecidedLine, Reservation
 from cafeteria.stock.service import StockService
 

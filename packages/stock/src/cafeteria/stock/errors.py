@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from cafeteria.chassis.errors import Conflict, InvalidRequest, NotFound, ServiceError
+from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, NotFound, ServiceError
 from cafeteria.contracts.problems import ProblemCode
 
 

@@ -13,12 +13,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from cafeteria.chassis.bytes_response import BytesResponse
-from cafeteria.chassis.cursors import read_cursor, write_cursor
+from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
 from cafeteria.chassis.http.pagination import RowCursor
 from cafeteria.chassis.http.request_headers import OptionallyKeyedOperation, read_idempotency_key
-from cafeteria.chassis.tokens import SignedInRequest, requires
+from cafeteria.chassis.http.responses import BytesResponse
+from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
 from cafeteria.contracts.stock import ChangeItem, CreateItem, Item, Items, Restock, StockTransactions
 from cafeteria.contracts.values import Role
 from cafeteria.stock.domain import Answer, item_on_the_wire

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from cafeteria.chassis.loops import Loop
+from cafeteria.chassis.jobs import Loop
 from cafeteria.stock.service import StockService
 
 EVERYTHING_EVERY_S = 1.0  # gateways treat an entry older than 3 s as unknown: two messages may be lost

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from cafeteria.chassis.bus import Bus
-from cafeteria.contracts.bus import AVAILABILITY
+from cafeteria.chassis.messaging import Bus
 from cafeteria.contracts.stock import AvailabilityChanged, ItemAvailability
+from cafeteria.contracts.subjects import AVAILABILITY
 from cafeteria.stock.domain import StoredItem
 
 

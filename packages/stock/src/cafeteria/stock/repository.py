@@ -14,8 +14,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import Decision, StockTransaction, TransactionKind
 from cafeteria.contracts.values import RejectionReason
 from cafeteria.stock.domain import (

@@ -15,13 +15,13 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import ServiceError, Unavailable
-from cafeteria.chassis.group_commit import GroupCommit
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.logs import get_logger
-from cafeteria.chassis.metrics import counter
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.metrics import counter
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.errors import ServiceError, Unavailable
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import (
     MAX_ORDERS,
     ChangeItem,

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cafeteria.chassis.database import schema_base
+from cafeteria.chassis.database.database import schema_base
 
 
 class Base(schema_base("stock")):  # type: ignore[misc]  # a computed base class is more than mypy reads

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from cafeteria.chassis.libpq import STATED
+from cafeteria.chassis.database.libpq import STATED
 from cafeteria.local_stack.errors import SettingError
 
 

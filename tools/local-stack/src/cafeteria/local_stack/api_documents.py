@@ -15,8 +15,8 @@ import msgspec
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.http.openapi import published_document
-from cafeteria.chassis.settings import ServiceSettings, load_settings
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.credentials import Credentials
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import asyncpg
 
-from cafeteria.chassis.migrations import migrate
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.chassis.database.migrations import migrate
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.local_stack.demo_data import ensure_demo_data
 from cafeteria.local_stack.errors import ServerAwayError, StackError

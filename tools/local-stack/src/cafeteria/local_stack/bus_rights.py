@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
-from cafeteria.contracts import bus
-from cafeteria.contracts.wire import Durable, Readers, Stream
+from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import Durable, Readers, Stream
 
 RPC_CALLERS: dict[str, tuple[str, ...]] = {
-    bus.RESERVE.subject: (bus.GATEWAY,),
-    bus.RELEASE.subject: (bus.GATEWAY,),
-    bus.CANCEL.subject: (bus.GATEWAY,),
-    bus.KITCHEN_KNOWN.subject: (bus.GATEWAY,),
-    bus.GATEWAY_KNOWN.subject: (bus.KITCHEN,),
-    bus.NOTIFICATION_KNOWN.subject: (bus.GATEWAY, bus.KITCHEN),
-    bus.JWKS.subject: bus.SERVICES,
+    subjects.RESERVE.subject: (subjects.GATEWAY,),
+    subjects.RELEASE.subject: (subjects.GATEWAY,),
+    subjects.CANCEL.subject: (subjects.GATEWAY,),
+    subjects.KITCHEN_KNOWN.subject: (subjects.GATEWAY,),
+    subjects.GATEWAY_KNOWN.subject: (subjects.KITCHEN,),
+    subjects.NOTIFICATION_KNOWN.subject: (subjects.GATEWAY, subjects.KITCHEN),
+    subjects.JWKS.subject: subjects.SERVICES,
 }
 """Who may ask for an answer."""
 
-TOPIC_READERS: dict[str, tuple[str, ...]] = {bus.AVAILABILITY.subject: (bus.GATEWAY,)}
+TOPIC_READERS: dict[str, tuple[str, ...]] = {subjects.AVAILABILITY.subject: (subjects.GATEWAY,)}
 """Who may hear a topic that no stream stores."""
 
 STREAMS_ACCOUNT = "bus"
@@ -42,7 +42,7 @@ ANSWERS = "_R_.>"
 SERVICE_QUESTIONS = "$SRV.>"
 Reading = TypeVar("Reading", Durable, Readers)
 
-STORED = frozenset(subject for stream in bus.STREAMS for subject in stream.subjects)
+STORED = frozenset(subject for stream in subjects.STREAMS for subject in stream.subjects)
 
 
 class Kind(Enum):
@@ -65,7 +65,7 @@ class Grant:
     @property
     def name(self) -> str:
         """What users of `to` call the subject."""
-        return self.subject.replace("$JS.API.", f"{bus.STREAMS_API}.")
+        return self.subject.replace("$JS.API.", f"{subjects.STREAMS_API}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +82,15 @@ def inbox_prefix(user: str) -> str:
 
 def grants() -> tuple[Grant, ...]:
     """Everything that passes from one account to another."""
-    return (*_between_services(), *(grant for service in bus.SERVICES for grant in _with_streams(service)))
+    return (
+        *_between_services(),
+        *(grant for service in subjects.SERVICES for grant in _with_streams(service)),
+    )
 
 
 def rights_of(service: str) -> Rights:
     publish = {grant.name for grant in grants() if grant.to == service and grant.kind is not Kind.NO_ANSWER}
-    publish |= {topic.subject for topic in bus.TOPICS if topic.owner == service}
+    publish |= {topic.subject for topic in subjects.TOPICS if topic.owner == service}
     publish |= {subject for subject, callers in RPC_CALLERS.items() if service in callers}
     subscribe = {f"{inbox_prefix(service)}.>", *_asked(service)}
     subscribe |= {subject for subject, readers in TOPIC_READERS.items() if service in readers}
@@ -100,16 +103,16 @@ def rights_of(service: str) -> Rights:
 
 
 def _asked(service: str) -> tuple[str, ...]:
-    return tuple(rpc.subject for rpc in bus.RPCS if rpc.owner == service)
+    return tuple(rpc.subject for rpc in subjects.RPCS if rpc.owner == service)
 
 
 def _between_services() -> Iterable[Grant]:
     """An owner that asks itself needs no grant: it is in its own account."""
-    for rpc in bus.RPCS:
+    for rpc in subjects.RPCS:
         for caller in RPC_CALLERS[rpc.subject]:
             if caller != rpc.owner:
                 yield Grant(owner=rpc.owner, to=caller, subject=rpc.subject)
-    for topic in bus.TOPICS:
+    for topic in subjects.TOPICS:
         for reader in TOPIC_READERS.get(topic.subject, ()):
             yield Grant(owner=topic.owner, to=reader, subject=topic.subject, kind=Kind.NO_ANSWER)
 
@@ -117,16 +120,16 @@ def _between_services() -> Iterable[Grant]:
 def _with_streams(service: str) -> Iterable[Grant]:
     """The service stores, reads and acknowledges; the administrator may ask what runs there."""
     for subject in sorted(
-        STORED.intersection(topic.subject for topic in bus.TOPICS if topic.owner == service)
+        STORED.intersection(topic.subject for topic in subjects.TOPICS if topic.owner == service)
     ):
         yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=subject)
     for stream in _streams_of(service):
         yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=f"$JS.API.STREAM.INFO.{stream.name}")
-    for durable in _owned_by(service, bus.DURABLES):
+    for durable in _owned_by(service, subjects.DURABLES):
         yield from _reading(service, durable.stream, durable.name)
         acknowledgement = f"$JS.ACK.{durable.stream}.{durable.name}.>"
         yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=acknowledgement)
-    for readers in _owned_by(service, bus.READERS):
+    for readers in _owned_by(service, subjects.READERS):
         yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=f"$JS.API.STREAM.MSG.GET.{readers.stream}")
         for name in readers.names:
             yield from _reading(service, readers.stream, name)
@@ -154,6 +157,8 @@ def _owned_by(service: str, every: Iterable[Reading]) -> Iterable[Reading]:
 
 def _streams_of(service: str) -> Iterable[Stream]:
     """The streams that a service writes to or reads."""
-    written = {topic.subject for topic in bus.TOPICS if topic.owner == service}
-    read = {reading.stream for reading in (*bus.DURABLES, *bus.READERS) if reading.owner == service}
-    return (stream for stream in bus.STREAMS if stream.name in read or written.intersection(stream.subjects))
+    written = {topic.subject for topic in subjects.TOPICS if topic.owner == service}
+    read = {reading.stream for reading in (*subjects.DURABLES, *subjects.READERS) if reading.owner == service}
+    return (
+        stream for stream in subjects.STREAMS if stream.name in read or written.intersection(stream.subjects)
+    )

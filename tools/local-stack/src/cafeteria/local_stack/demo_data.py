@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import asyncpg
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.ids import new_id
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.administrator import connect
 

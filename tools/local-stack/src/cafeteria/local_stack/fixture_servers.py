@@ -10,10 +10,10 @@ import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.bus.nats_client import BusClient
-from cafeteria.chassis.migrations import MigrationsMissingError, migrate
-from cafeteria.chassis.settings import ServiceSettings, load_settings
-from cafeteria.contracts import bus
+from cafeteria.chassis.database.migrations import MigrationsMissingError, migrate
+from cafeteria.chassis.messaging.nats_client import BusClient
+from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.contracts import subjects
 from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import Credentials
@@ -179,7 +179,7 @@ class FixtureServers:
         await ensure_database(self.postgres_admin_url)
         await ensure_roles(self.postgres_admin_url, password_of=self.credentials.postgres_password)
         migrated = []
-        for service in bus.SERVICES:
+        for service in subjects.SERVICES:
             with contextlib.suppress(MigrationsMissingError):
                 await migrate(service, self.postgres_admin_url)
                 migrated.append(service)
@@ -203,7 +203,7 @@ async def _start(member: Member) -> None:
 
 
 async def connect_as(servers: FixtureServers, user: str) -> BusClient:
-    client = BusClient(api_prefix=bus.STREAMS_API) if user in bus.SERVICES else BusClient()
+    client = BusClient(api_prefix=subjects.STREAMS_API) if user in subjects.SERVICES else BusClient()
     await client.connect(
         servers.nats_url,
         user=user,
@@ -236,8 +236,8 @@ class _IdentityStandIn:
         async def answer(message: Msg) -> None:
             await message.respond(jwks)
 
-        self._client = await connect_as(self._servers, bus.IDENTITY)
-        await self._client.subscribe(bus.JWKS.subject, queue=bus.IDENTITY, cb=answer)
+        self._client = await connect_as(self._servers, subjects.IDENTITY)
+        await self._client.subscribe(subjects.JWKS.subject, queue=subjects.IDENTITY, cb=answer)
         await self._client.flush_all()
 
     async def leave(self) -> None:

@@ -6,8 +6,8 @@ database. A schema of ours belongs to our owner. A database is taken while it is
 
 import asyncpg
 
-from cafeteria.chassis.migrations import OWNER_ROLE
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.chassis.database.migrations import OWNER_ROLE
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.errors import StackError
 
 COMMENT = "made by the bootstrap of cafeteria"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cafeteria.contracts.bus import SERVICES, STREAMS
+from cafeteria.contracts.subjects import SERVICES, STREAMS
 from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT, Grant, Kind, grants, rights_of
 from cafeteria.local_stack.credentials import ADMIN
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cafeteria.contracts.bus import PORT_OFFSETS, SERVICES
+from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.addresses import listening_host
 from cafeteria.local_stack.errors import SettingError

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from cafeteria.chassis.migrations import OWNER_ROLE
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.chassis.database.migrations import OWNER_ROLE
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.foreign_objects import mark, quoted, refuse_foreign, refuse_foreign_roles
 from cafeteria.local_stack.scram import verifier

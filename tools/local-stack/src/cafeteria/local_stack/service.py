@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from cafeteria.contracts.bus import IDENTITY
+from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.errors import StackError

@@ -6,7 +6,7 @@ and a DELETE of what a test has written less than one. A table that has grown la
 
 import asyncpg
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.administrator import connect
 
 LOCK_TIMEOUT = "5s"  # a test that left a transaction open is told so, instead of hanging

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from cafeteria.chassis.runtime.addresses import bracketed
-from cafeteria.contracts.bus import IDENTITY
+from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.addresses import reaching_host
 from cafeteria.local_stack.child import Child, Echo

@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused
-from cafeteria.chassis.bus.nats_client import BusClient
-from cafeteria.contracts.bus import DURABLES, READERS, STREAMS
-from cafeteria.contracts.wire import ACK_WAIT_S, WIRE, Durable, Stream
+from cafeteria.chassis.messaging.jetstream_api import JetStreamApi, Refused
+from cafeteria.chassis.messaging.nats_client import BusClient
+from cafeteria.contracts.channels import ACK_WAIT_S, WIRE, Durable, Stream
+from cafeteria.contracts.subjects import DURABLES, READERS, STREAMS
 from cafeteria.local_stack.addresses import host_and_port
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN

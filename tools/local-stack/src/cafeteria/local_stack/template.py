@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack import template_process
 from cafeteria.local_stack.child import YIELDING, Child, Echo, Program, spawn
 from cafeteria.local_stack.errors import StackError

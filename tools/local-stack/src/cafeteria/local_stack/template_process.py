@@ -24,7 +24,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 
 
 def main(services: Iterable[str]) -> None:
-    for module in ("cafeteria.chassis.server", *(f"cafeteria.{service}.app" for service in services)):
+    for module in ("cafeteria.chassis.process", *(f"cafeteria.{service}.app" for service in services)):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # or each fork would copy what its collector touches

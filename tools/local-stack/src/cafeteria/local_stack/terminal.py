@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.stack import Stack
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests a
     from nats.aio.client import Client
 
     from cafeteria.chassis.app import ServiceApp
-    from cafeteria.chassis.bus.nats_client import BusClient
-    from cafeteria.chassis.outbox import OutboxMessage, OutboxRow
-    from cafeteria.contracts.wire import Durable
+    from cafeteria.chassis.messaging.nats_client import BusClient
+    from cafeteria.chassis.messaging.outbox import OutboxMessage, OutboxRow
+    from cafeteria.contracts.channels import Durable
     from cafeteria.local_stack.fixture_servers import FixtureServers
     from cafeteria.local_stack.fixture_tokens import Tokens
     from cafeteria.local_stack.template import Template
@@ -70,7 +70,7 @@ def service_settings(servers: "FixtureServers") -> "Callable[..., Any]":
 @pytest.fixture
 def serve() -> "Callable[[ServiceApp], AbstractAsyncContextManager[str]]":
     """A real HTTP server in the test's own loop; what it returns is entered, and gives the base URL."""
-    from cafeteria.chassis.server import serving
+    from cafeteria.chassis.process import serving
 
     return lambda app: in_own_task(serving(app))
 
@@ -151,14 +151,14 @@ async def has_read_all(client: "Client", durable: "Durable") -> bool:
 
 async def unread(client: "BusClient", durable: "Durable") -> int:
     """Messages that its owner has not acknowledged yet."""
-    from cafeteria.chassis.bus.jetstream_api import JetStreamApi
+    from cafeteria.chassis.messaging.jetstream_api import JetStreamApi
 
     return (await JetStreamApi(client).consumer(durable.stream, durable.name)).unread
 
 
 def outbox_row(message: "OutboxMessage") -> "OutboxRow":
     """As a relay reads it, under a new message id, without a database."""
-    from cafeteria.chassis.ids import new_id
-    from cafeteria.chassis.outbox import OutboxRow
+    from cafeteria.chassis.messaging.outbox import OutboxRow
+    from cafeteria.chassis.runtime.ids import new_id
 
     return OutboxRow(0, message.subject, new_id(), message.body)

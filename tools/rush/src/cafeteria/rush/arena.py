@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 import asyncpg
 
-from cafeteria.contracts.bus import IDENTITY, KITCHEN, SERVICES
+from cafeteria.contracts.subjects import IDENTITY, KITCHEN, SERVICES
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.home import Home

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import JetStreamApi, Refused
-from cafeteria.chassis.bus.nats_client import BusClient
+from cafeteria.chassis.messaging.jetstream_api import JetStreamApi, Refused
+from cafeteria.chassis.messaging.nats_client import BusClient
 
 API_TIMEOUT_S = 5.0
 

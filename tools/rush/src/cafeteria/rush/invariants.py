@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from uuid import UUID
 
-from cafeteria.chassis.dead_letters import WHOLE_MESSAGE
+from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE
 from cafeteria.rush.history import ACCEPTED, CREATED, OK, History
 from cafeteria.rush.snapshot import Snapshot, StoredDecision, StoredLetter, StoredOrder
 from cafeteria.rush.stored_messages import POISON_ID, is_readable, items_of

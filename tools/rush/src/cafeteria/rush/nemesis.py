@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import Refused
+from cafeteria.chassis.messaging.jetstream_api import Refused
 from cafeteria.rush.arena import Arena, NeverReadyError
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
 from cafeteria.rush.pace import Pace

@@ -14,8 +14,8 @@ from typing import Self
 import msgspec
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import Refused
-from cafeteria.contracts.bus import STREAMS
+from cafeteria.chassis.messaging.jetstream_api import Refused
+from cafeteria.contracts.subjects import STREAMS
 from cafeteria.rush.bus_admin import BusAdmin
 from cafeteria.rush.stored_messages import DECODERS, StoredMessage, read
 

@@ -7,7 +7,7 @@ from time import monotonic
 import asyncpg
 import msgspec
 
-from cafeteria.contracts.bus import DURABLES, NOTIFICATION, STREAMS
+from cafeteria.contracts.subjects import DURABLES, NOTIFICATION, STREAMS
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.faults.servers import until_bus_is_whole
 from cafeteria.rush.rest import on_the_way

@@ -7,8 +7,8 @@ import asyncpg
 import msgspec
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import Refused
-from cafeteria.contracts.bus import DURABLES, NOTIFICATION_STREAM
+from cafeteria.chassis.messaging.jetstream_api import Refused
+from cafeteria.contracts.subjects import DURABLES, NOTIFICATION_STREAM
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.history import History
 from cafeteria.rush.invariants import streams_showed_everything_once

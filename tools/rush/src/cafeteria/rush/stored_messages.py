@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from cafeteria.chassis.bus.items import ItemsDecoder, UnreadableItem, items_decoder_for
-from cafeteria.contracts.bus import STREAMS, TOPICS
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID
+from cafeteria.chassis.messaging.items import ItemsDecoder, UnreadableItem, items_decoder_for
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID
+from cafeteria.contracts.subjects import STREAMS, TOPICS
 from cafeteria.rush.bus_admin import BusAdmin
 
 POISON_ID = "poison"

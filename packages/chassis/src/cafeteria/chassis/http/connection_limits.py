@@ -11,9 +11,9 @@ from ipaddress import ip_address
 from itertools import chain, islice, takewhile
 from typing import Protocol
 
-from cafeteria.chassis import logs, metrics
-from cafeteria.chassis.errors import Overloaded
-from cafeteria.chassis.settings import Network
+from cafeteria.chassis.observability import logs, metrics
+from cafeteria.chassis.runtime.errors import Overloaded
+from cafeteria.chassis.runtime.settings import Network
 
 HEAD_S = 10
 """From the connection, or from a request's first byte, to the end of its headers."""

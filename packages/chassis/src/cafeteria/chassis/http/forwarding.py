@@ -13,7 +13,7 @@ from time import monotonic
 import msgspec
 
 from cafeteria.chassis.http.request_headers import RequestHeaders
-from cafeteria.chassis.logs import get_logger
+from cafeteria.chassis.observability.logs import get_logger
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

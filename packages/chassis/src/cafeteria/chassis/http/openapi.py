@@ -19,7 +19,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
-from cafeteria.chassis.errors import (
+from cafeteria.chassis.auth.tokens import Guard
+from cafeteria.chassis.http.problem_details import PROBLEM_JSON, TooLarge, UnsupportedMediaType
+from cafeteria.chassis.runtime.errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -27,8 +29,6 @@ from cafeteria.chassis.errors import (
     Unauthenticated,
     Unavailable,
 )
-from cafeteria.chassis.problem_documents import PROBLEM_JSON, TooLarge, UnsupportedMediaType
-from cafeteria.chassis.tokens import Guard
 from cafeteria.contracts.problems import Problem
 
 EVENT_STREAM = "text/event-stream"

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar.params import QueryParameter
 
-from cafeteria.chassis.cursors import CURSOR_PATTERN
+from cafeteria.chassis.runtime.cursors import CURSOR_PATTERN
 
 
 def cursor_parameter(pattern: str) -> Any:

@@ -5,8 +5,8 @@ from random import getrandbits
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from cafeteria.chassis.errors import InvalidRequest, ServiceError
-from cafeteria.chassis.problem_documents import PROBLEM_JSON, TooLarge, encode_problem
+from cafeteria.chassis.http.problem_details import PROBLEM_JSON, TooLarge, encode_problem
+from cafeteria.chassis.runtime.errors import InvalidRequest, ServiceError
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -14,9 +14,9 @@ import msgspec
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 
-from cafeteria.chassis.errors import InvalidRequest, NotUnderstood
+from cafeteria.chassis.http.problem_details import TOO_LARGE_DETAIL, TooLarge
 from cafeteria.chassis.http.request_headers import read_header
-from cafeteria.chassis.problem_documents import TOO_LARGE_DETAIL, TooLarge
+from cafeteria.chassis.runtime.errors import InvalidRequest, NotUnderstood
 
 _DECODER = "body_decoder"
 """The key in a route handler's `opt`."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
-from cafeteria.chassis.errors import NotUnderstood, ServiceError
+from cafeteria.chassis.runtime.errors import NotUnderstood, ServiceError
 from cafeteria.contracts.problems import ProblemCode
 
 RequestHeaders = Iterable[tuple[bytes, bytes]]

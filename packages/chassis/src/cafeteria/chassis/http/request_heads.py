@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from cafeteria.chassis.errors import InvalidRequest
+from cafeteria.chassis.runtime.errors import InvalidRequest
 
 HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
 

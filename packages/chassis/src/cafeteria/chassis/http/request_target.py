@@ -18,7 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
-from cafeteria.chassis.errors import NotUnderstood
+from cafeteria.chassis.runtime.errors import NotUnderstood
 
 _QUERY = "query_rules"
 """The key in a route handler's `opt`."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from cafeteria.chassis.errors import ServiceError
+from cafeteria.chassis.runtime.errors import ServiceError
 
 
 class Cycle(RequestResponseCycle):

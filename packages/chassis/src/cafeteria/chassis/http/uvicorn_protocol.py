@@ -11,8 +11,6 @@ import httptools
 from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from cafeteria.chassis.errors import InvalidRequest, ServiceError
-from cafeteria.chassis.health import HEALTH_PATHS
 from cafeteria.chassis.http.connection_limits import (
     BODY_GRACE_S,
     BODY_LEAST_BYTES_PER_S,
@@ -23,6 +21,7 @@ from cafeteria.chassis.http.connection_limits import (
     TooManyConnections,
 )
 from cafeteria.chassis.http.gathering_transport import GatheringTransport
+from cafeteria.chassis.http.health import HEALTH_PATHS
 from cafeteria.chassis.http.refusals import (
     HeadTooLarge,
     RequestTimedOut,
@@ -32,6 +31,7 @@ from cafeteria.chassis.http.refusals import (
 )
 from cafeteria.chassis.http.request_heads import HTTP_1_0, check_head, parse_target, without_upgrade
 from cafeteria.chassis.http.uvicorn_cycles import Cycle, Http10Cycle
+from cafeteria.chassis.runtime.errors import InvalidRequest, ServiceError
 
 MAX_HEAD_BYTES = 65_536
 """Limit of a request's bytes outside of its body that are not parsed, beside its first read: ours have 8 KiB."""

@@ -25,9 +25,9 @@ from typing import cast
 import uvicorn
 from litestar import Litestar
 
-from cafeteria.chassis import logs
 from cafeteria.chassis.http.connection_limits import ConnectionLimits
 from cafeteria.chassis.http.uvicorn_protocol import UNREAD_GRACE_S, HttpProtocol
+from cafeteria.chassis.observability import logs
 
 BACKLOG = 2048
 ACCEPTED_AT_ONCE = 64

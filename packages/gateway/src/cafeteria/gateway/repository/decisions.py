@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
-from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.contracts.subjects import GATEWAY_STATUS, WORK_PLACED
 from cafeteria.gateway.domain import Answer, Settlement, StoredOrder
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, stored_answer, stored_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
 from cafeteria.gateway.domain import (
     ORDER_LIFETIME,
     KeyedOrder,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.stock import StockReleased
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import StoredOrder

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.gateway.domain import StoredOrder

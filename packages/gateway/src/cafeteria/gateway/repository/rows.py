@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
-from cafeteria.chassis.statements import Row
+from cafeteria.chassis.database.statement import Row
 from cafeteria.contracts.values import OrderStatus, PricedLine, RejectionReason
 from cafeteria.gateway.domain import Answer, KeyedOrder, StoredOrder
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow

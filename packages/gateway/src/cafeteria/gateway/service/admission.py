@@ -6,8 +6,8 @@ cost less than accepting it.
 
 from time import monotonic
 
-from cafeteria.chassis.errors import Overloaded
-from cafeteria.chassis.relay import Relay
+from cafeteria.chassis.messaging.relay import Relay
+from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.gateway.errors import SAY_AGAIN_WITH_THE_SAME_KEY
 from cafeteria.gateway.service.place_order import Intake
 from cafeteria.gateway.views import Backlog

@@ -8,9 +8,9 @@ back once; the gateway repeats the request until stock has answered.
 import asyncio
 from uuid import UUID
 
-from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import NotFound
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.messaging import NoAnswer, PeerRefused
+from cafeteria.chassis.runtime.errors import NotFound
 from cafeteria.contracts.kitchen import CancelAnswered
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus

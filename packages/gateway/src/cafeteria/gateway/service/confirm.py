@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from cafeteria.chassis import logs, metrics
-from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.outbox import Outbox, OutboxMessage, outbox_message
-from cafeteria.contracts.bus import GATEWAY_STATUS, WORK_PLACED
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.messaging import NoAnswer, PeerRefused
+from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage, outbox_message
+from cafeteria.chassis.observability import logs, metrics
+from cafeteria.contracts.subjects import GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.gateway.domain import OWN_VERSION_LIMIT, StoredOrder, cook_order, own_status_event
 from cafeteria.gateway.peers import Receiver

@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from cafeteria.chassis import logs
-from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import Unavailable
-from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.messaging import NoAnswer, PeerRefused
+from cafeteria.chassis.observability import logs
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.errors import Unavailable
 from cafeteria.contracts.stock import MAX_ORDERS, StockDecided
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import (

@@ -8,13 +8,13 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
-from cafeteria.chassis import logs, metrics
-from cafeteria.chassis.bus import NoAnswer, PeerRefused
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.outbox import Outbox, outbox_message
-from cafeteria.contracts.bus import GATEWAY_STATUS
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.messaging import NoAnswer, PeerRefused
+from cafeteria.chassis.messaging.outbox import Outbox, outbox_message
+from cafeteria.chassis.observability import logs, metrics
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.stock import StockReleased
+from cafeteria.contracts.subjects import GATEWAY_STATUS
 from cafeteria.gateway.domain import as_pending, own_status_event
 from cafeteria.gateway.peers import Stock
 from cafeteria.gateway.repository import mending

@@ -15,10 +15,10 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.database import Database, DatabaseUnavailable
-from cafeteria.chassis.errors import Overloaded
-from cafeteria.chassis.group_commit import GroupCommit
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.domain import (
     Answer,

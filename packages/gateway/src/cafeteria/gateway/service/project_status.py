@@ -6,8 +6,8 @@ event, or the same answer to a cancel request, makes the order due for its relea
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from cafeteria.chassis import logs
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.observability import logs
 from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
 from cafeteria.gateway.domain import is_from_kitchen
 from cafeteria.gateway.repository import orders

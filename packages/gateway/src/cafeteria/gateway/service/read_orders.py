@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from time import monotonic
 from uuid import UUID
 
-from cafeteria.chassis.cursors import read_cursor, write_cursor
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.errors import NotFound
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
+from cafeteria.chassis.runtime.errors import NotFound
 from cafeteria.contracts.gateway import Menu
 from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.repository import orders

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.kitchen.repository.rows import to_view

@@ -5,7 +5,7 @@ It is read as text, which msgspec decodes at once; the driver would make lists o
 
 import msgspec
 
-from cafeteria.chassis.statements import Row
+from cafeteria.chassis.database.statement import Row
 from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import PricedLine, StatusTime

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.statements import Statement
+from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.kitchen.domain import Ticket
 from cafeteria.kitchen.repository.rows import to_ticket

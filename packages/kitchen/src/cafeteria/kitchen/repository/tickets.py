@@ -13,10 +13,10 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.ids import new_id
-from cafeteria.chassis.outbox import OutboxMessage, outbox_message
-from cafeteria.chassis.statements import Statement
-from cafeteria.contracts import bus
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.messaging.outbox import OutboxMessage, outbox_message
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import subjects
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine, StatusTime
 from cafeteria.kitchen.domain import CONFIRM_AFTER, STATES_BEFORE, Move, Ticket, news_of
 from cafeteria.kitchen.repository.rows import encode, to_json, to_ticket
@@ -182,7 +182,7 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
         "bodies": [encode(news_of(move.moved)) for move in moves],
         "at": at,
         "at_as_json": to_json(at),
-        "subject": bus.KITCHEN_STATUS.subject,
+        "subject": subjects.KITCHEN_STATUS.subject,
         "confirm_after": CONFIRM_AFTER,
         "free_stations": list(free_stations),
     }
@@ -191,4 +191,4 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
 def status_message(ticket: Ticket) -> OutboxMessage:
     """Return the event of the ticket's latest status, with its whole path, under a new message id."""
     event = news_of(ticket)
-    return outbox_message(bus.KITCHEN_STATUS, event, order_id=event.order_id, version=event.version)
+    return outbox_message(subjects.KITCHEN_STATUS, event, order_id=event.order_id, version=event.version)

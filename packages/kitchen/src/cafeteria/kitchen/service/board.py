@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.orders import KnownAnswered

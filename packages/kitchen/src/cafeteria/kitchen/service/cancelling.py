@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, TicketStatus
 from cafeteria.kitchen.domain import cancel, cancel_answer
 from cafeteria.kitchen.repository import tickets

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from cafeteria.chassis import metrics
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
-from cafeteria.chassis.logs import get_logger
-from cafeteria.chassis.outbox import Outbox
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.messaging.outbox import Outbox
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.kitchen.domain import confirm_pause
 from cafeteria.kitchen.peers import Peers

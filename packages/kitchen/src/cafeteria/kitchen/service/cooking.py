@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.kitchen.domain import Move, Ticket, earliest_id, finish, start
 from cafeteria.kitchen.repository import stations, tickets
 from cafeteria.kitchen.repository.stations import Workload

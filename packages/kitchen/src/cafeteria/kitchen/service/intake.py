@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from cafeteria.chassis import trace
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.observability import tracing
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.kitchen import CancelTicket, CookOrder
 from cafeteria.kitchen.domain import path_before_cooking
 from cafeteria.kitchen.repository import tickets
@@ -33,5 +33,5 @@ def to_new_ticket(order: CookOrder | CancelTicket) -> NewTicket:
         student_id=order.student_id,
         lines=order.lines,
         path=path_before_cooking(order.earlier),
-        traceparent=order.traceparent if isinstance(order, CookOrder) else trace.current(),
+        traceparent=order.traceparent if isinstance(order, CookOrder) else tracing.current(),
     )

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from cafeteria.chassis.clock import now
-from cafeteria.chassis.database import Database
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts import kitchen
 from cafeteria.kitchen.domain import Press, press
 from cafeteria.kitchen.errors import TicketNotFound

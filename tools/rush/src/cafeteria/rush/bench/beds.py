@@ -16,7 +16,7 @@ from typing import Self
 import asyncpg
 import msgspec
 
-from cafeteria.contracts.bus import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
+from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.child import Child, Program

@@ -9,10 +9,10 @@ from uuid import uuid4
 import msgspec
 from nats.aio.client import Client
 
-from cafeteria.contracts.bus import GATEWAY_STATUS
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, HEADER_TYPE
 from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.contracts.subjects import GATEWAY_STATUS
 from cafeteria.contracts.values import OrderStatus, StatusTime
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID, HEADER_TYPE
 from cafeteria.local_stack.bus_rights import inbox_prefix
 from cafeteria.local_stack.credentials import ADMIN
 from cafeteria.rush.bench.generator import BenchError

@@ -7,7 +7,7 @@ from time import monotonic
 import msgspec
 from argon2 import PasswordHasher
 
-from cafeteria.contracts.bus import IDENTITY
+from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.identity import passwords
 from cafeteria.local_stack.demo_data import PASSWORD
 from cafeteria.rush.bench import books

@@ -6,7 +6,7 @@ from statistics import median
 
 import msgspec
 
-from cafeteria.contracts.bus import GATEWAY
+from cafeteria.contracts.subjects import GATEWAY
 from cafeteria.rush.bench import books
 from cafeteria.rush.bench.beds import Bed, Target
 from cafeteria.rush.bench.generator import place_orders

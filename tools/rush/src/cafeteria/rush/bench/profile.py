@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cafeteria.contracts.bus import GATEWAY, KITCHEN, NOTIFICATION, STOCK
+from cafeteria.contracts.subjects import GATEWAY, KITCHEN, NOTIFICATION, STOCK
 from cafeteria.rush.bench import books
 from cafeteria.rush.bench.beds import Bed, Target
 from cafeteria.rush.bench.generator import BenchError, Load, place_orders
@@ -29,20 +29,20 @@ SAMPLES_PER_S = 200
 SERVICES = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 
 LAYERS = {
-    "HTTP server": ("uvicorn/", "chassis/http/"),
-    "HTTP framework": ("litestar/", "multidict/", "chassis/bytes_response"),
-    "door: ids, traces, problems": ("chassis/door", "chassis/trace", "chassis/origins", "chassis/app"),
-    "token": ("chassis/tokens", "chassis/keys", "jwt/"),
-    "log lines": ("structlog/", "chassis/logs"),
-    "metrics": ("prometheus_client/", "chassis/metrics"),
+    "HTTP server": (
+        *("uvicorn/", "chassis/http/uvicorn_", "chassis/http/gathering_", "chassis/http/connection_limits"),
+        *("chassis/http/request_head", "chassis/http/forwarding"),
+    ),
+    "HTTP framework": ("litestar/", "multidict/", "chassis/http/responses"),
+    "request boundary": ("chassis/http/", "chassis/observability/tracing", "chassis/app"),
+    "token": ("chassis/auth/", "jwt/"),
+    "log lines": ("structlog/", "chassis/observability/logs"),
+    "metrics": ("prometheus_client/", "chassis/observability/metrics"),
     "SQLAlchemy": ("sqlalchemy/",),
     "database driver": ("asyncpg/",),
-    "NATS client": ("nats/", "chassis/bus/nats_client"),
-    "bus, relay, outbox": ("chassis/bus/", "chassis/relay", "chassis/outbox"),
-    "batches, connections, loops": (
-        *("chassis/group_commit", "chassis/database", "chassis/connections", "chassis/statements"),
-        "chassis/loops",
-    ),
+    "NATS client": ("nats/", "chassis/messaging/nats_client"),
+    "bus, relay, outbox": ("chassis/messaging/",),
+    "batches, connections, jobs": ("chassis/database/", "chassis/jobs"),
     "the service's own": tuple(f"{service}/" for service in SERVICES),
 }
 EVENT_LOOP = "event loop, sockets"

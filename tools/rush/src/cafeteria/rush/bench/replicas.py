@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from cafeteria.contracts.bus import GATEWAY, STOCK
+from cafeteria.contracts.subjects import GATEWAY, STOCK
 from cafeteria.local_stack.plan import service_of
 from cafeteria.rush.bench.beds import Bed, Target
 from cafeteria.rush.bench.flow import Flow, Round, run_round

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.rush.bench.beds import Bed
 from cafeteria.rush.bench.machine import Meter, alone, resident_bytes
 from cafeteria.rush.bench.options import Options

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from cafeteria.contracts.bus import NOTIFICATION
+from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.rush.bench.beds import Bed, Target
 from cafeteria.rush.bench.fake_news import publish_news
 from cafeteria.rush.bench.machine import Meter, Usage, alone, resident_bytes

@@ -15,9 +15,9 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from cafeteria.contracts.bus import GATEWAY, IDENTITY, PORT_OFFSETS, SERVICES
 from cafeteria.contracts.gateway import Menu
 from cafeteria.contracts.identity import Tokens
+from cafeteria.contracts.subjects import GATEWAY, IDENTITY, PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.demo_data import PASSWORD, STUDENTS
 from cafeteria.rush.bench.generator import BenchError

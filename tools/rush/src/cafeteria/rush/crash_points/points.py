@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from cafeteria.contracts.bus import STREAMS_API
+from cafeteria.contracts.subjects import STREAMS_API
 from cafeteria.rush.crash_points.naming import Named
 from cafeteria.rush.crash_points.tap import Place
 from cafeteria.rush.proxy import Direction

@@ -6,8 +6,8 @@ from time import monotonic
 import msgspec
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import Refused
-from cafeteria.contracts.bus import DURABLES, NOTIFICATION_STREAM
+from cafeteria.chassis.messaging.jetstream_api import Refused
+from cafeteria.contracts.subjects import DURABLES, NOTIFICATION_STREAM
 from cafeteria.rush.crash_points.stage import Stage
 from cafeteria.rush.crash_points.waiting import POLL_S, true_within
 from cafeteria.rush.history import History

@@ -14,7 +14,15 @@ from typing import Self
 
 import aiohttp
 
-from cafeteria.contracts.bus import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, PORT_OFFSETS, SERVICES, STOCK
+from cafeteria.contracts.subjects import (
+    GATEWAY,
+    IDENTITY,
+    KITCHEN,
+    NOTIFICATION,
+    PORT_OFFSETS,
+    SERVICES,
+    STOCK,
+)
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.administrator import connect
 from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from cafeteria.contracts.bus import DURABLES, RPCS, SERVICES, STREAMS, STREAMS_API
+from cafeteria.contracts.subjects import DURABLES, RPCS, SERVICES, STREAMS, STREAMS_API
 from cafeteria.local_stack.bus_rights import RPC_CALLERS, inbox_prefix, rights_of
 from cafeteria.local_stack.credentials import Credentials
 from cafeteria.rush.arena import Arena

@@ -7,8 +7,8 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from cafeteria.contracts.bus import STREAMS
-from cafeteria.contracts.wire import MAX_ITEMS
+from cafeteria.contracts.channels import MAX_ITEMS
+from cafeteria.contracts.subjects import STREAMS
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.messages import FAMILY

@@ -7,8 +7,8 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from cafeteria.contracts.bus import DURABLES, GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
-from cafeteria.contracts.wire import HEADER_MESSAGE_ID
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID
+from cafeteria.contracts.subjects import DURABLES, GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import until_bus_is_whole

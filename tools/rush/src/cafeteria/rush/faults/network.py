@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cafeteria.contracts.bus import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
+from cafeteria.contracts.subjects import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.rush.arena import NATS, SERVERS, Arena
 from cafeteria.rush.faults.fault import Fault, named
 from cafeteria.rush.proxy import FAIR, Direction, Proxy, Weather

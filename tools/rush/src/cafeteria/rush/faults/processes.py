@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from time import monotonic
 
-from cafeteria.contracts.bus import SERVICES
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.rush.arena import Arena
 from cafeteria.rush.faults.fault import Fault, named, some
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import asyncpg
 import nats.errors
 
-from cafeteria.chassis.bus.jetstream_api import Refused
-from cafeteria.contracts.bus import DURABLES, STREAMS
+from cafeteria.chassis.messaging.jetstream_api import Refused
+from cafeteria.contracts.subjects import DURABLES, STREAMS
 from cafeteria.rush.arena import NATS, POSTGRES, Arena
 from cafeteria.rush.faults.clients import EverybodyOrders
 from cafeteria.rush.faults.fault import Fault

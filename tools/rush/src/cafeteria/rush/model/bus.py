@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from cafeteria.contracts import bus as wire
-from cafeteria.contracts.wire import Topic
+from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import Topic
 from cafeteria.rush.model.scheduler import Replica, Scheduler
 
 REPEAT_SEEN = 0.7
@@ -133,8 +133,8 @@ class Bus:
         self.kitchen = Stream(scheduler)
         self.notification = Stream(scheduler)
         self.streams = (self.kitchen, self.notification)
-        self.work = Durable(self.kitchen, wire.WORK_PLACED)
-        self.projection = Durable(self.notification, wire.KITCHEN_STATUS)
+        self.work = Durable(self.kitchen, subjects.WORK_PLACED)
+        self.projection = Durable(self.notification, subjects.KITCHEN_STATUS)
         self.durables = (self.work, self.projection)
 
     def publish(self, messages: list[Message]) -> list[Message]:
@@ -143,7 +143,7 @@ class Bus:
         for message in messages:
             is_answered = scheduler.is_calm or not scheduler.happens(scheduler.weather.unstored)
             if is_answered or scheduler.happens(0.5):
-                (self.kitchen if message.topic is wire.WORK_PLACED else self.notification).store(message)
+                (self.kitchen if message.topic is subjects.WORK_PLACED else self.notification).store(message)
             if is_answered:
                 acknowledged.append(message)
         scheduler.note("{} of {} messages acknowledged", len(acknowledged), len(messages))

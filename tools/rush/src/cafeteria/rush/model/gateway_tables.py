@@ -10,9 +10,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.stock import StockReleased
+from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.gateway.domain import (
     OWN_VERSION_LIMIT,

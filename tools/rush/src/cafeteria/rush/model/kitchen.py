@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from cafeteria.contracts.bus import KITCHEN, KITCHEN_STATUS
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.subjects import KITCHEN, KITCHEN_STATUS
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.kitchen.domain import (
     CONFIRM_AFTER,

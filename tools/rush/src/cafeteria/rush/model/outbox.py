@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.wire import Topic
+from cafeteria.contracts.channels import Topic
 from cafeteria.rush.model.bus import Bus, Message, Unreadable
 from cafeteria.rush.model.guards import Guards
 from cafeteria.rush.model.scheduler import LOST, Commit, Replica, Steps, busy

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from cafeteria.contracts.bus import GATEWAY, GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
+from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
 from cafeteria.rush.model.bus import Bus
 from cafeteria.rush.model.outbox import Outbox
 from cafeteria.rush.model.scheduler import Replica, Scheduler

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from cafeteria.contracts.bus import GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
 from cafeteria.contracts.stock import Decision
+from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
 from cafeteria.rush.history import History, Sighting
 from cafeteria.rush.invariants import check
 from cafeteria.rush.model.cafeteria import Cafeteria

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from cafeteria.chassis.migrations import (
+from cafeteria.chassis.database.migrations import (
     key_dead_letters_by_item,
     key_dead_letters_by_message,
     pack_outbox,

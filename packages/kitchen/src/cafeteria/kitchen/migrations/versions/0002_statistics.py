@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from cafeteria.chassis.migrations import set_statistics
+from cafeteria.chassis.database.migrations import set_statistics
 
 revision = "0002"
 down_revision = "0001"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from cafeteria.chassis.migrations import grant_tables
+from cafeteria.chassis.database.migrations import grant_tables
 
 revision = "0001"
 down_revision = None

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from cafeteria.chassis.migrations import key_dead_letters_by_item, key_dead_letters_by_message
+from cafeteria.chassis.database.migrations import key_dead_letters_by_item, key_dead_letters_by_message
 
 revision = "0002"
 down_revision = "0001"

@@ -1,0 +1,184 @@
+"""One Alembic environment for all services: a service ships revision files only, in `migrations/versions`.
+
+A migration is a single transaction, run as the schema's owner: it applies all revisions or changes nothing.
+Services' roles own nothing: a revision ends by granting the rights that its service needs.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+from zlib import crc32
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, StampStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, TextClause, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from cafeteria.chassis.database.libpq import DEFAULT_PORT, STATED
+
+OWNER_ROLE = "cafeteria_owner"
+"""Owns every schema and table. It has no login; an administrator assumes it by SET ROLE."""
+
+
+class MigrationsMissingError(LookupError):
+    """The service's package ships no revision files."""
+
+
+class Operations(Protocol):
+    """The part of Alembic's `op` that the helpers here need."""
+
+    def get_bind(self) -> Connection: ...
+
+
+def revisions_of(service: str) -> Path:
+    """Return the folder of the service's revision files.
+
+    Raises `MigrationsMissingError` if it has none or the service is not installed.
+    """
+    package = find_spec(f"cafeteria.{service}")
+    if package is None or not package.submodule_search_locations:
+        raise MigrationsMissingError(f"{service} is not installed")
+    folder = Path(package.submodule_search_locations[0]) / "migrations" / "versions"
+    if not any(folder.glob("*.py")):
+        raise MigrationsMissingError(f"{service} ships no migrations in {folder}")
+    return folder
+
+
+async def migrate(service: str, admin_url: str, *, revision: str = "head") -> None:
+    """Bring the service's schema to `revision`; does nothing if it is at that revision already.
+
+    `admin_url` (`postgresql://…`) logs in a role that may become `cafeteria_owner`. Several processes may run
+    it at once: the second waits. Within a process run one at a time, because Alembic keeps the running
+    migration in a module.
+    """
+    script = _script_directory(revisions_of(service))
+    url = make_url(admin_url).set(drivername="postgresql+asyncpg")
+    url = url.set(port=url.port or DEFAULT_PORT)
+    engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(STATED))
+    try:
+        async with engine.begin() as connection:
+            for statement in _session_statements(service):
+                await connection.execute(statement)
+            await connection.run_sync(_upgrade, script=script, service=service, revision=revision)
+    finally:
+        await engine.dispose()
+
+
+def _script_directory(revisions: Path) -> ScriptDirectory:
+    return ScriptDirectory(revisions.parent, version_locations=[revisions])
+
+
+def _session_statements(service: str) -> tuple[TextClause, ...]:
+    """Wait for another migrator of this schema, then work as the owner, in the service's schema alone."""
+    return (
+        text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=crc32(f"migrate {service}".encode())),
+        text(f'SET LOCAL ROLE "{OWNER_ROLE}"'),
+        text(f'SET LOCAL search_path TO "{service}"'),
+    )
+
+
+def _upgrade(connection: Connection, *, script: ScriptDirectory, service: str, revision: str) -> None:
+    def steps(current: Sequence[str], _context: MigrationContext) -> list[StampStep]:
+        # Alembic declares its own callback's parameters too narrowly
+        return script._upgrade_revs(revision, current)  # type: ignore[arg-type,return-value]  # noqa: SLF001 - Alembic's cookbook calls it so, there is no public name
+
+    with EnvironmentContext(Config(), script, fn=steps, destination_rev=revision) as environment:
+        environment.configure(connection=connection, version_table_schema=service)
+        with environment.begin_transaction():
+            environment.run_migrations()
+
+
+def grant_tables(op: Operations, *, schema: str, role: str, insert_only: Sequence[str] = ()) -> None:
+    """Grant `role` the rights of a service on the tables that it cannot read yet; call it last in a revision.
+
+    On `insert_only` tables (ledgers, histories) it may read and insert, on all others also update and delete.
+    Tables that an earlier revision granted do not change, so a later one names only its own ledgers.
+    Raises `ValueError` for an `insert_only` table that does not exist.
+    """
+    connection = op.get_bind()
+    new = _tables_without_grants(connection, schema=schema, role=role)
+    if unknown := set(insert_only) - set(new):
+        raise ValueError(f"insert_only names no new table of {schema}: {', '.join(sorted(unknown))}")
+    for table in new:
+        rights = "SELECT, INSERT" if table in insert_only else "SELECT, INSERT, UPDATE, DELETE"
+        connection.execute(text(f'GRANT {rights} ON "{schema}"."{table}" TO "{role}"'))
+    connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"'))
+
+
+def set_statistics(op: Operations, *, schema: str, columns: Mapping[str, Sequence[str]], target: int) -> None:
+    """Set the planner's statistics target of `columns` by table: 0 for none, -1 for the server's default.
+
+    Sorting sampled JSON took three quarters of each ANALYZE, and in a rush the growing tables get one every 15 s.
+    """
+    for table, names in columns.items():
+        parts = ", ".join(f'ALTER COLUMN "{name}" SET STATISTICS {target:d}' for name in names)
+        op.get_bind().execute(text(f'ALTER TABLE "{schema}"."{table}" {parts}'))
+
+
+def pack_outbox(op: Operations, *, schema: str) -> None:
+    """Make an outbox row an item of a message: the message has the type, the body the trace."""
+    _run(
+        op,
+        f"""ALTER TABLE "{schema}".outbox DROP COLUMN type_name, DROP COLUMN traceparent,
+            ADD CONSTRAINT ck_outbox_body_fits_a_message CHECK (octet_length(body) <= 65536)""",
+    )
+
+
+def unpack_outbox(op: Operations, *, schema: str) -> None:
+    """Undo `pack_outbox`; unsent rows get their former types."""
+    _run(
+        op,
+        f"""ALTER TABLE "{schema}".outbox DROP CONSTRAINT ck_outbox_body_fits_a_message,
+            ADD COLUMN traceparent text, ADD COLUMN type_name text""",
+        f"""UPDATE "{schema}".outbox SET type_name = CASE subject
+            WHEN 'kitchen.work.v1.placed' THEN 'kitchen.cook-order.v1' ELSE 'order.status-changed.v1' END""",  # noqa: S608 - a schema's name
+        f"""ALTER TABLE "{schema}".outbox ALTER COLUMN type_name SET NOT NULL""",
+    )
+
+
+def key_dead_letters_by_item(op: Operations, *, schema: str) -> None:
+    """Make a dead letter an item of a message instead of a whole message, and keep each body once."""
+    table = f'"{schema}".dead_letters'
+    _run(
+        op,
+        f"""ALTER TABLE {table} DROP CONSTRAINT uq_dead_letters_stream_sequence_stored_at,
+            ADD COLUMN item smallint, ADD COLUMN body_digest bytea""",
+        f"UPDATE {table} SET item = -1, body_digest = sha256(body)",  # noqa: S608 - a schema's name
+        f"""DELETE FROM {table} AS later USING {table} AS kept WHERE kept.subject = later.subject
+            AND kept.body_digest = later.body_digest AND kept.id < later.id""",  # noqa: S608 - a schema's name
+        f"""ALTER TABLE {table} ALTER COLUMN item SET NOT NULL, ALTER COLUMN body_digest SET NOT NULL,
+            ADD CONSTRAINT uq_dead_letters_stream_sequence_stored_at_item
+                UNIQUE (stream, sequence, stored_at, item),
+            ADD CONSTRAINT uq_dead_letters_subject_body_digest UNIQUE (subject, body_digest)""",
+    )
+
+
+def key_dead_letters_by_message(op: Operations, *, schema: str) -> None:
+    """Undo `key_dead_letters_by_item`. Fails if a message has several dead letters."""
+    _run(
+        op,
+        f"""ALTER TABLE "{schema}".dead_letters DROP COLUMN item, DROP COLUMN body_digest,
+            ADD CONSTRAINT uq_dead_letters_stream_sequence_stored_at UNIQUE (stream, sequence, stored_at)""",
+    )
+
+
+def _run(op: Operations, *statements: str) -> None:
+    for statement in statements:
+        op.get_bind().execute(text(statement))
+
+
+_TABLES_WITHOUT_GRANTS = text("""
+SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+  AND NOT has_table_privilege(:role, c.oid, 'SELECT')
+ORDER BY c.relname
+""")
+
+
+def _tables_without_grants(connection: Connection, *, schema: str, role: str) -> list[str]:
+    found = connection.execute(_TABLES_WITHOUT_GRANTS, {"schema": schema, "role": role})
+    return list(found.scalars())

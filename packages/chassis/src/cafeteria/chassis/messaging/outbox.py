@@ -1,0 +1,126 @@
+"""The outbox commits a change and its message together: the row is part of the caller's transaction.
+
+A row is deleted only after the server has acknowledged the message that holds it, so a row may be sent twice and is
+never lost; receivers recognize a repeat by their own UNIQUE constraints.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import DeclarativeBase
+
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.contracts.channels import Topic
+
+MAX_BODY_BYTES = 64 * 1024
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """An item to publish to a stream. `order_id` and `version` identify the order state that it reports."""
+
+    order_id: UUID
+    version: int
+    subject: str
+    body: bytes
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """A stored outbox row, as the relay publishes it. `message_id` is unique; the INSERT assigns it."""
+
+    id: int
+    subject: str
+    message_id: UUID
+    body: bytes
+
+
+def outbox_message(topic: Topic[Any], item: msgspec.Struct, *, order_id: UUID, version: int) -> OutboxMessage:
+    """Encode `item`, one element of the list in a message on `topic`."""
+    return OutboxMessage(
+        order_id=order_id, version=version, subject=topic.subject, body=_ENCODER.encode(item)
+    )
+
+
+def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
+    """Define the outbox table of one schema."""
+    return sa.Table(
+        "outbox",
+        base.metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        # Delivery reconciliation checks whether a message for this order is waiting already.
+        sa.Column("order_id", sa.Uuid, nullable=False, index=True),
+        sa.Column("version", sa.SmallInteger, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("message_id", sa.Uuid, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
+        # Any single item must fit into a message.
+        sa.CheckConstraint(f"octet_length(body) <= {MAX_BODY_BYTES}", name="body_fits_a_message"),
+    )
+
+
+class Outbox:
+    """Writes, reads and deletes the rows of one schema's outbox."""
+
+    def __init__(self, table: sa.Table) -> None:
+        name = f"{table.schema}.{table.name}"
+        self.schema = str(table.schema)
+        self._insert = Statement(
+            f"""INSERT INTO {name} (order_id, version, subject, message_id, body)
+                SELECT order_id, version, subject, uuidv7(), body FROM unnest(
+                    CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
+                    CAST(:bodies AS bytea[])) WITH ORDINALITY
+                    AS message (order_id, version, subject, body, place)
+                ORDER BY place"""  # noqa: S608 - a table's name
+        )
+        self._read = Statement(
+            f"""SELECT id, subject, message_id, body
+                FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
+        )
+        self._count = Statement(
+            f"SELECT count(*) AS rows FROM (SELECT FROM {name} LIMIT :limit) AS row"  # noqa: S608 - a table's name
+        )
+        self._delete = Statement(
+            f"""DELETE FROM {name} USING unnest(CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
+                    AS run (first, last)
+                WHERE id BETWEEN run.first AND run.last"""  # noqa: S608 - a table's name
+        )
+
+    async def add(self, connection: AsyncConnection, messages: Sequence[OutboxMessage]) -> None:
+        """Insert the messages in the caller's transaction, in the given order; earlier rows are published first."""
+        if not messages:
+            return
+        await self._insert.rows(
+            connection,
+            {
+                "order_ids": [message.order_id for message in messages],
+                "versions": [message.version for message in messages],
+                "subjects": [message.subject for message in messages],
+                "bodies": [message.body for message in messages],
+            },
+        )
+
+    async def read(self, connection: AsyncConnection, *, limit: int) -> list[OutboxRow]:
+        """Return the oldest rows. The query never uses "id > last seen": ids commit out of order."""
+        return [OutboxRow(*row) for row in await self._read.rows(connection, {"limit": limit})]
+
+    async def count(self, connection: AsyncConnection, *, limit: int) -> int:
+        """Return the number of rows, at most `limit`."""
+        [counted] = await self._count.rows(connection, {"limit": limit})
+        return int(counted.rows)
+
+    async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
+        """Delete the rows by runs of consecutive ids: there are few runs, and no other row can be inside one."""
+        runs = [
+            [id_ for _, id_ in run]
+            for _, run in groupby(enumerate(sorted(ids)), lambda each: each[1] - each[0])
+        ]
+        await self._delete.rows(
+            connection, {"firsts": [run[0] for run in runs], "lasts": [run[-1] for run in runs]}
+        )

@@ -1,0 +1,104 @@
+"""Who is lent which connection: no more than there are, the same ones again, and none that is past its time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from cafeteria.chassis.database import pool
+from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.statement import Statement, driver_of
+
+SIZE = 2
+_PID = Statement("SELECT pg_backend_pid() AS pid")
+
+
+@pytest.fixture
+async def two_connections(gateway_settings, servers) -> AsyncIterator[Database]:
+    database = Database.connect(gateway_settings, service="gateway", pool_size=SIZE)
+    yield database
+    await database.close()
+
+
+async def pid_of_one(database: Database) -> int:
+    async with database.statement() as connection:
+        [row] = await _PID.rows(connection, {})
+    return int(row.pid)
+
+
+async def test_who_comes_while_all_are_out_waits_for_the_next_that_comes_back(two_connections) -> None:
+    out: set[Any] = set()
+
+    async def use() -> int:
+        async with two_connections.statement() as connection:
+            assert connection not in out
+            out.add(connection)
+            assert len(out) <= SIZE
+            [row] = await _PID.rows(connection, {})
+            out.discard(connection)
+        return int(row.pid)
+
+    pids = await asyncio.gather(*(use() for _ in range(40)))
+    assert len(set(pids)) == SIZE
+
+
+async def test_who_waits_too_long_for_one_is_told_that_the_database_is_away(
+    two_connections, monkeypatch
+) -> None:
+    monkeypatch.setattr(pool, "POOL_WAIT_S", 0.05)
+    async with two_connections.statement(), two_connections.statement():
+        with pytest.raises(DatabaseUnavailable):
+            await two_connections.ping()
+    await two_connections.ping()
+
+
+async def test_the_connection_that_was_used_last_is_used_next(two_connections) -> None:
+    async with two_connections.statement(), two_connections.statement():
+        pass
+    assert await pid_of_one(two_connections) == await pid_of_one(two_connections)
+
+
+async def test_what_fails_for_another_reason_than_the_connection_gives_it_back(two_connections) -> None:
+    before = await pid_of_one(two_connections)
+    for _ in range(SIZE + 1):
+        with pytest.raises(ValueError, match="mine"):
+            async with two_connections.statement():
+                raise ValueError("mine")
+    assert await pid_of_one(two_connections) == before
+
+
+async def test_one_that_was_given_up_makes_room_for_another(two_connections) -> None:
+    before = await pid_of_one(two_connections)
+    for _ in range(SIZE + 1):
+        async with two_connections.statement() as connection:
+            await connection.invalidate()
+    assert await pid_of_one(two_connections) != before
+
+
+async def test_one_past_its_lifetime_is_closed_and_another_opened(two_connections, monkeypatch) -> None:
+    async with two_connections.statement() as connection:
+        old = driver_of(connection)
+    closed = asyncio.Event()
+    old.add_termination_listener(lambda _: closed.set())
+    monkeypatch.setattr(pool, "CONNECTION_LIFETIME_S", 0)
+    async with two_connections.statement() as connection:
+        assert driver_of(connection) is not old
+    async with asyncio.timeout(5):
+        await closed.wait()
+
+
+async def test_nothing_that_sqlalchemy_has_begun_is_handed_on(two_connections) -> None:
+    async with two_connections.statement() as connection:
+        await connection.execute(sa.text("SELECT 1"))
+        assert connection.in_transaction()
+    async with two_connections.statement() as connection:
+        assert not connection.in_transaction()
+
+
+async def test_closing_closes_what_is_idle(two_connections, servers) -> None:
+    async with two_connections.statement() as one, two_connections.statement() as other:
+        drivers = [driver_of(one), driver_of(other)]
+    await two_connections.close()
+    assert all(driver.is_closed() for driver in drivers)

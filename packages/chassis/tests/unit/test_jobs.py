@@ -1,0 +1,137 @@
+"""Background work: loops outlive their failures, and only what waits for a silent peer is cut off at the stop."""
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from cafeteria.chassis.jobs import LEAVE_WITHIN_S, Loop
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.runtime.errors import Unavailable
+
+NEVER_S = 3600.0
+
+
+class Ticks:
+    """Counts ticks, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.error: Exception | None = None
+        self.ticked = asyncio.Condition()
+
+    async def tick(self) -> None:
+        async with self.ticked:
+            self.count += 1
+            self.ticked.notify_all()
+        if self.error is not None:
+            raise self.error
+
+    async def reach(self, count: int) -> None:
+        async with asyncio.timeout(5), self.ticked:
+            await self.ticked.wait_for(lambda: self.count >= count)
+
+
+async def test_a_loop_ticks_at_once_and_then_again_and_again() -> None:
+    ticks = Ticks()
+    async with Loop("probe", 0.001, ticks.tick):
+        await ticks.reach(3)
+
+
+async def test_a_wake_starts_the_next_tick_now() -> None:
+    ticks = Ticks()
+    async with Loop("probe", NEVER_S, ticks.tick) as loop:
+        await ticks.reach(1)
+        loop.wake()
+        await ticks.reach(2)
+
+
+async def test_a_wake_during_a_tick_is_not_lost() -> None:
+    ticks = Ticks()
+    entered, gate = asyncio.Event(), asyncio.Event()
+
+    async def tick() -> None:
+        entered.set()
+        await gate.wait()
+        await ticks.tick()
+
+    async with Loop("probe", NEVER_S, tick) as loop:
+        await entered.wait()
+        loop.wake()
+        loop.wake()
+        gate.set()
+        await ticks.reach(2)
+    assert ticks.count == 2
+
+
+async def test_leaving_waits_for_the_tick_that_runs() -> None:
+    entered, gate, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def tick() -> None:
+        entered.set()
+        await gate.wait()
+        done.set()
+
+    async with Loop("probe", NEVER_S, tick):
+        await entered.wait()
+        asyncio.get_running_loop().call_soon(gate.set)
+    assert done.is_set()
+
+
+async def test_a_tick_that_waits_for_a_silent_peer_does_not_hold_the_stop() -> None:
+    entered, never = asyncio.Event(), asyncio.Event()
+
+    async def tick() -> None:
+        entered.set()
+        await never.wait()
+
+    async with asyncio.timeout(LEAVE_WITHIN_S + 10):
+        async with Loop("probe", NEVER_S, tick):
+            await entered.wait()
+
+
+async def test_a_dependency_that_is_away_is_a_sentence_without_a_traceback() -> None:
+    ticks = Ticks()
+    ticks.error = Unavailable("The database does not answer just now.")
+    with capture_logs() as lines:
+        async with Loop("probe", 0.001, ticks.tick):
+            await ticks.reach(3)
+    assert lines == [
+        {
+            "event": "loop_failed",
+            "loop": "probe",
+            "reason": "The database does not answer just now.",
+            "log_level": "warning",
+        }
+    ]
+
+
+async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_time() -> None:
+    ticks = Ticks()
+    ticks.error = ConnectionError("away")
+    registry = metrics.Registry()
+
+    async def live() -> None:
+        metrics.make_current(registry)
+        async with Loop("probe", 0.001, ticks.tick):
+            await ticks.reach(5)
+            ticks.error = None
+            await ticks.reach(ticks.count + 2)
+            ticks.error = ConnectionError("away again")
+            await ticks.reach(ticks.count + 2)
+
+    with capture_logs() as lines:
+        await asyncio.create_task(live())
+    assert [line["event"] for line in lines] == ["loop_failed", "loop_recovered", "loop_failed"]
+    assert lines[0]["loop"] == "probe"
+    assert (registry.get_sample_value("cafeteria_loop_failures_total", {"loop": "probe"}) or 0) >= 6
+
+
+async def test_another_failure_within_a_streak_is_logged_too() -> None:
+    ticks = Ticks()
+    ticks.error = ConnectionError("away")
+    with capture_logs() as lines:
+        async with Loop("probe", 0.001, ticks.tick):
+            await ticks.reach(3)
+            ticks.error = KeyError("x")
+            await ticks.reach(ticks.count + 3)
+    assert [type(line["exc_info"]).__name__ for line in lines] == ["ConnectionError", "KeyError"]
