@@ -13,6 +13,7 @@ from cafeteria.chassis.database.database import DatabaseUnavailable
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus, Consumer, consumer
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.channels import ACK_WAIT_S, MAX_ITEMS
@@ -58,9 +59,12 @@ class Bench:
     ) -> None:
         self.bus, self._kitchen, self._dead_letters, self._servers = bus, kitchen_bus, dead_letters, servers
         self.commits, self.settled = Commits(), settled
+        self.lag = ConsumerLag(bus, names.GATEWAY_PROJECTION)
 
     def consumer(self, group: Any) -> Consumer[OrderStatusChanged]:
-        return Consumer(self.bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, self._dead_letters)
+        return Consumer(
+            self.bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, self._dead_letters, lag=self.lag
+        )
 
     def group(self, **limits: int) -> GroupCommit[OrderStatusChanged, None]:
         return GroupCommit("read", self.commits.commit, **limits)
@@ -230,20 +234,20 @@ async def test_a_slow_commit_is_waited_for(bench: Bench, item: Callable[[], byte
 async def test_it_is_behind_while_much_or_something_old_is_unread(
     bench: Bench, item: Callable[[], bytes], wait_until: Any
 ) -> None:
-    async with bench.group() as group, bench.consumer(group) as running:
-        assert not await running.is_behind()
+    async with bench.group() as group, bench.consumer(group):
+        assert not await bench.lag.is_behind()
         await bench.publish(item())
         await wait_until(bench.settled)
         bench.commits.gate.clear()
         await bench.publish(item())
-        assert not await running.is_behind(), "one is on its way, and the last was stored just now"
+        assert not await bench.lag.is_behind(), "one is on its way, and the last was stored just now"
         for _ in range(15):
             await bench.publish(item())
         await wait_until(lambda: _has_unread(bench, 16))
-        assert await running.is_behind()
+        assert await bench.lag.is_behind()
         bench.commits.gate.set()
         await wait_until(bench.settled)
-        assert not await running.is_behind()
+        assert not await bench.lag.is_behind()
 
 
 async def test_a_long_queue_is_read_without_redelivery_and_in_little_memory(

@@ -10,6 +10,7 @@ import pytest
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus, Consumer
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.publisher import pack
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects as names
@@ -204,7 +205,14 @@ async def test_junk_in_a_stream_is_set_aside_and_what_follows_is_read(
     await raw.close()
     async with (
         GroupCommit("read", commit) as group,
-        Consumer(bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, dead_letters),
+        Consumer(
+            bus,
+            names.GATEWAY_PROJECTION,
+            names.KITCHEN_STATUS,
+            group,
+            dead_letters,
+            lag=ConsumerLag(bus, names.GATEWAY_PROJECTION),
+        ),
     ):
         await kitchen_bus.publish_stored([row])
         await wait_until(projection_settled, timeout_s=20)

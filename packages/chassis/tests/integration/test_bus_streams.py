@@ -13,6 +13,7 @@ from cafeteria.chassis.database.database import DatabaseUnavailable
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus, Consumer, NotStored
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
@@ -44,7 +45,14 @@ def order_id_of(row: OutboxRow) -> UUID:
 
 
 def consumer(bus: Bus, group: GroupCommit, dead_letters: DeadLetters) -> Consumer[OrderStatusChanged]:
-    return Consumer(bus, names.GATEWAY_PROJECTION, names.KITCHEN_STATUS, group, dead_letters)
+    return Consumer(
+        bus,
+        names.GATEWAY_PROJECTION,
+        names.KITCHEN_STATUS,
+        group,
+        dead_letters,
+        lag=ConsumerLag(bus, names.GATEWAY_PROJECTION),
+    )
 
 
 @pytest.mark.parametrize(("count", "stored"), [(1, 1), (256, 1), (257, 2)])
@@ -66,7 +74,10 @@ async def test_a_row_that_is_packed_again_with_new_ones_does_not_hide_them(
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(20)]
     await kitchen_bus.publish_stored(messages[7:8])
     await kitchen_bus.publish_stored(messages)
-    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+    async with (
+        GroupCommit("read", reader.commit) as group,
+        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+    ):
         await wait_until(lambda: len(reader.order_ids) == 20)
 
 
@@ -89,7 +100,10 @@ async def test_messages_are_acknowledged_after_their_commit(
 ) -> None:
     reader = Reader()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(2000)]
-    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+    async with (
+        GroupCommit("read", reader.commit) as group,
+        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+    ):
         for start in range(0, 2000, 500):
             await kitchen_bus.publish_stored(messages[start : start + 500])
         await wait_until(lambda: len(reader.bodies) >= 2000)
@@ -116,7 +130,10 @@ async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_th
     monkeypatch.setattr(bus.client, "subscribe", fail_once)
     message = stored_status(names.KITCHEN_STATUS)
     await kitchen_bus.publish_stored([message])
-    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+    async with (
+        GroupCommit("read", reader.commit) as group,
+        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+    ):
         await wait_until(lambda: reader.order_ids == {order_id_of(message)})
 
 
@@ -126,7 +143,10 @@ async def test_after_a_lost_connection_no_message_is_sent_to_nobody(
     """The server must not fill what the old connection had asked for: it would bring such a message 5 s later."""
     reader, back = Reader(), asyncio.Event()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(40)]
-    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+    async with (
+        GroupCommit("read", reader.commit) as group,
+        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+    ):
         await kitchen_bus.publish_stored(messages[:1])
         await wait_until(lambda: len(reader.bodies) == 1)
         bus.on_reconnect(back.set)
@@ -149,7 +169,10 @@ async def test_a_commit_that_failed_brings_its_messages_again(
     reader = Reader()
     reader.failures = [DatabaseUnavailable(), DatabaseUnavailable(), RuntimeError("unforeseen")]
     message = stored_status(names.KITCHEN_STATUS)
-    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+    async with (
+        GroupCommit("read", reader.commit) as group,
+        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+    ):
         await kitchen_bus.publish_stored([message])
         await wait_until(lambda: reader.order_ids == {order_id_of(message)})
         await wait_until(projection_settled)
@@ -160,7 +183,10 @@ async def test_a_consumer_goes_on_after_nats_was_killed_and_after_its_store_was_
     bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers, stored_status: StoredStatus, wait_until
 ) -> None:
     reader = Reader()
-    async with GroupCommit("read", reader.commit) as group, consumer(bus, group, dead_letters):
+    async with (
+        GroupCommit("read", reader.commit) as group,
+        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+    ):
         for disturb in (_killed_and_started, _wiped):
             before = stored_status(names.KITCHEN_STATUS)
             await _published(kitchen_bus, before)

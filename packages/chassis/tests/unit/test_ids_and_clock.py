@@ -3,7 +3,7 @@
 from datetime import UTC, timedelta
 
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.ids import earliest_id, new_id
 
 
 def test_ids_are_uuid7_and_later_ones_sort_later() -> None:
@@ -16,3 +16,10 @@ def test_ids_are_uuid7_and_later_ones_sort_later() -> None:
 def test_the_clock_is_aware_and_in_utc() -> None:
     assert now().tzinfo is UTC
     assert now() - now() < timedelta(seconds=1)
+
+
+def test_an_id_made_at_a_moment_or_later_is_not_below_that_moments_earliest() -> None:
+    at = now()
+
+    assert earliest_id(at) <= new_id()
+    assert new_id() < earliest_id(at + timedelta(seconds=60))

@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from cafeteria.chassis.jobs import LEAVE_WITHIN_S, Loop
+from cafeteria.chassis.jobs import STOP_TIMEOUT_S, JobRunner
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.errors import Unavailable
 
@@ -31,17 +31,18 @@ class Ticks:
             await self.ticked.wait_for(lambda: self.count >= count)
 
 
-async def test_a_loop_ticks_at_once_and_then_again_and_again() -> None:
+async def test_a_job_ticks_at_once_and_then_again_and_again() -> None:
     ticks = Ticks()
-    async with Loop("probe", 0.001, ticks.tick):
+    async with JobRunner("probe", 0.001, ticks.tick):
         await ticks.reach(3)
 
 
 async def test_a_wake_starts_the_next_tick_now() -> None:
     ticks = Ticks()
-    async with Loop("probe", NEVER_S, ticks.tick) as loop:
+    wake = asyncio.Event()
+    async with JobRunner("probe", NEVER_S, ticks.tick, wake=wake):
         await ticks.reach(1)
-        loop.wake()
+        wake.set()
         await ticks.reach(2)
 
 
@@ -54,10 +55,11 @@ async def test_a_wake_during_a_tick_is_not_lost() -> None:
         await gate.wait()
         await ticks.tick()
 
-    async with Loop("probe", NEVER_S, tick) as loop:
+    wake = asyncio.Event()
+    async with JobRunner("probe", NEVER_S, tick, wake=wake):
         await entered.wait()
-        loop.wake()
-        loop.wake()
+        wake.set()
+        wake.set()
         gate.set()
         await ticks.reach(2)
     assert ticks.count == 2
@@ -71,7 +73,7 @@ async def test_leaving_waits_for_the_tick_that_runs() -> None:
         await gate.wait()
         done.set()
 
-    async with Loop("probe", NEVER_S, tick):
+    async with JobRunner("probe", NEVER_S, tick):
         await entered.wait()
         asyncio.get_running_loop().call_soon(gate.set)
     assert done.is_set()
@@ -84,8 +86,8 @@ async def test_a_tick_that_waits_for_a_silent_peer_does_not_hold_the_stop() -> N
         entered.set()
         await never.wait()
 
-    async with asyncio.timeout(LEAVE_WITHIN_S + 10):
-        async with Loop("probe", NEVER_S, tick):
+    async with asyncio.timeout(STOP_TIMEOUT_S + 10):
+        async with JobRunner("probe", NEVER_S, tick):
             await entered.wait()
 
 
@@ -93,12 +95,12 @@ async def test_a_dependency_that_is_away_is_a_sentence_without_a_traceback() -> 
     ticks = Ticks()
     ticks.error = Unavailable("The database does not answer just now.")
     with capture_logs() as lines:
-        async with Loop("probe", 0.001, ticks.tick):
+        async with JobRunner("probe", 0.001, ticks.tick):
             await ticks.reach(3)
     assert lines == [
         {
-            "event": "loop_failed",
-            "loop": "probe",
+            "event": "job_failed",
+            "job": "probe",
             "reason": "The database does not answer just now.",
             "log_level": "warning",
         }
@@ -112,7 +114,7 @@ async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_tim
 
     async def live() -> None:
         metrics.make_current(registry)
-        async with Loop("probe", 0.001, ticks.tick):
+        async with JobRunner("probe", 0.001, ticks.tick):
             await ticks.reach(5)
             ticks.error = None
             await ticks.reach(ticks.count + 2)
@@ -121,16 +123,16 @@ async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_tim
 
     with capture_logs() as lines:
         await asyncio.create_task(live())
-    assert [line["event"] for line in lines] == ["loop_failed", "loop_recovered", "loop_failed"]
-    assert lines[0]["loop"] == "probe"
-    assert (registry.get_sample_value("cafeteria_loop_failures_total", {"loop": "probe"}) or 0) >= 6
+    assert [line["event"] for line in lines] == ["job_failed", "job_recovered", "job_failed"]
+    assert lines[0]["job"] == "probe"
+    assert (registry.get_sample_value("cafeteria_job_failures_total", {"job": "probe"}) or 0) >= 6
 
 
 async def test_another_failure_within_a_streak_is_logged_too() -> None:
     ticks = Ticks()
     ticks.error = ConnectionError("away")
     with capture_logs() as lines:
-        async with Loop("probe", 0.001, ticks.tick):
+        async with JobRunner("probe", 0.001, ticks.tick):
             await ticks.reach(3)
             ticks.error = KeyError("x")
             await ticks.reach(ticks.count + 3)

@@ -7,6 +7,7 @@ import pytest
 
 from cafeteria.chassis.auth import jwks as keys_module
 from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.runtime.errors import Unavailable
 from cafeteria.contracts.identity import Jwk, Jwks
 
@@ -53,13 +54,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def test_it_asks_in_the_background_until_identity_answers(
-    signer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keys_module, "RETRY_S", 0.001)
+def refreshing(keys: KeySource) -> JobRunner:
+    """As the app does, without the pauses."""
+    return JobRunner("keys", 0.001, keys.refresh_when_due)
+
+
+async def test_it_asks_in_the_background_until_identity_answers(signer: Any) -> None:
     identity = Identity(signer.jwks)
     identity.is_away = True
-    async with KeySource(identity.fetch) as keys:
+    keys = KeySource(identity.fetch)
+    async with refreshing(keys):
         await identity.reach(3)
         with pytest.raises(Unavailable):
             await keys.check()
@@ -132,9 +136,8 @@ async def test_an_unknown_kid_while_identity_is_away_is_unknown_and_not_refused(
 async def test_keys_are_looked_at_again_after_a_while(
     signer: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys_module, "RETRY_S", 0.001)
     identity = Identity(signer.jwks)
-    async with KeySource(identity.fetch):
+    async with refreshing(KeySource(identity.fetch)):
         await identity.reach(1)
         clock.now_s += keys_module.REFRESH_S + 1
         await identity.reach(2)

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from structlog.testing import capture_logs
 
-from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.app import MAX_BODY_BYTES, ServiceApp
 from cafeteria.chassis.runtime.errors import Conflict, NotFound, Overloaded, ServiceError, Unavailable
 from cafeteria.contracts.problems import Problem, ProblemCode
 
@@ -69,7 +69,7 @@ async def refuse(what: FromPath[str]) -> None:
 
 @pytest.fixture(scope="module")
 async def client(make_app: Callable[..., ServiceApp], connect: Any) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(make_app(cook, look, keyed, refuse, max_body_bytes=1000)) as client:
+    async with connect(make_app(cook, look, keyed, refuse)) as client:
         yield client
 
 
@@ -153,10 +153,10 @@ async def test_what_is_not_there_or_not_taken_is_a_problem_as_well(client: httpx
 
 async def test_a_body_that_is_too_large_is_413_declared_or_not(client: httpx.AsyncClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(20):
-            yield b" " * 100
+        for _ in range(17):
+            yield b" " * 4096
 
-    for content in (b" " * 2000, chunks()):
+    for content in (b" " * (MAX_BODY_BYTES + 1), chunks()):
         answer = await client.post("/meals", content=content, headers={"content-type": "application/json"})
         assert problem_of(answer).type == "/problems/too-large"
 

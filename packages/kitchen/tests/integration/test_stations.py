@@ -10,9 +10,9 @@ import pytest
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.subjects import KITCHEN
-from cafeteria.kitchen.domain import Move, Ticket, cancel, finish, start
+from cafeteria.kitchen.domain import Move, NewTicket, Ticket, cancel, finish, start
 from cafeteria.kitchen.repository import tickets
-from cafeteria.kitchen.repository.tickets import NewTicket, StationTaken
+from cafeteria.kitchen.repository.tickets import StationTaken
 
 
 class Shelf:

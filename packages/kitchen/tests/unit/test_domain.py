@@ -7,11 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import OrderStatus, StatusTime
 from cafeteria.kitchen import domain
-from cafeteria.kitchen.domain import Move, Press, Ticket
+from cafeteria.kitchen.domain import Move, Ticket, TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -40,7 +39,7 @@ def finished(ticket: Ticket) -> Move:
 
 
 def collected(ticket: Ticket) -> Move:
-    move = domain.press(ticket, Press.COLLECT, at=NOON + timedelta(seconds=9), cooks_by_itself=True)
+    move = domain.act(ticket, TicketAction.COLLECT, at=NOON + timedelta(seconds=9), cooks_by_itself=True)
     assert move is not None
     return move
 
@@ -90,35 +89,40 @@ def test_any_other_step_raises_and_says_where_the_ticket_stands(
     assert refused.value.order_id == a_ticket().order_id
 
 
-@pytest.mark.parametrize("pressed", Press)
-def test_a_repeat_of_a_press_is_no_move(pressed: Press) -> None:
-    ticket = a_ticket(pressed.leads_to)
+@pytest.mark.parametrize("action", TicketAction)
+def test_a_repeated_action_is_no_move(action: TicketAction) -> None:
+    ticket = a_ticket(action.leads_to)
 
     for cooks_by_itself in (True, False):
-        assert domain.press(ticket, pressed, at=NOON, cooks_by_itself=cooks_by_itself) is None
+        assert domain.act(ticket, action, at=NOON, cooks_by_itself=cooks_by_itself) is None
 
 
 @pytest.mark.parametrize(
-    ("before", "pressed"), [(QUEUED, Press.START), (IN_KITCHEN, Press.READY), (READY, Press.COLLECT)]
+    ("before", "action"),
+    [(QUEUED, TicketAction.START), (IN_KITCHEN, TicketAction.READY), (READY, TicketAction.COLLECT)],
 )
-def test_where_people_press_each_press_moves_its_ticket_and_takes_no_station(
-    before: TicketStatus, pressed: Press
+def test_in_manual_mode_each_action_moves_its_ticket_and_takes_no_station(
+    before: TicketStatus, action: TicketAction
 ) -> None:
-    move = domain.press(a_ticket(before), pressed, at=NOON, cooks_by_itself=False)
+    move = domain.act(a_ticket(before), action, at=NOON, cooks_by_itself=False)
 
     assert move is not None
-    assert (move.status, move.due_at) == (pressed.leads_to, None)
+    assert (move.status, move.due_at) == (action.leads_to, None)
 
 
-@pytest.mark.parametrize(("before", "pressed"), [(QUEUED, Press.START), (IN_KITCHEN, Press.READY)])
-def test_a_kitchen_that_cooks_by_itself_is_not_driven_by_people(before: TicketStatus, pressed: Press) -> None:
+@pytest.mark.parametrize(
+    ("before", "action"), [(QUEUED, TicketAction.START), (IN_KITCHEN, TicketAction.READY)]
+)
+def test_a_kitchen_that_cooks_by_itself_is_not_driven_by_people(
+    before: TicketStatus, action: TicketAction
+) -> None:
     with pytest.raises(IllegalTransition, match="by itself"):
-        domain.press(a_ticket(before), pressed, at=NOON, cooks_by_itself=True)
+        domain.act(a_ticket(before), action, at=NOON, cooks_by_itself=True)
 
 
 def test_only_people_collect_in_both_kitchens() -> None:
     for cooks_by_itself in (True, False):
-        move = domain.press(a_ticket(READY), Press.COLLECT, at=NOON, cooks_by_itself=cooks_by_itself)
+        move = domain.act(a_ticket(READY), TicketAction.COLLECT, at=NOON, cooks_by_itself=cooks_by_itself)
         assert move is not None
         assert move.status is COLLECTED
 
@@ -128,18 +132,11 @@ def test_a_started_ticket_is_due_when_its_cooking_time_is_over() -> None:
     assert domain.start(a_ticket(), at=NOON, prep_s=0).due_at == NOON
 
 
-def test_an_id_made_at_a_moment_or_later_is_not_below_that_moments_earliest() -> None:
-    at = datetime.now(UTC)
+def test_an_event_carries_every_earlier_state_of_the_order_and_never_queued() -> None:
+    event = domain.status_event_of(a_ticket(COLLECTED))
 
-    assert domain.earliest_id(at) <= new_id()
-    assert new_id() < domain.earliest_id(at + timedelta(seconds=60))
-
-
-def test_news_carry_every_earlier_state_of_the_order_and_never_queued() -> None:
-    news = domain.news_of(a_ticket(COLLECTED))
-
-    assert (news.status, news.version, news.at) == (OrderStatus.COLLECTED, 5, NOON + timedelta(seconds=9))
-    assert [(step.status, step.version) for step in news.earlier] == [
+    assert (event.status, event.version, event.at) == (OrderStatus.COLLECTED, 5, NOON + timedelta(seconds=9))
+    assert [(step.status, step.version) for step in event.earlier] == [
         (OrderStatus.PENDING, 1),
         (OrderStatus.STOCK_VERIFIED, 2),
         (OrderStatus.IN_KITCHEN, 3),
@@ -160,10 +157,3 @@ def test_only_the_gateways_part_of_the_path_is_taken_over_in_version_order() -> 
     foreign = StatusTime(status=OrderStatus.IN_KITCHEN, version=3, at=NOON)
 
     assert domain.path_before_cooking((foreign, VERIFIED[1], VERIFIED[0])) == VERIFIED
-
-
-@pytest.mark.parametrize(("age_s", "pause_s"), [(0, 1), (5, 1.25), (12, 3), (16, 4), (3600, 4)])
-def test_the_pause_before_asking_again_grows_with_age_to_four_seconds(age_s: float, pause_s: float) -> None:
-    pause = domain.confirm_pause(age=timedelta(seconds=age_s))
-
-    assert pause == timedelta(seconds=pause_s)

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import msgspec
 from litestar import Litestar, MediaType, Response, get
 from litestar.datastructures import State
 from litestar.enums import ScopeType
@@ -20,14 +21,16 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
+from cafeteria.chassis.auth.jwks import RETRY_S, KeySource
+from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, TokenVerifier
 from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.health import Check, health_routes
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
-from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, Door, RouteTable, ShedLoad
+from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, RequestBoundary, RouteTable, ShedLoad
 from cafeteria.chassis.http.request_target import check_query, prepare_query
 from cafeteria.chassis.http.schema_page import SchemaJson, SchemaPage, SchemaRouter
+from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.settings import ServiceSettings
 
@@ -39,19 +42,42 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 
+class AppContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What an app shares with its service. The app's state holds `closing`, and the service as `service`."""
+
+    registry: metrics.Registry = msgspec.field(default_factory=metrics.Registry)
+    closing: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    service: Any = None
+
+
 class ServiceApp(Litestar):
-    """A Litestar app inside the chassis's request boundary, which is its attribute `door`.
+    """A Litestar app inside the chassis's request boundary.
 
     `closing` is set as soon as the process has to stop, and event streams then end. `registry` holds its metrics.
     """
 
-    closing: asyncio.Event
-    registry: metrics.Registry
-    door: Door
+    def __init__(
+        self,
+        *,
+        context: AppContext,
+        origins: Origins,
+        shed_load: ShedLoad,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.closing = context.closing
+        self.registry = context.registry
+        self._boundary = RequestBoundary(
+            super().__call__,
+            registry=context.registry,
+            origins=origins,
+            routes=_route_table(self),
+            shed_load=shed_load,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # HTTP alone
         if scope["type"] == ScopeType.HTTP:
-            await self.door(scope, receive, send)
+            await self._boundary(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -64,45 +90,47 @@ def build_app(
     checks: Mapping[str, Check],
     lifespan: Sequence[Lifespan] = (),
     keys: KeySource | None = None,
-    max_body_bytes: int = MAX_BODY_BYTES,
     shed_load: ShedLoad = lambda: None,
+    context: AppContext | None = None,
 ) -> ServiceApp:
     """Build the app of `service`. Each of `checks` tests one dependency by name; `keys` adds a check `keys`.
 
     The boundary calls `shed_load` for the routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`,
-    `closing`, `origins` and `token_verifier`; a service adds its own in its lifespan. `keys` start after the service's
-    lifespan, because they may be fetched through the bus that it opens.
+    `closing`, `service`, `origins` and `token_verifier`. `keys` start after the service's lifespan, because they
+    may be fetched through the bus that it opens.
     """
-    registry, closing, origins = metrics.Registry(), asyncio.Event(), Origins(settings.allowed_origins)
+    context = context or AppContext()
+    origins = Origins(settings.allowed_origins)
     app = ServiceApp(
-        route_handlers=[*route_handlers, *health_routes(_all_checks(checks, keys)), _metrics_route(registry)],
-        lifespan=[_in_registry(registry), *lifespan, *([_running(keys)] if keys else [])],
-        state=_state(settings, closing=closing, origins=origins, keys=keys),
+        context=context,
+        origins=origins,
+        shed_load=shed_load,
+        route_handlers=[
+            *route_handlers,
+            *health_routes(_all_checks(checks, keys)),
+            _metrics_route(context.registry),
+        ],
+        lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
+        state=State(
+            {
+                "closing": context.closing,
+                "service": context.service,
+                "origins": origins,
+                "settings": settings,
+                "token_verifier": TokenVerifier(keys) if keys else None,
+            }
+        ),
         before_request=check_query,
         request_class=JsonRequest,
         exception_handlers={Exception: answer_error},
         openapi_config=_openapi(service),
-        request_max_body_size=max_body_bytes,
+        request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
     )
-    app.closing, app.registry = closing, registry
-    app.door = _boundary(app, origins=origins, shed_load=shed_load)
     _prepare_handlers(app, has_keys=keys is not None)
     return app
-
-
-def _boundary(app: ServiceApp, *, origins: Origins, shed_load: ShedLoad) -> Door:
-    inner = super(ServiceApp, app).__call__
-    return Door(inner, registry=app.registry, origins=origins, routes=_route_table(app), shed_load=shed_load)
-
-
-def _state(
-    settings: ServiceSettings, *, closing: asyncio.Event, origins: Origins, keys: KeySource | None
-) -> State:
-    verifier = TokenVerifier(keys) if keys else None
-    return State({"closing": closing, "origins": origins, "settings": settings, "token_verifier": verifier})
 
 
 def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[str, Check]:
@@ -121,7 +149,7 @@ def _in_registry(registry: metrics.Registry) -> Lifespan:
 def _running(keys: KeySource) -> Lifespan:
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        async with keys:
+        async with JobRunner("keys", RETRY_S, keys.refresh_when_due):
             yield
 
     return running

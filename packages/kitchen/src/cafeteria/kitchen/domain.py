@@ -12,9 +12,9 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.kitchen import CancelAnswered, TicketStatus
+from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine, StatusTime
 from cafeteria.kitchen.errors import IllegalTransition
 
 QUEUED_VERSION = STATUS_VERSIONS[OrderStatus.STOCK_VERIFIED]
@@ -31,10 +31,8 @@ STATES_BEFORE = {
 CONFIRM_AFTER = timedelta(seconds=5)
 """Receivers are asked about a status once it is this old; before that, its event may still be on its way."""
 
-MAX_CONFIRM_PAUSE = timedelta(seconds=4)
 
-
-class Press(StrEnum):
+class TicketAction(StrEnum):
     """A ticket action of the kitchen's people, by its name in the path."""
 
     START = "start"
@@ -43,13 +41,13 @@ class Press(StrEnum):
 
     @property
     def leads_to(self) -> TicketStatus:
-        return _PRESS_LEADS_TO[self]
+        return _LEADS_TO[self]
 
 
-_PRESS_LEADS_TO = {
-    Press.START: TicketStatus.IN_KITCHEN,
-    Press.READY: TicketStatus.READY,
-    Press.COLLECT: TicketStatus.COLLECTED,
+_LEADS_TO = {
+    TicketAction.START: TicketStatus.IN_KITCHEN,
+    TicketAction.READY: TicketStatus.READY,
+    TicketAction.COLLECT: TicketStatus.COLLECTED,
 }
 
 
@@ -62,6 +60,16 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     status: TicketStatus
     path: tuple[StatusTime, ...]
     traceparent: str | None = None
+
+
+class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket to enqueue; `path` is the gateway's part of the order's path."""
+
+    order_id: UUID
+    student_id: str
+    lines: tuple[PricedLine, ...]
+    path: tuple[StatusTime, ...]
+    traceparent: str | None
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +94,17 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self.ticket, status=self.status, path=(*self.ticket.path, self.step))
 
 
+def new_ticket(order: CookOrder | CancelTicket, *, traceparent: str | None) -> NewTicket:
+    """Return the ticket of an order whose work, or whose cancel request, arrives first."""
+    return NewTicket(
+        order_id=order.order_id,
+        student_id=order.student_id,
+        lines=order.lines,
+        path=path_before_cooking(order.earlier),
+        traceparent=traceparent,
+    )
+
+
 def start(ticket: Ticket, *, at: datetime, prep_s: float | None) -> Move:
     """Begin to cook. `prep_s` is in seconds; without it a person marks the ticket as ready."""
     due_at = None if prep_s is None else at + timedelta(seconds=prep_s)
@@ -100,19 +119,17 @@ def cancel(ticket: Ticket, *, at: datetime) -> Move:
     return _move(ticket, TicketStatus.CANCELLED, at=at)
 
 
-def press(ticket: Ticket, pressed: Press, *, at: datetime, cooks_by_itself: bool) -> Move | None:
+def act(ticket: Ticket, action: TicketAction, *, at: datetime, cooks_by_itself: bool) -> Move | None:
     """Return the move, or None when the ticket is in that state already: a repeated action changes nothing.
 
     Where the kitchen cooks by itself people may only collect: two drivers would break the count of stations.
     Raises IllegalTransition.
     """
-    if ticket.status is pressed.leads_to:
+    if ticket.status is action.leads_to:
         return None
-    if cooks_by_itself and pressed is not Press.COLLECT:
-        raise _refusal(
-            ticket, pressed.leads_to, because="this kitchen starts and finishes tickets by itself."
-        )
-    return _move(ticket, pressed.leads_to, at=at)
+    if cooks_by_itself and action is not TicketAction.COLLECT:
+        raise _refusal(ticket, action.leads_to, because="this kitchen starts and finishes tickets by itself.")
+    return _move(ticket, action.leads_to, at=at)
 
 
 def _move(ticket: Ticket, status: TicketStatus, *, at: datetime, due_at: datetime | None = None) -> Move:
@@ -126,7 +143,7 @@ def _refusal(ticket: Ticket, status: TicketStatus, *, because: str) -> IllegalTr
     return IllegalTransition(order_id=ticket.order_id, standing=ticket.status, asked=status, because=because)
 
 
-def news_of(ticket: Ticket) -> OrderStatusChanged:
+def status_event_of(ticket: Ticket) -> OrderStatusChanged:
     """Return the status event of the ticket's state. A QUEUED ticket has none."""
     latest = ticket.path[-1]
     return OrderStatusChanged(
@@ -156,16 +173,3 @@ def path_before_cooking(earlier: Iterable[StatusTime]) -> tuple[StatusTime, ...]
     """Return the gateway's part of the path, in version order; it leaves out states that the gateway does not own."""
     own = {step.version: step for step in earlier if step.version <= QUEUED_VERSION}
     return tuple(own[version] for version in sorted(own))
-
-
-def earliest_id(at: datetime) -> UUID:
-    """Return the smallest id that can be made at `at` or later: a UUIDv7 begins with the milliseconds."""
-    return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
-
-
-def confirm_pause(*, age: timedelta) -> timedelta:
-    """Return the pause before receivers are asked again about a status of this age: a quarter of it, 1 to 4 s.
-
-    The age is stored with the ticket, so this back-off survives a restart and all replicas share it.
-    """
-    return min(MAX_CONFIRM_PAUSE, max(timedelta(seconds=1), age / 4))

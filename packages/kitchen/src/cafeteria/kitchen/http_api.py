@@ -17,10 +17,9 @@ from cafeteria.chassis.http.pagination import RowCursor
 from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
 from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import Role
-from cafeteria.kitchen.domain import Press
+from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
-from cafeteria.kitchen.service.board import Board
-from cafeteria.kitchen.service.pressing import Pressing
+from cafeteria.kitchen.use_cases import Service
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
@@ -40,39 +39,39 @@ async def list_tickets(
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> Tickets:
     """List QUEUED and IN_KITCHEN oldest first, as they are cooked; other states, or all states, newest first."""
-    board: Board = state.board
-    items, following = await board.tickets(status=status, after=read_cursor(cursor), limit=limit)
+    service: Service = state.service
+    items, following = await service.list_tickets(status=status, after=read_cursor(cursor), limit=limit)
     return Tickets(items=tuple(items), next_cursor=write_cursor(following))
 
 
 @post("/v1/tickets/{ticket_id:uuid}/start", status_code=200, **_TICKET_ACTION)
 async def start(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """Begin to cook a QUEUED ticket. Refused where the kitchen cooks by itself."""
-    return await _take_action(state, ticket_id, Press.START)
+    return await _take_action(state, ticket_id, TicketAction.START)
 
 
 @post("/v1/tickets/{ticket_id:uuid}/ready", status_code=200, **_TICKET_ACTION)
 async def ready(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """Mark a ticket IN_KITCHEN as READY for collection. Refused where the kitchen cooks by itself."""
-    return await _take_action(state, ticket_id, Press.READY)
+    return await _take_action(state, ticket_id, TicketAction.READY)
 
 
 @post("/v1/tickets/{ticket_id:uuid}/collect", status_code=200, **_TICKET_ACTION)
 async def collect(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     """Mark a READY ticket as COLLECTED: the student has the meal."""
-    return await _take_action(state, ticket_id, Press.COLLECT)
+    return await _take_action(state, ticket_id, TicketAction.COLLECT)
 
 
 @get("/v1/load", before_request=_SIGNED_IN, tags=_TAGS)
 async def show_load(state: State) -> Load:
     """Count the tickets that are queued, in the kitchen and ready; at most a second old."""
-    board: Board = state.board
-    return await board.load()
+    service: Service = state.service
+    return await service.count_load()
 
 
 ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load]
 
 
-async def _take_action(state: State, ticket_id: UUID, action: Press) -> Ticket:
-    pressing: Pressing = state.pressing
-    return await pressing.press(ticket_id, action)
+async def _take_action(state: State, ticket_id: UUID, action: TicketAction) -> Ticket:
+    service: Service = state.service
+    return await service.take_ticket_action(ticket_id, action)

@@ -6,14 +6,10 @@ Without a key no service can tell a forged token from a good one, so the answer 
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from cafeteria.chassis.jobs import Loop
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.observability import logs
 from cafeteria.chassis.runtime.errors import Unavailable
@@ -33,7 +29,7 @@ _log = logs.get_logger()
 
 
 class KeySource:
-    """Fetches the keys in the background until it has some, and again every REFRESH_S. Enter it to start.
+    """Fetches the keys until it has some, and again every REFRESH_S: the app calls `refresh_when_due` periodically.
 
     `fetch` has its own deadline.
     """
@@ -45,7 +41,6 @@ class KeySource:
         self._fetched_at = 0.0
         self._next_unknown_at = 0.0
         self._fetching = asyncio.Lock()
-        self._running = AsyncExitStack()
         self.generation = 0
         """Increases when the set of keys changes; results that were verified with the old keys are then invalid."""
 
@@ -73,16 +68,8 @@ class KeySource:
             jwks = await self._fetch()
             self._store(jwks)
 
-    async def __aenter__(self) -> Self:
-        await self._running.enter_async_context(Loop("keys", RETRY_S, self._refresh_when_due))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._running.aclose()
-
-    async def _refresh_when_due(self) -> None:
+    async def refresh_when_due(self) -> None:
+        """Fetch if the keys are old or the last fetch failed; called every RETRY_S."""
         if self._is_stale or monotonic() - self._fetched_at > REFRESH_S:
             await self.refresh()
 
@@ -96,14 +83,14 @@ class KeySource:
         self._next_unknown_at = monotonic() + UNKNOWN_KID_PAUSE_S
         try:
             await self.refresh()
-        except Exception as error:  # noqa: BLE001 - the background loop retries; the caller sees stale keys
+        except Exception as error:  # noqa: BLE001 - the periodic refresh retries; the caller sees stale keys
             _log.warning("keys_unanswered", reason=type(error).__name__)
 
     def _store(self, jwks: Jwks) -> None:
         read = {jwk.kid: _public_key(jwk) for jwk in jwks.keys if _is_supported(jwk)}
         keys = {kid: key for kid, key in read.items() if key is not None}
         if not keys:
-            return  # the last good keys stay, and the loop retries soon
+            return  # the last good keys stay, and the next refresh is soon
         if keys.keys() != self._keys.keys():
             self.generation += 1
             _log.info("keys_changed", kids=sorted(keys))

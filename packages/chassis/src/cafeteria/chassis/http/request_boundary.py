@@ -77,7 +77,7 @@ class _HeadAnswered(BaseException):
     """Ends the answer to a HEAD request after its headers. No `except Exception` on the way can catch it."""
 
 
-class Door:
+class RequestBoundary:
     """Wraps `app` and counts in `registry`. Refusing a request by `shed_load` costs a small part of serving it."""
 
     def __init__(

@@ -59,9 +59,9 @@ class Bus:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop accepting requests, answer the running ones, flush all outgoing messages."""
+        """Stop serving, then flush all outgoing messages."""
         self._closing = True
-        await self._endpoints.close()
+        await self.stop_serving()
         for task in self._tasks:
             task.cancel()
         if self.client.is_connected:
@@ -70,6 +70,10 @@ class Bus:
         if not self.client.is_closed:
             with suppress(OSError):  # the server may have closed the connection already
                 await self.client.close()
+
+    async def stop_serving(self) -> None:
+        """Accept no more requests, and answer those that have arrived. The second call does nothing."""
+        await self._endpoints.close()
 
     @property
     def is_connected(self) -> bool:

@@ -7,7 +7,6 @@ repeatedly fails alone, becomes a dead letter before the acknowledgement. An une
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from time import perf_counter
 from types import TracebackType
@@ -21,7 +20,7 @@ from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging.bus import Bus
 from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE, DeadLetter, DeadLetters
 from cafeteria.chassis.messaging.items import UnreadableItem, items_decoder_for
-from cafeteria.chassis.messaging.jetstream_api import JetStreamApi, Refused, is_behind
+from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.pull_requests import PullRequests
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.observability.logs import get_logger
@@ -63,6 +62,8 @@ class Consumer(Generic[Item]):
         topic: Topic[Any],
         group: GroupCommit[Item, None],
         dead_letters: DeadLetters,
+        *,
+        lag: ConsumerLag,
     ) -> None:
         self._bus = bus
         self._durable = durable
@@ -74,7 +75,7 @@ class Consumer(Generic[Item]):
         )
         self._unsettled: dict[asyncio.Task[None], Msg] = {}
         self._failures: dict[tuple[int, int], int] = {}
-        self._last_stored_at: datetime | None = None
+        self._lag = lag
         self._tasks: list[asyncio.Task[None]] = []
         self._handled = {
             response: HANDLED.labels(durable.name, outcome) for response, outcome in OUTCOMES.items()
@@ -95,14 +96,6 @@ class Consumer(Generic[Item]):
             await asyncio.wait(self._unsettled)
         self._tasks[1].cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def is_behind(self) -> bool:
-        """Return whether a missing message may only be unread; True also if that is unknown."""
-        try:
-            info = await JetStreamApi(self._bus.client).consumer(self._durable.stream, self._durable.name)
-        except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused):
-            return True
-        return is_behind(unread=info.unread, last_stored_at=self._last_stored_at, server_time=info.ts)
 
     async def _pull(self) -> None:
         await self._bus.connected()
@@ -154,7 +147,7 @@ class Consumer(Generic[Item]):
         if unreadable or exhausted:
             await self._store_dead_letters(message, unreadable | exhausted)
         self._forget_failures(sequence)
-        self._last_stored_at = message.metadata.timestamp
+        self._lag.handled(message.metadata.timestamp)
         return b"+ACK", len(items)
 
     async def _commit(self, items: Mapping[int, Item]) -> dict[int, Exception]:

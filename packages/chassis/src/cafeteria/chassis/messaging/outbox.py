@@ -65,6 +65,15 @@ def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
     )
 
 
+def insert_rows(table: str, *, source: str) -> str:
+    """Return the SQL that inserts the rows of `source`, a CTE or a table expression, in the order of its `place`.
+
+    `source` has the columns order_id, version, subject, body and place. Rows are published in the order of their insertion.
+    """
+    return f"""INSERT INTO {table} (order_id, version, subject, message_id, body)
+        SELECT order_id, version, subject, uuidv7(), body FROM {source} ORDER BY place"""  # noqa: S608 - names of the schema
+
+
 class Outbox:
     """Writes, reads and deletes the rows of one schema's outbox."""
 
@@ -72,12 +81,11 @@ class Outbox:
         name = f"{table.schema}.{table.name}"
         self.schema = str(table.schema)
         self._insert = Statement(
-            f"""INSERT INTO {name} (order_id, version, subject, message_id, body)
-                SELECT order_id, version, subject, uuidv7(), body FROM unnest(
-                    CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
-                    CAST(:bodies AS bytea[])) WITH ORDINALITY
-                    AS message (order_id, version, subject, body, place)
-                ORDER BY place"""  # noqa: S608 - a table's name
+            insert_rows(
+                name,
+                source="""unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
+                    CAST(:bodies AS bytea[])) WITH ORDINALITY AS message (order_id, version, subject, body, place)""",
+            )
         )
         self._read = Statement(
             f"""SELECT id, subject, message_id, body

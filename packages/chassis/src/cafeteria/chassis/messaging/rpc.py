@@ -127,10 +127,11 @@ class Endpoints:
 
     async def close(self) -> None:
         """Leave the queue groups, then finish the requests that have arrived."""
-        if self._micro is not None and self._client.is_connected:
+        micro, self._micro = self._micro, None
+        if micro is not None and self._client.is_connected:
             with suppress(nats.errors.Error, TimeoutError):
                 async with asyncio.timeout(LEAVE_TIMEOUT_S):
-                    await self._micro.stop()
+                    await micro.stop()
         if self._answering:
             await asyncio.wait(self._answering, timeout=DRAIN_TIMEOUT_S)
 

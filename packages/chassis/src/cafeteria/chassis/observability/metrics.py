@@ -6,7 +6,7 @@ on a hot path bind the child once and keep it.
 """
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Generic, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, values
@@ -16,6 +16,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.process_collector import ProcessCollector
 
 M = TypeVar("M", bound=MetricWrapperBase)
+Argument = TypeVar("Argument")
+Built = TypeVar("Built")
 
 BATCH_ITEMS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -33,6 +35,12 @@ class Registry(CollectorRegistry):
         self.made: dict[object, MetricWrapperBase] = {}
         ProcessCollector(registry=self)
         GCCollector(registry=self)
+
+    def run(self, build: Callable[[Argument], Built], argument: Argument) -> Built:
+        """Call `build`; the metrics that it uses are this app's."""
+        context = copy_context()
+        context.run(make_current, self)
+        return context.run(build, argument)
 
     def render(self) -> bytes:
         """Prometheus' text format."""

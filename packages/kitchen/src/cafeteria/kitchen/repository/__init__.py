@@ -1,1 +1,1 @@
-"""All SQL of the kitchen, a file for each purpose: enqueue and move tickets, cook, reconcile delivery, read."""
+"""All SQL of the kitchen: a file has the name of the use case that owns it; `tickets` and `rows` serve several."""

@@ -10,31 +10,20 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
-from cafeteria.chassis.messaging.outbox import OutboxMessage, outbox_message
+from cafeteria.chassis.messaging.outbox import OutboxMessage, insert_rows, outbox_message
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
-from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine, StatusTime
-from cafeteria.kitchen.domain import CONFIRM_AFTER, STATES_BEFORE, Move, Ticket, news_of
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus
+from cafeteria.kitchen.domain import CONFIRM_AFTER, STATES_BEFORE, Move, NewTicket, Ticket, status_event_of
 from cafeteria.kitchen.repository.rows import encode, to_json, to_ticket
 from cafeteria.kitchen.tables import STATION_INDEX
 
 
 class StationTaken(Exception):
     """Another replica took the station first."""
-
-
-class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket to enqueue, with the gateway's part of the order's path."""
-
-    order_id: UUID
-    student_id: str
-    lines: tuple[PricedLine, ...]
-    path: tuple[StatusTime, ...]
-    traceparent: str | None
 
 
 _INSERT = Statement("""
@@ -137,16 +126,15 @@ WITH move AS MATERIALIZED (
     FROM (SELECT *, row_number() OVER (ORDER BY place) AS turn FROM locked WHERE due_at IS NOT NULL) AS next
     JOIN free ON free.turn = next.turn
     WHERE ticket.ctid = next.row
-    RETURNING next.id, next.order_id, next.status, next.version, next.body, next.place
+    RETURNING next.*
 ), updated AS (
-    SELECT id, order_id, status, version, body, place FROM leaving
-    UNION ALL SELECT * FROM entering
+    SELECT id, order_id, status, version, CAST(:subject AS text) AS subject, body, place FROM leaving
+    UNION ALL SELECT id, order_id, status, version, CAST(:subject AS text), body, place FROM entering
 ), history_rows AS (
     INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
     SELECT uuidv7(), id, status, CAST(:at AS timestamptz) FROM updated
 ), outbox_rows AS (
-    INSERT INTO kitchen.outbox (order_id, version, subject, message_id, body)
-    SELECT order_id, version, CAST(:subject AS text), uuidv7(), body FROM updated ORDER BY place
+    {insert_rows("kitchen.outbox", source="updated")}
 )
 SELECT id FROM move WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = move.id)
 """)  # noqa: S608 - put together from the domain's constants
@@ -179,7 +167,7 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
         "ids": [move.ticket.id for move in moves],
         "statuses": [move.status.value for move in moves],
         "due_ats": [move.due_at for move in moves],
-        "bodies": [encode(news_of(move.moved)) for move in moves],
+        "bodies": [encode(status_event_of(move.moved)) for move in moves],
         "at": at,
         "at_as_json": to_json(at),
         "subject": subjects.KITCHEN_STATUS.subject,
@@ -190,5 +178,5 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
 
 def status_message(ticket: Ticket) -> OutboxMessage:
     """Return the event of the ticket's latest status, with its whole path, under a new message id."""
-    event = news_of(ticket)
+    event = status_event_of(ticket)
     return outbox_message(subjects.KITCHEN_STATUS, event, order_id=event.order_id, version=event.version)

@@ -5,9 +5,11 @@ schema lets no two tickets have the same one, which counts them without any lock
 holds its due time, so any replica finishes a ticket that another one started, also after a kill.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import uniform
+from time import monotonic
 from uuid import UUID
 
 import msgspec
@@ -15,11 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.kitchen.domain import Move, Ticket, earliest_id, finish, start
-from cafeteria.kitchen.repository import stations, tickets
-from cafeteria.kitchen.repository.stations import Workload
+from cafeteria.chassis.runtime.ids import earliest_id
+from cafeteria.kitchen.domain import Move, Ticket, finish, start
+from cafeteria.kitchen.repository import cook_tickets, tickets
+from cafeteria.kitchen.repository.cook_tickets import Workload
 from cafeteria.kitchen.repository.tickets import StationTaken
 
+POLL_S = 2.0  # how late a dead replica's tickets are found
+LOCKED_PAUSE_S = 0.05  # before the next try on due tickets that another transaction has locked
 TICK_LIMIT = 256  # tickets of each kind in one commit; with more, the commit's own length shows
 FULL_LOOK_EVERY = timedelta(seconds=5)  # a read of the whole queue, and of tickets that people had started
 QUEUE_SLACK = timedelta(seconds=10)  # the longest time from the making of an id to the commit that holds it
@@ -35,7 +40,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     again_at: datetime | None
 
 
-class Cooking:
+class CookTickets:
     """Finishes and starts tickets, tick by tick.
 
     `prep_s` gives the seconds that one order takes; `on_moved` is called after a commit that stored messages.
@@ -49,6 +54,20 @@ class Cooking:
         self._prep_s = prep_s
         self._on_moved = on_moved
         self._queue = _QueueStart()
+        self.wake = asyncio.Event()
+        self._full_until_s = 0.0
+
+    def work_arrived(self) -> None:
+        """Cook soon; while every station is taken, new work waits until the next ticket is due."""
+        if monotonic() >= self._full_until_s:
+            self.wake.set()
+
+    async def run(self) -> float:
+        """Run one tick; return the seconds until the next work that no call of `work_arrived` announces."""
+        tick = await self.tick()
+        pause_s = _pause_after(tick)
+        self._full_until_s = monotonic() + pause_s if tick.is_full else 0.0
+        return pause_s
 
     async def tick(self) -> Tick:
         """Run one tick in two round trips: a read without locks, and one statement of guarded writes."""
@@ -56,7 +75,9 @@ class Cooking:
         reads_all = self._queue.is_full_read_due(began_at)
         async with self._database.statement() as connection:
             workload = await self._read(connection, began_at, reads_all=reads_all)
-            by_hand = await stations.read_started_by_hand(connection, batch=TICK_LIMIT) if reads_all else ()
+            by_hand = (
+                await cook_tickets.read_started_by_hand(connection, batch=TICK_LIMIT) if reads_all else ()
+            )
             at = now()  # after the read, or a ticket could seem to have started before its station was free
             finished = [finish(ticket, at=at) for ticket in (*workload.due, *by_hand)]
             started = [start(ticket, at=at, prep_s=self._prep_s()) for ticket in workload.startable]
@@ -68,7 +89,7 @@ class Cooking:
         return self._outcome(workload, moved, at=at, is_complete=len(moved) == len(moves))
 
     async def _read(self, connection: AsyncConnection, at: datetime, *, reads_all: bool) -> Workload:
-        return await stations.read_workload(
+        return await cook_tickets.read_workload(
             connection,
             now=at,
             stations=self._stations,
@@ -121,6 +142,13 @@ class _QueueStart:
         if has_free_station:
             oldest = min((ticket.id for ticket in startable), default=None)
             self.first_id = min(oldest or earliest_id(at), earliest_id(at - QUEUE_SLACK))
+
+
+def _pause_after(tick: Tick) -> float:
+    if tick.again_at is None:
+        return POLL_S
+    pause_s = max(0.0, (tick.again_at - now()).total_seconds())
+    return min(POLL_S, pause_s if tick.moved else max(pause_s, LOCKED_PAUSE_S))
 
 
 def prep_between(minimum_s: float, maximum_s: float) -> Callable[[], float]:

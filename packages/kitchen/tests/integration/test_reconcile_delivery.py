@@ -1,19 +1,21 @@
-"""Loop 3: what NATS lost is said again, once, and only to those who can say that they lack it."""
+"""Reconcile delivery: a status that NATS lost is published again, once, and only for receivers that answer."""
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from cafeteria.contracts import subjects
-from cafeteria.kitchen import loops
+from cafeteria.kitchen import app
 from cafeteria.local_stack.testing import until
 
 _TIME_PASSES = "UPDATE kitchen.kitchen_orders SET confirm_at = now() WHERE confirm_at IS NOT NULL"
 
 
 @pytest.fixture(autouse=True)
-def impatient_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loops, "CONFIRM_EVERY_S", 0.1)
+def frequent_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = tuple(msgspec.structs.replace(job, every_s=0.1) for job in app.DECLARED.jobs)
+    monkeypatch.setattr(app, "DECLARED", msgspec.structs.replace(app.DECLARED, jobs=jobs))
 
 
 async def a_ready_order(kitchen: Any) -> Any:
@@ -65,7 +67,9 @@ async def test_what_the_stream_lost_is_said_again_with_the_whole_path(
     await kitchen.books.connection.execute(_TIME_PASSES)
     await becomes_confirmed(kitchen, order, version=4)
     assert len(await kitchen.stream.said_of(order)) == 1
-    assert "cafeteria_missing_messages_total 1.0" in (await kitchen.web.get("/metrics")).text
+    assert (
+        'cafeteria_missing_messages_total{receiver="gateway"} 1.0' in (await kitchen.web.get("/metrics")).text
+    )
 
 
 async def test_one_receiver_that_lacks_it_is_enough_and_the_other_is_not_asked_again(

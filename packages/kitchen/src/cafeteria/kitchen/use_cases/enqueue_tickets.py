@@ -3,35 +3,32 @@
 from collections.abc import Callable, Sequence
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.observability import tracing
+from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.contracts.kitchen import CancelTicket, CookOrder
-from cafeteria.kitchen.domain import path_before_cooking
+from cafeteria.contracts.kitchen import CookOrder
+from cafeteria.kitchen.domain import new_ticket
 from cafeteria.kitchen.repository import tickets
-from cafeteria.kitchen.repository.tickets import NewTicket
+
+BATCH_LIMIT = 1_024
+QUEUE_LIMIT = 8_192
+"""More than the consumer pulls at once, sixteen messages of 256 orders, so that delivered work is never refused."""
 
 
-class Intake:
+class EnqueueTickets:
     """Stores tickets for new work. `on_queued` is called after the commit of a batch with new tickets."""
 
     def __init__(self, database: Database, *, on_queued: Callable[[], None]) -> None:
         self._database = database
         self._on_queued = on_queued
+        self.batcher = GroupCommit[CookOrder, None](
+            "kitchen-work", self._commit, batch_limit=BATCH_LIMIT, queue_limit=QUEUE_LIMIT
+        )
 
-    async def take(self, work: Sequence[CookOrder]) -> None:
+    async def _commit(self, work: Sequence[CookOrder]) -> list[None]:
         """Enqueue in one statement, one commit. Work for an order with a ticket, cancelled or not, changes nothing."""
-        new_tickets = [to_new_ticket(order) for order in work]
+        new_tickets = [new_ticket(order, traceparent=order.traceparent) for order in work]
         async with self._database.statement() as connection:
             queued = await tickets.insert_tickets(connection, new_tickets, received_at=now())
         if queued:
             self._on_queued()
-
-
-def to_new_ticket(order: CookOrder | CancelTicket) -> NewTicket:
-    return NewTicket(
-        order_id=order.order_id,
-        student_id=order.student_id,
-        lines=order.lines,
-        path=path_before_cooking(order.earlier),
-        traceparent=order.traceparent if isinstance(order, CookOrder) else tracing.current(),
-    )
+        return [None] * len(work)

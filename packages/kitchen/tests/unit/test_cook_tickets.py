@@ -1,28 +1,32 @@
-"""When the cook looks: when something is due, when work has come and a station is free, and otherwise hardly ever."""
+"""The cook job runs when a ticket is due, and when work arrives while a station is free; otherwise hardly ever."""
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.kitchen import loops
-from cafeteria.kitchen.loops import CookLoop
-from cafeteria.kitchen.service.cooking import Tick
+from cafeteria.kitchen.use_cases import cook_tickets
+from cafeteria.kitchen.use_cases.cook_tickets import CookTickets, Tick
 
+NEVER_S = 3600.0
 IDLE = Tick(moved=0, is_full=False, again_at=None)
 
 
 @pytest.fixture(autouse=True)
 def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What looks within this test was woken or had something due, however slow the machine is."""
-    monkeypatch.setattr(loops, "COOK_POLL_S", 3600.0)
+    """A tick within this test was started by work or by a due ticket, however slow the machine is."""
+    monkeypatch.setattr(cook_tickets, "POLL_S", NEVER_S)
 
 
-class Cooking:
+class Cooking(CookTickets):
     """Plays a list of ticks, then idles; `ticked` counts."""
 
     def __init__(self, *ticks: Tick) -> None:
+        database: Any = None  # the ticks are given
+        super().__init__(database, stations=1, prep_s=lambda: 0.0, on_moved=lambda: None)
         self._ticks = list(ticks)
         self.ticked = 0
         self._changed = asyncio.Condition()
@@ -38,43 +42,47 @@ class Cooking:
             await self._changed.wait_for(lambda: self.ticked >= times)
 
 
+def running(cooking: Cooking) -> JobRunner:
+    return JobRunner("cook", NEVER_S, cooking.run, wake=cooking.wake)
+
+
 def in_s(seconds: float, *, is_full: bool = False, moved: int = 1) -> Tick:
     return Tick(moved=moved, is_full=is_full, again_at=now() + timedelta(seconds=seconds))
 
 
-async def test_new_work_is_looked_at_now() -> None:
+async def test_new_work_starts_a_tick_at_once() -> None:
     cooking = Cooking()
-    async with CookLoop(cooking) as loop:
+    async with running(cooking):
         await cooking.has_ticked(1)
-        loop.wake()
+        cooking.work_arrived()
         await cooking.has_ticked(2)
 
 
-async def test_what_is_due_is_looked_at_then() -> None:
+async def test_a_due_ticket_starts_a_tick_at_its_time() -> None:
     cooking = Cooking(in_s(0.05), in_s(0), in_s(-1))
-    async with CookLoop(cooking):
+    async with running(cooking):
         await cooking.has_ticked(4)
 
 
-async def test_work_that_comes_while_every_station_is_taken_is_not_looked_at() -> None:
+async def test_work_that_arrives_while_every_station_is_taken_starts_no_tick() -> None:
     cooking = Cooking(in_s(60, is_full=True))
-    async with CookLoop(cooking) as loop:
+    async with running(cooking):
         await cooking.has_ticked(1)
         for _ in range(100):
-            loop.wake()
+            cooking.work_arrived()
             await asyncio.sleep(0)
         assert cooking.ticked == 1
 
 
-async def test_the_next_that_is_due_is_looked_at_although_every_station_is_taken() -> None:
+async def test_a_due_ticket_starts_a_tick_although_every_station_is_taken() -> None:
     cooking = Cooking(in_s(0.05, is_full=True))
-    async with CookLoop(cooking):
+    async with running(cooking):
         await cooking.has_ticked(2)
 
 
-async def test_what_somebody_else_holds_is_looked_at_again_after_a_pause() -> None:
+async def test_a_ticket_that_another_transaction_locks_is_tried_again_after_a_pause() -> None:
     cooking = Cooking(in_s(-1, moved=0), in_s(-1, moved=0))
     started = now()
-    async with CookLoop(cooking):
+    async with running(cooking):
         await cooking.has_ticked(3)
     assert now() - started >= timedelta(seconds=0.1)

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.contracts import kitchen
-from cafeteria.kitchen.domain import Press, press
+from cafeteria.contracts.kitchen import Ticket
+from cafeteria.kitchen.domain import TicketAction, act
 from cafeteria.kitchen.errors import TicketNotFound
-from cafeteria.kitchen.repository import board, tickets
+from cafeteria.kitchen.repository import list_tickets, tickets
 
 
-class Pressing:
-    """Runs ticket actions. `on_moved` is called after a commit that stored messages."""
+class TakeTicketAction:
+    """Takes a ticket action. `on_moved` is called after a commit that stored messages."""
 
     def __init__(
         self,
@@ -25,16 +25,16 @@ class Pressing:
         self._cooks_by_itself = cooks_by_itself
         self._on_moved = on_moved
 
-    async def press(self, ticket_id: UUID, pressed: Press) -> kitchen.Ticket:
+    async def __call__(self, ticket_id: UUID, action: TicketAction) -> Ticket:
         """Return the ticket after the action. Raises TicketNotFound or IllegalTransition; a repeat changes nothing."""
         async with self._database.transaction() as connection:
             ticket = await tickets.lock(connection, ticket_id)
             if ticket is None:
                 raise TicketNotFound(ticket_id)
-            move = press(ticket, pressed, at=now(), cooks_by_itself=self._cooks_by_itself)
+            move = act(ticket, action, at=now(), cooks_by_itself=self._cooks_by_itself)
             if move is not None:
                 await tickets.write_moves(connection, [move])
-            latest = await board.read_ticket(connection, ticket_id)
+            latest = await list_tickets.read_ticket(connection, ticket_id)
         if move is not None:
             self._on_moved()
         return latest

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cafeteria.kitchen.views import Recent
+from cafeteria.chassis.runtime.single_flight import SingleFlight
 
 
 async def test_many_askers_at_once_cost_one_question() -> None:
@@ -15,9 +15,9 @@ async def test_many_askers_at_once_cost_one_question() -> None:
         await asyncio.sleep(0)
         return len(asked)
 
-    recent = Recent(ask, for_s=60)
+    kept = SingleFlight(ask, valid_for_s=60)
 
-    assert await asyncio.gather(*(recent.get() for _ in range(20))) == [1] * 20
+    assert await asyncio.gather(*(kept.get() for _ in range(20))) == [1] * 20
 
 
 async def test_an_answer_that_is_old_is_asked_for_again() -> None:
@@ -26,9 +26,9 @@ async def test_an_answer_that_is_old_is_asked_for_again() -> None:
     async def ask() -> int:
         return next(answers)
 
-    recent = Recent(ask, for_s=0)
+    kept = SingleFlight(ask, valid_for_s=0)
 
-    assert (await recent.get(), await recent.get()) == (1, 2)
+    assert (await kept.get(), await kept.get()) == (1, 2)
 
 
 async def test_a_failure_is_not_kept() -> None:
@@ -40,8 +40,8 @@ async def test_a_failure_is_not_kept() -> None:
             raise answer
         return answer
 
-    recent = Recent(ask, for_s=60)
+    kept = SingleFlight(ask, valid_for_s=60)
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one raised above
-        await recent.get()
-    assert await recent.get() == "fine"
+        await kept.get()
+    assert await kept.get() == "fine"

@@ -8,7 +8,7 @@ import pytest
 
 from cafeteria.chassis.messaging.jetstream_api import BEHIND_MESSAGES
 from cafeteria.contracts import subjects
-from cafeteria.kitchen.service import board
+from cafeteria.kitchen.use_cases import check_delivery
 from cafeteria.local_stack.testing import until
 
 COUNT = f"$JS.API.CONSUMER.INFO.{subjects.KITCHEN_WORK.stream}.{subjects.KITCHEN_WORK.name}"
@@ -56,7 +56,9 @@ async def _all_wait(kitchen: Any, servers: Any) -> bool:
 async def test_the_backlog_is_counted_once_for_many_questions(
     open_kitchen: Any, servers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board, "BEHIND_FOR_S", 60.0)  # longer than a slow machine takes for all fifty
+    monkeypatch.setattr(
+        check_delivery, "LAG_VALID_FOR_S", 60.0
+    )  # longer than a slow machine takes for all fifty
     kitchen = await open_kitchen(KITCHEN_MODE="manual")
     unknown = kitchen.gateway.an_order()
 

@@ -1,0 +1,26 @@
+"""The kitchen's periodic jobs and their intervals in seconds. (The relay is in the chassis.)
+
+Both cost next to nothing at rest: new work and the next due time start the cook job early, and its poll every two seconds only
+finds tickets that a replica left behind when it died.
+"""
+
+from cafeteria.chassis.jobs import Job
+from cafeteria.kitchen.use_cases import Service
+from cafeteria.kitchen.use_cases.cook_tickets import POLL_S
+
+RECONCILE_EVERY_S = 2.0
+
+JOBS: tuple[Job[Service], ...] = (
+    Job(
+        name="cook",
+        every_s=POLL_S,
+        run=lambda service: service.cook_tickets.run(),
+        wake=lambda service: service.cook_tickets.wake,
+        is_needed=lambda service: service.settings.cooks_by_itself,
+    ),
+    Job(
+        name="reconcile-delivery",
+        every_s=RECONCILE_EVERY_S,
+        run=lambda service: service.reconcile_delivery.run(),
+    ),
+)

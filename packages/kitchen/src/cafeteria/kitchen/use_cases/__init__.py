@@ -1,0 +1,30 @@
+"""What the kitchen does, a use case to a file. Each is one transaction, or one batch of a group commit; none waits for a peer
+inside it.
+"""
+
+from cafeteria.chassis.messaging.lag import ConsumerLag
+from cafeteria.chassis.messaging.reconciliation import Reconciliation
+from cafeteria.chassis.service import ServiceParts
+from cafeteria.kitchen.settings import KitchenSettings
+from cafeteria.kitchen.use_cases.cancel_tickets import CancelTickets
+from cafeteria.kitchen.use_cases.check_delivery import CheckDelivery
+from cafeteria.kitchen.use_cases.cook_tickets import CookTickets
+from cafeteria.kitchen.use_cases.count_load import CountLoad
+from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
+from cafeteria.kitchen.use_cases.list_tickets import ListTickets
+from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
+
+
+class Service(ServiceParts, frozen=True, kw_only=True):
+    """The kitchen, as its routes, message handlers and jobs see it. `work_lag` is the lag of the consumer of cook commands."""
+
+    settings: KitchenSettings
+    work_lag: ConsumerLag
+    enqueue_tickets: EnqueueTickets
+    cook_tickets: CookTickets
+    cancel_tickets: CancelTickets
+    take_ticket_action: TakeTicketAction
+    list_tickets: ListTickets
+    count_load: CountLoad
+    check_delivery: CheckDelivery
+    reconcile_delivery: Reconciliation
