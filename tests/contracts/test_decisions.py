@@ -32,9 +32,15 @@ def parts_of(record: Path) -> list[str]:
     return [start[1] for start in starts if start and start[1] in PARTS]
 
 
-def test_numbers_are_consecutive() -> None:
-    numbers = [int(path.name[:4]) for path in sorted(FOLDER.iterdir())]
-    assert numbers == list(range(1, len(numbers) + 1))
+def part(record: Path, name: str) -> str:
+    """The text of a part, up to the next one."""
+    text = record.read_text(encoding="utf-8").partition(f"\n**{name}")[2]
+    return text.partition("\n**")[0]
+
+
+def test_no_two_decisions_have_the_same_number() -> None:
+    numbers = [path.name[:4] for path in FOLDER.iterdir()]
+    assert len(numbers) == len(set(numbers))
 
 
 @records
@@ -68,6 +74,15 @@ def test_the_status_is_accepted_or_names_a_later_decision(record: Path) -> None:
 @records
 def test_the_four_parts_are_there_once_and_in_order(record: Path) -> None:
     assert parts_of(record) == PARTS
+
+
+@records
+def test_each_rejected_alternative_has_its_reason(record: Path) -> None:
+    """An alternative is in italics, a colon follows, and then the reason."""
+    rejected = part(record, "Rejected")
+    assert re.search(r"\*[^*]+\*[^:]*: ?\S", rejected, flags=re.DOTALL)
+    alternatives = re.findall(r"^- .*(?:\n  .*)*", rejected, flags=re.MULTILINE)
+    assert [each for each in alternatives if not re.match(r"- \*[^*]+\*[^:]*:\s\S", each)] == []
 
 
 @records

@@ -45,7 +45,9 @@ def test_every_link_leads_somewhere(pages: list[Path]) -> None:
     assert [link for page in pages for link in broken_links(page)] == []
 
 
-@pytest.mark.parametrize("link", ["[a](missing.md)", "[a](other.md#no-such-heading)", "[a](#no-such-heading)"])
+@pytest.mark.parametrize(
+    "link", ["[a](missing.md)", "[a](other.md#no-such-heading)", "[a](#no-such-heading)"]
+)
 def test_a_broken_link_is_found(tmp_path: Path, link: str) -> None:
     (tmp_path / "other.md").write_text("# A heading\n", encoding="utf-8")
     page = tmp_path / "page.md"
