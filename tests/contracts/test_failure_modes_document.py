@@ -1,4 +1,4 @@
-"""docs/failure-modes.md names a test in every row, and each of them exists; what is tested for it is told there."""
+"""Every row of docs/failure-modes.md names tests that exist, and every test written for the page is named in it."""
 
 import re
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ COLUMNS = [
     "what the student sees",
     "within",
     "what is kept",
-    "what mends it, and when it is over",
+    "how it recovers, and when",
     "test",
 ]
-CLOCKS = ["what is waited for", "ms", "then"]
+TIME_LIMITS = ["wait", "ms", "then"]
 
 
 def tables(text: str) -> Iterator[list[list[str]]]:
-    """Each with its cells, the head first and without the rule under it."""
+    """The rows of each table as lists of cells, the header first, without the line of dashes."""
     for block in re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE):
         rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()]
         yield [rows[0], *rows[2:]]
@@ -32,8 +32,8 @@ def tables(text: str) -> Iterator[list[list[str]]]:
 @pytest.fixture(scope="module")
 def rows(root: Path) -> list[list[str]]:
     found = list(tables((root / DOCUMENT).read_text(encoding="utf-8")))
-    assert [table[0] for table in found if table[0] != CLOCKS] == [COLUMNS] * (len(found) - 1)
-    return [row for table in found if table[0] != CLOCKS for row in table[1:]]
+    assert [table[0] for table in found if table[0] != TIME_LIMITS] == [COLUMNS] * (len(found) - 1)
+    return [row for table in found if table[0] != TIME_LIMITS for row in table[1:]]
 
 
 def named_tests(row: list[str]) -> list[str]:
@@ -42,7 +42,7 @@ def named_tests(row: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def proofs(root: Path) -> set[str]:
-    """The tests that are there for this document, and each case of the one that takes whole parts away."""
+    """The tests written for this page, and each case of the one that stops or freezes whole parts."""
     text = (root / PROOF).read_text(encoding="utf-8")
     tests = set(re.findall(r"^async def (test_\w+)", text, flags=re.MULTILINE))
     cases = re.findall(r'^ +outage\("([\w-]+)"', text, flags=re.MULTILINE)
@@ -62,11 +62,11 @@ def test_every_row_names_tests_that_exist(rows: list[list[str]], all_tests: set[
     assert len(rows) > 20
     for row in rows:
         assert len(row) == len(COLUMNS), row
-        assert named_tests(row), f"nothing proves: {row[0]}"
+        assert named_tests(row), f"no test proves: {row[0]}"
         assert set(named_tests(row)) <= all_tests, row[0]
 
 
-def test_whatever_is_tested_for_the_document_is_told_in_it(rows: list[list[str]], proofs: set[str]) -> None:
+def test_every_test_of_the_page_is_named_in_it(rows: list[list[str]], proofs: set[str]) -> None:
     assert proofs - {name for row in rows for name in named_tests(row)} == set()
 
 
