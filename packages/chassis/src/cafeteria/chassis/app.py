@@ -18,7 +18,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from cafeteria.chassis import metrics
 from cafeteria.chassis.door import SHEDS_LOAD, Door, RouteTable, ShedLoad
@@ -46,7 +46,7 @@ class ServiceApp(Litestar):
     """
 
     closing: asyncio.Event
-    registry: metrics.Registry
+    registry: CollectorRegistry
     door: Door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # HTTP alone
@@ -73,7 +73,7 @@ def build_app(
     `closing`, `origins` and `token_verifier`; a service adds its own in its lifespan. `keys` start after the service's
     lifespan, because they may be fetched through the bus that it opens.
     """
-    registry, closing, origins = metrics.Registry(), asyncio.Event(), Origins(settings.allowed_origins)
+    registry, closing, origins = metrics.app_registry(), asyncio.Event(), Origins(settings.allowed_origins)
     app = ServiceApp(
         route_handlers=[*route_handlers, *health_routes(_all_checks(checks, keys)), _metrics_route(registry)],
         lifespan=[_in_registry(registry), *lifespan, *([_running(keys)] if keys else [])],
@@ -109,7 +109,7 @@ def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[
     return {**checks, "keys": keys.check} if keys else checks
 
 
-def _in_registry(registry: metrics.Registry) -> Lifespan:
+def _in_registry(registry: CollectorRegistry) -> Lifespan:
     @asynccontextmanager
     async def current(_: Litestar) -> AsyncIterator[None]:
         metrics.make_current(registry)
@@ -127,11 +127,11 @@ def _running(keys: KeySource) -> Lifespan:
     return running
 
 
-def _metrics_route(registry: metrics.Registry) -> HTTPRouteHandler:
+def _metrics_route(registry: CollectorRegistry) -> HTTPRouteHandler:
     @get("/metrics", sync_to_thread=False, media_type=MediaType.TEXT, tags=["operations"])
     def read_metrics() -> Response[bytes]:
         """Prometheus' text format."""
-        return Response(registry.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return read_metrics
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
 from litestar.utils import normalize_path
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cafeteria.chassis import logs, metrics, trace
 from cafeteria.chassis.errors import Forbidden, ServiceError
@@ -84,7 +84,7 @@ class Door:
         self,
         app: ASGIApp,
         *,
-        registry: metrics.Registry,
+        registry: CollectorRegistry,
         origins: Origins,
         routes: RouteTable,
         shed_load: ShedLoad,
