@@ -1,6 +1,6 @@
 """Build a service's Litestar app: everything that is the same for all five.
 
-It has health, metrics, a page with the API, problem documents for every error, request ids, traces, one canonical
+It has health, metrics, a description of the API, problem documents for every error, request ids, traces, one canonical
 log line per request, CORS and tokens. Building opens nothing: a service opens what it needs in its lifespan.
 """
 
@@ -23,11 +23,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from cafeteria.chassis import metrics
 from cafeteria.chassis.door import SHEDS_LOAD, Door, RouteTable, ShedLoad
 from cafeteria.chassis.health import Check, health_routes
+from cafeteria.chassis.http.openapi_routes import SchemaJson, SchemaRouter
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
 from cafeteria.chassis.http.request_target import check_query, prepare_query
 from cafeteria.chassis.origins import Origins
 from cafeteria.chassis.problem_documents import allow_header, answer_error
-from cafeteria.chassis.schema_page import SchemaJson, SchemaPage, SchemaRouter
 from cafeteria.chassis.settings import ServiceSettings
 from cafeteria.chassis.tokens import ACCESS_COOKIE, Guard, KeySource, TokenVerifier
 
@@ -147,7 +147,7 @@ def _openapi(service: str) -> OpenAPIConfig:
         license=License(name="MIT", identifier="MIT"),
         openapi_router=SchemaRouter("/schema"),
         components=Components(security_schemes=schemes),
-        render_plugins=[SchemaPage(), SchemaJson()],
+        render_plugins=[SchemaJson()],
         use_handler_docstrings=True,
     )
 
