@@ -98,7 +98,7 @@ def test_the_refusals_that_a_route_names_are_there(
 
 MEDIA_TYPES = [
     ("gateway", "/metrics", {"text/plain"}),
-    ("gateway", "/schema", {"text/html"}),
+    ("gateway", "/schema", {"application/vnd.oai.openapi+json"}),
     ("gateway", "/schema/openapi.json", {"application/vnd.oai.openapi+json"}),
     ("gateway", "/health/ready", {"application/json"}),
     ("notification", "/v1/events", {"text/event-stream"}),

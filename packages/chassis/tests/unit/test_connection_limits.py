@@ -4,6 +4,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from cafeteria.chassis.http import connection_limits
 from cafeteria.chassis.http.connection_limits import (
@@ -62,12 +63,12 @@ class Peer:
 
 
 @pytest.fixture
-def registry() -> metrics.Registry:
-    return metrics.Registry()
+def registry() -> CollectorRegistry:
+    return metrics.app_registry()
 
 
 @pytest.fixture
-def make(registry: metrics.Registry) -> Any:
+def make(registry: CollectorRegistry) -> Any:
     def make(*, total: int = 100, per_address: int = 0, proxies: tuple[str, ...] = ()) -> ConnectionLimits:
         networks = [Network(each) for each in proxies]
         return ConnectionLimits(total=total, per_address=per_address, proxies=networks, registry=registry)
@@ -260,7 +261,7 @@ def test_an_answer_that_was_taken_is_watched_no_longer(make: Any) -> None:
 
 
 def test_a_cap_that_is_met_is_said_once_a_minute_with_what_it_cost(
-    make: Any, registry: metrics.Registry, monkeypatch: pytest.MonkeyPatch
+    make: Any, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[dict[str, Any]] = []
 

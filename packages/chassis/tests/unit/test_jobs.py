@@ -110,7 +110,7 @@ async def test_a_dependency_that_is_away_is_a_sentence_without_a_traceback() -> 
 async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_time() -> None:
     ticks = Ticks()
     ticks.error = ConnectionError("away")
-    registry = metrics.Registry()
+    registry = metrics.app_registry()
 
     async def live() -> None:
         metrics.make_current(registry)

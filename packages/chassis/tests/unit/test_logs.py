@@ -1,6 +1,7 @@
 """The log of a process: JSON lines in one shape, whoever speaks; nothing secret in them."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -30,24 +31,30 @@ logging.getLogger("uvicorn.access").warning("GET /?token=hunter2")
 logging.getLogger("some.library").info("from a library")
 logging.getLogger("some.library").error("told", exc_info=logs.AlreadyLogged())
 warnings.warn("mind the gap")
+log.info("name_read", name="Zoë \\ud800")
+logging.getLogger("some.library").warning("Zoë \\ud800")
 """
 
 
 def run_program(log_format: str) -> str:
     program = PROGRAM.format(format=log_format)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=60,
+        check=True,
     )
-    assert done.stderr == ""
-    assert "hunter2" not in done.stdout
-    return done.stdout
+    assert done.stderr == b""
+    assert b"hunter2" not in done.stdout
+    return done.stdout.decode()
 
 
 def test_every_line_is_one_json_object_in_one_shape() -> None:
     lines: list[dict[str, Any]] = [json.loads(line) for line in run_program("JSON").splitlines()]
     assert all({"at", "level", "event", "service"} <= line.keys() for line in lines)
     ours = {line["event"]: line for line in lines if line["event"] != "library_logged"}
-    assert list(ours) == ["meal_cooked", "meal_burnt", "meal_served", "meal_failed", "odd_said"]
+    assert list(ours) == ["meal_cooked", "meal_burnt", "meal_served", "meal_failed", "odd_said", "name_read"]
     assert ours["meal_cooked"]["secret"] == "***"
     assert ours["meal_burnt"]["order_id"] == "o-1"
     assert ours["meal_burnt"]["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -57,7 +64,24 @@ def test_every_line_is_one_json_object_in_one_shape() -> None:
     assert ours["meal_failed"]["level"] == "error"
     assert "ZeroDivisionError" in ours["meal_failed"]["exception"]
     libraries = [(line["logger"], line["level"]) for line in lines if line["event"] == "library_logged"]
-    assert libraries == [("uvicorn.error", "warning"), ("some.library", "info"), ("py.warnings", "warning")]
+    assert libraries == [
+        ("uvicorn.error", "warning"),
+        ("some.library", "info"),
+        ("py.warnings", "warning"),
+        ("some.library", "warning"),
+    ]
+
+
+def test_a_line_begins_with_its_time_level_and_event() -> None:
+    for line in run_program("JSON").splitlines():
+        assert list(json.loads(line))[:3] == ["at", "level", "event"]
+
+
+def test_text_that_cannot_be_encoded_does_not_lose_a_line() -> None:
+    lines: list[dict[str, Any]] = [json.loads(line) for line in run_program("JSON").splitlines()]
+    assert (lines[-2]["event"], lines[-2]["name"]) == ("name_read", "Zoë \ud800")
+    assert lines[-1]["message"] == "Zoë \ud800"
+    assert "Zoë \\ud800" in run_program("CONSOLE")
 
 
 def test_the_console_shows_the_same_to_people() -> None:

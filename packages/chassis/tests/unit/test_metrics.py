@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
 
 from cafeteria.chassis.observability import metrics
 
@@ -14,7 +16,7 @@ HEAT = metrics.gauge("probe_heat", "Degrees")
 COOKED = metrics.histogram("probe_cooked_seconds", "Cooking", "what", buckets=(1, 2))
 
 
-def in_app(registry: metrics.Registry) -> None:
+def in_app(registry: CollectorRegistry) -> None:
     metrics.make_current(registry)
     EATEN.labels("soup").inc()
     HEAT.metric().set(180)
@@ -22,7 +24,7 @@ def in_app(registry: metrics.Registry) -> None:
 
 
 def test_two_apps_in_one_process_count_apart() -> None:
-    first, second = metrics.Registry(), metrics.Registry()
+    first, second = metrics.app_registry(), metrics.app_registry()
     for registry in (first, first, second):
         copy_context().run(in_app, registry)
     assert first.get_sample_value("probe_eaten_total", {"what": "soup"}) == 2
@@ -30,7 +32,7 @@ def test_two_apps_in_one_process_count_apart() -> None:
 
 
 async def test_a_task_counts_where_it_was_started() -> None:
-    registry = metrics.Registry()
+    registry = metrics.app_registry()
 
     async def eat() -> None:
         EATEN.labels("rice").inc()
@@ -48,9 +50,9 @@ def test_what_runs_outside_of_any_app_may_count_too() -> None:
 
 
 def test_the_page_tells_of_the_metrics_and_of_the_process() -> None:
-    registry = metrics.Registry()
+    registry = metrics.app_registry()
     copy_context().run(in_app, registry)
-    page = registry.render().decode()
+    page = generate_latest(registry).decode()
     assert 'probe_cooked_seconds_bucket{le="2.0",what="soup"} 1.0' in page
     assert ("process_resident_memory_bytes" in page) == Path("/proc/self/stat").exists()
     assert "_created" not in page
@@ -60,8 +62,8 @@ def test_where_the_system_has_no_proc_the_page_lacks_the_process_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(metrics, "ProcessCollector", partial(metrics.ProcessCollector, proc=str(tmp_path)))
-    registry = metrics.Registry()
+    registry = metrics.app_registry()
     copy_context().run(in_app, registry)
-    page = registry.render().decode()
+    page = generate_latest(registry).decode()
     assert "probe_cooked_seconds_bucket" in page
     assert "process_" not in page

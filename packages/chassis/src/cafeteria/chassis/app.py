@@ -1,6 +1,6 @@
 """Build a service's Litestar app: everything that is the same for all five.
 
-It has health, metrics, a page with the API, problem documents for every error, request ids, traces, one canonical
+It has health, metrics, a description of the API, problem documents for every error, request ids, traces, one canonical
 log line per request, CORS and tokens. Building opens nothing: a service opens what it needs in its lifespan.
 """
 
@@ -19,17 +19,17 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from cafeteria.chassis.auth.jwks import RETRY_S, KeySource
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, TokenVerifier
 from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.health import Check, health_routes
+from cafeteria.chassis.http.openapi_routes import SchemaJson, SchemaRouter
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, RequestBoundary, RouteTable, ShedLoad
 from cafeteria.chassis.http.request_target import check_query, prepare_query
-from cafeteria.chassis.http.schema_page import SchemaJson, SchemaPage, SchemaRouter
 from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.settings import ServiceSettings
@@ -45,7 +45,7 @@ _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 class AppContext(msgspec.Struct, frozen=True, kw_only=True):
     """What an app shares with its service. The app's state holds `closing`, and the service as `service`."""
 
-    registry: metrics.Registry = msgspec.field(default_factory=metrics.Registry)
+    registry: CollectorRegistry = msgspec.field(default_factory=metrics.app_registry)
     closing: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     service: Any = None
 
@@ -137,7 +137,7 @@ def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[
     return {**checks, "keys": keys.check} if keys else checks
 
 
-def _in_registry(registry: metrics.Registry) -> Lifespan:
+def _in_registry(registry: CollectorRegistry) -> Lifespan:
     @asynccontextmanager
     async def current(_: Litestar) -> AsyncIterator[None]:
         metrics.make_current(registry)
@@ -155,11 +155,11 @@ def _running(keys: KeySource) -> Lifespan:
     return running
 
 
-def _metrics_route(registry: metrics.Registry) -> HTTPRouteHandler:
+def _metrics_route(registry: CollectorRegistry) -> HTTPRouteHandler:
     @get("/metrics", sync_to_thread=False, media_type=MediaType.TEXT, tags=["operations"])
     def read_metrics() -> Response[bytes]:
         """Prometheus' text format."""
-        return Response(registry.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return read_metrics
 
@@ -175,7 +175,7 @@ def _openapi(service: str) -> OpenAPIConfig:
         license=License(name="MIT", identifier="MIT"),
         openapi_router=SchemaRouter("/schema"),
         components=Components(security_schemes=schemes),
-        render_plugins=[SchemaPage(), SchemaJson()],
+        render_plugins=[SchemaJson()],
         use_handler_docstrings=True,
     )
 

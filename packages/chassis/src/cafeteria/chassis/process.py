@@ -60,8 +60,6 @@ def run(service: str, create_app: Callable[[S], ServiceApp], settings_type: type
     except Exception as error:  # noqa: BLE001 - no caller is left, so the log gets it
         _log.critical("service_failed", exc_info=error)
         sys.exit(EXIT_FAILED)
-    finally:
-        logs.LINES.flush()  # the loop that would have written them has ended
 
 
 def _cut_off(exit_code: int) -> NoReturn:
@@ -74,7 +72,6 @@ def _cut_off(exit_code: int) -> NoReturn:
 
 def _exit(exit_code: int) -> NoReturn:
     """Exit without Python's clean-up: the lifespan is closed, and freeing thousands of streams would take seconds."""
-    logs.LINES.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)

@@ -68,8 +68,8 @@ def service_app(
     build: Callable[[Settings], Service], settings: Settings, declared: Declarations[Service]
 ) -> ServiceApp:
     """Build a service and its app, whose state holds the service as `service`. `build` opens nothing."""
-    registry = metrics.Registry()
-    service = registry.run(build, settings)
+    registry = metrics.app_registry()
+    service = metrics.built_in(registry, build, settings)
     checks = {name: partial(check, service) for name, check in declared.checks.items()}
     return build_app(
         service=service.bus.service,

@@ -11,6 +11,8 @@ from ipaddress import ip_address
 from itertools import chain, islice, takewhile
 from typing import Protocol
 
+from prometheus_client import CollectorRegistry
+
 from cafeteria.chassis.observability import logs, metrics
 from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.chassis.runtime.settings import Network
@@ -113,7 +115,7 @@ class ConnectionLimits:
     """The limits of one server. At most `total` and `per_address` connections are open; 0 per address is no limit."""
 
     def __init__(
-        self, *, total: int, per_address: int, proxies: Sequence[Network], registry: metrics.Registry
+        self, *, total: int, per_address: int, proxies: Sequence[Network], registry: CollectorRegistry
     ) -> None:
         self._total, self._per_address, self._proxies = total, per_address, proxies
         self._limited, self._open_gauge = LIMITED.metric(registry), OPEN.metric(registry)

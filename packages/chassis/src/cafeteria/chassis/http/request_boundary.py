@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
 from litestar.utils import normalize_path
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cafeteria.chassis.http.cors import Headers, Origins
 from cafeteria.chassis.http.problem_details import (
@@ -84,7 +84,7 @@ class RequestBoundary:
         self,
         app: ASGIApp,
         *,
-        registry: metrics.Registry,
+        registry: CollectorRegistry,
         origins: Origins,
         routes: RouteTable,
         shed_load: ShedLoad,

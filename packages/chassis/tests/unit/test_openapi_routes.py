@@ -1,6 +1,5 @@
-"""The API can be read without a network, and promises problem documents."""
+"""The API is described by one document, at two addresses, and promises problem documents."""
 
-import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
@@ -42,24 +41,16 @@ async def client(
         yield client
 
 
-async def test_the_page_fetches_nothing_and_runs_nothing(client: httpx.AsyncClient) -> None:
-    page = await client.get("/schema")
-    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "<script" not in page.text
-    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page.text)
+async def test_both_addresses_answer_the_same_document(client: httpx.AsyncClient) -> None:
+    short, full = await client.get("/schema"), await client.get("/schema/openapi.json")
+    assert (short.status_code, full.status_code) == (200, 200)
+    assert short.headers["content-type"] == "application/vnd.oai.openapi+json"
+    assert short.content == full.content
 
 
-async def test_the_page_tells_of_every_route_and_type(client: httpx.AsyncClient) -> None:
-    text = (await client.get("/schema")).text
-    for expected in (
-        "/meals",
-        "Cook a meal, &lt;warm&gt;.",
-        "needs an access token",
-        "open to all",
-        'href="#Meal"',
-        'id="Meal"',
-    ):
-        assert expected in text
+async def test_an_unknown_address_beside_them_gets_a_problem_document(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/schema/swagger")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
 async def test_the_document_says_what_is_guarded_and_how_errors_look(client: httpx.AsyncClient) -> None:
