@@ -36,8 +36,8 @@ def lines_of(function: Functions) -> int:
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
-def test_no_file_is_over_350_lines(python_files: list[Path]) -> None:
-    long = {str(path): lines for path in python_files if (lines := line_count(path)) > MAX_FILE_LINES}
+def test_no_product_file_is_over_350_lines(product_files: list[Path]) -> None:
+    long = {str(path): lines for path in product_files if (lines := line_count(path)) > MAX_FILE_LINES}
     assert long == {}
 
 
@@ -57,6 +57,21 @@ def test_no_function_is_over_40_lines(product_files: list[Path]) -> None:
 
 def test_a_modules_name_says_what_it_holds(product_files: list[Path]) -> None:
     assert [path for path in product_files if path.stem in NAMES_THAT_SAY_NOTHING] == []
+
+
+FOOD = re.compile(r"\b(?:order_ids?|item_ids?|student_ids?|tickets?|portions?|menus?|kitchen_\w+)\b")
+
+
+def test_the_chassis_has_no_name_of_a_services_contracts(product_files: list[Path]) -> None:
+    """Another project can take the chassis as it is."""
+    found = [
+        f"{path}:{number} {line.strip()}"
+        for path in product_files
+        if "chassis" in path.parts
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if FOOD.search(line)
+    ]
+    assert found == []
 
 
 def test_cafeteria_is_a_namespace_that_no_member_owns(root: Path) -> None:

@@ -29,6 +29,18 @@ LAYERS = (
     ("errors",),
 )
 
+CHASSIS_LAYERS = (
+    ("process",),
+    ("service",),
+    ("app",),
+    ("jobs",),
+    ("auth.tokens",),
+    ("messaging.bus",),
+    ("http.cors", "database.pool"),
+    ("observability.logs",),
+    ("runtime.ids",),
+)
+
 Import = tuple[str, str]
 """Who imports, and what."""
 
@@ -117,6 +129,29 @@ def test_the_chassis_may_not_import_the_messages_about_food(tree: Path) -> None:
     assert_refused(
         tree, "chassis-knows-no-food", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
     )
+
+
+def test_a_room_of_the_chassis_may_not_import_one_outside_it(tree: Path) -> None:
+    imports = [
+        (f"cafeteria.chassis.{inner}", f"cafeteria.chassis.{outer}")
+        for outers, inners in itertools.pairwise(CHASSIS_LAYERS)
+        for inner in inners
+        for outer in outers
+    ]
+    assert_refused(tree, "chassis-layers", imports)
+
+
+def test_the_database_and_http_rooms_may_not_import_each_other(tree: Path) -> None:
+    imports = [
+        ("cafeteria.chassis.http.planted", "cafeteria.chassis.database.pool"),
+        ("cafeteria.chassis.database.planted", "cafeteria.chassis.http.cors"),
+    ]
+    assert_refused(tree, "chassis-layers", imports)
+
+
+def test_the_group_commit_may_not_import_a_driver(tree: Path) -> None:
+    imports = [("cafeteria.chassis.database.group_commit", driver) for driver in ("asyncpg", "sqlalchemy")]
+    assert_refused(tree, "group-commit-needs-no-driver", imports)
 
 
 def test_a_service_may_not_import_a_tool(tree: Path) -> None:

@@ -20,7 +20,11 @@ import pytest
 import sqlalchemy as sa
 
 from cafeteria.chassis.database import pool
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable, schema_base
+from cafeteria.chassis.database.database import (
+    Database,
+    schema_base,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.dead_letters import DeadLetters, dead_letters_table
@@ -89,7 +93,7 @@ async def projection_settled(servers: Any, clean: None) -> AsyncIterator[Callabl
 
 @pytest.fixture(scope="session")
 def outbox() -> Outbox:
-    return Outbox(outbox_table(GATEWAY_SCHEMA))
+    return Outbox(outbox_table(GATEWAY_SCHEMA, key="order_id"))
 
 
 @pytest.fixture
@@ -111,7 +115,7 @@ def status_message() -> Callable[..., OutboxMessage]:
             version=4,
             at=datetime.now(UTC),
         )
-        return outbox_message(topic, event, order_id=order_id, version=4)
+        return outbox_message(topic, event, key=order_id, version=4)
 
     return make
 
@@ -161,7 +165,7 @@ async def four_connections(gateway_settings: ServiceSettings) -> AsyncIterator[D
 @pytest.fixture
 def always_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection is too young to be given up: tests are quicker than outages."""
-    monkeypatch.setattr(pool, "YOUNG_S", 0)
+    monkeypatch.setattr(pool, "FRESH_S", 0)
 
 
 @pytest.fixture(scope="session")

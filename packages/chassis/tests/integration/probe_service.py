@@ -16,8 +16,8 @@ from cafeteria.chassis.auth.tokens import requires
 from cafeteria.chassis.http import uvicorn_server
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.process import run
-from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError
+from cafeteria.chassis.runtime.termination import end_process
 from cafeteria.contracts.identity import Jwks
 
 MIB = b"x" * 2**20

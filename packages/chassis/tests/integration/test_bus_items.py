@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus, Consumer, consumer
 from cafeteria.chassis.messaging.dead_letters import DeadLetters

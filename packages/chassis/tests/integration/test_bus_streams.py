@@ -9,7 +9,7 @@ import msgspec
 import nats.errors
 import pytest
 
-from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus, Consumer, NotStored
 from cafeteria.chassis.messaging.dead_letters import DeadLetters

@@ -15,7 +15,10 @@ import sqlalchemy as sa
 
 from cafeteria.chassis.database import database as database_module
 from cafeteria.chassis.database import pool
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.http.health import examine
 
@@ -30,7 +33,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         (database_module, "CONNECT_TIMEOUT_S"),
         (database_module, "STATEMENT_TIMEOUT_S"),
         (pool, "POOL_WAIT_S"),
-        (pool, "GOODBYE_S"),
+        (pool, "CLOSE_TIMEOUT_S"),
     ):
         monkeypatch.setattr(module, limit, 60.0)
 

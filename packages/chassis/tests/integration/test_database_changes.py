@@ -18,7 +18,7 @@ from cafeteria.chassis.database.statement import Statement, driver_of
 
 WAS_CHANGED = "The database was changed a moment ago."
 DOES_NOT_FIT = "The database does not hold what this service needs: its tables or rights have changed."
-OVERTAKEN = "Others are changing the same rows of the database just now."
+RETRYABLE = "Others are changing the same rows of the database just now."
 REFUSED = "The database does not let this service in just now."
 
 
@@ -168,7 +168,7 @@ async def test_of_two_transactions_that_wait_for_each_other_one_is_overtaken_and
             await LOCK.rows(connection, {"key": second})
 
     details = await asyncio.gather(detail_of(lock(4713, 4714)), detail_of(lock(4714, 4713)))
-    assert sorted(details, key=str) == [None, OVERTAKEN]
+    assert sorted(details, key=str) == [None, RETRYABLE]
     await asyncio.gather(*(four_connections.ping() for _ in range(4)))
 
 
@@ -182,7 +182,7 @@ async def test_who_waits_for_a_lock_no_longer_than_an_administrator_allows_is_ov
         ):
             database = four_connections
             await give_up_all(database)
-            assert await detail_of(write(database)) == OVERTAKEN
+            assert await detail_of(write(database)) == RETRYABLE
 
 
 async def give_up_all(database: Database) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from cafeteria.chassis.database import pool
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.http.health import examine
 from cafeteria.chassis.messaging.relay import Relay
@@ -95,7 +98,7 @@ async def test_a_database_that_stays_read_only_is_not_connected_to_for_every_cha
     four_connections, servers, write, until_detail, detail_of, monkeypatch
 ) -> None:
     """All of them are young here, and none is opened again before it is not."""
-    monkeypatch.setattr(pool, "YOUNG_S", 3600.0)
+    monkeypatch.setattr(pool, "FRESH_S", 3600.0)
     async with read_only(servers):
         await until_detail(lambda: write(four_connections), TAKES_NO_CHANGES)
         pids = set()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.messaging.dead_letters import WRITTEN, DeadLetter, DeadLetters
 
 STORED_AT = datetime(2026, 3, 1, 18, 4, tzinfo=UTC)

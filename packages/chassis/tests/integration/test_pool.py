@@ -1,4 +1,4 @@
-"""Who is lent which connection: no more than there are, the same ones again, and none that is past its time."""
+"""Who is acquired which connection: no more than there are, the same ones again, and none that is past its time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from cafeteria.chassis.database import pool
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 
 SIZE = 2

@@ -12,7 +12,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.migrations import migrate
 from cafeteria.chassis.messaging import Bus
 

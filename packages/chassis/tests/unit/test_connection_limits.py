@@ -11,8 +11,8 @@ from cafeteria.chassis.http.connection_limits import (
     HEAD_S,
     KEEP_ALIVE_S,
     LINGER_S,
-    TURNED_AWAY_AT_ONCE,
-    TURNED_AWAY_S,
+    REFUSAL_S,
+    REFUSED_AT_ONCE,
     UNREAD_LEAST_BYTES,
     UNREAD_S,
     WARN_EVERY_S,
@@ -39,13 +39,13 @@ class Peer:
     def peer_host(self) -> str:
         return self.host
 
-    def can_give_way(self) -> bool:
+    def can_be_evicted(self) -> bool:
         return not self.is_busy
 
-    def give_way(self) -> None:
+    def evict(self) -> None:
         self.end = "gave way"
 
-    def turn_away(self) -> None:
+    def refuse_connection(self) -> None:
         self.end = "turned away"
 
     def time_out(self) -> str | None:
@@ -193,16 +193,16 @@ def test_zero_is_no_cap_for_an_address(make: Any) -> None:
 
 def test_of_those_over_the_cap_a_bounded_number_is_still_read(make: Any) -> None:
     limits = make(total=0)
-    crowd = [admitted(limits) for _ in range(TURNED_AWAY_AT_ONCE + 3)]
+    crowd = [admitted(limits) for _ in range(REFUSED_AT_ONCE + 3)]
     assert [peer.end for peer in crowd[:4]] == ["turned away"] * 3 + [None]
     assert all(peer.queue is limits.turned_away for peer in crowd[3:])
-    look(limits, TURNED_AWAY_S + 1)
+    look(limits, REFUSAL_S + 1)
     assert {peer.end for peer in crowd} == {"turned away"}
 
 
 def test_one_that_asks_over_the_cap_keeps_its_place_until_it_is_gone(make: Any) -> None:
     limits = make(total=0)
-    asking = [admitted(limits, is_busy=True) for _ in range(TURNED_AWAY_AT_ONCE)]
+    asking = [admitted(limits, is_busy=True) for _ in range(REFUSED_AT_ONCE)]
     late = admitted(limits)
     assert late.end == "turned away"
     limits.release(asking[0])

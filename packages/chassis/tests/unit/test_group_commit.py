@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.runtime.errors import Overloaded, Unavailable
 

@@ -111,7 +111,7 @@ async def test_the_line_names_who_is_signed_in(
 ) -> None:
     @get("/me", before_request=requires())
     async def me(request: SignedInRequest) -> str:
-        return request.user.student_id
+        return request.user.subject
 
     keys = KeySource(signer.fetch)
     await keys.refresh()

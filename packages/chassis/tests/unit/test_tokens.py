@@ -33,7 +33,7 @@ async def cook(request: SignedInRequest) -> str:
 
 @post("/order", before_request=requires(Role.STUDENT))
 async def order(request: SignedInRequest) -> str:
-    return request.user.student_id
+    return request.user.subject
 
 
 @pytest.fixture(scope="module")

@@ -64,9 +64,7 @@ class Gateway:
         await self.bus.publish_stored(
             [
                 outbox_row(
-                    outbox_message(
-                        subjects.WORK_PLACED, order, order_id=order.order_id, version=order.version
-                    )
+                    outbox_message(subjects.WORK_PLACED, order, key=order.order_id, version=order.version)
                 )
                 for order in orders
             ]

@@ -86,7 +86,7 @@ def test_any_other_step_raises_and_says_where_the_ticket_stands(
 
     assert refused.value.standing is before
     assert f"is {before} " in refused.value.detail
-    assert refused.value.order_id == a_ticket().order_id
+    assert refused.value.members["order_id"] == a_ticket().order_id
 
 
 @pytest.mark.parametrize("action", TicketAction)

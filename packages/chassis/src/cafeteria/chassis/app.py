@@ -111,15 +111,7 @@ def build_app(
             _metrics_route(context.registry),
         ],
         lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
-        state=State(
-            {
-                "closing": context.closing,
-                "service": context.service,
-                "origins": origins,
-                "settings": settings,
-                "token_verifier": TokenVerifier(keys) if keys else None,
-            }
-        ),
+        state=_state(context, settings, origins=origins, keys=keys),
         before_request=check_query,
         request_class=JsonRequest,
         exception_handlers={Exception: answer_error},
@@ -131,6 +123,20 @@ def build_app(
     )
     _prepare_handlers(app, has_keys=keys is not None)
     return app
+
+
+def _state(
+    context: AppContext, settings: ServiceSettings, *, origins: Origins, keys: KeySource | None
+) -> State:
+    return State(
+        {
+            "closing": context.closing,
+            "service": context.service,
+            "origins": origins,
+            "settings": settings,
+            "token_verifier": TokenVerifier(keys) if keys else None,
+        }
+    )
 
 
 def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[str, Check]:

@@ -19,11 +19,11 @@ from typing import NoReturn, TypeVar
 import uvloop
 
 from cafeteria.chassis.app import ServiceApp
-from cafeteria.chassis.http.connection_limits import TURNED_AWAY_AT_ONCE, ConnectionLimits
+from cafeteria.chassis.http.connection_limits import REFUSED_AT_ONCE, ConnectionLimits
 from cafeteria.chassis.http.descriptors import connections_allowed, raise_descriptor_limit
 from cafeteria.chassis.http.uvicorn_server import ACCEPTED_AT_ONCE, HttpServer
 from cafeteria.chassis.observability import logs
-from cafeteria.chassis.runtime import giving_up
+from cafeteria.chassis.runtime import termination
 from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError, load_settings
 
 EXIT_FAILED = 1
@@ -116,7 +116,7 @@ async def _run_app(app: ServiceApp, listener: socket.socket, up: asyncio.Event, 
 def _limits_of(app: ServiceApp) -> ConnectionLimits:
     settings: ServiceSettings = app.state.settings
     return ConnectionLimits(
-        total=connections_allowed(reserved=ACCEPTED_AT_ONCE + TURNED_AWAY_AT_ONCE),
+        total=connections_allowed(reserved=ACCEPTED_AT_ONCE + REFUSED_AT_ONCE),
         per_address=settings.connections_per_address,
         proxies=settings.connection_proxies,
         registry=app.registry,
@@ -181,7 +181,7 @@ def _stop_on_signals() -> Iterator[_Stop]:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.request, 0)
-    loop.add_signal_handler(giving_up.SIGNAL, stop.request, EXIT_FAILED)
+    loop.add_signal_handler(termination.SIGNAL, stop.request, EXIT_FAILED)
     try:
         yield stop
     except asyncio.CancelledError:

@@ -117,5 +117,5 @@ class IdempotencyKeyRow(Base):
     response_body: Mapped[bytes | None]
 
 
-outbox = outbox_table(Base)
+outbox = outbox_table(Base, key="order_id")
 dead_letters = dead_letters_table(Base)

@@ -107,5 +107,5 @@ class OrderStatusHistoryRow(Base):
     changed_at: Mapped[datetime]
 
 
-outbox = outbox_table(Base)
+outbox = outbox_table(Base, key="order_id")
 dead_letters = dead_letters_table(Base)

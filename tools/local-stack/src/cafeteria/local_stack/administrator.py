@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from cafeteria.chassis.database.libpq import STATED
+from cafeteria.chassis.database.libpq import EXPLICIT_ARGUMENTS
 from cafeteria.local_stack.errors import SettingError
 
 
@@ -30,5 +30,5 @@ async def connect(
         user=user or unquote(parts.username or ""),
         password=password or unquote(parts.password or ""),
         database=database or unquote(parts.path.removeprefix("/")),
-        **{**STATED, **arguments},
+        **{**EXPLICIT_ARGUMENTS, **arguments},
     )

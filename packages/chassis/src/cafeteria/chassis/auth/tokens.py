@@ -6,6 +6,7 @@ token is cached by its bytes until it expires.
 
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import time
 from typing import Any
@@ -43,9 +44,9 @@ _REFUSED_CHALLENGE = 'Bearer realm="cafeteria", error="invalid_token"'
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed-in person."""
+    """A signed-in person; `subject` is the token's claim `sub`."""
 
-    student_id: str
+    subject: str
     role: Role
     expires_at: datetime
 
@@ -106,6 +107,12 @@ class Guard:
 
     def __init__(self, roles: tuple[Role, ...]) -> None:
         self.roles = frozenset(roles)
+
+    def refused_statuses(self, method: str) -> Iterator[int]:
+        """The statuses of its refusals, for the OpenAPI document."""
+        yield Unauthenticated.status
+        if self.roles or method not in _SAFE_METHODS:
+            yield Forbidden.status
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
         token, is_cookie = _token_of(request.scope["headers"])
@@ -175,7 +182,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
         raise _refused("it names nobody who could have signed in here")
     try:
         return Principal(
-            student_id=subject,
+            subject=subject,
             role=Role(claims["role"]),
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )

@@ -19,12 +19,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
-from cafeteria.chassis.database.libpq import DEFAULT_PORT, STATED
-from cafeteria.chassis.database.pool import Connections
-from cafeteria.chassis.database.sqlstates import AWAY, sqlstate_of, trouble_of
+from cafeteria.chassis.database.errors import DatabaseUnavailable
+from cafeteria.chassis.database.libpq import DEFAULT_PORT, EXPLICIT_ARGUMENTS
+from cafeteria.chassis.database.pool import ConnectionPool
+from cafeteria.chassis.database.sqlstates import fault_of, sqlstate_of
 from cafeteria.chassis.database.statement import Row, Statement, driver_of
 from cafeteria.chassis.observability.logs import get_logger
-from cafeteria.chassis.runtime.errors import Unavailable
 from cafeteria.chassis.runtime.settings import ServiceSettings
 
 CONNECT_TIMEOUT_S = 3.0
@@ -50,13 +50,6 @@ _NAMING = {
 _log = get_logger()
 
 
-class DatabaseUnavailable(Unavailable):
-    """The database cannot be used now; the requested change may or may not have happened."""
-
-    def __init__(self, detail: str = AWAY.detail) -> None:
-        super().__init__(detail)
-
-
 def schema_base(schema: str) -> type[DeclarativeBase]:
     """Return a declarative base for one service's schema: aware times, money to the cent, named constraints."""
 
@@ -77,7 +70,7 @@ class Database:
     """The service's pool of connections, logged in as the service's own role."""
 
     def __init__(
-        self, connections: Connections, faults: "_FaultLog", *, timeout_s: float | None = None
+        self, connections: ConnectionPool, faults: "_FaultLog", *, timeout_s: float | None = None
     ) -> None:
         self._connections = connections
         self._faults = faults
@@ -99,7 +92,7 @@ class Database:
             max_overflow=0,
             hide_parameters=True,
             connect_args={
-                **STATED,
+                **EXPLICIT_ARGUMENTS,
                 "record_class": Row,  # a statement that the driver prepares again ignores the class of its call
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S + 1,
@@ -118,7 +111,7 @@ class Database:
                 },
             },
         )
-        return cls(Connections(engine, size=pool_size), _FaultLog())
+        return cls(ConnectionPool(engine, size=pool_size), _FaultLog())
 
     def within(self, seconds: float) -> "Database":
         """Return the same pool with a time limit: a block that takes longer raises DatabaseUnavailable."""
@@ -132,8 +125,8 @@ class Database:
             try:
                 yield connection
             except Exception as error:
-                trouble = trouble_of(error)
-                if trouble is None or not trouble.loses_connection:  # else the server itself rolls back
+                fault = fault_of(error)
+                if fault is None or not fault.loses_connection:  # else the server itself rolls back
                     await asyncio.shield(driver_of(connection).execute("ROLLBACK"))
                 raise
             await driver_of(connection).execute("COMMIT")
@@ -142,7 +135,7 @@ class Database:
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection on which each statement is its own transaction: one round trip instead of three."""
         with self._translated_errors():
-            async with asyncio.timeout(self._timeout_s), self._connections.lent() as connection:
+            async with asyncio.timeout(self._timeout_s), self._connections.acquired() as connection:
                 yield connection
 
     async def ping(self) -> None:
@@ -158,12 +151,12 @@ class Database:
         try:
             yield
         except Exception as error:
-            trouble = trouble_of(error)
-            if trouble is None:
+            fault = fault_of(error)
+            if fault is None:
                 raise
-            if trouble.needs_repair:
+            if fault.needs_repair:
                 self._faults.report(error)
-            raise DatabaseUnavailable(trouble.detail) from error
+            raise DatabaseUnavailable(fault.detail) from error
 
 
 async def require_usable(connection: AsyncConnection) -> None:

@@ -12,7 +12,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.errors import Overloaded, Unavailable
 

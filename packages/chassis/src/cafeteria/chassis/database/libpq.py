@@ -10,7 +10,7 @@ from typing import Any
 
 DEFAULT_PORT = 5432
 
-STATED: Mapping[str, Any] = MappingProxyType(
+EXPLICIT_ARGUMENTS: Mapping[str, Any] = MappingProxyType(
     {
         "ssl": False,
         "direct_tls": False,

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, TextClause, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from cafeteria.chassis.database.libpq import DEFAULT_PORT, STATED
+from cafeteria.chassis.database.libpq import DEFAULT_PORT, EXPLICIT_ARGUMENTS
 
 OWNER_ROLE = "cafeteria_owner"
 """Owns every schema and table. It has no login; an administrator assumes it by SET ROLE."""
@@ -58,7 +58,7 @@ async def migrate(service: str, admin_url: str, *, revision: str = "head") -> No
     script = _script_directory(revisions_of(service))
     url = make_url(admin_url).set(drivername="postgresql+asyncpg")
     url = url.set(port=url.port or DEFAULT_PORT)
-    engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(STATED))
+    engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(EXPLICIT_ARGUMENTS))
     try:
         async with engine.begin() as connection:
             for statement in _session_statements(service):

@@ -12,16 +12,18 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cafeteria.chassis.database.sqlstates import trouble_of
+from cafeteria.chassis.database.sqlstates import fault_of
 from cafeteria.chassis.database.statement import driver_of
 
 POOL_WAIT_S = 3.0  # a caller that waits longer for a connection gets DatabaseUnavailable
-GOODBYE_S = 2.0  # an abandoned connection cancels its statement and closes in this time, in the background
+CLOSE_TIMEOUT_S = (
+    2.0  # an abandoned connection cancels its statement and closes in this time, in the background
+)
 CONNECTION_LIFETIME_S = 1800
-YOUNG_S = 1.0  # a connection opened within this time sees the same server as a new one: it is not replaced
+FRESH_S = 1.0  # a connection opened within this time sees the same server as a new one: it is not replaced
 
 
-class Connections:
+class ConnectionPool:
     """A pool of which at most `size` connections are in use at a time.
 
     After a failover or a change of the schema the idle connections would fail one by one: no connection that was
@@ -36,7 +38,7 @@ class Connections:
         self._closing = _ClosingConnections(engine)
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[AsyncConnection]:
+    async def acquired(self) -> AsyncIterator[AsyncConnection]:
         """Acquire a connection for the block. Raises TimeoutError after POOL_WAIT_S, and the errors of opening one.
 
         A connection with an outstanding answer is in an unknown state. It is not used again.
@@ -59,7 +61,7 @@ class Connections:
             self._free.release()
 
     async def close(self) -> None:
-        """Close all connections in the background and wait for them, GOODBYE_S at most."""
+        """Close all connections in the background and wait for them, CLOSE_TIMEOUT_S at most."""
         for _, connection in self._idle:
             await connection.invalidate()
             await connection.close()
@@ -85,12 +87,12 @@ class Connections:
         return None
 
     def _is_lost(self, error: Exception) -> bool:
-        trouble = trouble_of(error)
-        if trouble is None:
+        fault = fault_of(error)
+        if fault is None:
             return False
-        if trouble.outdates_connections:
-            self._outdated_until = monotonic() - YOUNG_S
-        return trouble.loses_connection
+        if fault.outdates_connections:
+            self._outdated_until = monotonic() - FRESH_S
+        return fault.loses_connection
 
     def _is_fresh(self, opened_s: float) -> bool:
         return opened_s > max(self._outdated_until, monotonic() - CONNECTION_LIFETIME_S)
@@ -107,7 +109,7 @@ class Connections:
 class _ClosingConnections:
     """Closes abandoned connections in the background, each in its own task.
 
-    By default SQLAlchemy lets the caller wait until the connection is closed, with a silent server GOODBYE_S.
+    By default SQLAlchemy lets the caller wait until the connection is closed, with a silent server CLOSE_TIMEOUT_S.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -130,4 +132,4 @@ class _ClosingConnections:
 
 async def _leave(connection: Any) -> None:
     with suppress(Exception):  # after any error the driver has closed its socket
-        await connection.close(timeout=GOODBYE_S)
+        await connection.close(timeout=CLOSE_TIMEOUT_S)

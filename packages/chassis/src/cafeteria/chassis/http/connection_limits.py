@@ -35,8 +35,8 @@ UNREAD_LEAST_BYTES = 7_200
 LINGER_S = 2
 """For a client that still sends after its last answer: closing at once would lose the unread answer (RFC 9112, 9.6)."""
 
-TURNED_AWAY_S = 2
-TURNED_AWAY_AT_ONCE = 128
+REFUSAL_S = 2
+REFUSED_AT_ONCE = 128
 """Connections over a cap whose request the server still reads: it may be for health, and closing a connection with
 unread bytes would lose the answer."""
 
@@ -57,14 +57,14 @@ _ADDRESS_FULL = (
     "Your address has as many connections open to this service as it may. Nothing was done: close some, or try "
     "again in a few seconds."
 )
-_GAVE_WAY = (
+_EVICTED = (
     "This service had to close your connection for a newer one before your request was complete. Nothing was done: "
     "try again in a few seconds."
 )
 
 
 class TooManyConnections(Overloaded):
-    def __init__(self, detail: str = _GAVE_WAY) -> None:
+    def __init__(self, detail: str = _EVICTED) -> None:
         super().__init__(detail, retry_after_s=2)
 
 
@@ -88,13 +88,13 @@ class Connection(Protocol):
 
     def peer_host(self) -> str: ...
 
-    def can_give_way(self) -> bool:
+    def can_be_evicted(self) -> bool:
         """Whether no request of its client is being executed."""
 
-    def give_way(self) -> None:
+    def evict(self) -> None:
         """End at once, with 503 if a request has begun."""
 
-    def turn_away(self) -> None:
+    def refuse_connection(self) -> None:
         """Answer with `refusal` and end."""
 
     def time_out(self) -> str | None:
@@ -145,8 +145,8 @@ class ConnectionLimits:
             self._count("turned_away")
             self._excess.add(connection)
             self.wait(connection, self.turned_away)
-            if len(self._excess) > TURNED_AWAY_AT_ONCE:
-                self._turn_away(next(iter(self.turned_away)))
+            if len(self._excess) > REFUSED_AT_ONCE:
+                self._refuse_connection(next(iter(self.turned_away)))
 
     def release(self, connection: Connection) -> None:
         """Free the connection's place for another; a second call does nothing."""
@@ -191,8 +191,8 @@ class ConnectionLimits:
         )
         for connection in list(late):
             self._count(connection.time_out())
-        for connection in list(self._older_than(TURNED_AWAY_S, self.turned_away)):
-            self._turn_away(connection)
+        for connection in list(self._older_than(REFUSAL_S, self.turned_away)):
+            self._refuse_connection(connection)
         self._abort_unread()
         self._open_gauge.set(self._open)
         self._warn()
@@ -216,18 +216,18 @@ class ConnectionLimits:
 
     def _close_one_of(self, waiting: Iterable[Connection]) -> bool:
         """Close one of the longest waiting, of the address with most: a flood closes its own connections."""
-        able = (connection for connection in waiting if connection.can_give_way())
+        able = (connection for connection in waiting if connection.can_be_evicted())
         closing = max(islice(able, CHOICE), key=_owing_of_its_address, default=None)
         if closing is None:
             return False
         self.release(closing)
-        closing.give_way()
+        closing.evict()
         self._count("gave_way")
         return True
 
-    def _turn_away(self, connection: Connection) -> None:
+    def _refuse_connection(self, connection: Connection) -> None:
         self.release(connection)
-        connection.turn_away()
+        connection.refuse_connection()
 
     def _older_than(self, limit_s: int, queue: Queue) -> Iterable[Connection]:
         return takewhile(lambda connection: self._ticks - queue[connection] > limit_s, queue)

@@ -4,10 +4,10 @@ Litestar provides paths and parameters. Data schemas come from msgspec, which al
 route's declarations: its guard, its body, its path, and the errors that it names with `refusals`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from litestar import Litestar
@@ -19,14 +19,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
-from cafeteria.chassis.auth.tokens import Guard
 from cafeteria.chassis.http.problem_details import PROBLEM_JSON, TooLarge, UnsupportedMediaType
 from cafeteria.chassis.runtime.errors import (
-    Forbidden,
     InvalidRequest,
     NotFound,
     ServiceError,
-    Unauthenticated,
     Unavailable,
 )
 from cafeteria.contracts.problems import Problem
@@ -41,7 +38,6 @@ PLAIN_DECIMAL = r"^-?[0-9]+(\.[0-9]+)?(?![\s\S])"
 WITHOUT_NUL = r"^[^\u0000]*(?![\s\S])"
 """The pattern of every text in a request's body: Postgres stores no NUL."""
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_OF_THE_CLIENT = RESERVED_KWARGS - {"data"}
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -183,15 +179,21 @@ def _drop_null(parameter: dict[str, Any]) -> None:
         parameter["schema"] = {**kept[0], **others}
 
 
+@runtime_checkable
+class Refuses(Protocol):
+    """A route's `before_request` that may refuse a request."""
+
+    def refused_statuses(self, method: str) -> Iterable[int]:
+        """Return the statuses of its refusals."""
+
+
 def _statuses(handler: HTTPRouteHandler, method: str) -> Iterator[int]:
     """The error statuses that follow from a route's declarations."""
     yield InvalidRequest.status
     yield Unavailable.status
-    guard = handler.resolve_before_request()
-    if isinstance(guard, Guard):
-        yield Unauthenticated.status
-        if guard.roles or method not in _SAFE_METHODS:
-            yield Forbidden.status
+    before_request = handler.resolve_before_request()
+    if isinstance(before_request, Refuses):
+        yield from before_request.refused_statuses(method)
     if any("{" in path for path in handler.paths):
         yield NotFound.status
     if method in _METHODS_WITH_BODY:

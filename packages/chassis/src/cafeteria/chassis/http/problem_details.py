@@ -89,9 +89,8 @@ def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: s
             detail=refusal.detail,
             instance=instance,
             request_id=request_id,
-            item_ids=refusal.item_ids,
-            order_id=refusal.order_id,
             errors=refusal.errors,
+            **refusal.members,
         )
     )
 

@@ -188,7 +188,7 @@ class RequestBoundary:
         }
         user = request.scope.get("user")
         if user is not None:
-            line["student_id"] = user.student_id
+            line["subject"] = user.subject
         if route in QUIET_ROUTES:
             self._log.debug("request_answered", **line)
         else:

@@ -294,10 +294,10 @@ class HttpProtocol(HttpToolsProtocol):
     def peer_host(self) -> str:
         return self.client[0] if self.client else ""
 
-    def can_give_way(self) -> bool:
+    def can_be_evicted(self) -> bool:
         return not self.is_unanswered() or (self.cycle.is_awaited and not self.cycle.response_started)
 
-    def give_way(self) -> None:
+    def evict(self) -> None:
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.transport.abort()
         elif self._reading is NOTHING:
@@ -305,7 +305,7 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._refuse(TooManyConnections())
 
-    def turn_away(self) -> None:
+    def refuse_connection(self) -> None:
         if self.refusal is not None:
             self._end_with(self.refusal)
 

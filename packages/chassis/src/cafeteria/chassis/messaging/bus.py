@@ -23,8 +23,8 @@ from cafeteria.chassis.messaging.nats_client import BusClient
 from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.chassis.observability.logs import get_logger
 from cafeteria.chassis.runtime.addresses import bracketed
-from cafeteria.chassis.runtime.giving_up import end_process
 from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.chassis.runtime.termination import end_process
 from cafeteria.contracts.channels import Rpc, Topic
 from cafeteria.contracts.subjects import STREAMS_API
 

@@ -71,7 +71,7 @@ class Consumer(Generic[Item]):
         self._dead_letters = dead_letters
         self._items = items_decoder_for(topic.body)
         self._requests = PullRequests(
-            bus.client, durable.stream, durable.name, on_message=self._begin, on_trouble=self._ignore_end
+            bus.client, durable.stream, durable.name, on_message=self._begin, on_failure=self._ignore_end
         )
         self._unsettled: dict[asyncio.Task[None], Msg] = {}
         self._failures: dict[tuple[int, int], int] = {}
@@ -83,7 +83,7 @@ class Consumer(Generic[Item]):
         self._message_items = ITEMS.labels(durable.name)
 
     async def __aenter__(self) -> Self:
-        self._bus.on_reconnect(self._requests.give_up)
+        self._bus.on_reconnect(self._requests.reset)
         self._tasks = [asyncio.create_task(self._pull()), asyncio.create_task(self._report_progress())]
         return self
 
@@ -99,7 +99,7 @@ class Consumer(Generic[Item]):
 
     async def _pull(self) -> None:
         await self._bus.connected()
-        await self._requests.keep_asking()
+        await self._requests.run()
 
     async def _report_progress(self) -> None:
         """Extend the ack wait of messages in progress, else the server would redeliver them to another replica."""

@@ -112,10 +112,10 @@ class OrderedConsumer:
             raise NotStarted("the stream was deleted and created in between")
         self._first_sequence = await self._next_stored(after) or max(after, now.last_sequence) + 1
         self._requests = PullRequests(
-            self._bus.client, self._stream, self._name, on_message=self._on_message, on_trouble=self.lose
+            self._bus.client, self._stream, self._name, on_message=self._on_message, on_failure=self.lose
         )
         await self._requests.ask()
-        self._asking = asyncio.create_task(self._requests.keep_asking())
+        self._asking = asyncio.create_task(self._requests.run())
         await self._require_exclusive()
 
     async def _free_names(self) -> list[str]:

@@ -18,14 +18,15 @@ from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.channels import Topic
 
 MAX_BODY_BYTES = 64 * 1024
+IS_KEY = {"is_key": True}
 
 _ENCODER = msgspec.json.Encoder()
 
 
 class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """An item to publish to a stream. `order_id` and `version` identify the order state that it reports."""
+    """An item to publish to a stream. `key` and `version` identify the record's state that it reports."""
 
-    order_id: UUID
+    key: UUID
     version: int
     subject: str
     body: bytes
@@ -40,21 +41,19 @@ class OutboxRow(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def outbox_message(topic: Topic[Any], item: msgspec.Struct, *, order_id: UUID, version: int) -> OutboxMessage:
+def outbox_message(topic: Topic[Any], item: msgspec.Struct, *, key: UUID, version: int) -> OutboxMessage:
     """Encode `item`, one element of the list in a message on `topic`."""
-    return OutboxMessage(
-        order_id=order_id, version=version, subject=topic.subject, body=_ENCODER.encode(item)
-    )
+    return OutboxMessage(key=key, version=version, subject=topic.subject, body=_ENCODER.encode(item))
 
 
-def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
-    """Define the outbox table of one schema."""
+def outbox_table(base: type[DeclarativeBase], *, key: str) -> sa.Table:
+    """Define the outbox table of one schema; `key` is the name of the column that holds the key of the record."""
     return sa.Table(
         "outbox",
         base.metadata,
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        # Delivery reconciliation checks whether a message for this order is waiting already.
-        sa.Column("order_id", sa.Uuid, nullable=False, index=True),
+        # Delivery reconciliation checks whether a message for this record is waiting already.
+        sa.Column(key, sa.Uuid, nullable=False, index=True, info=IS_KEY),
         sa.Column("version", sa.SmallInteger, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("message_id", sa.Uuid, nullable=False),
@@ -65,13 +64,13 @@ def outbox_table(base: type[DeclarativeBase]) -> sa.Table:
     )
 
 
-def insert_rows(table: str, *, source: str) -> str:
+def insert_rows(table: str, *, key: str, source: str) -> str:
     """Return the SQL that inserts the rows of `source`, a CTE or a table expression, in the order of its `place`.
 
-    `source` has the columns order_id, version, subject, body and place. Rows are published in the order of their insertion.
+    `source` has the columns of `key`, version, subject, body and place. Rows are published in the order of their insertion.
     """
-    return f"""INSERT INTO {table} (order_id, version, subject, message_id, body)
-        SELECT order_id, version, subject, uuidv7(), body FROM {source} ORDER BY place"""  # noqa: S608 - names of the schema
+    return f"""INSERT INTO {table} ({key}, version, subject, message_id, body)
+        SELECT {key}, version, subject, uuidv7(), body FROM {source} ORDER BY place"""  # noqa: S608 - names of the schema
 
 
 class Outbox:
@@ -80,11 +79,13 @@ class Outbox:
     def __init__(self, table: sa.Table) -> None:
         name = f"{table.schema}.{table.name}"
         self.schema = str(table.schema)
+        [key] = [column.name for column in table.columns if column.info == IS_KEY]
         self._insert = Statement(
             insert_rows(
                 name,
-                source="""unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
-                    CAST(:bodies AS bytea[])) WITH ORDINALITY AS message (order_id, version, subject, body, place)""",
+                key=key,
+                source=f"""unnest(CAST(:keys AS uuid[]), CAST(:versions AS smallint[]), CAST(:subjects AS text[]),
+                    CAST(:bodies AS bytea[])) WITH ORDINALITY AS message ({key}, version, subject, body, place)""",
             )
         )
         self._read = Statement(
@@ -107,7 +108,7 @@ class Outbox:
         await self._insert.rows(
             connection,
             {
-                "order_ids": [message.order_id for message in messages],
+                "keys": [message.key for message in messages],
                 "versions": [message.version for message in messages],
                 "subjects": [message.subject for message in messages],
                 "bodies": [message.body for message in messages],

@@ -39,7 +39,7 @@ _NANOSECONDS = 1_000_000_000
 class PullRequests:
     """Calls `on_message` for each stored message; the message counts as held until `release`.
 
-    Calls `on_trouble` with the reason if a request ended neither filled nor expired: the consumer was deleted, the
+    Calls `on_failure` with the reason if a request ended neither filled nor expired: the consumer was deleted, the
     server is silent, a message was lost. The next request follows anyway.
     """
 
@@ -50,12 +50,12 @@ class PullRequests:
         consumer: str,
         *,
         on_message: Callable[[Msg], None],
-        on_trouble: Callable[[str], None],
+        on_failure: Callable[[str], None],
     ) -> None:
         self._client = client
         self._subject = f"{client.api_prefix}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._on_message = on_message
-        self._on_trouble = on_trouble
+        self._on_failure = on_failure
         self._inbox = ""  # of the open request
         self._outstanding = 0  # messages requested and not received
         self._subscriptions: dict[str, Subscription] = {}
@@ -64,7 +64,7 @@ class PullRequests:
         self._single_until = 0.0
         self._changed = asyncio.Event()
 
-    async def keep_asking(self) -> None:
+    async def run(self) -> None:
         """Keep a request open until cancelled."""
         while True:
             self._changed.clear()
@@ -91,7 +91,7 @@ class PullRequests:
         if not self._inbox:
             self._changed.set()
 
-    def give_up(self) -> None:
+    def reset(self) -> None:
         """End the request after a lost connection: it is unknown whether replies still arrive.
 
         While its inbox has a subscription, the server would continue to fill the request, and the messages would be
@@ -153,7 +153,7 @@ class PullRequests:
         if reason is None:
             self._changed.set()
         else:
-            self._on_trouble(reason)
+            self._on_failure(reason)
 
     async def _unsubscribe(self) -> None:
         """Unsubscribe every inbox except that of the open request."""

@@ -15,7 +15,11 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable, require_usable
+from cafeteria.chassis.database.database import (
+    Database,
+    require_usable,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.chassis.messaging import Bus, NotStored
 from cafeteria.chassis.messaging.outbox import Outbox, OutboxRow

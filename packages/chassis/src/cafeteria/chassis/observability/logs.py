@@ -10,7 +10,7 @@ import logging
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -49,37 +49,54 @@ def configure_logs(service: str, *, level: LogLevel, log_format: LogFormat) -> N
     number = getattr(logging, level.name)
     # whatever the locale: a letter that it lacks must not cost the line
     cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8", errors="backslashreplace")
-    factory: Callable[..., WrappedLogger]
-    render: Processor
-    render_text: Processor
-    if log_format is LogFormat.JSON:
-        prepare, factory = _json_processors(service), structlog.BytesLoggerFactory()
-        render, render_text = JSONRenderer(serializer=_as_bytes), JSONRenderer(serializer=_as_text)
-    else:
-        prepare, factory = _console_processors(), structlog.WriteLoggerFactory()
-        render = render_text = _console_renderer()
+    pipeline = _json_pipeline(service) if log_format is LogFormat.JSON else _console_pipeline()
     structlog.configure(
-        processors=[*prepare, render],
+        processors=[*pipeline.prepare, pipeline.render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=factory,
+        logger_factory=pipeline.factory,
         cache_logger_on_first_use=True,
     )
-    _route_libraries(number, prepare, render_text)
+    _route_libraries(number, pipeline)
 
 
-def _json_processors(service: str) -> list[Processor]:
-    return [
-        merge_contextvars,
-        add_log_level,
-        TimeStamper(fmt="iso", utc=True, key="at"),
-        _name_origin(service),
-        format_exc_info,
-    ]
+class _Pipeline(NamedTuple):
+    """`render` makes what the loggers of `factory` write; `render_text`, the same for the standard library's handler."""
+
+    prepare: list[Processor]
+    render: Processor
+    render_text: Processor
+    factory: Callable[..., WrappedLogger]
 
 
-def _console_processors() -> list[Processor]:
+def _json_pipeline(service: str) -> _Pipeline:
+    return _Pipeline(
+        prepare=[
+            merge_contextvars,
+            add_log_level,
+            TimeStamper(fmt="iso", utc=True, key="at"),
+            _name_origin(service),
+            format_exc_info,
+        ],
+        render=JSONRenderer(serializer=_as_bytes),
+        render_text=JSONRenderer(serializer=_as_text),
+        factory=structlog.BytesLoggerFactory(),
+    )
+
+
+def _console_pipeline() -> _Pipeline:
     """Without what a terminal shows elsewhere, the day and the service; request_id is enough to follow an order."""
-    return [merge_contextvars, add_log_level, TimeStamper(fmt="%H:%M:%S.%f", utc=True, key="at")]
+    render = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
+        timestamp_key="at",
+        sort_keys=False,
+    )
+    return _Pipeline(
+        prepare=[merge_contextvars, add_log_level, TimeStamper(fmt="%H:%M:%S.%f", utc=True, key="at")],
+        render=render,
+        render_text=render,
+        factory=structlog.WriteLoggerFactory(),
+    )
 
 
 def _name_origin(service: str) -> Processor:
@@ -110,26 +127,17 @@ def _as_text(line: EventDict, **_: Any) -> str:
     return _as_bytes(line).decode()
 
 
-def _console_renderer() -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(
-        colors=sys.stdout.isatty(),
-        exception_formatter=structlog.dev.plain_traceback,
-        timestamp_key="at",
-        sort_keys=False,
-    )
-
-
 class AlreadyLogged(Exception):
     """Raised to break a connection when the log already has the cause."""
 
 
-def _route_libraries(level: int, prepare: list[Processor], render: Processor) -> None:
+def _route_libraries(level: int, pipeline: _Pipeline) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(_is_unlogged)
     handler.setFormatter(
         ProcessorFormatter(
-            foreign_pre_chain=[_as_library_line, add_logger_name, *prepare],
-            processors=[ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=[_as_library_line, add_logger_name, *pipeline.prepare],
+            processors=[ProcessorFormatter.remove_processors_meta, pipeline.render_text],
         )
     )
     root = logging.getLogger()

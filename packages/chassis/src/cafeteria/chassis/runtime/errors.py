@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
-from uuid import UUID
+from typing import Any, ClassVar
 
 from cafeteria.contracts.problems import ProblemCode
 
@@ -13,7 +12,7 @@ from cafeteria.contracts.problems import ProblemCode
 class ServiceError(Exception):
     """The base class of every refusal. Any other exception is a bug, which is answered with 500.
 
-    `item_ids`, `order_id` and `errors` are members of the problem document; the answer carries `headers`.
+    `errors` and `members` are members of the problem document; the answer carries `headers`.
     """
 
     code: ClassVar[ProblemCode] = ProblemCode.INTERNAL
@@ -25,16 +24,14 @@ class ServiceError(Exception):
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
-        item_ids: tuple[UUID, ...] = (),
-        order_id: UUID | None = None,
         errors: tuple[str, ...] = (),
+        **members: Any,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.headers: dict[str, str] = dict(headers or {})
-        self.item_ids = item_ids
-        self.order_id = order_id
         self.errors = errors
+        self.members = members
 
 
 class InvalidRequest(ServiceError):
@@ -89,8 +86,8 @@ class Unavailable(ServiceError):
     status = 503
     title = "Service unavailable"
 
-    def __init__(self, detail: str, *, retry_after_s: int = 1, order_id: UUID | None = None) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after_s)}, order_id=order_id)
+    def __init__(self, detail: str, *, retry_after_s: int = 1, **members: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)}, **members)
         self.retry_after_s = retry_after_s
 
 

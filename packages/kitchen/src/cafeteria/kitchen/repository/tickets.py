@@ -134,7 +134,7 @@ WITH move AS MATERIALIZED (
     INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
     SELECT uuidv7(), id, status, CAST(:at AS timestamptz) FROM updated
 ), outbox_rows AS (
-    {insert_rows("kitchen.outbox", source="updated")}
+    {insert_rows("kitchen.outbox", key="order_id", source="updated")}
 )
 SELECT id FROM move WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = move.id)
 """)  # noqa: S608 - put together from the domain's constants
@@ -179,4 +179,4 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
 def status_message(ticket: Ticket) -> OutboxMessage:
     """Return the event of the ticket's latest status, with its whole path, under a new message id."""
     event = status_event_of(ticket)
-    return outbox_message(subjects.KITCHEN_STATUS, event, order_id=event.order_id, version=event.version)
+    return outbox_message(subjects.KITCHEN_STATUS, event, key=event.order_id, version=event.version)
