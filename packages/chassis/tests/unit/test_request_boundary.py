@@ -118,7 +118,7 @@ async def test_the_line_names_who_is_signed_in(
     async with connect(make_app(me, keys=keys)) as client:
         with capture_logs() as lines:
             await client.get("/me", headers={"authorization": f"Bearer {signer.token()}"})
-    assert [line["student_id"] for line in lines_of(lines)] == ["210041101"]
+    assert [line["subject"] for line in lines_of(lines)] == ["210041101"]
 
 
 async def test_requests_are_counted_by_route_method_and_status(

@@ -59,7 +59,7 @@ def bearer(token: str) -> dict[str, str]:
 async def test_a_token_of_identity_signs_in(client: httpx.AsyncClient, signer: Any) -> None:
     answer = await client.get("/me", headers=bearer(signer.token()))
     principal = msgspec.json.decode(answer.content, type=Principal)
-    assert (principal.student_id, principal.role) == ("210041101", Role.STUDENT)
+    assert (principal.subject, principal.role) == ("210041101", Role.STUDENT)
     assert principal.expires_at > datetime.now(UTC)
 
 
@@ -167,7 +167,7 @@ async def test_the_cookie_signs_in_as_well_and_the_header_goes_first(
     cookie = {"cookie": f"theme=dark; cafeteria_access={signer.token()}; x=1"}
     assert (await client.get("/me", headers=cookie)).status_code == 200
     other = {**cookie, **bearer(signer.token(sub="210041102"))}
-    assert (await client.get("/me", headers=other)).json()["student_id"] == "210041102"
+    assert (await client.get("/me", headers=other)).json()["subject"] == "210041102"
     assert (await client.get("/me", headers={**cookie, "authorization": "Basic x"})).status_code == 401
     assert (await client.get("/me", headers={"cookie": "cafeteria_access="})).status_code == 401
 

@@ -93,11 +93,11 @@ def build_app(
     shed_load: ShedLoad = lambda: None,
     context: AppContext | None = None,
 ) -> ServiceApp:
-    """Build the app of `service`. Each of `checks` tests one dependency by name; `keys` adds a check `keys`.
+    """Build the app of `service`, inside the request boundary.
 
-    The boundary calls `shed_load` for the routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`,
-    `closing`, `service`, `origins` and `token_verifier`. `keys` start after the service's lifespan, because they
-    may be fetched through the bus that it opens.
+    Each of `checks` tests one dependency by name; `keys` adds the check `keys`. The boundary calls `shed_load` for the
+    routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `origins` and
+    `token_verifier`. `keys` start after `lifespan`, because they may be fetched through the bus that it opens.
     """
     context = context or AppContext()
     origins = Origins(settings.allowed_origins)
@@ -105,11 +105,7 @@ def build_app(
         context=context,
         origins=origins,
         shed_load=shed_load,
-        route_handlers=[
-            *route_handlers,
-            *health_routes(_all_checks(checks, keys)),
-            _metrics_route(context.registry),
-        ],
+        route_handlers=[*route_handlers, *_own_routes(checks, keys, context.registry)],
         lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
         state=_state(context, settings, origins=origins, keys=keys),
         before_request=check_query,
@@ -139,8 +135,11 @@ def _state(
     )
 
 
-def _all_checks(checks: Mapping[str, Check], keys: KeySource | None) -> Mapping[str, Check]:
-    return {**checks, "keys": keys.check} if keys else checks
+def _own_routes(
+    checks: Mapping[str, Check], keys: KeySource | None, registry: CollectorRegistry
+) -> list[HTTPRouteHandler]:
+    all_checks = {**checks, "keys": keys.check} if keys else checks
+    return [*health_routes(all_checks), _metrics_route(registry)]
 
 
 def _in_registry(registry: CollectorRegistry) -> Lifespan:
