@@ -2,6 +2,7 @@
 
 import inspect
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 MODULES = (gateway, identity, kitchen, notification, orders, problems, stock, values)
 
 
-def messages_of(module: object) -> list[type[msgspec.Struct]]:
+def messages_of(module: ModuleType) -> list[type[msgspec.Struct]]:
     """The structs that this module declares, not those that it imports."""
     return [
         struct
