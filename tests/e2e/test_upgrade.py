@@ -25,6 +25,7 @@ import pytest
 from cafeteria.contracts.bus import DURABLES
 from cafeteria.contracts.gateway import OrderLine
 from cafeteria.local_stack.administrator import connect
+from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.credentials import ADMIN
 from cafeteria.local_stack.home import Home, temporary_home
 from cafeteria.local_stack.ownership import MARKER
@@ -151,6 +152,7 @@ async def test_a_data_folder_of_an_earlier_version_starts_and_nothing_is_lost(
         await upgraded.until_all_is_read()
         expected = {order.order_id: recorded.end_of(key) for key, order in recorded.orders.items()}
         assert await upgraded.statuses() == expected
+        upgraded.require_no_abandoned_store()
         await upgraded.require_sessions()
         students = await upgraded.students()
         await upgraded.require_same_answers(students)
@@ -193,6 +195,11 @@ class Upgraded:
                 return not [each for each in DURABLES if await admin.unread(each.stream, each.name)]
 
             await until(is_read)
+
+    def require_no_abandoned_store(self) -> None:
+        """What no account of the bus reads would fill the disk for ever."""
+        stores = (self.stack.home.nats / "store" / "jetstream").iterdir()
+        assert {store.name for store in stores} == {STREAMS_ACCOUNT}
 
     async def require_sessions(self) -> None:
         """A token that was good is traded for new ones; a used one stays used, and ends its session as ever."""
