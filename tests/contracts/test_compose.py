@@ -20,6 +20,7 @@ import yaml
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.bootstrap import write_preparations
+from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.postgres_settings import SETTINGS
 from cafeteria.local_stack.targets import Targets
 
@@ -213,3 +214,14 @@ def test_nats_accepts_its_configuration(prepared: Path) -> None:
         [server, "-t", "--config", prepared / "nats.conf"], capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, outcome.stderr
+
+
+def test_nats_starts_without_the_streams_of_version_0_1(tmp_path: Path) -> None:
+    """With them it would never be healthy, and the services would never start."""
+    for account in ("$G", STREAMS_ACCOUNT):
+        (tmp_path / "jetstream" / account / "streams" / "KITCHEN").mkdir(parents=True)
+    shell, option, command = CONTAINERS["nats"]["command"]
+    here = command.replace("$$", "$").replace("/data", str(tmp_path)).replace("nats-server", "echo started")
+    outcome = subprocess.run([shell, option, here], capture_output=True, text=True, check=True)
+    assert outcome.stdout == "started --config /run/secrets/nats.conf\n"
+    assert [store.name for store in (tmp_path / "jetstream").iterdir()] == [STREAMS_ACCOUNT]

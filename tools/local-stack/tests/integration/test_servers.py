@@ -18,11 +18,13 @@ import pytest
 from cafeteria.local_stack import accounts, binaries, ownership
 from cafeteria.local_stack.accounts import Account
 from cafeteria.local_stack.binaries import postgres_programs
+from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.child import is_alive
 from cafeteria.local_stack.errors import StackError
 from cafeteria.local_stack.home import Home, temporary_home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
+from cafeteria.local_stack.streams import BusAdmin
 
 WaitUntil = Callable[..., Any]
 ROOT_ONLY = pytest.mark.skipif(
@@ -78,6 +80,21 @@ async def remembered(servers: Servers) -> list[str]:
 
 def maintenance(servers: Servers) -> str:
     return servers.postgres_admin_url.rpartition("/")[0] + "/postgres"
+
+
+async def test_streams_in_the_account_of_version_0_1_do_not_keep_nats_from_starting(used: Home) -> None:
+    """Also where a later version has made its own beside them."""
+    async with (
+        running(used) as servers,
+        BusAdmin(servers.nats_admin_url, stream_max_bytes=1 << 20) as admin,
+    ):
+        await admin.ensure()
+    stores = used.nats / "store" / "jetstream"
+    shutil.copytree(stores / STREAMS_ACCOUNT, stores / "$G")
+    async with running(used) as servers:
+        assert [store.name for store in stores.iterdir()] == [STREAMS_ACCOUNT]
+        async with BusAdmin(servers.nats_admin_url, stream_max_bytes=1 << 20) as admin:
+            assert await admin.ensure() == []
 
 
 async def test_after_a_power_cut_they_start_on_what_is_there(

@@ -10,7 +10,6 @@ import httpx
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.binaries import nats_server
-from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.credentials import ADMIN, Credentials
 from cafeteria.local_stack.errors import StackError
@@ -21,6 +20,7 @@ from cafeteria.local_stack.plain_http import plain_http
 
 START_TIMEOUT_S = 30.0  # a large store is read through at the start
 POLL_S = 0.03
+FIRST_STORE = "jetstream/$G"
 
 
 class NatsServer:
@@ -59,7 +59,7 @@ class NatsServer:
         return self._home.nats / "store"
 
     def prepare(self) -> None:
-        self._adopt_old_store()
+        self._remove_first_store()
         plan = NatsPlan(
             host=ports.HOST,
             port=self.port,
@@ -70,11 +70,12 @@ class NatsServer:
         )
         write_private(self._config, render(plan))
 
-    def _adopt_old_store(self) -> None:
-        """Until the streams had an account they were in the server's own, and would lie there for ever."""
-        old, new = (self.store / "jetstream" / account for account in ("$G", STREAMS_ACCOUNT))
-        if old.is_dir() and not new.exists():
-            old.rename(new)
+    def _remove_first_store(self) -> None:
+        """Remove the streams of version 0.1, which are in the server's own account. While they are there the server
+        says that it is not healthy. The services send again what was unread.
+        """
+        if (first := self.store / FIRST_STORE).is_dir():
+            shutil.rmtree(first)
 
     def program(self) -> Program:
         return Program(
