@@ -91,4 +91,4 @@ fuzz *args:
 [group('prove')]
 [no-exit-message]
 bench *args:
-    @exec {{ run }} python -m cafeteria.rush.bench "$@"
+    @exec {{ run }} python -m cafeteria.bench "$@"

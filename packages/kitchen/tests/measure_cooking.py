@@ -22,9 +22,9 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CookOrder
 from cafeteria.contracts.values import OrderStatus, PricedLine, StatusTime
-from cafeteria.local_stack.fixture_servers import FixtureServers
-from cafeteria.local_stack.home import temporary_home
-from cafeteria.local_stack.testing import outbox_row
+from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.testkit.plugin import outbox_row
+from cafeteria.testkit.servers import FixtureServers
 
 ORDERS = 20_000
 STATIONS = (50, 200)

@@ -24,12 +24,12 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.stock import ReserveStock
 from cafeteria.contracts.subjects import STOCK
 from cafeteria.contracts.values import Line
-from cafeteria.local_stack.fixture_servers import FixtureServers
-from cafeteria.local_stack.home import temporary_home
+from cafeteria.local_stack.data_directory import temporary_home
 from cafeteria.stock import repository
 from cafeteria.stock.domain import Reservation, StoredItem
 from cafeteria.stock.service import CONFLICTS, Command, OrderBook
 from cafeteria.stock.views import ChangedItems
+from cafeteria.testkit.servers import FixtureServers
 
 DECISIONS = 10_000
 PLENTY = 1_000_000

@@ -6,7 +6,7 @@ import pytest
 
 from cafeteria.contracts import subjects
 from cafeteria.kitchen import loops
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 _TIME_PASSES = "UPDATE kitchen.kitchen_orders SET confirm_at = now() WHERE confirm_at IS NOT NULL"
 
