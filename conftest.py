@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 ONE_STACK = "tests/e2e"  # its files share a running cafeteria
-STARTS_PROCESSES = (ONE_STACK, "tools/rush/tests/integration", "tools/local-stack/tests/integration")
-TAKES_LONG = "tools/rush/tests/unit/test_model.py"  # the longest of the unit tests by far
+TOOLS = ("rush", "crash-points", "bench", "local-stack")
+STARTS_PROCESSES = (ONE_STACK, *(f"tools/{tool}/tests/integration" for tool in TOOLS))
+TAKES_LONG = "tools/protocol-model/tests/unit"  # the longest of the unit tests by far
 
 
 @pytest.hookimpl(wrapper=True)

@@ -100,4 +100,4 @@ fuzz *args:
 [group('prove')]
 [no-exit-message]
 bench *args:
-    @exec {{ run }} python -m cafeteria.rush.bench "$@"
+    @exec {{ run }} python -m cafeteria.bench "$@"

@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for every service and for the local stack's bootstrap:
+# One image for every service and for the bootstrap:
 #     docker build -f deploy/service.Dockerfile --build-arg PACKAGE=gateway -t cafeteria/gateway .
 ARG PYTHON_VERSION=3.13
 

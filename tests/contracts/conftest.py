@@ -17,8 +17,8 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects, values
 from cafeteria.local_stack.api_documents import api_documents, create_app_of, settings_type_of
 from cafeteria.local_stack.api_documents import built as build_app_of
-from cafeteria.local_stack.plain_http import plain_http
-from cafeteria.local_stack.testing import in_own_task, until
+from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.plugin import in_own_task, until
 
 READY_TIMEOUT_S = 20.0
 ROOT = Path(__file__).parents[2]

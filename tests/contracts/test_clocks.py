@@ -11,7 +11,7 @@ import pytest
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts import subjects
 from cafeteria.contracts.values import Line
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 ITEM = UUID(int=1)
 

@@ -19,10 +19,10 @@ import yaml
 
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
-from cafeteria.local_stack.bootstrap import write_preparations
-from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.postgres_settings import SETTINGS
-from cafeteria.local_stack.targets import Targets
+from cafeteria.provisioning.bootstrap import write_preparations
+from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
+from cafeteria.provisioning.targets import Targets
 
 pytestmark = pytest.mark.house
 
@@ -110,14 +110,14 @@ def variables_of_settings(service: str) -> set[str]:
     return names | {f"{name}_FILE" for name in names}
 
 
-def variables_of_local_stack() -> set[str]:
-    sources = (ROOT / "tools/local-stack/src").rglob("*.py")
+def variables_of_bootstrap() -> set[str]:
+    sources = (ROOT / "packages/provisioning/src").rglob("*.py")
     return {name for path in sources for name in re.findall(r"CAFETERIA_[A-Z_]+[A-Z]", path.read_text())}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_variable_that_is_set_is_read(name: str) -> None:
-    read = {"postgres": POSTGRES_IMAGE_READS, "nats": set[str](), "bootstrap": variables_of_local_stack()}
+    read = {"postgres": POSTGRES_IMAGE_READS, "nats": set[str](), "bootstrap": variables_of_bootstrap()}
     known = read[name] if name in read else variables_of_settings(name)
     assert set(CONTAINERS[name].get("environment", {})) <= known
 
@@ -163,7 +163,7 @@ def test_an_image_is_built_of_a_package_that_is_there(name: str) -> None:
     build = CONTAINERS[name]["build"]
     assert (ROOT / build["dockerfile"]).is_file()
     package = build["args"]["PACKAGE"]
-    assert package == ("local-stack" if name == "bootstrap" else name)
+    assert package == ("provisioning" if name == "bootstrap" else name)
     assert list(ROOT.glob(f"*/{package}/pyproject.toml"))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cafeteria.contracts import gateway, identity, kitchen, notification, problems, stock, subjects
 from cafeteria.contracts.values import Role
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.provisioning.plain_http import plain_http
 
 TIMEOUT_S = 20.0
 STUDENT = "210041101"

@@ -13,7 +13,7 @@ from cafeteria.chassis.auth.tokens import Guard
 from cafeteria.contracts import problems, subjects
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.api_documents import built
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.provisioning.plain_http import plain_http
 
 TIMEOUT_S = 20.0
 ANY_ID = "0193a400-0000-7000-8000-00000000000f"

@@ -41,6 +41,14 @@ CHASSIS_LAYERS = (
     ("runtime.ids",),
 )
 
+TOOL_LAYERS = (
+    ("rush",),
+    ("crash_points", "protocol_model", "bench"),
+    ("faultkit", "testkit"),
+    ("local_stack",),
+    ("provisioning",),
+)
+
 Import = tuple[str, str]
 """Who imports, and what."""
 
@@ -115,8 +123,8 @@ def test_the_contracts_may_import_msgspec_only(tree: Path) -> None:
     assert_refused(tree, "contracts-are-data", [("cafeteria.contracts.values", name) for name in wanted])
 
 
-def test_the_chassis_may_not_import_a_service_or_a_tool(tree: Path) -> None:
-    wanted = [f"cafeteria.{name}.demo" for name in (*SERVICES, "local_stack", "rush")]
+def test_the_chassis_may_not_import_a_service_or_its_provisioning(tree: Path) -> None:
+    wanted = [f"cafeteria.{name}.demo" for name in (*SERVICES, "provisioning")]
     assert_refused(
         tree, "chassis-knows-no-service", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
     )
@@ -154,13 +162,45 @@ def test_the_group_commit_may_not_import_a_driver(tree: Path) -> None:
     assert_refused(tree, "group-commit-needs-no-driver", imports)
 
 
-def test_a_service_may_not_import_a_tool(tree: Path) -> None:
+def test_a_service_may_not_import_its_provisioning(tree: Path) -> None:
+    imports = [(f"cafeteria.{service}.app", "cafeteria.provisioning.demo") for service in SERVICES]
+    assert_refused(tree, "services-are-provisioned", imports)
+
+
+def test_nothing_in_packages_may_import_a_tool(tree: Path) -> None:
+    packages = [path.name for path in ROOT.glob("packages/*/src/cafeteria/*")]
+    tools = [path.name for path in ROOT.glob("tools/*/src/cafeteria/*")]
+    assert {"provisioning", "chassis"} < set(packages)
+    assert {"local_stack", "testkit"} < set(tools)
     imports = [
-        (f"cafeteria.{service}.app", f"cafeteria.{tool}.demo")
-        for service in SERVICES
-        for tool in ("local_stack", "rush")
+        (f"cafeteria.{package}.planted", f"cafeteria.{tool}.demo") for package in packages for tool in tools
     ]
-    assert_refused(tree, "services-need-no-tool", imports)
+    assert_refused(tree, "packages-need-no-tool", imports)
+
+
+def test_a_tool_may_not_import_one_that_is_built_on_it(tree: Path) -> None:
+    imports = [
+        (f"cafeteria.{lower}.planted", f"cafeteria.{upper}.demo")
+        for uppers, lowers in itertools.combinations(TOOL_LAYERS, 2)
+        for upper in uppers
+        for lower in lowers
+    ]
+    assert_refused(tree, "tools-build-on-each-other", imports)
+
+
+def test_tools_of_one_layer_may_not_import_each_other(tree: Path) -> None:
+    imports = [
+        (f"cafeteria.{one}.planted", f"cafeteria.{other}.demo")
+        for layer in TOOL_LAYERS
+        for one, other in itertools.combinations(layer, 2)
+    ]
+    assert_refused(tree, "tools-build-on-each-other", imports)
+
+
+def test_the_rush_may_not_import_crash_points_beside_its_option(tree: Path) -> None:
+    wanted = ("crash_points.rounds", "protocol_model.search", "bench.report")
+    imports = [("cafeteria.rush.campaign", f"cafeteria.{name}") for name in wanted]
+    assert_refused(tree, "one-option-for-crash-points", imports)
 
 
 def test_domain_and_errors_may_not_import_the_outside(tree: Path) -> None:

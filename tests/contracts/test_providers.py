@@ -12,7 +12,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import stock, subjects
 from cafeteria.contracts.channels import HEADER_SENDER, Rpc
 from cafeteria.contracts.values import RejectionReason
-from cafeteria.local_stack.bus_rights import RPC_CALLERS
+from cafeteria.provisioning.bus_permissions import RPC_CALLERS
 
 DEADLINE_S = 5.0
 ERROR_HEADER = "Nats-Service-Error-Code"

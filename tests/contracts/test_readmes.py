@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cafeteria.contracts import subjects
-from cafeteria.local_stack.bus_rights import RPC_CALLERS, TOPIC_READERS
+from cafeteria.provisioning.bus_permissions import RPC_CALLERS, TOPIC_READERS
 
 pytestmark = pytest.mark.house
 

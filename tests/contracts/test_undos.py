@@ -8,7 +8,7 @@ import msgspec
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import kitchen, stock, subjects
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID
-from cafeteria.local_stack.testing import has_read_all
+from cafeteria.testkit.plugin import has_read_all
 
 DEADLINE_S = 5.0
 

@@ -22,16 +22,16 @@ import pytest
 
 from cafeteria.contracts.gateway import Menu, Order, OrderLine
 from cafeteria.contracts.stock import CreateItem, Item
+from cafeteria.faultkit.history import History
+from cafeteria.faultkit.invariants import check
+from cafeteria.faultkit.proxy import HOST, Proxy
+from cafeteria.faultkit.snapshot import Snapshot, read_snapshot
+from cafeteria.faultkit.student import Student, Urls
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.home import temporary_home
+from cafeteria.local_stack.data_directory import temporary_home
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.stack import Stack
-from cafeteria.local_stack.testing import until
-from cafeteria.rush.history import History
-from cafeteria.rush.invariants import check
-from cafeteria.rush.proxy import HOST, Proxy
-from cafeteria.rush.snapshot import Snapshot, read_snapshot
-from cafeteria.rush.student import Student, Urls
+from cafeteria.testkit.plugin import until
 
 PASSWORD = "iftar-rush-2026"
 REPLICAS = {"gateway": 2, "stock": 2, "notification": 2}

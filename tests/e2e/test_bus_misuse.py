@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from cafeteria.contracts.subjects import SERVICES, STREAMS
-from cafeteria.rush.bus_admin import BusAdmin
+from cafeteria.faultkit.bus_admin import BusAdmin
 from cafeteria.rush.faults.bus_users import misuse
 
 MESSAGES = 60

@@ -17,9 +17,9 @@ import msgspec
 import pytest
 
 from cafeteria.contracts.gateway import Order, PlaceOrder
+from cafeteria.faultkit.history import Exchange, Wish
+from cafeteria.faultkit.proxy import FAIR, Direction, Weather
 from cafeteria.rush.faults import disk
-from cafeteria.rush.history import Exchange, Wish
-from cafeteria.rush.proxy import FAIR, Direction, Weather
 
 AT_ONCE_MS = 1_000  # nothing is waited for, and the shortest wait there is would be seen
 DONE_MS = 2_000  # nothing is waited for; a wait would be seen by the status, or is a database's three seconds

@@ -9,8 +9,8 @@ import msgspec
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID, WIRE
 from cafeteria.contracts.kitchen import CookOrders
 from cafeteria.contracts.subjects import KITCHEN_STREAM, STREAMS, WORK_PLACED
-from cafeteria.local_stack.streams import stream_config
-from cafeteria.rush.bus_admin import BusAdmin
+from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.provisioning.streams import stream_config
 
 ORDERS = 12
 

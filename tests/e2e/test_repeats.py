@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from cafeteria.contracts.gateway import PlaceOrder
-from cafeteria.rush.history import Exchange, Wish
-from cafeteria.rush.student import Student
+from cafeteria.faultkit.history import Exchange, Wish
+from cafeteria.faultkit.student import Student
 
 
 async def send(

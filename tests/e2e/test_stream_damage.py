@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cafeteria.contracts.subjects import KITCHEN_STREAM, NOTIFICATION_STREAM
-from cafeteria.local_stack import streams
-from cafeteria.rush.bus_admin import BusAdmin
-from cafeteria.rush.stored_messages import read_newest
+from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.faultkit.stored_messages import read_newest
+from cafeteria.provisioning import streams
 
 SMALL_BYTES = 8 << 10
 ROUNDS, A_ROUND = 6, 10

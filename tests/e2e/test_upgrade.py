@@ -22,22 +22,22 @@ import asyncpg
 import msgspec
 import pytest
 
-from cafeteria.contracts.subjects import DURABLES
 from cafeteria.contracts.gateway import OrderLine
-from cafeteria.local_stack.administrator import connect
-from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
-from cafeteria.local_stack.credentials import ADMIN
-from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.contracts.subjects import DURABLES
+from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.faultkit.history import CREATED, OK, Exchange, History, Wish
+from cafeteria.faultkit.invariants import check
+from cafeteria.faultkit.snapshot import read_snapshot
+from cafeteria.faultkit.student import Student, Urls
+from cafeteria.local_stack.data_directory import Home, temporary_home
 from cafeteria.local_stack.ownership import MARKER
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, Servers
 from cafeteria.local_stack.stack import Stack
-from cafeteria.local_stack.testing import until
-from cafeteria.rush.bus_admin import BusAdmin
-from cafeteria.rush.history import CREATED, OK, Exchange, History, Wish
-from cafeteria.rush.invariants import check
-from cafeteria.rush.snapshot import read_snapshot
-from cafeteria.rush.student import Student, Urls
+from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
+from cafeteria.provisioning.credentials import ADMIN
+from cafeteria.testkit.plugin import until
 
 VERSIONS = sorted(Path(__file__).parent.glob("data/version-*"))
 PASSWORD = "iftar-rush-2026"

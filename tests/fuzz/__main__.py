@@ -20,10 +20,10 @@ from schemathesis_run import ALL_PHASES, ANONYMOUS, Outcome, run_schemathesis
 
 from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.contracts.values import Role
-from cafeteria.local_stack.fixture_tokens import Tokens
-from cafeteria.local_stack.home import temporary_home
+from cafeteria.local_stack.data_directory import temporary_home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
+from cafeteria.testkit.tokens import Tokens
 
 ROLES = (ANONYMOUS, *Role)
 ENVIRONMENTS = {

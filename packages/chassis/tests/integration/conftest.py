@@ -34,7 +34,7 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.local_stack.testing import has_read_all, outbox_row
+from cafeteria.testkit.plugin import has_read_all, outbox_row
 
 PROBE = Path(__file__).with_name("probe_service.py")
 TEMPLATE = PROBE.with_name("probe_template.py")

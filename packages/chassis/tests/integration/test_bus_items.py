@@ -18,7 +18,7 @@ from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.channels import ACK_WAIT_S, MAX_ITEMS
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.local_stack.testing import unread
+from cafeteria.testkit.plugin import unread
 
 StoredStatus = Callable[..., OutboxRow]
 Settled = Callable[[], Awaitable[bool]]

@@ -14,7 +14,7 @@ from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.http.health import examine
 from cafeteria.chassis.messaging.relay import Relay
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 READ = Statement("SELECT count(*) AS found FROM gateway.dead_letters")
 PID = Statement("SELECT pg_backend_pid() AS pid")

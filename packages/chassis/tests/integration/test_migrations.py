@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cafeteria.chassis.database.migrations import MigrationsMissingError, migrate
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.testkit.servers import FixtureServers
 
 FIRST = """
 import sqlalchemy as sa

@@ -23,8 +23,8 @@ from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import decisions, intake
 from cafeteria.gateway.service import cancel_order, decide, place_order
 from cafeteria.gateway.settings import GatewaySettings
-from cafeteria.local_stack.plain_http import plain_http
-from cafeteria.local_stack.testing import has_read_all, until
+from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.plugin import has_read_all, until
 
 STUDENT = "210041101"
 ANOTHER_STUDENT = "210041102"

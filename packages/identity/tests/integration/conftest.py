@@ -15,7 +15,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.app import create_app
 from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES
 from cafeteria.identity.settings import IdentitySettings
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.provisioning.plain_http import plain_http
 
 STUDENT = "210041101"
 PASSWORD = "iftar-rush-2026"

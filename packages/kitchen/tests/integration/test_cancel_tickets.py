@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 _BEGUN = "SELECT count(*) FROM kitchen.order_status_history WHERE status = 'IN_KITCHEN'"
 

@@ -9,7 +9,7 @@ import pytest
 from cafeteria.chassis.messaging.jetstream_api import BEHIND_MESSAGES
 from cafeteria.contracts import subjects
 from cafeteria.kitchen.use_cases import check_delivery
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 COUNT = f"$JS.API.CONSUMER.INFO.{subjects.KITCHEN_WORK.stream}.{subjects.KITCHEN_WORK.name}"
 LAST = "$JS.API.INFO"

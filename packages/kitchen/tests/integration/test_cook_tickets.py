@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from cafeteria.contracts import subjects
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 COOKED = ("IN_KITCHEN", "READY")
 

@@ -7,7 +7,7 @@ import pytest
 
 from cafeteria.contracts import subjects
 from cafeteria.kitchen import app
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 _TIME_PASSES = "UPDATE kitchen.kitchen_orders SET confirm_at = now() WHERE confirm_at IS NOT NULL"
 

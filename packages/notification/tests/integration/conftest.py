@@ -21,9 +21,9 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
-from cafeteria.local_stack.plain_http import plain_http
-from cafeteria.local_stack.testing import outbox_row
 from cafeteria.notification.app import create_app
+from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.plugin import outbox_row
 
 STUDENT = "210041101"
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)

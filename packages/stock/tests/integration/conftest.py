@@ -21,7 +21,7 @@ from cafeteria.contracts.stock import (
 )
 from cafeteria.contracts.subjects import GATEWAY, RELEASE, RESERVE
 from cafeteria.contracts.values import Line
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.stock.app import create_app
 
 DEADLINE_S = 20.0

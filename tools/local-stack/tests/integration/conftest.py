@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.local_stack.data_directory import Home, temporary_home
 
 START_TIMEOUT_S = 180.0  # five interpreters at once, on a machine that may be busy with other tests
 UP = (sys.executable, "-m", "cafeteria.local_stack", "up")

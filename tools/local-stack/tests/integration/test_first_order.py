@@ -22,11 +22,11 @@ import httpx
 import pytest
 
 from cafeteria.contracts.subjects import GATEWAY, SERVICES
-from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.child import is_alive
-from cafeteria.local_stack.credentials import Credentials
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.stack import SERVER_GRACE_S, SERVICE_GRACE_S
+from cafeteria.provisioning import demo_data
+from cafeteria.provisioning.credentials import Credentials
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]
 WaitUntil = Callable[..., Any]

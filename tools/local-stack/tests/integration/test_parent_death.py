@@ -14,7 +14,7 @@ import pytest
 
 from cafeteria.local_stack import parent_death
 from cafeteria.local_stack.child import Child, Program, is_alive
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]
 WaitUntil = Callable[..., Any]
@@ -31,7 +31,7 @@ WITH_ONE_SERVICE = f"""
 import asyncio
 from cafeteria.contracts.subjects import IDENTITY, SERVICES
 from cafeteria.local_stack import parent_death
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 

@@ -15,16 +15,16 @@ import asyncpg
 import psutil
 import pytest
 
-from cafeteria.local_stack import accounts, binaries, ownership
-from cafeteria.local_stack.accounts import Account
+from cafeteria.local_stack import binaries, ownership, system_user
 from cafeteria.local_stack.binaries import postgres_programs
-from cafeteria.local_stack.bus_rights import STREAMS_ACCOUNT
 from cafeteria.local_stack.child import is_alive
-from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.local_stack.data_directory import Home, temporary_home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
-from cafeteria.local_stack.streams import BusAdmin
+from cafeteria.local_stack.system_user import Account
+from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
+from cafeteria.provisioning.errors import StackError
+from cafeteria.provisioning.streams import BusAdmin
 
 WaitUntil = Callable[..., Any]
 ROOT_ONLY = pytest.mark.skipif(
@@ -211,7 +211,7 @@ async def test_they_listen_on_this_machine_alone(used: Home) -> None:
 async def test_under_root_postgres_is_somebody_else(home: Home) -> None:
     async with running(home) as servers:
         process = psutil.Process(servers.members[POSTGRES].pid)
-        lent = accounts.postgres_account(home.postgres)
+        lent = system_user.postgres_account(home.postgres)
         assert lent.is_lent
         assert process.uids().effective == home.postgres.stat().st_uid == lent.uid
 
@@ -251,7 +251,7 @@ async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
 ) -> None:
     kept = home.root / "kept"
-    monkeypatch.setattr(accounts, "SYSTEM_DATA", kept)
+    monkeypatch.setattr(system_user, "SYSTEM_DATA", kept)
     if temporary != "the home":
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     private = home.root / "private"
@@ -276,7 +276,7 @@ async def test_a_temporary_folder_may_be_a_link_and_private(
     home: Home, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     """As on macOS: /tmp and /var are links, and each user has a folder for passing things."""
-    monkeypatch.setattr(accounts, "SYSTEM_DATA", home.root / "kept")
+    monkeypatch.setattr(system_user, "SYSTEM_DATA", home.root / "kept")
     passing = home.root / "passing"
     passing.mkdir(mode=mode)
     link = home.root / "link"

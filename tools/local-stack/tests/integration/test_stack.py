@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from cafeteria.contracts import subjects
-from cafeteria.local_stack import demo_data
-from cafeteria.local_stack.home import Home, temporary_home
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.local_stack.data_directory import Home, temporary_home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
+from cafeteria.provisioning import demo_data
+from cafeteria.provisioning.plain_http import plain_http
 
 WaitUntil = Callable[..., Any]
 

@@ -13,15 +13,15 @@ import asyncpg
 import pytest
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack.administrator import connect
-from cafeteria.local_stack.bootstrap import prepare_database, prepare_schemas
-from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.foreign_objects import COMMENT
-from cafeteria.local_stack.home import Home, temporary_home
+from cafeteria.local_stack.data_directory import Home, temporary_home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment
-from cafeteria.local_stack.targets import Targets
+from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.bootstrap import prepare_database, prepare_schemas
+from cafeteria.provisioning.errors import StackError
+from cafeteria.provisioning.foreign_objects import COMMENT
+from cafeteria.provisioning.targets import Targets
 
 LIBPQ = {
     "PGSSLMODE": "verify-full",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.ownership import MARKER
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cafeteria.local_stack import ownership
-from cafeteria.local_stack.credentials import Credentials
-from cafeteria.local_stack.errors import SettingError, StackError
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.ownership import CONTENT, MARKER
+from cafeteria.provisioning.credentials import Credentials
+from cafeteria.provisioning.errors import SettingError, StackError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from subprocess import PIPE
 import pytest
 
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.errors import StackError
+from cafeteria.provisioning.errors import StackError
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from cafeteria.rush.arena import NeverReadyError
+from cafeteria.faultkit.cluster import NeverReadyError
 from cafeteria.rush.campaign import selected
 from cafeteria.rush.faults import KINDS, NOT_HERE
+from cafeteria.rush.load_control import Pace
 from cafeteria.rush.nemesis import Nemesis, plan
-from cafeteria.rush.pace import Pace
 
 
 def names(waves) -> list[str]:

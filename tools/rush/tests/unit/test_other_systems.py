@@ -1,22 +1,15 @@
 """Facts that only Linux reports about a machine are left out on other systems, and nothing fails without them."""
 
 import os
-import resource
 import runpy
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 from cafeteria.rush import footprint
-from cafeteria.rush.bench import machine, stream_client
 from cafeteria.rush.faults import disk
-
-MACOS = SimpleNamespace(user=30.0, nice=0.0, system=10.0, idle=60.0)
-"""All the fields of psutil's CPU times there."""
 
 
 def test_a_process_that_may_not_be_looked_into_counts_with_all_that_it_holds(
@@ -30,41 +23,6 @@ def test_a_process_that_may_not_be_looked_into_counts_with_all_that_it_holds(
     monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
     found = footprint._measure({"here": own.pid})["here"]
     assert found.private_bytes == pytest.approx(own.memory_info().rss, rel=0.1)
-
-
-def test_stolen_time_is_zero_where_the_system_does_not_count_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter((MACOS, SimpleNamespace(user=31.0, nice=0.0, system=11.0, idle=62.0)))
-    monkeypatch.setattr(psutil, "cpu_times", lambda: next(times))
-    usage = machine.Meter({}).read()
-    assert usage.steal == 0
-    assert usage.others == pytest.approx(0.5, abs=0.02)
-
-
-@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="there is nothing to compare with")
-def test_the_description_of_the_machine_comes_from_the_kernel() -> None:
-    ticks = Path("/proc/stat").read_text().split()[1:9]
-    seconds = [int(number) / os.sysconf("SC_CLK_TCK") for number in ticks]
-    assert list(machine._machine_s().values()) == pytest.approx(seconds, rel=0.01, abs=2)
-
-
-def test_cores_are_those_of_the_machine_where_a_process_has_none_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert machine.cores() == os.cpu_count()
-
-
-@pytest.mark.parametrize(
-    ("hard", "allowed"), [pytest.param(resource.RLIM_INFINITY, 10_240, id="macOS"), (20_000, 20_000)]
-)
-def test_no_more_descriptors_are_asked_for_than_a_system_without_a_limit_gives(
-    monkeypatch: pytest.MonkeyPatch, hard: int, allowed: int
-) -> None:
-    limits = {resource.RLIMIT_NOFILE: (256, hard)}
-    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
-    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
-    assert stream_client.allow_descriptors() == allowed
-    assert limits == {resource.RLIMIT_NOFILE: (allowed, hard)}
 
 
 def test_a_file_system_in_memory_is_mounted_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:

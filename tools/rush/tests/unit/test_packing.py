@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS
+from cafeteria.faultkit.stored_messages import StoredMessage
 from cafeteria.rush.packing import MANY, MANY_AT_LEAST, Packing, PackingWatch
-from cafeteria.rush.stored_messages import StoredMessage
 
 RELAYS_ID = "7" * 64
 

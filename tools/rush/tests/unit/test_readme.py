@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cafeteria.faultkit.invariants import INVARIANTS
 from cafeteria.rush.__main__ import main
 from cafeteria.rush.faults import KINDS
-from cafeteria.rush.invariants import INVARIANTS
 from cafeteria.rush.scenes import SCENES
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

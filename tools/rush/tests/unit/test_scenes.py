@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from cafeteria.contracts.gateway import OrderLine
-from cafeteria.rush.history import Exchange, History, Wish
+from cafeteria.faultkit.history import Exchange, History, Wish
+from cafeteria.faultkit.snapshot import Snapshot, StoredItem, StoredOrder
 from cafeteria.rush.scenes import LastPortions, SameKey
-from cafeteria.rush.snapshot import Snapshot, StoredItem, StoredOrder
 
 DISH = UUID(int=1)
 LINES = (OrderLine(item_id=DISH, quantity=1),)

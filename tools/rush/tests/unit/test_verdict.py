@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cafeteria.faultkit.history import Exchange, History, Wish
+from cafeteria.faultkit.quiescence import Rest
 from cafeteria.rush import __main__ as command
 from cafeteria.rush.footprint import Footprint, growth
-from cafeteria.rush.history import Exchange, History, Wish
 from cafeteria.rush.nemesis import Strike
 from cafeteria.rush.options import Options
 from cafeteria.rush.packing import Packing
 from cafeteria.rush.progress import Figures
 from cafeteria.rush.report import write
-from cafeteria.rush.rest import Rest
 from cafeteria.rush.summary import show
 from cafeteria.rush.verdict import Verdict
 

@@ -8,8 +8,8 @@ import resource
 import sys
 from collections.abc import Sequence
 
-from cafeteria.local_stack.errors import SettingError, StackError
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.provisioning.errors import SettingError, StackError
 
 _DESCRIPTORS = 65_536  # children inherit it: a store has many files, a service many streams
 _PRIVATE_UMASK = 0o077

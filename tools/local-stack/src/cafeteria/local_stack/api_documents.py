@@ -17,7 +17,7 @@ from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.http.openapi import published_document
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack.credentials import Credentials
+from cafeteria.provisioning.credentials import Credentials
 
 
 def api_documents() -> dict[str, dict[str, Any]]:

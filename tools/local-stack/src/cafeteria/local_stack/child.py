@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import psutil
 
 from cafeteria.local_stack import launch, parent_death
-from cafeteria.local_stack.accounts import SAME_USER, Account
+from cafeteria.local_stack.system_user import SAME_USER, Account
 
 LAUNCHER = str(Path(launch.__file__))
 FAMILY_S = 2.0  # a killed process is gone at once, unless it waits for a disk

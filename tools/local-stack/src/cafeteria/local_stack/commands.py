@@ -6,15 +6,15 @@ import logging
 import signal
 from dataclasses import replace
 
-from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.home import Home
-from cafeteria.local_stack.member import STOP_GRACE_S
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.stack import Stack
+from cafeteria.local_stack.supervised_process import STOP_GRACE_S
 from cafeteria.local_stack.tasks import ended
 from cafeteria.local_stack.terminal import Terminal
 from cafeteria.local_stack.upkeep import Room, look_after
+from cafeteria.provisioning.errors import StackError
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -71,7 +71,7 @@ async def migrate(home: Home, plan: Plan) -> None:
         servers = Servers(home, plan, keep=False)
         try:
             await servers.start()
-            from cafeteria.local_stack.bootstrap import prepare_schemas  # noqa: PLC0415 - as in `Stack`: not before it is needed
+            from cafeteria.provisioning.bootstrap import prepare_schemas  # noqa: PLC0415 - as in `Stack`: not before it is needed
 
             await prepare_schemas(servers.targets())
         finally:

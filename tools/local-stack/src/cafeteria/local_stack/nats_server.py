@@ -11,12 +11,12 @@ import httpx
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.binaries import nats_server
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.credentials import ADMIN, Credentials
-from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.home import Home
-from cafeteria.local_stack.nats_config import NatsPlan, render
-from cafeteria.local_stack.ownership import write_private
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.provisioning.credentials import ADMIN, Credentials
+from cafeteria.provisioning.errors import StackError
+from cafeteria.provisioning.nats_config import NatsPlan, render
+from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.provisioning.private_files import write_private
 
 START_TIMEOUT_S = 30.0  # a large store is read through at the start
 POLL_S = 0.03

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from cafeteria.local_stack.errors import SettingError, StackError
+from cafeteria.provisioning.errors import SettingError, StackError
+from cafeteria.provisioning.private_files import PRIVATE_FOLDER, write_private
 
 MARKER = "made-by-cafeteria"
-PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 OTHERS = 0o077  # the bits of a mode that let in anybody but the owner
 PLACE_PREFIX, PLACE_DATA = "cafeteria-postgres-", "data"
 """Data that lies outside the home is in `cafeteria-postgres-…/data`, which the stack made, link included."""
@@ -62,14 +62,6 @@ def claim(folder: Path) -> None:
         write_private(marker, "")
     for path in _tree(folder):
         _close_to_others(path)
-
-
-def write_private(path: Path, content: str) -> None:
-    """Write a file for its owner alone, whatever the umask and the file's mode until now."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        os.fchmod(descriptor, PRIVATE_FILE)
-        file.write(content)
 
 
 def is_empty(folder: Path) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.addresses import listening_host
-from cafeteria.local_stack.errors import SettingError
-from cafeteria.local_stack.targets import (
+from cafeteria.local_stack.fork_server import Template
+from cafeteria.provisioning.addresses import listening_host
+from cafeteria.provisioning.errors import SettingError
+from cafeteria.provisioning.targets import (
     DEFAULT_STREAM_MAX_BYTES,
     read_monitor_url,
     read_nats_url,
@@ -17,7 +18,6 @@ from cafeteria.local_stack.targets import (
     stream_max_bytes,
     with_demo_data,
 )
-from cafeteria.local_stack.template import Template
 
 DEFAULT_PORT_BASE = 8000
 _PORTS = ("CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT")

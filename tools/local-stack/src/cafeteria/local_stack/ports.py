@@ -5,7 +5,7 @@ import random
 import socket
 from collections.abc import Iterable
 
-from cafeteria.local_stack.errors import StackError
+from cafeteria.provisioning.errors import StackError
 
 HOST = "127.0.0.1"
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from cafeteria.local_stack import accounts, ownership, ports
-from cafeteria.local_stack.administrator import connect
+from cafeteria.local_stack import ownership, ports, system_user
 from cafeteria.local_stack.binaries import (
     POSTGRES_MAJOR,
     PostgresPrograms,
@@ -21,13 +20,14 @@ from cafeteria.local_stack.binaries import (
     postgres_programs,
 )
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.credentials import ADMIN, Credentials
-from cafeteria.local_stack.errors import SettingError, StackError
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.postgres_settings import render_settings, shared_memory_type
+from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.credentials import ADMIN, Credentials
+from cafeteria.provisioning.errors import SettingError, StackError
+from cafeteria.provisioning.private_files import write_private
+from cafeteria.provisioning.targets import DATABASE, SUPERUSER
 
-SUPERUSER = "postgres"
-DATABASE = "cafeteria"
 START_TIMEOUT_S = 30.0  # recovery after a kill replays what the last checkpoint did not cover
 OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting down
 POLL_S = 0.05
@@ -47,7 +47,7 @@ class PostgresServer:
         self.port = port
         self._home = home
         self._credentials = credentials
-        self._account = accounts.postgres_account(home.postgres)
+        self._account = system_user.postgres_account(home.postgres)
         self._programs: PostgresPrograms | None = None
 
     @property
@@ -63,7 +63,7 @@ class PostgresServer:
     async def prepare(self) -> None:
         """Make the data folder unless it is there, and write the settings. Raises `StackError`."""
         self._programs = await asyncio.to_thread(
-            postgres_programs, self._account, cache=accounts.SYSTEM_CACHE
+            postgres_programs, self._account, cache=system_user.SYSTEM_CACHE
         )
         data = self._home.postgres
         if not data.exists():
@@ -75,7 +75,7 @@ class PostgresServer:
         await self._outlive_old_server()
         self._write("cafeteria.conf", render_settings(data / "postgresql.conf", port=self.port))
         self._write("pg_hba.conf", _ACCESS)
-        ownership.write_private(self._home.database_record, f"{data.resolve()}\n")
+        write_private(self._home.database_record, f"{data.resolve()}\n")
 
     def program(self) -> Program:
         if self._programs is None:
@@ -195,17 +195,17 @@ class PostgresServer:
 
     def _write(self, name: str, content: str) -> None:
         path = self._home.postgres / name
-        ownership.write_private(path, content)
+        write_private(path, content)
         self._account.own(path)
 
 
-def _place_within_reach(home: Path, account: accounts.Account) -> Path:
+def _place_within_reach(home: Path, account: system_user.Account) -> Path:
     """Where data lies whose home is private: among passing things if the home is one, else for good."""
     passing = Path(tempfile.gettempdir()).resolve()  # on macOS its name is a link
     if home.resolve().is_relative_to(passing) and account.can_reach(passing):
         return passing
-    make_passable(accounts.SYSTEM_DATA)
-    return accounts.SYSTEM_DATA
+    make_passable(system_user.SYSTEM_DATA)
+    return system_user.SYSTEM_DATA
 
 
 def _move_up(draft: Path, data: Path) -> None:

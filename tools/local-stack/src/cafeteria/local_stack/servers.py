@@ -6,19 +6,14 @@ from typing import Protocol
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.credentials import Credentials
-from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.home import Home
-from cafeteria.local_stack.member import Member
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.nats_server import NatsServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.postgres import PostgresServer
-from cafeteria.local_stack.targets import (
-    Targets,
-    nats_admin_url,
-    postgres_admin_url,
-    without_credentials,
-)
+from cafeteria.local_stack.supervised_process import Member
+from cafeteria.provisioning.credentials import Credentials
+from cafeteria.provisioning.errors import StackError
+from cafeteria.provisioning.targets import Targets, nats_admin_url, postgres_admin_url, without_credentials
 
 POSTGRES = "postgres"
 NATS = "nats"

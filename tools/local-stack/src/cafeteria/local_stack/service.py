@@ -10,9 +10,9 @@ import httpx
 from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.errors import StackError
-from cafeteria.local_stack.home import Home
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.servers import Servers
+from cafeteria.provisioning.errors import StackError
 
 START_TIMEOUT_S = 60.0  # five interpreters that start at once on two slow cores
 POLL_S = 0.05

@@ -21,15 +21,15 @@ from typing import Self
 from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.addresses import reaching_host
 from cafeteria.local_stack.child import Child, Echo
-from cafeteria.local_stack.home import Home
-from cafeteria.local_stack.member import Member
-from cafeteria.local_stack.plain_http import plain_http
+from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
+from cafeteria.local_stack.supervised_process import Member
 from cafeteria.local_stack.tasks import ended
+from cafeteria.provisioning.addresses import reaching_host
+from cafeteria.provisioning.plain_http import plain_http
 
 SERVICE_GRACE_S = 3.2  # a service answers what it has read and ends within three seconds
 SERVER_GRACE_S = 1.4  # the rest of the five seconds in which all must be over
@@ -134,7 +134,7 @@ class Stack:
         self._members = dict(self._servers.members)
         stack.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
         await self._servers.start()
-        from cafeteria.local_stack.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - a second and a half, for which a start that was refused above need not wait
+        from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - a second and a half, for which a start that was refused above need not wait
 
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack import demo_data
 from cafeteria.local_stack.stack import Stack
+from cafeteria.provisioning import demo_data
 
 OWN_NAME = "stack"
 _NAME_WIDTH = max(len(name) for name in SERVICES)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from cafeteria.local_stack.home import Home
-from cafeteria.local_stack.ownership import PRIVATE_FILE
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.provisioning.private_files import PRIVATE_FILE
 
 LOG_MAX_BYTES = 50 << 20
 LOGS_KEPT = 3

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cafeteria.local_stack.errors import StackError
+from cafeteria.crash_points import __main__ as crash_points
 from cafeteria.local_stack.launch import allow_descriptors
+from cafeteria.provisioning.errors import StackError
 from cafeteria.rush import options as defaults
 from cafeteria.rush.campaign import Campaign, selected
-from cafeteria.rush.crash_points import __main__ as crash_points
 from cafeteria.rush.options import Options
 from cafeteria.rush.progress import Progress
 from cafeteria.rush.report import write

@@ -10,25 +10,25 @@ from time import monotonic
 
 import msgspec
 
-from cafeteria.local_stack.template import Template
-from cafeteria.rush.arena import Arena
-from cafeteria.rush.crowd import Crowd
-from cafeteria.rush.examination import Examination
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.history import History
+from cafeteria.faultkit.operators import Staff
+from cafeteria.faultkit.oracle import overtaken_refusals
+from cafeteria.faultkit.quiescence import Rest, come_to_rest, until_mended
+from cafeteria.local_stack.fork_server import Template
+from cafeteria.rush.accounts import assemble
+from cafeteria.rush.consistency_checks import Examination
 from cafeteria.rush.faults import KINDS, NOT_HERE
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.footprint import Footprint, growth, measure
-from cafeteria.rush.history import History
+from cafeteria.rush.load_clients import Crowd
+from cafeteria.rush.load_control import Pace
+from cafeteria.rush.load_phase import storm, together
 from cafeteria.rush.nemesis import Nemesis, plan
 from cafeteria.rush.options import WHOLE_FROM_ORDERS, Options
-from cafeteria.rush.pace import Pace
 from cafeteria.rush.packing import Packing, PackingWatch
-from cafeteria.rush.people import assemble
 from cafeteria.rush.progress import Progress
-from cafeteria.rush.rest import Rest, come_to_rest, until_mended
 from cafeteria.rush.scenes import SCENES
-from cafeteria.rush.staff import Staff
-from cafeteria.rush.storm import storm, together
-from cafeteria.rush.truth import overtaken_refusals
 from cafeteria.rush.verdict import Verdict
 
 HOT_PORTIONS_PER_ORDER = 0.3

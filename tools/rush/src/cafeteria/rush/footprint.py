@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import psutil
 
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
 
 MAY_GROW = 1.10
 DESCRIPTORS_TO_SPARE = 8

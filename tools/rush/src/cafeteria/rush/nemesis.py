@@ -12,9 +12,9 @@ import msgspec
 import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import Refused
-from cafeteria.rush.arena import Arena, NeverReadyError
+from cafeteria.faultkit.cluster import Arena, NeverReadyError
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
-from cafeteria.rush.pace import Pace
+from cafeteria.rush.load_control import Pace
 
 WAVE_SIZES = {1: 0.6, 2: 0.28, 3: 0.12}
 STAGGER_S = (0.0, 1.2)

@@ -16,8 +16,8 @@ import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import Refused
 from cafeteria.contracts.subjects import STREAMS
-from cafeteria.rush.bus_admin import BusAdmin
-from cafeteria.rush.stored_messages import DECODERS, StoredMessage, read
+from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.faultkit.stored_messages import DECODERS, StoredMessage, read
 
 POLL_S = 0.5
 BOUNDS = (1, 2, 4, 8, 16, 32, 49, 64, 128, 256)

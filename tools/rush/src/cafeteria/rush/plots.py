@@ -8,8 +8,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cafeteria.faultkit.history import Exchange
 from cafeteria.rush.faults import KINDS
-from cafeteria.rush.history import Exchange
 from cafeteria.rush.nemesis import Strike
 from cafeteria.rush.verdict import Verdict
 

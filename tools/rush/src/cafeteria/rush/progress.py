@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cafeteria.rush.crowd import Crowd
-from cafeteria.rush.history import Exchange, Wish
+from cafeteria.faultkit.history import Exchange, Wish
+from cafeteria.rush.load_clients import Crowd
 from cafeteria.rush.nemesis import Nemesis
 
 EVERY_S = 0.5

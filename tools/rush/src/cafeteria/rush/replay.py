@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 
 from cafeteria.contracts.subjects import DURABLES, NOTIFICATION, STREAMS
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.quiescence import on_the_way
 from cafeteria.rush.faults.servers import until_bus_is_whole
-from cafeteria.rush.rest import on_the_way
 
 WITHIN_S = 600.0  # a campaign's whole history is hundreds of thousands of messages
 POLL_S = 0.2

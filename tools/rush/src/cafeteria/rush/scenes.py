@@ -14,12 +14,12 @@ from uuid import UUID
 import msgspec
 
 from cafeteria.contracts.gateway import OrderLine, PlaceOrder
-from cafeteria.rush.crowd import ANSWER_DEADLINE_S, Crowd
-from cafeteria.rush.history import CREATED
+from cafeteria.faultkit.history import CREATED
+from cafeteria.faultkit.operators import Staff
+from cafeteria.faultkit.snapshot import Snapshot
+from cafeteria.rush.load_clients import ANSWER_DEADLINE_S, Crowd
+from cafeteria.rush.load_phase import together
 from cafeteria.rush.nemesis import Nemesis, Planned
-from cafeteria.rush.snapshot import Snapshot
-from cafeteria.rush.staff import Staff
-from cafeteria.rush.storm import together
 
 AT_ONCE = 128
 """How many buyers of one round wait for their answer at the same time."""

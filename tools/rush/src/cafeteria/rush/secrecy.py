@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from cafeteria.local_stack.demo_data import PASSWORD
+from cafeteria.provisioning.demo_data import PASSWORD
 
 SHORTEST = 16  # characters; shorter lines of a secrets file are punctuation of its format
 TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import msgspec
 
+from cafeteria.faultkit.history import History
+from cafeteria.faultkit.quiescence import Rest
 from cafeteria.rush.footprint import Footprint
-from cafeteria.rush.history import History
 from cafeteria.rush.nemesis import Strike
 from cafeteria.rush.options import Options
 from cafeteria.rush.packing import Packing
-from cafeteria.rush.rest import Rest
 
 
 class Verdict(msgspec.Struct, kw_only=True):

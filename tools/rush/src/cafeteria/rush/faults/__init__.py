@@ -5,7 +5,7 @@ from cafeteria.rush.faults.bus_users import BUS_USERS
 from cafeteria.rush.faults.clients import CLIENTS
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.items import ITEMS
-from cafeteria.rush.faults.malice import MALICE
+from cafeteria.rush.faults.malicious_clients import MALICE
 from cafeteria.rush.faults.messages import MESSAGES
 from cafeteria.rush.faults.network import NETWORK
 from cafeteria.rush.faults.processes import PROCESSES

@@ -14,9 +14,9 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from cafeteria.contracts.subjects import DURABLES, RPCS, SERVICES, STREAMS, STREAMS_API
-from cafeteria.local_stack.bus_rights import RPC_CALLERS, inbox_prefix, rights_of
-from cafeteria.local_stack.credentials import Credentials
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.provisioning.bus_permissions import RPC_CALLERS, inbox_prefix, rights_of
+from cafeteria.provisioning.credentials import Credentials
 from cafeteria.rush.faults.fault import Fault
 
 FAMILY = "misuse"

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cafeteria.contracts.gateway import OrderLine, PlaceOrder
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.student import Student
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
-from cafeteria.rush.student import Student
 
 FAMILY = "clients"
 READERS = (10, 60)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cafeteria.rush.arena import NATS, Arena
+from cafeteria.faultkit.cluster import NATS, Arena
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import FAMILY, until_bus_is_whole
 

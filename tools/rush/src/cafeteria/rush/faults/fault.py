@@ -3,7 +3,7 @@
 import random
 from typing import Protocol
 
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
 
 
 class HarmDoneError(Exception):

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from cafeteria.contracts.channels import MAX_ITEMS
 from cafeteria.contracts.subjects import STREAMS
-from cafeteria.rush.arena import Arena
-from cafeteria.rush.faults.fault import Fault
-from cafeteria.rush.faults.messages import FAMILY
-from cafeteria.rush.stored_messages import (
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.stored_messages import (
     POISON_ID,
     StoredMessage,
     delete,
@@ -20,6 +18,8 @@ from cafeteria.rush.stored_messages import (
     read_newest,
     store_again,
 )
+from cafeteria.rush.faults.fault import Fault
+from cafeteria.rush.faults.messages import FAMILY
 
 HITS = (2, 8)
 PAUSE_S = (0.05, 0.4)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID
 from cafeteria.contracts.subjects import DURABLES, GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.stored_messages import POISON_ID, delete, read_newest, store_again
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import until_bus_is_whole
-from cafeteria.rush.stored_messages import POISON_ID, delete, read_newest, store_again
 
 FAMILY = "messages"
 COPIES = (5, 60)

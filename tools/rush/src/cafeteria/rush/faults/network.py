@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cafeteria.contracts.subjects import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
-from cafeteria.rush.arena import NATS, SERVERS, Arena
+from cafeteria.faultkit.cluster import NATS, SERVERS, Arena
+from cafeteria.faultkit.proxy import FAIR, Direction, Proxy, Weather
 from cafeteria.rush.faults.fault import Fault, named
-from cafeteria.rush.proxy import FAIR, Direction, Proxy, Weather
 
 FAMILY = "network"
 LASTS_S = (1.0, 6.0)

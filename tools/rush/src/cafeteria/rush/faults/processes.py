@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.rush.arena import Arena
+from cafeteria.faultkit.cluster import Arena
 from cafeteria.rush.faults.fault import Fault, named, some
 
 FROZEN_S = (0.3, 6.0)

@@ -11,7 +11,7 @@ import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import Refused
 from cafeteria.contracts.subjects import DURABLES, STREAMS
-from cafeteria.rush.arena import NATS, POSTGRES, Arena
+from cafeteria.faultkit.cluster import NATS, POSTGRES, Arena
 from cafeteria.rush.faults.clients import EverybodyOrders
 from cafeteria.rush.faults.fault import Fault
 

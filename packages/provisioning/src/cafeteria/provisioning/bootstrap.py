@@ -1,0 +1,180 @@
+"""Makes servers ready for the services: roles, schemas, tables, demo data; streams and durables.
+
+    python -m cafeteria.provisioning.bootstrap --prepare FOLDER   secrets, and the NATS configuration
+    python -m cafeteria.provisioning.bootstrap                    everything above, once
+    python -m cafeteria.provisioning.bootstrap --watch            the same, then look after the streams for ever
+
+Every step creates or updates, so it may run at any time, and twice at once.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import asyncpg
+
+from cafeteria.chassis.database.migrations import migrate
+from cafeteria.contracts.subjects import SERVICES
+from cafeteria.provisioning.credentials import Credentials
+from cafeteria.provisioning.demo_data import ensure_demo_data
+from cafeteria.provisioning.errors import ServerAwayError, StackError
+from cafeteria.provisioning.nats_config import NatsPlan, render
+from cafeteria.provisioning.private_files import PRIVATE_FILE, PRIVATE_FOLDER, write_private
+from cafeteria.provisioning.roles import ensure_database, ensure_roles
+from cafeteria.provisioning.streams import BusAdmin, require_synchronous
+from cafeteria.provisioning.targets import Targets, stream_max_bytes, without_credentials
+
+SERVER_TIMEOUT_S = 60.0  # containers start in any order
+RETRY_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+async def prepare_database(targets: Targets) -> None:
+    """Roles, schemas, tables and, if wanted, demo data."""
+    await prepare_schemas(targets)
+    if targets.with_demo_data:
+        await ensure_demo_data(targets.postgres_url)
+
+
+async def prepare_schemas(targets: Targets) -> None:
+    """Roles, schemas, and every service's tables at its newest revision.
+
+    Raises `ServerAwayError`, or `StackError` when the address is none or the administrator is not let in.
+    """
+    address = without_credentials(targets.postgres_url)
+    try:
+        await ensure_database(targets.postgres_url)
+        await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
+    except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+        raise ServerAwayError(f"Postgres at {address} does not answer: {error}.") from None
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise StackError(f"Postgres at {address} did not let the administrator in: {error}.") from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise StackError(
+            f"Postgres at {address} does not allow this to the administrator, who needs CREATEROLE, and CREATEDB or an "
+            f"own, empty database: {error}."
+        ) from None
+    for service in SERVICES:
+        await migrate(service, targets.postgres_url)
+
+
+async def prepare_bus(targets: Targets) -> list[str]:
+    """Streams and durables; returns what was created or changed."""
+    if targets.monitor_url:
+        await require_synchronous(targets.monitor_url)
+    else:
+        logger.warning(
+            "nobody has looked whether NATS flushes each message before it acknowledges it: "
+            "set CAFETERIA_NATS_MONITOR_URL"
+        )
+    async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
+        return await admin.ensure()
+
+
+async def watch_bus(targets: Targets) -> None:
+    """Make what is missing on the bus, for ever. A server that is away at first is waited for."""
+    while True:
+        try:
+            async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
+                await admin.keep()
+        except ServerAwayError as error:
+            logger.warning("%s", error)
+
+
+def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
+    """Secrets and `nats.conf` for servers in containers, which listen on all of their own addresses."""
+    credentials = Credentials.ensure(folder)
+    plan = NatsPlan(
+        host="0.0.0.0",  # noqa: S104 - inside a container; what is published is compose's business
+        port=4222,
+        monitor_port=8222,
+        store=Path("/data"),
+        stream_max_bytes=stream_max_bytes(os.environ),
+        password_of=credentials.nats_password,
+    )
+    config = folder / "nats.conf"
+    write_private(config, render(plan))
+    made = (*credentials.files, config)
+    for path in made:
+        path.chmod(PRIVATE_FILE)
+    if set(folder.iterdir()) == set(made):
+        folder.chmod(PRIVATE_FOLDER)
+    if owner:
+        for path in (folder, *made):
+            os.chown(path, *owner)
+
+
+async def _run(*, watch: bool, ready_file: Path | None) -> None:
+    """SIGTERM ends it at once: a container's first process gets no help from the kernel with that."""
+    myself = asyncio.current_task()
+    if myself:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, myself.cancel)
+    targets = Targets.from_environment()
+    await _once_it_answers(lambda: prepare_database(targets))
+    await _once_it_answers(lambda: prepare_bus(targets))
+    logger.info("database and bus are ready")
+    if ready_file:
+        await asyncio.to_thread(ready_file.touch)
+    if watch:
+        await watch_bus(targets)
+
+
+async def _once_it_answers(step: Callable[[], Awaitable[object]]) -> None:
+    """Raises `ServerAwayError` when the server stays away."""
+    deadline = time.monotonic() + SERVER_TIMEOUT_S
+    while True:
+        try:
+            await step()
+        except ServerAwayError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m cafeteria.provisioning.bootstrap")
+    parser.add_argument(
+        "--prepare", type=Path, metavar="FOLDER", help="write secrets and nats.conf, then end"
+    )
+    parser.add_argument("--owner", metavar="UID:GID", help="with --prepare: whom those files belong to")
+    parser.add_argument("--watch", action="store_true", help="go on looking after the streams")
+    parser.add_argument("--ready-file", type=Path, help="made once everything is ready, for health checks")
+    return parser.parse_args(argv)
+
+
+def _owner(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    uid, _, gid = text.partition(":")
+    return int(uid), int(gid or uid)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="bootstrap: %(message)s")
+    for name in ("httpx", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        if arguments.prepare:
+            write_preparations(arguments.prepare, owner=_owner(arguments.owner))
+        else:
+            with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+                asyncio.run(_run(watch=arguments.watch, ready_file=arguments.ready_file))
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

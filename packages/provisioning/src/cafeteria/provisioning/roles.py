@@ -1,0 +1,118 @@
+"""Who may do what in Postgres: a role and a schema per service, nothing for anybody else.
+
+Creates or updates, and may run at any time. Tables and their grants are the migrations' business; all of
+them belong to an owner as whom nobody logs in.
+"""
+
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+
+from cafeteria.chassis.database.migrations import OWNER_ROLE
+from cafeteria.contracts.subjects import SERVICES
+from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.foreign_objects import mark, quoted, refuse_foreign, refuse_foreign_roles
+from cafeteria.provisioning.scram import verifier
+
+_PLAIN_LOGIN = {
+    "rolcanlogin": ("LOGIN", True),
+    "rolsuper": ("NOSUPERUSER", False),
+    "rolcreatedb": ("NOCREATEDB", False),
+    "rolcreaterole": ("NOCREATEROLE", False),
+    "rolreplication": ("NOREPLICATION", False),
+    "rolbypassrls": ("NOBYPASSRLS", False),
+    "rolinherit": ("NOINHERIT", False),
+}
+"""What a service's role may be: by column of pg_roles, the word that says so, and the column's value then."""
+
+_LOCK = 0x0CAFE7  # of two bootstraps at once the second waits: Postgres refuses concurrent ALTER ROLE
+
+
+async def ensure_database(admin_url: str) -> None:
+    """Create the database that `admin_url` names, unless it is there. Raises `StackError` for foreign roles."""
+    try:
+        await (await connect(admin_url)).close()
+    except asyncpg.InvalidCatalogNameError:
+        name = unquote(urlsplit(admin_url).path.removeprefix("/"))
+        await _create_database(admin_url, name)
+
+
+async def _create_database(admin_url: str, name: str) -> None:
+    connection = await connect(admin_url, database="postgres")
+    try:
+        await refuse_foreign_roles(connection)
+        await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0")
+    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+        pass  # another bootstrap was faster
+    finally:
+        await connection.close()
+
+
+async def ensure_roles(admin_url: str, *, password_of: Callable[[str], str]) -> None:
+    """Bring roles, schemas and rights of the database to what this file says.
+
+    Raises `StackError`, with nothing changed, for a role, schema or database that somebody else made.
+    """
+    connection = await connect(admin_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            await refuse_foreign(connection)
+            await _ensure_owner(connection)
+            await _close_to_public(connection)
+            for service in SERVICES:
+                await _ensure_service(connection, service, password_of(service))
+    finally:
+        await connection.close()
+
+
+async def _ensure_owner(connection: asyncpg.Connection) -> None:
+    if not await _attributes_of(connection, OWNER_ROLE):
+        await connection.execute(f"CREATE ROLE {OWNER_ROLE} NOLOGIN")
+    await mark(connection, OWNER_ROLE)
+    # an administrator who is no superuser becomes the owner to migrate
+    if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        await connection.execute(f"GRANT {OWNER_ROLE} TO CURRENT_USER WITH SET TRUE")
+
+
+async def _close_to_public(connection: asyncpg.Connection) -> None:
+    database = quoted(await connection.fetchval("SELECT current_database()"))
+    await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
+    await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+
+
+async def _ensure_service(connection: asyncpg.Connection, service: str, password: str) -> None:
+    database = quoted(await connection.fetchval("SELECT current_database()"))
+    verb, words = await _verb_and_words(connection, service)
+    await connection.execute(f"{verb} ROLE {service} {words} PASSWORD '{verifier(password)}'")
+    await mark(connection, service)
+    for statement in (
+        f"ALTER ROLE {service} IN DATABASE {database} SET search_path TO {service}",
+        f"REVOKE ALL ON DATABASE {database} FROM {service}",
+        f"GRANT CONNECT ON DATABASE {database} TO {service}",
+        f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {OWNER_ROLE}",
+        f"REVOKE ALL ON SCHEMA {service} FROM PUBLIC, {service}",
+        f"GRANT USAGE ON SCHEMA {service} TO {service}",
+    ):
+        await connection.execute(statement)
+
+
+async def _verb_and_words(connection: asyncpg.Connection, role: str) -> tuple[str, str]:
+    """Only what is not so yet is said of a role that is there.
+
+    Postgres refuses the words NOSUPERUSER, NOREPLICATION and NOCREATEDB to an administrator who lacks the attribute,
+    also where they would change nothing.
+    """
+    attributes = await _attributes_of(connection, role)
+    if attributes is None:
+        return "CREATE", " ".join(word for word, _ in _PLAIN_LOGIN.values())
+    wrong = (word for column, (word, wanted) in _PLAIN_LOGIN.items() if attributes[column] != wanted)
+    return "ALTER", " ".join(wrong)
+
+
+async def _attributes_of(connection: asyncpg.Connection, role: str) -> asyncpg.Record | None:
+    return await connection.fetchrow(
+        f"SELECT {', '.join(_PLAIN_LOGIN)} FROM pg_roles WHERE rolname = $1",  # noqa: S608 - columns named above
+        role,
+    )

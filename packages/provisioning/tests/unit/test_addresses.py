@@ -1,0 +1,140 @@
+"""Addresses that a person gives: one that works, or a sentence with the variable's name and nothing of a password."""
+
+import pytest
+
+from cafeteria.chassis.runtime.addresses import bracketed
+from cafeteria.provisioning.addresses import (
+    MONITOR,
+    NATS,
+    POSTGRES,
+    Kind,
+    checked,
+    listening_host,
+    reaching_host,
+)
+from cafeteria.provisioning.errors import SettingError
+from cafeteria.provisioning.targets import (
+    read_monitor_url,
+    read_nats_url,
+    read_postgres_url,
+    without_credentials,
+)
+
+PASSWORD = "kabab"
+READERS = {
+    "CAFETERIA_POSTGRES_URL": read_postgres_url,
+    "CAFETERIA_NATS_URL": read_nats_url,
+    "CAFETERIA_NATS_MONITOR_URL": read_monitor_url,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        (POSTGRES, "postgresql://db"),
+        (POSTGRES, "postgres://me:p%40ss@db.campus.example:5432/canteen"),
+        (POSTGRES, "postgresql://me:a@b@10.0.0.7:1/"),
+        (POSTGRES, "postgresql://[2001:db8::1]:5432/cafeteria"),
+        (NATS, "nats://bus"),
+        (NATS, "nats://admin:secret@[::1]:4222/"),
+        (MONITOR, "http://bus:8222"),
+        (MONITOR, "https://bus:8222/"),
+    ],
+)
+def test_one_address_is_taken_as_it_is(kind: Kind, url: str) -> None:
+    assert checked("VARIABLE", url, kind) == url
+
+
+POSTGRES_REFUSED = [
+    f"postgresql://me:{PASSWORD}@db/cafeteria?sslmode=require",
+    f"postgresql://me:{PASSWORD}@db/cafeteria?application_name=x&password={PASSWORD}",
+    "postgresql://db/cafeteria?x",
+    "postgresql://db/cafeteria#x",
+    f"postgresql://me:{PASSWORD}@db:99999/cafeteria",
+    "postgresql://db:0/cafeteria",
+    "postgresql://db:-1/cafeteria",
+    "postgresql://db:five/cafeteria",
+    "postgresql://one,two/cafeteria",
+    "postgresql://one:1,two:2/cafeteria",
+    "postgresql:///cafeteria",
+    "postgresql://%2Fvar%2Frun/cafeteria",
+    "postgresql://db/one/two",
+    f"postgresql://me:{PASSWORD}/2@db/cafeteria",
+    "postgresql://[::1/cafeteria",
+    "postgresql://::1/cafeteria",
+    "postgresql://[fe80::1%25eth0]/cafeteria",
+    "postgresql://db /cafeteria",
+    "postgresql://db/cafe\nteria",
+    "postgresql+asyncpg://db/cafeteria",
+    "mysql://db/cafeteria",
+    "db:5432",
+    "db",
+]
+NATS_REFUSED = [
+    "tls://bus:4222",
+    "ws://bus:4222",
+    "bus:4222",
+    "nats://one:1,nats://two:2",
+    "nats://one,two",
+    "nats://bus:99999",
+    "nats://bus/path",
+    "nats://bus?tls=true",
+    "nats://",
+]
+MONITOR_REFUSED = [
+    "bus:8222",
+    "http://",
+    "http://bus:99999",
+    "http://bus/jsz",
+    f"http://me:{PASSWORD}@bus:8222",
+]
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        *(("CAFETERIA_POSTGRES_URL", url) for url in POSTGRES_REFUSED),
+        *(("CAFETERIA_NATS_URL", url) for url in NATS_REFUSED),
+        *(("CAFETERIA_NATS_MONITOR_URL", url) for url in MONITOR_REFUSED),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(variable: str, url: str) -> None:
+    with pytest.raises(SettingError, match=f"^{variable} must be one address") as refused:
+        READERS[variable]({variable: url})
+    assert PASSWORD not in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_a_parameter_is_named() -> None:
+    with pytest.raises(SettingError, match="`sslmode`"):
+        checked("CAFETERIA_POSTGRES_URL", POSTGRES_REFUSED[0], POSTGRES)
+
+
+def test_a_service_is_handed_an_ipv6_address_in_brackets() -> None:
+    assert without_credentials("postgresql://me:secret@[::1]:5432/c") == "postgresql://[::1]:5432/c"
+
+
+@pytest.mark.parametrize(
+    "text", ["192.0.2.1", "canteen.example", "::2", "fe80::1%lo", "127.0.0.1:8000", "*", "1"]
+)
+def test_a_host_that_is_not_of_this_machine_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="CAFETERIA_HOST"):
+        listening_host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [
+        (None, "127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - only asked about
+        ("127.0.0.2", "127.0.0.2"),
+    ],
+)
+def test_services_are_reached_where_they_listen(text: str | None, reached: str) -> None:
+    assert reaching_host(listening_host(text)) == reached
+
+
+def test_an_ipv6_host_is_reached_in_brackets() -> None:
+    assert bracketed(reaching_host("::")) == bracketed("::1") == "[::1]"

@@ -1,0 +1,140 @@
+"""`python -m cafeteria.bench [name …]`: run benchmarks, or say which there are."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from cafeteria.bench import (
+    accept,
+    beside,
+    curve,
+    history,
+    hot,
+    idle,
+    latency,
+    login,
+    overload,
+    profile,
+    replicas,
+    sold_out,
+    sse,
+    start,
+    through,
+)
+from cafeteria.bench.environment import silence_bus
+from cafeteria.bench.generator import BenchError, require_wrk
+from cafeteria.bench.options import Benchmark, Options
+from cafeteria.bench.report import Report, save, show
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.launch import allow_descriptors
+from cafeteria.provisioning.errors import StackError
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    accept,
+    through,
+    hot,
+    sold_out,
+    latency,
+    sse,
+    history,
+    login,
+    start,
+    idle,
+    overload,
+    replicas,
+    profile,
+    curve,
+)
+
+ALL = "all"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    console = Console()
+    if not arguments.names:
+        for benchmark in BENCHMARKS:
+            console.print(
+                f"[bold]{benchmark.NAME:<10}[/] {benchmark.MEASURES}", highlight=False, soft_wrap=True
+            )
+        return 0
+    silence_bus()
+    allow_descriptors()
+    options = Options(
+        seconds=arguments.seconds,
+        rounds=arguments.rounds,
+        connections=arguments.connections,
+        lock=arguments.lock,
+        home=arguments.home,
+        beside=arguments.beside,
+    )
+    try:
+        require_wrk()
+        return asyncio.run(_run(_chosen(arguments.names), options, console, results=arguments.results))
+    except (BenchError, StackError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
+        return 2
+
+
+async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Console, *, results: Path) -> int:
+    """1 when a target was missed or a promise broken, so that a script can tell."""
+    is_good = True
+    for benchmark in benchmarks:
+        report = await _measure(benchmark, options)
+        show(report, console)
+        console.print(f"  {save(report, results)}\n", style="dim")
+        is_good = is_good and all(ratio.is_met for ratio in report.ratios)
+    return 0 if is_good else 1
+
+
+async def _measure(benchmark: Benchmark, options: Options) -> Report:
+    """The curve is always beside another commit, which need not have that benchmark itself."""
+    if options.beside is None or benchmark.NAME == curve.NAME:
+        return await benchmark.run(options)
+    return await beside.run(benchmark, options, commit=options.beside)
+
+
+def _chosen(names: Sequence[str]) -> list[Benchmark]:
+    known = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
+    if list(names) == [ALL]:
+        return list(BENCHMARKS)
+    if unknown := [name for name in names if name not in known]:
+        raise BenchError(f"There is no benchmark {unknown[0]!r}: there are {', '.join(known)}.")
+    return [known[name] for name in names]
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="just bench", description="Measure; without a name, list what there is."
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help=f"or `{ALL}`, which takes an hour or more")
+    parser.add_argument("--seconds", type=float, help="of load in each round")
+    parser.add_argument("--rounds", type=int, help="of each contender, in turn")
+    parser.add_argument("--connections", type=int, help="that offer orders at once")
+    parser.add_argument(
+        "--beside",
+        metavar="COMMIT",
+        help="measure that commit too, in turn with this one, by its own benchmark in a work tree of its own",
+    )
+    parser.add_argument(
+        "--lock", type=Path, metavar="FILE", help="held while measuring, where several share a machine"
+    )
+    parser.add_argument(
+        "--home", type=Path, metavar="FOLDER", help="for the servers' data; a temporary one otherwise"
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FOLDER",
+        default=Home.from_environment().root / "bench",
+        help="where each report is written as JSON",
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

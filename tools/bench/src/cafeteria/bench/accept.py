@@ -1,0 +1,47 @@
+"""How many orders a second are accepted while the whole pipeline runs."""
+
+from cafeteria.bench.environment import Bed
+from cafeteria.bench.flow import Flow
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, afresh, take_turns
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Ratio, Report
+from cafeteria.bench.tables import ACCEPTED, CPU, at_one_speed, flow_rows, settings_of
+
+NAME = "accept"
+MEASURES = "orders accepted a second with the whole pipeline running, and CPU per order, beside the floor"
+
+SECONDS, ROUNDS, CONNECTIONS = 15.0, 3, 64
+LEAST_OF_FLOOR = 0.80
+MOST_CPU_OF_FLOOR = 1.25
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            flow = Flow(
+                seconds=options.seconds or SECONDS,
+                connections=options.connections or CONNECTIONS,
+                items=bed.items,
+            )
+            contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
+            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings=settings_of(flow, rounds=rounds),
+        rows=flow_rows(turns.rounds),
+        remarks=tuple(turns.remarks),
+    )
+    accepted = Ratio.between(
+        "accepted, of the floor", at_one_speed(report, ACCEPTED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR
+    )
+    cpu = Ratio.between(
+        "CPU per order, of the floor's",
+        at_one_speed(report, CPU),
+        of=PRODUCT,
+        to=FLOOR,
+        target=MOST_CPU_OF_FLOOR,
+        at_least=False,
+    )
+    return report.with_ratios(accepted, cpu)

@@ -1,0 +1,221 @@
+"""What is measured, and on what: one Postgres and one NATS, and on them in turn the product or the floor.
+
+Every round begins with empty tables and streams, the same dishes and the same students.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+import msgspec
+
+from cafeteria.bench.generator import BenchError
+from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.child import Child, Program
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.plan import Plan, service_of
+from cafeteria.local_stack.servers import NATS, POSTGRES
+from cafeteria.local_stack.service import service_environment
+from cafeteria.local_stack.stack import Stack
+from cafeteria.local_stack.supervised_process import Member
+from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.demo_data import STUDENTS
+from cafeteria.provisioning.streams import BusAdmin
+from cafeteria.testkit.tokens import Tokens
+
+FLOOR_ROLES = (STOCK, KITCHEN, NOTIFICATION, GATEWAY)
+PORTIONS = 1_000_000
+STUDENT_COUNT = 100
+STREAM_MAX_BYTES = 2 << 30
+READY_WITHIN_S = 30.0
+POLL_S = 0.05
+
+KEPT_TABLES = ("identity.users", "stock.items", "stock.inventory", "stock.restocks")
+"""The people and the dishes; all other tables are empty when a round begins."""
+
+_WRITTEN_TABLES = """
+SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ')
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY($1) AND c.relkind = 'r' AND c.relname <> 'alembic_version'
+    AND format('%s.%s', n.nspname, c.relname) <> ALL($2)
+"""
+
+NO_COOKING_TIME = {"KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0"}
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A system that runs and waits for orders; `pids` are its processes and the servers', by name."""
+
+    name: str
+    gateways: tuple[str, ...]
+    notification: str
+    pids: dict[str, int]
+
+
+class Bed:
+    """The servers, the students' tokens and the dishes. Use as a context manager."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        replicas: Mapping[str, int] | None = None,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
+        template: Template | None = None,
+    ) -> None:
+        self.home = home
+        plan = Plan(
+            replicas=replicas or {},
+            idle=frozenset(SERVICES) - {IDENTITY},
+            # all the load comes from one address
+            environment={**os.environ, "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0"},
+            service_environments={KITCHEN: NO_COOKING_TIME, **(environments or {})},
+            stream_max_bytes=STREAM_MAX_BYTES,
+            template=template,
+        )
+        self.stack = Stack(home, plan, keep=False)
+        self.items: tuple[str, ...] = ()
+        self.students: tuple[str, ...] = ()
+        self.tokens: tuple[str, ...] = ()
+        self._running = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            await opening.enter_async_context(self.stack)
+            servers = self.stack.servers
+            self.admin: asyncpg.Connection = await connect(servers.postgres_admin_url)
+            opening.push_async_callback(self.admin.close)
+            self._bus = await opening.enter_async_context(
+                BusAdmin(servers.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
+            )
+            await self._lay_the_table()
+            self._running = opening.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._running.aclose()
+
+    @asynccontextmanager
+    async def product(
+        self, *, portions: int = PORTIONS, keep: bool = False, with_replicas: bool = True
+    ) -> AsyncIterator[Target]:
+        """The product's services, started afresh on empty tables, or on what is in them with `keep`."""
+        if not keep:
+            await self.clean(portions=portions)
+        names = [name for name in self._services() if with_replicas or service_of(name) == name]
+        await asyncio.gather(*(self.stack.start(name) for name in names))
+        try:
+            yield Target(
+                name="product",
+                gateways=tuple(self.stack.url(name) for name in names if service_of(name) == GATEWAY),
+                notification=self.stack.url(NOTIFICATION),
+                pids={name: self.stack.pid(name) for name in (*names, IDENTITY, POSTGRES, NATS)},
+            )
+        finally:
+            await self._stop_services()
+
+    @asynccontextmanager
+    async def floor(
+        self, *, portions: int = PORTIONS, environment: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Target]:
+        """The floor's four processes, on the same servers; identity says which keys verify tokens."""
+        await self.clean(portions=portions)
+        taken = {role: ports.free_port() for role in FLOOR_ROLES}
+        members = {
+            role: self._floor_member(role, port=port, more=environment or {}) for role, port in taken.items()
+        }
+        try:
+            for member in members.values():
+                await member.start()
+            others = {name: self.stack.pid(name) for name in (IDENTITY, POSTGRES, NATS)}
+            yield Target(
+                name="floor",
+                gateways=(f"http://{ports.HOST}:{taken[GATEWAY]}",),
+                notification=f"http://{ports.HOST}:{taken[NOTIFICATION]}",
+                pids={role: member.pid for role, member in members.items()} | others,
+            )
+        finally:
+            await asyncio.gather(*(member.stop(grace_s=1) for member in members.values()))
+
+    async def clean(self, *, portions: int = PORTIONS) -> None:
+        """Between rounds, while nothing runs: tables as they were at first, streams empty, no checkpoint due."""
+        tables = await self.admin.fetchval(_WRITTEN_TABLES, list(SERVICES), list(KEPT_TABLES))
+        await self.admin.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+        await self._fill_the_shelves(portions)
+        await self._bus.purge()
+        await self.admin.execute("CHECKPOINT")
+
+    def sign(self, students: Iterable[str]) -> tuple[str, ...]:
+        """An access token for each."""
+        tokens = Tokens(self.stack.servers.credentials.signing_key_file)
+        return tuple(tokens.student(student) for student in students)
+
+    def log(self, member: str) -> str:
+        return self.stack.log(member)
+
+    async def _lay_the_table(self) -> None:
+        rows = await self.admin.fetch("SELECT id FROM stock.items ORDER BY id")
+        self.items = tuple(str(row[0]) for row in rows)
+        self.students = STUDENTS[:STUDENT_COUNT]
+        self.tokens = self.sign(self.students)
+
+    async def _fill_the_shelves(self, portions: int) -> None:
+        async with self.admin.transaction():
+            await self.admin.execute("UPDATE stock.inventory SET quantity = $1, version = 1", portions)
+            await self.admin.execute("UPDATE stock.restocks SET quantity = $1", portions)
+
+    def _services(self) -> list[str]:
+        """Everything that may be stopped: identity stays, for both systems ask it for its keys."""
+        return [name for name in self.stack.names if name not in (IDENTITY, POSTGRES, NATS)]
+
+    async def _stop_services(self) -> None:
+        await asyncio.gather(*(self.stack.stop(name) for name in self._services()))
+
+    def _floor_member(self, role: str, *, port: int, more: Mapping[str, str]) -> Member:
+        log = self.home.logs / f"floor-{role}.log"
+        log.unlink(missing_ok=True)
+        environment = service_environment(
+            role, inherited={**os.environ, **more}, home=self.home, servers=self.stack.servers, port=port
+        )
+        program = Program(argv=(sys.executable, "-m", f"cafeteria.bench.floor.{role}"), env=environment)
+        serves = role in (GATEWAY, NOTIFICATION)
+
+        async def ready(child: Child) -> None:
+            await _until(lambda: _has_said_ready(log), child, log)
+            if serves:
+                await _until(lambda: not ports.is_free(port), child, log)
+
+        return Member(f"floor-{role}", program=lambda: program, ready=ready, log=log, keep=False)
+
+
+async def _until(condition: Callable[[], bool], child: Child, log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not condition():
+        if child.exit_code is not None or time.monotonic() > deadline:
+            raise BenchError(f"The floor did not start: {_end_of(log)}")
+        await asyncio.sleep(POLL_S)
+
+
+def _has_said_ready(log: Path) -> bool:
+    return log.read_text().startswith("ready")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text()[-1000:]
+
+
+def silence_bus() -> None:
+    """nats-py logs a traceback for every message to a connection that is being closed."""
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
+
+
+__all__ = ["Bed", "Target", "silence_bus"]

@@ -1,0 +1,1 @@
+"""The floor: the whole order flow written by hand, for comparison with the product; see README.md."""

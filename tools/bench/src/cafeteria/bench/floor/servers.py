@@ -1,0 +1,73 @@
+"""The two servers and the way in: the same roles, users and passwords as the product's services have."""
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import uvicorn
+import uvloop
+from litestar import Litestar
+from nats.aio.client import Client
+
+
+async def postgres(role: str) -> asyncpg.Connection:
+    """One connection for one user of it: no pool is needed where nobody shares."""
+    return await asyncpg.connect(
+        os.environ["CAFETERIA_POSTGRES_URL"],
+        user=role,
+        password=_secret("CAFETERIA_POSTGRES_PASSWORD_FILE"),
+        server_settings={"application_name": f"floor-{role}", "plan_cache_mode": "force_generic_plan"},
+    )
+
+
+async def nats(user: str) -> Client:
+    address = urlsplit(os.environ["CAFETERIA_NATS_URL"])
+    client = Client()
+    await client.connect(
+        f"nats://{address.hostname}:{address.port}",
+        user=user,
+        password=_secret("CAFETERIA_NATS_PASSWORD_FILE"),
+        inbox_prefix=f"_INBOX_{user}".encode(),
+        max_reconnect_attempts=-1,
+        pending_size=-1,
+    )
+    return client
+
+
+async def serve(app: Litestar) -> None:
+    """With the server's options of the product."""
+    config = uvicorn.Config(
+        app,
+        port=int(os.environ["CAFETERIA_PORT"]),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=65,
+    )
+    await uvicorn.Server(config).serve()
+
+
+def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    gc.freeze()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def ready() -> None:
+    """The bench waits for this line."""
+    print("ready", flush=True)  # noqa: T201 - a process tells its parent
+
+
+def _secret(name: str) -> str:
+    return Path(os.environ[name]).read_text().strip()

@@ -1,0 +1,105 @@
+"""One round of the order flow: warm up, load for a while, wait until all is carried, look at the books."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from cafeteria.bench import consistency
+from cafeteria.bench.environment import PORTIONS, Bed, Target
+from cafeteria.bench.generator import Load, place_orders
+from cafeteria.bench.machine import Meter, Usage, alone
+from cafeteria.bench.options import Options
+from cafeteria.bench.readers import Readers, reading
+from cafeteria.bench.speed import SpeedProbe
+
+WARM_S = 3.0
+SETTLE_WITHIN_S = 90.0
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """What to offer, and how many portions there are of each item at first."""
+
+    seconds: float
+    connections: int
+    items: Sequence[str]
+    with_streams: bool = False
+    portions: int = PORTIONS
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """`load`, `usage` and `piece_us` are of the time under load; `carried_cpu_s` goes on until everything was carried."""
+
+    load: Load
+    usage: Usage
+    piece_us: float
+    carried_per_s: float
+    drain_s: float
+    carried_cpu_s: dict[str, float]
+    stored: consistency.Books
+    errors: list[str]
+
+    @property
+    def cpu_s_in_all(self) -> float:
+        return sum(self.carried_cpu_s.values())
+
+    def cpu_us(self) -> dict[str, float]:
+        """Microseconds of CPU for each accepted order, by member."""
+        orders = max(1, self.load.accepted)
+        return {name: seconds / orders * 1e6 for name, seconds in self.carried_cpu_s.items()}
+
+
+async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> Round:
+    """Raises BenchError when the load could not be offered."""
+    since = consistency.moment()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(alone(options.lock))
+        readers = None
+        if flow.with_streams:
+            readers = await stack.enter_async_context(reading(target.notification, bed.tokens))
+        warm = await _offer(bed, target, flow, seconds=WARM_S)
+        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum last came by, in young tables
+        meter = Meter(target.pids)
+        before = await _carried(bed, readers)
+        async with SpeedProbe() as probe:
+            load = await _offer(bed, target, flow, seconds=flow.seconds)
+        carried = await _carried(bed, readers) - before
+        usage = meter.read()
+        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        whole = meter.read()
+    stored = await consistency.read(bed.admin, since=since)
+    accepted = warm.accepted + load.accepted
+    return Round(
+        load=load,
+        usage=usage,
+        piece_us=probe.mean_us,
+        carried_per_s=carried / load.seconds,
+        drain_s=whole.seconds - usage.seconds,
+        carried_cpu_s=whole.cpu_s,
+        stored=stored,
+        errors=await consistency.find_errors(
+            bed.admin, stored, accepted=accepted, unanswered=2 * flow.connections
+        ),
+    )
+
+
+async def _offer(bed: Bed, target: Target, flow: Flow, *, seconds: float) -> Load:
+    return await place_orders(
+        target.gateways,
+        tokens=bed.tokens,
+        items=flow.items,
+        connections=flow.connections,
+        seconds=seconds,
+    )
+
+
+async def _carried(bed: Bed, readers: Readers | None) -> int:
+    """Orders that are READY: as the streams showed it, or else as the log has it."""
+    if readers is not None:
+        return readers.ready
+    return int(await bed.admin.fetchval(_LOGGED))
+
+
+_LOGGED = "SELECT coalesce((SELECT position FROM notification.position_counter), 0) / 4"
+"""Each order that is READY has four rows in the log. Counting them would cost as much as some orders."""

@@ -1,0 +1,126 @@
+"""What an order costs when millions of old ones lie in the tables, and what their students wait for."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cafeteria.bench import old_orders, requests
+from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.flow import Flow, Round, run_round
+from cafeteria.bench.interleaving import Contender, Turns, console, take_turns
+from cafeteria.bench.machine import alone
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.steady import OK, ClosedLoad, percentile
+from cafeteria.bench.tables import CPU, at_one_speed, flow_rows, settings_of
+
+NAME = "history"
+MEASURES = "CPU for an order among 5 million old ones, beside the same with none"
+
+SECONDS, ROUNDS, CONNECTIONS = 15.0, 3, 64
+OLD_ORDERS = int(os.environ.get("CAFETERIA_BENCH_OLD_ORDERS", "5000000"))
+OLD_STUDENTS = 5_000
+READ_S = 3.0
+STREAMS = 100
+MOST_OF_EMPTY = 1.1
+MOST_WAIT_OF_EMPTY = 1.25
+NONE, MANY = "none", "old orders"
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """Medians."""
+
+    list_ms: float
+    stream_ms: float
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    waits: dict[str, list[Waits]] = {NONE: [], MANY: []}
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            flow = Flow(
+                seconds=options.seconds or SECONDS,
+                connections=options.connections or CONNECTIONS,
+                items=bed.items,
+            )
+
+            async def measure(contender: Contender) -> Round:
+                # a stream opens with its student's last orders: each contender's grow alike from round to round
+                is_first = contender.name == NONE and not waits[NONE]
+                async with bed.product(keep=not is_first) as target:
+                    found = await run_round(bed, target, flow, options)
+                    async with alone(options.lock):
+                        waits[contender.name].append(await _waits(bed, target))
+                return found
+
+            none = await take_turns([Contender(name=NONE, flow=flow)], measure, rounds=rounds)
+            await _load(bed, options)
+            many = await take_turns([Contender(name=MANY, flow=flow)], measure, rounds=rounds)
+    turns = Turns(rounds={**none.rounds, **many.rounds}, remarks=[*none.remarks, *many.remarks])
+    return _report(turns, waits, flow, rounds=rounds)
+
+
+async def _load(bed: Bed, options: Options) -> None:
+    began_at = monotonic()
+    await bed.clean()
+    students = [*bed.students, *(f"old-{number}" for number in range(OLD_STUDENTS - len(bed.students)))]
+    past = old_orders.Past(orders=OLD_ORDERS, students=students, items=bed.items, now=datetime.now(UTC))
+    async with alone(options.lock):
+        await old_orders.load(bed.stack.servers.postgres_admin_url, past)
+        await bed.admin.execute("VACUUM ANALYZE")
+        await bed.admin.execute("CHECKPOINT")
+    size = await bed.admin.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
+    console.print(
+        f"  {OLD_ORDERS:,} old orders loaded in {monotonic() - began_at:,.0f} s: {size}", style="dim"
+    )
+
+
+async def _waits(bed: Bed, target: Target) -> Waits:
+    """One student after another, on an otherwise idle system."""
+    lists = await ClosedLoad(target.gateways[0], requests.lists(bed.tokens)).run(READ_S, connections=1)
+    connects = [await _first_event_ms(target.notification, token) for token in bed.tokens[:STREAMS]]
+    return Waits(list_ms=percentile(lists.latencies_ms(OK), 0.5), stream_ms=percentile(sorted(connects), 0.5))
+
+
+async def _first_event_ms(url: str, token: str) -> float:
+    """From the request for a stream to its first block with an id."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        began_at = monotonic()
+        writer.write(requests.stream(token))
+        async with asyncio.timeout(READ_S):
+            await reader.readuntil(b"\nid: ")
+        return (monotonic() - began_at) * 1000
+    finally:
+        writer.transport.abort()
+
+
+def _report(turns: Turns, waits: dict[str, list[Waits]], flow: Flow, *, rounds: int) -> Report:
+    def row(what: str, figure: Callable[[Waits], float]) -> Row:
+        return row_of(what, "ms", {name: [figure(each) for each in of_one] for name, of_one in waits.items()})
+
+    lists = row("GET /v1/orders, median", lambda each: each.list_ms)
+    streams = row("GET /v1/events to the first event, median", lambda each: each.stream_ms)
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={**settings_of(flow, rounds=rounds), "old orders": f"{OLD_ORDERS:,}"},
+        rows=(*flow_rows(turns.rounds), lists, streams),
+        remarks=tuple(turns.remarks),
+    )
+
+    def at_most(what: str, of_row: Row, target: float) -> Ratio:
+        return Ratio.between(what, of_row, of=MANY, to=NONE, target=target, at_least=False)
+
+    return report.with_ratios(
+        at_most("CPU per order, of that with none", at_one_speed(report, CPU), MOST_OF_EMPTY),
+        at_most("GET /v1/orders, of that with none", lists, MOST_WAIT_OF_EMPTY),
+        at_most("first event, of that with none", streams, MOST_WAIT_OF_EMPTY),
+    )

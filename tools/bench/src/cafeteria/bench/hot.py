@@ -1,0 +1,60 @@
+"""Every order on one item, beside the same load spread over all of them; and a last portion that is sold once."""
+
+from cafeteria.bench.environment import Bed
+from cafeteria.bench.flow import Flow
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, afresh, take_turns
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Ratio, Report, Series
+from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
+
+NAME = "hot"
+MEASURES = "orders accepted a second when all want the same item, beside the same load on twenty"
+
+SECONDS, ROUNDS, CONNECTIONS = 15.0, 3, 64
+LEAST_OF_SPREAD = 0.95
+LAST_PORTIONS = 500
+SPREAD, HOT, FLOOR_HOT = "spread", "hot", "floor, hot"
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
+            spread = Flow(seconds=seconds, connections=connections, items=bed.items)
+            hot = Flow(seconds=seconds, connections=connections, items=bed.items[:1])
+            contenders = [
+                Contender(name=SPREAD, system=PRODUCT, flow=spread),
+                Contender(name=HOT, system=PRODUCT, flow=hot),
+                Contender(name=FLOOR_HOT, system=FLOOR, flow=hot),
+            ]
+            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
+            sold = await _sell_out(bed, options, connections=connections)
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings=settings_of(spread, rounds=rounds),
+        rows=flow_rows(turns.rounds),
+        remarks=tuple(turns.remarks),
+    )
+    return report.with_ratios(
+        Ratio.between(
+            "hot, of spread", at_one_speed(report, ACCEPTED), of=HOT, to=SPREAD, target=LEAST_OF_SPREAD
+        ),
+        *_exactly(sold),
+    )
+
+
+async def _sell_out(bed: Bed, options: Options, *, connections: int) -> int:
+    """Portions sold of LAST_PORTIONS when many more are wanted at once."""
+    flow = Flow(seconds=1, connections=connections, items=bed.items[:1], portions=LAST_PORTIONS)
+    found = await afresh(bed, options)(Contender(name=HOT, flow=flow))
+    return found.stored.ready
+
+
+def _exactly(sold: int) -> tuple[Ratio, Ratio]:
+    what, values = f"sold of {LAST_PORTIONS} portions", Series((float(sold),))
+    return (
+        Ratio(what=what, values=values, target=LAST_PORTIONS),
+        Ratio(what=what, values=values, target=LAST_PORTIONS, at_least=False),
+    )

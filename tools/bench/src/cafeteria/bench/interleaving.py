@@ -1,0 +1,81 @@
+"""In turn: A B A B …, so that what the machine does to one it does to the other as well.
+
+A round in which the hypervisor kept too much for itself is thrown away and repeated, but not for ever.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from rich.console import Console
+
+from cafeteria.bench.environment import Bed
+from cafeteria.bench.flow import Flow, Round, run_round
+from cafeteria.bench.options import Options
+
+MAX_STEAL = 0.10
+FLOOR = "floor"
+PRODUCT = "product"
+
+console = Console(stderr=True)
+
+
+class Contender(msgspec.Struct, frozen=True, kw_only=True):
+    """The floor or the product, and what is offered to it."""
+
+    name: str
+    flow: Flow
+    system: str = PRODUCT
+
+
+Measure = Callable[[Contender], Awaitable[Round]]
+
+
+class Turns(msgspec.Struct, frozen=True, kw_only=True):
+    """`remarks` has a sentence for whatever was thrown away or went wrong."""
+
+    rounds: dict[str, list[Round]]
+    remarks: list[str]
+
+
+def afresh(bed: Bed, options: Options) -> Measure:
+    """Each round on empty tables, by processes that have just been started."""
+
+    async def measure(contender: Contender) -> Round:
+        system = bed.floor if contender.system == FLOOR else bed.product
+        async with system(portions=contender.flow.portions) as target:
+            return await run_round(bed, target, contender.flow, options)
+
+    return measure
+
+
+async def take_turns(contenders: Sequence[Contender], measure: Measure, *, rounds: int) -> Turns:
+    kept: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
+    remarks: list[str] = []
+    repeats_left = rounds
+    for number in range(1, rounds + 1):
+        for contender in contenders:
+            while True:
+                found = await measure(contender)
+                _tell(number, contender.name, found)
+                if found.usage.steal <= MAX_STEAL or repeats_left == 0:
+                    break
+                repeats_left -= 1
+                remarks.append(
+                    f"A round of {contender.name} was thrown away: {found.usage.steal:.0%} was stolen."
+                )
+            kept[contender.name].append(found)
+            remarks += [f"{contender.name}, round {number}: {error}." for error in found.errors]
+    return Turns(rounds=kept, remarks=remarks)
+
+
+def _tell(number: int, name: str, found: Round) -> None:
+    usage, load = found.usage, found.load
+    refused = sum(load.answers.values()) - load.accepted
+    cpu_us = found.cpu_s_in_all / max(1, load.accepted or refused) * 1e6
+    console.print(
+        f"  round {number}, {name}: {load.accepted_per_s:,.0f} accepted/s, {found.carried_per_s:,.0f} carried/s, "
+        f"{refused / load.seconds:,.0f} refused/s, {cpu_us:,.0f} µs for each; stolen {usage.steal:.0%}, "
+        f"neighbours {usage.others:.0%}, load average {usage.load_average:.1f}",
+        style="dim",
+        highlight=False,
+    )

@@ -1,0 +1,180 @@
+"""How long a student waits: for the answer to an order, and for the kitchen's news on an open stream."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from cafeteria.bench import consistency
+from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.generator import place_orders
+from cafeteria.bench.interleaving import MAX_STEAL, console
+from cafeteria.bench.machine import Meter, Usage, alone
+from cafeteria.bench.options import Options
+from cafeteria.bench.readers import reading
+from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.requests import orders
+from cafeteria.bench.steady import CREATED, OpenLoad, percentile
+
+NAME = "latency"
+MEASURES = (
+    "time to the answer, of an order alone and at half load; and from the kitchen to the student's stream"
+)
+
+SECONDS, ROUNDS, CONNECTIONS = 20.0, 3, 64
+CAPACITY_S, WARM_S, ALONE_S = 6.0, 3.0, 15.0
+ALONE_RATE = (
+    7.0  # a second: each has been carried to READY, and its commits flushed, before the next one comes
+)
+SETTLE_WITHIN_S = 30.0
+
+MOST_ANSWER_P99_MS = 50.0
+MOST_EVENT_P50_MS, MOST_EVENT_P99_MS = 40.0, 100.0
+PRODUCT, FLOOR, UNGROUPED = "product", "floor", "ungrouped floor"
+
+ALONE = "one order alone: answer, median"
+ANSWER_P99 = "half load: answer, 99 %"
+EVENT_P50, EVENT_P99 = "half load: kitchen to stream, median", "half load: kitchen to stream, 99 %"
+
+System = Callable[[], AbstractAsyncContextManager[Target]]
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """Sorted, in milliseconds."""
+
+    alone_ms: list[float]
+    answers_ms: list[float]
+    events_ms: list[float]
+    not_accepted: int
+    usage: Usage
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            capacity = await _capacity(bed, options)
+            rate = capacity / 2
+            systems: dict[str, System] = {
+                UNGROUPED: lambda: bed.floor(environment={"FLOOR_BATCH_LIMIT": "1"}),
+                FLOOR: bed.floor,
+                PRODUCT: bed.product,
+            }
+            times: dict[str, list[Times]] = {name: [] for name in systems}
+            for number in range(1, rounds + 1):
+                for name, system in systems.items():
+                    found = await _undisturbed(bed, system, options, rate=0 if name == UNGROUPED else rate)
+                    _tell(number, name, found)
+                    times[name].append(found)
+    return _report(times, options, rounds=rounds, capacity=capacity)
+
+
+async def _capacity(bed: Bed, options: Options) -> float:
+    """What the product accepts a second when it is offered as much as it takes."""
+    async with bed.product() as target, alone(options.lock):
+        load = None
+        for seconds in (WARM_S, CAPACITY_S):
+            load = await place_orders(
+                target.gateways,
+                tokens=bed.tokens,
+                items=bed.items,
+                connections=options.connections or CONNECTIONS,
+                seconds=seconds,
+            )
+            await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        return load.accepted_per_s if load else 0.0
+
+
+async def _undisturbed(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+    """Once more where too much was stolen, and then as it is."""
+    found = await _measure(bed, system, options, rate=rate)
+    if found.usage.steal > MAX_STEAL:
+        found = await _measure(bed, system, options, rate=rate)
+    return found
+
+
+async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+    """Without a rate only the order alone is timed."""
+    async with (
+        system() as target,
+        alone(options.lock),
+        reading(target.notification, bed.tokens, timed=True) as readers,
+    ):
+
+        def offer(per_s: float) -> OpenLoad:
+            return OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=per_s)
+
+        await offer(rate or ALONE_RATE).run(WARM_S)
+        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await bed.admin.execute("ANALYZE")
+        single = await offer(ALONE_RATE).run(ALONE_S, connections=1)
+        readers.ages_s.clear()
+        meter = Meter(target.pids)
+        load = await offer(rate).run(options.seconds or SECONDS) if rate else single
+        usage = meter.read()
+        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        return Times(
+            alone_ms=single.latencies_ms(CREATED),
+            answers_ms=load.latencies_ms(CREATED),
+            events_ms=sorted(age * 1000 for age in readers.ages_s),
+            not_accepted=load.sent + load.unsent - load.count(CREATED),
+            usage=usage,
+        )
+
+
+def _tell(number: int, name: str, found: Times) -> None:
+    console.print(
+        f"  round {number}, {name}: alone {percentile(found.alone_ms, 0.5):.1f} ms, half load "
+        f"{percentile(found.answers_ms, 0.5):.1f} ms, 99 % {percentile(found.answers_ms, 0.99):.1f} ms; events "
+        f"{percentile(found.events_ms, 0.5):.1f} ms, 99 % {percentile(found.events_ms, 0.99):.1f} ms; "
+        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%}",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _row(times: dict[str, list[Times]], what: str, unit: str, figure: Callable[[Times], float]) -> Row:
+    return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in times.items()})
+
+
+def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, capacity: float) -> Report:
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={
+            "seconds": f"{options.seconds or SECONDS:g}",
+            "rounds": str(rounds),
+            "capacity": f"{capacity:.0f} orders/s",
+            "half load": f"{capacity / 2:.0f} orders/s",
+            "event streams": "100",
+        },
+        rows=_rows(times),
+    )
+    return report.with_ratios(
+        Ratio.between(
+            "one order alone, of the ungrouped floor",
+            report.row(ALONE),
+            of=PRODUCT,
+            to=UNGROUPED,
+            target=1.0,
+            at_least=False,
+        ),
+        Ratio.at_most(report.row(ANSWER_P99), of=PRODUCT, most=MOST_ANSWER_P99_MS),
+        Ratio.at_most(report.row(EVENT_P50), of=PRODUCT, most=MOST_EVENT_P50_MS),
+        Ratio.at_most(report.row(EVENT_P99), of=PRODUCT, most=MOST_EVENT_P99_MS),
+    )
+
+
+def _rows(times: dict[str, list[Times]]) -> tuple[Row, ...]:
+    grouped = {name: of_one for name, of_one in times.items() if name != UNGROUPED}
+    return (
+        _row(times, ALONE, "ms", lambda each: percentile(each.alone_ms, 0.5)),
+        _row(times, "one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
+        _row(grouped, "half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
+        _row(grouped, ANSWER_P99, "ms", lambda each: percentile(each.answers_ms, 0.99)),
+        _row(grouped, EVENT_P50, "ms", lambda each: percentile(each.events_ms, 0.5)),
+        _row(grouped, EVENT_P99, "ms", lambda each: percentile(each.events_ms, 0.99)),
+        _row(grouped, "half load: not accepted", "", lambda each: each.not_accepted),
+        _row(times, "machine: stolen", "%", lambda each: each.usage.steal * 100),
+        _row(times, "machine: neighbours", "%", lambda each: each.usage.others * 100),
+    )

@@ -1,0 +1,211 @@
+"""Twice as many orders as the system can take: the rest are refused at once, and nothing breaks or swells."""
+
+import asyncio
+from collections.abc import Callable
+from statistics import median
+
+import msgspec
+
+from cafeteria.bench import consistency
+from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.generator import place_orders
+from cafeteria.bench.interleaving import console
+from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.requests import orders
+from cafeteria.bench.speed import SpeedProbe
+from cafeteria.bench.steady import CREATED, OVERLOADED, RECEIVED, OpenLoad, Outcome, percentile
+from cafeteria.contracts.subjects import GATEWAY
+
+NAME = "overload"
+MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
+
+TAKEN = (CREATED, RECEIVED)
+SECONDS, ROUNDS, CONNECTIONS = 60.0, 1, 64
+WARM_S, CAPACITY_S, RECOVERY_S = 3.0, 15.0, 5.0
+OFFERED_TIMES = 2.0
+SETTLE_WITHIN_S = 60.0
+MIB = 1 << 20
+
+LEAST_OF_CAPACITY = 0.9
+MOST_P99_S = 2.0
+LEAST_AFTERWARDS = 0.9
+MOST_GROWTH_MIB = 200.0
+
+PRODUCT = "product"
+CAPACITY, LATER = "capacity", "accepted another 15 s later"
+ACCEPTED = "accepted under overload"
+P99, UNTIDY = "answer to the accepted, 99 %", "neither accepted nor 503 with Retry-After"
+GROWTH, AFTERWARDS = "gateway's growth", f"accepted {RECOVERY_S:g} s afterwards"
+
+
+class Overload(msgspec.Struct, frozen=True, kw_only=True):
+    """One round. Memory is the gateway's.
+
+    Rates are orders a second, as they would be had the machine worked equally fast all the time. The tables grow by
+    some 60,000 orders meanwhile, and Postgres cleans up after them: so the capacity is the mean of before and later.
+    """
+
+    before: float
+    accepted: float
+    afterwards: float
+    later: float
+    outcome: Outcome
+    memory_before_mib: float
+    memory_most_mib: float
+    usage: Usage
+
+    @property
+    def capacity(self) -> float:
+        return (self.before + self.later) / 2
+
+    @property
+    def p99_s(self) -> float:
+        return percentile(self.outcome.latencies_ms(*TAKEN), 0.99) / 1000
+
+    @property
+    def untidy(self) -> int:
+        """Neither accepted nor refused as promised: another status, no Retry-After, or no answer at all."""
+        refused = sum(each.status == OVERLOADED and each.has_retry_after for each in self.outcome.answers)
+        return self.outcome.sent - self.outcome.count(*TAKEN) - refused
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    found: list[Overload] = []
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            for _ in range(rounds):
+                async with bed.product() as target:
+                    found.append(await _round(bed, target, options))
+    return _report(found, options, rounds=rounds)
+
+
+async def _round(bed: Bed, target: Target, options: Options) -> Overload:
+    async with alone(options.lock):
+        await _full_speed(bed, target, options, seconds=WARM_S)
+        await bed.admin.execute("ANALYZE")
+        before = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+        meter, watch = Meter(target.pids), _Memory(target.pids[GATEWAY])
+        load = OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=before.rate * OFFERED_TIMES)
+        async with watch, SpeedProbe() as probe:
+            outcome = await load.run(options.seconds or SECONDS)
+        usage = meter.read()
+        accepted = _Pace(rate=_taken_in_time(outcome) / outcome.seconds, piece_us=probe.mean_us)
+        await asyncio.sleep(RECOVERY_S)
+        afterwards = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+        later = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+    console.print(
+        f"  offered {before.rate * OFFERED_TIMES:,.0f}/s; answers "
+        f"{ {status: outcome.count(status) for status in {each.status for each in outcome.answers}} }; "
+        f"neighbours {usage.others:.0%}",
+        style="dim",
+        highlight=False,
+    )
+    usual_us = median(pace.piece_us for pace in (before, accepted, afterwards, later))
+    return Overload(
+        before=before.at(usual_us),
+        accepted=accepted.at(usual_us),
+        afterwards=afterwards.at(usual_us),
+        later=later.at(usual_us),
+        outcome=outcome,
+        memory_before_mib=watch.before_mib,
+        memory_most_mib=watch.most_mib,
+        usage=usage,
+    )
+
+
+class _Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders a second, and how long a fixed piece of work took meanwhile."""
+
+    rate: float
+    piece_us: float
+
+    def at(self, usual_us: float) -> float:
+        return self.rate * self.piece_us / usual_us
+
+
+async def _full_speed(bed: Bed, target: Target, options: Options, *, seconds: float) -> _Pace:
+    async with SpeedProbe() as probe:
+        load = await place_orders(
+            target.gateways,
+            tokens=bed.tokens,
+            items=bed.items,
+            connections=options.connections or CONNECTIONS,
+            seconds=seconds,
+        )
+    await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    return _Pace(rate=load.accepted_per_s, piece_us=probe.mean_us)
+
+
+def _taken_in_time(outcome: Outcome) -> int:
+    """While the load went on: what is answered afterwards is no rate of it."""
+    return sum(each.after_s <= outcome.seconds for each in outcome.answers if each.status in TAKEN)
+
+
+class _Memory:
+    """Looks at a process' resident memory twice a second while its block is open."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.before_mib = self.most_mib = resident_bytes(pid) / MIB
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._look())
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            self.most_mib = max(self.most_mib, resident_bytes(self._pid) / MIB)
+            await asyncio.sleep(0.5)
+
+
+def _report(found: list[Overload], options: Options, *, rounds: int) -> Report:
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={
+            "seconds": f"{options.seconds or SECONDS:g}",
+            "rounds": str(rounds),
+            "offered": "twice the capacity",
+        },
+        rows=_rows(found),
+    )
+    return report.with_ratios(
+        _of_capacity(report, ACCEPTED, LEAST_OF_CAPACITY),
+        Ratio.at_most(report.row(P99), of=PRODUCT, most=MOST_P99_S),
+        Ratio.at_most(report.row(UNTIDY), of=PRODUCT, most=0),
+        Ratio.at_most(report.row(GROWTH), of=PRODUCT, most=MOST_GROWTH_MIB),
+        _of_capacity(report, AFTERWARDS, LEAST_AFTERWARDS),
+    )
+
+
+def _rows(found: list[Overload]) -> tuple[Row, ...]:
+    def row(what: str, unit: str, figure: Callable[[Overload], float]) -> Row:
+        return row_of(what, unit, {PRODUCT: [figure(each) for each in found]})
+
+    return (
+        row("accepted before", "1/s", lambda each: each.before),
+        row("sent", "1/s", lambda each: each.outcome.sent / each.outcome.seconds),
+        row("unsent: no connection left", "", lambda each: each.outcome.unsent),
+        row(ACCEPTED, "1/s", lambda each: each.accepted),
+        row(P99, "s", lambda each: each.p99_s),
+        row("refused with 503", "1/s", lambda each: each.outcome.count(OVERLOADED) / each.outcome.seconds),
+        row(UNTIDY, "", lambda each: each.untidy),
+        row("gateway's memory before", "MiB", lambda each: each.memory_before_mib),
+        row(GROWTH, "MiB", lambda each: each.memory_most_mib - each.memory_before_mib),
+        row(AFTERWARDS, "1/s", lambda each: each.afterwards),
+        row(LATER, "1/s", lambda each: each.later),
+        row(CAPACITY, "1/s", lambda each: each.capacity),
+        row("machine: stolen", "%", lambda each: each.usage.steal * 100),
+        row("machine: neighbours", "%", lambda each: each.usage.others * 100),
+    )
+
+
+def _of_capacity(report: Report, what: str, target: float) -> Ratio:
+    rates, capacity = report.row(what).by[PRODUCT], report.row(CAPACITY).by[PRODUCT]
+    both = Row(what=what, unit="", by={PRODUCT: rates, CAPACITY: capacity})
+    return Ratio.between(f"{what}, of capacity", both, of=PRODUCT, to=CAPACITY, target=target)

@@ -1,0 +1,143 @@
+"""Where an order's CPU goes, by process and by layer: py-spy looks at each process while the system is fully loaded.
+
+A sample counts for the layer of its innermost frame that belongs to one; the shares are then scaled to the CPU that
+the process took for an order in the same seconds.
+"""
+
+import asyncio
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cafeteria.bench import consistency
+from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.generator import BenchError, Load, place_orders
+from cafeteria.bench.machine import Meter, alone
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Report, Row, row_of
+from cafeteria.contracts.subjects import GATEWAY, KITCHEN, NOTIFICATION, STOCK
+
+NAME = "profile"
+MEASURES = "CPU of the four services for an order, by layer, as py-spy sees it at full load"
+
+SECONDS, CONNECTIONS = 15.0, 64
+WARM_S, SETTLE_WITHIN_S = 3.0, 60.0
+SAMPLES_PER_S = 200
+SERVICES = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
+
+LAYERS = {
+    "HTTP server": (
+        *("uvicorn/", "chassis/http/uvicorn_", "chassis/http/gathering_", "chassis/http/connection_limits"),
+        *("chassis/http/request_head", "chassis/http/forwarding"),
+    ),
+    "HTTP framework": ("litestar/", "multidict/", "chassis/http/responses"),
+    "request boundary": ("chassis/http/", "chassis/observability/tracing", "chassis/app"),
+    "token": ("chassis/auth/", "jwt/"),
+    "log lines": ("structlog/", "chassis/observability/logs"),
+    "metrics": ("prometheus_client/", "chassis/observability/metrics"),
+    "SQLAlchemy": ("sqlalchemy/",),
+    "database driver": ("asyncpg/",),
+    "NATS client": ("nats/", "chassis/messaging/nats_client"),
+    "bus, relay, outbox": ("chassis/messaging/",),
+    "batches, connections, jobs": ("chassis/database/", "chassis/jobs"),
+    "the service's own": tuple(f"{service}/" for service in SERVICES),
+}
+EVENT_LOOP = "event loop, sockets"
+"""What has no frame of a layer: uvloop itself, reading and writing sockets."""
+
+_FRAME_FILE = re.compile(r"\((?P<file>[^()]*?)(?::\d+)?\)$")
+
+
+async def run(options: Options) -> Report:
+    seconds = options.seconds or SECONDS
+    with options.data_folder() as home:
+        async with Bed(home) as bed, bed.product() as target, alone(options.lock):
+            found = await _look(bed, target, options, seconds=seconds, folder=home.logs)
+    return Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={"seconds for each": f"{seconds:g}", "samples": f"{SAMPLES_PER_S} a second"},
+        rows=tuple(_rows(found)),
+    )
+
+
+def _rows(found: dict[str, dict[str, float]]) -> Iterator[Row]:
+    for layer in (*LAYERS, EVENT_LOOP):
+        yield row_of(layer, "µs", {service: [us.get(layer, 0.0)] for service, us in found.items()})
+    yield row_of("together", "µs", {service: [sum(us.values())] for service, us in found.items()})
+
+
+async def _look(
+    bed: Bed, target: Target, options: Options, *, seconds: float, folder: Path
+) -> dict[str, dict[str, float]]:
+    """Microseconds for an order, by service and layer; one process is looked at after the other."""
+    await _offer(bed, target, options, seconds=WARM_S)
+    await bed.admin.execute("ANALYZE")
+    found = {}
+    for service in SERVICES:
+        meter = Meter(target.pids)
+        load, samples = await asyncio.gather(
+            _offer(bed, target, options, seconds=seconds),
+            _sample(target.pids[service], seconds=seconds, file=folder / f"{service}.profile"),
+        )
+        us = meter.read().cpu_s[service] / max(1, load.accepted) * 1e6
+        total = samples.total()
+        found[service] = {layer: us * count / total for layer, count in samples.items()}
+        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    return found
+
+
+async def _offer(bed: Bed, target: Target, options: Options, *, seconds: float) -> Load:
+    return await place_orders(
+        target.gateways,
+        tokens=bed.tokens,
+        items=bed.items,
+        connections=options.connections or CONNECTIONS,
+        seconds=seconds,
+    )
+
+
+async def _sample(pid: int, *, seconds: float, file: Path) -> Counter[str]:
+    """How often each layer was met. Raises BenchError where py-spy is not there or may not look."""
+    process = await asyncio.create_subprocess_exec(
+        *(_require_py_spy(), "record", "--format", "raw", "--output", str(file), "--pid", str(pid)),
+        *("--gil", "--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds))),  # waiting is no work
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    if process.returncode:
+        raise BenchError(f"py-spy could not look at the process: {said.decode().strip()}")
+    return by_layer((await asyncio.to_thread(file.read_text)).splitlines())
+
+
+def by_layer(lines: Iterable[str]) -> Counter[str]:
+    """Of py-spy's raw format: frames from the outermost in, divided by `;`, then a space and how often."""
+    found: Counter[str] = Counter()
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        found[layer_of(stack.split(";"))] += int(count)
+    return found
+
+
+def layer_of(frames: list[str]) -> str:
+    for frame in reversed(frames):
+        match = _FRAME_FILE.search(frame)
+        file = match["file"] if match else ""
+        for layer, places in LAYERS.items():
+            if any(place in file for place in places) and not file.endswith("__main__.py"):
+                return layer
+    return EVENT_LOOP
+
+
+def _require_py_spy() -> str:
+    beside = Path(sys.executable).with_name("py-spy")
+    found = str(beside) if beside.exists() else shutil.which("py-spy")
+    if found is None:
+        raise BenchError(
+            "This bench looks into the processes with py-spy, which is not here: uv sync brings it."
+        )
+    return found

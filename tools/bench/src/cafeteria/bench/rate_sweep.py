@@ -1,0 +1,186 @@
+"""Offers orders at one rate after another and prints what they cost, as JSON: a script for the commit that is measured.
+
+`curve` gives this file to the interpreter of each commit, so that two commits are measured in one way by what they run.
+Everything imported from this project must exist in both: in all commits from 6034b30 on, as it stands.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from cafeteria.bench import consistency
+from cafeteria.bench.environment import Bed, Target, silence_bus
+from cafeteria.bench.generator import place_orders
+from cafeteria.bench.machine import Meter, Usage, alone
+from cafeteria.bench.requests import orders
+from cafeteria.bench.speed import SpeedProbe
+from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad, percentile
+from cafeteria.local_stack.data_directory import temporary_home
+
+WARM_S, REST_WITHIN_S = 3.0, 60.0
+FULL_LOAD = 0
+"""As a rate: as many orders as the connections take."""
+
+_WAL_SYNCS = "SELECT sum(fsyncs)::float8 FROM pg_stat_io WHERE object = 'wal'"
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What to offer: orders a second, one rate after another. `lock` is held while each is measured."""
+
+    rates: tuple[int, ...]
+    seconds: float
+    connections: int
+    lock: str | None = None
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One rate. CPU (seconds, by process) and flushes go on until every order was carried; times are milliseconds.
+
+    `wal_syncs` are Postgres' flushes. `stored` are JetStream's messages: under `sync_interval: always` each of them is a
+    flush, except in an atomic batch, which takes about four. `disk_flushes` are those of this machine's disks, whoever
+    asked for them; 0 where the system does not count them.
+    """
+
+    rate: int
+    seconds: float
+    accepted: int
+    p50_ms: float
+    p99_ms: float
+    cpu_s: dict[str, float]
+    wal_syncs: float
+    stored: float
+    disk_flushes: float
+    piece_us: float
+    steal: float
+    others: float
+    errors: list[str]
+
+
+class _Answers(msgspec.Struct, frozen=True, kw_only=True):
+    seconds: float
+    accepted: int
+    p50_ms: float
+    p99_ms: float
+
+
+async def sweep(wanted: Sweep) -> list[Point]:
+    """Each rate on empty tables, by services that have just been started."""
+    points = []
+    with temporary_home() as home:
+        async with Bed(home) as bed:
+            for rate in wanted.rates:
+                async with bed.product() as target, alone(Path(wanted.lock) if wanted.lock else None):
+                    points.append(await _measure(bed, target, wanted, rate))
+                print(_in_words(points[-1]), file=sys.stderr)  # noqa: T201 - progress, for the person who waits
+    return points
+
+
+async def _measure(bed: Bed, target: Target, wanted: Sweep, rate: int) -> Point:
+    since = consistency.moment()
+    warm = await _offer(bed, target, wanted, rate=rate, seconds=WARM_S)
+    await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+    await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum ran last, in young tables
+    before, meter = await _flushes(bed), Meter(target.pids)
+    async with SpeedProbe() as probe:
+        answers = await _offer(bed, target, wanted, rate=rate, seconds=wanted.seconds)
+    await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+    usage, after = meter.read(), await _flushes(bed)
+    stored, accepted = await consistency.read(bed.admin, since=since), warm.accepted + answers.accepted
+    errors = await consistency.find_errors(
+        bed.admin, stored, accepted=accepted, unanswered=2 * wanted.connections
+    )
+    flushes = {name: after[name] - before[name] for name in after}
+    return _point(rate, answers, usage, flushes, piece_us=probe.mean_us, errors=errors)
+
+
+def _point(
+    rate: int,
+    answers: _Answers,
+    usage: Usage,
+    flushes: Mapping[str, float],
+    *,
+    piece_us: float,
+    errors: list[str],
+) -> Point:
+    return Point(
+        rate=rate,
+        seconds=answers.seconds,
+        accepted=answers.accepted,
+        p50_ms=answers.p50_ms,
+        p99_ms=answers.p99_ms,
+        cpu_s=usage.cpu_s,
+        piece_us=piece_us,
+        steal=usage.steal,
+        others=usage.others,
+        errors=errors,
+        **flushes,
+    )
+
+
+async def _offer(bed: Bed, target: Target, wanted: Sweep, *, rate: int, seconds: float) -> _Answers:
+    if rate == FULL_LOAD:
+        load = await place_orders(
+            target.gateways,
+            tokens=bed.tokens,
+            items=bed.items,
+            connections=wanted.connections,
+            seconds=seconds,
+        )
+        return _Answers(seconds=load.seconds, accepted=load.accepted, p50_ms=load.p50_ms, p99_ms=load.p99_ms)
+    outcome = await OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=rate).run(seconds)
+    times_ms = outcome.latencies_ms(CREATED, RECEIVED)
+    return _Answers(
+        seconds=outcome.seconds,
+        accepted=len(times_ms),
+        p50_ms=percentile(times_ms, 0.5),
+        p99_ms=percentile(times_ms, 0.99),
+    )
+
+
+async def _flushes(bed: Bed) -> dict[str, float]:
+    """Counters since the servers started. Sessions report theirs once a second, so some are told a second late."""
+    return {
+        "wal_syncs": await bed.admin.fetchval(_WAL_SYNCS),
+        "stored": await _stored(bed.stack.servers.monitor_url or ""),
+        "disk_flushes": _disk_flushes(),
+    }
+
+
+async def _stored(monitor_url: str) -> float:
+    """Messages that all streams have ever taken."""
+    async with aiohttp.ClientSession() as http, http.get(f"{monitor_url}/jsz?streams=true") as response:
+        answer = await response.json()
+    accounts = answer.get("account_details", ())
+    return float(sum(stream["state"]["last_seq"] for each in accounts for stream in each["stream_detail"]))
+
+
+def _disk_flushes() -> float:
+    """The kernel counts them for each disk, in the sixteenth field; what stands on another disk has no `device`."""
+    disks = (disk for disk in Path("/sys/block").glob("*") if (disk / "device").exists())
+    counters = ((disk / "stat").read_text().split() for disk in disks)
+    return float(sum(int(each[15]) for each in counters if len(each) > 15))  # noqa: PLR2004 - from Linux 5.5 on
+
+
+def _in_words(point: Point) -> str:
+    orders_ = max(1, point.accepted)
+    return (
+        f"  {point.rate or 'all'} offered: {point.accepted / point.seconds:,.0f} accepted/s, "
+        f"{sum(point.cpu_s.values()) / orders_ * 1e6:,.0f} µs and "
+        f"{(point.wal_syncs + point.stored) / orders_:.2f} flushes for each, "
+        f"{point.p50_ms:.1f} ms, 99 % {point.p99_ms:.1f} ms; "
+        f"stolen {point.steal:.0%}, neighbours {point.others:.0%}"
+    )
+
+
+def main(argument: str) -> None:
+    silence_bus()
+    points = asyncio.run(sweep(msgspec.json.decode(argument, type=Sweep)))
+    sys.stdout.buffer.write(msgspec.json.encode(points))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,70 @@
+"""Two gateways and two stocks on one bus, beside one of each. On two cores that gains nothing; it must cost little."""
+
+import aiohttp
+
+from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.flow import Flow, Round, run_round
+from cafeteria.bench.interleaving import Contender, Turns, take_turns
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Ratio, Report, row_of
+from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
+from cafeteria.contracts.subjects import GATEWAY, STOCK
+from cafeteria.local_stack.plan import service_of
+
+NAME = "replicas"
+MEASURES = "orders accepted a second by two gateways and two stocks, beside one of each"
+
+SECONDS, ROUNDS, CONNECTIONS = 15.0, 3, 64
+LEAST_OF_ONE = 0.90
+ONE, TWO = "one of each", "two of each"
+CONFLICTS = "stock_batch_conflicts_total"
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    conflicts: dict[str, list[float]] = {ONE: [], TWO: []}
+    with options.data_folder() as home:
+        async with Bed(home, replicas={GATEWAY: 2, STOCK: 2}) as bed:
+            flow = Flow(
+                seconds=options.seconds or SECONDS,
+                connections=options.connections or CONNECTIONS,
+                items=bed.items,
+            )
+
+            async def measure(contender: Contender) -> Round:
+                async with bed.product(with_replicas=contender.name == TWO) as target:
+                    found = await run_round(bed, target, flow, options)
+                    conflicts[contender.name].append(await _conflicts(bed, target))
+                return found
+
+            contenders = [Contender(name=name, flow=flow) for name in (ONE, TWO)]
+            turns = await take_turns(contenders, measure, rounds=rounds)
+    return _report(turns, conflicts, flow, rounds=rounds)
+
+
+async def _conflicts(bed: Bed, target: Target) -> float:
+    """Batches that stock did again because another replica was faster, as its replicas count them."""
+    total = 0.0
+    async with aiohttp.ClientSession() as http:
+        for name in target.pids:
+            if service_of(name) != STOCK:
+                continue
+            async with http.get(f"{bed.stack.url(name)}/metrics") as response:
+                lines = (await response.text()).splitlines()
+            total += sum(float(line.split()[-1]) for line in lines if line.startswith(CONFLICTS))
+    return total
+
+
+def _report(turns: Turns, conflicts: dict[str, list[float]], flow: Flow, *, rounds: int) -> Report:
+    report = Report(
+        name=NAME,
+        measures=MEASURES,
+        settings=settings_of(flow, rounds=rounds),
+        rows=(*flow_rows(turns.rounds), row_of("stock batches done again", "", conflicts)),
+        remarks=tuple(turns.remarks),
+    )
+    return report.with_ratios(
+        Ratio.between(
+            "accepted, of one of each", at_one_speed(report, ACCEPTED), of=TWO, to=ONE, target=LEAST_OF_ONE
+        )
+    )

@@ -1,0 +1,180 @@
+"""Open event streams in one process: what each costs in memory, and how many events a second they are shown."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic, time
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, console
+from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
+from cafeteria.bench.options import Options
+from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.stream_client import Counted, Wanted, allow_descriptors
+from cafeteria.bench.synthetic_events import publish_news
+from cafeteria.contracts.subjects import NOTIFICATION
+
+NAME = "sse"
+MEASURES = "15,000 open event streams in one process: memory for each, and events shown a second"
+
+ROUNDS, STREAMS, STREAMS_PER_STUDENT = 1, 15_000, 10
+SPARE_DESCRIPTORS = 1_000
+NEWS = 5_000  # status events; each shows two states on ten streams
+EVENTS_PER_NEWS = 2 * STREAMS_PER_STUDENT
+CALM_S = 3.0
+SHOWN_WITHIN_S = 90.0
+OPEN_WITHIN_S = 300.0
+KIB = 1 << 10
+
+MOST_KIB = 30.0
+LEAST_EVENTS = 20_000.0
+
+System = Callable[[], AbstractAsyncContextManager[Target]]
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    open: int
+    open_s: float
+    kib_each: float
+    events: int
+    events_per_s: float
+    cpu_us: float
+    usage: Usage
+
+
+async def run(options: Options) -> Report:
+    rounds = options.rounds or ROUNDS
+    streams = min(options.connections or STREAMS, allow_descriptors() - SPARE_DESCRIPTORS)
+    found: dict[str, list[Found]] = {FLOOR: [], PRODUCT: []}
+    with options.data_folder() as home:
+        async with Bed(home) as bed:
+            systems: dict[str, System] = {FLOOR: bed.floor, PRODUCT: bed.product}
+            for number in range(1, rounds + 1):
+                for name, system in systems.items():
+                    async with system() as target, alone(options.lock):
+                        found[name].append(await _measure(bed, target, streams))
+                    _tell(number, name, found[name][-1])
+    return _report(found, streams, rounds=rounds)
+
+
+async def _measure(bed: Bed, target: Target, streams: int) -> Found:
+    students = [f"watcher-{number}" for number in range(streams // STREAMS_PER_STUDENT)]
+    pid = target.pids[NOTIFICATION]
+    await asyncio.sleep(CALM_S)
+    before, began_at = resident_bytes(pid), monotonic()
+    async with _watching(target, bed.sign(students)) as client:
+        opened = await client.opened()
+        open_s = monotonic() - began_at
+        await asyncio.sleep(CALM_S)
+        grown = resident_bytes(pid) - before
+        meter, began_at = Meter(target.pids), time()
+        await publish_news(bed.stack.servers.nats_admin_url, students, NEWS)
+        shown = await client.shown(NEWS * EVENTS_PER_NEWS)
+        usage = meter.read()
+    return Found(
+        open=opened.open,
+        open_s=open_s,
+        kib_each=grown / KIB / max(1, opened.open),
+        events=shown.events,
+        events_per_s=shown.events / max(0.001, shown.last_at - began_at),
+        cpu_us=usage.cpu_s[NOTIFICATION] / max(1, shown.events) * 1e6,
+        usage=usage,
+    )
+
+
+class _Client:
+    def __init__(self, process: asyncio.subprocess.Process, wanted: Wanted) -> None:
+        self._process = process
+        self._wanted = wanted
+
+    async def opened(self) -> Counted:
+        return await self._ask(msgspec.json.encode(self._wanted), within_s=OPEN_WITHIN_S)
+
+    async def shown(self, events: int) -> Counted:
+        """Wait for so many events, or until no more come."""
+        deadline = monotonic() + SHOWN_WITHIN_S
+        counted = await self._ask(b"", within_s=CALM_S)
+        while counted.events < events and monotonic() < deadline:
+            await asyncio.sleep(0.2)
+            counted = await self._ask(b"", within_s=CALM_S * 5)
+        return counted
+
+    async def _ask(self, line: bytes, *, within_s: float) -> Counted:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the client has no pipes")
+        self._process.stdin.write(line + b"\n")
+        async with asyncio.timeout(within_s):
+            return msgspec.json.decode(await self._process.stdout.readline(), type=Counted)
+
+
+@asynccontextmanager
+async def _watching(target: Target, tokens: tuple[str, ...]) -> AsyncIterator[_Client]:
+    address = urlsplit(target.notification)
+    wanted = Wanted(
+        host=str(address.hostname),
+        port=address.port or 80,
+        tokens=tokens,
+        streams_per_token=STREAMS_PER_STUDENT,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cafeteria.bench.stream_client"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        yield _Client(process, wanted)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def _tell(number: int, name: str, found: Found) -> None:
+    console.print(
+        f"  round {number}, {name}: {found.open:,} open after {found.open_s:.0f} s, {found.kib_each:.1f} KiB each, "
+        f"{found.events:,} events at {found.events_per_s:,.0f}/s, {found.cpu_us:.0f} µs each; "
+        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%} (the reader among them)",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _report(found: dict[str, list[Found]], streams: int, *, rounds: int) -> Report:
+    def row(what: str, unit: str, figure: Callable[[Found], float]) -> Row:
+        return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in found.items()})
+
+    opened = row("streams open at once", "", lambda each: each.open)
+    memory = row("memory for each", "KiB", lambda each: each.kib_each)
+    shown = row("events shown", "1/s", lambda each: each.events_per_s)
+    whole = row("events that came, of those sent", "", lambda each: each.events / (NEWS * EVENTS_PER_NEWS))
+    return Report(
+        name=NAME,
+        measures=MEASURES,
+        settings={
+            "streams": str(streams),
+            "students": str(streams // STREAMS_PER_STUDENT),
+            "rounds": str(rounds),
+        },
+        rows=(
+            opened,
+            row("until all are open", "s", lambda each: each.open_s),
+            memory,
+            shown,
+            row("CPU of notification for an event", "µs", lambda each: each.cpu_us),
+            whole,
+            row("machine: stolen", "%", lambda each: each.usage.steal * 100),
+            row("machine: neighbours and reader", "%", lambda each: each.usage.others * 100),
+        ),
+        ratios=(
+            Ratio(what="streams open", values=opened.by[PRODUCT], target=float(STREAMS)),
+            Ratio(
+                what="memory for each", values=memory.by[PRODUCT], target=MOST_KIB, at_least=False, unit="KiB"
+            ),
+            Ratio(what="events shown", values=shown.by[PRODUCT], target=LEAST_EVENTS, unit="1/s"),
+            Ratio(what="events that came", values=whole.by[PRODUCT], target=1.0),
+        ),
+    )

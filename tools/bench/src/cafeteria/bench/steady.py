@@ -1,0 +1,220 @@
+"""Loads that wrk cannot offer: at a steady rate whatever becomes of the requests before, or one after another.
+
+At a steady rate the time of an answer counts from when its request was due to be sent: a slow system is not spared.
+At some hundred requests a second this takes a few percent of a core.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cafeteria.bench.generator import BenchError
+from cafeteria.bench.requests import Requests
+
+ANSWER_WITHIN_S = 30.0
+CONNECTION_LIMIT = 4_000
+SEND_EVERY_S = (
+    0.001  # what is due by then goes together: a round of the event loop for each would be too slow
+)
+OK, CREATED, RECEIVED, OVERLOADED = 200, 201, 202, 503
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """`after_s` is when it came, from the beginning of the load."""
+
+    status: int
+    latency_s: float
+    after_s: float
+    has_retry_after: bool
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was sent. `unsent`: so many that no connection was left for them."""
+
+    seconds: float
+    sent: int
+    unsent: int
+    answers: list[Answered]
+
+    def latencies_ms(self, *statuses: int) -> list[float]:
+        return sorted(each.latency_s * 1000 for each in self.answers if each.status in statuses)
+
+    def count(self, *statuses: int) -> int:
+        return sum(each.status in statuses for each in self.answers)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Of sorted values; 0 when there are none."""
+    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+
+
+class _Load(Protocol):
+    def answered(self, connection: "_Connection", answer: Answered) -> None: ...
+
+    def lost(self, connection: "_Connection") -> None: ...
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time; an answer is as long as its head says."""
+
+    def __init__(self, load: _Load, *, began_at: float) -> None:
+        self._load = load
+        self._began_at = began_at
+        self._received = b""
+        self._due_at = 0.0
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self.transport = transport
+
+    def send(self, request: bytes, *, due_at: float) -> None:
+        self._received, self._due_at = b"", due_at
+        if self.transport is not None:
+            self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        lowered = head.lower()
+        if not end or len(body) < _content_length(lowered):
+            return
+        now = asyncio.get_running_loop().time()
+        answer = Answered(
+            int(head[9:12]), now - self._due_at, now - self._began_at, b"\nretry-after:" in lowered
+        )
+        self._load.answered(self, answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._load.lost(self)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _content_length(lowered_head: bytes) -> int:
+    _, found, rest = lowered_head.partition(b"\ncontent-length:")
+    return int(rest.split(b"\r\n", 1)[0]) if found else 0
+
+
+class OpenLoad:
+    """So many requests a second, come what may; more connections are opened while none is free."""
+
+    def __init__(self, url: str, requests: Requests, *, rate: float) -> None:
+        address = urlsplit(url)
+        self._host, self._port = str(address.hostname), address.port or 80
+        self._requests = requests
+        self._rate = rate
+        self._free: deque[_Connection] = deque()
+        self._all: set[_Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._sent = self._unsent = 0
+        self._answers: list[Answered] = []
+        self._began_at = asyncio.get_running_loop().time()
+
+    async def run(self, seconds: float, *, connections: int = 64) -> Outcome:
+        """Raises BenchError when nobody listens."""
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.gather(*(self._connect() for _ in range(connections)))
+        except OSError as error:
+            raise BenchError(f"Nobody answers at port {self._port}: {error}.") from None
+        self._began_at = loop.time()
+        sent, in_all = 0, int(seconds * self._rate)
+        while sent < in_all:
+            due = min(in_all, 1 + int((loop.time() - self._began_at) * self._rate))
+            for number in range(sent, due):
+                self._send(self._began_at + number / self._rate)
+            sent = due
+            await asyncio.sleep(SEND_EVERY_S)
+        await self._until_answered(loop.time() + ANSWER_WITHIN_S)
+        for connection in tuple(self._all):
+            connection.close()
+        return Outcome(seconds=seconds, sent=self._sent, unsent=self._unsent, answers=self._answers)
+
+    def answered(self, connection: _Connection, answer: Answered) -> None:
+        self._answers.append(answer)
+        self._free.append(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        self._all.discard(connection)
+        if connection in self._free:
+            self._free.remove(connection)
+
+    def _send(self, due_at: float) -> None:
+        if self._free:
+            self._sent += 1
+            self._free.popleft().send(self._requests(), due_at=due_at)
+        elif len(self._all) + len(self._opening) < CONNECTION_LIMIT:
+            task = asyncio.create_task(self._connect_and_send(due_at))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+        else:
+            self._unsent += 1
+
+    async def _connect(self) -> None:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self, began_at=self._began_at), self._host, self._port
+        )
+        self._all.add(connection)
+        self._free.append(connection)
+
+    async def _connect_and_send(self, due_at: float) -> None:
+        await self._connect()
+        self._sent += 1
+        self._free.pop().send(self._requests(), due_at=due_at)
+
+    async def _until_answered(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while self._is_owed_an_answer and loop.time() < deadline:  # noqa: ASYNC110 - counted by callbacks
+            await asyncio.sleep(0.05)
+
+    @property
+    def _is_owed_an_answer(self) -> bool:
+        """A request that waits for a connection of its own is sent, and counted, once that is open."""
+        return bool(self._opening) or len(self._answers) < self._sent
+
+
+class ClosedLoad:
+    """Each connection sends its next request as soon as the last one is answered."""
+
+    def __init__(self, url: str, requests: Requests) -> None:
+        address = urlsplit(url)
+        self._host, self._port = str(address.hostname), address.port or 80
+        self._requests = requests
+        self._answers: list[Answered] = []
+        self._sent = 0
+        self._is_over = False
+
+    async def run(self, seconds: float, *, connections: int) -> Outcome:
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        opened = []
+        for _ in range(connections):
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self, began_at=began_at), self._host, self._port
+            )
+            opened.append(connection)
+            self._send(connection)
+        await asyncio.sleep(seconds)
+        self._is_over = True
+        for connection in opened:
+            connection.close()
+        return Outcome(seconds=loop.time() - began_at, sent=self._sent, unsent=0, answers=self._answers)
+
+    def answered(self, connection: _Connection, answer: Answered) -> None:
+        if not self._is_over:
+            self._answers.append(answer)
+            self._send(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """Its request stays without an answer."""
+
+    def _send(self, connection: _Connection) -> None:
+        self._sent += 1
+        connection.send(self._requests(), due_at=asyncio.get_running_loop().time())

@@ -1,0 +1,86 @@
+"""The rows that every report of the order flow has."""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+from cafeteria.bench.flow import Flow, Round
+from cafeteria.bench.report import Report, Row, Series, row_of
+
+Rounds = Mapping[str, Sequence[Round]]
+
+RATE = "1/s"
+ACCEPTED = "orders accepted"
+CARRIED = "orders carried to READY"
+CARRIED_SHARE = "carried of accepted"
+CPU = "CPU per order"
+PIECE = "machine: a fixed piece of work"
+MEMBERS = ("gateway", "stock", "kitchen", "notification", "identity", "postgres", "nats")
+
+
+def flow_rows(rounds: Rounds) -> tuple[Row, ...]:
+    """Rates, answer times, CPU by process, and what the machine did meanwhile."""
+    return (*_rates(rounds), *_cpu(rounds), *machine_rows(rounds))
+
+
+def settings_of(flow: Flow, *, rounds: int) -> dict[str, str]:
+    return {
+        "seconds": f"{flow.seconds:g}",
+        "rounds": str(rounds),
+        "connections": str(flow.connections),
+        "items": str(len(flow.items)),
+        "event streams": "100" if flow.with_streams else "0",
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "sync_interval": "always",
+    }
+
+
+def _rates(rounds: Rounds) -> list[Row]:
+    return [
+        _row(ACCEPTED, RATE, rounds, lambda each: each.load.accepted_per_s),
+        _row(CARRIED, RATE, rounds, lambda each: each.carried_per_s),
+        _row(CARRIED_SHARE, "", rounds, lambda each: each.carried_per_s / max(1, each.load.accepted_per_s)),
+        _row("answer, median", "ms", rounds, lambda each: each.load.p50_ms),
+        _row("answer, 99 %", "ms", rounds, lambda each: each.load.p99_ms),
+        _row("afterwards, until all is carried", "s", rounds, lambda each: each.drain_s),
+    ]
+
+
+def _cpu(rounds: Rounds) -> list[Row]:
+    return [
+        _row(CPU, "µs", rounds, lambda each: sum(each.cpu_us().values())),
+        *(_row(f"  {member}", "µs", rounds, _of_service(member)) for member in MEMBERS),
+    ]
+
+
+def machine_rows(rounds: Rounds) -> list[Row]:
+    return [
+        _row(
+            "generator", "µs", rounds, lambda each: each.usage.generator_s / max(1, each.load.accepted) * 1e6
+        ),
+        _row(PIECE, "µs", rounds, lambda each: each.piece_us),
+        _row("machine: stolen", "%", rounds, lambda each: each.usage.steal * 100),
+        _row("machine: neighbours", "%", rounds, lambda each: each.usage.others * 100),
+        _row("machine: load average", "", rounds, lambda each: each.usage.load_average),
+    ]
+
+
+def at_one_speed(report: Report, what: str, *, by_piece: str = PIECE) -> Row:
+    """That row as it would stand had the machine worked equally fast in every round, by what the piece of work took."""
+    row, piece = report.row(what), report.row(by_piece)
+    usual = median(value for series in piece.by.values() for value in series.values)
+    by = {}
+    for name, series in row.by.items():
+        slowness = [value / usual for value in piece.by[name].values]
+        pairs = zip(series.values, slowness, strict=True)
+        by[name] = Series(tuple(value * slow if row.unit == RATE else value / slow for value, slow in pairs))
+    return Row(what=row.what, unit=row.unit, by=by)
+
+
+def _of_service(service: str) -> Callable[[Round], float]:
+    """All replicas of it."""
+    return lambda each: sum(us for name, us in each.cpu_us().items() if name.partition("-")[0] == service)
+
+
+def _row(what: str, unit: str, rounds: Rounds, figure: Callable[[Round], float]) -> Row:
+    return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in rounds.items()})

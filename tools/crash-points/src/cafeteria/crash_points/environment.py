@@ -1,0 +1,228 @@
+"""The test bed: everything that one order needs: servers, identity, four services behind wire proxies, one student.
+
+Unlike in the local stack no process restarts by itself: the code that kills a service starts it again.
+"""
+
+import asyncio
+import itertools
+import os
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from time import monotonic
+from typing import Self
+
+import aiohttp
+
+from cafeteria.contracts.subjects import (
+    GATEWAY,
+    IDENTITY,
+    KITCHEN,
+    NOTIFICATION,
+    PORT_OFFSETS,
+    SERVICES,
+    STOCK,
+)
+from cafeteria.crash_points.killable_service import Victim
+from cafeteria.crash_points.naming import Marks
+from cafeteria.crash_points.wire_proxy import NATS, POSTGRES, Place, Tap, Watcher
+from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.faultkit.history import History
+from cafeteria.faultkit.operators import enrol
+from cafeteria.faultkit.student import Student, Urls
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.child import Child
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.plan import Plan
+from cafeteria.local_stack.servers import Servers
+from cafeteria.local_stack.service import service_environment, service_program, wait_ready
+from cafeteria.local_stack.supervised_process import Member
+from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database
+from cafeteria.provisioning.demo_data import PASSWORD, STUDENTS
+from cafeteria.provisioning.plain_http import plain_http
+
+VICTIMS = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
+SERVER_GRACE_S = 4.0
+STREAM_MAX_BYTES = 1 << 30
+_IS_HELD = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'gateway.idempotency_keys'::regclass)"""
+KITCHEN_SETTINGS = {"KITCHEN_MODE": "auto", "KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0"}
+
+
+class Stage:
+    """The test bed, used as a context manager: everything runs inside its block."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.marks = Marks()
+        self.history = History()
+        self.victims: dict[str, Victim] = {}
+        self.began_at = monotonic()
+        self._exits = AsyncExitStack()
+        self._numbers = itertools.count(int(STUDENTS[0]))
+        self._clients = itertools.count()
+        self._crowd: list[Student] = []
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as starting:
+            await self._start(starting)
+            self._exits = starting.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    async def _start(self, starting: AsyncExitStack) -> None:
+        """Start everything; the services' modules load while the servers start."""
+        starting.enter_context(self.home.held())
+        self._servers = Servers(self.home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
+        base = ports.free_ports(len(SERVICES))
+        template = await starting.enter_async_context(Template())
+        for service in VICTIMS:
+            victim = await self._victim(starting, template, service, port=base + PORT_OFFSETS[service])
+            self.victims[service] = victim
+        await self._start_servers(starting)
+        identity = await self._identity(starting, template, port=base + PORT_OFFSETS[IDENTITY])
+        await asyncio.gather(identity.start(), *(victim.start() for victim in self.victims.values()))
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
+        self.bus = await starting.enter_async_context(BusAdmin(self._servers.nats_admin_url))
+        self.database = await connect(self._servers.postgres_admin_url)
+        starting.push_async_callback(self.database.close, timeout=5)
+        await self.all_ready()
+
+    async def _start_servers(self, starting: AsyncExitStack) -> None:
+        starting.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
+        await self._servers.start()
+        targets = self._servers.targets()
+        await asyncio.gather(prepare_database(targets), prepare_bus(targets))
+
+    async def _identity(self, starting: AsyncExitStack, template: Template, *, port: int) -> Member:
+        client = await starting.enter_async_context(plain_http(timeout_s=2))
+        environment = self._environment(IDENTITY, port=port)
+
+        async def ready(child: Child) -> None:
+            await wait_ready(IDENTITY, child, url=f"http://{ports.HOST}:{port}", client=client)
+
+        member = Member(
+            IDENTITY,
+            program=lambda: service_program(IDENTITY, environment),
+            ready=ready,
+            log=self.home.logs / f"{IDENTITY}.log",
+            start=template.start,
+        )
+        starting.push_async_callback(member.stop)
+        self._identity_url = f"http://{ports.HOST}:{port}"
+        return member
+
+    async def _victim(
+        self, starting: AsyncExitStack, template: Template, service: str, *, port: int
+    ) -> Victim:
+        server_ports = dict(self._servers.ports)
+        taps = {}
+        for server in (POSTGRES, NATS):
+            tap = Tap(Place(service, server), port=server_ports[server], marks=self.marks)
+            taps[server] = await starting.enter_async_context(tap)
+        environment = self._environment(service, port=port)
+        if service == KITCHEN:
+            environment |= KITCHEN_SETTINGS
+        log = self.home.logs / f"{service}.log"
+        return Victim(service, template=template, port=port, environment=environment, log=log, taps=taps)
+
+    def _environment(self, service: str, *, port: int) -> dict[str, str]:
+        return service_environment(
+            service, inherited=dict(os.environ), home=self.home, servers=self._servers, port=port
+        )
+
+    async def all_ready(self) -> None:
+        await asyncio.gather(*(victim.ready(self.http) for victim in self.victims.values()))
+
+    async def kitchen_in(self, mode: str) -> None:
+        """Restart the kitchen if its mode differs: `auto` cooks by itself, `manual` waits for the kitchen staff."""
+        kitchen = self.victims[KITCHEN]
+        if kitchen.environment["KITCHEN_MODE"] != mode:
+            kitchen.environment["KITCHEN_MODE"] = mode
+            await kitchen.restart()
+            await kitchen.ready(self.http)
+
+    def taps(self, services: Iterable[str] = VICTIMS) -> list[Tap]:
+        return [tap for service in services for tap in self.victims[service].taps.values()]
+
+    def watch(self, watcher: Watcher | None) -> None:
+        for tap in self.taps():
+            tap.watcher = watcher
+
+    async def new_student(self) -> Student:
+        """Return a student who has never ordered, logged in."""
+        student_id = str(next(self._numbers))
+        await enrol(self.database, [student_id])
+        student = Student(
+            student_id,
+            http=self.http,
+            urls=self._urls,
+            history=self.history,
+            chance=random.Random(student_id),  # noqa: S311 - repeatable on purpose
+            began_at=self.began_at,
+        )
+        await student.log_in(PASSWORD)
+        return student
+
+    @asynccontextmanager
+    async def followed(self, student: Student) -> AsyncIterator[None]:
+        """Keep one device of the student connected to the event stream while the block runs."""
+        following = asyncio.create_task(student.follow(client=next(self._clients)))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def crowd(self, count: int) -> list[Student]:
+        """Return other students, who are not watched: the same in every scenario."""
+        while len(self._crowd) < count:
+            self._crowd.append(await self.new_student())
+        return self._crowd[:count]
+
+    @asynccontextmanager
+    async def receiving_held(self) -> AsyncIterator[None]:
+        """Hold a table lock while the block runs: no gateway can store a new order, its commit waits."""
+        connection = await connect(self._servers.postgres_admin_url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE gateway.idempotency_keys IN SHARE MODE")
+                yield
+        finally:
+            await connection.close(timeout=5)
+
+    async def is_receiving_held(self) -> bool:
+        """Return whether a commit waits for the lock."""
+        return bool(await self.database.fetchval(_IS_HELD))
+
+    async def open_streams(self) -> int:
+        """Return the number of open streams, from notification's metrics."""
+        return await self._gauge(NOTIFICATION, "cafeteria_event_streams")
+
+    async def orders_being_received(self) -> int:
+        """Return how many orders wait to be stored, from the gateway's metrics; 0 while it is down."""
+        with suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
+            return await self._gauge(GATEWAY, 'cafeteria_group_pending{group="gateway-receive"}')
+        return 0
+
+    async def _gauge(self, service: str, wanted: str) -> int:
+        """Return the value of the metric with this name, and labels if it has any; 0 if there is none."""
+        async with self.http.get(f"{self.victims[service].url}/metrics") as response:
+            for line in (await response.text()).splitlines():
+                name, _, value = line.rpartition(" ")
+                if wanted in {name, name.partition("{")[0]}:
+                    return int(float(value))
+        return 0
+
+    @property
+    def _urls(self) -> Urls:
+        return Urls(
+            identity=self._identity_url,
+            gateways=(self.victims[GATEWAY].url,),
+            notifications=(self.victims[NOTIFICATION].url,),
+        )

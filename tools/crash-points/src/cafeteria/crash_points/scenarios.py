@@ -1,0 +1,203 @@
+"""The scenarios: what happens to one order, alone or among others. Each has steps before its messages are counted and
+steps during the count.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from uuid import UUID, uuid5
+
+import msgspec
+
+from cafeteria.contracts.gateway import Order, OrderLine
+from cafeteria.crash_points.environment import Stage
+from cafeteria.crash_points.polling import true_within
+from cafeteria.crash_points.quiescence import come_to_rest
+from cafeteria.faultkit.history import Exchange
+from cafeteria.faultkit.student import Student
+
+ANSWER_WITHIN_S = 60.0
+TOGETHER = 16
+"""Students besides the watched one: one whose commit is held, and those who order meanwhile."""
+HELD_WITHIN_S = 20.0
+"""If the gateway is killed meanwhile, the students send their requests again when it is back."""
+NO_DISHES = UUID(int=0)
+"""A namespace for ids that no dish has."""
+
+_FULLEST_DISH = "SELECT item_id FROM stock.inventory ORDER BY quantity DESC, item_id LIMIT 1"
+_IS_QUEUED = "SELECT EXISTS (SELECT FROM kitchen.kitchen_orders WHERE order_id = $1 AND status = 'QUEUED')"
+_RESET_CHECKS = """
+WITH unchecked AS (
+    UPDATE gateway.orders SET next_check_at = now(), kitchen_seen_at = NULL, notified_version = 0
+    WHERE id = ANY($1)
+)
+UPDATE kitchen.kitchen_orders SET confirm_at = now(), gateway_version = 0, notified_version = 0
+WHERE order_id = ANY($1)"""
+_IS_CHECKED = """
+SELECT NOT EXISTS (SELECT FROM gateway.orders WHERE id = ANY($1) AND next_check_at IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM kitchen.kitchen_orders WHERE order_id = ANY($1) AND confirm_at IS NOT NULL)"""
+
+
+class LifeFailedError(Exception):
+    """A scenario did not reach its expected end."""
+
+
+class Life(Protocol):
+    """A scenario for one student, who has never ordered. Both methods raise TimeoutError or LifeFailedError."""
+
+    kitchen_mode: str
+
+    async def begin(self) -> None:
+        """Run the steps before the count."""
+
+    async def live(self) -> None:
+        """Run the steps during the count, until the student has the last answer."""
+
+
+class Ordering:
+    """A student orders, and the order becomes READY."""
+
+    kitchen_mode = "auto"
+
+    def __init__(self, stage: Stage, student: Student) -> None:
+        self._stage = stage
+        self._student = student
+
+    async def begin(self) -> None:
+        """Nothing comes before."""
+
+    async def live(self) -> None:
+        await _order(self._stage, self._student)
+
+
+class OrderingTogether:
+    """Many students order while an earlier commit is held, so that all later messages are about many orders."""
+
+    kitchen_mode = "auto"
+
+    def __init__(self, stage: Stage, student: Student) -> None:
+        self._stage = stage
+        self._student = student
+
+    async def begin(self) -> None:
+        """Log the other students in, the first time."""
+        await self._stage.crowd(TOGETHER)
+
+    async def live(self) -> None:
+        try:
+            await self._live()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _live(self) -> None:
+        dish = await self._stage.database.fetchval(_FULLEST_DISH)
+        first, *others = await self._stage.crowd(TOGETHER)
+        async with asyncio.TaskGroup() as ordering, self._stage.receiving_held():
+            ordering.create_task(self._order(first, dish))
+            await true_within(HELD_WITHIN_S, self._stage.is_receiving_held)
+            for student in (*others, self._student):
+                ordering.create_task(self._order(student, dish))
+            await true_within(HELD_WITHIN_S, self._have_all_arrived)
+
+    async def _order(self, student: Student, dish: UUID) -> None:
+        """Order under a key that is unique to this run of the scenario."""
+        _require(await _order_of(student, dish, key=self._student.student_id), status=201)
+
+    async def _have_all_arrived(self) -> bool:
+        return await self._stage.orders_being_received() > TOGETHER
+
+
+class Refusing:
+    """A student orders a dish that stock does not have, so stock rejects the order."""
+
+    kitchen_mode = "auto"
+
+    def __init__(self, _: Stage, student: Student) -> None:
+        self._student = student
+
+    async def begin(self) -> None:
+        """Nothing comes before."""
+
+    async def live(self) -> None:
+        dish = uuid5(NO_DISHES, self._student.student_id)
+        _require(await _order_of(self._student, dish), status=409)
+
+
+class Cancelling:
+    """A student cancels an order that is queued in the kitchen, and stock releases its portions."""
+
+    kitchen_mode = "manual"
+
+    def __init__(self, stage: Stage, student: Student) -> None:
+        self._stage = stage
+        self._student = student
+        self._order_id = UUID(int=0)
+
+    async def begin(self) -> None:
+        self._order_id = await _order(self._stage, self._student)
+        if not await true_within(ANSWER_WITHIN_S, self._is_queued):
+            raise LifeFailedError("the order never reached the kitchen")
+
+    async def live(self) -> None:
+        _require(await self._student.cancel(self._order_id, deadline_s=ANSWER_WITHIN_S), status=200)
+
+    async def _is_queued(self) -> bool:
+        return bool(await self._stage.database.fetchval(_IS_QUEUED, self._order_id))
+
+
+class Checking:
+    """The loops that ask end to end whether an order's news have arrived, which they do when it is five seconds old."""
+
+    kitchen_mode = "auto"
+
+    def __init__(self, stage: Stage, student: Student) -> None:
+        self._stage = stage
+        self._student = student
+
+        self._order_id = UUID(int=0)
+
+    async def begin(self) -> None:
+        self._order_id = await _order(self._stage, self._student)
+        await come_to_rest(self._stage)
+
+    async def live(self) -> None:
+        await check_again(self._stage, [self._order_id])
+
+
+LIVES: dict[str, Callable[[Stage, Student], Life]] = {
+    "order": Ordering,
+    "cancel": Cancelling,
+    "refuse": Refusing,
+    "check": Checking,
+    "together": OrderingTogether,
+}
+
+
+async def check_again(stage: Stage, order_ids: Sequence[UUID]) -> None:
+    """Reset the delivery state of these orders as superuser, and wait until reconciliation has confirmed it again.
+
+    Raises LifeFailedError.
+    """
+
+    async def is_checked() -> bool:
+        return bool(await stage.database.fetchval(_IS_CHECKED, order_ids))
+
+    await stage.database.execute(_RESET_CHECKS, order_ids)
+    if not await true_within(ANSWER_WITHIN_S, is_checked):
+        raise LifeFailedError("reconciliation did not confirm that the order has arrived everywhere")
+
+
+async def _order(stage: Stage, student: Student) -> UUID:
+    answer = await _order_of(student, await stage.database.fetchval(_FULLEST_DISH))
+    _require(answer, status=201)
+    return msgspec.json.decode(answer.body, type=Order).id
+
+
+async def _order_of(student: Student, dish: UUID, *, key: str = "only") -> Exchange:
+    """Order under the same key at every repeat; the watched student orders once."""
+    return await student.order((OrderLine(item_id=dish, quantity=1),), key=key, deadline_s=ANSWER_WITHIN_S)
+
+
+def _require(answer: Exchange, *, status: int) -> None:
+    if answer.status != status:
+        raise LifeFailedError(f"the {answer.wish} was answered {answer.status}: {answer.body[:200]!r}")

@@ -1,0 +1,123 @@
+"""Crash points on real servers: the wire proxy passes exactly the right messages, and no promise is broken."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
+from cafeteria.crash_points.environment import VICTIMS, Stage
+from cafeteria.crash_points.naming import Marks
+from cafeteria.crash_points.options import CrashOptions
+from cafeteria.crash_points.points import Kind, Moment, Point
+from cafeteria.crash_points.postgres_names import statement_name
+from cafeteria.crash_points.rounds import Rounds
+from cafeteria.crash_points.run import run
+from cafeteria.crash_points.scenarios import TOGETHER
+from cafeteria.crash_points.watchers import Trap
+from cafeteria.crash_points.wire_proxy import POSTGRES, Place, Tap
+from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.stored_messages import read_newest
+from cafeteria.local_stack.data_directory import temporary_home
+
+PLACE = Place("somebody", POSTGRES)
+TAPPED = "behind a tap"
+INSERT = "INSERT INTO public.crashes (id) VALUES ($1)"
+INTO_CRASHES = statement_name(INSERT)
+
+
+@pytest.fixture
+async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
+    """A connection without the wire proxy, with an empty table `crashes`."""
+    async with servers.database_as_admin() as connection:
+        await connection.execute("CREATE TABLE public.crashes (id int)")
+        yield connection
+        await connection.execute("DROP TABLE public.crashes")
+
+
+@asynccontextmanager
+async def tapped(servers) -> AsyncIterator[tuple[Tap, asyncpg.Connection]]:
+    """A connection through a wire proxy; it ends without closing, as after a kill."""
+    admin = urlsplit(servers.postgres_admin_url)
+    async with Tap(PLACE, port=admin.port or 0, marks=Marks()) as tap:
+        connection = await asyncpg.connect(
+            servers.postgres_admin_url,
+            host="127.0.0.1",
+            port=tap.port,
+            server_settings={"application_name": TAPPED},
+        )
+        try:
+            yield tap, connection
+        finally:
+            connection.terminate()
+
+
+def trap_at(message: str, moment: Moment, connection: asyncpg.Connection) -> Trap:
+    kind = Kind(PLACE.service, PLACE.server, Direction.REQUESTS, message)
+    return Trap(Point("test", kind, 1, moment), background=frozenset(), kill=connection.terminate)
+
+
+async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
+    """Count after the proxied session is over: its last messages, such as COMMIT, do not name the table."""
+
+    async def is_idle() -> bool:
+        return not await crashes.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", TAPPED
+        )
+
+    await wait_until(is_idle)
+    return await crashes.fetchval("SELECT count(*) FROM public.crashes")
+
+
+@pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
+async def test_a_commit_takes_place_if_it_passed(servers, crashes, wait_until, moment, stored) -> None:
+    async with tapped(servers) as (tap, connection):
+        tap.watcher = trap = trap_at("commit:Query", moment, connection)
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            async with connection.transaction():
+                await connection.execute(INSERT, 1)
+        assert trap.sprung.is_set()
+    assert await count_at_rest(crashes, wait_until) == stored
+
+
+@pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
+async def test_a_statement_alone_takes_place_if_its_sync_passed(
+    servers, crashes, wait_until, moment, stored
+) -> None:
+    async with tapped(servers) as (tap, connection):
+        tap.watcher = trap = trap_at(f"{INTO_CRASHES}:Sync", moment, connection)
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await connection.execute(INSERT, 1)
+        assert trap.sprung.is_set()
+    assert await count_at_rest(crashes, wait_until) == stored
+
+
+async def test_without_a_watcher_bytes_pass_unchanged(servers, crashes) -> None:
+    async with tapped(servers) as (_, connection):
+        text = "x" * 3_000_000
+        assert await connection.fetchval("SELECT $1::text || $1::text", text) == text + text
+
+
+@pytest.mark.timeout(360)
+async def test_orders_placed_together_share_messages() -> None:
+    sizes: defaultdict[str, list[int]] = defaultdict(list)
+    with temporary_home() as home:
+        async with Stage(home) as stage:
+            await Rounds(stage).record("together")
+            for stream in STREAMS:
+                for message in await read_newest(stage.bus, stream.name, count=100):
+                    sizes[message.subject].append(len(message.items() or ()))
+    for subject in (WORK_PLACED.subject, GATEWAY_STATUS.subject, KITCHEN_STATUS.subject):
+        assert max(sizes[subject]) > TOGETHER // 2, f"{subject}: {sizes[subject]}"
+
+
+@pytest.mark.timeout(360)
+async def test_a_sample_of_all_crash_points_breaks_no_promise() -> None:
+    sample = CrashOptions(lives=("order",), sample=4, seed=20261122, lanes=1, fresh_starts=1)
+    result = await run(sample)
+    assert {outcome.point: outcome.violations for outcome in result.outcomes if outcome.violations} == {}
+    assert len(result.outcomes) == 4
+    assert {outcome.point.kind.service for outcome in result.outcomes} == set(VICTIMS)

@@ -1,0 +1,155 @@
+"""The cluster under test: the running stack, the proxies between its processes and servers, its database and bus."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+import aiohttp
+import asyncpg
+
+from cafeteria.contracts.subjects import IDENTITY, KITCHEN, SERVICES
+from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.faultkit.proxy import HOST, Proxy
+from cafeteria.faultkit.student import Student, Urls
+from cafeteria.local_stack import ports
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.plan import Plan, member_name, service_of
+from cafeteria.local_stack.stack import Stack
+from cafeteria.provisioning.administrator import connect
+
+POSTGRES, NATS = "postgres", "nats"
+SERVERS = (POSTGRES, NATS)
+READY_WITHIN_S = 90.0
+"""The longest time until a process is ready again, overlapping faults included; later counts as never."""
+
+SERVICE_SETTINGS = {
+    KITCHEN: {"KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0", "KITCHEN_STATIONS": "1000"},
+    IDENTITY: {"IDENTITY_ACCESS_TOKEN_S": "240"},  # tokens expire during the run, as in production
+}
+
+
+class NeverReadyError(Exception):
+    """A process did not become ready again."""
+
+
+class Arena:
+    """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies."""
+
+    def __init__(self, home: Path, *, replicas: int, seed: int, template: Template | None = None) -> None:
+        self.home = Home(root=home)
+        self.seed = seed
+        self._replicas = replicas
+        self._template = template
+        self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
+        self._exits = AsyncExitStack()
+        self._turns = {server: asyncio.Lock() for server in SERVERS}
+        self.proxies: dict[tuple[str, str], Proxy] = {}
+        """Proxies by process and server."""
+        self.students: list[Student] = []
+        """The logged-in students; empty until they have logged in."""
+        self.began_at = monotonic()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as starting:
+            await self._start(starting)
+            self._exits = starting.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    async def _start(self, starting: AsyncExitStack) -> None:
+        postgres_port = ports.free_ports(2)
+        server_ports = {POSTGRES: postgres_port, NATS: postgres_port + 1}
+        for member in self._service_members():
+            for server, port in server_ports.items():
+                proxy = Proxy(host=HOST, port=port, chance=self.chance)
+                self.proxies[member, server] = await starting.enter_async_context(proxy)
+        plan = Plan(
+            postgres_port=server_ports[POSTGRES],
+            nats_port=server_ports[NATS],
+            replicas=dict.fromkeys(SERVICES, self._replicas),
+            service_environments=self._environments(),
+            template=self._template,
+        )
+        self.stack = await starting.enter_async_context(Stack(self.home, plan))
+        connector = aiohttp.TCPConnector(limit=0)
+        self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
+        self.bus = await starting.enter_async_context(BusAdmin(self.stack.servers.nats_admin_url))
+
+    def _service_members(self) -> list[str]:
+        numbers = range(1, self._replicas + 1)
+        return [member_name(service, number) for service in SERVICES for number in numbers]
+
+    def _environments(self) -> dict[str, dict[str, str]]:
+        return {member: self._environment(member) for member in self._service_members()}
+
+    def _environment(self, member: str) -> dict[str, str]:
+        return {
+            "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.proxies[member, POSTGRES].port}/cafeteria",
+            "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[member, NATS].port}",
+            "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0",  # all load clients have one address
+            **SERVICE_SETTINGS.get(service_of(member), {}),
+        }
+
+    @property
+    def now_s(self) -> float:
+        return monotonic() - self.began_at
+
+    @property
+    def urls(self) -> Urls:
+        return Urls(
+            identity=self.stack.url("identity"),
+            gateways=self._urls_of("gateway"),
+            notifications=self._urls_of("notification"),
+        )
+
+    def _urls_of(self, service: str) -> tuple[str, ...]:
+        return tuple(self.stack.url(member) for member in self.members(service))
+
+    @property
+    def all_members(self) -> list[str]:
+        """Names of all service processes."""
+        return [name for name in self.stack.names if name not in SERVERS]
+
+    def members(self, service: str) -> list[str]:
+        return [name for name in self.all_members if service_of(name) == service]
+
+    @asynccontextmanager
+    async def turn(self, server: str) -> AsyncIterator[None]:
+        """Lock the server, so that one fault at a time stops or starts it."""
+        async with self._turns[server]:
+            yield
+
+    async def ready(self, member: str) -> None:
+        """Wait until the process is ready. Raises NeverReadyError."""
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await self.stack.ready(member)
+        except TimeoutError:
+            raise NeverReadyError(f"{member} was not ready {READY_WITHIN_S:.0f} s after its fault") from None
+
+    @asynccontextmanager
+    async def database(self, *, name: str = "rush") -> AsyncIterator[asyncpg.Connection]:
+        """Connect as superuser, with access to all schemas, not through a proxy."""
+        connection = await connect(
+            self.stack.servers.targets().postgres_url, timeout=20, server_settings={"application_name": name}
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+
+    async def until(self, condition: Callable[[], bool], *, within_s: float, every_s: float = 0.05) -> bool:
+        """Poll the condition; return whether it became true in time."""
+        deadline = monotonic() + within_s
+        while not condition():
+            if monotonic() > deadline:
+                return False
+            await asyncio.sleep(every_s)
+        return True

@@ -1,0 +1,142 @@
+"""The operators: one restocks dishes, one collects tickets that are READY."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import msgspec
+
+from cafeteria.contracts.kitchen import Tickets
+from cafeteria.contracts.stock import CreateItem, Item, Items, Restock
+from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.history import History
+from cafeteria.faultkit.student import JSON, UNAUTHORIZED, Student
+from cafeteria.provisioning.demo_data import KITCHEN, OPERATOR, PASSWORD, STUDENTS
+
+HOT_DISH = "Iftar special"
+RESTOCK_EVERY_S = 2.0
+RESTOCK_BELOW = 150
+RESTOCK_PORTIONS = 400
+COLLECT_EVERY_S = 1.0
+COLLECTED_AT_ONCE = 5
+
+_COPY_STUDENT = """
+INSERT INTO identity.users (id, student_id, password_hash, created_at, updated_at, role)
+SELECT gen_random_uuid(), new_id, password_hash, now(), now(), role
+FROM identity.users CROSS JOIN unnest(CAST($2 AS text[])) AS new_id WHERE student_id = $1
+ON CONFLICT (student_id) DO NOTHING"""
+
+
+def student_ids(count: int) -> list[str]:
+    first = int(STUDENTS[0])
+    return [str(first + number) for number in range(count)]
+
+
+async def enrol(connection: asyncpg.Connection, ids: list[str]) -> None:
+    """Create the students that the demo data lacks: they share its published password."""
+    await connection.execute(_COPY_STUDENT, STUDENTS[0], ids)
+
+
+class Menu(msgspec.Struct, frozen=True, kw_only=True):
+    """The dishes: the hot one sells out, the others are restocked."""
+
+    hot: UUID
+    others: tuple[UUID, ...]
+
+
+class Staff:
+    """Both operators. They use the same failing system as the students; a failed task is tried at the next interval."""
+
+    def __init__(
+        self, operator: Student, cook: Student, *, http: aiohttp.ClientSession, stock: str, kitchen: str
+    ) -> None:
+        self._operator = operator
+        self._cook = cook
+        self._http = http
+        self._stock = stock
+        self._kitchen = kitchen
+        self._chance = random.Random("staff")  # noqa: S311 - repeatable on purpose
+        self.restocks = 0
+        self.collected = 0
+
+    @classmethod
+    def meet(cls, arena: Arena, history: History) -> "Staff":
+        operator, cook = (
+            Student(
+                name,
+                http=arena.http,
+                urls=arena.urls,
+                history=history,
+                chance=arena.chance,
+                began_at=arena.began_at,
+            )
+            for name in (OPERATOR, KITCHEN)
+        )
+        stack = arena.stack
+        return cls(operator, cook, http=arena.http, stock=stack.url("stock"), kitchen=stack.url("kitchen"))
+
+    async def arrive(self) -> None:
+        for person in (self._operator, self._cook):
+            await person.log_in(PASSWORD)
+
+    async def set_the_table(self, *, hot_portions: int) -> Menu:
+        hot = await self.set_out(HOT_DISH, portions=hot_portions)
+        items = await self._items()
+        return Menu(hot=hot, others=tuple(item.id for item in items if item.name != HOT_DISH))
+
+    async def set_out(self, name: str, *, portions: int) -> UUID:
+        """Create a dish and return its id. Raises aiohttp's errors: call it while there are no faults."""
+        dish = CreateItem(name=name, price="120.00", quantity=portions)
+        answer = await self._ask(self._operator, "POST", f"{self._stock}/v1/items", dish)
+        return msgspec.json.decode(answer, type=Item).id
+
+    async def work(self) -> None:
+        """Restock and collect until cancelled."""
+        await asyncio.gather(
+            self._repeat(self._restock, RESTOCK_EVERY_S),
+            self._repeat(self._collect, COLLECT_EVERY_S),
+        )
+
+    async def _repeat(self, task: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(10):
+                    await task()
+            except (aiohttp.ClientError, TimeoutError, ConnectionError):
+                pass
+            await asyncio.sleep(every_s)
+
+    async def _items(self) -> tuple[Item, ...]:
+        answer = await self._ask(self._operator, "GET", f"{self._stock}/v1/items")
+        return msgspec.json.decode(answer, type=Items).items
+
+    async def _restock(self) -> None:
+        for item in await self._items():
+            if item.name != HOT_DISH and item.quantity < RESTOCK_BELOW:
+                url = f"{self._stock}/v1/items/{item.id}/restock"
+                await self._ask(self._operator, "POST", url, Restock(quantity=RESTOCK_PORTIONS))
+                self.restocks += 1
+
+    async def _collect(self) -> None:
+        url = f"{self._kitchen}/v1/tickets"
+        answer = await self._ask(self._cook, "GET", f"{url}?status=READY")
+        ready = msgspec.json.decode(answer, type=Tickets).items
+        for ticket in self._chance.sample(ready, min(COLLECTED_AT_ONCE, len(ready))):
+            await self._ask(self._cook, "POST", f"{url}/{ticket.id}/collect")
+            self.collected += 1
+
+    async def _ask(self, person: Student, method: str, url: str, body: msgspec.Struct | None = None) -> bytes:
+        """Send a request, once more with a new token if the old one has expired. Raises aiohttp's errors."""
+        data = None if body is None else msgspec.json.encode(body)
+        for is_last in (False, True):
+            headers = {**JSON, **person.authorization}
+            async with self._http.request(method, url, data=data, headers=headers) as response:
+                if response.status == UNAUTHORIZED and not is_last:
+                    await person.log_in(PASSWORD)
+                    continue
+                response.raise_for_status()
+                return await response.read()
+        raise AssertionError("the last request either answers or raises")

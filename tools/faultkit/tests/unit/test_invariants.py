@@ -1,0 +1,348 @@
+"""The checker accepts a correct history, and reports each planted fault by its invariant alone."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from cafeteria.contracts.gateway import Order, OrderLine
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine
+from cafeteria.faultkit.history import Exchange, History, Sighting, Wish
+from cafeteria.faultkit.invariants import check
+from cafeteria.faultkit.oracle import TOO_LATE
+from cafeteria.faultkit.snapshot import (
+    Snapshot,
+    StoredDecision,
+    StoredItem,
+    StoredNotification,
+    StoredOrder,
+    StoredTicket,
+)
+
+RICE, ORDER, CANCELLED, REFUSED = (UUID(int=number) for number in range(1, 5))
+AT = datetime(2026, 3, 1, 18, tzinfo=UTC)
+AMINA, BILAL = "210041101", "210041102"
+LINES = (OrderLine(item_id=RICE, quantity=2),)
+
+
+def body(order_id: UUID, status: OrderStatus = OrderStatus.STOCK_VERIFIED) -> bytes:
+    order = Order(
+        id=order_id,
+        status=status,
+        version=STATUS_VERSIONS[status],
+        lines=(PricedLine(item_id=RICE, name="Rice", quantity=2, unit_price=Decimal(3)),),
+        total=Decimal(6),
+        created_at=AT,
+    )
+    return msgspec.json.encode(order)
+
+
+def exchange(wish: Wish, status: int | None, **facts: object) -> Exchange:
+    defaults = {"student_id": AMINA, "sent_at_s": 1.0, "ended_at_s": 2.0, "lines": LINES}
+    return Exchange(wish=wish, status=status, **{**defaults, **facts})
+
+
+def stored_order(order_id: UUID, status: str, key: str, **facts: object) -> StoredOrder:
+    defaults = {
+        "student_id": AMINA,
+        "version": STATUS_VERSIONS[OrderStatus(status)],
+        "reason": "OUT_OF_STOCK" if status == "REJECTED" else None,
+        "lines": {RICE: 2},
+        "released": status == "CANCELLED",
+        "key": f"{AMINA}:{key}",
+        "response_status": 409 if status == "REJECTED" else 201,
+        "response_body": b"",
+    }
+    return StoredOrder(order_id=order_id, status=status, **{**defaults, **facts})
+
+
+def decision(order_id: UUID, decided: str, *, released: bool = False) -> StoredDecision:
+    return StoredDecision(order_id=order_id, decision=decided, reason=None, released=released)
+
+
+def log(order_id: UUID, *statuses: str, start: int) -> list[StoredNotification]:
+    return [
+        StoredNotification(
+            order_id=order_id,
+            student_id=AMINA,
+            status=status,
+            version=STATUS_VERSIONS[OrderStatus(status)],
+            position=start + number,
+        )
+        for number, status in enumerate(statuses)
+    ]
+
+
+def sound_snapshot() -> Snapshot:
+    return Snapshot(
+        items=(StoredItem(item_id=RICE, name="Rice", quantity=8, restocked=10, deducted=2),),
+        orders={
+            ORDER: stored_order(ORDER, "READY", "a"),
+            CANCELLED: stored_order(CANCELLED, "CANCELLED", "b"),
+            REFUSED: stored_order(REFUSED, "REJECTED", "c"),
+        },
+        decisions={
+            ORDER: decision(ORDER, "RESERVED"),
+            CANCELLED: decision(CANCELLED, "RESERVED", released=True),
+            REFUSED: decision(REFUSED, "REJECTED"),
+        },
+        taken={ORDER: {RICE: 2}, CANCELLED: {RICE: 0}},
+        tickets=(
+            StoredTicket(order_id=ORDER, student_id=AMINA, status="READY", history=("IN_KITCHEN", "READY")),
+            StoredTicket(order_id=CANCELLED, student_id=AMINA, status="CANCELLED", history=("CANCELLED",)),
+        ),
+        notifications=(
+            *log(ORDER, "PENDING", "STOCK_VERIFIED", "IN_KITCHEN", "READY", start=1),
+            *log(CANCELLED, "PENDING", "STOCK_VERIFIED", "CANCELLED", start=5),
+            *log(REFUSED, "PENDING", "REJECTED", start=8),
+        ),
+        outbox_rows=0,
+        dead_letters=(),
+    )
+
+
+def sound_history() -> History:
+    return History(
+        exchanges=[
+            exchange(Wish.ORDER, None, key="a"),
+            exchange(Wish.ORDER, 201, key="a", body=body(ORDER), order_id=ORDER),
+            exchange(Wish.ORDER, 201, key="a", body=body(ORDER), order_id=ORDER, replayed=True),
+            exchange(Wish.ORDER, 201, key="b", body=body(CANCELLED), order_id=CANCELLED),
+            exchange(Wish.CANCEL, 200, body=body(CANCELLED, OrderStatus.CANCELLED), order_id=CANCELLED),
+            exchange(Wish.ORDER, 409, key="c", body=b"{}"),
+            exchange(Wish.READ, 200, body=body(ORDER), order_id=ORDER),
+            exchange(Wish.CANCEL, 409, body=TOO_LATE, order_id=ORDER),
+        ],
+        sightings=[
+            Sighting(
+                student_id=AMINA,
+                client=0,
+                connection=0,
+                seen_at_s=3.0,
+                event_id=str(row.position),
+                order_id=row.order_id,
+                status=OrderStatus(row.status),
+                version=row.version,
+            )
+            for row in sound_snapshot().notifications
+        ],
+    )
+
+
+def broken(stored: Snapshot, seen: History) -> set[str]:
+    return {name.split()[0] for name, sentences in check(stored, seen).items() if sentences}
+
+
+def test_a_correct_rush_has_no_violation() -> None:
+    assert broken(sound_snapshot(), sound_history()) == set()
+
+
+def change_stored(**changes: object) -> Snapshot:
+    return msgspec.structs.replace(sound_snapshot(), **changes)
+
+
+def change_order(order_id: UUID, **changes: object) -> Snapshot:
+    stored = sound_snapshot()
+    orders = {**stored.orders, order_id: msgspec.structs.replace(stored.orders[order_id], **changes)}
+    return msgspec.structs.replace(stored, orders=orders)
+
+
+PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
+    "a negative quantity": (
+        lambda: change_stored(
+            items=(StoredItem(item_id=RICE, name="Rice", quantity=-1, restocked=1, deducted=2),)
+        ),
+        {"I1"},
+    ),
+    "a portion that the ledger does not know": (
+        lambda: change_stored(
+            items=(StoredItem(item_id=RICE, name="Rice", quantity=7, restocked=10, deducted=2),)
+        ),
+        {"I1"},
+    ),
+    "an order taken twice": (lambda: change_stored(taken={ORDER: {RICE: 4}}), {"I2"}),
+    "a verified order that took nothing": (lambda: change_stored(taken={}), {"I2"}),
+    "portions taken for nobody": (
+        lambda: change_stored(taken={ORDER: {RICE: 2}, UUID(int=9): {RICE: 1}}),
+        {"I2"},
+    ),
+    "an order that stock never decided": (
+        lambda: change_stored(
+            decisions={key: row for key, row in sound_snapshot().decisions.items() if key != ORDER}
+        ),
+        {"I2"},
+    ),
+    "a cancelled order that stock never gave back": (
+        lambda: change_stored(
+            decisions={
+                **sound_snapshot().decisions,
+                CANCELLED: StoredDecision(
+                    order_id=CANCELLED, decision="RESERVED", reason=None, released=False
+                ),
+            }
+        ),
+        {"I2"},
+    ),
+    "a decision for nobody": (
+        lambda: change_stored(
+            decisions={**sound_snapshot().decisions, UUID(int=9): decision(UUID(int=9), "REJECTED")}
+        ),
+        {"I2"},
+    ),
+    "a lost order": (
+        lambda: change_stored(
+            orders={key: order for key, order in sound_snapshot().orders.items() if key != ORDER}
+        ),
+        {"I2", "I3", "I5"},
+    ),
+    "an order that never got ready": (
+        lambda: change_stored(
+            orders={**sound_snapshot().orders, ORDER: stored_order(ORDER, "STOCK_VERIFIED", "a")}
+        ),
+        {"I3", "I6", "I8"},
+    ),
+    "a cancelled order that was not released": (lambda: change_order(CANCELLED, released=False), {"I3"}),
+    "a doubled ticket": (
+        lambda: change_stored(tickets=(*sound_snapshot().tickets, sound_snapshot().tickets[0])),
+        {"I5"},
+    ),
+    "a ticket for a refused order": (
+        lambda: change_stored(
+            tickets=(
+                *sound_snapshot().tickets,
+                StoredTicket(order_id=REFUSED, student_id=AMINA, status="QUEUED", history=()),
+            )
+        ),
+        {"I5"},
+    ),
+    "a ticket that was lost": (lambda: change_stored(tickets=sound_snapshot().tickets[1:]), {"I5"}),
+    "a history that repeats a state": (
+        lambda: change_stored(
+            tickets=(
+                StoredTicket(
+                    order_id=ORDER,
+                    student_id=AMINA,
+                    status="READY",
+                    history=("IN_KITCHEN", "IN_KITCHEN", "READY"),
+                ),
+                sound_snapshot().tickets[1],
+            )
+        ),
+        {"I6"},
+    ),
+    "a status that was never logged": (
+        lambda: change_stored(notifications=sound_snapshot().notifications[1:]),
+        {"I6"},
+    ),
+    "two orders under one key": (lambda: change_order(REFUSED, key=f"{AMINA}:a"), {"I7"}),
+    "an order under a key that nobody sent": (lambda: change_order(ORDER, key=f"{AMINA}:z"), {"I7"}),
+    "another student's ticket": (
+        lambda: change_stored(
+            tickets=(
+                msgspec.structs.replace(sound_snapshot().tickets[0], student_id=BILAL),
+                sound_snapshot().tickets[1],
+            )
+        ),
+        {"I9"},
+    ),
+    "a message that was never published": (lambda: change_stored(outbox_rows=3), {"I10"}),
+    "a message that nobody acknowledged": (
+        lambda: change_stored(on_the_way=("kitchen-work has 2 messages that it has not read",)),
+        {"I10"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED_IN_STORE)
+def test_a_fault_planted_in_the_stored_data_is_reported(name: str) -> None:
+    plant, expected = PLANTED_IN_STORE[name]
+    reported = broken(plant(), sound_history())
+    assert expected <= reported, f"{name}: reported {reported}"
+
+
+def with_exchange(extra: Exchange) -> History:
+    seen = sound_history()
+    return History(exchanges=[*seen.exchanges, extra], sightings=seen.sightings)
+
+
+def with_sightings(change: Callable[[list[Sighting]], list[Sighting]]) -> History:
+    seen = sound_history()
+    return History(exchanges=seen.exchanges, sightings=change(seen.sightings))
+
+
+PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
+    "201 for an order that does not exist": (
+        lambda: with_exchange(exchange(Wish.ORDER, 201, key="d", body=body(UUID(int=8)))),
+        "I3",
+    ),
+    "202 for an order that does not exist": (
+        lambda: with_exchange(exchange(Wish.ORDER, 202, key="d", body=body(UUID(int=8)))),
+        "I3",
+    ),
+    "too late to cancel, said of an order that is cancelled": (
+        lambda: with_exchange(exchange(Wish.CANCEL, 409, order_id=CANCELLED, body=TOO_LATE)),
+        "I4",
+    ),
+    "an order read as what it never was": (
+        lambda: with_exchange(
+            exchange(Wish.READ, 200, order_id=ORDER, body=body(ORDER, OrderStatus.CANCELLED))
+        ),
+        "I4",
+    ),
+    "an order read backwards": (
+        lambda: with_exchange(
+            exchange(
+                Wish.READ,
+                200,
+                order_id=ORDER,
+                body=body(ORDER, OrderStatus.PENDING),
+                sent_at_s=3.0,
+                ended_at_s=4.0,
+            )
+        ),
+        "I4",
+    ),
+    "201 for an order that was refused": (
+        lambda: with_exchange(exchange(Wish.ORDER, 201, key="d", body=body(REFUSED))),
+        "I4",
+    ),
+    "409 for an order that was accepted": (
+        lambda: with_exchange(exchange(Wish.ORDER, 409, key="a", body=b"{}", sent_at_s=2.5, ended_at_s=3.0)),
+        "I4",
+    ),
+    "cancelled, said of an order that is cooked": (
+        lambda: with_exchange(exchange(Wish.CANCEL, 200, order_id=ORDER, body=body(ORDER))),
+        "I4",
+    ),
+    "two different answers under one key": (
+        lambda: with_exchange(exchange(Wish.ORDER, 201, key="a", body=body(ORDER) + b" ")),
+        "I7",
+    ),
+    "a missed event": (lambda: with_sightings(lambda sightings: sightings[:2] + sightings[3:]), "I8"),
+    "an event shown twice": (lambda: with_sightings(lambda sightings: [sightings[0], *sightings]), "I8"),
+    "events out of order": (
+        lambda: with_sightings(lambda sightings: [sightings[1], sightings[0], *sightings[2:]]),
+        "I8",
+    ),
+    "an order whose stream stayed silent": (lambda: with_sightings(lambda sightings: sightings[:7]), "I8"),
+    "an event of another student's order": (
+        lambda: with_sightings(
+            lambda sightings: [*sightings, msgspec.structs.replace(sightings[0], student_id=BILAL)]
+        ),
+        "I9",
+    ),
+    "another student's order in an answer": (
+        lambda: with_exchange(exchange(Wish.READ, 200, student_id=BILAL, order_id=ORDER, body=body(ORDER))),
+        "I9",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED_IN_WHAT_WAS_SEEN)
+def test_a_fault_planted_in_the_observed_history_is_reported(name: str) -> None:
+    plant, expected = PLANTED_IN_WHAT_WAS_SEEN[name]
+    reported = broken(sound_snapshot(), plant())
+    assert expected in reported, f"{name}: reported {reported}"

@@ -1,0 +1,114 @@
+"""Services without the two seconds that each new interpreter takes to load them: forks of one that has.
+
+A facility for tests, and for whoever starts a service again and again; `just up` starts interpreters. A fork is a process
+like any other, with a number, signals and an end of its own.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from cafeteria.contracts.subjects import SERVICES
+from cafeteria.local_stack import fork_server_process
+from cafeteria.local_stack.child import YIELDING, Child, Echo, Program, spawn
+from cafeteria.local_stack.tasks import ended
+from cafeteria.provisioning.errors import StackError
+
+SCRIPT = str(Path(fork_server_process.__file__))
+
+
+class Template:
+    """Use as a context manager; services are loaded while something else goes on. All forks end with it."""
+
+    def __init__(self, services: Iterable[str] = SERVICES) -> None:
+        self._services = tuple(services)
+        self._asked: deque[asyncio.Future[_Fork]] = deque()
+        self._forks: dict[int, _Fork] = {}
+
+    async def __aenter__(self) -> Self:
+        argv = (sys.executable, "-P", SCRIPT, *self._services)
+        self._process = await spawn(Program(argv=argv, death_signal=signal.SIGTERM), stdin=PIPE, stdout=PIPE)
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._process.wait()
+        await ended(self._reader)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def start(self, program: Program, *, log: Path, echo: Echo | None = None) -> Child:
+        """As `Child.start` does, where the program is a service's. Raises `StackError` once the template has ended."""
+        if echo is not None:
+            raise StackError("A fork writes into its log and nowhere else.")
+        order = {
+            "module": program.argv[-1],
+            "environment": dict(program.env),
+            "log": str(log),
+            "own_session": program.own_group or program.yields,
+            "niceness": YIELDING if program.yields else 0,
+        }
+        return Child(await self._fork(order), program)
+
+    async def _fork(self, order: dict[str, Any]) -> "_Fork":
+        answer: asyncio.Future[_Fork] = asyncio.get_running_loop().create_future()
+        self._asked.append(answer)
+        if self._process.stdin and not self._reader.done():
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        else:
+            self._end_all()
+        return await answer
+
+    async def _read(self) -> None:
+        assert self._process.stdout  # noqa: S101 - it was asked for above
+        async for line in self._process.stdout:
+            told = json.loads(line)
+            if "exit_code" in told:
+                self._forks.pop(told["pid"]).end(told["exit_code"])
+            else:
+                self._forks[told["pid"]] = fork = _Fork(told["pid"])
+                self._asked.popleft().set_result(fork)
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """With their template."""
+        while self._asked:
+            self._asked.popleft().set_exception(StackError("The template of the services has ended."))
+        while self._forks:
+            self._forks.popitem()[1].end(-signal.SIGKILL)
+
+
+class _Fork:
+    """What `Child` asks of a process."""
+
+    stdout = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._exit_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._exit_code.result() if self._exit_code.done() else None
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._exit_code)
+
+    def end(self, exit_code: int) -> None:
+        self._exit_code.set_result(exit_code)

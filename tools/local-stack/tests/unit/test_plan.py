@@ -1,0 +1,83 @@
+"""What the environment says, and what is said about an environment that makes no sense."""
+
+from pathlib import Path
+
+import pytest
+
+from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
+from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.plan import Plan, member_name, service_of
+from cafeteria.provisioning.errors import SettingError, StackError
+
+
+def test_services_follow_one_another_from_the_port_that_was_told() -> None:
+    ports = Plan.from_environment({"CAFETERIA_PORT_BASE": "9000"}).service_ports()
+    assert ports == {service: 9000 + PORT_OFFSETS[service] for service in SERVICES}
+
+
+def test_replicas_get_ports_of_their_own() -> None:
+    ports = Plan(port_base=9000, replicas={"gateway": 3}).service_ports()
+    assert len(ports) == len(set(ports.values())) == len(SERVICES) + 2
+    assert {"gateway", "gateway-2", "gateway-3"} <= set(ports)
+
+
+def test_a_replicas_name_tells_its_service() -> None:
+    for service in SERVICES:
+        assert service_of(member_name(service, 1)) == service_of(member_name(service, 2)) == service
+        assert member_name(service, 1) == service
+
+
+@pytest.mark.parametrize(
+    "variable", ["CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT"]
+)
+@pytest.mark.parametrize("text", ["eight", "0", "65536", "-1", "80.5"])
+def test_a_port_that_is_none_is_named(variable: str, text: str) -> None:
+    with pytest.raises(StackError, match=variable):
+        Plan.from_environment({variable: text})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("CAFETERIA_STREAM_MAX_BYTES", "2GB"),
+        ("CAFETERIA_STREAM_MAX_BYTES", "0"),
+        ("CAFETERIA_DEMO_DATA", "maybe"),
+        ("CAFETERIA_HOST", "192.0.2.1"),
+        ("CAFETERIA_POSTGRES_URL", "postgresql://one,two/cafeteria"),
+        ("CAFETERIA_NATS_URL", "tls://bus:4222"),
+        ("CAFETERIA_NATS_MONITOR_URL", "bus:8222"),
+    ],
+)
+def test_what_makes_no_sense_is_named(variable: str, text: str) -> None:
+    with pytest.raises(StackError, match=variable):
+        Plan.from_environment({variable: text})
+
+
+def test_a_variable_is_also_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://postgres:secret@db/cafeteria\n")
+    plan = Plan.from_environment({"CAFETERIA_POSTGRES_URL_FILE": str(tmp_path / "url")})
+    assert plan.postgres_url == "postgresql://postgres:secret@db/cafeteria"
+    assert "secret" not in repr(plan)
+    with pytest.raises(StackError, match="CAFETERIA_POSTGRES_URL_FILE"):
+        Plan.from_environment({"CAFETERIA_POSTGRES_URL_FILE": str(tmp_path / "nothing")})
+
+
+def test_the_home_is_in_the_project_unless_it_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Home.from_environment({}).root == tmp_path / ".cafeteria"
+    assert Home.from_environment({"CAFETERIA_HOME": "/srv/caf"}).root == Path("/srv/caf")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CAFETERIA_POSTGRES_PORT": "8003"},
+        {"CAFETERIA_NATS_PORT": "9001", "CAFETERIA_PORT_BASE": "9000"},
+        {"CAFETERIA_NATS_PORT": "7000", "CAFETERIA_POSTGRES_PORT": "7000"},
+    ],
+)
+def test_one_port_for_two_is_refused(variables: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match="both ask for port"):
+        Plan.from_environment(variables)

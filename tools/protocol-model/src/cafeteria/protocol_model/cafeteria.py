@@ -1,0 +1,145 @@
+"""One simulated cafeteria: two replicas of each service, the bus between them, students, and the fault injector.
+
+Two lists hold what a process may do next: `ticks`, of which any may run while there are faults, and `carriers`,
+which need neither a clock nor a student and run in the quiesce phase until none has anything to do.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from cafeteria.protocol_model.bus import Bus
+from cafeteria.protocol_model.fault_injector import Troubles
+from cafeteria.protocol_model.gateway import GatewayReplica, Peers
+from cafeteria.protocol_model.gateway_tables import GatewayTables
+from cafeteria.protocol_model.guards import Faults, Guards
+from cafeteria.protocol_model.kitchen import KitchenReplica, KitchenTables
+from cafeteria.protocol_model.load_clients import Crowd
+from cafeteria.protocol_model.notification import NotificationReplica, NotificationTables
+from cafeteria.protocol_model.operator import Operator
+from cafeteria.protocol_model.scheduler import Scheduler
+from cafeteria.protocol_model.stock import StockReplica, StockTables
+
+ITEMS = tuple(UUID(int=number) for number in (901, 902))
+MOST_PORTIONS = 4
+STRAYS = 0.25
+
+Tick = Callable[[], bool]
+"""Whether there was anything to do."""
+
+
+class Cafeteria:
+    """The whole simulation, drawn from one seed."""
+
+    __slots__ = (
+        "bus",
+        "carriers",
+        "crowd",
+        "gateway",
+        "gateways",
+        "kitchen",
+        "kitchens",
+        "notification",
+        "notifications",
+        "operator",
+        "scheduler",
+        "stock",
+        "stocks",
+        "ticks",
+        "troubles",
+    )
+
+    def __init__(self, seed: int, *, guards: Guards, faults: Faults, story: list[str] | None = None) -> None:
+        self.scheduler = Scheduler(seed, guards=guards, faults=faults, story=story)
+        self.bus = Bus(self.scheduler)
+        self._open_schemas()
+        self._start_services()
+        self._add_clients()
+        self.troubles = Troubles(
+            self.scheduler,
+            services=(self.gateways, self.stocks, self.kitchens, self.notifications),
+            bus=self.bus,
+            outboxes=(self.gateway.outbox, self.kitchen.outbox),
+        )
+        self.ticks = self._make_ticks()
+        self.carriers = self._make_carriers()
+
+    def _open_schemas(self) -> None:
+        scheduler, dice = self.scheduler, self.scheduler.dice
+        items = ITEMS[: 1 + int(dice() * len(ITEMS))]
+        self.gateway, self.kitchen = GatewayTables(scheduler), KitchenTables(scheduler)
+        self.notification = NotificationTables(scheduler)
+        self.stock = StockTables(scheduler, {item: 1 + int(dice() * MOST_PORTIONS) for item in items})
+
+    def _start_services(self) -> None:
+        scheduler, bus = self.scheduler, self.bus
+        self.stocks = [StockReplica(scheduler, f"stock-{n}", self.stock) for n in (1, 2)]
+        self.notifications = [
+            NotificationReplica(scheduler, f"notification-{n}", tables=self.notification, bus=bus)
+            for n in (1, 2)
+        ]
+        self.kitchens: list[KitchenReplica] = []
+        peers = Peers(stock=self.stocks, kitchen=self.kitchens, notification=self.notifications)
+        self.gateways = [
+            GatewayReplica(scheduler, f"gateway-{n}", tables=self.gateway, bus=bus, peers=peers)
+            for n in (1, 2)
+        ]
+        self.kitchens += [
+            KitchenReplica(
+                scheduler,
+                f"kitchen-{n}",
+                tables=self.kitchen,
+                bus=bus,
+                gateway=self.gateways,
+                notification=self.notifications,
+            )
+            for n in (1, 2)
+        ]
+
+    def _add_clients(self) -> None:
+        self.crowd = Crowd(
+            self.scheduler,
+            items=tuple(self.stock.items),
+            orders=self.gateway,
+            gateways=self.gateways,
+            notifications=self.notifications,
+        )
+        self.operator = Operator(self.scheduler, self.stocks)
+        if self.scheduler.happens(STRAYS):
+            self.operator.give_up_an_order(ITEMS[0])
+
+    def _make_ticks(self) -> list[Tick]:
+        """List each tick as often as its share of all draws requires."""
+        ticks: list[Tick] = [self.crowd.watch_again, self.operator.release] * 3
+        ticks += [self.crowd.act] * 12
+        for gateway in self.gateways:
+            ticks += [gateway.carry, gateway.ask_again, gateway.give_back, gateway.confirm] * 2
+            ticks += [gateway.follow_kitchen] * 2
+        for kitchen in self.kitchens:
+            ticks += [kitchen.carry, kitchen.take_work, kitchen.cook, kitchen.confirm] * 2
+        for notification in self.notifications:
+            ticks += [notification.read] * 4 + [notification.catch_up]
+        return [
+            *ticks,
+            _at_once(*(kitchen.cook for kitchen in self.kitchens)),
+            _at_once(*(kitchen.take_work for kitchen in self.kitchens)),
+            _at_once(*(gateway.follow_kitchen for gateway in self.gateways)),
+        ]
+
+    def _make_carriers(self) -> list[Tick]:
+        carriers: list[Tick] = []
+        for kitchen, gateway in zip(self.kitchens, self.gateways, strict=True):
+            carriers += [kitchen.cook, kitchen.carry, gateway.carry]
+            carriers += [kitchen.take_work, gateway.follow_kitchen]
+        for notification in self.notifications:
+            carriers += [notification.read, notification.catch_up]
+        return [*carriers, self.crowd.watch_again]
+
+
+def _at_once(*ticks: Tick) -> Tick:
+    """Run both replicas' ticks at the same moment."""
+
+    def begin() -> bool:
+        begun = [tick() for tick in ticks]
+        return all(begun)
+
+    return begin

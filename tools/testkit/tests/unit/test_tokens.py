@@ -1,0 +1,48 @@
+"""The testkit's tokens are accepted where identity's are, in every role, and until they expire."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.auth.tokens import TokenVerifier
+from cafeteria.chassis.runtime.errors import Unauthenticated
+from cafeteria.contracts.identity import Jwks
+from cafeteria.contracts.values import Role
+from cafeteria.identity.keys import Keys
+from cafeteria.provisioning.credentials import Credentials
+from cafeteria.testkit.tokens import Tokens
+
+
+@pytest.fixture
+def signing_key_file(tmp_path: Path) -> Path:
+    return Credentials.ensure(tmp_path).signing_key_file
+
+
+@pytest.fixture
+async def verifier(signing_key_file: Path) -> TokenVerifier:
+    """Knows the public half of the key, as a service does."""
+
+    async def fetch() -> Jwks:
+        return Keys.load(str(signing_key_file)).jwks
+
+    keys = KeySource(fetch)
+    await keys.refresh()
+    return TokenVerifier(keys)
+
+
+async def test_a_token_of_each_role_is_accepted(signing_key_file: Path, verifier: TokenVerifier) -> None:
+    tokens = Tokens(signing_key_file)
+    for token, role in (
+        (tokens.student(), Role.STUDENT),
+        (tokens.kitchen(), Role.KITCHEN),
+        (tokens.operator(), Role.OPERATOR),
+    ):
+        assert (await verifier.verify(token.encode())).role is role
+
+
+async def test_an_expired_token_is_refused(signing_key_file: Path, verifier: TokenVerifier) -> None:
+    token = Tokens(signing_key_file).sign("210041101", Role.STUDENT, lifetime=-timedelta(hours=1))
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(token.encode())
