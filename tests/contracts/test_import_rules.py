@@ -21,11 +21,12 @@ SERVICES = ("gateway", "identity", "kitchen", "notification", "stock")
 LAYERS = (
     ("__main__",),
     ("app",),
-    ("http_api", "bus_api", "loops"),
-    ("service",),
-    ("views", "repository", "peers"),
+    ("http_api", "message_handlers", "jobs", "bus_api", "loops"),
+    ("use_cases", "service"),
+    ("repository", "clients", "availability_cache", "load", "sse_hub", "change_set", "views", "peers"),
     ("tables",),
-    ("domain",),
+    ("answers",),
+    ("domain", "idempotency"),
     ("errors",),
 )
 
@@ -253,13 +254,35 @@ def test_neighbours_in_a_layer_may_not_import_each_other(tree: Path) -> None:
     )
 
 
+def test_a_use_case_may_not_import_another(tree: Path) -> None:
+    for service in SERVICES:
+        touch(tree, f"cafeteria.{service}.use_cases.__init__")
+    assert_refused(
+        tree, "use-cases-are-independent", of_each_service("use_cases.one_thing", "use_cases.another_thing")
+    )
+
+
+def test_a_use_case_may_not_import_all_of_them(tree: Path) -> None:
+    imports = [("cafeteria.kitchen.use_cases.list_tickets", "cafeteria.kitchen.use_cases")]
+    assert_refused(tree, "use-cases-are-independent", imports)
+
+
+def test_only_two_use_cases_are_shared(tree: Path) -> None:
+    imports = [
+        (f"cafeteria.gateway.use_cases.{shared}", "cafeteria.gateway.use_cases.place_order")
+        for shared in ("settle_orders", "project_statuses")
+    ]
+    assert_refused(tree, "use-cases-are-independent", imports)
+
+
 def test_an_inward_import_is_allowed(tree: Path) -> None:
     """The rules refuse what they should, not everything."""
     plant(
         tree,
         [
-            ("cafeteria.stock.http_api", "cafeteria.stock.service"),
-            ("cafeteria.stock.service", "cafeteria.contracts.stock"),
+            ("cafeteria.kitchen.http_api", "cafeteria.kitchen.use_cases.list_tickets"),
+            ("cafeteria.kitchen.use_cases.list_tickets", "cafeteria.contracts.kitchen"),
+            ("cafeteria.gateway.use_cases.read_orders", "cafeteria.gateway.use_cases.settle_orders"),
             ("cafeteria.stock.domain", "decimal"),
         ],
     )

@@ -10,19 +10,22 @@ import asyncpg
 import httpx
 import pytest
 
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.messaging.items import items_decoder_for
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import StockDecided
 from cafeteria.contracts.values import Line
+from cafeteria.gateway.answers import settlement
 from cafeteria.gateway.app import create_app
-from cafeteria.gateway.domain import NewOrder, PendingOrder, Placing, judge, pending_order, settlement
+from cafeteria.gateway.domain import NewOrder, PendingOrder, Placing, judge, pending_order
 from cafeteria.gateway.idempotency import request_hash, stored_key
-from cafeteria.gateway.repository import decisions, intake
-from cafeteria.gateway.service import cancel_order, decide, place_order
+from cafeteria.gateway.repository import receive_orders as receive_sql
+from cafeteria.gateway.repository import settle_orders as settle_sql
 from cafeteria.gateway.settings import GatewaySettings
+from cafeteria.gateway.use_cases import Service, cancel_order, place_order, receive_orders, settle_orders
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.plugin import has_read_all, until
 
@@ -44,7 +47,7 @@ class RunningGateway:
     def __init__(
         self, *, app: Any, url: str, admin_database: asyncpg.Connection, tokens: Any, admin: Any
     ) -> None:
-        self.app = app
+        self.service: Service = app.state.service
         self.url = url
         self.admin_database = admin_database
         self._tokens = tokens
@@ -148,9 +151,9 @@ def run_gateway(
 @pytest.fixture
 def long_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long deadlines for a commit and for stock's decision, so that a slow machine turns no 201 into a 202 or 503."""
-    for module in (cancel_order, decide, place_order):
+    for module in (cancel_order, settle_orders, place_order):
         monkeypatch.setattr(module, "DECIDE_WITHIN_S", TIMEOUT_S)
-    monkeypatch.setattr(place_order, "SLOW_COMMIT_S", TIMEOUT_S)
+    monkeypatch.setattr(receive_orders, "SLOW_COMMIT_S", TIMEOUT_S)
 
 
 @pytest.fixture
@@ -189,8 +192,8 @@ class BrokenStack:
         placing = new_placing(lines, key=key)
         order = placing.order
         async with self._database.statement() as connection:
-            received = await intake.receive(connection, [placing])
-        assert not received.unmade
+            received = await receive_sql.receive(connection, [placing])
+        assert not received.repeats
         if age_s:
             await self._admin_database.execute(_AGED, order.id, timedelta(seconds=age_s))
         return pending_order(order, at=received.at - timedelta(seconds=age_s))
@@ -199,7 +202,7 @@ class BrokenStack:
         """Receive `count` orders of the same lines, in one batch."""
         placings = [new_placing(lines) for _ in range(count)]
         async with self._database.statement() as connection:
-            assert not (await intake.receive(connection, placings)).unmade
+            assert not (await receive_sql.receive(connection, placings)).repeats
 
     async def make_due(self, *columns: str, age_s: float) -> None:
         """Move these times of all orders `age_s` seconds into the past."""
@@ -213,8 +216,8 @@ class BrokenStack:
         """Settle the order without sending its answer; return the stored answer."""
         settled = settlement(judge(order, decided, at=now()))
         async with self._database.statement() as connection:
-            await decisions.settle(connection, [settled])
-        return settled.verdict.answer.body
+            await settle_sql.settle(connection, [settled])
+        return settled.answer.body
 
     async def lose_messages(self) -> None:
         """Delete the outbox, as if the relay had published the messages and NATS had lost them."""

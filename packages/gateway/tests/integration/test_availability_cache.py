@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cafeteria.gateway import app
-from cafeteria.gateway.views import FRESH_FOR_S
+from cafeteria.gateway import availability_cache
+from cafeteria.gateway.availability_cache import FRESH_FOR_S
 
 
 async def test_the_menu_is_read_without_a_token_and_by_name(
@@ -111,7 +111,7 @@ async def test_an_older_version_neither_replaces_nor_renews(
 async def test_it_is_ready_once_stock_has_published_all_items(
     open_gateway: Any, stock: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "MENU_AWAITED_S", 60.0)  # longer than this test waits
+    monkeypatch.setattr(availability_cache, "MENU_AWAITED_S", 60.0)  # longer than this test waits
     gateway = await open_gateway()
     early = await gateway.web.get("/health/ready")
     assert early.status_code == 503

@@ -117,8 +117,7 @@ async def test_while_the_tables_are_locked_new_orders_are_refused_and_repeats_ge
         await lock.start()
         await rogue.execute("LOCK TABLE gateway.orders IN ACCESS EXCLUSIVE MODE")
         ordering = asyncio.create_task(gateway.order({item: 1}, key="k"))
-        intake = gateway.app.state.gateway.place_order._intake
-        await wait_until(lambda: intake._receiving.running_for_s)
+        await wait_until(lambda: gateway.service.receive_orders.batcher.running_for_s)
         refused = await wait_until(lambda: overloaded(gateway, item))
         stuck = await ordering
         assert stuck.status_code == 503

@@ -9,7 +9,7 @@ import pytest
 
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
-from cafeteria.gateway.service.decide import DECIDE_WITHIN_S
+from cafeteria.gateway.use_cases.settle_orders import DECIDE_WITHIN_S
 
 ANOTHER_STUDENT = "210041102"
 

@@ -8,7 +8,8 @@ from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import ReserveStock
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.gateway.domain import judge, settlement
+from cafeteria.gateway.answers import settlement
+from cafeteria.gateway.domain import judge
 
 
 async def test_received_retry_pending_asks_stock_and_publishes_pending(
@@ -41,7 +42,7 @@ async def test_decided_the_request_is_repeated_and_stock_takes_nothing_twice(
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1}, age_s=3)
-    stock.reserve(question(order))
+    stock.reserve(request_for(order))
     assert stock.portions[item] == 0
     gateway = await open_gateway()
     await wait_until(lambda: has_status(gateway, str(order.id), "STOCK_VERIFIED"))
@@ -65,7 +66,7 @@ async def test_decided_in_time_and_asked_for_too_late_is_verified_late(
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    stock.reserve(question(order))
+    stock.reserve(request_for(order))
     await broken_stack.change(
         order,
         "next_ask_at = now(), expires_at = now() - interval '1 hour', created_at = now() - interval '2 hours'",
@@ -79,7 +80,7 @@ async def test_settled_a_repeat_gets_the_stored_answer_and_the_relay_publishes_t
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    stored = await broken_stack.settled(order, stock.reserve(question(order)))
+    stored = await broken_stack.settled(order, stock.reserve(request_for(order)))
     gateway = await open_gateway()
     answer = await gateway.order({item: 1}, key="k")
     assert (answer.status_code, answer.content) == (201, stored)
@@ -97,8 +98,8 @@ async def test_settled_twice_the_second_changes_nothing_and_returns_the_stored_a
     order = await broken_stack.received({item: 1})
     await broken_stack.change(order, "next_ask_at = now() + interval '1 hour'")
     gateway = await open_gateway()
-    late = gateway.app.state.gateway.place_order._decider._settling
-    decided = stock.reserve(question(order))
+    late = gateway.service.settle_orders.batcher
+    decided = stock.reserve(request_for(order))
     stored = await broken_stack.settled(order, decided)
     await broken_stack.change(order, "status = 'IN_KITCHEN', version = 3")
     from_late_reply = await late.submit(late_settlement(order, decided))
@@ -113,7 +114,7 @@ async def test_sent_and_lost_the_messages_are_sent_again_until_the_receivers_hav
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    await broken_stack.settled(order, stock.reserve(question(order)))
+    await broken_stack.settled(order, stock.reserve(request_for(order)))
     await broken_stack.lose_messages()
     kitchen.knows_all = notification.knows_all = False
     gateway = await open_gateway()
@@ -139,7 +140,7 @@ async def test_sent_to_receivers_that_lag_nothing_is_sent_again(
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    await broken_stack.settled(order, stock.reserve(question(order)))
+    await broken_stack.settled(order, stock.reserve(request_for(order)))
     await broken_stack.lose_messages()
     notification.is_behind = True
     gateway = await open_gateway()
@@ -161,7 +162,7 @@ async def test_sent_with_a_message_still_in_the_outbox_no_receiver_is_asked(
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    await broken_stack.settled(order, stock.reserve(question(order)))
+    await broken_stack.settled(order, stock.reserve(request_for(order)))
     await broken_stack.change(order, "next_check_at = now() - interval '1 second'")
     gateway = await open_gateway()
     await wait_until(gateway.has_published_all)
@@ -174,7 +175,7 @@ async def test_following_events_that_the_kitchen_published_while_the_gateway_was
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    await broken_stack.settled(order, stock.reserve(question(order)))
+    await broken_stack.settled(order, stock.reserve(request_for(order)))
     published = {"id": str(order.id)}
     await kitchen.publish_status(published, OrderStatus.IN_KITCHEN, student_id=order.student_id)
     await kitchen.publish_status(published, OrderStatus.READY, student_id=order.student_id)
@@ -187,7 +188,7 @@ async def test_cancelled_at_the_kitchen_only_its_event_cancels_and_releases(
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    await broken_stack.settled(order, stock.reserve(question(order)))
+    await broken_stack.settled(order, stock.reserve(request_for(order)))
     published = {"id": str(order.id)}
     await kitchen.publish_status(published, OrderStatus.CANCELLED, student_id=order.student_id)
     gateway = await open_gateway()
@@ -201,7 +202,7 @@ async def test_cancelled_and_not_released_release_asks_until_stock_answers(
 ) -> None:
     item = stock.stock_up(1)
     order = await broken_stack.received({item: 1})
-    await broken_stack.settled(order, stock.reserve(question(order)))
+    await broken_stack.settled(order, stock.reserve(request_for(order)))
     await broken_stack.change(order, "status = 'CANCELLED', version = 3, next_ask_at = now()")
     stock.loses_replies = True
     gateway = await open_gateway()
@@ -216,8 +217,10 @@ async def test_with_the_outcome_of_a_commit_unknown_the_order_is_found_by_its_ke
     gateway: Any, stock: Any, loses_connection: Any, committed: str
 ) -> None:
     item = stock.stock_up(1)
-    intake = gateway.app.state.gateway.place_order._intake
-    intake._database = loses_connection(intake._database, times=2, is_committed=committed == "committed")
+    receive_orders = gateway.service.receive_orders
+    receive_orders._database = loses_connection(
+        receive_orders._database, times=2, is_committed=committed == "committed"
+    )
     answer = await gateway.order({item: 1}, key="k")
     if committed == "committed":
         assert answer.status_code == 201
@@ -229,7 +232,7 @@ async def test_with_the_outcome_of_a_commit_unknown_the_order_is_found_by_its_ke
     assert (await gateway.count("orders"), stock.portions[item]) == (1, 0)
 
 
-def question(order: Any) -> ReserveStock:
+def request_for(order: Any) -> ReserveStock:
     return ReserveStock(order_id=order.id, lines=order.lines, age_ms=0)
 
 

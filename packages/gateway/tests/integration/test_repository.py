@@ -16,27 +16,27 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.messaging.reconciliation import finding_of
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
 from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
+from cafeteria.contracts.subjects import KITCHEN, NOTIFICATION
 from cafeteria.contracts.values import Line, OrderStatus
+from cafeteria.gateway.answers import settlement, to_view
 from cafeteria.gateway.domain import (
     NewOrder,
     Placing,
     Verdict,
     judge,
-    order_on_the_wire,
     pending_order,
-    settlement,
 )
 from cafeteria.gateway.idempotency import request_hash, stored_key
-from cafeteria.gateway.repository import decisions, intake, mending
-from cafeteria.gateway.repository.mending import Finding
-from cafeteria.gateway.service.mend import forget_old_keys
+from cafeteria.gateway.repository import receive_orders, reconcile_delivery, retry_pending, settle_orders
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.tables import Base
+from cafeteria.gateway.use_cases.purge_keys import PurgeKeys
 
 HALEEM = UUID(int=1)
 DAY = timedelta(days=1)
@@ -58,8 +58,8 @@ def placing(key: str) -> Placing:
 async def receive(database: Database, placings: list[Placing]) -> set[UUID]:
     """Receive the orders; return the ids of those that are new."""
     async with database.statement() as connection:
-        received = await intake.receive(connection, placings)
-    return {placing.order.id for placing in placings} - received.unmade
+        received = await receive_orders.receive(connection, placings)
+    return {placing.order.id for placing in placings} - received.repeats
 
 
 async def make_due(admin_database: asyncpg.Connection, column: str) -> None:
@@ -103,7 +103,7 @@ async def test_the_same_key_twice_in_one_batch_makes_one_order(database: Databas
     new = await receive(database, [first, second])
     assert len(new) == 1
     async with database.statement() as connection:
-        known = await intake.find_by_key(connection, [first.key])
+        known = await receive_orders.find_by_key(connection, [first.key])
     assert {known[first.key].order.id} == new
 
 
@@ -121,7 +121,7 @@ async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twic
         verdicts = [verdict_on(each) for each in orders]
         settlements = [settlement(verdict) for verdict in (verdicts if turn % 2 else reversed(verdicts))]
         async with database.statement() as connection:
-            return len(settlements) - len(await decisions.settle(connection, settlements))
+            return len(settlements) - len(await settle_orders.settle(connection, settlements))
 
     settled = await asyncio.gather(*(settle(turn) for turn in range(8)))
     assert sum(settled) == len(keys)
@@ -135,7 +135,7 @@ async def test_the_status_event_precedes_the_cook_command_in_the_outbox(
     await receive(database, orders)
     settlements = [settlement(verdict_on(each)) for each in orders]
     async with database.statement() as connection:
-        await decisions.settle(connection, settlements)
+        await settle_orders.settle(connection, settlements)
     rows = await admin_database.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
     assert [(row["order_id"], row["subject"]) for row in rows] == [
         (each.order.id, subject)
@@ -152,15 +152,15 @@ async def test_two_replicas_claim_different_orders_and_publish_each_once(
     await admin_database.execute("UPDATE gateway.orders SET created_at = now() - interval '1 day'")
     await make_due(admin_database, "next_ask_at")
     async with database.transaction() as one, database.transaction() as other:
-        claimed = [await mending.claim_undecided(connection, limit=10) for connection in (one, other)]
+        claimed = [await retry_pending.claim_pending(connection, limit=10) for connection in (one, other)]
     ids = [{order.id for order, _ in claim} for claim in claimed]
     assert (len(ids[0]), len(ids[1]), ids[0] & ids[1]) == (10, 10, set())
     assert all(is_unpublished for claim in claimed for _, is_unpublished in claim)
     async with database.transaction() as connection:
-        assert await mending.claim_undecided(connection, limit=50) == []
+        assert await retry_pending.claim_pending(connection, limit=50) == []
     await make_due(admin_database, "next_ask_at")
     async with database.transaction() as connection:
-        later = await mending.claim_undecided(connection, limit=50)
+        later = await retry_pending.claim_pending(connection, limit=50)
     assert len(later) == 20
     assert not any(is_unpublished for _, is_unpublished in later)
 
@@ -170,13 +170,13 @@ async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
 ) -> None:
     order = placing("k")
     async with database.statement() as connection:
-        received = await intake.receive(connection, [order])
-        stored = (await intake.find_by_key(connection, [order.key]))[order.key].order
+        received = await receive_orders.receive(connection, [order])
+        stored = (await receive_orders.find_by_key(connection, [order.key]))[order.key].order
     assert stored.created_at == received.at == stored.status_times[OrderStatus.PENDING]
     assert stored.expires_at - stored.created_at == timedelta(seconds=60)
     assert 0 <= stored.age_ms < 10_000
     snapshot = await admin_database.fetchval("SELECT response_snapshot FROM gateway.idempotency_keys")
-    assert msgspec.json.decode(snapshot, type=Order) == order_on_the_wire(stored)
+    assert msgspec.json.decode(snapshot, type=Order) == to_view(stored)
 
 
 @pytest.mark.parametrize(("age", "age_ms"), [("100 years", 3_155_760_000_000), ("-1 hour", 0)])
@@ -191,26 +191,24 @@ async def test_no_age_is_too_great_to_be_read_and_none_is_below_0(
     )
     async with database.statement() as connection:
         read = [
-            (await intake.find_by_key(connection, [order.key]))[order.key].order,
-            *[claimed for claimed, _ in await mending.claim_undecided(connection, limit=1)],
+            (await receive_orders.find_by_key(connection, [order.key]))[order.key].order,
+            *[claimed for claimed, _ in await retry_pending.claim_pending(connection, limit=1)],
         ]
     assert [each.age_ms for each in read] == [pytest.approx(age_ms, abs=86_400_000)] * 2
 
 
-async def test_a_finding_of_two_replicas_is_stored_by_one(
+async def test_of_two_replicas_with_the_same_finding_one_gets_the_messages(
     database: Database, admin_database: asyncpg.Connection
 ) -> None:
     order = placing("k")
     await receive(database, [order])
     await make_due(admin_database, "next_check_at")
     async with database.statement() as connection:
-        [due] = await mending.find_unconfirmed(connection, limit=10)
-    finding = Finding(
-        order_id=due.id, kitchen_knows=False, notified_version=0, is_done=False, due_at=due.due_at
-    )
-    async with database.statement() as connection:
-        assert await mending.confirm(connection, [finding]) == {order.order.id}
-        assert await mending.confirm(connection, [finding]) == set()
+        [due] = await reconcile_delivery.find_due(connection, 10)
+        finding = finding_of(due, {KITCHEN: frozenset(), NOTIFICATION: frozenset({due.key})})
+        messages = await reconcile_delivery.store(connection, [finding])
+        assert [message.subject for message in messages[due.key]] == [subjects.GATEWAY_STATUS.subject]
+        assert await reconcile_delivery.store(connection, [finding]) == {}
 
 
 async def test_a_finding_about_a_pending_order_does_not_end_the_checks_of_the_decided_one(
@@ -221,17 +219,46 @@ async def test_a_finding_about_a_pending_order_does_not_end_the_checks_of_the_de
     await receive(database, [order])
     await make_due(admin_database, "next_check_at")
     async with database.statement() as connection:
-        [pending] = await mending.find_unconfirmed(connection, limit=10)
-        await decisions.settle(connection, [settlement(verdict_on(order))])
+        [pending] = await reconcile_delivery.find_due(connection, 10)
+        await settle_orders.settle(connection, [settlement(verdict_on(order))])
     await admin_database.execute("DELETE FROM gateway.outbox")
     await make_due(admin_database, "next_check_at")
-    finding = Finding(
-        order_id=pending.id, kitchen_knows=False, notified_version=1, is_done=True, due_at=pending.due_at
-    )
+    finding = finding_of(pending, {KITCHEN: frozenset(), NOTIFICATION: frozenset()})
+    assert finding.is_done
     async with database.statement() as connection:
-        assert await mending.confirm(connection, [finding]) == set()
-        [verified] = await mending.find_unconfirmed(connection, limit=10)
-    assert verified.status == "STOCK_VERIFIED"
+        assert await reconcile_delivery.store(connection, [finding]) == {}
+        [verified] = await reconcile_delivery.find_due(connection, 10)
+    assert verified.wanted == {KITCHEN: 2, NOTIFICATION: 2}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sent_again"),
+    [
+        ("version = 2", [subjects.GATEWAY_STATUS, subjects.WORK_PLACED]),
+        ("status = 'IN_KITCHEN', version = 3", [subjects.GATEWAY_STATUS]),
+        ("status = 'CANCELLED', version = 3, next_ask_at = now()", [subjects.GATEWAY_STATUS]),
+    ],
+    ids=["verified", "cooking", "cancelled"],
+)
+async def test_a_cook_command_is_sent_again_only_while_the_order_is_verified(
+    database: Database, admin_database: asyncpg.Connection, assignment: str, sent_again: list[Any]
+) -> None:
+    order = placing("k")
+    await receive(database, [order])
+    async with database.statement() as connection:
+        await settle_orders.settle(connection, [settlement(verdict_on(order))])
+    await admin_database.execute("DELETE FROM gateway.outbox")
+    await make_due(admin_database, "next_check_at")
+    async with database.statement() as connection:
+        [due] = await reconcile_delivery.find_due(connection, 10)
+    await admin_database.execute(f"UPDATE gateway.orders SET {assignment}")  # noqa: S608 - written above
+    missing = frozenset({due.key})
+    async with database.statement() as connection:
+        messages = await reconcile_delivery.store(
+            connection, [finding_of(due, {KITCHEN: missing, NOTIFICATION: missing})]
+        )
+    assert [message.subject for message in messages[due.key]] == [topic.subject for topic in sent_again]
+    assert [message.version for message in messages[due.key]] == [2] * len(sent_again)
 
 
 async def test_keys_older_than_a_day_are_purged_once_their_order_has_ended(
@@ -258,7 +285,7 @@ async def test_keys_older_than_a_day_are_purged_once_their_order_has_ended(
                 UUID(int=(int(made_at.timestamp() * 1000) << 80) + order.order.id.int % 2**64),
                 order.order.id,
             )
-    await forget_old_keys(database)
+    await PurgeKeys(database).run()
     left = await admin_database.fetch("SELECT key FROM gateway.idempotency_keys")
     assert {row["key"].partition(":")[2] for row in left} == {"cooking", "pending", "young"}
     assert await admin_database.fetchval("SELECT count(*) FROM gateway.orders") == len(states)

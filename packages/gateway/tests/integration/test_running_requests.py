@@ -9,11 +9,11 @@ _ONLY_REPEATS_ASK = "UPDATE gateway.orders SET next_ask_at = now() + interval '1
 
 
 @pytest.mark.usefixtures("long_deadlines")
-async def test_a_repeat_joins_the_running_question(gateway: Any, stock: Any, wait_until: Any) -> None:
+async def test_a_repeat_joins_the_running_request(gateway: Any, stock: Any, wait_until: Any) -> None:
     item = stock.stock_up(10)
     first = await begin_order(gateway, stock, item, wait_until)
     repeat = asyncio.create_task(gateway.order({item: 1}, key="k"))
-    await wait_until(lambda: has_joined(gateway, askers=2))
+    await wait_until(lambda: has_joined(gateway, callers=2))
     stock.resume_answering()
     answers = await asyncio.gather(first, repeat)
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -22,18 +22,18 @@ async def test_a_repeat_joins_the_running_question(gateway: Any, stock: Any, wai
 
 
 @pytest.mark.usefixtures("long_deadlines")
-async def test_a_repeat_whose_joined_question_gets_no_answer_asks_alone(
+async def test_a_repeat_whose_joined_request_gets_no_answer_asks_alone(
     gateway: Any, stock: Any, placing: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(10)
     stock.stop_answering()
     stock.is_away_for = 1
     placings = [placing({item: 1}) for _ in range(3)]
-    place_order = gateway.app.state.gateway.place_order
+    place_order = gateway.service.place_order
     first = asyncio.gather(*map(place_order, placings))
     await wait_until(lambda: stock.request_count)
     repeats = [asyncio.create_task(place_order(placings[0])) for _ in range(5)]
-    await wait_until(lambda: has_joined(gateway, askers=6))
+    await wait_until(lambda: has_joined(gateway, callers=6))
     stock.resume_answering()
     assert [placed.status for placed in await first] == [202, 202, 202]
     assert {placed.status for placed in await asyncio.gather(*repeats)} == {201}
@@ -41,14 +41,14 @@ async def test_a_repeat_whose_joined_question_gets_no_answer_asks_alone(
 
 
 @pytest.mark.usefixtures("long_deadlines")
-async def test_a_cancel_of_a_pending_order_joins_its_question(
+async def test_a_cancel_of_a_pending_order_joins_its_request(
     gateway: Any, stock: Any, kitchen: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(10)
     first = await begin_order(gateway, stock, item, wait_until)
     order_id = str(await gateway.admin_database.fetchval("SELECT id FROM gateway.orders"))
     cancelling = asyncio.create_task(gateway.cancel(order_id))
-    await wait_until(lambda: has_joined(gateway, askers=2))
+    await wait_until(lambda: has_joined(gateway, callers=2))
     stock.resume_answering()
     assert (await first).status_code == 201
     assert (await cancelling).json()["status"] == "CANCELLED"
@@ -56,7 +56,7 @@ async def test_a_cancel_of_a_pending_order_joins_its_question(
 
 
 @pytest.mark.usefixtures("long_deadlines")
-async def test_retry_pending_leaves_orders_whose_question_runs_to_it(
+async def test_retry_pending_leaves_orders_whose_request_runs_to_it(
     gateway: Any, stock: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(10)
@@ -93,9 +93,9 @@ async def begin_order(gateway: Any, stock: Any, item: Any, wait_until: Any) -> a
     return ordering
 
 
-def has_joined(gateway: Any, *, askers: int) -> bool:
-    questions = gateway.app.state.gateway.place_order._decider._questions.values()
-    return any(len(question._callbacks or ()) == askers for question in questions)
+def has_joined(gateway: Any, *, callers: int) -> bool:
+    requests = gateway.service.settle_orders._running.values()
+    return any(len(request._callbacks or ()) == callers for request in requests)
 
 
 async def has_been_claimed(gateway: Any) -> bool:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("long_deadlines")
 
 async def place_together(gateway: Any, placings: list[Any]) -> list[Any]:
     """Place orders that all wait before the first commit begins, so that they are one batch."""
-    return await asyncio.gather(*map(gateway.app.state.gateway.place_order, placings))
+    return await asyncio.gather(*map(gateway.service.place_order, placings))
 
 
 async def test_a_batch_is_one_request_of_new_orders_with_their_traces(
@@ -68,7 +68,7 @@ async def test_a_decision_that_makes_no_sense_leaves_its_order_pending_and_the_o
     assert [each.status for each in placed] == [201, 202, 201]
     assert await gateway.status(str(bad)) == "PENDING"
     stock.instead.clear()
-    again = await gateway.app.state.gateway.place_order(placings[1])
+    again = await gateway.service.place_order(placings[1])
     assert again.status == 201
 
 
@@ -99,11 +99,11 @@ async def test_the_decision_on_another_order_settles_nothing_of_it(
     """Even if that one is PENDING too: only the reply to an order's own request counts."""
     item = stock.stock_up(10)
     stock.leaves_out = {(other := placing({item: 1})).order.id}
-    assert (await gateway.app.state.gateway.place_order(other)).status == 202
+    assert (await gateway.service.place_order(other)).status == 202
     stock.leaves_out = set()
     mine = placing({item: 1})
     stock.instead[mine.order.id] = stock.decisions[other.order.id]
-    assert (await gateway.app.state.gateway.place_order(mine)).status == 202
+    assert (await gateway.service.place_order(mine)).status == 202
     assert await gateway.status(str(mine.order.id)) == "PENDING"
 
 
@@ -152,13 +152,12 @@ async def test_stock_is_asked_although_nobody_waits_any_more(
     gateway: Any, stock: Any, placing: Any, servers: Any, wait_until: Any
 ) -> None:
     item = stock.stock_up(10)
-    intake = gateway.app.state.gateway.place_order._intake
     placings = [placing({item: 1}) for _ in range(3)]
     async with servers.database_as_admin() as other:
         async with other.transaction():
             await other.execute("LOCK TABLE gateway.orders IN ACCESS EXCLUSIVE MODE")
             placing_them = asyncio.ensure_future(place_together(gateway, placings))
-            await wait_until(lambda: intake._receiving.running_for_s)
+            await wait_until(lambda: gateway.service.receive_orders.batcher.running_for_s)
             placing_them.cancel()
         await wait_until(lambda: all_verified(gateway, [each.order.id for each in placings]))
     assert [len(asked) for asked in stock.asked] == [3]
@@ -168,8 +167,8 @@ async def test_orders_whose_commit_had_an_unknown_outcome_are_each_asked_about_a
     gateway: Any, stock: Any, placing: Any, loses_connection: Any
 ) -> None:
     item = stock.stock_up(10)
-    intake = gateway.app.state.gateway.place_order._intake
-    intake._database = loses_connection(intake._database, times=1, is_committed=True)
+    receive_orders = gateway.service.receive_orders
+    receive_orders._database = loses_connection(receive_orders._database, times=1, is_committed=True)
     placed = await place_together(gateway, [placing({item: 1}) for _ in range(3)])
     assert {(each.status, each.is_replay) for each in placed} == {(201, False)}
     assert [len(asked) for asked in stock.asked] == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""How stock's decision changes an order, and the answers and messages that follow."""
+"""How stock's decision changes an order, and the messages that follow."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -7,9 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.problems import Problem
 from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
 from cafeteria.contracts.values import STATUS_VERSIONS, Line, OrderStatus, RejectionReason
 from cafeteria.gateway.domain import (
@@ -21,10 +19,8 @@ from cafeteria.gateway.domain import (
     cook_order,
     is_from_kitchen,
     judge,
-    order_body,
     own_status_event,
     pending_order,
-    settlement,
 )
 from cafeteria.gateway.errors import DecisionUnusableError
 
@@ -55,7 +51,7 @@ def rejected(reason: RejectionReason, items: tuple[UUID, ...] = ()) -> Verdict:
     return judge(PENDING, decided, at=DECIDED_AT)
 
 
-def test_a_reserved_order_is_verified_at_stocks_prices_and_answered_201() -> None:
+def test_a_reserved_order_is_verified_at_stocks_prices() -> None:
     verdict = reserved()
     assert (verdict.order.status, verdict.order.version) == (OrderStatus.STOCK_VERIFIED, 2)
     assert verdict.order.total == Decimal("255.50")
@@ -63,34 +59,19 @@ def test_a_reserved_order_is_verified_at_stocks_prices_and_answered_201() -> Non
         ("Haleem", Decimal("120.00")),
         ("Dates", Decimal("15.50")),
     ]
-    answer = msgspec.json.decode(verdict.answer.body, type=Order)
-    assert (verdict.answer.status, answer.id, answer.total) == (201, ORDER, Decimal("255.50"))
+
+
+def test_a_rejected_order_keeps_the_reason_and_names_the_refused_items() -> None:
+    verdict = rejected(RejectionReason.OUT_OF_STOCK, (HALEEM,))
+    assert (verdict.order.status, verdict.order.version) == (OrderStatus.REJECTED, 2)
+    assert verdict.order.rejection_reason is RejectionReason.OUT_OF_STOCK
+    assert verdict.refused_item_ids == (HALEEM,)
 
 
 def test_a_gift_costs_nothing_and_still_has_a_total() -> None:
     free = tuple(msgspec.structs.replace(price, unit_price=Decimal("0.00")) for price in PRICES)
     decided = StockDecided(order_id=ORDER, decision=Decision.RESERVED, items=free)
     assert judge(PENDING, decided, at=DECIDED_AT).order.total == Decimal("0.00")
-
-
-@pytest.mark.parametrize(
-    ("reason", "problem", "items"),
-    [
-        (RejectionReason.OUT_OF_STOCK, "/problems/out-of-stock", (HALEEM,)),
-        (RejectionReason.UNKNOWN_ITEM, "/problems/unknown-item", (DATES,)),
-        (RejectionReason.EXPIRED, "/problems/expired", ()),
-    ],
-)
-def test_a_rejection_is_answered_409_and_holds_nothing_of_the_request(
-    reason: RejectionReason, problem: str, items: tuple[UUID, ...]
-) -> None:
-    verdict = rejected(reason, items)
-    assert (verdict.order.status, verdict.order.version) == (OrderStatus.REJECTED, 2)
-    assert verdict.order.rejection_reason is reason
-    answer = msgspec.json.decode(verdict.answer.body, type=Problem)
-    assert (verdict.answer.status, answer.status, answer.type) == (409, 409, problem)
-    assert (answer.item_ids, answer.order_id) == (items, ORDER)
-    assert (answer.instance, answer.request_id) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +88,13 @@ def test_a_reply_that_does_not_fit_decides_nothing(decided: StockDecided) -> Non
         judge(PENDING, decided, at=DECIDED_AT)
 
 
-def test_the_same_decision_gives_the_same_bytes() -> None:
-    assert reserved().answer == reserved().answer
-
-
 def test_a_pending_order_has_no_prices_and_can_be_asked_about_again() -> None:
     received = as_received(PENDING)
-    body = msgspec.json.decode(order_body(received))
-    assert (body["status"], body["total"], body["lines"][0]["unit_price"]) == ("PENDING", None, None)
+    assert (received.status, received.total, received.lines[0].unit_price) == (
+        OrderStatus.PENDING,
+        None,
+        None,
+    )
     assert as_pending(received) == PENDING
     assert PENDING.expires_at - PENDING.created_at == timedelta(seconds=60)
 
@@ -165,6 +145,3 @@ def test_all_that_is_published_about_an_order_carries_the_trace_of_its_request()
     )
     items = [*map(own_status_event, (pending, verified, refused)), cook_order(verified)]
     assert [item.traceparent for item in items] == [TRACEPARENT] * 4
-    settled = settlement(reserved())
-    assert settled.status_event == msgspec.json.encode(own_status_event(verified))
-    assert settled.cook_command == msgspec.json.encode(cook_order(verified))

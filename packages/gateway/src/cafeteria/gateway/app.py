@@ -1,167 +1,86 @@
-"""The composition root: builds the gateway's parts, connects them, and opens and closes them in order."""
+"""The composition root: builds the gateway's parts and connects them. The chassis opens, serves and closes them."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from time import monotonic
-
-import msgspec
-from litestar import Litestar
-
-from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.auth.jwks import keys_over
+from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
-from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus
-from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import Outbox
 from cafeteria.chassis.messaging.relay import Relay
-from cafeteria.chassis.runtime.errors import Unavailable
-from cafeteria.contracts.subjects import GATEWAY, KITCHEN_KNOWN, NOTIFICATION_KNOWN
-from cafeteria.gateway import bus_api, loops, tables
+from cafeteria.chassis.service import Declarations, service_app
+from cafeteria.contracts.subjects import GATEWAY, GATEWAY_PROJECTION
+from cafeteria.gateway import tables
+from cafeteria.gateway.availability_cache import AvailabilityCache
+from cafeteria.gateway.clients import Kitchen, Stock, receivers_over
 from cafeteria.gateway.http_api import ROUTES
-from cafeteria.gateway.peers import Kitchen, Receiver, Stock
-from cafeteria.gateway.service import Gateway
-from cafeteria.gateway.service.admission import Admission
-from cafeteria.gateway.service.cancel_order import CancelOrder
-from cafeteria.gateway.service.confirm import Confirmation
-from cafeteria.gateway.service.decide import Decider
-from cafeteria.gateway.service.mend import RetryPending, Unreleased
-from cafeteria.gateway.service.place_order import Intake, PlaceOrder
-from cafeteria.gateway.service.project_status import DeliveryCheck, Projection
-from cafeteria.gateway.service.read_orders import ReadOrders
+from cafeteria.gateway.jobs import JOBS
+from cafeteria.gateway.load import LoadShedding, QueueDepth
+from cafeteria.gateway.message_handlers import CONSUMERS, HANDLERS, SUBSCRIPTIONS
 from cafeteria.gateway.settings import GatewaySettings
-from cafeteria.gateway.views import AvailabilityView, Backlog
+from cafeteria.gateway.use_cases import Service
+from cafeteria.gateway.use_cases.cancel_order import CancelOrder
+from cafeteria.gateway.use_cases.check_delivery import CheckDelivery
+from cafeteria.gateway.use_cases.count_pending import CountPending
+from cafeteria.gateway.use_cases.place_order import PlaceOrder
+from cafeteria.gateway.use_cases.project_statuses import ProjectStatuses
+from cafeteria.gateway.use_cases.purge_keys import PurgeKeys
+from cafeteria.gateway.use_cases.read_menu import ReadMenu
+from cafeteria.gateway.use_cases.read_orders import ReadOrders
+from cafeteria.gateway.use_cases.receive_orders import ReceiveOrders
+from cafeteria.gateway.use_cases.reconcile_delivery import reconciliation
+from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
+from cafeteria.gateway.use_cases.retry_pending import RetryPending
+from cafeteria.gateway.use_cases.settle_orders import SettleOrders
 
-CARRY_EVERY_S = 0.1  # the kitchen's work can wait that long, and an order costs 4 % less than at once
-EVENTS_IN_A_COMMIT = 1_024
-EVENTS_WAITING = (
-    8_192  # above what the consumer pulls at once, sixteen messages of 256 events: none is refused
+RELAY_EVERY_S = 0.1  # the kitchen's work can wait that long, and an order costs 4 % less than at once
+
+DECLARED = Declarations[Service](
+    routes=ROUTES,
+    handlers=HANDLERS,
+    consumers=CONSUMERS,
+    subscriptions=SUBSCRIPTIONS,
+    jobs=JOBS,
+    checks={"menu": lambda service: service.availability.check()},
+    shed_load=lambda service: service.load_shedding.check(),
 )
-MENU_AWAITED_S = 5.0  # stock publishes all items each second; without them, each order asks stock
 
 
 def create_app(settings: GatewaySettings) -> ServiceApp:
-    """Build the app. It connects when it starts, and starts without Postgres and NATS too."""
-    parts = _Parts(
+    """Build the app. It opens its connections when it starts, and starts without Postgres and NATS too."""
+    return service_app(build, settings, DECLARED)
+
+
+def build(settings: GatewaySettings) -> Service:
+    """Build the parts; this opens nothing."""
+    database = Database.connect(settings, service=GATEWAY, pool_size=settings.pool_size)
+    request_database = database.within(ANSWER_WITHIN_S)
+    bus = Bus(settings, service=GATEWAY)
+    outbox = Outbox(tables.outbox)
+    relay = Relay(database, bus, outbox, service=GATEWAY, every_s=RELAY_EVERY_S)
+    status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
+    availability, queue_depth = AvailabilityCache(), QueueDepth()
+    settle_orders = SettleOrders(database, Stock(bus), queue_depth, on_settled=relay.wake)
+    receive_orders = ReceiveOrders(database, settle_orders, queue_depth, queue_limit=settings.queue_limit)
+    release_cancelled = ReleaseCancelled(database, Stock(bus))
+    project_statuses = ProjectStatuses(database, on_cancelled=release_cancelled.wake.set)
+    return Service(
         settings=settings,
-        database=Database.connect(settings, service=GATEWAY, pool_size=settings.pool_size),
-        bus=Bus(settings, service=GATEWAY),
-        outbox=Outbox(tables.outbox),
-        availability=AvailabilityView(),
-        backlog=Backlog(),
+        database=database,
+        bus=bus,
+        resources=(relay, settle_orders, receive_orders, project_statuses.batcher, availability),
+        status_lag=status_lag,
+        availability=availability,
+        load_shedding=LoadShedding(receive_orders.batcher, queue_depth, relay, limit=settings.pending_limit),
+        receive_orders=receive_orders,
+        settle_orders=settle_orders,
+        project_statuses=project_statuses,
+        place_order=PlaceOrder(receive_orders, settle_orders, availability),
+        cancel_order=CancelOrder(request_database, settle_orders, Kitchen(bus), project_statuses),
+        read_orders=ReadOrders(request_database),
+        read_menu=ReadMenu(availability),
+        check_delivery=CheckDelivery(request_database, is_behind=status_lag.is_behind),
+        retry_pending=RetryPending(database, outbox, settle_orders, on_published=relay.wake),
+        count_pending=CountPending(database, queue_depth, limit=settings.pending_limit + 1),
+        reconcile_delivery=reconciliation(database, outbox, receivers_over(bus), on_resent=relay.wake),
+        release_cancelled=release_cancelled,
+        purge_keys=PurgeKeys(database),
     )
-
-    async def check_menu() -> None:
-        if not parts.availability.is_complete and monotonic() < app.state.menu_awaited_until_s:
-            raise Unavailable("stock has not published yet what is left")
-
-    def shed_load() -> None:
-        app.state.gateway.admission.check()
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.menu_awaited_until_s = monotonic() + MENU_AWAITED_S
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(parts.database.close)
-            app.state.gateway = await _open(parts, stack)
-            yield
-
-    app = build_app(
-        service=GATEWAY,
-        settings=settings,
-        route_handlers=ROUTES,
-        checks={"postgres": parts.database.ping, "nats": parts.bus.ping, "menu": check_menu},
-        lifespan=[lifespan],
-        keys=keys_over(parts.bus),
-        shed_load=shed_load,
-    )
-    return app
-
-
-class _Parts(msgspec.Struct, frozen=True, kw_only=True):
-    settings: GatewaySettings
-    database: Database
-    bus: Bus
-    outbox: Outbox
-    availability: AvailabilityView
-    backlog: Backlog
-
-
-async def _open(parts: _Parts, stack: AsyncExitStack) -> Gateway:
-    """Open the parts. `stack` closes them in reverse: intake ends, queued orders settle, the relay publishes."""
-    database, bus = parts.database, parts.bus
-    awaited = database.within(ANSWER_WITHIN_S)
-    await stack.enter_async_context(bus)
-    relay = await stack.enter_async_context(
-        Relay(database, bus, parts.outbox, service=GATEWAY, every_s=CARRY_EVERY_S)
-    )
-    decider = await stack.enter_async_context(
-        Decider(database=database, stock=Stock(bus), relay=relay, backlog=parts.backlog)
-    )
-    intake = await stack.enter_async_context(
-        Intake(
-            database=database,
-            decider=decider,
-            backlog=parts.backlog,
-            queue_limit=parts.settings.queue_limit,
-        )
-    )
-    projection = await _open_projection(parts, stack)
-    await _open_loops(parts, stack, decider=decider, relay=relay)
-    await bus_api.hear_availability(bus, parts.availability)
-    return Gateway(
-        admission=Admission(
-            intake=intake, backlog=parts.backlog, relay=relay, limit=parts.settings.pending_limit
-        ),
-        place_order=PlaceOrder(
-            intake=intake,
-            decider=decider,
-            availability=parts.availability,
-        ),
-        cancel_order=CancelOrder(
-            database=awaited, decider=decider, kitchen=Kitchen(bus), projection=projection
-        ),
-        read_orders=ReadOrders(database=awaited, availability=parts.availability),
-    )
-
-
-async def _open_projection(parts: _Parts, stack: AsyncExitStack) -> Projection:
-    release = await stack.enter_async_context(
-        loops.release_loop(Unreleased(database=parts.database, stock=Stock(parts.bus)))
-    )
-    projection = Projection(database=parts.database, release=release)
-    group = await stack.enter_async_context(
-        GroupCommit(
-            "gateway-projection",
-            projection.commit,
-            batch_limit=EVENTS_IN_A_COMMIT,
-            queue_limit=EVENTS_WAITING,
-        )
-    )
-    dead_letters = DeadLetters(parts.database, tables.dead_letters)
-    consumer = bus_api.projection_consumer(parts.bus, group, dead_letters)
-    await stack.enter_async_context(consumer)
-    await bus_api.answer_known(
-        parts.bus, DeliveryCheck(database=parts.database, is_behind=consumer.is_behind)
-    )
-    return projection
-
-
-async def _open_loops(parts: _Parts, stack: AsyncExitStack, *, decider: Decider, relay: Relay) -> None:
-    retry_pending = RetryPending(
-        database=parts.database, outbox=parts.outbox, decider=decider, relay=relay, backlog=parts.backlog
-    )
-    confirmation = Confirmation(
-        database=parts.database,
-        outbox=parts.outbox,
-        kitchen=Receiver(parts.bus, KITCHEN_KNOWN),
-        notification=Receiver(parts.bus, NOTIFICATION_KNOWN),
-        relay=relay,
-    )
-    for loop in (
-        loops.retry_pending_loop(retry_pending),
-        loops.count_loop(retry_pending, pending_limit=parts.settings.pending_limit),
-        loops.confirm_loop(confirmation),
-        loops.forget_loop(parts.database),
-    ):
-        await stack.enter_async_context(loop)

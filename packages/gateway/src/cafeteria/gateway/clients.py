@@ -1,13 +1,14 @@
-"""Clients for stock, kitchen and notification: all requests that the gateway sends to other services.
+"""The gateway's clients: all requests that it sends to stock, kitchen and notification.
 
 A time-out means that the outcome is unknown, never that it is "no". Every request here may be repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from uuid import UUID
 
 from cafeteria.chassis.messaging import Bus, PeerRefused
+from cafeteria.chassis.messaging.reconciliation import Receiver
 from cafeteria.contracts import subjects
 from cafeteria.contracts.channels import Rpc
 from cafeteria.contracts.kitchen import CancelAnswered
@@ -22,21 +23,21 @@ from cafeteria.contracts.stock import (
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.gateway.domain import PendingOrder, StoredOrder, cancel_ticket
 
-ASK_DEADLINE_S = 1.0  # periodic jobs ask again anyway, and must not delay a shutdown
+DEADLINE_S = 1.0  # periodic jobs ask again anyway, and must not delay a shutdown
 
 
 class Stock:
-    """All methods raise NoAnswer (NoResponder when nobody listens) or PeerRefused."""
+    """All methods raise NoAnswer (NoResponder without a subscriber) or PeerRefused."""
 
-    def __init__(self, connection: Bus) -> None:
-        self._bus = connection
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
 
     async def reserve(self, orders: Sequence[PendingOrder], *, deadline_s: float) -> list[StockDecided]:
         """Return stock's committed decisions; an order always gets the same one.
 
         Takes up to MAX_ORDERS orders. Orders without a readable decision in the reply are undecided.
         """
-        question = ReserveOrders(
+        request = ReserveOrders(
             orders=tuple(
                 [
                     ReserveStock(
@@ -49,43 +50,44 @@ class Stock:
                 ]
             )
         )
-        return await self._bus.request_items(subjects.RESERVE, question, deadline_s=deadline_s)
+        return await self._bus.request_items(subjects.RESERVE, request, deadline_s=deadline_s)
 
     async def release(self, order_id: UUID) -> StockReleased:
         return await self._bus.request(
-            subjects.RELEASE, ReleaseStock(order_id=order_id), deadline_s=ASK_DEADLINE_S
+            subjects.RELEASE, ReleaseStock(order_id=order_id), deadline_s=DEADLINE_S
         )
 
 
 def is_away(refusal: PeerRefused) -> bool:
-    """Whether the peer cannot answer any request now (503); otherwise it refuses this particular request."""
+    """Return whether the peer cannot answer any request now (503); otherwise it refuses this particular request."""
     return refusal.peer_code == str(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Kitchen:
     """All methods raise NoAnswer or PeerRefused."""
 
-    def __init__(self, connection: Bus) -> None:
-        self._bus = connection
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
 
     async def cancel(self, order: StoredOrder) -> CancelAnswered:
         """Cancel the ticket, unless cooking has begun. A repeat gets the same answer."""
-        return await self._bus.request(subjects.CANCEL, cancel_ticket(order), deadline_s=ASK_DEADLINE_S)
+        return await self._bus.request(subjects.CANCEL, cancel_ticket(order), deadline_s=DEADLINE_S)
 
 
-class Receiver:
-    """A receiver of the gateway's messages: the kitchen of cook commands, notification of status events."""
+def receivers_over(bus: Bus) -> Mapping[str, Receiver]:
+    """Return the receivers of the gateway's messages, by name: kitchen of cook commands, notification of status events."""
+    return {
+        subjects.KITCHEN: _receiver(bus, subjects.KITCHEN_KNOWN),
+        subjects.NOTIFICATION: _receiver(bus, subjects.NOTIFICATION_KNOWN),
+    }
 
-    def __init__(
-        self,
-        connection: Bus,
-        known: Rpc[AskKnown, KnownAnswered],
-    ) -> None:
-        self.name = known.owner
-        self._bus = connection
-        self._known = known
 
-    async def missing(self, asked: Sequence[OrderVersion]) -> frozenset[UUID] | None:
-        """The orders whose messages it has not got; None if its consumer lags too far to tell."""
-        answer = await self._bus.request(self._known, AskKnown(items=tuple(asked)), deadline_s=ASK_DEADLINE_S)
+def _receiver(bus: Bus, rpc: Rpc[AskKnown, KnownAnswered]) -> Receiver:
+    async def missing(versions: Sequence[tuple[UUID, int]]) -> frozenset[UUID] | None:
+        request = AskKnown(
+            items=tuple(OrderVersion(order_id=id_, version=version) for id_, version in versions)
+        )
+        answer = await bus.request(rpc, request, deadline_s=DEADLINE_S)
         return None if answer.behind else frozenset(order.order_id for order in answer.missing)
+
+    return missing

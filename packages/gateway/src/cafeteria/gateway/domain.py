@@ -1,7 +1,6 @@
-"""Orders, and how stock's decisions change them. Pure: ids and times are passed in.
+"""Orders, how stock's decisions change them, and the messages about them. Pure: ids and times are passed in.
 
-An order leaves PENDING only by a decision that stock has committed. Its answer is encoded here, once, and every
-request with the same key gets those bytes.
+An order leaves PENDING only by a decision that stock has committed.
 """
 
 from collections import Counter
@@ -12,11 +11,10 @@ from uuid import UUID
 
 import msgspec
 
-from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.kitchen import CancelTicket, CookOrder
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.problems import Problem, problem_type
 from cafeteria.contracts.stock import MAX_AGE_MS, Decision, ItemPrice, StockDecided
+from cafeteria.contracts.subjects import KITCHEN, NOTIFICATION
 from cafeteria.contracts.values import (
     STATUS_VERSIONS,
     Line,
@@ -25,23 +23,13 @@ from cafeteria.contracts.values import (
     RejectionReason,
     StatusTime,
 )
-from cafeteria.gateway.errors import (
-    DecisionUnusableError,
-    OrderExpired,
-    OutOfStock,
-    Refused,
-    UnknownItem,
-)
+from cafeteria.gateway.errors import DecisionUnusableError
 
 ORDER_LIFETIME = timedelta(milliseconds=MAX_AGE_MS)
 """Stock rejects an older order that it has never seen; an order that it has reserved is verified late."""
 
 OWN_VERSION_LIMIT = 2
 """The gateway publishes PENDING (1) and stock's decision (2); the kitchen publishes the later versions."""
-
-CREATED = 201
-
-_ENCODER = msgspec.json.Encoder()
 
 StatusTimes = Mapping[OrderStatus, datetime]
 
@@ -79,13 +67,6 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
     request_hash: bytes
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The final response to the student, to the byte: 201 with the order, or 409 with the problem."""
-
-    status: int
-    body: bytes
-
-
 class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as stored; `age_ms` is its age when the row was read, by the database's clock."""
 
@@ -103,35 +84,19 @@ class StoredOrder(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class KeyedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The order of an idempotency key. `answer` is None until the order is decided."""
-
-    order: StoredOrder
-    request_hash: bytes
-    answer: Answer | None
-
-
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Stock's decision in the form that the gateway stores: the order's new state and the final answer."""
+    """An order as stock's decision changes it. `refused_item_ids` are the items for which stock rejected it."""
 
     order: StoredOrder
     decided_at: datetime
-    answer: Answer
-
-
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict with the encoded items to publish: the status event, and the cook command if it is verified."""
-
-    verdict: Verdict
-    status_event: bytes
-    cook_command: bytes | None
+    refused_item_ids: tuple[UUID, ...] = ()
 
 
 # --- a request to order ------------------------------------------------------------------------------
 
 
 def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
-    """Items that occur in more than one line."""
+    """Return the items that occur in more than one line."""
     items = [line.item_id for line in lines]
     if len(set(items)) == len(items):
         return ()
@@ -139,7 +104,7 @@ def repeated_items(lines: Sequence[Line]) -> tuple[UUID, ...]:
 
 
 def pending_order(order: NewOrder, *, at: datetime) -> PendingOrder:
-    """The order after it was stored at time `at`."""
+    """Return the order after it was stored at time `at`."""
     return PendingOrder(
         id=order.id,
         student_id=order.student_id,
@@ -151,7 +116,7 @@ def pending_order(order: NewOrder, *, at: datetime) -> PendingOrder:
 
 
 def as_received(order: PendingOrder) -> StoredOrder:
-    """The PENDING order: stock has not decided, so it has no prices."""
+    """Return the PENDING order: stock has not decided, so it has no prices."""
     return StoredOrder(
         id=order.id,
         student_id=order.student_id,
@@ -169,7 +134,7 @@ def as_received(order: PendingOrder) -> StoredOrder:
 
 
 def as_pending(order: StoredOrder) -> PendingOrder:
-    """The data of the request to stock, from a stored order."""
+    """Return the data of the request to stock, from a stored order."""
     return PendingOrder(
         id=order.id,
         student_id=order.student_id,
@@ -208,7 +173,7 @@ def _verified(order: PendingOrder, items: tuple[ItemPrice, ...], *, at: datetime
         expires_at=order.expires_at,
         traceparent=order.traceparent,
     )
-    return Verdict(order=verified, decided_at=at, answer=Answer(status=CREATED, body=order_body(verified)))
+    return Verdict(order=verified, decided_at=at)
 
 
 def _priced(lines: tuple[Line, ...], items: tuple[ItemPrice, ...]) -> tuple[PricedLine, ...]:
@@ -238,70 +203,36 @@ def _rejected(order: PendingOrder, decided: StockDecided, *, at: datetime) -> Ve
         rejection_reason=decided.reason,
         status_times={**received.status_times, OrderStatus.REJECTED: at},
     )
-    refusal = refusal_of(decided.reason, item_ids=decided.refused_item_ids, order_id=order.id)
-    return Verdict(
-        order=rejected, decided_at=at, answer=Answer(status=refusal.status, body=problem_body(refusal))
-    )
-
-
-def refusal_of(reason: RejectionReason, *, item_ids: tuple[UUID, ...], order_id: UUID) -> Refused:
-    if reason is RejectionReason.OUT_OF_STOCK:
-        return OutOfStock(item_ids=item_ids, order_id=order_id)
-    if reason is RejectionReason.UNKNOWN_ITEM:
-        return UnknownItem(item_ids=item_ids, order_id=order_id)
-    return OrderExpired(order_id=order_id)
+    return Verdict(order=rejected, decided_at=at, refused_item_ids=decided.refused_item_ids)
 
 
 def is_from_kitchen(event: OrderStatusChanged) -> bool:
-    """Whether the kitchen may publish this: its own states only, each with its version."""
+    """Return whether the kitchen may publish this: its own states only, each with its version."""
     return event.version == STATUS_VERSIONS[event.status] > OWN_VERSION_LIMIT
 
 
-# --- bytes and messages ------------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------------
 
 
-def order_on_the_wire(order: StoredOrder) -> Order:
-    return Order(
-        id=order.id,
-        status=order.status,
-        version=order.version,
-        lines=order.lines,
-        total=order.total,
-        created_at=order.created_at,
-        reason=order.rejection_reason,
-    )
+def versions_to_deliver(
+    status: OrderStatus, *, is_known_to_kitchen: bool, notified_version: int
+) -> dict[str, int]:
+    """Return the version of an order in this state that each receiver, by name, must have and is not known to have.
 
-
-def order_body(order: StoredOrder) -> bytes:
-    return _ENCODER.encode(order_on_the_wire(order))
-
-
-def settlement(verdict: Verdict) -> Settlement:
-    order = verdict.order
-    is_verified = order.status is OrderStatus.STOCK_VERIFIED
-    return Settlement(
-        verdict=verdict,
-        status_event=_ENCODER.encode(own_status_event(order)),
-        cook_command=_ENCODER.encode(cook_order(order)) if is_verified else None,
-    )
-
-
-def problem_body(refusal: Refused) -> bytes:
-    """Encode the problem without any data of the first request, so that every repeat gets the same bytes."""
-    return _ENCODER.encode(
-        Problem(
-            type=problem_type(refusal.code),
-            title=refusal.title,
-            status=refusal.status,
-            detail=refusal.detail,
-            item_ids=refusal.item_ids,
-            order_id=refusal.order_id,
-        )
-    )
+    The kitchen needs the cook command of a STOCK_VERIFIED order. Notification needs the last version that the gateway
+    itself publishes: the kitchen checks the later ones.
+    """
+    versions: dict[str, int] = {}
+    if status is OrderStatus.STOCK_VERIFIED and not is_known_to_kitchen:
+        versions[KITCHEN] = STATUS_VERSIONS[OrderStatus.STOCK_VERIFIED]
+    own_version = min(STATUS_VERSIONS[status], OWN_VERSION_LIMIT)
+    if notified_version < own_version:
+        versions[NOTIFICATION] = own_version
+    return versions
 
 
 def path_of(status_times: StatusTimes, *, below: int) -> tuple[StatusTime, ...]:
-    """The states of the order before version `below`, in version order."""
+    """Return the states of the order before version `below`, in version order."""
     times = (
         StatusTime(status=status, version=STATUS_VERSIONS[status], at=at)
         for status, at in status_times.items()
@@ -311,7 +242,7 @@ def path_of(status_times: StatusTimes, *, below: int) -> tuple[StatusTime, ...]:
 
 
 def own_status_event(order: StoredOrder) -> OrderStatusChanged:
-    """The event of the last state that the gateway itself publishes; the kitchen may have changed the order since."""
+    """Return the event of the last state that the gateway itself publishes; the kitchen may have changed the order since."""
     latest = path_of(order.status_times, below=OWN_VERSION_LIMIT + 1)[-1]
     return OrderStatusChanged(
         order_id=order.id,
@@ -337,7 +268,7 @@ def cook_order(order: StoredOrder) -> CookOrder:
 
 
 def cancel_ticket(order: StoredOrder) -> CancelTicket:
-    """The request to cancel; `version` is the one that the order gets if the kitchen cancels it."""
+    """Return the request to cancel; `version` is the one that the order gets if the kitchen cancels it."""
     version = STATUS_VERSIONS[OrderStatus.CANCELLED]
     return CancelTicket(
         order_id=order.id,

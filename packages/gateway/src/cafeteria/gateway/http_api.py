@@ -24,7 +24,8 @@ from cafeteria.chassis.observability import tracing
 from cafeteria.chassis.runtime.errors import InvalidRequest
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
-from cafeteria.gateway.domain import CREATED, NewOrder, Placing, order_on_the_wire, repeated_items
+from cafeteria.gateway.answers import CREATED, RECEIVED, to_view
+from cafeteria.gateway.domain import NewOrder, Placing, repeated_items
 from cafeteria.gateway.errors import (
     IdempotencyKeyReused,
     OrderExpired,
@@ -34,8 +35,7 @@ from cafeteria.gateway.errors import (
     UnknownItem,
 )
 from cafeteria.gateway.idempotency import request_hash, stored_key
-from cafeteria.gateway.service import Gateway
-from cafeteria.gateway.service.place_order import RECEIVED
+from cafeteria.gateway.use_cases import Service
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
@@ -56,9 +56,9 @@ _PLACED = {
 
 @get("/v1/menu", tags=["menu"], sync_to_thread=False)
 def read_menu(state: State) -> Menu:
-    """The items on the menu, by name. `available` is null while it is not known; an order then goes to stock."""
-    gateway: Gateway = state.gateway
-    return gateway.read_orders.menu()
+    """List the items on the menu, by name. `available` is null while it is not known; an order then goes to stock."""
+    service: Service = state.service
+    return service.read_menu()
 
 
 @post(
@@ -76,10 +76,10 @@ async def place_order(
     data: JSONBody[PlaceOrder],
 ) -> BytesResponse:
     """Place an order. Every request with the same key and lines gets the same order and the same answer."""
-    gateway: Gateway = state.gateway
+    service: Service = state.service
     key = require_idempotency_key(request.scope["headers"])
-    placing = _placing(data, student_id=request.user.student_id, key=key)
-    placed = await gateway.place_order(placing)
+    placing = _placing(data, student_id=request.user.subject, key=key)
+    placed = await service.place_order(placing)
     return BytesResponse(
         placed.body,
         status=placed.status,
@@ -90,10 +90,10 @@ async def place_order(
 
 @get("/v1/orders/{order_id:uuid}", before_request=_SIGNED_IN, tags=_TAGS)
 async def read_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
-    """One of the student's own orders, in its current state."""
-    gateway: Gateway = state.gateway
-    order = await gateway.read_orders.one(order_id, student_id=request.user.student_id)
-    return order_on_the_wire(order)
+    """Show one of the student's own orders, in its current state."""
+    service: Service = state.service
+    order = await service.read_orders.one(order_id, student_id=request.user.subject)
+    return to_view(order)
 
 
 @get(ORDERS_PATH, before_request=_SIGNED_IN, tags=_TAGS)
@@ -103,10 +103,10 @@ async def list_orders(
     cursor: RowCursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> Orders:
-    """The student's orders, newest first."""
-    gateway: Gateway = state.gateway
-    page, following = await gateway.read_orders.page(request.user.student_id, cursor=cursor, limit=limit)
-    return Orders(items=tuple(map(order_on_the_wire, page)), next_cursor=following)
+    """List the student's orders, newest first."""
+    service: Service = state.service
+    page, following = await service.read_orders.page(request.user.subject, cursor=cursor, limit=limit)
+    return Orders(items=tuple(map(to_view, page)), next_cursor=following)
 
 
 @post(
@@ -118,9 +118,9 @@ async def list_orders(
 )
 async def cancel_order(request: SignedInRequest, state: State, order_id: FromPath[UUID]) -> Order:
     """Cancel an order, unless the kitchen has begun with it. A repeat gets the same answer."""
-    gateway: Gateway = state.gateway
-    order = await gateway.cancel_order(order_id, student_id=request.user.student_id)
-    return order_on_the_wire(order)
+    service: Service = state.service
+    order = await service.cancel_order(order_id, student_id=request.user.subject)
+    return to_view(order)
 
 
 ROUTES: list[HTTPRouteHandler] = [read_menu, place_order, read_order, list_orders, cancel_order]

@@ -1,33 +1,39 @@
-"""Inbound messages: the requests that the gateway answers, and the events that it consumes."""
+"""The gateway's inbound messages: the kitchen's status events, its delivery checks, and stock's availability.
+
+The gateway acknowledges a status event after the commit of the batch that holds it.
+"""
 
 from time import monotonic
 
-from cafeteria.chassis.database.group_commit import GroupCommit
-from cafeteria.chassis.messaging import Bus, Consumer
-from cafeteria.chassis.messaging.dead_letters import DeadLetters
-from cafeteria.contracts import subjects
-from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.chassis.messaging.message_handlers import Handler, StreamConsumer, Subscription
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import AvailabilityChanged
-from cafeteria.gateway.service.project_status import DeliveryCheck
-from cafeteria.gateway.views import AvailabilityView
+from cafeteria.contracts.subjects import AVAILABILITY, GATEWAY_KNOWN, GATEWAY_PROJECTION, KITCHEN_STATUS
+from cafeteria.gateway.tables import dead_letters
+from cafeteria.gateway.use_cases import Service
 
 
-async def answer_known(connection: Bus, check: DeliveryCheck) -> None:
-    """Answer the kitchen's requests for which of its events are missing here."""
-    await connection.serve(subjects.GATEWAY_KNOWN, check.answer)
+async def check_delivery(service: Service, request: AskKnown) -> KnownAnswered:
+    return await service.check_delivery(request.items)
 
 
-async def hear_availability(connection: Bus, view: AvailabilityView) -> None:
-    """Keep `view` up to date: stock publishes all items each second, and each change at once."""
-
-    def update(event: AvailabilityChanged) -> None:
-        view.take(event, at_s=monotonic())
-
-    await connection.subscribe(subjects.AVAILABILITY, update)
+def update_availability(service: Service, event: AvailabilityChanged) -> None:
+    service.availability.update(event, at_s=monotonic())
 
 
-def projection_consumer(
-    connection: Bus, group: GroupCommit[OrderStatusChanged, None], dead_letters: DeadLetters
-) -> Consumer[OrderStatusChanged]:
-    """Consumes the kitchen's status events, shared by all replicas; acknowledges them after their commit."""
-    return Consumer(connection, subjects.GATEWAY_PROJECTION, subjects.KITCHEN_STATUS, group, dead_letters)
+HANDLERS: tuple[Handler[Service], ...] = (Handler(rpc=GATEWAY_KNOWN, answer=check_delivery),)
+
+SUBSCRIPTIONS: tuple[Subscription[Service], ...] = (
+    # stock publishes all items each second, and each change at once
+    Subscription(topic=AVAILABILITY, handle=update_availability),
+)
+
+CONSUMERS: tuple[StreamConsumer[Service], ...] = (
+    StreamConsumer(
+        durable=GATEWAY_PROJECTION,
+        topic=KITCHEN_STATUS,
+        batcher=lambda service: service.project_statuses.batcher,
+        lag=lambda service: service.status_lag,
+        dead_letters=dead_letters,
+    ),
+)

@@ -12,7 +12,7 @@ Limit = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """The gateway answers 503 to new orders while `pending_limit` orders wait for stock's decision (or fewer: see
-    `service.admission`), or `queue_limit` of them wait to be written.
+    `load.LoadShedding`), or `queue_limit` of them wait to be written.
     """
 
     pool_size: PoolSize = field(name="GATEWAY_POOL_SIZE", default=10)

@@ -1,5 +1,5 @@
 """The simulated gateway: receive, reserve, settle, cancel, project, relay, and the jobs that retry and reconcile. Its
-control flow copies `cafeteria.gateway.service`; the rules for orders are `cafeteria.gateway.domain` itself.
+control flow copies `cafeteria.gateway.use_cases`; the rules for orders are `cafeteria.gateway.domain` itself.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,8 @@ from cafeteria.contracts.stock import (
     StockDecided,
 )
 from cafeteria.contracts.values import OrderStatus, RejectionReason
+from cafeteria.gateway.answers import Answer, KeyedOrder, order_body
 from cafeteria.gateway.domain import (
-    Answer,
-    KeyedOrder,
     PendingOrder,
     Placing,
     StoredOrder,
@@ -29,7 +28,6 @@ from cafeteria.gateway.domain import (
     as_received,
     cancel_ticket,
     judge,
-    order_body,
     path_of,
 )
 from cafeteria.protocol_model.bus import Bus

@@ -14,10 +14,9 @@ from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.stock import StockReleased
 from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, WORK_PLACED
 from cafeteria.contracts.values import OrderStatus, OrderVersion
+from cafeteria.gateway.answers import Answer, KeyedOrder, final_answer
 from cafeteria.gateway.domain import (
     OWN_VERSION_LIMIT,
-    Answer,
-    KeyedOrder,
     Placing,
     StoredOrder,
     Verdict,
@@ -179,7 +178,7 @@ class GatewayTables:
         row.updated_at = verdict.decided_at
         row.next_ask_at = None
         row.next_check_at = verdict.decided_at + CHECK_AFTER
-        self.keys_of_orders[order.id].answer = verdict.answer
+        self.keys_of_orders[order.id].answer = final_answer(verdict)
         if telling:
             self.outbox.add(items_of(order))
         self.scheduler.note("order {.int} is {}", order.id, order.status)

@@ -1,4 +1,4 @@
-"""Receive: stores idempotency keys, then PENDING orders for the new keys; and reads the order of a key."""
+"""Store idempotency keys, then PENDING orders for the new keys; and read the orders of keys."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,15 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
-from cafeteria.gateway.domain import (
-    ORDER_LIFETIME,
-    KeyedOrder,
-    NewOrder,
-    Placing,
-    as_received,
-    order_body,
-    pending_order,
-)
+from cafeteria.gateway.answers import KeyedOrder, order_body
+from cafeteria.gateway.domain import ORDER_LIFETIME, NewOrder, Placing, as_received, pending_order
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
@@ -52,9 +45,9 @@ WITH clock AS (
         at + CAST(:lifetime AS interval), at + interval '2 seconds', traceparent
     FROM placed JOIN new_keys USING (order_id) CROSS JOIN clock
 )
-SELECT at, unmade.order_id FROM clock LEFT JOIN (
+SELECT at, repeats.order_id FROM clock LEFT JOIN (
     SELECT order_id FROM placed WHERE NOT EXISTS (SELECT FROM new_keys WHERE new_keys.order_id = placed.order_id)
-) AS unmade ON true
+) AS repeats ON true
 """)
 
 _FIND_BY_KEY = (
@@ -70,11 +63,11 @@ _NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """`at` is when the batch was stored, by the database's clock: `created_at` of all its orders.
 
-    `unmade` are the ids of the orders that were not stored, usually none: their keys are in use.
+    `repeats` are the ids of the orders that were not stored, usually none: their keys are in use.
     """
 
     at: datetime
-    unmade: frozenset[UUID]
+    repeats: frozenset[UUID]
 
 
 async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> Received:
@@ -93,15 +86,15 @@ async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> R
             "lifetime": ORDER_LIFETIME,
         },
     )
-    return Received(at=rows[0].at, unmade=frozenset(row.order_id for row in rows if row.order_id))
+    return Received(at=rows[0].at, repeats=frozenset(row.order_id for row in rows if row.order_id))
 
 
 def _undated(order: NewOrder) -> str:
-    """The PENDING answer, except that the statement sets `created_at`."""
+    """Return the PENDING answer, except that the statement sets `created_at`."""
     return order_body(as_received(pending_order(order, at=_NO_DATE))).decode()
 
 
 async def find_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, KeyedOrder]:
-    """The orders of those `keys` that are in use."""
+    """Return the orders of those `keys` that are in use."""
     rows = await connection.execute(_FIND_BY_KEY, {"keys": list(keys)})
     return {row.key: keyed_order(row) for row in rows}

@@ -1,4 +1,4 @@
-"""Turns rows of `orders`, alone or joined with their idempotency keys, into the domain's types."""
+"""Convert rows of `orders`, alone or joined with their idempotency keys, to values."""
 
 from datetime import datetime
 from typing import Any
@@ -9,12 +9,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from cafeteria.chassis.database.statement import Row
 from cafeteria.contracts.values import OrderStatus, PricedLine, RejectionReason
-from cafeteria.gateway.domain import Answer, KeyedOrder, StoredOrder
+from cafeteria.gateway.answers import Answer, KeyedOrder
+from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
 
 def age_ms_of(table: str) -> str:
-    """SQL for the age of an order in milliseconds; 0 if the clock was set back before its creation."""
+    """Return the SQL of the age of an order in milliseconds; 0 if the clock was set back before its creation."""
     seconds = f"extract(epoch FROM clock_timestamp() - {table}.created_at)"
     return f"CAST(GREATEST({seconds}, 0) * 1000 AS bigint)"
 
@@ -40,6 +41,11 @@ KEY_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
     IdempotencyKeyRow.response_status,
     IdempotencyKeyRow.response_body,
 )
+
+RETURNED = f"""o.id, o.student_id, o.status, o.version, CAST(o.lines AS text) AS lines, o.total,
+    o.rejection_reason, CAST(o.status_times AS text) AS status_times, o.created_at, o.expires_at,
+    o.traceparent, {age_ms_of("o")} AS age_ms"""
+"""The SQL of the same columns, to return from a statement in which `o` is `gateway.orders`."""
 
 _LINES = msgspec.json.Decoder(tuple[PricedLine, ...])
 _STATUS_TIMES = msgspec.json.Decoder(dict[OrderStatus, datetime])

@@ -1,4 +1,4 @@
-"""Settle: stores stock's decisions, the final answers and the messages about them, for orders still PENDING."""
+"""Store stock's decisions, the final answers and the messages about them, for orders still PENDING."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,15 +8,17 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.messaging.outbox import insert_rows
 from cafeteria.contracts.subjects import GATEWAY_STATUS, WORK_PLACED
-from cafeteria.gateway.domain import Answer, Settlement, StoredOrder
+from cafeteria.gateway.answers import Answer, Settlement
+from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, stored_answer, stored_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
 # One statement is one commit. Prices, total and snapshot are read out of the answer, so the stored order equals
 # the answer that is sent. Rows are locked in id order before any is changed; an order that is no longer PENDING
 # gets neither a new answer nor a message.
-_SETTLE = Statement("""
+_SETTLE = Statement(f"""
 WITH verdicts AS (
     SELECT verdict.*, CAST(convert_from(body, 'UTF8') AS jsonb) AS snapshot
     FROM unnest(
@@ -44,17 +46,17 @@ WITH verdicts AS (
     SET response_snapshot = v.snapshot, response_status = v.answer_status, response_body = v.body
     FROM updated AS m JOIN verdicts AS v ON v.order_id = m.id
     WHERE k.order_id = m.id
-), outbox_rows AS (
-    INSERT INTO gateway.outbox (order_id, version, subject, message_id, body)
-    SELECT v.order_id, m.version, message.subject, uuidv7(), message.body
+), messages AS (
+    SELECT v.order_id, m.version, message.subject, message.body, 2 * v.place + message.turn AS place
     FROM updated AS m JOIN verdicts AS v ON v.order_id = m.id CROSS JOIN LATERAL (VALUES
-        (1, CAST(:status_subject AS text), v.status_event), (2, :cook_subject, v.cook_command)
+        (0, CAST(:status_subject AS text), v.status_event), (1, :cook_subject, v.cook_command)
     ) AS message (turn, subject, body)
     WHERE message.body IS NOT NULL
-    ORDER BY v.place, message.turn
+), outbox_rows AS (
+    {insert_rows("gateway.outbox", key="order_id", source="messages")}
 )
 SELECT order_id FROM verdicts WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = order_id)
-""")
+""")  # noqa: S608 - put together from constants
 
 _FIND_ANSWERS = (
     sa.select(*ORDER_COLUMNS, *KEY_COLUMNS)
@@ -70,27 +72,27 @@ async def settle(connection: AsyncConnection, settlements: Sequence[Settlement])
     """
     verdicts = [settlement.verdict for settlement in settlements]
     orders = [verdict.order for verdict in verdicts]
-    unmoved = await _SETTLE.rows(
+    unchanged = await _SETTLE.rows(
         connection,
         {
             "order_ids": [order.id for order in orders],
             "statuses": [order.status for order in orders],
             "reasons": [order.rejection_reason for order in orders],
             "decided_ats": [verdict.decided_at.isoformat() for verdict in verdicts],
-            "answer_statuses": [verdict.answer.status for verdict in verdicts],
-            "bodies": [verdict.answer.body for verdict in verdicts],
+            "answer_statuses": [settlement.answer.status for settlement in settlements],
+            "bodies": [settlement.answer.body for settlement in settlements],
             "status_events": [settlement.status_event for settlement in settlements],
             "cook_commands": [settlement.cook_command for settlement in settlements],
             "status_subject": GATEWAY_STATUS.subject,
             "cook_subject": WORK_PLACED.subject,
         },
     )
-    return {row.order_id for row in unmoved}
+    return {row.order_id for row in unchanged}
 
 
 async def find_answers(
     connection: AsyncConnection, order_ids: Sequence[UUID]
 ) -> dict[UUID, tuple[StoredOrder, Answer | None]]:
-    """The orders as stored, each with its final answer; None while it has none."""
+    """Return the orders as stored, each with its final answer; None while it has none."""
     rows = await connection.execute(_FIND_ANSWERS, {"ids": list(order_ids)})
     return {row.id: (stored_order(row), stored_answer(row)) for row in rows}

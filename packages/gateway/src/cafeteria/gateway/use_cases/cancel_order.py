@@ -1,4 +1,4 @@
-"""Cancelling an order: SETTLED → the kitchen has cancelled → CANCELLED → released.
+"""Cancel an order: SETTLED → the kitchen has cancelled → CANCELLED → released.
 
 Only the kitchen knows whether cooking has begun, so it decides, in one commit, and the gateway projects its
 decision. If the process dies in between, the kitchen's event carries the same decision. Stock gives the portions
@@ -14,32 +14,36 @@ from cafeteria.chassis.runtime.errors import NotFound
 from cafeteria.contracts.kitchen import CancelAnswered
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.clients import Kitchen
 from cafeteria.gateway.domain import StoredOrder, as_pending, path_of
 from cafeteria.gateway.errors import KitchenSilent, OrderUndecided, TooLateToCancel
-from cafeteria.gateway.peers import Kitchen
 from cafeteria.gateway.repository import orders
-from cafeteria.gateway.service.decide import DECIDE_WITHIN_S, Decider
-from cafeteria.gateway.service.project_status import Projection
+from cafeteria.gateway.use_cases.project_statuses import ProjectStatuses
+from cafeteria.gateway.use_cases.settle_orders import DECIDE_WITHIN_S, SettleOrders
 
 
 class CancelOrder:
     def __init__(
-        self, *, database: Database, decider: Decider, kitchen: Kitchen, projection: Projection
+        self,
+        database: Database,
+        settle_orders: SettleOrders,
+        kitchen: Kitchen,
+        project_statuses: ProjectStatuses,
     ) -> None:
         self._database = database
-        self._decider = decider
+        self._settle_orders = settle_orders
         self._kitchen = kitchen
-        self._projection = projection
+        self._project_statuses = project_statuses
 
     async def __call__(self, order_id: UUID, *, student_id: str) -> StoredOrder:
-        """The cancelled order, for repeats too.
+        """Return the cancelled order, for repeats too.
 
         Raises NotFound (another student's too), OrderUndecided, TooLateToCancel or KitchenSilent.
         """
         order = await self._find(order_id, student_id)
         if order.status is OrderStatus.PENDING:
             deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
-            await self._decider.answer(as_pending(order), deadline=deadline)
+            await self._settle_orders.answer(as_pending(order), deadline=deadline)
             order = await self._find(order_id, student_id)
         if order.status is OrderStatus.STOCK_VERIFIED:
             await self._ask_kitchen(order)
@@ -52,7 +56,7 @@ class CancelOrder:
             answered = await self._kitchen.cancel(order)
         except (NoAnswer, PeerRefused) as error:
             raise KitchenSilent(order_id=order.id) from error
-        await self._projection.take([_as_event(answered, order)])
+        await self._project_statuses.project([_as_event(answered, order)])
 
     async def _find(self, order_id: UUID, student_id: str) -> StoredOrder:
         async with self._database.statement() as connection:

@@ -1,35 +1,42 @@
-"""Project: applies the kitchen's status events to the gateway's orders, in any order and any number of times.
+"""Project: apply the kitchen's status events to the gateway's orders, in any order and any number of times.
 
 Every event carries the states before it, so each order needs only the highest version of a batch. A CANCELLED
 event, or the same answer to a cancel request, makes the order due for its release.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.observability import logs
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.gateway.domain import is_from_kitchen
-from cafeteria.gateway.repository import orders
-from cafeteria.gateway.service.decide import Wakes
+from cafeteria.gateway.repository import project_statuses
+
+BATCH_LIMIT = 1_024
+QUEUE_LIMIT = 8_192
+"""More than the consumer pulls at once, sixteen messages of 256 events, so that delivered events are never refused."""
 
 logger = logs.get_logger()
 
 
-class Projection:
-    """Stores the kitchen's states of orders; wakes `release` after a commit that cancelled an order."""
+class ProjectStatuses:
+    """Stores the kitchen's states of orders. `on_cancelled` is called after a commit that cancelled an order."""
 
-    def __init__(self, *, database: Database, release: Wakes) -> None:
+    def __init__(self, database: Database, *, on_cancelled: Callable[[], None]) -> None:
         self._database = database
-        self._release = release
+        self._on_cancelled = on_cancelled
+        self.batcher = GroupCommit[OrderStatusChanged, None](
+            "gateway-projection", self._commit, batch_limit=BATCH_LIMIT, queue_limit=QUEUE_LIMIT
+        )
 
-    async def commit(self, batch: Sequence[OrderStatusChanged]) -> list[None]:
+    async def _commit(self, batch: Sequence[OrderStatusChanged]) -> list[None]:
         """Project a batch of events; their messages may be acknowledged after that."""
-        await self.take(batch)
+        await self.project(batch)
         return [None] * len(batch)
 
-    async def take(self, events: Iterable[OrderStatusChanged]) -> None:
-        """Project the highest version of each order."""
+    async def project(self, events: Iterable[OrderStatusChanged]) -> None:
+        """Project the highest version of each order, in one commit."""
         highest: dict[object, OrderStatusChanged] = {}
         for event in events:
             if not is_from_kitchen(event):
@@ -39,22 +46,6 @@ class Projection:
         if not highest:
             return
         async with self._database.statement() as connection:
-            has_cancelled = await orders.project(connection, list(highest.values()))
+            has_cancelled = await project_statuses.project(connection, list(highest.values()))
         if has_cancelled:
-            self._release.wake()
-
-
-class DeliveryCheck:
-    """Tells the kitchen which of its events are missing here; `is_behind` is true while its consumer lags."""
-
-    def __init__(self, *, database: Database, is_behind: Callable[[], Awaitable[bool]]) -> None:
-        self._database = database
-        self._is_behind = is_behind
-
-    async def answer(self, asked: AskKnown) -> KnownAnswered:
-        """The versions that are missing here; `behind` if the lag may be the reason. Raises DatabaseUnavailable."""
-        async with self._database.statement() as connection:
-            missing = await orders.find_missing(connection, asked.items)
-        if missing and await self._is_behind():
-            return KnownAnswered(behind=True)
-        return KnownAnswered(missing=missing)
+            self._on_cancelled()

@@ -1,25 +1,18 @@
-"""Reads orders and the menu. A student sees only their own orders: another student's is a NotFound."""
+"""Read orders. A student sees only their own orders: another student's is a NotFound."""
 
 from collections.abc import Sequence
-from time import monotonic
 from uuid import UUID
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
 from cafeteria.chassis.runtime.errors import NotFound
-from cafeteria.contracts.gateway import Menu
 from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.repository import orders
-from cafeteria.gateway.views import AvailabilityView
 
 
 class ReadOrders:
-    def __init__(self, *, database: Database, availability: AvailabilityView) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._availability = availability
-
-    def menu(self) -> Menu:
-        return self._availability.menu(at_s=monotonic())
 
     async def one(self, order_id: UUID, *, student_id: str) -> StoredOrder:
         """Raises NotFound, also for another student's order."""
@@ -32,7 +25,7 @@ class ReadOrders:
     async def page(
         self, student_id: str, *, cursor: str | None, limit: int
     ) -> tuple[Sequence[StoredOrder], str | None]:
-        """Newest first, and the cursor of the next page, None at the end. Raises UnknownCursor."""
+        """Return a page, newest first, and the cursor of the next page, None at the end. Raises UnknownCursor."""
         before = read_cursor(cursor)
         async with self._database.statement() as connection:
             found = await orders.find_orders_of(connection, student_id, before=before, limit=limit + 1)

@@ -1,4 +1,4 @@
-"""Reserve and settle, RECEIVED → DECIDED → SETTLED: gets stock's decisions on PENDING orders and stores them.
+"""Reserve and settle, RECEIVED → DECIDED → SETTLED: get stock's decisions on PENDING orders and store them.
 
 Orders of one commit share one request to stock; each is settled by its own decision. An order changes only by a
 decision that stock has committed. A failure leaves the order at its recovery point, and the same steps from there
@@ -7,9 +7,9 @@ finds it settled and returns the stored answer.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 from uuid import UUID
 
 from cafeteria.chassis.database.database import Database
@@ -19,53 +19,38 @@ from cafeteria.chassis.observability import logs
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.errors import Unavailable
 from cafeteria.contracts.stock import MAX_ORDERS, StockDecided
-from cafeteria.contracts.values import OrderStatus
-from cafeteria.gateway.domain import (
-    CREATED,
-    Answer,
-    PendingOrder,
-    Settlement,
-    StoredOrder,
-    judge,
-    order_body,
-    settlement,
-)
-from cafeteria.gateway.peers import Stock, is_away
-from cafeteria.gateway.repository import decisions
-from cafeteria.gateway.views import Backlog
+from cafeteria.gateway.answers import Answer, RunningRequest, Settlement, answer_without_key, settlement
+from cafeteria.gateway.clients import Stock, is_away
+from cafeteria.gateway.domain import PendingOrder, judge
+from cafeteria.gateway.load import QueueDepth
+from cafeteria.gateway.repository import settle_orders
 
 DECIDE_WITHIN_S = 1.3  # how long a student waits; later a repeat asks stock again, and so does retry pending
 DRAIN_S = 0.5  # at shutdown; a replica, or this one after the restart, repeats the requests that are cut off
 
 logger = logs.get_logger()
 
-Question = asyncio.Future[Answer | None]
-"""A running request to stock about one order: results in its final answer, or None if not known yet; never raises."""
 
-
-class Wakes(Protocol):
-    """A periodic task that can be woken early."""
-
-    def wake(self) -> None: ...
-
-
-class Decider:
+class SettleOrders:
     """Asks stock about many orders per request; runs at most one request per order, and later callers await that one.
 
-    Use it as a context manager; exiting waits up to DRAIN_S for running requests.
+    Use it as a context manager; exiting waits up to DRAIN_S for running requests. `on_settled` is called after a commit
+    that stored messages.
     """
 
-    def __init__(self, *, database: Database, stock: Stock, relay: Wakes, backlog: Backlog) -> None:
+    def __init__(
+        self, database: Database, stock: Stock, queue_depth: QueueDepth, *, on_settled: Callable[[], None]
+    ) -> None:
         self._database = database
         self._stock = stock
-        self._relay = relay
-        self._backlog = backlog
-        self._settling = GroupCommit("gateway-settle", self._settle)
-        self._questions: dict[UUID, Question] = {}
+        self._queue_depth = queue_depth
+        self._on_settled = on_settled
+        self.batcher = GroupCommit("gateway-settle", self._commit)
+        self._running: dict[UUID, RunningRequest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        await self._settling.__aenter__()
+        await self.batcher.__aenter__()
         return self
 
     async def __aexit__(
@@ -75,38 +60,38 @@ class Decider:
             _, late = await asyncio.wait(self._tasks, timeout=DRAIN_S)
             for task in late:
                 task.cancel()
-        await self._settling.__aexit__(kind, error, trace)
+        await self.batcher.__aexit__(kind, error, trace)
 
     async def answer(self, order: PendingOrder, *, deadline: float) -> Answer | None:
         """Return the final answer, or None if it is not known by `deadline` (event loop time).
 
         Awaits the order's running request; if that ends without an answer, sends one request for this order alone.
         """
-        running = self._questions.get(order.id)
+        running = self._running.get(order.id)
         if running is not None:
-            answer = await answer_of(running, deadline=deadline)
+            answer = await wait_for_answer(running, deadline=deadline)
             if answer is not None or not running.done():
                 return answer
-        [alone] = self.ask((order,))
-        return await answer_of(alone, deadline=deadline)
+        [alone] = self.request((order,))
+        return await wait_for_answer(alone, deadline=deadline)
 
-    def ask(self, orders: Sequence[PendingOrder]) -> list[Question]:
+    def request(self, orders: Sequence[PendingOrder]) -> list[RunningRequest]:
         """Return each order's request: the running one, or a new one that it shares with the other new orders.
 
         Requests continue if nobody awaits them.
         """
         loop = asyncio.get_running_loop()
-        new = list({order.id: order for order in orders if order.id not in self._questions}.values())
-        self._questions |= {order.id: loop.create_future() for order in new}
-        questions = [self._questions[order.id] for order in orders]
+        new = list({order.id: order for order in orders if order.id not in self._running}.values())
+        self._running |= {order.id: loop.create_future() for order in new}
+        requests = [self._running[order.id] for order in orders]
         for start in range(0, len(new), MAX_ORDERS):
-            task = asyncio.create_task(self._run_questions(new[start : start + MAX_ORDERS]))
+            task = asyncio.create_task(self._run_requests(new[start : start + MAX_ORDERS]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return questions
+        return requests
 
-    async def _run_questions(self, orders: Sequence[PendingOrder]) -> None:
-        """Set the result of each order's question, also after a failure."""
+    async def _run_requests(self, orders: Sequence[PendingOrder]) -> None:
+        """Set the result of each order's request, also after a failure."""
         unanswered = {order.id for order in orders}
         deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
         try:
@@ -142,59 +127,60 @@ class Decider:
         self, orders: Sequence[PendingOrder], unanswered: set[UUID], deadline: float, refusal: PeerRefused
     ) -> None:
         if len(orders) == 1:
-            logger.error("question_refused", order_id=str(orders[0].id), reason=str(refusal))
+            logger.error("request_refused", order_id=str(orders[0].id), reason=str(refusal))
             return
         middle = len(orders) // 2
         await self._decide(orders[:middle], unanswered, deadline)
         await self._decide(orders[middle:], unanswered, deadline)
 
     async def _settle_all(self, settlements: Sequence[Settlement], unanswered: set[UUID]) -> None:
-        """Settle, and end the questions. Raises nothing: an order that could not be settled has no answer yet."""
+        """Settle, and end the requests. Raises nothing: an order that could not be settled has no answer yet."""
         try:
-            outcomes = self._settling.enqueue_all(settlements)
+            outcomes = self.batcher.enqueue_all(settlements)
         except Unavailable:
             return
         for settled, outcome in zip(settlements, outcomes, strict=True):
             order_id = settled.verdict.order.id
-            answer = await _settled(outcome, order_id)
+            answer = await _answer_of(outcome, order_id)
             unanswered.discard(order_id)
             self._end(order_id, answer)
 
     def _end(self, order_id: UUID, answer: Answer | None) -> None:
-        self._questions.pop(order_id).set_result(answer)
+        self._running.pop(order_id).set_result(answer)
 
-    async def _settle(self, batch: Sequence[Settlement]) -> list[Answer | None]:
-        """Commit a batch. Safe to repeat: orders that are no longer PENDING get their stored answers."""
+    async def _commit(self, batch: Sequence[Settlement]) -> list[Answer | None]:
+        """Settle in one commit. Safe to repeat: orders that are no longer PENDING get their stored answers."""
         settlements = {each.verdict.order.id: each for each in batch}
         async with self._database.statement() as connection:
-            unmoved = await decisions.settle(connection, list(settlements.values()))
-        if moved := len(settlements) - len(unmoved):
-            self._relay.wake()
-            self._backlog.settled(moved)
-        answers: dict[UUID, Answer | None] = {
-            order_id: settled.verdict.answer for order_id, settled in settlements.items()
-        }
-        if unmoved:
-            answers |= dict.fromkeys(unmoved) | await self._stored_answers(unmoved)
+            unchanged = await settle_orders.settle(connection, list(settlements.values()))
+        if settled := len(settlements) - len(unchanged):
+            self._on_settled()
+            self._queue_depth.settled(settled)
+        answers: dict[UUID, Answer | None] = {order_id: each.answer for order_id, each in settlements.items()}
+        if unchanged:
+            answers |= dict.fromkeys(unchanged) | await self._stored_answers(unchanged)
         return [answers.get(each.verdict.order.id) for each in batch]
 
     async def _stored_answers(self, order_ids: set[UUID]) -> dict[UUID, Answer | None]:
         async with self._database.statement() as connection:
-            found = await decisions.find_answers(connection, list(order_ids))
+            found = await settle_orders.find_answers(connection, list(order_ids))
         return {order_id: answer or answer_without_key(order) for order_id, (order, answer) in found.items()}
 
 
-async def answer_of(question: Question, *, deadline: float) -> Answer | None:
-    """Its result, or None if it runs past `deadline` (event loop time); it continues if its caller is cancelled."""
-    if not question.done():
-        await asyncio.wait((question,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
-    return question.result() if question.done() else None
+async def wait_for_answer(running: RunningRequest, *, deadline: float) -> Answer | None:
+    """Return the result, or None if it runs past `deadline` (event loop time).
+
+    The request continues if its caller is cancelled.
+    """
+    if not running.done():
+        await asyncio.wait((running,), timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+    return running.result() if running.done() else None
 
 
 def settlements_of(
     orders: Sequence[PendingOrder], decided: Sequence[StockDecided]
 ) -> tuple[list[Settlement], list[PendingOrder]]:
-    """The settlements of the decided orders, and the orders that have no decision.
+    """Return the settlements of the decided orders, and the orders that have no decision.
 
     A decision that does not fit its order is logged and leaves it PENDING; one on an order of no request is logged.
     """
@@ -204,7 +190,7 @@ def settlements_of(
     for decision in decided:
         order = missing.pop(decision.order_id, None)
         if order is None:
-            logger.error("decision_not_asked_for", order_id=str(decision.order_id))
+            logger.error("decision_unrequested", order_id=str(decision.order_id))
             continue
         try:
             settlements.append(settlement(judge(order, decision, at=max(at, order.created_at))))
@@ -213,7 +199,7 @@ def settlements_of(
     return settlements, list(missing.values())
 
 
-async def _settled(outcome: asyncio.Future[Answer | None], order_id: UUID) -> Answer | None:
+async def _answer_of(outcome: asyncio.Future[Answer | None], order_id: UUID) -> Answer | None:
     try:
         return await outcome
     except Unavailable:
@@ -221,10 +207,3 @@ async def _settled(outcome: asyncio.Future[Answer | None], order_id: UUID) -> An
     except Exception:
         logger.exception("order_not_settled", order_id=str(order_id))
         return None
-
-
-def answer_without_key(order: StoredOrder) -> Answer | None:
-    """For an order that left PENDING without a settlement (restored from a backup, then projected from an event)."""
-    if order.status is OrderStatus.PENDING:
-        return None
-    return Answer(status=CREATED, body=order_body(order))
