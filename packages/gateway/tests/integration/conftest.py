@@ -1,8 +1,9 @@
 """One or several real gateways on real servers, students who order over HTTP, and a view of what is stored."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,15 +13,15 @@ import pytest
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.errors import DatabaseUnavailable
-from cafeteria.chassis.messaging.items import items_decoder_for
+from cafeteria.chassis.messaging.items import UnreadableItem, items_decoder_for
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
-from cafeteria.contracts.stock import StockDecided
+from cafeteria.contracts.stock import Decision, ItemPrice, StockDecided
 from cafeteria.contracts.values import Line
 from cafeteria.gateway.answers import settlement
 from cafeteria.gateway.app import create_app
-from cafeteria.gateway.domain import NewOrder, PendingOrder, Placing, judge, pending_order
+from cafeteria.gateway.domain import NewOrder, PendingOrder, Placing, Verdict, judge, pending_order
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.repository import receive_orders as receive_sql
 from cafeteria.gateway.repository import settle_orders as settle_sql
@@ -78,7 +79,7 @@ class RunningGateway:
             )
         )
 
-    async def row(self, order_id: str) -> asyncpg.Record:
+    async def row(self, order_id: str) -> Any:
         return await self.admin_database.fetchrow(
             "SELECT * FROM gateway.orders WHERE id = $1", UUID(order_id)
         )
@@ -110,6 +111,7 @@ class RunningGateway:
             for message in messages
             if message.subject == topic.subject
             for item in decoder.decode(message.data)
+            if not isinstance(item, UnreadableItem)
         ]
         return [item for item in items if order_id is None or str(item.order_id) == order_id]
 
@@ -184,14 +186,29 @@ class BrokenStack:
     """Stores what a crashed process has left behind, by the gateway's own statements."""
 
     def __init__(self, database: Database, admin_database: asyncpg.Connection) -> None:
-        self._database = database
+        self.database = database
         self._admin_database = admin_database
+
+    async def receive(self, placings: Sequence[Placing]) -> set[UUID]:
+        """Receive the orders in one batch; return the ids of those that are new."""
+        async with self.database.statement() as connection:
+            received = await receive_sql.receive(connection, placings)
+        return {placing.order.id for placing in placings} - received.repeats
+
+    def verdict_on(self, placing: Placing) -> Verdict:
+        """Return the verdict after stock has reserved the order, all items at one price."""
+        prices = tuple(
+            ItemPrice(item_id=line.item_id, name="Haleem", unit_price=Decimal("120.00"))
+            for line in placing.order.lines
+        )
+        decided = StockDecided(order_id=placing.order.id, decision=Decision.RESERVED, items=prices)
+        return judge(pending_order(placing.order, at=now()), decided, at=now())
 
     async def received(self, lines: dict[UUID, int], *, key: str = "k", age_s: float = 0) -> PendingOrder:
         """An order received `age_s` seconds ago, with no process working on it."""
         placing = new_placing(lines, key=key)
         order = placing.order
-        async with self._database.statement() as connection:
+        async with self.database.statement() as connection:
             received = await receive_sql.receive(connection, [placing])
         assert not received.repeats
         if age_s:
@@ -200,9 +217,7 @@ class BrokenStack:
 
     async def received_many(self, lines: dict[UUID, int], count: int) -> None:
         """Receive `count` orders of the same lines, in one batch."""
-        placings = [new_placing(lines) for _ in range(count)]
-        async with self._database.statement() as connection:
-            assert not (await receive_sql.receive(connection, placings)).repeats
+        assert len(await self.receive([new_placing(lines) for _ in range(count)])) == count
 
     async def make_due(self, *columns: str, age_s: float) -> None:
         """Move these times of all orders `age_s` seconds into the past."""
@@ -212,10 +227,16 @@ class BrokenStack:
             timedelta(seconds=age_s),
         )
 
+    async def set_due(self, column: str) -> None:
+        """Set this time of all orders to the past, so that they are due."""
+        await self._admin_database.execute(
+            f"UPDATE gateway.orders SET {column} = now() - interval '1 ms'"  # noqa: S608 - written in the test
+        )
+
     async def settled(self, order: PendingOrder, decided: StockDecided) -> bytes:
         """Settle the order without sending its answer; return the stored answer."""
         settled = settlement(judge(order, decided, at=now()))
-        async with self._database.statement() as connection:
+        async with self.database.statement() as connection:
             await settle_sql.settle(connection, [settled])
         return settled.answer.body
 

@@ -1,4 +1,4 @@
-"""Project: events twice, out of order and unreadable, and the kitchen's requests for missing ones."""
+"""Project: events twice, out of order and unreadable."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.values import OrderStatus, OrderVersion
+from cafeteria.contracts.values import OrderStatus
 
 STUDENT = "210041101"
 
@@ -109,19 +109,6 @@ async def test_an_event_that_the_kitchen_may_not_publish_changes_nothing(
     await kitchen.publish_raw(msgspec.json.encode(event))
     await wait_until(gateway.has_read_all)
     assert await gateway.status(order["id"]) == "STOCK_VERIFIED"
-
-
-async def test_the_kitchen_learns_which_versions_are_missing(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
-) -> None:
-    order = await an_order(gateway, stock)
-    await kitchen.publish_status(order, OrderStatus.IN_KITCHEN, student_id=STUDENT)
-    await wait_until(gateway.has_read_all)
-    known = OrderVersion(order_id=UUID(order["id"]), version=3)
-    later = OrderVersion(order_id=UUID(order["id"]), version=4)
-    stranger = OrderVersion(order_id=new_id(), version=3)
-    answer = await kitchen.ask_gateway(known, later, stranger)
-    assert (set(answer.missing), answer.behind) == ({later, stranger}, False)
 
 
 async def an_order(gateway: Any, stock: Any) -> dict[str, Any]:

@@ -1,12 +1,18 @@
-"""Reserve: orders of one commit share one request to stock; each is settled by its own decision alone."""
+"""Reserve and settle: orders of one commit share one request to stock; each is settled by its own decision alone."""
 
 import asyncio
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import MAX_ORDERS
+from cafeteria.gateway.answers import settlement
+from cafeteria.gateway.repository import settle_orders
+
+HALEEM = UUID(int=1)
 
 pytestmark = pytest.mark.usefixtures("long_deadlines")
 
@@ -185,6 +191,46 @@ async def test_retry_pending_asks_about_five_hundred_orders_in_four_requests(
     assert sorted(map(len, stock.asked)) == [116, 128, 128, 128]
     assert all(10_000 <= order.age_ms < 40_000 for asked in stock.asked for order in asked)
     assert stock.portions[item] == 500
+
+
+async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twice(
+    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+) -> None:
+    keys = [f"k{number}" for number in range(40)]
+    batches = [
+        [placing({HALEEM: 1}, key=key) for key in (keys if turn % 2 else reversed(keys))]
+        for turn in range(12)
+    ]
+    made = await asyncio.gather(*(broken_stack.receive(batch) for batch in batches))
+    assert sum(map(len, made)) == len(keys)
+    orders = [new for batch in batches for new in batch if new.order.id in set().union(*made)]
+
+    async def settle(turn: int) -> int:
+        """Settle all orders; return how many this call changed."""
+        verdicts = [broken_stack.verdict_on(each) for each in orders]
+        settlements = [settlement(verdict) for verdict in (verdicts if turn % 2 else reversed(verdicts))]
+        async with broken_stack.database.statement() as connection:
+            return len(settlements) - len(await settle_orders.settle(connection, settlements))
+
+    settled = await asyncio.gather(*(settle(turn) for turn in range(8)))
+    assert sum(settled) == len(keys)
+    assert await admin_database.fetchval("SELECT count(*) FROM gateway.outbox") == 2 * len(keys)
+
+
+async def test_the_status_event_precedes_the_cook_command_in_the_outbox(
+    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+) -> None:
+    orders = [placing({HALEEM: 1}, key=f"k{number}") for number in range(10)]
+    await broken_stack.receive(orders)
+    settlements = [settlement(broken_stack.verdict_on(each)) for each in orders]
+    async with broken_stack.database.statement() as connection:
+        await settle_orders.settle(connection, settlements)
+    rows = await admin_database.fetch("SELECT order_id, subject FROM gateway.outbox ORDER BY id")
+    assert [(row["order_id"], row["subject"]) for row in rows] == [
+        (each.order.id, subject)
+        for each in orders
+        for subject in (subjects.GATEWAY_STATUS.subject, subjects.WORK_PLACED.subject)
+    ]
 
 
 async def all_verified(gateway: Any, order_ids: list[UUID]) -> bool:

@@ -1,0 +1,57 @@
+"""Receive: one order to a key, dated by the database."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from cafeteria.contracts.gateway import Order
+from cafeteria.contracts.values import OrderStatus
+from cafeteria.gateway.answers import to_view
+from cafeteria.gateway.repository import receive_orders, retry_pending
+
+HALEEM = UUID(int=1)
+
+
+async def test_the_same_key_twice_in_one_batch_makes_one_order(broken_stack: Any, placing: Any) -> None:
+    first, second = placing({HALEEM: 1}, key="k"), placing({HALEEM: 1}, key="k")
+    new = await broken_stack.receive([first, second])
+    assert len(new) == 1
+    async with broken_stack.database.statement() as connection:
+        known = await receive_orders.find_by_key(connection, [first.key])
+    assert {known[first.key].order.id} == new
+
+
+async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
+    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+) -> None:
+    order = placing({HALEEM: 1}, key="k")
+    async with broken_stack.database.statement() as connection:
+        received = await receive_orders.receive(connection, [order])
+        stored = (await receive_orders.find_by_key(connection, [order.key]))[order.key].order
+    assert stored.created_at == received.at == stored.status_times[OrderStatus.PENDING]
+    assert stored.expires_at - stored.created_at == timedelta(seconds=60)
+    assert 0 <= stored.age_ms < 10_000
+    snapshot = await admin_database.fetchval("SELECT response_snapshot FROM gateway.idempotency_keys")
+    assert msgspec.json.decode(snapshot, type=Order) == to_view(stored)
+
+
+@pytest.mark.parametrize(("age", "age_ms"), [("100 years", 3_155_760_000_000), ("-1 hour", 0)])
+async def test_no_age_is_too_great_to_be_read_and_none_is_below_0(
+    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any, age: str, age_ms: int
+) -> None:
+    """A month in milliseconds exceeds four bytes; a clock may be set back."""
+    order = placing({HALEEM: 1}, key="k")
+    await broken_stack.receive([order])
+    await admin_database.execute(
+        f"UPDATE gateway.orders SET created_at = now() - interval '{age}', next_ask_at = now()"  # noqa: S608 - above
+    )
+    async with broken_stack.database.statement() as connection:
+        read = [
+            (await receive_orders.find_by_key(connection, [order.key]))[order.key].order,
+            *[claimed for claimed, _ in await retry_pending.claim_pending(connection, limit=1)],
+        ]
+    assert [each.age_ms for each in read] == [pytest.approx(age_ms, abs=86_400_000)] * 2
