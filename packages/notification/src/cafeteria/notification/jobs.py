@@ -1,20 +1,18 @@
-"""What time starts: the streams' heartbeat and expiry, and the marks of delivery."""
+"""Notification's periodic jobs and their intervals in seconds."""
 
-from cafeteria.chassis.jobs import Loop
-from cafeteria.chassis.runtime.clock import now
-from cafeteria.notification.service import NotificationService
-from cafeteria.notification.views import Hub
+from cafeteria.chassis.jobs import Job
+from cafeteria.notification.use_cases import Service
 
-BEAT_EVERY_S = 1.0  # each stream's turn comes every HEARTBEAT_S of these
-MARK_EVERY_S = 0.25  # at a thousand orders a second a mark then covers a thousand rows, and waits for nobody
+KEEP_ALIVE_EVERY_S = (
+    1.0  # a run sends heartbeats to a fifteenth of the streams: each gets one every HEARTBEAT_S
+)
+MARK_EVERY_S = 0.25  # at a thousand orders a second a run marks a thousand rows, and nothing waits for it
 
-
-def beat_streams(hub: Hub) -> Loop:
-    async def tick() -> None:
-        await hub.beat(now=now())
-
-    return Loop("beat-streams", BEAT_EVERY_S, tick)
-
-
-def mark_delivered(service: NotificationService) -> Loop:
-    return Loop("mark-delivered", MARK_EVERY_S, service.mark_delivered)
+JOBS: tuple[Job[Service], ...] = (
+    Job(name="mark-delivered", every_s=MARK_EVERY_S, run=lambda service: service.mark_delivered.run()),
+    Job(
+        name="keep-streams-alive",
+        every_s=KEEP_ALIVE_EVERY_S,
+        run=lambda service: service.follow_events.keep_alive(),
+    ),
+)

@@ -1,10 +1,16 @@
-"""The bus doors: the stream of all status events, and the question whether one has been logged."""
+"""Notification's inbound requests: delivery checks.
 
-from cafeteria.chassis.messaging import Bus
+An ordered reader, one of the service's resources, reads the status events.
+"""
+
+from cafeteria.chassis.messaging.message_handlers import Handler
+from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.subjects import NOTIFICATION_KNOWN
-from cafeteria.notification.service import NotificationService
+from cafeteria.notification.use_cases import Service
 
 
-async def serve(bus: Bus, service: NotificationService) -> None:
-    """Answer from now on, or from the first connection on."""
-    await bus.serve(NOTIFICATION_KNOWN, service.known)
+async def check_delivery(service: Service, request: AskKnown) -> KnownAnswered:
+    return await service.check_delivery(request.items)
+
+
+HANDLERS: tuple[Handler[Service], ...] = (Handler(rpc=NOTIFICATION_KNOWN, answer=check_delivery),)

@@ -1,32 +1,21 @@
-"""All SQL of notification. Whoever writes the log moves the counter row, so the log has one writer at a time."""
+"""SQL of recording: the log, its open orders and its counter.
+
+Every writer of the log moves the counter row, so there is one writer at a time.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import asyncpg
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
-from cafeteria.contracts.notification import Notification
-from cafeteria.contracts.values import OrderStatus, OrderVersion, RejectionReason
-from cafeteria.notification.domain import (
-    BEGINNING,
-    RESTING_STATUSES,
-    Backlog,
-    LoggedStatus,
-    LogPlace,
-    Mark,
-    Status,
-    place_of,
-)
-from cafeteria.notification.tables import NotificationRow, PositionCounterRow
+from cafeteria.notification.domain import CLOSED_STATUSES, LoggedStatus, Mark, Status
+from cafeteria.notification.repository.log import COLUMNS, READ_COUNTER, to_logged, to_mark
+from cafeteria.notification.tables import NotificationRow
 
-_READ_COUNTER = select(
-    PositionCounterRow.position, PositionCounterRow.stream_epoch, PositionCounterRow.stream_sequence
-)
-_LOCK_COUNTER = _READ_COUNTER.with_for_update()
+_LOCK_COUNTER = READ_COUNTER.with_for_update()
 
 _ADD_COUNTER = Statement(
     "INSERT INTO notification.position_counter VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING"
@@ -37,38 +26,38 @@ UPDATE notification.position_counter SET stream_epoch = :epoch, stream_sequence 
 """)
 
 _RECORD = Statement("""
-WITH given AS (
+WITH statuses AS (
     SELECT * FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]), CAST(:statuses AS text[]),
         CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]), CAST(:reasons AS text[])
-    ) WITH ORDINALITY AS given (order_id, student_id, status, version, at, reason, place)
-), fresh AS (
-    SELECT given.*, row_number() OVER (ORDER BY given.place) AS number
-    FROM given
+    ) WITH ORDINALITY AS status (order_id, student_id, status, version, at, reason, place)
+), unlogged AS (
+    SELECT status.*, row_number() OVER (ORDER BY status.place) AS number
+    FROM statuses AS status
     WHERE (
         SELECT logged.id FROM notification.notifications AS logged
-        WHERE logged.order_id = given.order_id AND logged.version = given.version
+        WHERE logged.order_id = status.order_id AND logged.version = status.version
     ) IS NULL
-), moved AS (
+), updated AS (
     UPDATE notification.position_counter SET
-        position = position + (SELECT count(*) FROM fresh),
+        position = position + (SELECT count(*) FROM unlogged),
         stream_sequence = CASE WHEN stream_epoch = :epoch THEN greatest(stream_sequence, :sequence)
             ELSE stream_sequence END
     WHERE position = :position
     RETURNING id
-), added AS (
+), inserted AS (
     INSERT INTO notification.notifications
         (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason)
     SELECT uuidv7(), order_id, student_id, status, :now, version, :position + number, at, reason
-    FROM fresh CROSS JOIN moved
+    FROM unlogged CROSS JOIN updated
     RETURNING order_id, student_id, status_sent, version
 ), newest AS (
-    SELECT DISTINCT ON (order_id) order_id, student_id, version, status_sent = ANY(:resting) AS is_resting
-    FROM added ORDER BY order_id, version DESC
+    SELECT DISTINCT ON (order_id) order_id, student_id, version, status_sent = ANY(:closed) AS is_closed
+    FROM inserted ORDER BY order_id, version DESC
 ), opened AS (
     INSERT INTO notification.open_orders (order_id, student_id)
     SELECT order_id, student_id FROM newest
-    WHERE NOT is_resting AND (
+    WHERE NOT is_closed AND (
         SELECT logged.id FROM notification.notifications AS logged
         WHERE logged.order_id = newest.order_id AND logged.version > newest.version LIMIT 1
     ) IS NULL
@@ -76,115 +65,35 @@ WITH given AS (
 ), closed AS (
     DELETE FROM notification.open_orders WHERE ctid = ANY(ARRAY(
         SELECT (SELECT ctid FROM notification.open_orders WHERE open_orders.order_id = newest.order_id)
-        FROM newest WHERE is_resting
+        FROM newest WHERE is_closed
     ))
 )
-SELECT ARRAY(SELECT place FROM given EXCEPT SELECT place FROM fresh) AS known FROM moved
+SELECT ARRAY(SELECT place FROM statuses EXCEPT SELECT place FROM unlogged) AS logged FROM updated
 """)
-"""One statement, for it is a transaction by itself. It writes nothing unless the counter stands where the caller
-believes: then no other writer has committed since, the snapshot holds all that is logged, and a row that is not
-there can be added without a conflict: ON CONFLICT would cost a tenth of the statement for nothing. A writer that
-commits meanwhile moves the counter, and the condition, which Postgres checks anew after waiting for the row, fails.
+"""One statement, because it is a transaction by itself. It writes nothing unless the counter is at `position`: then no
+other writer has committed since, the snapshot holds everything that is logged, and a missing row can be inserted
+without a conflict; ON CONFLICT would cost a tenth of the statement. A writer that commits meanwhile moves the counter,
+and Postgres checks the condition again after it has waited for the row.
 
-Lookups stand as scalar subqueries: the planner cannot turn those into a join over the whole table, which it likes
-while a young table has no statistics."""
-
-_COLUMNS = (
-    NotificationRow.position,
-    NotificationRow.order_id,
-    NotificationRow.student_id,
-    NotificationRow.status_sent,
-    NotificationRow.version,
-    NotificationRow.status_at,
-    NotificationRow.sent_at,
-    NotificationRow.reason,
-    NotificationRow.delivered_at.is_not(None).label("is_delivered"),
-)
-
-_LIVE = Statement("""
-WITH live AS MATERIALIZED (
-    SELECT order_id FROM notification.open_orders WHERE student_id = :student_id
-    UNION
-    SELECT order_id FROM notification.notifications
-    WHERE student_id = :student_id AND (student_id, position) > (:student_id, coalesce((
-        SELECT position FROM notification.notifications
-        WHERE (student_id, position) > (:student_id, 0) AND (student_id, position) <= (:student_id, :upto)
-            AND sent_at <= :since
-        ORDER BY student_id DESC, position DESC LIMIT 1
-    ), 0)) AND (student_id, position) <= (:student_id, :upto) AND status_at > :since
-)
-SELECT shown.position, shown.order_id, shown.student_id, shown.status_sent, shown.version, shown.status_at,
-    shown.sent_at, shown.reason, shown.delivered_at IS NOT NULL AS is_delivered
-FROM live CROSS JOIN LATERAL (
-    SELECT * FROM notification.notifications AS logged WHERE logged.order_id = live.order_id OFFSET 0
-) AS shown
-WHERE shown.student_id = :student_id AND shown.position > :after AND shown.position <= :upto
-ORDER BY shown.position LIMIT :limit
-""")
-"""A status is logged after it was entered, so the backwards walk ends at the student's first old row. The lateral
-subquery looks each order up by its own index, whatever the planner thinks of how many there are."""
-
-_ORDER = Statement("""
-WITH own AS MATERIALIZED (
-    SELECT position, order_id, student_id, status_sent, version, status_at, sent_at, reason,
-        delivered_at IS NOT NULL AS is_delivered
-    FROM notification.notifications WHERE order_id = :order_id
-)
-SELECT * FROM own WHERE student_id = :student_id AND position > :after AND position <= :upto
-ORDER BY position LIMIT :limit
-""")
-
-_PLACE = tuple_(NotificationRow.student_id, NotificationRow.position)
-"""Compared as a pair, only the index over both serves: never the one over position alone, past everybody's rows."""
-
-_LOGGED_AT = Statement("SELECT sent_at FROM notification.notifications WHERE position = :position")
-
-_MISSING = Statement("""
-SELECT place FROM unnest(CAST(:order_ids AS uuid[]), CAST(:versions AS smallint[]))
-    WITH ORDINALITY AS asked (order_id, version, place)
-WHERE (
-    SELECT logged.id FROM notification.notifications AS logged
-    WHERE logged.order_id = asked.order_id AND logged.version = asked.version
-) IS NULL
-""")
-
-_MARK_DELIVERED = Statement("""
-UPDATE notification.notifications SET delivered_at = :now WHERE ctid = ANY(ARRAY(
-    SELECT undelivered.row FROM unnest(CAST(:positions AS bigint[])) AS taken (position)
-    CROSS JOIN LATERAL (
-        SELECT logged.ctid AS row FROM notification.notifications AS logged
-        WHERE logged.position = taken.position AND logged.delivered_at IS NULL FOR UPDATE SKIP LOCKED
-    ) AS undelivered
-))
-""")
-"""What another replica is marking at this moment needs no second mark."""
+Look-ups are scalar subqueries: the planner cannot turn those into a join over the whole table, which it prefers while
+a young table has no statistics."""
 
 
 class CounterMoved(Exception):
-    """Another writer was faster."""
+    """Another writer has moved the counter."""
 
 
 async def lock_counter(connection: AsyncConnection) -> Mark:
-    """Everybody else who writes the log now waits for this transaction's end."""
+    """Lock the counter: every other writer of the log waits for the end of this transaction."""
     row = (await connection.execute(_LOCK_COUNTER)).one_or_none()
     if row is None:
         await _ADD_COUNTER.rows(connection, {})
         row = (await connection.execute(_LOCK_COUNTER)).one()
-    return _mark(row)
-
-
-async def read_counter(connection: AsyncConnection) -> Mark:
-    """As it is committed; somebody may be moving it."""
-    row = (await connection.execute(_READ_COUNTER)).one_or_none()
-    return Mark(position=0, stream_epoch="", stream_sequence=0) if row is None else _mark(row)
-
-
-def _mark(row: Any) -> Mark:
-    return Mark(position=row.position, stream_epoch=row.stream_epoch, stream_sequence=row.stream_sequence)
+    return to_mark(row)
 
 
 async def follow_stream(connection: AsyncConnection, *, epoch: str, sequence: int) -> None:
-    """From now on only batches of this epoch move the sequence. Needs the counter's lock."""
+    """Let only batches of this epoch move the sequence. Needs the counter's lock."""
     await _FOLLOW.rows(connection, {"epoch": epoch, "sequence": sequence})
 
 
@@ -197,10 +106,10 @@ async def record(
     sequence: int,
     now: datetime,
 ) -> list[LoggedStatus]:
-    """Log what the log lacks, in the order given, no pair of order and version twice; returns what was new.
+    """Log the statuses that the log lacks, in their order, and return them. No order and version may be there twice.
 
-    `position` is where the counter stands. Raises CounterMoved, and nothing is written, when it does not: who does
-    not hold its lock may be late.
+    `position` is the counter's. Raises CounterMoved, having written nothing, if the counter has another one, which can
+    only be without its lock.
     """
     parameters = {
         "position": position,
@@ -210,7 +119,7 @@ async def record(
         "versions": [status.version for status in statuses],
         "ats": [status.at for status in statuses],
         "reasons": [status.reason for status in statuses],
-        "resting": list(RESTING_STATUSES),
+        "closed": list(CLOSED_STATUSES),
         "epoch": epoch,
         "sequence": sequence,
         "now": now,
@@ -221,9 +130,9 @@ async def record(
         raise CounterMoved from error
     if not rows:
         raise CounterMoved
-    known = set(rows[0].known)
-    fresh = [status for place, status in enumerate(statuses, start=1) if place not in known]
-    return [_newly_logged(at, status, now) for at, status in enumerate(fresh, start=position + 1)]
+    logged = set(rows[0].logged)
+    added = [status for place, status in enumerate(statuses, start=1) if place not in logged]
+    return [_newly_logged(at, status, now) for at, status in enumerate(added, start=position + 1)]
 
 
 def _newly_logged(position: int, status: Status, logged_at: datetime) -> LoggedStatus:
@@ -240,91 +149,7 @@ def _newly_logged(position: int, status: Status, logged_at: datetime) -> LoggedS
 
 
 async def read_log(connection: AsyncConnection, *, after: int, limit: int) -> list[LoggedStatus]:
-    """Everybody's, by position."""
-    query = select(*_COLUMNS).where(NotificationRow.position > after)
+    """Return the statuses of all students above `after`, by position."""
+    query = select(*COLUMNS).where(NotificationRow.position > after)
     rows = await connection.execute(query.order_by(NotificationRow.position).limit(limit))
-    return [_logged(row) for row in rows]
-
-
-async def read_backlog(connection: AsyncConnection, backlog: Backlog, *, limit: int) -> list[LoggedStatus]:
-    """By position, the viewer's next statuses, at most `limit`."""
-    viewer = backlog.viewer
-    span = {"student_id": viewer.student_id, "after": backlog.after, "upto": backlog.upto, "limit": limit}
-    if viewer.order_id is not None:
-        rows: Any = await _ORDER.rows(connection, {**span, "order_id": viewer.order_id})
-    elif backlog.live_since is not None:
-        rows = await _LIVE.rows(connection, {**span, "since": backlog.live_since})
-    else:
-        query = select(*_COLUMNS).where(
-            (viewer.student_id, backlog.after) < _PLACE, (viewer.student_id, backlog.upto) >= _PLACE
-        )
-        in_place = query.order_by(NotificationRow.student_id, NotificationRow.position)
-        rows = await connection.execute(in_place.limit(limit))
-    return [_logged(row) for row in rows]
-
-
-async def read_place(connection: AsyncConnection, position: int) -> LogPlace | None:
-    """None if nothing is logged under that position."""
-    if position == BEGINNING.position:
-        return BEGINNING
-    rows = await _LOGGED_AT.rows(connection, {"position": position})
-    return place_of(position, rows[0].sent_at) if rows else None
-
-
-async def read_missing(connection: AsyncConnection, asked: Sequence[OrderVersion]) -> list[OrderVersion]:
-    """Which of these the log lacks."""
-    found = await _MISSING.rows(
-        connection,
-        {"order_ids": [each.order_id for each in asked], "versions": [each.version for each in asked]},
-    )
-    return [asked[place - 1] for place in sorted(row.place for row in found)]
-
-
-async def read_history(
-    connection: AsyncConnection, student_id: str, *, before: int, limit: int
-) -> list[tuple[int, Notification]]:
-    """Newest first, each with its position."""
-    query = (
-        select(
-            NotificationRow.position,
-            NotificationRow.order_id,
-            NotificationRow.status_sent,
-            NotificationRow.version,
-            NotificationRow.sent_at,
-            NotificationRow.delivered_at,
-        )
-        .where((student_id, before) > _PLACE, (student_id, 0) < _PLACE)
-        .order_by(NotificationRow.student_id.desc(), NotificationRow.position.desc())
-        .limit(limit)
-    )
-    return [
-        (
-            row.position,
-            Notification(
-                order_id=row.order_id,
-                status=OrderStatus(row.status_sent),
-                version=row.version,
-                sent_at=row.sent_at,
-                delivered_at=row.delivered_at,
-            ),
-        )
-        for row in await connection.execute(query)
-    ]
-
-
-async def mark_delivered(connection: AsyncConnection, positions: Sequence[int], *, now: datetime) -> None:
-    await _MARK_DELIVERED.rows(connection, {"positions": sorted(positions), "now": now})
-
-
-def _logged(row: Any) -> LoggedStatus:
-    return LoggedStatus(
-        position=row.position,
-        logged_at=row.sent_at,
-        order_id=row.order_id,
-        student_id=row.student_id,
-        status=OrderStatus(row.status_sent),
-        version=row.version,
-        at=row.status_at,
-        reason=None if row.reason is None else RejectionReason(row.reason),
-        is_delivered=row.is_delivered,
-    )
+    return [to_logged(row) for row in rows]

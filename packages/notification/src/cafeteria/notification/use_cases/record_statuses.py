@@ -1,45 +1,35 @@
-"""What notification does: log every status once, push what is logged, show it to whoever comes.
+"""Record: log each status of the stream once, a batch in one commit, and push to the open streams what is logged.
 
-The log is written before anything is pushed, and what is pushed comes from the log: so replicas, redelivery and a
-lost store hide nothing and repeat nothing.
+The log is written before anything is pushed, and what is pushed comes from the log. So replicas, redelivery and a lost
+stream neither hide nor repeat a status.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from time import perf_counter
 from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE, DeadLetter, DeadLetters
 from cafeteria.chassis.messaging.envelope import ENCODER
 from cafeteria.chassis.messaging.items import UnreadableItem, items_decoder_for
-from cafeteria.chassis.messaging.ordered_reader import Batch, Look, StoredMessage
+from cafeteria.chassis.messaging.ordered_reader import Batch, ReadState, StoredMessage
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.observability.logs import get_logger
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.contracts.notification import Notifications
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
+from cafeteria.contracts.orders import OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.subjects import NOTIFICATION_STREAM
-from cafeteria.notification import repository
-from cafeteria.notification.domain import (
-    Backlog,
-    LoggedStatus,
-    Status,
-    Viewer,
-    place_from,
-    position_from_cursor,
-    sequence_to_follow,
-    statuses_of,
-)
+from cafeteria.notification.domain import LoggedStatus, Status, sequence_to_follow, statuses_of
 from cafeteria.notification.errors import ImpossibleEvent, LogSetBack
-from cafeteria.notification.repository import CounterMoved
-from cafeteria.notification.views import Event, EventStream, Hub, LoggedLately, Write, event_of
+from cafeteria.notification.logged_versions import LoggedVersions
+from cafeteria.notification.repository import log, record_statuses
+from cafeteria.notification.repository.record_statuses import CounterMoved
+from cafeteria.notification.sse_hub import SseHub
 
-PAGE_LIMIT = 1000  # rows of the log in memory at once, about 1 MiB: a page of a backlog, a page to push
+PUSH_LIMIT = 1000  # rows of the log in memory at once, about 1 MiB
 
 LOGGED = metrics.counter("cafeteria_statuses_logged_total", "Statuses new in the log")
 BATCH_MESSAGES = metrics.histogram(
@@ -51,133 +41,53 @@ _decode_events = items_decoder_for(OrderStatusesChanged).decode
 logger = get_logger()
 
 
-class NotificationService:
-    """`is_behind` says whether a status that is missing may just not have been read yet."""
+class RecordStatuses:
+    """Records what the ordered reader of the stream of status events delivers, and pushes it to the hub's streams."""
 
-    def __init__(
-        self,
-        database: Database,
-        hub: Hub,
-        dead_letters: DeadLetters,
-        *,
-        is_behind: Callable[[], Awaitable[bool]],
-    ) -> None:
+    def __init__(self, database: Database, hub: SseHub, dead_letters: DeadLetters) -> None:
         self._database = database
-        self._awaited = database.within(ANSWER_WITHIN_S)
         self._hub = hub
         self._dead_letters = dead_letters
-        self._is_behind = is_behind
-        self._logged_lately = LoggedLately()
-        self._left_at: int | None = None  # the counter, after this process's last commit
-        self._is_alone = False  # nobody else has moved it since
+        self._logged_versions = LoggedVersions()
+        self._last_position: int | None = None  # the counter after this process's last commit
+        self._is_only_writer = False  # no other process has moved the counter since
         self._logged = LOGGED.metric()
         self._batch_messages = BATCH_MESSAGES.metric()
         self._batch_seconds = BATCH_SECONDS.metric()
 
-    async def begin(self, look: Look) -> int:
-        """The reader (re)starts: where to go on. What was logged meanwhile is pushed."""
+    async def start_position(self, read_state: ReadState) -> int:
+        """Return the sequence of the stream after which to read. Push what was logged since the reader stopped."""
         async with self._database.statement() as connection:
-            before = await repository.read_counter(connection)
-        state = await look()
+            before = await log.read_counter(connection)
+        state = await read_state()
         async with self._database.transaction() as connection:
-            mark = await repository.lock_counter(connection)
+            mark = await record_statuses.lock_counter(connection)
             after = sequence_to_follow(
                 mark, before=before, epoch=state.epoch, last_sequence=state.last_sequence
             )
             if (mark.stream_epoch, mark.stream_sequence) != (state.epoch, after):
-                await repository.follow_stream(connection, epoch=state.epoch, sequence=after)
-        self._logged_lately = LoggedLately()
+                await record_statuses.follow_stream(connection, epoch=state.epoch, sequence=after)
+        self._logged_versions.clear()
         await self._push(mark.position, [])
         return after
 
-    async def take(self, batch: Batch) -> None:
-        """One commit for the whole batch, then the push. Safe to repeat after any failure."""
+    async def record_batch(self, batch: Batch) -> None:
+        """Log the batch in one commit, then push. Safe to repeat after any failure."""
         started = perf_counter()
         statuses = await self._readable_statuses(batch)
         position, added = await self._record(batch, statuses)
-        self._logged_lately.add(statuses)
+        self._logged_versions.add(statuses)
         await self._push(position, added)
         self._report(batch, added, perf_counter() - started)
 
-    async def catch_up(self) -> None:
-        """Nothing comes from the stream: push what another replica has logged from one that is lost since, and that
-        nothing would ever bring here.
-        """
+    async def push_logged(self) -> None:
+        """Push what another replica has logged from a stream that was lost: no message brings it to this process."""
         async with self._database.statement() as connection:
-            mark = await repository.read_counter(connection)
+            mark = await log.read_counter(connection)
         await self._push(mark.position, [])
 
-    async def known(self, ask: AskKnown) -> KnownAnswered:
-        """Which of these the log lacks, unless they may only not have been read yet."""
-        async with self._database.statement() as connection:
-            missing = await repository.read_missing(connection, ask.items)
-        if missing and await self._is_behind():
-            return KnownAnswered(behind=True)
-        return KnownAnswered(missing=tuple(missing))
-
-    async def open_backlog(self, viewer: Viewer, *, last_event_id: str | None) -> Backlog:
-        """What a new stream has to show first. Raises DatabaseUnavailable, while an answer can still say so."""
-        newest, seen = self._hub.pushed, place_from(last_event_id)
-        if newest is None or seen is not None:
-            async with self._awaited.statement() as connection:
-                if seen is not None and await repository.read_place(connection, seen.position) != seen:
-                    seen = None  # never given out by this log: shown as to one who comes for the first time
-                if newest is None:
-                    newest = (await repository.read_counter(connection)).position
-        return Backlog.open(viewer, seen=seen, newest=newest, now=now())
-
-    async def read_backlog(self, backlog: Backlog) -> list[Event]:
-        """The next page; the backlog's end is reached when it says so. Raises DatabaseUnavailable."""
-        if backlog.is_read:
-            return []
-        async with self._awaited.statement() as connection:
-            rows = await repository.read_backlog(connection, backlog, limit=PAGE_LIMIT)
-            backlog.advance(rows[-1].position if len(rows) == PAGE_LIMIT else backlog.upto)
-            if backlog.is_read:
-                backlog.end = await repository.read_place(connection, backlog.upto)
-        return [event_of(row) for row in rows]
-
-    def open_stream(
-        self, viewer: Viewer, *, expires_at: datetime, write: Write, abort: Callable[[], None]
-    ) -> EventStream:
-        """To be followed; shown nothing yet."""
-        return EventStream(self._hub, viewer, expires_at=expires_at, write=write, abort=abort)
-
-    async def follow(self, stream: EventStream, backlog: Backlog, page: list[Event]) -> None:
-        """Show the backlog, whose first page is here, and from then on what happens, without gap or repeat."""
-        try:
-            page = await self._show_to_last_page(stream, backlog, page)
-            self._hub.join(stream, after=backlog.upto)
-            backlog.extend(stream.last_position)
-            page = await self._show_to_last_page(stream, backlog, page)
-            await stream.show(page, tail=_bare_id(backlog, page))
-        except DatabaseUnavailable:
-            stream.close("unavailable")
-        finally:
-            stream.go_live()
-
-    async def history(self, student_id: str, *, cursor: str | None, limit: int) -> Notifications:
-        """A page of the delivery log, newest first. Raises UnknownCursor."""
-        before = position_from_cursor(cursor)
-        async with self._awaited.statement() as connection:
-            rows = await repository.read_history(connection, student_id, before=before, limit=limit + 1)
-        items = tuple(item for _, item in rows[:limit])
-        return Notifications(items=items, next_cursor=str(rows[limit - 1][0]) if len(rows) > limit else None)
-
-    async def mark_delivered(self) -> None:
-        """Note what streams have taken since the last time."""
-        positions = self._hub.take_delivered()
-        if not positions:
-            return
-        try:
-            async with self._database.statement() as connection:
-                await repository.mark_delivered(connection, sorted(positions), now=now())
-        except DatabaseUnavailable:
-            self._hub.give_back_delivered(positions)
-            raise
-
     async def _readable_statuses(self, batch: Batch) -> list[Status]:
-        """Each order's status once, in the order in which they came; what cannot be read is put aside."""
+        """Return each status of an order once, in order of arrival; store what cannot be read as dead letters."""
         found: dict[tuple[object, int], Status] = {}
         unreadable: list[DeadLetter] = []
         for message in batch.messages:
@@ -196,37 +106,41 @@ class NotificationService:
         if isinstance(item, UnreadableItem):
             return item
         try:
-            return statuses_of(item, logged=self._logged_lately.versions_of(item.order_id))
+            return statuses_of(item, logged=self._logged_versions.of(item.order_id))
         except ImpossibleEvent as error:
             return UnreadableItem(ENCODER.encode(item), str(error))
 
     async def _record(self, batch: Batch, statuses: list[Status]) -> tuple[int, list[LoggedStatus]]:
-        """Where the counter stood, and what was added. The only writer needs no lock: one round trip, not four."""
-        if self._is_alone and self._left_at is not None:
-            position = self._left_at
+        """Return the log's last position before the commit, and the added statuses.
+
+        The only writer needs no lock: one round trip instead of four.
+        """
+        if self._is_only_writer and self._last_position is not None:
+            position = self._last_position
             with suppress(CounterMoved):
                 async with self._database.statement() as connection:
                     added = await self._write(connection, batch, statuses, position=position)
-                self._left_at = position + len(added)
+                self._last_position = position + len(added)
                 return position, added
         async with self._database.transaction() as connection:
-            position = (await repository.lock_counter(connection)).position
+            position = (await record_statuses.lock_counter(connection)).position
             self._require_not_set_back(position)
             added = await self._write(connection, batch, statuses, position=position)
-        self._is_alone = position == self._left_at
-        self._left_at = position + len(added)
+        self._is_only_writer = position == self._last_position
+        self._last_position = position + len(added)
         return position, added
 
     def _require_not_set_back(self, position: int) -> None:
-        """Raises LogSetBack, once: what this process remembers as logged may be gone, and its batch leaned on that."""
-        if self._left_at is not None and position < self._left_at:
-            self._logged_lately, self._left_at = LoggedLately(), None
+        """Raise LogSetBack once: statuses that the batch left out as logged may be gone. The retry leaves out none."""
+        if self._last_position is not None and position < self._last_position:
+            self._logged_versions.clear()
+            self._last_position = None
             raise LogSetBack(position)
 
     async def _write(
         self, connection: AsyncConnection, batch: Batch, statuses: list[Status], *, position: int
     ) -> list[LoggedStatus]:
-        return await repository.record(
+        return await record_statuses.record(
             connection,
             statuses,
             position=position,
@@ -235,33 +149,25 @@ class NotificationService:
             now=now(),
         )
 
-    async def _push(self, position: int, added: list[LoggedStatus]) -> None:
-        """All above the last position that was pushed. `added` follows on `position`, where the counter stood."""
-        self._hub.follow(position)
+    async def _push(self, position: int, added: Sequence[LoggedStatus]) -> None:
+        """Push all statuses above the last pushed position. `added` follow `position` without a gap."""
+        self._hub.log_is_at(position)
         if self._hub.pushed == position:
             self._hub.push(added)
         else:
             await self._push_from_log(upto=position + len(added))
 
     async def _push_from_log(self, *, upto: int) -> None:
-        """Another replica, or a commit whose outcome was unknown, has logged what is not pushed here yet."""
+        """Push statuses that another replica, or a commit with an unknown outcome, has logged."""
         while (after := self._hub.pushed) is not None and after < upto and not self._hub.is_empty:
             async with self._database.statement() as connection:
-                rows = await repository.read_log(connection, after=after, limit=PAGE_LIMIT)
+                rows = await record_statuses.read_log(connection, after=after, limit=PUSH_LIMIT)
             if not rows:
                 break
             self._hub.push(rows)
-        self._hub.skip(upto)
+        self._hub.skip_to(upto)
 
-    async def _show_to_last_page(
-        self, stream: EventStream, backlog: Backlog, page: list[Event]
-    ) -> list[Event]:
-        while not backlog.is_read and stream.closed_for is None:
-            await stream.show(page)
-            page = await self.read_backlog(backlog)
-        return page
-
-    def _report(self, batch: Batch, added: list[LoggedStatus], seconds: float) -> None:
+    def _report(self, batch: Batch, added: Sequence[LoggedStatus], seconds: float) -> None:
         self._logged.inc(len(added))
         self._batch_messages.observe(len(batch.messages))
         self._batch_seconds.observe(seconds)
@@ -275,7 +181,7 @@ class NotificationService:
 
 
 def _items_of(message: StoredMessage) -> list[tuple[int, Any]]:
-    """Each with its place in the message."""
+    """Return the events of a message, readable or not, each with its place in the message."""
     try:
         return list(enumerate(_decode_events(message.body)))
     except msgspec.MsgspecError as error:
@@ -293,10 +199,3 @@ def _dead_letter(message: StoredMessage, place: int, item: UnreadableItem) -> De
         body=item.body,
         error=item.error,
     )
-
-
-def _bare_id(backlog: Backlog, page: list[Event]) -> bytes:
-    """Tells the client how far it has seen, where no event of its own says so."""
-    if backlog.end is None or (page and page[-1].position == backlog.upto):
-        return b""
-    return b"id: %b\n\n" % backlog.end.event_id
