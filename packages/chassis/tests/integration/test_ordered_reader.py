@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from cafeteria.chassis.messaging import Bus, ordered_consumer
+from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.messaging.ordered_consumer import OrderedConsumer
-from cafeteria.chassis.messaging.ordered_reader import STOP_WITHIN_S, Batch, Look, OrderedReader
+from cafeteria.chassis.messaging.ordered_reader import STOP_WITHIN_S, Batch, OrderedReader, ReadState
 from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.chassis.messaging.publisher import pack
 from cafeteria.chassis.messaging.pull_requests import PULL_MESSAGES, SILENCE_S
+from cafeteria.chassis.runtime.errors import Unavailable
 from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects as names
 
@@ -31,18 +33,18 @@ class Book:
         self.batches: list[int] = []
         self.starts = 0
         self.failures = 0
-        self.may_take = asyncio.Event()
-        self.may_take.set()
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
 
-    async def begin(self, look: Look) -> int:
-        state = await look()
+    async def start_position(self, read_state: ReadState) -> int:
+        state = await read_state()
         self.starts += 1
         if state.epoch != self.epoch or state.last_sequence < self.sequence:
             self.epoch, self.sequence = state.epoch, 0
         return self.sequence
 
-    async def take(self, batch: Batch) -> None:
-        await self.may_take.wait()
+    async def on_batch(self, batch: Batch) -> None:
+        await self.may_commit.wait()
         if self.failures:
             self.failures -= 1
             raise ConnectionError("the database is away")
@@ -67,10 +69,23 @@ async def reader_bus(service_settings: Callable[..., Any], clean: None) -> Async
 
 
 @pytest.fixture
-async def reader(reader_bus: Bus, book: Book) -> AsyncIterator[OrderedReader]:
-    async with OrderedReader(
-        reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
-    ) as reader:
+def lag(reader_bus: Bus) -> StreamLag:
+    return StreamLag(reader_bus, names.NOTIFICATION_STREAM)
+
+
+def reader_of(bus: Bus, book: Book, lag: StreamLag) -> OrderedReader:
+    return OrderedReader(
+        bus,
+        names.NOTIFICATION_STREAM,
+        lag=lag,
+        start_position=book.start_position,
+        on_batch=book.on_batch,
+    )
+
+
+@pytest.fixture
+async def reader(reader_bus: Bus, book: Book, lag: StreamLag) -> AsyncIterator[OrderedReader]:
+    async with reader_of(reader_bus, book, lag) as reader:
         yield reader
 
 
@@ -88,43 +103,41 @@ async def consumers_in_use(admin: Any) -> list[str]:
 
 
 async def test_it_reads_from_the_beginning_and_goes_on_with_what_comes(
-    bus: Bus, reader: OrderedReader, book: Book, stored_status: StoredStatus, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, lag: StreamLag, stored_status: StoredStatus, wait_until
 ) -> None:
     told = await publish(bus, stored_status, 300)
     await wait_until(lambda: len(book.bodies) == 300)
     for _ in range(5):
         told += await publish(bus, stored_status, 1)
-    await wait_until(lambda: len(book.bodies) == 305 and reader.lag == 0)
+    await wait_until(lambda: len(book.bodies) == 305 and lag.messages == 0)
     assert book.bodies == told
     assert max(book.batches) <= PULL_MESSAGES
-    assert not await reader.is_behind()
+    assert not await lag.is_behind()
     assert book.starts == 1
 
 
 async def test_more_than_it_has_room_for_waits_at_the_server(
-    bus: Bus, reader: OrderedReader, book: Book, stored_status: StoredStatus, wait_until
+    bus: Bus, reader: OrderedReader, book: Book, lag: StreamLag, stored_status: StoredStatus, wait_until
 ) -> None:
-    book.may_take.clear()
+    book.may_commit.clear()
     told = []
     for _ in range(6):
         told += await publish(bus, stored_status, 500)
-    await wait_until(lambda: (reader.lag or 0) >= PULL_MESSAGES)
-    assert await reader.is_behind()
-    book.may_take.set()
+    await wait_until(lambda: (lag.messages or 0) >= PULL_MESSAGES)
+    assert await lag.is_behind()
+    book.may_commit.set()
     await wait_until(lambda: len(book.bodies) == 3000, timeout_s=30)
     assert book.bodies == told
     assert book.starts == 1
 
 
 async def test_it_goes_on_after_what_was_taken(
-    bus: Bus, reader_bus: Bus, book: Book, stored_status: StoredStatus, wait_until
+    bus: Bus, reader_bus: Bus, book: Book, lag: StreamLag, stored_status: StoredStatus, wait_until
 ) -> None:
     await publish(bus, stored_status, 10)
     for _ in range(2):
-        async with OrderedReader(
-            reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
-        ) as reader:
-            await wait_until(lambda reader=reader: reader.lag == 0 and len(book.bodies) >= 10)
+        async with reader_of(reader_bus, book, lag):
+            await wait_until(lambda: lag.messages == 0 and len(book.bodies) >= 10)
     assert len(book.bodies) == 10
 
 
@@ -175,7 +188,7 @@ async def test_two_that_choose_the_same_consumer_at_once_both_read_everything(
     books = Book(), Book()
     async with AsyncExitStack() as running:
         for book in books:
-            reader = OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take)
+            reader = reader_of(reader_bus, book, StreamLag(reader_bus, names.NOTIFICATION_STREAM))
             await running.enter_async_context(reader)
         await wait_until(lambda: len(chosen) > 2 and all(len(book.bodies) >= 40 for book in books))
         for _ in range(5):
@@ -202,7 +215,7 @@ async def test_a_consumer_that_somebody_sets_back_leads_to_no_gap(
 
 
 async def test_messages_that_were_deleted_hold_nobody_up(
-    bus: Bus, reader_bus: Bus, book: Book, servers, stored_status: StoredStatus, wait_until
+    bus: Bus, reader_bus: Bus, book: Book, lag: StreamLag, servers, stored_status: StoredStatus, wait_until
 ) -> None:
     """At the place where a reader begins, and behind it."""
     told = await publish(bus, stored_status, 5)
@@ -210,12 +223,10 @@ async def test_messages_that_were_deleted_hold_nobody_up(
         first = (await admin.jetstream().stream_info(STREAM)).state.first_seq
         for place in (0, 1, 4):
             await admin.jetstream().delete_msg(STREAM, first + place)
-    async with OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take):
+    async with reader_of(reader_bus, book, lag):
         await wait_until(lambda: len(book.bodies) == 2)
-    async with OrderedReader(
-        reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
-    ) as reader:
-        await wait_until(lambda: reader.lag == 0)
+    async with reader_of(reader_bus, book, lag):
+        await wait_until(lambda: lag.messages == 0)
         told += await publish(bus, stored_status, 1)
         await wait_until(lambda: len(book.bodies) == 3)
     assert book.bodies == [told[2], told[3], told[5]]
@@ -236,18 +247,28 @@ async def test_messages_without_anything_in_them_hold_nobody_up(
 
 
 async def test_a_stream_made_anew_is_read_from_its_beginning(
-    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
+    bus: Bus,
+    reader: OrderedReader,
+    book: Book,
+    lag: StreamLag,
+    servers,
+    stored_status: StoredStatus,
+    wait_until,
 ) -> None:
     told = await publish(bus, stored_status, 5)
     await wait_until(lambda: len(book.bodies) == 5)
     first_epoch = book.epoch
     async with servers.bus_as("admin") as admin:
         await admin.jetstream().delete_stream(STREAM)
-    await wait_until(lambda: reader.lag is None)
+    await wait_until(lambda: lag.messages is None)
+    assert await lag.is_behind()
+    with pytest.raises(Unavailable, match="NOTIFICATION is not being read"):
+        await lag.check()
     await servers.ensure_bus()
     told += await publish(bus, stored_status, 3)
     await wait_until(lambda: len(book.bodies) == 8)
     assert book.bodies == told
+    await lag.check()
     assert book.epoch != first_epoch
     assert book.sequence == 3
 
@@ -267,29 +288,33 @@ async def test_nats_may_be_killed_and_come_back(
 
 
 async def test_a_server_that_falls_silent_is_asked_anew(
-    bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
+    bus: Bus,
+    reader: OrderedReader,
+    book: Book,
+    lag: StreamLag,
+    servers,
+    stored_status: StoredStatus,
+    wait_until,
 ) -> None:
     told = await publish(bus, stored_status, 2)
     await wait_until(lambda: len(book.bodies) == 2)
     with servers.nats.frozen():
-        await wait_until(lambda: reader.lag is None, timeout_s=SILENCE_S + 10)
-    await wait_until(lambda: reader.lag == 0 and bus.is_connected)
+        await wait_until(lambda: lag.messages is None, timeout_s=SILENCE_S + 10)
+    await wait_until(lambda: lag.messages == 0 and bus.is_connected)
     told += await publish(bus, stored_status, 2)
     await wait_until(lambda: len(book.bodies) == 4)
     assert book.bodies == told
 
 
 async def test_a_stop_waits_for_a_batch_but_not_for_ever(
-    bus: Bus, reader_bus: Bus, book: Book, stored_status: StoredStatus, wait_until
+    bus: Bus, reader_bus: Bus, book: Book, lag: StreamLag, stored_status: StoredStatus, wait_until
 ) -> None:
-    book.may_take.clear()
+    book.may_commit.clear()
     async with asyncio.timeout(STOP_WITHIN_S + 10):
-        async with OrderedReader(
-            reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take
-        ) as reader:
+        async with reader_of(reader_bus, book, lag):
             told = await publish(bus, stored_status, 1)
-            await wait_until(lambda: reader.lag == 1)
-        book.may_take.set()
-        async with OrderedReader(reader_bus, names.NOTIFICATION_STREAM, begin=book.begin, take=book.take):
+            await wait_until(lambda: lag.messages == 1)
+        book.may_commit.set()
+        async with reader_of(reader_bus, book, lag):
             await wait_until(lambda: book.bodies)
     assert book.bodies == told

@@ -1,4 +1,4 @@
-"""A notification service on real servers: the gateway's and the kitchen's events go in, students watch what comes out."""
+"""Notification on real servers: tests publish events of gateway and kitchen, and read streams as students do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,7 +27,7 @@ from cafeteria.testkit.plugin import outbox_row
 
 STUDENT = "210041101"
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
-KITCHENS = {OrderStatus.IN_KITCHEN, OrderStatus.READY, OrderStatus.COLLECTED, OrderStatus.CANCELLED}
+KITCHEN_STATUSES = {OrderStatus.IN_KITCHEN, OrderStatus.READY, OrderStatus.COLLECTED, OrderStatus.CANCELLED}
 DEADLINE_S = 15.0
 UNREAD = httpx.Timeout(DEADLINE_S, read=None)  # a stream may be silent for long
 
@@ -45,7 +45,7 @@ INSERT INTO notification.open_orders (order_id, student_id) SELECT * FROM logged
 
 
 class Shown(msgspec.Struct, kw_only=True):
-    """One event as a client saw it."""
+    """One event, as a client received it."""
 
     id: str
     data: dict[str, Any]
@@ -64,7 +64,7 @@ class Shown(msgspec.Struct, kw_only=True):
 
 
 class Watcher:
-    """An open stream: what it has shown, and whether the service has ended it."""
+    """An open stream: the events that it has shown, and whether the service has ended it."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -83,14 +83,14 @@ class Watcher:
                 name, _, value = line.partition(": ")
                 fields[name] = value
             else:
-                self._take(fields)
+                self._add(fields)
                 fields = {}
         self.ended.set()
 
     def statuses(self, order_id: UUID | None = None) -> list[str]:
         return [event.status for event in self.events if order_id in (None, event.order_id)]
 
-    def _take(self, fields: dict[str, str]) -> None:
+    def _add(self, fields: dict[str, str]) -> None:
         self.retry = fields.get("retry", self.retry)
         self.last_id = fields.get("id", self.last_id)
         if "data" in fields:
@@ -99,7 +99,7 @@ class Watcher:
 
 
 class Order:
-    """An order on its way; each status remembers those before it, as the services' own rows do."""
+    """An order and its statuses; each event carries the earlier ones, as the services' own events do."""
 
     def __init__(self, student_id: str = STUDENT, *, began: datetime | None = None) -> None:
         self.id = new_id()
@@ -122,29 +122,37 @@ class Order:
         return event
 
 
-class Hall:
-    """So many notification services beside each other, and everybody who speaks to them."""
+class Notification:
+    """The replicas of notification under test, and their clients: gateway, kitchen, students and an administrator."""
 
     def __init__(
-        self, *, apps: list[ServiceApp], urls: list[str], servers: Any, tokens: Any, books: asyncpg.Connection
+        self,
+        *,
+        apps: list[ServiceApp],
+        urls: list[str],
+        servers: Any,
+        tokens: Any,
+        database: asyncpg.Connection,
+        gateway: Bus,
+        kitchen: Bus,
     ) -> None:
         self.apps = apps
         self.urls = urls
         self.servers = servers
         self.tokens = tokens
-        self.books = books
-        self.gateway: Bus
-        self.kitchen: Bus
+        self.database = database
+        self.gateway = gateway
+        self.kitchen = kitchen
 
-    async def tell(self, *events: OrderStatusChanged) -> None:
-        """Stored in the stream, in this order, each by its owner."""
+    async def publish(self, *events: OrderStatusChanged) -> None:
+        """Store events in the stream, in this order, each published by its owner."""
         for event in events:
-            await self.tell_at_once([event])
+            await self.publish_together([event])
 
-    async def tell_at_once(self, events: Sequence[OrderStatusChanged]) -> None:
-        """All by the owner of the first one."""
-        is_kitchens = events[0].status in KITCHENS
-        bus, topic = (self.kitchen, KITCHEN_STATUS) if is_kitchens else (self.gateway, GATEWAY_STATUS)
+    async def publish_together(self, events: Sequence[OrderStatusChanged]) -> None:
+        """Publish all events in as few messages as possible, by the owner of the first one."""
+        is_from_kitchen = events[0].status in KITCHEN_STATUSES
+        bus, topic = (self.kitchen, KITCHEN_STATUS) if is_from_kitchen else (self.gateway, GATEWAY_STATUS)
         await bus.publish_stored(
             [
                 outbox_row(outbox_message(topic, event, order_id=event.order_id, version=event.version))
@@ -160,13 +168,13 @@ class Hall:
         student_id: str = STUDENT,
         token: str | None = None,
         last_event_id: str | None = None,
-        service: int = 0,
+        replica: int = 0,
     ) -> AsyncIterator[Watcher]:
         headers = {"Authorization": f"Bearer {token or self.tokens.student(student_id)}"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
         async with (
-            plain_http(base_url=self.urls[service], timeout_s=DEADLINE_S) as web,
+            plain_http(base_url=self.urls[replica], timeout_s=DEADLINE_S) as web,
             web.stream("GET", path, headers=headers, timeout=UNREAD) as response,
         ):
             assert response.status_code == 200, await response.aread()
@@ -179,33 +187,40 @@ class Hall:
                 await asyncio.wait([reading])
 
     async def logged(self, order_id: UUID) -> list[str]:
-        rows = await self.books.fetch(
+        rows = await self.database.fetch(
             "SELECT status_sent FROM notification.notifications WHERE order_id = $1 ORDER BY position",
             order_id,
         )
         return [row["status_sent"] for row in rows]
 
-    async def has_taken_all(self) -> bool:
-        """The first service has pushed what the stream has delivered to it, and counts it as taken.
+    async def has_handled_all(self) -> bool:
+        """Return whether the first replica has pushed everything that the stream has delivered to it.
 
         A row is in the log a moment before that: wait for the row, then for this.
         """
         async with plain_http(base_url=self.urls[0], timeout_s=DEADLINE_S) as web:
             return 'cafeteria_reader_lag{stream="NOTIFICATION"} 0.0' in (await web.get("/metrics")).text
 
+    async def open_streams(self) -> int:
+        """Count the live streams of the first replica."""
+        async with plain_http(base_url=self.urls[0], timeout_s=DEADLINE_S) as web:
+            metrics = (await web.get("/metrics")).text
+        [line] = (line for line in metrics.splitlines() if line.startswith("cafeteria_event_streams "))
+        return int(float(line.split()[1]))
+
     async def fill(self, statuses: int, *, student_id: str, before: timedelta = timedelta()) -> None:
-        """So many PENDING orders of a student, logged `before` now, past the bus."""
-        await self.books.execute(_FILL, statuses, student_id, datetime.now(UTC) - before)
+        """Log PENDING orders of a student without an event, at a time `before` now."""
+        await self.database.execute(_FILL, statuses, student_id, datetime.now(UTC) - before)
 
 
-OpenHall = Callable[..., Awaitable[Hall]]
+OpenNotification = Callable[..., Awaitable[Notification]]
 
 
 @pytest.fixture
-async def open_hall(
+async def open_notification(
     clean: None, servers: Any, service_settings: Any, tokens: Any, wait_until: Any
-) -> AsyncIterator[OpenHall]:
-    """Start so many notification services; they stop with the test."""
+) -> AsyncIterator[OpenNotification]:
+    """Start replicas of notification; they stop with the test."""
     async with AsyncExitStack() as stack:
 
         async def bus_of(service: str) -> Bus:
@@ -215,27 +230,34 @@ async def open_hall(
             await bus.connected()
             return bus
 
-        async def open_with(*, services: int = 1) -> Hall:
-            apps = [create_app(service_settings(NOTIFICATION, ServiceSettings)) for _ in range(services)]
+        async def open_with(*, replicas: int = 1) -> Notification:
+            apps = [create_app(service_settings(NOTIFICATION, ServiceSettings)) for _ in range(replicas)]
             urls = [await stack.enter_async_context(serving(app)) for app in apps]
-            books = await asyncpg.connect(servers.postgres_admin_url)
-            stack.push_async_callback(books.close)
-            hall = Hall(apps=apps, urls=urls, servers=servers, tokens=tokens, books=books)
-            hall.gateway, hall.kitchen = await bus_of(GATEWAY), await bus_of(KITCHEN)
+            database = await asyncpg.connect(servers.postgres_admin_url)
+            stack.push_async_callback(database.close)
+            gateway, kitchen = await bus_of(GATEWAY), await bus_of(KITCHEN)
             await wait_until(lambda: all_ready(urls))
-            return hall
+            return Notification(
+                apps=apps,
+                urls=urls,
+                servers=servers,
+                tokens=tokens,
+                database=database,
+                gateway=gateway,
+                kitchen=kitchen,
+            )
 
         yield open_with
 
 
 @pytest.fixture
-async def hall(open_hall: OpenHall) -> Hall:
-    return await open_hall()
+async def notification(open_notification: OpenNotification) -> Notification:
+    return await open_notification()
 
 
 @pytest.fixture
-async def two_halls(open_hall: OpenHall) -> Hall:
-    return await open_hall(services=2)
+async def two_replicas(open_notification: OpenNotification) -> Notification:
+    return await open_notification(replicas=2)
 
 
 async def all_ready(urls: Sequence[str]) -> bool:

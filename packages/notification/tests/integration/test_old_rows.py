@@ -1,7 +1,7 @@
-"""Old rows cost nothing: each query of the service reads about as many rows as it shows, among 200,000 old ones.
+"""Old rows cost nothing: among 200,000 of them, each query of the service reads about as many rows as it returns.
 
-Counted by Postgres itself, on a young table without statistics and on one with them: a planner that knows nothing
-must not read the whole table either.
+Postgres counts the rows, for a table without statistics and for one with them: a planner without statistics must not
+read the whole table either.
 """
 
 import contextlib
@@ -18,8 +18,15 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.contracts.values import OrderStatus, OrderVersion
-from cafeteria.notification import repository
-from cafeteria.notification.domain import Backlog, LogPlace, Status, Viewer
+from cafeteria.notification.domain import LogPlace, ReplayWindow, Status, Viewer
+from cafeteria.notification.repository import (
+    check_delivery,
+    follow_events,
+    list_notifications,
+    log,
+    mark_delivered,
+    record_statuses,
+)
 
 STUDENT = "210041101"
 OLD_ROWS = 200_000
@@ -34,10 +41,10 @@ WHERE schemaname = 'notification'
 Query = Callable[[AsyncConnection], Awaitable[Any]]
 
 
-def backlog(*, seen: int | None, order_id: Any = None) -> Backlog:
+def window(*, seen: int | None, order_id: Any = None) -> ReplayWindow:
     viewer = Viewer(student_id=STUDENT, order_id=order_id)
     place = None if seen is None else LogPlace(seen, 0)
-    return Backlog.open(viewer, seen=place, newest=NEWEST, now=datetime.now(UTC))
+    return ReplayWindow.open(viewer, seen=place, newest=NEWEST, now=datetime.now(UTC))
 
 
 def pending(order_id: Any) -> Status:
@@ -47,27 +54,30 @@ def pending(order_id: Any) -> Status:
 
 
 async def record(connection: AsyncConnection) -> None:
-    mark = await repository.lock_counter(connection)
+    mark = await record_statuses.lock_counter(connection)
     statuses = [pending(new_id()) for _ in range(10)]
-    await repository.record(
+    await record_statuses.record(
         connection, statuses, position=mark.position, epoch="one", sequence=5, now=datetime.now(UTC)
     )
 
 
 QUERIES: dict[str, Query] = {
-    "connect": lambda it: repository.read_backlog(it, backlog(seen=None), limit=1000),
-    "connect to one order": lambda it: repository.read_backlog(
-        it, backlog(seen=None, order_id=new_id()), limit=1000
+    "connect": lambda it: follow_events.read_window(it, window(seen=None), limit=1000),
+    "connect to one order": lambda it: follow_events.read_window(
+        it, window(seen=None, order_id=new_id()), limit=1000
     ),
-    "resume": lambda it: repository.read_backlog(it, backlog(seen=OLD_ROWS), limit=1000),
-    "resume far back": lambda it: repository.read_backlog(it, backlog(seen=0), limit=FRESH_ROWS),
-    "check an event id": lambda it: repository.read_place(it, OLD_ROWS),
-    "push": lambda it: repository.read_log(it, after=OLD_ROWS, limit=1000),
-    "history": lambda it: repository.read_history(it, STUDENT, before=NEWEST // 2, limit=FRESH_ROWS),
-    "known": lambda it: repository.read_missing(
+    "resume": lambda it: follow_events.read_window(it, window(seen=OLD_ROWS), limit=1000),
+    "resume far back": lambda it: follow_events.read_window(it, window(seen=0), limit=FRESH_ROWS),
+    "check an event id": lambda it: follow_events.read_place(it, OLD_ROWS),
+    "read the counter": log.read_counter,
+    "push": lambda it: record_statuses.read_log(it, after=OLD_ROWS, limit=1000),
+    "list notifications": lambda it: list_notifications.read_page(
+        it, STUDENT, before=NEWEST // 2, limit=FRESH_ROWS
+    ),
+    "check delivery": lambda it: check_delivery.read_missing(
         it, [OrderVersion(order_id=new_id(), version=1) for _ in range(10)]
     ),
-    "mark delivered": lambda it: repository.mark_delivered(
+    "mark delivered": lambda it: mark_delivered.mark_delivered(
         it, range(OLD_ROWS, NEWEST), now=datetime.now(UTC)
     ),
     "record": record,
@@ -78,50 +88,50 @@ QUERIES: dict[str, Query] = {
 async def many_old_rows(servers: Any) -> AsyncIterator[Database]:
     await servers.clean()
     database = Database.connect(servers.settings(NOTIFICATION, ServiceSettings), service=NOTIFICATION)
-    async with servers.database_as_admin() as books:
-        await books.execute("ALTER TABLE notification.notifications SET (autovacuum_enabled = false)")
+    async with servers.database_as_admin() as admin:
+        await admin.execute("ALTER TABLE notification.notifications SET (autovacuum_enabled = false)")
         # The plans are made, and kept, while the tables are empty: as in the first minute of a rush.
         async with database.transaction() as connection:
             for query in QUERIES.values():
                 await query(connection)
-        await books.execute("DELETE FROM notification.notifications")
-        await books.execute("DELETE FROM notification.open_orders")
-        await fill(books, OLD_ROWS, first=1, at=datetime.now(UTC) - timedelta(hours=5))
-        await fill(books, FRESH_ROWS, first=OLD_ROWS + 1, at=datetime.now(UTC))
-        await books.execute("UPDATE notification.position_counter SET position = $1", NEWEST)
+        await admin.execute("DELETE FROM notification.notifications")
+        await admin.execute("DELETE FROM notification.open_orders")
+        await fill(admin, OLD_ROWS, first=1, at=datetime.now(UTC) - timedelta(hours=5))
+        await fill(admin, FRESH_ROWS, first=OLD_ROWS + 1, at=datetime.now(UTC))
+        await admin.execute("UPDATE notification.position_counter SET position = $1", NEWEST)
         yield database
         await database.close()
-        await books.execute("ALTER TABLE notification.notifications RESET (autovacuum_enabled)")
+        await admin.execute("ALTER TABLE notification.notifications RESET (autovacuum_enabled)")
     await servers.clean()
 
 
 @pytest.fixture(scope="module", params=["without statistics", "with statistics"])
 async def statistics(request: Any, many_old_rows: Database, servers: Any) -> None:
-    """The table has none until somebody asks for them."""
+    """Postgres has none until ANALYZE."""
     if request.param == "with statistics":
-        async with servers.database_as_admin() as books:
-            await books.execute("ANALYZE notification.notifications")
+        async with servers.database_as_admin() as admin:
+            await admin.execute("ANALYZE notification.notifications")
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_query_reads_about_what_it_shows(
+async def test_a_query_reads_about_as_many_rows_as_it_returns(
     many_old_rows: Database, statistics: None, name: str
 ) -> None:
-    with contextlib.suppress(Undone):
+    with contextlib.suppress(RolledBack):
         async with many_old_rows.transaction() as connection:
             before = await connection.scalar(_ROWS_READ)
             await QUERIES[name](connection)
             read = await connection.scalar(_ROWS_READ) - before
-            raise Undone
+            raise RolledBack
     assert read <= 5 * FRESH_ROWS
 
 
-class Undone(Exception):
-    """Takes back what a query changed: each finds the same rows."""
+class RolledBack(Exception):
+    """Rolls a query back, so that each one finds the same rows."""
 
 
-async def fill(books: Any, rows: int, *, first: int, at: datetime) -> None:
-    await books.execute(
+async def fill(admin: Any, rows: int, *, first: int, at: datetime) -> None:
+    await admin.execute(
         """
         INSERT INTO notification.notifications
             (id, order_id, student_id, status_sent, sent_at, version, position, status_at)

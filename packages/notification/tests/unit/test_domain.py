@@ -1,4 +1,4 @@
-"""What an event stands for, where a stream is gone on with, and what a client's id means."""
+"""The statuses in an event, the position to read a stream from, and the meaning of a client's event id."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
@@ -12,9 +12,9 @@ from cafeteria.notification.domain import (
     BEGINNING,
     LIVE_FOR,
     MAX_POSITION,
-    Backlog,
     LogPlace,
     Mark,
+    ReplayWindow,
     Viewer,
     place_from,
     place_of,
@@ -57,19 +57,19 @@ def event(
     )
 
 
-def test_an_event_stands_for_the_statuses_before_it_in_version_order() -> None:
-    told = event(READY, moment(IN_KITCHEN), moment(PENDING), moment(STOCK_VERIFIED))
-    assert [status.version for status in statuses_of(told)] == [1, 2, 3, 4]
+def test_an_event_contains_its_earlier_statuses_in_version_order() -> None:
+    changed = event(READY, moment(IN_KITCHEN), moment(PENDING), moment(STOCK_VERIFIED))
+    assert [status.version for status in statuses_of(changed)] == [1, 2, 3, 4]
 
 
-def test_what_is_called_earlier_and_is_not_is_left_out() -> None:
-    told = event(IN_KITCHEN, moment(PENDING), moment(IN_KITCHEN), moment(READY))
-    assert [status.status for status in statuses_of(told)] == [PENDING, IN_KITCHEN]
+def test_statuses_that_are_wrongly_called_earlier_are_left_out() -> None:
+    changed = event(IN_KITCHEN, moment(PENDING), moment(IN_KITCHEN), moment(READY))
+    assert [status.status for status in statuses_of(changed)] == [PENDING, IN_KITCHEN]
 
 
 def test_a_reason_belongs_to_the_rejection_alone() -> None:
-    told = event(REJECTED, moment(PENDING), reason=RejectionReason.OUT_OF_STOCK)
-    assert [status.reason for status in statuses_of(told)] == [None, RejectionReason.OUT_OF_STOCK]
+    changed = event(REJECTED, moment(PENDING), reason=RejectionReason.OUT_OF_STOCK)
+    assert [status.reason for status in statuses_of(changed)] == [None, RejectionReason.OUT_OF_STOCK]
 
 
 def test_times_are_kept_in_utc() -> None:
@@ -80,7 +80,7 @@ def test_times_are_kept_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "changed",
     [
         event(READY, version=3),
         event(READY, StatusTime(status=PENDING, version=2, at=NOON)),
@@ -91,23 +91,23 @@ def test_times_are_kept_in_utc() -> None:
         event(READY, at=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))),
     ],
 )
-def test_what_no_order_can_have_is_refused(told: OrderStatusChanged) -> None:
+def test_an_event_that_no_order_can_have_is_refused(changed: OrderStatusChanged) -> None:
     with pytest.raises(ImpossibleEvent):
-        statuses_of(told)
+        statuses_of(changed)
 
 
 @pytest.mark.parametrize(
     ("epoch", "last_sequence", "follows"),
     [("one", 7, 7), ("one", 9, 7), ("one", 6, 0), ("two", 9, 0), ("", 0, 0)],
 )
-def test_a_stream_is_read_from_its_beginning_unless_it_is_the_one_that_was_read(
+def test_another_or_shortened_stream_is_read_from_its_beginning(
     epoch: str, last_sequence: int, follows: int
 ) -> None:
     mark = Mark(position=3, stream_epoch="one", stream_sequence=7)
     assert sequence_to_follow(mark, before=mark, epoch=epoch, last_sequence=last_sequence) == follows
 
 
-def test_a_replica_that_read_further_since_the_look_does_not_make_the_stream_look_shorter() -> None:
+def test_a_replica_that_read_further_meanwhile_does_not_make_the_stream_seem_shorter() -> None:
     before = Mark(position=7, stream_epoch="first", stream_sequence=100)
     mark = Mark(position=9, stream_epoch="first", stream_sequence=102)
     assert sequence_to_follow(mark, before=before, epoch="first", last_sequence=101) == 102
@@ -149,27 +149,29 @@ def test_a_cursor_is_a_position_that_fits_the_log() -> None:
             position_from_cursor(wrong)
 
 
-def test_a_first_visit_begins_with_live_orders_and_a_return_with_what_was_missed() -> None:
+def test_a_first_window_holds_live_orders_and_a_later_one_the_missed_statuses() -> None:
     viewer = Viewer(student_id="210041101")
-    first = Backlog.open(viewer, seen=None, newest=9, now=NOON)
+    first = ReplayWindow.open(viewer, seen=None, newest=9, now=NOON)
     assert (first.after, first.live_since) == (0, NOON - LIVE_FOR)
-    again = Backlog.open(viewer, seen=LogPlace(4, 1), newest=9, now=NOON)
+    again = ReplayWindow.open(viewer, seen=LogPlace(4, 1), newest=9, now=NOON)
     assert (again.after, again.live_since) == (4, None)
-    single = Backlog.open(Viewer(student_id="210041101", order_id=uuid4()), seen=None, newest=9, now=NOON)
+    single = ReplayWindow.open(
+        Viewer(student_id="210041101", order_id=uuid4()), seen=None, newest=9, now=NOON
+    )
     assert (single.after, single.live_since) == (0, None)
 
 
-def test_a_backlog_is_read_once_it_has_come_to_its_end_and_grows_whole() -> None:
-    backlog = Backlog.open(Viewer(student_id="210041101"), seen=None, newest=9, now=NOON)
-    backlog.advance(5)
-    assert not backlog.is_read
-    backlog.advance(9)
-    assert backlog.is_read
-    backlog.extend(12)
-    assert not backlog.is_read
-    assert backlog.live_since is None
+def test_a_window_is_read_at_its_end_and_extends_to_all_statuses() -> None:
+    window = ReplayWindow.open(Viewer(student_id="210041101"), seen=None, newest=9, now=NOON)
+    window.advance(5)
+    assert not window.is_read
+    window.advance(9)
+    assert window.is_read
+    window.extend(12)
+    assert not window.is_read
+    assert window.live_since is None
 
 
-def test_what_is_logged_for_sure_is_told_again_by_its_own_event_alone() -> None:
-    told = event(IN_KITCHEN, moment(PENDING), moment(STOCK_VERIFIED))
-    assert [status.version for status in statuses_of(told, logged=0b1010)] == [2, 3]
+def test_a_logged_status_is_repeated_only_by_its_own_event() -> None:
+    changed = event(IN_KITCHEN, moment(PENDING), moment(STOCK_VERIFIED))
+    assert [status.version for status in statuses_of(changed, logged=0b1010)] == [2, 3]

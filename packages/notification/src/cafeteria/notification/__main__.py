@@ -1,4 +1,4 @@
-"""Start notification: `python -m cafeteria.notification`."""
+"""`python -m cafeteria.notification`"""
 
 from cafeteria.chassis.process import run
 from cafeteria.chassis.runtime.settings import ServiceSettings

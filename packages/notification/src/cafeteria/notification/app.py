@@ -1,92 +1,68 @@
-"""Notification, put together: what is opened, in which order, and who knows whom."""
+"""The composition root: builds notification's parts and connects them. The chassis opens, serves and closes them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from litestar import Litestar
-
-from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.auth.jwks import keys_over
-from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.app import ServiceApp
+from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
+from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.messaging.ordered_reader import OrderedReader
-from cafeteria.chassis.runtime.errors import Unavailable
 from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import NOTIFICATION, NOTIFICATION_STREAM
-from cafeteria.notification import bus_api, loops
+from cafeteria.notification import tables
 from cafeteria.notification.http_api import ROUTES
-from cafeteria.notification.service import NotificationService
-from cafeteria.notification.tables import dead_letters
-from cafeteria.notification.views import Hub
+from cafeteria.notification.jobs import JOBS
+from cafeteria.notification.message_handlers import HANDLERS
+from cafeteria.notification.sse_hub import SseHub
+from cafeteria.notification.use_cases import Service
+from cafeteria.notification.use_cases.check_delivery import CheckDelivery
+from cafeteria.notification.use_cases.follow_events import FollowEvents
+from cafeteria.notification.use_cases.list_notifications import ListNotifications
+from cafeteria.notification.use_cases.mark_delivered import MarkDelivered
+from cafeteria.notification.use_cases.record_statuses import RecordStatuses
+
+DECLARED = Declarations[Service](
+    routes=ROUTES,
+    handlers=HANDLERS,
+    jobs=JOBS,
+    checks={"reader": lambda service: service.stream_lag.check()},
+)
 
 
 def create_app(settings: ServiceSettings) -> ServiceApp:
-    """Nothing is connected before the app starts, and neither server need be there when it does."""
+    """Build the app. It opens its connections when it starts."""
+    return service_app(build, settings, DECLARED)
+
+
+def build(settings: ServiceSettings) -> Service:
+    """Build the parts; this opens nothing."""
     database = Database.connect(settings, service=NOTIFICATION)
+    request_database = database.within(ANSWER_WITHIN_S)
     bus = Bus(settings, service=NOTIFICATION)
-    readers: list[OrderedReader] = []
-
-    async def check_reader() -> None:
-        if not readers or readers[0].lag is None:
-            raise Unavailable("the stream of status events is not being read")
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(database.close)
-            service, reader = await _open_service(
-                stack, database=database, bus=bus, closing=app.state.closing
-            )
-            app.state.service = service
-            readers[:] = [reader]
-            yield
-
-    return build_app(
-        service=NOTIFICATION,
-        settings=settings,
-        route_handlers=ROUTES,
-        checks={"postgres": database.ping, "nats": bus.ping, "reader": check_reader},
-        lifespan=[lifespan],
-        keys=keys_over(bus),
-    )
-
-
-async def _open_service(
-    stack: AsyncExitStack, *, database: Database, bus: Bus, closing: asyncio.Event
-) -> tuple[NotificationService, OrderedReader]:
-    """Closed in reverse: the reader finishes its batch, what streams have taken is marked, the bus falls silent."""
-    hub = Hub()
-
-    async def is_behind() -> bool:
-        return await reader.is_behind()
-
-    service = NotificationService(database, hub, DeadLetters(database, dead_letters), is_behind=is_behind)
-    await stack.enter_async_context(bus)
+    closing = asyncio.Event()
+    hub = SseHub(closing)
+    stream_lag = StreamLag(bus, NOTIFICATION_STREAM)
+    record_statuses = RecordStatuses(database, hub, DeadLetters(database, tables.dead_letters))
     reader = OrderedReader(
-        bus, NOTIFICATION_STREAM, begin=service.begin, take=service.take, rest=service.catch_up
+        bus,
+        NOTIFICATION_STREAM,
+        lag=stream_lag,
+        start_position=record_statuses.start_position,
+        on_batch=record_statuses.record_batch,
+        on_idle=record_statuses.push_logged,
     )
-    await bus_api.serve(bus, service)
-    await stack.enter_async_context(_closing_streams(hub, closing))
-    await stack.enter_async_context(loops.mark_delivered(service))
-    await stack.enter_async_context(loops.beat_streams(hub))
-    await stack.enter_async_context(reader)
-    return service, reader
-
-
-@asynccontextmanager
-async def _closing_streams(hub: Hub, closing: asyncio.Event) -> AsyncIterator[None]:
-    """Ends the streams as soon as the process is told to stop: open ones would keep it from stopping."""
-
-    async def wait_and_close() -> None:
-        await closing.wait()
-        hub.close_all()
-
-    waiting = asyncio.create_task(wait_and_close(), name="close-streams")
-    try:
-        yield
-    finally:
-        waiting.cancel()
-        with suppress(asyncio.CancelledError):
-            await waiting
+    return Service(
+        settings=settings,
+        database=database,
+        bus=bus,
+        closing=closing,
+        resources=(hub, reader),
+        stream_lag=stream_lag,
+        record_statuses=record_statuses,
+        follow_events=FollowEvents(request_database, hub),
+        mark_delivered=MarkDelivered(database, hub),
+        list_notifications=ListNotifications(request_database),
+        check_delivery=CheckDelivery(request_database, is_behind=stream_lag.is_behind),
+    )

@@ -1,7 +1,7 @@
 """Every status of an order is logged once, under a position that only grows; students see them in that order.
 
-An event may repeat, overtake another or stand for several that were lost: it carries the states before its own,
-and what the log lacks of them is taken from it, in version order.
+An event may repeat, overtake another or replace several that were lost: it carries the statuses before its own, and
+the log adds those that it lacks, in version order.
 """
 
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ from cafeteria.contracts.values import (
 from cafeteria.notification.errors import ImpossibleEvent
 
 LIVE_FOR = timedelta(minutes=30)
-"""So long after its last status an order still shows on a new stream; one that waits for something shows always."""
+"""A new stream shows an order until this long after its last status, and an open order always."""
 
-RESTING_STATUSES = ENDED_STATUSES | {OrderStatus.READY}
-"""Nothing more happens to the order by itself: people collect."""
+CLOSED_STATUSES = ENDED_STATUSES | {OrderStatus.READY}
+"""The statuses after which the services do nothing more by themselves: people collect. Any other order is open."""
 
 MAX_POSITION = 2**63 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ _EVENT_ID = compile_pattern(r"([0-9]{1,19})-([0-9]{1,19})", ASCII)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """One status of one order, as an event told it."""
+    """One status of one order, from an event."""
 
     order_id: UUID
     student_id: str
@@ -50,10 +50,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogPlace(msgspec.Struct, frozen=True):
-    """A row of the log by its position and the moment, in microseconds since 1970, at which it was logged.
+    """A row of the log, identified by its position and its time of logging in microseconds since 1970.
 
-    A log that is restored from a backup gives positions out a second time, but no row is logged at the same
-    microsecond again: so a client's last event id names one row of one log, or none.
+    A log that is restored from a backup assigns positions a second time, but never again at the same microsecond: so a
+    client's last event id identifies one row of one log, or none.
     """
 
     position: int
@@ -61,7 +61,7 @@ class LogPlace(msgspec.Struct, frozen=True):
 
     @property
     def event_id(self) -> bytes:
-        """What a stream shows as `id:`; `0` before the first row."""
+        """The `id:` field of the row's event; `0` before the first row."""
         return b"%d-%d" % (self.position, self.logged_us) if self.position else b"0"
 
 
@@ -70,7 +70,7 @@ BEGINNING = LogPlace(0, 0)
 
 
 class LoggedStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A status in the log. `is_delivered`: some stream has taken it."""
+    """A status in the log. `is_delivered` is True once it was written to a stream."""
 
     position: int
     logged_at: datetime
@@ -84,25 +84,25 @@ class LoggedStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose statuses are shown, and of which order if of one only. Nobody sees those of another student."""
+    """A student who sees their own statuses: of `order_id` alone, or of all their orders."""
 
     student_id: str
     order_id: UUID | None = None
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the log has read the stream, and how far it has counted itself."""
+    """A high-water mark: the log's last position, and the last sequence that it read of which stream."""
 
     position: int
     stream_epoch: str
     stream_sequence: int
 
 
-class Backlog(msgspec.Struct, kw_only=True):
-    """What a stream has to show before it is live: positions above `after` up to and with `upto`.
+class ReplayWindow(msgspec.Struct, kw_only=True):
+    """The logged statuses that a new stream shows before it is live: positions above `after`, up to and with `upto`.
 
-    With `live_since` only those of live orders: open ones, and those with a status entered after that moment.
-    `end` is the place of `upto` once everything is read; None if the log has no such row.
+    With `live_since` it holds only live orders: open ones, and those with a status entered after that time.
+    `end` is the place of `upto` once the window is read; None if the log has no such row.
     """
 
     viewer: Viewer
@@ -112,8 +112,11 @@ class Backlog(msgspec.Struct, kw_only=True):
     end: LogPlace | None
 
     @classmethod
-    def open(cls, viewer: Viewer, *, seen: LogPlace | None, newest: int, now: datetime) -> "Backlog":
-        """`seen` is None for a client that comes for the first time. Of a single order all is shown."""
+    def open(cls, viewer: Viewer, *, seen: LogPlace | None, newest: int, now: datetime) -> "ReplayWindow":
+        """Return the window after `seen`, up to position `newest`.
+
+        Without `seen` the client connects for the first time: the window holds live orders, or all of a single order.
+        """
         is_first = seen is None and viewer.order_id is None
         start = seen or BEGINNING
         return cls(
@@ -132,17 +135,17 @@ class Backlog(msgspec.Struct, kw_only=True):
         self.after = after
 
     def extend(self, upto: int) -> None:
-        """What was logged since the opening is shown whole."""
+        """Add all statuses, of live orders or not, that were logged since the window was opened."""
         self.upto, self.live_since = upto, None
 
 
 def statuses_of(event: OrderStatusChanged, *, logged: int = 0) -> list[Status]:
-    """The event's own status and those before it, by version; raises ImpossibleEvent for what cannot be.
+    """Return the event's own status and the earlier ones in it, by version. Raises ImpossibleEvent.
 
-    Earlier ones may be left out that are logged for sure: `logged` has a bit for each version.
+    `logged` has a bit for each version that is certainly in the log: earlier statuses with these versions are left out.
     """
     if not _STUDENT_ID.fullmatch(event.student_id):
-        raise ImpossibleEvent("The student id is none.")
+        raise ImpossibleEvent("The student id is not valid.")
     own = StatusTime(status=event.status, version=event.version, at=event.at)
     path = sorted(_checked(event.earlier, own, logged), key=lambda moment: moment.version)
     return [
@@ -159,7 +162,7 @@ def statuses_of(event: OrderStatusChanged, *, logged: int = 0) -> list[Status]:
 
 
 def _checked(earlier: Iterable[StatusTime], own: StatusTime, logged: int) -> Iterable[StatusTime]:
-    """What a sender calls earlier and is not would show an order's path wrongly: it is left out."""
+    """Leave out statuses that a sender calls earlier and that are not: they would falsify the order's path."""
     for moment in (*earlier, own):
         if STATUS_VERSIONS[moment.status] != moment.version:
             raise ImpossibleEvent(f"{moment.status} is not version {moment.version}.")
@@ -171,13 +174,14 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ImpossibleEvent(f"No clock shows {moment}.") from None
+        raise ImpossibleEvent(f"The time {moment} is out of range.") from None
 
 
 def sequence_to_follow(mark: Mark, *, before: Mark, epoch: str, last_sequence: int) -> int:
-    """Where to go on in a stream: 0, its beginning, when it is not the one that was read, or has lost its end.
+    """Return the sequence after which to read on: 0, the beginning, if the stream is another one or has lost its end.
 
-    `before` is the mark from before the look at the stream: by `mark` a replica may have read further than was seen.
+    `before` is the mark from before the stream's state was requested: until `mark` was read, a replica may have read
+    further than `last_sequence`.
     """
     has_lost_its_end = before.stream_epoch == epoch and last_sequence < before.stream_sequence
     return 0 if mark.stream_epoch != epoch or has_lost_its_end else mark.stream_sequence
@@ -188,7 +192,7 @@ def place_of(position: int, logged_at: datetime) -> LogPlace:
 
 
 def place_from(last_event_id: str | None) -> LogPlace | None:
-    """The place that a client has seen; None, as if it had sent nothing, for what is no event id."""
+    """Return the place of a client's last event id; None, as if it had sent nothing, for anything else."""
     if last_event_id == "0":
         return BEGINNING
     found = _EVENT_ID.fullmatch(last_event_id or "")
@@ -199,7 +203,7 @@ def place_from(last_event_id: str | None) -> LogPlace | None:
 
 
 def position_from_cursor(cursor: str | None) -> int:
-    """Raises UnknownCursor."""
+    """Return the position before which a page of the log begins. Raises UnknownCursor."""
     if cursor is None:
         return MAX_POSITION
     if not _CURSOR.fullmatch(cursor):

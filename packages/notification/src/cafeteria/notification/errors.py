@@ -1,14 +1,14 @@
-"""What notification refuses."""
+"""The refusals of notification."""
 
 from cafeteria.chassis.runtime.errors import ServiceError, Unauthenticated, Unavailable
 
 
 class ImpossibleEvent(ServiceError):
-    """A status event that no order can have; it is kept as a dead letter and the stream is read on."""
+    """No order can have this status event. It is stored as a dead letter, and reading continues."""
 
 
 class StreamTokenExpired(Unauthenticated):
-    """Other requests allow for clocks that differ; a stream ends with its token, so none begins after that."""
+    """A stream ends with its token, so none begins after that; other requests allow for clocks that differ."""
 
     def __init__(self) -> None:
         super().__init__(

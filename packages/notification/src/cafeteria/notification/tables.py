@@ -1,6 +1,6 @@
-"""Notification's rows. The log only grows; positions come from one counter row, locked until their commit.
+"""The tables of notification. The log only grows; positions come from one counter row, locked until the commit.
 
-So commit order is position order: whoever has read up to a position has missed nothing before it.
+So commit order is position order: a reader that has read up to a position has missed nothing before it.
 """
 
 from datetime import datetime
@@ -56,7 +56,7 @@ class NotificationRow(Base):
 
 
 class OpenOrderRow(Base):
-    """Orders that are neither ended nor READY: few at any time, so that a new stream finds the old ones too."""
+    """An order that is neither ended nor READY. There are few, so that a new stream finds old ones among millions."""
 
     __tablename__ = "open_orders"
     __table_args__ = (Index(None, "student_id"),)
@@ -66,7 +66,7 @@ class OpenOrderRow(Base):
 
 
 class PositionCounterRow(Base):
-    """The last position given out, and how far which stream has been read."""
+    """The last assigned position, and the last sequence that was read of which stream."""
 
     __tablename__ = "position_counter"
     __table_args__ = (

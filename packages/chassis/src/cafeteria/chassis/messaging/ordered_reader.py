@@ -1,22 +1,20 @@
 """Reads a whole stream in order, with a consumer for the exclusive use of this process.
 
-`take` gets the arrived messages, one batch at a time; a failed batch is retried and never skipped. The caller stores
-its position: after anything that could hide a message (a gap, a lost consumer, a wiped store, a restarted server,
-silence) the reader calls `begin` again for the position. Without messages it calls `rest` about once a second.
+`on_batch` gets the arrived messages, one batch at a time; a failed batch is retried and never skipped. The caller
+stores its position: after anything that could hide a message (a gap, a lost consumer, a wiped store, a restarted
+server, silence) the reader calls `start_position` again. Without messages it calls `on_idle` about once a second.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-import nats.errors
 
 from cafeteria.chassis.messaging.bus import Bus
 from cafeteria.chassis.messaging.errors import NoAnswer
-from cafeteria.chassis.messaging.jetstream_api import Refused, is_behind
+from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.messaging.ordered_consumer import OrderedConsumer, StoredMessage, StreamState
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.observability.logs import get_logger
@@ -30,9 +28,6 @@ RESTARTS = metrics.counter(
     "cafeteria_reader_restarts_total", "Consumers started for an ordered reader", "stream"
 )
 FAILURES = metrics.counter("cafeteria_reader_failures_total", "Failed batches, which are retried", "stream")
-LAG = metrics.gauge(
-    "cafeteria_reader_lag", "Messages stored and not handled yet; -1 while not reading", "stream"
-)
 
 logger = get_logger()
 
@@ -49,15 +44,15 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Work = Coroutine[Any, Any, None]
-Look = Callable[[], Awaitable[StreamState]]
+ReadState = Callable[[], Awaitable[StreamState]]
 """Requests the current state of the stream from the server."""
 
 
 class OrderedReader:
     """Reads while its block is open; leaving it waits up to a second for the batch in progress.
 
-    The reader calls `begin` before it starts a consumer: `begin` requests the stream's state once, and returns the
-    sequence to read after (0: the whole stream).
+    The reader calls `start_position` before it starts a consumer. The call requests the stream's state once, and
+    returns the sequence to read after (0: the whole stream). The reader keeps `lag` up to date.
     """
 
     def __init__(
@@ -65,40 +60,24 @@ class OrderedReader:
         bus: Bus,
         stream: Stream,
         *,
-        begin: Callable[[Look], Awaitable[int]],
-        take: Callable[[Batch], Work],
-        rest: Callable[[], Work] | None = None,
+        lag: StreamLag,
+        start_position: Callable[[ReadState], Awaitable[int]],
+        on_batch: Callable[[Batch], Work],
+        on_idle: Callable[[], Work] | None = None,
         batch_limit: int = BATCH_LIMIT,
     ) -> None:
         self._bus = bus
         self._stream = stream.name
-        self._begin = begin
-        self._take = take
-        self._rest = rest
+        self._lag = lag
+        self._start_position = start_position
+        self._on_batch = on_batch
+        self._on_idle = on_idle
         self._batch_limit = batch_limit
         self._consumer: OrderedConsumer | None = None
-        self._in_progress = 0
-        self._last_stored_at: datetime | None = None
         self._reading: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
         self._restarts = RESTARTS.labels(stream.name)
         self._failures = FAILURES.labels(stream.name)
-        LAG.labels(stream.name).set_function(lambda: -1 if self.lag is None else self.lag)
-
-    @property
-    def lag(self) -> int | None:
-        """The number of stored messages that are not handled yet; None while not reading, when it is unknown."""
-        return None if self._consumer is None else self._consumer.unread + self._in_progress
-
-    async def is_behind(self) -> bool:
-        """Return whether a missing message may only be unread; True also if that is unknown."""
-        if (consumer := self._consumer) is None or (lag := self.lag) is None:
-            return True
-        try:
-            state = await consumer.stream_state()
-        except (nats.errors.Error, TimeoutError, msgspec.MsgspecError, Refused):
-            return True
-        return is_behind(unread=lag, last_stored_at=self._last_stored_at, server_time=state.server_time)
 
     async def __aenter__(self) -> Self:
         self._bus.on_reconnect(self._on_reconnect)
@@ -142,50 +121,51 @@ class OrderedReader:
             try:
                 epoch = await self._start(consumer)
                 self._consumer = consumer
-                await self._take_all(consumer, epoch)
+                self._lag.started(lambda: consumer.unread)
+                await self._handle_all(consumer, epoch)
             finally:
-                self._consumer, self._in_progress = None, 0
+                self._consumer = None
+                self._lag.stopped()
         logger.warning("reader_lost", stream=self._stream, reason=consumer.lost)
 
     async def _start(self, consumer: OrderedConsumer) -> str:
         seen: list[StreamState] = []
 
-        async def look() -> StreamState:
+        async def read_state() -> StreamState:
             seen.append(await consumer.stream_state())
             return seen[-1]
 
-        after = await self._begin(look)
+        after = await self._start_position(read_state)
         state = seen[-1]
         await consumer.start(state, after=after)
         self._restarts.inc()
         logger.info("reader_started", stream=self._stream, after=after, epoch=state.epoch)
         return state.epoch
 
-    async def _take_all(self, consumer: OrderedConsumer, epoch: str) -> None:
+    async def _handle_all(self, consumer: OrderedConsumer, epoch: str) -> None:
         while True:
             messages = await consumer.next_messages(self._batch_limit)
             if messages:
-                self._in_progress = len(messages)
-                await self._take_until_done(Batch(epoch=epoch, messages=tuple(messages)))
-                self._in_progress = 0
-                self._last_stored_at = messages[-1].stored_at
+                self._lag.received(len(messages))
+                await self._handle_until_done(Batch(epoch=epoch, messages=tuple(messages)))
+                self._lag.handled(messages[-1].stored_at)
             elif consumer.lost is not None:
                 return
-            elif self._rest is not None:
-                await self._call_rest(self._rest)
+            elif self._on_idle is not None:
+                await self._call_idle(self._on_idle)
 
-    async def _call_rest(self, rest: Callable[[], Work]) -> None:
+    async def _call_idle(self, on_idle: Callable[[], Work]) -> None:
         try:
-            await self._finish(rest())
+            await self._finish(on_idle())
         except Exception as error:  # noqa: BLE001 - the next call follows in a second
             self._failures.inc()
-            logger.debug("rest_failed", stream=self._stream, reason=repr(error))
+            logger.debug("idle_work_failed", stream=self._stream, reason=repr(error))
 
-    async def _take_until_done(self, batch: Batch) -> None:
+    async def _handle_until_done(self, batch: Batch) -> None:
         failures = 0
         while True:
             try:
-                return await self._finish(self._take(batch))
+                return await self._finish(self._on_batch(batch))
             except Exception as error:  # noqa: BLE001 - a batch is never skipped, after any error
                 self._failures.inc()
                 if failures == 0:

@@ -1,4 +1,4 @@
-"""How streams end: with their token, with the process, and when their reader takes nothing."""
+"""A stream ends when its token expires, when the process stops, and when its client does not read."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -14,73 +14,77 @@ import pytest
 
 from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.contracts.values import OrderStatus, Role
-from cafeteria.notification.views import HEARTBEAT_S
+from cafeteria.notification.sse_hub import HEARTBEAT_S
 
 STUDENT = "210041101"
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
 QUIET_LEVELS = ('"level":"debug"', '"level":"info"')
 
 
-async def test_a_stream_ends_when_its_token_expires(hall: Any, tokens: Any) -> None:
+async def test_a_stream_ends_when_its_token_expires(notification: Any, tokens: Any) -> None:
     brief = tokens.sign(STUDENT, Role.STUDENT, lifetime=timedelta(seconds=2))
-    async with hall.watch(token=brief) as watcher, hall.watch() as lasting:
+    async with notification.watch(token=brief) as watcher, notification.watch() as lasting:
         await asyncio.wait_for(watcher.ended.wait(), 20)
         assert not lasting.ended.is_set()
 
 
-async def test_a_stream_says_that_it_lives(hall: Any, wait_until: Any) -> None:
-    hub = hall.apps[0].state.service._hub
-    async with hall.watch() as watcher:
+async def test_a_stream_gets_heartbeats(notification: Any, wait_until: Any) -> None:
+    follow_events = notification.apps[0].state.service.follow_events
+    async with notification.watch() as watcher:
         await wait_until(lambda: watcher.last_id)
-        for _ in range(HEARTBEAT_S):  # as the loop does once a second
-            await hub.beat(now=datetime.now(UTC))
+        for _ in range(HEARTBEAT_S):  # as the job does once a second
+            await follow_events.keep_alive()
         await wait_until(lambda: watcher.comments)
 
 
-async def test_a_reader_that_takes_nothing_is_closed_and_resumes(
-    hall: Any, make_order: Any, wait_until: Any
+async def test_a_client_that_does_not_read_is_closed_and_resumes(
+    notification: Any, make_order: Any, wait_until: Any
 ) -> None:
-    hub = hall.apps[0].state.service._hub
-    stuck = connect_without_reading(hall)
-    async with hall.watch() as watcher:
+    stuck = connect_without_reading(notification)
+
+    async def both_are_open() -> bool:
+        return await notification.open_streams() == 2
+
+    async with notification.watch() as watcher:
         try:
-            await wait_until(lambda: len(hub._by_student.get(STUDENT, ())) == 2)
-            told = 0
-            while len(hub._by_student.get(STUDENT, ())) == 2:
-                told += 1_000
-                await hall.fill(1_000, student_id=STUDENT)
-                await hall.tell(
-                    make_order("210041199").enters(OrderStatus.PENDING)
-                )  # pushes what was filled in
-                await wait_until(lambda told=told: len(watcher.events) >= told)
-            async with hall.watch(last_event_id="0") as resumed:
-                await wait_until(lambda: len(resumed.events) >= told)
-                assert len({event.id for event in resumed.events}) == told
+            await wait_until(both_are_open)
+            logged = 0
+            while await both_are_open():
+                logged += 1_000
+                await notification.fill(1_000, student_id=STUDENT)
+                other = make_order("210041199")
+                await notification.publish(
+                    other.enters(OrderStatus.PENDING)
+                )  # its push includes the filled rows
+                await wait_until(lambda logged=logged: len(watcher.events) >= logged)
+            async with notification.watch(last_event_id="0") as resumed:
+                await wait_until(lambda: len(resumed.events) >= logged)
+                assert len({event.id for event in resumed.events}) == logged
             assert not watcher.ended.is_set()
         finally:
             stuck.close()
 
 
-async def test_sigterm_ends_the_process_with_its_streams_and_the_log_keeps_every_secret(
-    open_hall: Any, service_process: Any, make_order: Any, wait_until: Any, tokens: Any
+async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
+    open_notification: Any, service_process: Any, make_order: Any, wait_until: Any, tokens: Any
 ) -> None:
-    hall = await open_hall(services=0)
+    notification = await open_notification(replicas=0)
     process, url, first_lines = await service_process()
-    hall.urls = [url]
+    notification.urls = [url]
     await wait_until(lambda: is_ready(url), timeout_s=30)
     token = tokens.student()
     order = make_order()
-    stuck = connect_without_reading(hall)
+    stuck = connect_without_reading(notification)
     async with (
-        hall.watch(token=token) as first,
-        hall.watch(token=token) as second,
+        notification.watch(token=token) as first,
+        notification.watch(token=token) as second,
         httpx.AsyncClient(base_url=url, cookies={"cafeteria_access": token}) as web,
     ):
-        await hall.tell(*(order.enters(status) for status in PATH))
+        await notification.publish(*(order.enters(status) for status in PATH))
         await wait_until(lambda: len(first.events) == len(second.events) == 4)
         assert (await web.get("/v1/notifications")).status_code == 200
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):  # one that is cut off after its three seconds says so in the log
+        async with asyncio.timeout(20):  # a process that is cut off after three seconds logs it
             code = await process.wait()
             await asyncio.gather(first.ended.wait(), second.ended.wait())
     stuck.close()
@@ -95,9 +99,9 @@ async def test_sigterm_ends_the_process_with_its_streams_and_the_log_keeps_every
 
 @pytest.fixture
 async def service_process(servers: Any) -> Any:
-    """Start `python -m cafeteria.notification`; killed with the test if it still runs.
+    """Start `python -m cafeteria.notification`; the process is killed at the end of the test if it still runs.
 
-    Gives the process, its URL, and the lines that it had logged when it said that.
+    Returns the process, its URL, and the log lines up to the one with the URL.
     """
     processes: list[asyncio.subprocess.Process] = []
 
@@ -138,13 +142,13 @@ async def is_ready(url: str) -> bool:
             return False
 
 
-def connect_without_reading(hall: Any) -> socket.socket:
-    """A client whose buffers are small and who never looks at them."""
-    host, port = hall.urls[0].removeprefix("http://").split(":")
+def connect_without_reading(notification: Any) -> socket.socket:
+    """Open a stream with small buffers and never read it."""
+    host, port = notification.urls[0].removeprefix("http://").split(":")
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect((host, int(port)))
     client.sendall(
-        f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hall.tokens.student()}\r\n\r\n".encode()
+        f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {notification.tokens.student()}\r\n\r\n".encode()
     )
     return client

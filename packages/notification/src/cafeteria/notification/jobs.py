@@ -1,0 +1,18 @@
+"""Notification's periodic jobs and their intervals in seconds."""
+
+from cafeteria.chassis.jobs import Job
+from cafeteria.notification.use_cases import Service
+
+KEEP_ALIVE_EVERY_S = (
+    1.0  # a run sends heartbeats to a fifteenth of the streams: each gets one every HEARTBEAT_S
+)
+MARK_EVERY_S = 0.25  # at a thousand orders a second a run marks a thousand rows, and nothing waits for it
+
+JOBS: tuple[Job[Service], ...] = (
+    Job(name="mark-delivered", every_s=MARK_EVERY_S, run=lambda service: service.mark_delivered.run()),
+    Job(
+        name="keep-streams-alive",
+        every_s=KEEP_ALIVE_EVERY_S,
+        run=lambda service: service.follow_events.keep_alive(),
+    ),
+)
