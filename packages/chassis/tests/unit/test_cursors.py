@@ -1,11 +1,11 @@
-"""A cursor leads back to its row, and nothing else passes for one."""
+"""A cursor leads back to its row, and nothing else passes for one; the pages of a list hold every row once."""
 
 import re
 from uuid import UUID
 
 import pytest
 
-from cafeteria.chassis.runtime.cursors import UnknownCursor, read_cursor, write_cursor
+from cafeteria.chassis.runtime.cursors import UnknownCursor, page_of, read_cursor, write_cursor
 
 ROW_ID = UUID("01a20307-e5c3-739a-a447-fbffe92e32ff")
 
@@ -26,3 +26,23 @@ def test_no_cursor_is_the_first_page_and_no_further_row_is_no_cursor() -> None:
 def test_anything_else_is_refused(wrong: str) -> None:
     with pytest.raises(UnknownCursor):
         read_cursor(wrong)
+
+
+@pytest.mark.parametrize(
+    ("rows", "page", "next_cursor"), [("", "", None), ("ab", "ab", None), ("abc", "ab", "B")]
+)
+def test_a_page_has_a_cursor_if_there_is_a_row_after_it(
+    rows: str, page: str, next_cursor: str | None
+) -> None:
+    assert page_of(rows, limit=2, cursor_of=str.upper) == (tuple(page), next_cursor)
+
+
+def test_following_the_cursors_shows_every_row_once() -> None:
+    rows, cursor, shown = [UUID(int=number) for number in range(1, 8)], None, list[UUID]()
+    for _ in range(4):
+        after = read_cursor(cursor)
+        found = [row for row in rows if after is None or row > after][:3]
+        page, cursor = page_of(found, limit=2, cursor_of=write_cursor)
+        shown += page
+    assert cursor is None
+    assert shown == rows

@@ -1,10 +1,13 @@
-"""The query parameter of a route for the next page of a list."""
+"""The query parameters of a route that shows a list in pages: `cursor` and `limit`."""
 
 from typing import Annotated, Any
 
 from litestar.params import QueryParameter
 
 from cafeteria.chassis.runtime.cursors import CURSOR_PATTERN
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 200
 
 
 def cursor_parameter(pattern: str) -> Any:
@@ -17,3 +20,6 @@ def cursor_parameter(pattern: str) -> Any:
 
 RowCursor = Annotated[str | None, cursor_parameter(CURSOR_PATTERN)]
 """A cursor that `read_cursor` decodes."""
+
+PageLimit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)]
+"""The number of rows on a page; its default is DEFAULT_PAGE."""
