@@ -1,11 +1,10 @@
-"""What identity does by itself: once an hour it forgets what can matter to nobody any more."""
+"""Identity's periodic job and its interval in seconds. Several replicas may run it at once: each skips locked rows."""
 
-from cafeteria.chassis.jobs import Loop
-from cafeteria.identity.service import Identity
+from cafeteria.chassis.jobs import Job
+from cafeteria.identity.use_cases import Service
 
-RETENTION_EVERY_S = 3600.0
+PURGE_EVERY_S = 3600.0  # expired rows only take space: no statement is slower for an hour of them
 
-
-def retention(service: Identity) -> Loop:
-    """Safe on several replicas at once: each deletes what the others have not locked."""
-    return Loop("retention", every_s=RETENTION_EVERY_S, tick=service.sweep)
+JOBS: tuple[Job[Service], ...] = (
+    Job(name="purge-logins", every_s=PURGE_EVERY_S, run=lambda service: service.purge_logins.run()),
+)

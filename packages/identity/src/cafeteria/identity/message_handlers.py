@@ -1,15 +1,13 @@
-"""Identity's door on the bus: its public keys, for whoever verifies tokens."""
+"""Identity's inbound messages: requests for the public keys that verify tokens."""
 
-from cafeteria.chassis.messaging import Bus
-from cafeteria.contracts import identity
+from cafeteria.chassis.messaging.message_handlers import Handler
+from cafeteria.contracts.identity import AskJwks, Jwks
 from cafeteria.contracts.subjects import JWKS
-from cafeteria.identity.service import Identity
+from cafeteria.identity.use_cases import Service
 
 
-async def answer_requests(bus: Bus, service: Identity) -> None:
-    """From now on, or from the first connection on."""
+async def publish_keys(service: Service, _: AskJwks) -> Jwks:
+    return await service.publish_keys()
 
-    async def jwks(_: identity.AskJwks) -> identity.Jwks:
-        return service.jwks
 
-    await bus.serve(JWKS, jwks)
+HANDLERS: tuple[Handler[Service], ...] = (Handler(rpc=JWKS, answer=publish_keys),)

@@ -8,7 +8,7 @@ import msgspec
 from argon2 import PasswordHasher
 
 from cafeteria.contracts.subjects import IDENTITY
-from cafeteria.identity import passwords
+from cafeteria.identity import password_hashing
 from cafeteria.local_stack.demo_data import PASSWORD
 from cafeteria.rush.bench import books
 from cafeteria.rush.bench.beds import Bed, Target
@@ -109,7 +109,9 @@ async def _order(bed: Bed, target: Target, options: Options, *, seconds: float) 
 def _argon2_alone(seconds: float) -> float:
     """Passwords verified a second by a thread on each core: the driver lets go of the interpreter meanwhile."""
     hasher = PasswordHasher(
-        time_cost=passwords.PASSES, memory_cost=passwords.MEMORY_KIB, parallelism=passwords.LANES
+        time_cost=password_hashing.PASSES,
+        memory_cost=password_hashing.MEMORY_KIB,
+        parallelism=password_hashing.PARALLELISM,
     )
     hashed, until = hasher.hash(PASSWORD), monotonic() + seconds
 
