@@ -1,4 +1,4 @@
-"""A real identity on real servers, asked as browsers and services ask it, and watched in Postgres."""
+"""Fixtures of identity on real servers: clients that call it over HTTP, and a connection that reads its tables."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,15 +11,18 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.app import create_app
-from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES
+from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.provisioning.plain_http import plain_http
 
 STUDENT = "210041101"
 PASSWORD = "iftar-rush-2026"
-PASSWORD_HASH = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES).hash(PASSWORD)
+PASSWORD_HASH = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=PARALLELISM).hash(
+    PASSWORD
+)
 TIMEOUT_S = 20.0
 
 _INSERT_USER = """
@@ -28,17 +31,17 @@ VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
 """
 
 
-class Desk:
-    """Where students sign in, and the books behind it."""
+class Identity:
+    """A running identity, its clients, and an administrator's connection to its database."""
 
-    def __init__(self, *, url: str, books: asyncpg.Connection) -> None:
+    def __init__(self, *, url: str, database: asyncpg.Connection) -> None:
         self.url = url
-        self.books = books
+        self.database = database
         self.web = self.client()
         self._others: list[httpx.AsyncClient] = []
 
     def client(self, *, address: str | None = None) -> httpx.AsyncClient:
-        """Somebody with a cookie jar, and maybe an address of their own, as a proxy tells it: macOS has but one loopback address."""
+        """A client with its own cookies. `address` goes in a proxy's header: macOS has only one loopback address."""
         headers = {"X-Forwarded-For": address} if address else None
         return plain_http(base_url=self.url, timeout_s=TIMEOUT_S, headers=headers)
 
@@ -61,7 +64,7 @@ class Desk:
     ) -> UUID:
         user_id, now = new_id(), datetime.now(UTC)
         disabled_at = now if disabled else None
-        await self.books.execute(
+        await self.database.execute(
             _INSERT_USER, user_id, student_id, password_hash, now, full_name, role, disabled_at
         )
         return user_id
@@ -86,37 +89,47 @@ class Desk:
         return await self.web.post("/v1/token/refresh", json={"refresh_token": refresh_token})
 
     async def forget_windows(self) -> None:
-        """As if a minute had passed for everybody."""
-        await self.books.execute("DELETE FROM identity.login_windows")
+        """Delete all login windows, as a minute without attempts would."""
+        await self.database.execute("DELETE FROM identity.login_windows")
 
     async def attempts(self) -> list[tuple[str, str, bool]]:
         """The audit in order, as (student id, outcome, success)."""
-        rows = await self.books.fetch(
+        rows = await self.database.fetch(
             "SELECT student_id, outcome, success FROM identity.login_attempts ORDER BY attempted_at, id"
         )
         return [(row["student_id"], row["outcome"], row["success"]) for row in rows]
 
 
-OpenDesk = Callable[..., Awaitable[Desk]]
+OpenIdentity = Callable[..., Awaitable[Identity]]
 
 
 @pytest.fixture
-async def open_desk(clean: None, servers: Any, service_settings: Any, serve: Any) -> AsyncIterator[OpenDesk]:
+async def open_identity(
+    clean: None, servers: Any, service_settings: Any, serve: Any
+) -> AsyncIterator[OpenIdentity]:
     """Start an identity with these settings; it stops with the test."""
     async with AsyncExitStack() as stack:
 
-        async def open_with(**settings: Any) -> Desk:
+        async def open_with(**settings: Any) -> Identity:
             loaded = service_settings("identity", IdentitySettings, **settings)
             url = await stack.enter_async_context(serve(create_app(loaded)))
-            books = await asyncpg.connect(servers.postgres_admin_url)
-            stack.push_async_callback(books.close)
-            desk = Desk(url=url, books=books)
-            stack.push_async_callback(desk.close)
-            return desk
+            database = await asyncpg.connect(servers.postgres_admin_url)
+            stack.push_async_callback(database.close)
+            identity = Identity(url=url, database=database)
+            stack.push_async_callback(identity.close)
+            return identity
 
         yield open_with
 
 
 @pytest.fixture
-async def desk(open_desk: OpenDesk) -> Desk:
-    return await open_desk()
+async def identity(open_identity: OpenIdentity) -> Identity:
+    return await open_identity()
+
+
+@pytest.fixture
+async def database(clean: None, service_settings: Any) -> AsyncIterator[Database]:
+    """A pool of identity's own role."""
+    database = Database.connect(service_settings("identity", IdentitySettings), service="identity")
+    yield database
+    await database.close()

@@ -1,4 +1,4 @@
-"""Identity as a process: what it logs, how it ends, and why it does not start."""
+"""Identity as a process: what it logs, how it stops, and why it does not start."""
 
 import asyncio
 import json
@@ -17,29 +17,29 @@ PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd"
 
 
 class Process:
-    """The process and all that it has written."""
+    """A process and its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.lines: list[bytes] = []
 
     async def url(self) -> str:
-        """Read until it listens."""
+        """Read the log until the process listens; return its URL."""
         assert self._process.stdout is not None
         async with asyncio.timeout(START_TIMEOUT_S):
             async for line in self._process.stdout:
                 self.lines.append(line)
-                said = json.loads(line)
-                if said["event"] == "service_started":
-                    return str(said["url"])
+                entry = json.loads(line)
+                if entry["event"] == "service_started":
+                    return str(entry["url"])
         raise AssertionError(self.lines)
 
-    async def end(self) -> tuple[int, str]:
-        """Ask it to stop; return its exit code and everything that it wrote."""
+    async def stop(self) -> tuple[int, str]:
+        """Send SIGTERM; return the exit code and the whole output."""
         self._process.send_signal(signal.SIGTERM)
-        return await self.end_by_itself()
+        return await self.wait_stopped()
 
-    async def end_by_itself(self) -> tuple[int, str]:
+    async def wait_stopped(self) -> tuple[int, str]:
         async with asyncio.timeout(START_TIMEOUT_S):
             rest, errors = await self._process.communicate()
         return self._process.returncode or 0, b"".join([*self.lines, rest, errors]).decode()
@@ -63,9 +63,9 @@ async def identity_process(environment: dict[str, str]) -> AsyncIterator[Process
             await process.communicate()
 
 
-async def use_everything(desk, web: httpx.AsyncClient, operator: dict[str, str]) -> list[str]:
-    """Walk through every route, rightly and wrongly; return the secrets that came back."""
-    asked: list[tuple[str, Any]] = [
+async def use_everything(identity, web: httpx.AsyncClient, operator: dict[str, str]) -> list[str]:
+    """Send right and wrong requests to every route; return the tokens of the answers."""
+    requests: list[tuple[str, Any]] = [
         ("/v1/login", {"student_id": "210041101", "password": PASSWORDS[0], "cookie": True}),
         ("/v1/login", {"student_id": "210041101", "password": PASSWORDS[1]}),
         ("/v1/login", {"student_id": "999999999", "password": PASSWORDS[1]}),
@@ -76,32 +76,38 @@ async def use_everything(desk, web: httpx.AsyncClient, operator: dict[str, str])
         ("/v1/students", {"student_id": "210041999", "password": PASSWORDS[2]}),
         ("/v1/token/refresh", {}),
     ]
-    answers = [await web.post(path, json=body, headers=operator) for path, body in asked]
+    answers = [await web.post(path, json=body, headers=operator) for path, body in requests]
     malformed = f'{{"student_id": "210041101", "password": "{PASSWORDS[3]}"'
     answers.append(
         await web.post("/v1/login", content=malformed, headers={"content-type": "application/json"})
     )
     first = answers[0].json()
-    # the cookie's refresh above has used this one: after its ten seconds its family ends
-    await desk.books.execute("UPDATE identity.refresh_tokens SET used_at = used_at - interval '11 s'")
+    # the refresh by cookie above used this token: ten seconds later it ends its family
+    await identity.database.execute("UPDATE identity.refresh_tokens SET used_at = used_at - interval '11 s'")
     answers.append(await web.post("/v1/token/refresh", json={"refresh_token": first["refresh_token"]}))
     await web.get("/v1/me", headers={"Authorization": f"Bearer {first['access_token']}x"})
     await web.get("/v1/me", params={"access_token": first["access_token"]})
     await web.post("/v1/logout", json={"refresh_token": first["refresh_token"]})
+    await web.get("/v1/students", params={"search": "2100"}, headers=operator)
+    await web.get("/v1/students/210041101/logins", headers=operator)
     statuses = [answer.status_code for answer in answers]
     assert statuses == [200, 401, 401, 400, 400, 400, 201, 409, 200, 400, 401]
     bodies = [answer.json() for answer in answers if answer.status_code == 200]
     return [body[name] for body in bodies for name in ("access_token", "refresh_token")]
 
 
-async def test_no_password_token_or_key_is_ever_logged(desk, servers, tokens) -> None:
-    await desk.add_user()
+async def test_no_password_token_or_key_is_ever_logged(identity, servers, tokens) -> None:
+    await identity.add_user()
     environment = {**servers.environment("identity"), "CAFETERIA_LOG_LEVEL": "debug"}
     async with identity_process(environment) as process:
         async with httpx.AsyncClient(base_url=await process.url(), timeout=20) as web:
             operator = tokens.header(tokens.operator())
-            secrets = [*await use_everything(desk, web, operator), *PASSWORDS, operator["Authorization"][7:]]
-        code, output = await process.end()
+            secrets = [
+                *await use_everything(identity, web, operator),
+                *PASSWORDS,
+                operator["Authorization"][7:],
+            ]
+        code, output = await process.stop()
     pem = servers.credentials.signing_key_file.read_text().splitlines()
     secrets += pem[1:-1]
     secrets += [
@@ -118,12 +124,14 @@ async def test_no_password_token_or_key_is_ever_logged(desk, servers, tokens) ->
     assert not any(json.loads(line).get("level") in {"error", "critical"} for line in output.splitlines())
 
 
-async def test_a_process_without_a_usable_key_says_why_in_a_sentence(servers, tmp_path: Path) -> None:
+async def test_a_process_without_a_usable_key_reports_the_reason_in_a_sentence(
+    servers, tmp_path: Path
+) -> None:
     broken = tmp_path / "key.pem"
     broken.write_text("no key")
     environment = {**servers.environment("identity"), "IDENTITY_SIGNING_KEY_FILE": str(broken)}
     async with identity_process(environment) as process:
-        code, output = await process.end_by_itself()
+        code, output = await process.wait_stopped()
     assert code == 2
     assert output == (
         f"identity: The signing key {broken} is not an unencrypted private key in PEM form (PKCS8).\n"

@@ -1,4 +1,4 @@
-"""A database of version 0.1 comes up to today with its sessions."""
+"""A migrated database of version 0.1 keeps its sessions."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -38,7 +38,7 @@ async def old_database(servers: Any) -> AsyncIterator[str]:
         await admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
-async def test_sessions_of_the_first_version_live_on(old_database: str) -> None:
+async def test_sessions_of_version_0_1_remain_valid(old_database: str) -> None:
     connection = await asyncpg.connect(old_database)
     await connection.execute(_OLD_ROWS)
 

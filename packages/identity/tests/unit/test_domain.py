@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from cafeteria.contracts.identity import LoginOutcome
 from cafeteria.contracts.values import Role
 from cafeteria.identity.domain import (
     Account,
     LoginLimits,
-    LoginOutcome,
     LoginWindow,
     RefreshToken,
     RefreshVerdict,
@@ -17,16 +17,17 @@ from cafeteria.identity.domain import (
     judge_login,
     judge_refresh,
     retry_after_s,
+    search_form,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LIMITS = LoginLimits(per_client=3, per_student=30, window=timedelta(seconds=60))
-SOMEBODY = UUID(int=1)
+USER_ID = UUID(int=1)
 
 
 def account(*, disabled: bool = False) -> Account:
     return Account(
-        user_id=SOMEBODY,
+        user_id=USER_ID,
         student_id="210041101",
         role=Role.STUDENT,
         password_hash="",
@@ -35,7 +36,7 @@ def account(*, disabled: bool = False) -> Account:
 
 
 @pytest.mark.parametrize(
-    ("who", "matches", "outcome"),
+    ("found", "matches", "outcome"),
     [
         (None, False, LoginOutcome.UNKNOWN_USER),
         (None, True, LoginOutcome.UNKNOWN_USER),
@@ -45,10 +46,10 @@ def account(*, disabled: bool = False) -> Account:
         (account(disabled=True), True, LoginOutcome.DISABLED),
     ],
 )
-def test_a_login_succeeds_only_for_the_owner_of_a_living_account(
-    who: Account | None, *, matches: bool, outcome: LoginOutcome
+def test_a_login_succeeds_only_with_the_password_of_an_enabled_account(
+    found: Account | None, *, matches: bool, outcome: LoginOutcome
 ) -> None:
-    assert judge_login(who, password_matches=matches) is outcome
+    assert judge_login(found, password_matches=matches) is outcome
 
 
 def stored(
@@ -90,7 +91,7 @@ def stored(
         (stored(used_s_ago=10.1, disabled=True), RefreshVerdict.REVOKE_FAMILY),
     ],
 )
-def test_a_refresh_token_is_worth_one_rotation_and_repeats_within_its_grace(
+def test_a_refresh_token_gives_one_rotation_and_repeats_within_its_grace(
     token: RefreshToken | None, verdict: RefreshVerdict
 ) -> None:
     assert judge_refresh(token, now=NOON) is verdict
@@ -104,11 +105,11 @@ def test_a_refresh_token_is_worth_one_rotation_and_repeats_within_its_grace(
         (30, 20, 0, None, 40),
         (30, 50, 3, 10, 50),
         (30, 10, 3, 50, 50),
-        (2, 10, 2, 10, 1),  # counted away meanwhile: the next attempt may come at once
+        (2, 10, 2, 10, 1),  # its limits allow attempts again: the next one may follow at once
         (3, 61, 3, 61, 1),
     ],
 )
-def test_waiting_as_long_as_told_ends_every_window_that_refused(
+def test_after_the_given_wait_every_window_that_refused_has_ended(
     attempts: int,
     started_s_ago: float,
     client_attempts: int,
@@ -126,7 +127,7 @@ def test_waiting_as_long_as_told_ends_every_window_that_refused(
     assert retry_after_s(window, LIMITS, now=NOON) == seconds
 
 
-def test_a_window_that_is_gone_is_worth_one_second() -> None:
+def test_without_a_window_the_wait_is_one_second() -> None:
     assert retry_after_s(None, LIMITS, now=NOON) == 1
 
 
@@ -136,5 +137,12 @@ def test_letters_digits_and_hyphens_make_a_student_id(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "A" * 33, "a b", "a\n", "২১০", "a_b", "a\x00"])
-def test_nothing_else_makes_one(text: str) -> None:
+def test_any_other_text_is_not_a_student_id(text: str) -> None:
     assert not is_student_id(text)
+
+
+@pytest.mark.parametrize(
+    ("sent", "searched"), [(" Ada ", "Ada"), ("Zoe\u0308", "Zo\u00eb"), ("", ""), (" ", "")]
+)
+def test_a_search_text_has_the_form_of_stored_names(sent: str, searched: str) -> None:
+    assert search_form(sent) == searched

@@ -1,4 +1,4 @@
-"""Identity's variables: what is accepted, and what is said about the rest."""
+"""Identity's settings: the accepted values, and the errors for others."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_a_wrong_value_is_named_at_the_start(variable: str, value: str) -> None:
         load_settings(IdentitySettings, {**NEEDED, variable: value})
 
 
-def test_a_signing_key_is_needed() -> None:
+def test_the_signing_key_is_required() -> None:
     environ = {name: value for name, value in NEEDED.items() if name != "IDENTITY_SIGNING_KEY_FILE"}
     with pytest.raises(SettingsError, match="IDENTITY_SIGNING_KEY_FILE is not set"):
         load_settings(IdentitySettings, environ)

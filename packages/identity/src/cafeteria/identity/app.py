@@ -1,69 +1,87 @@
-"""Identity's composition root: what it is made of, in the order in which it opens and, backwards, closes."""
+"""The composition root: builds identity's parts and connects them. The chassis opens, serves and closes them."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
-from litestar import Litestar
-
-from cafeteria.chassis.app import ServiceApp, build_app
+from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.auth.jwks import KeySource
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.messaging import Bus
-from cafeteria.contracts.identity import Jwks
+from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import IDENTITY
-from cafeteria.identity.bus_api import answer_requests
+from cafeteria.identity.domain import LoginLimits
 from cafeteria.identity.http_api import ROUTES
-from cafeteria.identity.keys import Keys
-from cafeteria.identity.loops import retention
-from cafeteria.identity.passwords import Passwords
-from cafeteria.identity.service import Identity
+from cafeteria.identity.jobs import JOBS
+from cafeteria.identity.message_handlers import HANDLERS
+from cafeteria.identity.password_hashing import PasswordHashing
 from cafeteria.identity.settings import IdentitySettings
+from cafeteria.identity.signing_keys import SigningKeys
+from cafeteria.identity.token_issuer import TokenIssuer
+from cafeteria.identity.use_cases import Service
+from cafeteria.identity.use_cases.create_student import CreateStudent
+from cafeteria.identity.use_cases.list_logins import ListLogins
+from cafeteria.identity.use_cases.list_students import ListStudents
+from cafeteria.identity.use_cases.log_in import LogIn
+from cafeteria.identity.use_cases.log_out import LogOut
+from cafeteria.identity.use_cases.publish_keys import PublishKeys
+from cafeteria.identity.use_cases.purge_logins import PurgeLogins
+from cafeteria.identity.use_cases.read_student import ReadStudent
+from cafeteria.identity.use_cases.refresh_tokens import RefreshTokens
+
+DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS)
 
 
 def create_app(settings: IdentitySettings) -> ServiceApp:
-    """Read the keys, which may raise SigningKeyUnusable; all else opens in the lifespan."""
-    keys = Keys.load(settings.signing_key_file, older_key_files=settings.older_key_files)
+    """Build the app. It opens its connections when it starts. Raises SigningKeyUnusable."""
+    return service_app(build, settings, DECLARED)
+
+
+def build(settings: IdentitySettings) -> Service:
+    """Build the parts; this reads the key files, and opens nothing."""
+    signing_keys = SigningKeys.load(settings.signing_key_file, older_key_files=settings.older_key_files)
     database = Database.connect(settings, service=IDENTITY)
-    bus = Bus(settings, service=IDENTITY)
-    passwords = Passwords(
-        threads=settings.hash_threads or _cores(),
+    request_database = database.within(ANSWER_WITHIN_S)
+    password_hashing = _password_hashing(settings)
+    issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
+    window = timedelta(seconds=settings.login_window_s)
+    publish_keys = PublishKeys(signing_keys)
+    return Service(
+        settings=settings,
+        database=database,
+        bus=Bus(settings, service=IDENTITY),
+        resources=(password_hashing,),
+        keys=KeySource(publish_keys),
+        proxies=TrustedProxies(settings.trusted_networks()),
+        log_in=LogIn(
+            request_database,
+            password_hashing,
+            issuer,
+            limits=LoginLimits(
+                per_client=settings.logins_per_client, per_student=settings.logins_per_student, window=window
+            ),
+            session=timedelta(seconds=settings.session_s),
+        ),
+        refresh_tokens=RefreshTokens(request_database, issuer),
+        log_out=LogOut(request_database),
+        create_student=CreateStudent(request_database, password_hashing),
+        read_student=ReadStudent(request_database),
+        list_students=ListStudents(request_database),
+        list_logins=ListLogins(request_database),
+        publish_keys=publish_keys,
+        purge_logins=PurgeLogins(database, window=window),
+    )
+
+
+def _password_hashing(settings: IdentitySettings) -> PasswordHashing:
+    return PasswordHashing(
+        threads=settings.hash_threads or _usable_cores(),
         queue_limit=settings.hash_queue,
         niceness=settings.hash_niceness,
     )
-    service = Identity(
-        database=database.within(ANSWER_WITHIN_S), passwords=passwords, keys=keys, settings=settings
-    )
-
-    async def own_keys() -> Jwks:
-        """Identity asks nobody which keys verify its tokens."""
-        return service.jwks
-
-    @asynccontextmanager
-    async def running(app: Litestar) -> AsyncIterator[None]:
-        app.state.identity = service
-        app.state.proxies = TrustedProxies(settings.trusted_networks())
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(database.close)
-            await stack.enter_async_context(passwords.running())
-            await stack.enter_async_context(bus)
-            await answer_requests(bus, service)
-            await stack.enter_async_context(retention(service))
-            yield
-
-    return build_app(
-        service=IDENTITY,
-        settings=settings,
-        route_handlers=ROUTES,
-        checks={"postgres": database.ping, "nats": bus.ping},
-        lifespan=[running],
-        keys=KeySource(own_keys),
-    )
 
 
-def _cores() -> int:
-    """Those that this process may use."""
+def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Who may come in, how often they may try, and what a refresh token is still worth: pure rules, time passed in."""
+"""The rules of signing in, of login limits and of refresh tokens: pure functions; the time is an argument."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,30 +10,20 @@ from uuid import UUID
 import msgspec
 
 from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
-from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, LoginOutcome
 from cafeteria.contracts.values import Role
 from cafeteria.identity.errors import UnusableName
 
 REFRESH_GRACE = timedelta(seconds=10)
-"""For so long after its first use a refresh token may come again: from a second tab, or after a lost answer."""
+"""A refresh token may be sent again for this time after its first use: by a second tab, or after a lost answer."""
 MAX_SUCCESSORS = 20
-"""Tokens that one refresh token gives within its grace: a browser may restore that many tabs at once."""
+"""Limit of the tokens that one refresh token gives within its grace: a browser may restore that many tabs at once."""
 
 _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}")
 
 
-class LoginOutcome(StrEnum):
-    """What became of a login attempt, as the audit keeps it. To the caller all but the first look alike."""
-
-    SUCCEEDED = "succeeded"
-    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of an outcome, no secret
-    UNKNOWN_USER = "unknown_user"
-    DISABLED = "disabled"
-    THROTTLED = "throttled"
-
-
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as a login or a refresh sees them."""
+    """A user with the data that a login or a refresh needs."""
 
     user_id: UUID
     student_id: str
@@ -43,7 +33,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as others may see them."""
+    """A user without secrets."""
 
     student_id: str
     role: Role
@@ -51,7 +41,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """So many attempts in a window that runs from the first one, whatever becomes of them."""
+    """The login attempts that one window allows. A window begins with its first attempt; every outcome counts."""
 
     per_client: int
     per_student: int
@@ -59,7 +49,7 @@ class LoginLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """What has been counted for a student id: from everywhere, and from the client that asks."""
+    """The counted attempts for a student id: from all clients, and from the client of the current attempt."""
 
     started_at: datetime
     attempts: int
@@ -68,7 +58,7 @@ class LoginWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefreshVerdict(StrEnum):
-    """What a presented refresh token leads to; the first two give a new one."""
+    """The decision on a refresh token that a client sent; the first two give a new token."""
 
     ROTATE = "rotate"
     REPEAT = "repeat"
@@ -80,8 +70,8 @@ class RefreshVerdict(StrEnum):
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     """A stored refresh token.
 
-    `used_for`: how long ago it was first used when the request that presents it now began; None for an unused one.
-    `successors`: how many tokens were given for it.
+    `used_for` is the time from its first use to the beginning of the current request; None for an unused token.
+    `successors` counts the tokens that it gave.
     """
 
     token_id: UUID
@@ -94,7 +84,7 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewRefreshToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A refresh token to store: its hash only. The first of a family gives the family its id."""
+    """A refresh token to store, as its hash. The id of a family is the id of its first token."""
 
     token_id: UUID
     family: UUID
@@ -105,7 +95,7 @@ class NewRefreshToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the login audit. `user_id` is None for an unknown id, `client_ip` when there was no address."""
+    """One row of the login audit. `user_id` is None for an unknown id, `client_ip` is None without an address."""
 
     attempt_id: UUID
     user_id: UUID | None
@@ -117,31 +107,36 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_student_id(text: str) -> bool:
-    """Stricter than the wire's pattern, whose `$` lets a final newline pass."""
+    """Whether the text has the form of a student id."""
     return _STUDENT_ID.fullmatch(text) is not None
 
 
 def read_name(text: str) -> str:
-    """The name as it is kept; raises UnusableName for one that nobody could read."""
+    """Return the name in the form that is stored. Raises UnusableName for an unreadable one."""
     try:
         return as_name(text)
     except UnusableNameError as fault:
         raise UnusableName(str(fault)) from None
 
 
+def search_form(text: str) -> str:
+    """Return a search text in the form of stored names: NFC, without spaces at its ends."""
+    return normalize("NFC", text).strip()
+
+
 def password_form(password: str) -> str:
-    """The form that is hashed. Keyboards and systems send the same letters as different code points."""
+    """Return the form that is hashed: keyboards and systems send the same letters as different code points."""
     return normalize("NFKC", password)
 
 
 def is_usable_password(password: str) -> bool:
-    """Long enough in the form that is hashed, and short enough for the wire however it will be typed."""
+    """Whether a new password is long enough in the form that is hashed, and short enough to send in every form."""
     longest = normalize("NFD", password)
     return len(password_form(password)) >= MIN_PASSWORD_LENGTH and len(longest) <= MAX_PASSWORD_LENGTH
 
 
 def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutcome:
-    """The password comes before everything that is known of the account, so that only its owner can learn it."""
+    """Judge the password before the account's state: only the owner may learn that the account is disabled."""
     if account is None:
         return LoginOutcome.UNKNOWN_USER
     if not password_matches:
@@ -150,7 +145,7 @@ def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutc
 
 
 def retry_after_s(window: LoginWindow | None, limits: LoginLimits, *, now: datetime) -> int:
-    """Whole seconds, at least one, after which the next attempt counts again."""
+    """Return the whole seconds, at least one, after which the limits allow the next attempt."""
     if window is None:
         return 1
     ends = [now]
@@ -162,9 +157,10 @@ def retry_after_s(window: LoginWindow | None, limits: LoginLimits, *, now: datet
 
 
 def judge_refresh(token: RefreshToken | None, *, now: datetime) -> RefreshVerdict:
-    """A used token that comes again after its grace was copied by somebody: the whole family ends.
+    """Judge a refresh token.
 
-    Within the grace it gives one more token of its family, as long as it has not given too many.
+    Within its grace a used token gives one more token of its family, MAX_SUCCESSORS in all. A use after the grace means
+    that somebody copied the token, so the whole family ends.
     """
     if token is None or token.is_family_revoked:
         return RefreshVerdict.REFUSE

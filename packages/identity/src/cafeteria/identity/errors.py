@@ -1,12 +1,12 @@
-"""Identity's refusals. None says whether a student id exists, nor repeats what was sent."""
+"""The refusals of identity. No answer to a login reveals whether a student id exists; none repeats a secret."""
 
-from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, ServiceError, Unauthenticated
+from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unauthenticated
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
 
 
 class InvalidCredentials(ServiceError):
-    """The same for an unknown id, a wrong password and a disabled account."""
+    """The same answer for an unknown id, a wrong password and a disabled account."""
 
     code = ProblemCode.INVALID_CREDENTIALS
     status = 401
@@ -20,7 +20,7 @@ class InvalidCredentials(ServiceError):
 
 
 class TooManyAttempts(ServiceError):
-    """Refused unjudged and uncounted: waiting as long as it says is enough."""
+    """A login over a limit: the password was not checked and the attempt was not counted."""
 
     code = ProblemCode.TOO_MANY_ATTEMPTS
     status = 429
@@ -41,7 +41,7 @@ class InvalidStudentId(InvalidRequest):
 
 
 class UnusableName(InvalidRequest):
-    """`fault` says what is wrong with it, without the name."""
+    """A name that cannot be stored. `fault` is the reason, without the name."""
 
     def __init__(self, fault: str) -> None:
         super().__init__(
@@ -60,14 +60,14 @@ class UnusablePassword(InvalidRequest):
 
 
 class RefreshRefused(Unauthenticated):
-    """The refresh token is absent, unknown, expired, revoked or was used before."""
+    """The refresh token is absent, unknown, expired, revoked, or was used before its grace."""
 
     def __init__(self) -> None:
         super().__init__("The refresh token is not valid any more. Sign in again.")
 
 
 class RefreshRepeated(Unauthenticated):
-    """The token has given as many sessions as it may; these live on."""
+    """The refresh token gave as many tokens as it may; those remain valid."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -76,10 +76,15 @@ class RefreshRepeated(Unauthenticated):
 
 
 class AccountGone(Unauthenticated):
-    """The token is genuine, but its account was removed or disabled since."""
+    """The access token is genuine, but its account was removed or disabled after it was issued."""
 
     def __init__(self) -> None:
         super().__init__("The account of this token cannot sign in any more.")
+
+
+class StudentNotFound(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no account with this student id.")
 
 
 class StudentIdTaken(Conflict):

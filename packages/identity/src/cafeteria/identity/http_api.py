@@ -1,22 +1,22 @@
-"""Identity's HTTP door: bodies, cookies and addresses become calls of the service, and nothing is decided here.
+"""The HTTP routes of identity: logins and tokens for everybody, and the accounts for operators.
 
 A browser that asks for cookies gets three, all HttpOnly: the access token for every path, and the refresh token
-twice, each time only for the one address that needs it, because a cookie has one path and no other request should
-carry the token.
+twice, each only for the path that needs it, because a cookie has one path and no other request should carry the token.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie, State
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, SignedInRequest, requires
 from cafeteria.chassis.http.cors import Origins
-from cafeteria.chassis.http.forwarding import Sender, TrustedProxies
+from cafeteria.chassis.http.forwarding import Sender
 from cafeteria.chassis.http.openapi import refusals
+from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.chassis.http.request_headers import read_cookie
 from cafeteria.chassis.runtime.errors import Forbidden
 from cafeteria.contracts import identity
@@ -27,18 +27,27 @@ from cafeteria.identity.errors import (
     StudentIdTaken,
     TooManyAttempts,
 )
-from cafeteria.identity.service import Identity, Session
-from cafeteria.identity.settings import IdentitySettings
+from cafeteria.identity.token_issuer import Session
+from cafeteria.identity.use_cases import Service
 
 REFRESH_COOKIE = "cafeteria_refresh"
 LOGOUT_COOKIE = "cafeteria_logout"
 COOKIE_PATHS = {ACCESS_COOKIE: "/", REFRESH_COOKIE: "/v1/token", LOGOUT_COOKIE: "/v1/logout"}
 
-JWKS_MAX_AGE_S = 300  # a new key is handed out by the bus at once; browsers and tools may wait this long
+JWKS_MAX_AGE_S = 300  # services get a new key over the bus at once; browsers and tools may wait this long
 NO_STORE = {"Cache-Control": "no-store"}
+
+SearchText = Annotated[
+    str,
+    QueryParameter(
+        max_length=identity.MAX_NAME_LENGTH,
+        description="A part of the student id or the name, in any case; each character is literal.",
+    ),
+]
 
 _SESSIONS = ["sessions"]
 _PEOPLE = ["people"]
+_OPERATOR = requires(Role.OPERATOR)
 
 AnyRequest = Request[Any, Any, State]
 
@@ -51,10 +60,10 @@ AnyRequest = Request[Any, Any, State]
     responses=refusals(InvalidCredentials, Forbidden, TooManyAttempts),
 )
 async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
-    """At most three attempts a minute per student id and address, right ones included."""
+    """Allow three attempts a minute for each student id and address; right ones count, too."""
     if data.cookie:
         _check_page(request)
-    session = await _service(request).login(data, client=_sender(request).address)
+    session = await _service(request).log_in(data, client=_sender(request).address)
     return _answer(session, request, with_cookies=data.cookie)
 
 
@@ -68,74 +77,107 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
 async def refresh(
     request: AnyRequest, data: JSONBody[identity.RefreshToken | None] = None
 ) -> Response[identity.Tokens]:
-    """A refresh token is good for 10 s from its first use; later its session ends. Without a body the cookie counts."""
-    asked = data or identity.RefreshToken()
-    if asked.cookie:
+    """Accept a refresh token for 10 s from its first use; a later use ends its session. Without a body the cookie counts."""
+    body = data or identity.RefreshToken()
+    if body.cookie:
         _check_page(request)
-    by_cookie = not asked.refresh_token
-    token = _cookie(request, REFRESH_COOKIE) if by_cookie else asked.refresh_token
-    session = await _service(request).refresh(token)
-    return _answer(session, request, with_cookies=asked.cookie or by_cookie)
+    by_cookie = not body.refresh_token
+    token = _cookie(request, REFRESH_COOKIE) if by_cookie else body.refresh_token
+    session = await _service(request).refresh_tokens(token)
+    return _answer(session, request, with_cookies=body.cookie or by_cookie)
 
 
 @post("/v1/logout", status_code=204, summary="End the session", tags=_SESSIONS, responses=refusals(Forbidden))
 async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = None) -> Response[None]:
-    """Also for tokens that are unknown or have expired. Without a body the cookie counts."""
+    """End the session of a refresh token; an unknown or expired one is fine. Without a body the cookie counts."""
     token = data.refresh_token if data and data.refresh_token else _cookie(request, LOGOUT_COOKIE)
     if token:
-        await _service(request).logout(token)
+        await _service(request).log_out(token)
     return Response(None, status_code=204, cookies=_cookies(request, {}))
 
 
 @get("/v1/me", before_request=requires(), summary="Who am I?", tags=_PEOPLE)
 async def me(request: SignedInRequest) -> identity.Student:
-    return await _service(request).find(request.user.student_id)
+    return await _service(request).read_student(request.user.subject)
 
 
 @post(
     "/v1/students",
-    before_request=requires(Role.OPERATOR),
-    summary="Register somebody (operators only)",
+    before_request=_OPERATOR,
+    summary="Create an account (operators only)",
     tags=_PEOPLE,
     responses=refusals(StudentIdTaken),
 )
-async def register(data: JSONBody[identity.CreateStudent], request: SignedInRequest) -> identity.Student:
-    return await _service(request).register(data)
+async def create_student(
+    data: JSONBody[identity.CreateStudent], request: SignedInRequest
+) -> identity.Student:
+    return await _service(request).create_student(data)
+
+
+@get("/v1/students", before_request=_OPERATOR, summary="Find accounts (operators only)", tags=_PEOPLE)
+async def list_students(
+    request: SignedInRequest,
+    search: SearchText = "",
+    cursor: RowCursor = None,
+    limit: PageLimit = DEFAULT_PAGE,
+) -> identity.Students:
+    """List the accounts of all roles, the newest first; with `search` those that have the text in their id or name."""
+    return await _service(request).list_students(search=search, cursor=cursor, limit=limit)
+
+
+@get(
+    "/v1/students/{student_id:str}/logins",
+    before_request=_OPERATOR,
+    summary="Read the login audit of a student (operators only)",
+    tags=_PEOPLE,
+)
+async def list_logins(
+    request: SignedInRequest,
+    student_id: FromPath[str],
+    cursor: RowCursor = None,
+    limit: PageLimit = DEFAULT_PAGE,
+) -> identity.LoginAttempts:
+    """List the login attempts, the newest first; of the throttled ones of a client, one in a minute is stored."""
+    return await _service(request).list_logins(student_id, cursor=cursor, limit=limit)
 
 
 @get("/.well-known/jwks.json", summary="Public keys that verify access tokens", tags=_SESSIONS)
-async def jwks(request: AnyRequest) -> Response[identity.Jwks]:
-    return Response(_service(request).jwks, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_S}"})
+async def publish_keys(request: AnyRequest) -> Response[identity.Jwks]:
+    keys = await _service(request).publish_keys()
+    return Response(keys, headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_S}"})
 
 
-ROUTES: Sequence[ControllerRouterHandler] = (login, refresh, logout, me, register, jwks)
+ROUTES: Sequence[ControllerRouterHandler] = (
+    login,
+    refresh,
+    logout,
+    me,
+    create_student,
+    list_students,
+    list_logins,
+    publish_keys,
+)
 
 
-def _service(request: Request[Any, Any, State]) -> Identity:
-    service: Identity = request.app.state.identity
+def _service(request: Request[Any, Any, State]) -> Service:
+    service: Service = request.app.state.service
     return service
 
 
-def _settings(request: AnyRequest) -> IdentitySettings:
-    settings: IdentitySettings = request.app.state.settings
-    return settings
-
-
 def _sender(request: AnyRequest) -> Sender:
-    proxies: TrustedProxies = request.app.state.proxies
     peer = request.client.host if request.client else None
-    return proxies.sender(peer, request.scope["headers"])
+    return _service(request).proxies.sender(peer, request.scope["headers"])
 
 
 def _is_secure(request: AnyRequest) -> bool:
-    """Did the client come by https, as far as we or a trusted proxy can tell?"""
-    if _settings(request).secure_cookies or request.url.scheme == "https":
+    """Whether the client used https, according to the connection or a trusted proxy."""
+    if _service(request).settings.secure_cookies or request.url.scheme == "https":
         return True
     return _sender(request).is_https
 
 
 def _cookie(request: AnyRequest, name: str) -> str | None:
-    """A cookie's token, unless a page that may not use this service made the browser send it."""
+    """Return a cookie's token. Raises Forbidden if a page of a foreign origin made the browser send it."""
     token = read_cookie(request.scope["headers"], name.encode())
     if token is None:
         return None
@@ -144,7 +186,7 @@ def _cookie(request: AnyRequest, name: str) -> str | None:
 
 
 def _check_page(request: AnyRequest) -> None:
-    """Cookies are given to, and taken from, pages of this host and of allowed origins; others send no Origin."""
+    """Raise Forbidden unless the page is of this host or an allowed origin; a client without a page sends no Origin."""
     origin = request.headers.get("origin")
     origins: Origins = request.app.state.origins
     if origin is None:
@@ -168,7 +210,7 @@ def _answer(session: Session, request: AnyRequest, *, with_cookies: bool) -> Res
 
 
 def _cookies(request: AnyRequest, values: dict[str, tuple[str, int]]) -> list[Cookie]:
-    """A cookie without a value and a lifetime in seconds is taken back from the browser."""
+    """Return the three cookies. `values` are tokens and lifetimes in seconds; the browser drops a cookie without one."""
     is_secure = _is_secure(request)
     return [
         Cookie(

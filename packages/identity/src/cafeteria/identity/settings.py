@@ -1,4 +1,4 @@
-"""Identity's own variables, beside those of every service."""
+"""Identity's own settings, beside those of every service."""
 
 from ipaddress import ip_network
 from typing import Annotated
@@ -14,14 +14,14 @@ Niceness = Annotated[int, Meta(ge=0, le=19, description="a whole number from 0 t
 
 
 class SigningKeyUnusable(SettingsError):
-    """The service cannot start; says so in a sentence for the person who runs it, without a byte of the key."""
+    """A key file cannot be used, so the service cannot start. The sentence holds no byte of the key."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__((sentence,))
 
 
 class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
-    """`*_s` are seconds."""
+    """Identity's settings; names that end in `_s` are seconds."""
 
     signing_key_file: str = field(name="IDENTITY_SIGNING_KEY_FILE")
     older_key_files: tuple[str, ...] = field(name="IDENTITY_OLDER_KEY_FILES", default=())
@@ -37,7 +37,7 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
     hash_niceness: Niceness = field(name="IDENTITY_HASH_NICENESS", default=7)
 
     def __post_init__(self) -> None:
-        """Say at the start, not at the first request, that a network is none."""
+        """Reject a malformed network at the start, not at the first request."""
         try:
             self.trusted_networks()
         except ValueError as error:
@@ -46,5 +46,5 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
             ) from None
 
     def trusted_networks(self) -> tuple[Network, ...]:
-        """Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded count."""
+        """The proxies whose headers X-Forwarded-For, X-Forwarded-Proto and Forwarded are read."""
         return tuple(ip_network(each) for each in self.trusted_proxies)

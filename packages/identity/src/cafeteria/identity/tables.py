@@ -1,9 +1,10 @@
-"""Identity's rows. A login attempt is written once and never changed; a password or token only as its hash."""
+"""The tables of identity. A row of the login audit never changes; passwords and tokens are stored as hashes only."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from advanced_alchemy.mixins import AuditColumns
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,7 +19,9 @@ class Base(schema_base("identity")):  # type: ignore[misc]  # a computed base cl
 _STUDENT_ID_RULE = "student_id ~ '^[A-Za-z0-9-]{1,32}$'"
 
 
-class UserRow(Base):
+class UserRow(AuditColumns, Base):
+    """An account: a student, or a person of the kitchen, or an operator. AuditColumns are created_at and updated_at."""
+
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint("student_id", comment="a student id is one person"),
@@ -33,15 +36,13 @@ class UserRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     student_id: Mapped[str]
     password_hash: Mapped[str]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
     full_name: Mapped[str | None]
     role: Mapped[str] = mapped_column(server_default="student")
     disabled_at: Mapped[datetime | None]
 
 
 class LoginAttemptRow(Base):
-    """The audit: the service's role may insert and read, nothing else."""
+    """The login audit; the service's role may only insert and read."""
 
     __tablename__ = "login_attempts"
     __table_args__ = (
@@ -73,7 +74,7 @@ class LoginAttemptRow(Base):
 
 
 class LoginWindowRow(Base):
-    """One row per student id, so that one lock and one statement judge both limits.
+    """The counted attempts of a student id, in one row: one statement judges both limits under one lock.
 
     `clients` maps a client address to `{"since": <timestamp>, "attempts": <n>}`; the limit per student id bounds it.
     """
@@ -100,9 +101,9 @@ class LoginWindowRow(Base):
 
 
 class RefreshTokenRow(Base):
-    """`family` is the id of the family's first token; `revoked_at` on that row ends the whole family.
+    """A refresh token. `family` is the id of its family's first token; `revoked_at` on that row ends the whole family.
 
-    `used_at` is the first use; `successors` counts the tokens that were given for this one.
+    `used_at` is the first use; `successors` counts the tokens that this one gave.
     """
 
     __tablename__ = "refresh_tokens"

@@ -88,10 +88,12 @@ def _hashed() -> str:
     """As identity itself hashes, so that nobody is hashed anew at the first login."""
     from argon2 import PasswordHasher  # noqa: PLC0415 - only where somebody is missing
 
-    from cafeteria.identity import passwords  # noqa: PLC0415 - the same
+    from cafeteria.identity import password_hashing  # noqa: PLC0415 - the same
 
     hasher = PasswordHasher(
-        time_cost=passwords.PASSES, memory_cost=passwords.MEMORY_KIB, parallelism=passwords.LANES
+        time_cost=password_hashing.PASSES,
+        memory_cost=password_hashing.MEMORY_KIB,
+        parallelism=password_hashing.PARALLELISM,
     )
     return hasher.hash(PASSWORD)
 

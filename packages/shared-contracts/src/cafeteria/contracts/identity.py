@@ -1,13 +1,15 @@
 """Identity's messages: public keys over the bus, and its HTTP bodies."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
-from cafeteria.contracts.values import Role, StudentId
+from cafeteria.contracts.values import Instant, Role, StudentId
 
 MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 256
+MAX_NAME_LENGTH = 120
 
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PASSWORD_LENGTH)]
 NewPassword = Annotated[str, msgspec.Meta(min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH)]
@@ -15,7 +17,7 @@ FullName = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
-        max_length=120,
+        max_length=MAX_NAME_LENGTH,
         description="Characters are code points as sent; at least one is visible, and none turns the direction.",
     ),
 ]
@@ -79,3 +81,45 @@ class Student(msgspec.Struct, frozen=True, kw_only=True):
     student_id: str
     role: Role
     full_name: str | None
+
+
+class StudentAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account, as operators see it. A disabled one cannot log in."""
+
+    student_id: str
+    role: Role
+    full_name: str | None
+    disabled: bool
+    created_at: Instant
+
+
+class Students(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of accounts of all roles, the newest first."""
+
+    items: tuple[StudentAccount, ...]
+    next_cursor: str | None
+
+
+class LoginOutcome(StrEnum):
+    """The outcome of a login attempt. Its client learns only whether it succeeded, or was throttled."""
+
+    SUCCEEDED = "succeeded"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of an outcome, no secret
+    UNKNOWN_USER = "unknown_user"
+    DISABLED = "disabled"
+    THROTTLED = "throttled"
+
+
+class LoginAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the login audit, without the client's address."""
+
+    attempted_at: Instant
+    outcome: LoginOutcome
+    response_time_ms: int
+
+
+class LoginAttempts(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a student's login attempts, the newest first."""
+
+    items: tuple[LoginAttempt, ...]
+    next_cursor: str | None

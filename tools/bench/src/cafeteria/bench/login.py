@@ -17,7 +17,7 @@ from cafeteria.bench.report import Ratio, Report, row_of
 from cafeteria.bench.requests import logins
 from cafeteria.bench.steady import OK, ClosedLoad, OpenLoad
 from cafeteria.contracts.subjects import IDENTITY
-from cafeteria.identity import passwords
+from cafeteria.identity import password_hashing
 from cafeteria.provisioning.demo_data import PASSWORD
 
 NAME = "login"
@@ -109,7 +109,9 @@ async def _order(bed: Bed, target: Target, options: Options, *, seconds: float) 
 def _argon2_alone(seconds: float) -> float:
     """Passwords verified a second by a thread on each core: the driver lets go of the interpreter meanwhile."""
     hasher = PasswordHasher(
-        time_cost=passwords.PASSES, memory_cost=passwords.MEMORY_KIB, parallelism=passwords.LANES
+        time_cost=password_hashing.PASSES,
+        memory_cost=password_hashing.MEMORY_KIB,
+        parallelism=password_hashing.PARALLELISM,
     )
     hashed, until = hasher.hash(PASSWORD), monotonic() + seconds
 

@@ -229,9 +229,9 @@ class _IdentityStandIn:
         self._client: BusClient | None = None
 
     async def join(self) -> None:
-        from cafeteria.identity.keys import Keys  # noqa: PLC0415 - only once a test needs it
+        from cafeteria.identity.signing_keys import SigningKeys  # noqa: PLC0415 - only once a test needs it
 
-        jwks = msgspec.json.encode(Keys.load(str(self._servers.credentials.signing_key_file)).jwks)
+        jwks = msgspec.json.encode(SigningKeys.load(str(self._servers.credentials.signing_key_file)).jwks)
 
         async def answer(message: Msg) -> None:
             await message.respond(jwks)

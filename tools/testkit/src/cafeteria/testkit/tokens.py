@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cafeteria.contracts.values import Role
-from cafeteria.identity.keys import Keys
+from cafeteria.identity.signing_keys import SigningKeys
 
 LIFETIME = timedelta(hours=1)
 
@@ -13,7 +13,7 @@ class Tokens:
     """Signs with the key whose public half the services under test are given."""
 
     def __init__(self, signing_key_file: Path) -> None:
-        self._keys = Keys.load(str(signing_key_file))
+        self._keys = SigningKeys.load(str(signing_key_file))
 
     def student(self, student_id: str = "210041101") -> str:
         return self.sign(student_id, Role.STUDENT)

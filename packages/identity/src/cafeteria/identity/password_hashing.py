@@ -1,8 +1,8 @@
-"""Passwords become argon2id hashes in a few threads of low priority; whoever finds no place there is told at once.
+"""Hash passwords with argon2id, in a few threads of low priority behind a bounded queue.
 
 A hash costs tens of milliseconds of one core and 19 MiB, on purpose. So there are no more threads than cores, they
-yield to everything else on the machine, and the queue before them is bounded: a flood of logins costs the flood,
-not the orders.
+yield to everything else on the machine, and a full queue refuses at once: a flood of logins delays logins, not
+orders.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
-from typing import ParamSpec, TypeVar
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -22,13 +23,14 @@ from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.identity.domain import password_form
 
-MEMORY_KIB = 19 * 1024  # with two passes and one lane: OWASP's smallest recommended argon2id, 20-45 ms a hash
+MEMORY_KIB = 19 * 1024  # with the next two: OWASP's smallest recommended argon2id, 20-45 ms a hash
 PASSES = 2
-LANES = 1
-RETRY_AFTER_S = 2  # a full queue of the default length is worked off in about that time on two cores
+PARALLELISM = 1
+RETRY_AFTER_S = 2  # two cores empty a full queue of the default length in about this time
 
 HASH_SECONDS = metrics.histogram(
-    "cafeteria_identity_hash_seconds", "From the request for a password hash to its result, queueing included"
+    "cafeteria_identity_hash_seconds",
+    "Time from the request for a password hash to its result, with the wait in the queue",
 )
 HASHES_REFUSED = metrics.counter(
     "cafeteria_identity_hashes_refused_total",
@@ -40,59 +42,61 @@ T = TypeVar("T")
 
 
 class Match(Enum):
-    """Whether a password is the one that was hashed. OUTDATED: it is, and should be hashed again as of today."""
+    """Whether a password belongs to a hash. OUTDATED: it does, and the hash has other parameters or another form than new ones."""
 
     NO = "no"
     YES = "yes"
     OUTDATED = "outdated"
 
 
-class Passwords:
-    """The hashing threads and the places before them. Close it with `async with passwords.running()`."""
+class PasswordHashing:
+    """The hashing threads and their queue. Use it inside `async with`."""
 
     def __init__(self, *, threads: int, queue_limit: int, niceness: int) -> None:
-        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self._places = threads + queue_limit
-        self._taken = 0
+        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=PARALLELISM)
+        self._slots = threads + queue_limit
+        self._used_slots = 0
         self._threads = ThreadPoolExecutor(
             threads, thread_name_prefix="argon2", initializer=_lower_priority, initargs=(niceness,)
         )
-        self._nobodys_hash = ""
+        self._decoy_hash = ""
+
+    async def __aenter__(self) -> Self:
+        """Make the hash with which the passwords of unknown ids are compared."""
+        self._decoy_hash = await self._in_thread(self._hasher.hash, os.urandom(16).hex())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let running hashes finish, and drop the queued ones."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Passwords"]:
-        """Make the hash that passwords of unknown ids are held against; at the end let running hashes finish."""
-        try:
-            self._nobodys_hash = await self._in_thread(self._hasher.hash, os.urandom(16).hex())
-            yield self
-        finally:
-            self._threads.shutdown(wait=True, cancel_futures=True)
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place for the hashes within. Raises Overloaded at once when all are taken."""
-        if self._taken >= self._places:
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot of the queue for the hashes in the block. Raises Overloaded at once if all are used."""
+        if self._used_slots >= self._slots:
             HASHES_REFUSED.metric().inc()
             raise Overloaded(
                 "Too many people sign in at this moment; nothing was tried.", retry_after_s=RETRY_AFTER_S
             )
-        self._taken += 1
+        self._used_slots += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._used_slots -= 1
 
     async def hash(self, password: str) -> str:
-        """Call it within a `place`."""
+        """Call it within a `slot`."""
         return await self._in_thread(self._hasher.hash, password_form(password))
 
     async def match(self, password: str, password_hash: str | None) -> Match:
-        """Take as long without a hash, as for an unknown id, as with one. Call it within a `place`."""
-        match = await self._in_thread(self._match, password_hash or self._nobodys_hash, password)
+        """Compare a password with a hash; without a hash, for an unknown id, it takes the same time. Call it within a `slot`."""
+        match = await self._in_thread(self._match, password_hash or self._decoy_hash, password)
         return Match.NO if password_hash is None else match
 
     def _match(self, password_hash: str, password: str) -> Match:
-        """Up to version 0.1 hashes were made of what was sent, so where that differs it is tried too."""
+        """Try the password as it was sent, too, if its form differs: version 0.1 hashed that."""
         form = password_form(password)
         if self._verify(password_hash, form):
             return Match.OUTDATED if self._hasher.check_needs_rehash(password_hash) else Match.YES
@@ -114,7 +118,7 @@ class Passwords:
 
 
 def _lower_priority(niceness: int) -> None:
-    """On Linux priority belongs to the thread; elsewhere this would slow the whole service, so it is not done."""
+    """Lower the thread's priority on Linux only: elsewhere a priority belongs to the whole process."""
     if niceness and sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

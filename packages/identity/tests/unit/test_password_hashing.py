@@ -1,4 +1,4 @@
-"""Hashing: who gets a place, and what an unknown id costs."""
+"""Password hashing: its limit, and the cost of an unknown id."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,29 +7,29 @@ import pytest
 from argon2 import PasswordHasher
 
 from cafeteria.chassis.runtime.errors import Overloaded
-from cafeteria.identity.passwords import LANES, MEMORY_KIB, PASSES, Match, Passwords
+from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES, Match, PasswordHashing
 
 
 @pytest.fixture
-async def passwords() -> AsyncIterator[Passwords]:
-    async with Passwords(threads=1, queue_limit=1, niceness=10).running() as running:
-        yield running
+async def passwords() -> AsyncIterator[PasswordHashing]:
+    async with PasswordHashing(threads=1, queue_limit=1, niceness=10) as hashing:
+        yield hashing
 
 
-async def test_only_the_right_password_matches(passwords: Passwords) -> None:
+async def test_only_the_right_password_matches(passwords: PasswordHashing) -> None:
     password_hash = await passwords.hash("iftar-rush-2026")
     assert password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert await passwords.match("iftar-rush-2026", password_hash) is Match.YES
     assert await passwords.match("iftar-rush-2027", password_hash) is Match.NO
 
 
-async def test_a_password_may_be_any_text(passwords: Passwords) -> None:
+async def test_a_password_may_be_any_text(passwords: PasswordHashing) -> None:
     odd = "পাসওয়ার্ড\x00🌙"
     assert await passwords.match(odd, await passwords.hash(odd)) is Match.YES
 
 
-async def test_nobodys_password_is_verified_too_and_never_matches(
-    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+async def test_without_a_hash_a_decoy_is_verified_and_nothing_matches(
+    passwords: PasswordHashing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified: list[str] = []
     verify = PasswordHasher.verify
@@ -40,47 +40,47 @@ async def test_nobodys_password_is_verified_too_and_never_matches(
 
     monkeypatch.setattr(PasswordHasher, "verify", counting)
     assert await passwords.match("iftar-rush-2026", None) is Match.NO
-    (nobodys_hash,) = verified
-    assert nobodys_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    (decoy_hash,) = verified
+    assert decoy_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
-async def test_a_hash_that_is_none_matches_nothing(passwords: Passwords) -> None:
+async def test_a_malformed_hash_matches_nothing(passwords: PasswordHashing) -> None:
     assert await passwords.match("iftar-rush-2026", "no hash") is Match.NO
 
 
-async def test_a_hash_with_other_parameters_is_outdated(passwords: Passwords) -> None:
+async def test_a_hash_with_other_parameters_is_outdated(passwords: PasswordHashing) -> None:
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x")
     assert await passwords.match("x", cheap) is Match.OUTDATED
 
 
-async def test_a_hash_of_a_spelling_is_outdated_and_opens_to_that_spelling_alone(
-    passwords: Passwords,
+async def test_a_hash_of_one_spelling_is_outdated_and_matches_only_that_spelling(
+    passwords: PasswordHashing,
 ) -> None:
-    of_two_code_points = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES).hash(
-        "a\u0308"
-    )
+    of_two_code_points = PasswordHasher(
+        time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=PARALLELISM
+    ).hash("a\u0308")
     assert await passwords.match("a\u0308", of_two_code_points) is Match.OUTDATED
     assert await passwords.match("\u00e4", of_two_code_points) is Match.NO
     assert await passwords.match("a\u0308", None) is Match.NO
     assert await passwords.match("a\u0308", await passwords.hash("\u00e4")) is Match.YES
 
 
-async def test_who_finds_no_place_is_told_at_once_and_a_place_left_is_free_again(
-    passwords: Passwords,
+async def test_a_full_queue_refuses_at_once_and_a_slot_is_free_after_its_use(
+    passwords: PasswordHashing,
 ) -> None:
-    async with passwords.place(), passwords.place():
+    async with passwords.slot(), passwords.slot():
         with pytest.raises(Overloaded) as refusal:
-            async with passwords.place():
-                pytest.fail("there were two places")
+            async with passwords.slot():
+                pytest.fail("there were two slots")
         assert refusal.value.headers["Retry-After"] == "2"
-    async with passwords.place():
+    async with passwords.slot():
         assert await passwords.hash("x")
 
 
-async def test_hashing_leaves_the_loop_free(passwords: Passwords) -> None:
+async def test_hashing_leaves_the_loop_free(passwords: PasswordHashing) -> None:
     hashing = asyncio.ensure_future(passwords.hash("iftar-rush-2026"))
-    turns = 0
+    steps = 0
     while not hashing.done():
         await asyncio.sleep(0)
-        turns += 1
-    assert turns > 10
+        steps += 1
+    assert steps > 10

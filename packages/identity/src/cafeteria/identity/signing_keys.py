@@ -1,6 +1,6 @@
-"""The private key stays in this module: what leaves it are signatures and public keys.
+"""Sign access tokens. The private key stays in this module: only signatures and public keys leave it.
 
-A key's `kid` is its RFC 7638 thumbprint, so the same key has the same name in every replica and after every restart.
+A key's `kid` is its RFC 7638 thumbprint, so a key has the same name in every replica and after every restart.
 """
 
 from base64 import urlsafe_b64encode
@@ -25,8 +25,8 @@ from cafeteria.identity.settings import SigningKeyUnusable
 logger = get_logger()
 
 
-class Keys:
-    """The key that signs, and every public key that still verifies: its own first, then older ones."""
+class SigningKeys:
+    """The key that signs, and the public keys that still verify tokens: its own first, then older ones."""
 
     def __init__(self, private: Ed25519PrivateKey, older: Sequence[Ed25519PublicKey] = ()) -> None:
         self._private = private
@@ -35,8 +35,8 @@ class Keys:
         self.jwks = identity.Jwks(keys=tuple(publics.values()))
 
     @classmethod
-    def load(cls, signing_key_file: str, *, older_key_files: Sequence[str] = ()) -> "Keys":
-        """Raise SigningKeyUnusable, with a sentence that names the file."""
+    def load(cls, signing_key_file: str, *, older_key_files: Sequence[str] = ()) -> "SigningKeys":
+        """Read the key files. Raises SigningKeyUnusable, whose sentence names the file."""
         return cls(
             _load_private(Path(signing_key_file)), [_load_public(Path(each)) for each in older_key_files]
         )
@@ -44,6 +44,7 @@ class Keys:
     def sign_access_token(
         self, *, student_id: str, role: Role, issued_at: datetime, expires_at: datetime
     ) -> str:
+        """Return a JWT. Its times are whole seconds."""
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -83,7 +84,7 @@ def _load_private(path: Path) -> Ed25519PrivateKey:
 
 
 def _load_public(path: Path) -> Ed25519PublicKey:
-    """An older key may be kept whole or as its public half, which is all that verifying needs."""
+    """Load an older key from a file with the private key, or only its public half."""
     if b"PRIVATE KEY" in _read(path):
         return _load_private(path).public_key()
     try:

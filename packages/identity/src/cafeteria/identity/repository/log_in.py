@@ -1,0 +1,138 @@
+"""Count a login attempt, audit it, and store the session: one statement before the hash and one after it."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cafeteria.chassis.database.statement import Statement
+from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow, NewRefreshToken
+from cafeteria.identity.repository.rows import to_account
+from cafeteria.identity.tables import UserRow
+
+UNKNOWN_CLIENT = "unknown"
+"""The key of the window of all clients without an address, as behind a Unix socket."""
+
+
+class CountedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """`is_allowed`: the attempt is within the limits, and is counted."""
+
+    is_allowed: bool
+    user_id: UUID | None
+    account: Account | None
+
+
+# The statement judges both limits under the lock of the student id's one row. A refused attempt changes nothing.
+_COUNT_ATTEMPT = Statement("""
+WITH counted AS (
+    INSERT INTO login_windows AS w (student_id, started_at, attempts, last_attempt_at, clients)
+    VALUES (
+        CAST(:student_id AS text), CAST(:now AS timestamptz), 1, CAST(:now AS timestamptz),
+        jsonb_build_object(
+            CAST(:client AS text), jsonb_build_object('since', CAST(:now AS timestamptz), 'attempts', 1))
+    )
+    ON CONFLICT (student_id) DO UPDATE SET
+        started_at = CASE WHEN w.started_at > CAST(:ended AS timestamptz) THEN w.started_at ELSE :now END,
+        attempts = CASE WHEN w.started_at > :ended THEN w.attempts + 1 ELSE 1 END,
+        last_attempt_at = :now,
+        clients = (
+            SELECT coalesce(jsonb_object_agg(c.key, c.value), '{}') FROM jsonb_each(w.clients) AS c
+            WHERE CAST(c.value->>'since' AS timestamptz) > :ended
+        ) || CASE
+            WHEN CAST(w.clients->:client->>'since' AS timestamptz) > :ended THEN jsonb_build_object(
+                :client, jsonb_build_object(
+                    'since', w.clients->:client->'since',
+                    'attempts', CAST(w.clients->:client->>'attempts' AS integer) + 1))
+            ELSE excluded.clients END
+    WHERE (w.started_at <= :ended OR w.attempts < CAST(:per_student AS integer))
+      AND coalesce(
+          CAST(w.clients->:client->>'since' AS timestamptz) <= :ended
+          OR CAST(w.clients->:client->>'attempts' AS integer) < CAST(:per_client AS integer), true)
+    RETURNING student_id
+)
+SELECT EXISTS (SELECT FROM counted) AS is_allowed,
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+FROM (SELECT) AS request LEFT JOIN users AS u ON u.student_id = :student_id
+""")
+
+# One statement writes the audit row and, for a right password, the session; for a throttled attempt it returns the
+# counted attempts, from which follows when the next one is allowed.
+_RECORD_ATTEMPT = Statement("""
+WITH audit_row AS (
+    INSERT INTO login_attempts
+        (id, user_id, attempted_at, success, response_time_ms, student_id, client_ip, outcome)
+    SELECT CAST(:attempt_id AS uuid), CAST(:user_id AS uuid), CAST(:attempted_at AS timestamptz),
+        CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
+        CAST(:client_ip AS inet), :outcome
+    WHERE CAST(:is_audited AS boolean)
+), session AS (
+    INSERT INTO refresh_tokens (id, family, user_id, token_hash, created_at, expires_at)
+    SELECT CAST(:token_id AS uuid), CAST(:family AS uuid), :user_id, CAST(:token_hash AS bytea),
+        CAST(:created_at AS timestamptz), CAST(:expires_at AS timestamptz)
+    WHERE :token_id IS NOT NULL
+)
+SELECT started_at, attempts,
+    CAST(clients->CAST(:client AS text)->>'since' AS timestamptz) AS client_started_at,
+    coalesce(CAST(clients->:client->>'attempts' AS integer), 0) AS client_attempts
+FROM login_windows WHERE student_id = :student_id AND :outcome = 'throttled'
+""")
+
+
+async def count_attempt(
+    connection: AsyncConnection, *, student_id: str, client: str | None, limits: LoginLimits, now: datetime
+) -> CountedAttempt:
+    """Count the attempt if the limits allow it, and read its account, in one statement."""
+    [row] = await _COUNT_ATTEMPT.rows(
+        connection,
+        {
+            "student_id": student_id,
+            "client": client or UNKNOWN_CLIENT,
+            "now": now,
+            "ended": now - limits.window,
+            "per_client": limits.per_client,
+            "per_student": limits.per_student,
+        },
+    )
+    account = None if row.user_id is None else to_account(row)
+    return CountedAttempt(is_allowed=row.is_allowed, user_id=row.user_id, account=account)
+
+
+async def record_attempt(
+    connection: AsyncConnection,
+    attempt: Attempt,
+    *,
+    session: NewRefreshToken | None = None,
+    is_audited: bool = True,
+) -> LoginWindow | None:
+    """Write the audit row and the session; for a throttled attempt return the counted attempts."""
+    values = {
+        "attempt_id": attempt.attempt_id,
+        "user_id": attempt.user_id,
+        "attempted_at": attempt.attempted_at,
+        "response_time_ms": attempt.response_time_ms,
+        "student_id": attempt.student_id,
+        "client_ip": attempt.client_ip,
+        "outcome": attempt.outcome.value,
+        "is_audited": is_audited,
+        "client": attempt.client_ip or UNKNOWN_CLIENT,
+        "token_id": session.token_id if session else None,
+        "family": session.family if session else None,
+        "token_hash": session.token_hash if session else None,
+        "created_at": session.created_at if session else None,
+        "expires_at": session.expires_at if session else None,
+    }
+    rows = await _RECORD_ATTEMPT.rows(connection, values)
+    return LoginWindow(**rows[0]) if rows else None
+
+
+async def replace_password_hash(
+    connection: AsyncConnection, *, user_id: UUID, old: str, new: str, now: datetime
+) -> None:
+    """Replace the hash if it is still `old`: a password that was changed in between stays changed."""
+    await connection.execute(
+        update(UserRow)
+        .where(UserRow.id == user_id, UserRow.password_hash == old)
+        .values(password_hash=new, updated_at=now)
+    )

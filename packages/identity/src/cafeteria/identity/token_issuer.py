@@ -1,0 +1,52 @@
+"""Issue the two tokens of a session: a signed access token, and a refresh token that the database knows by its hash only."""
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import token_urlsafe
+
+import msgspec
+
+from cafeteria.contracts import identity
+from cafeteria.identity.domain import Account
+from cafeteria.identity.signing_keys import SigningKeys
+
+REFRESH_TOKEN_BYTES = 32  # nobody guesses 256 random bits, so an unsalted SHA-256 protects them
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The tokens for the client. It can renew them for `renewable_s` more seconds."""
+
+    tokens: identity.Tokens
+    renewable_s: int
+
+
+class TokenIssuer:
+    def __init__(self, signing_keys: SigningKeys, *, access_token_s: int) -> None:
+        self._signing_keys = signing_keys
+        self._access_token_s = access_token_s
+
+    def issue(
+        self, account: Account, refresh_token: str, *, now: datetime, renewable_until: datetime
+    ) -> Session:
+        """Sign an access token that begins `now`, and return it with `refresh_token`."""
+        access_token = self._signing_keys.sign_access_token(
+            student_id=account.student_id,
+            role=account.role,
+            issued_at=now,
+            expires_at=now + timedelta(seconds=self._access_token_s),
+        )
+        return Session(
+            tokens=identity.Tokens(
+                access_token=access_token, expires_in=self._access_token_s, refresh_token=refresh_token
+            ),
+            renewable_s=max(1, int((renewable_until - now).total_seconds())),
+        )
+
+
+def new_refresh_token() -> str:
+    return token_urlsafe(REFRESH_TOKEN_BYTES)
+
+
+def hash_refresh_token(token: str) -> bytes:
+    """Return the form in which a refresh token is stored."""
+    return sha256(token.encode()).digest()

@@ -1,0 +1,30 @@
+"""What identity does, a use case to a file. No password is hashed inside a transaction."""
+
+from cafeteria.chassis.http.forwarding import TrustedProxies
+from cafeteria.chassis.service import ServiceParts
+from cafeteria.identity.settings import IdentitySettings
+from cafeteria.identity.use_cases.create_student import CreateStudent
+from cafeteria.identity.use_cases.list_logins import ListLogins
+from cafeteria.identity.use_cases.list_students import ListStudents
+from cafeteria.identity.use_cases.log_in import LogIn
+from cafeteria.identity.use_cases.log_out import LogOut
+from cafeteria.identity.use_cases.publish_keys import PublishKeys
+from cafeteria.identity.use_cases.purge_logins import PurgeLogins
+from cafeteria.identity.use_cases.read_student import ReadStudent
+from cafeteria.identity.use_cases.refresh_tokens import RefreshTokens
+
+
+class Service(ServiceParts, frozen=True, kw_only=True):
+    """Identity, as its routes, message handlers and jobs see it. `proxies` finds the client of a request."""
+
+    settings: IdentitySettings
+    proxies: TrustedProxies
+    log_in: LogIn
+    refresh_tokens: RefreshTokens
+    log_out: LogOut
+    create_student: CreateStudent
+    read_student: ReadStudent
+    list_students: ListStudents
+    list_logins: ListLogins
+    publish_keys: PublishKeys
+    purge_logins: PurgeLogins

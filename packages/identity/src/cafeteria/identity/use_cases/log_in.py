@@ -1,0 +1,173 @@
+"""Log in: check a password within the limits, audit the attempt, and open a session.
+
+A login is two statements with a hash between them: the first counts the attempt and reads the account; the second
+writes the audit row and, after a right password, the session.
+"""
+
+from datetime import datetime, timedelta
+from time import perf_counter
+from uuid import UUID
+
+import msgspec
+
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.errors import ServiceError
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.contracts import identity
+from cafeteria.contracts.identity import LoginOutcome
+from cafeteria.identity.domain import (
+    Account,
+    Attempt,
+    LoginLimits,
+    NewRefreshToken,
+    is_student_id,
+    judge_login,
+    retry_after_s,
+)
+from cafeteria.identity.errors import InvalidCredentials, InvalidStudentId, TooManyAttempts
+from cafeteria.identity.password_hashing import Match, PasswordHashing
+from cafeteria.identity.repository import log_in
+from cafeteria.identity.token_issuer import Session, TokenIssuer, hash_refresh_token, new_refresh_token
+
+LOGINS = metrics.counter("cafeteria_identity_logins_total", "Login attempts by outcome", "outcome")
+
+AUDITED_THROTTLED_LIMIT = 10_000
+"""The ended windows are dropped above this number; every live one cost its client hashed attempts."""
+
+_log = get_logger()
+
+
+class _LoginInProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """One login attempt before its outcome. `started_s` is a reading of the performance counter."""
+
+    student_id: str
+    client: str | None
+    at: datetime
+    started_s: float
+
+    def ended(self, outcome: LoginOutcome, user_id: UUID | None) -> Attempt:
+        return Attempt(
+            attempt_id=new_id(),
+            user_id=user_id,
+            student_id=self.student_id,
+            client_ip=self.client,
+            attempted_at=self.at,
+            response_time_ms=round((perf_counter() - self.started_s) * 1000),
+            outcome=outcome,
+        )
+
+
+class _AuditedThrottled:
+    """Remembers which clients have an audit row for a throttled attempt of this window. The memory may be lost.
+
+    One row a window is enough: a throttled attempt costs its client nothing, and its rows would fill the disk.
+    """
+
+    def __init__(self, *, window: timedelta) -> None:
+        self._window = window
+        self._until: dict[tuple[str, str | None], datetime] = {}
+
+    def is_first(self, login: _LoginInProgress) -> bool:
+        key = (login.student_id, login.client)
+        if self._until.get(key, login.at) > login.at:
+            return False
+        if len(self._until) >= AUDITED_THROTTLED_LIMIT:
+            self._until = {each: until for each, until in self._until.items() if until > login.at}
+        self._until[key] = login.at + self._window
+        return True
+
+
+class LogIn:
+    """`session` is the time from a login to the end of its last refresh token."""
+
+    def __init__(
+        self,
+        database: Database,
+        password_hashing: PasswordHashing,
+        issuer: TokenIssuer,
+        *,
+        limits: LoginLimits,
+        session: timedelta,
+    ) -> None:
+        self._database = database
+        self._password_hashing = password_hashing
+        self._issuer = issuer
+        self._limits = limits
+        self._session = session
+        self._audited_throttled = _AuditedThrottled(window=limits.window)
+
+    async def __call__(self, request: identity.Login, *, client: str | None) -> Session:
+        """Open a session. `client` is the client's address, or None.
+
+        Raises InvalidStudentId, InvalidCredentials, TooManyAttempts, and Overloaded before anything was counted.
+        """
+        if not is_student_id(request.student_id):
+            raise InvalidStudentId
+        login = _LoginInProgress(
+            student_id=request.student_id, client=client, at=now(), started_s=perf_counter()
+        )
+        async with self._password_hashing.slot():
+            counted = await self._count(login)
+            outcome = LoginOutcome.THROTTLED
+            if counted.is_allowed:
+                outcome = await self._judge(counted.account, request.password)
+        LOGINS.labels(outcome).inc()
+        if counted.account is None or outcome is not LoginOutcome.SUCCEEDED:
+            raise await self._refuse(login, outcome, counted.user_id)
+        return await self._open_session(login, counted.account)
+
+    async def _count(self, login: _LoginInProgress) -> log_in.CountedAttempt:
+        async with self._database.statement() as connection:
+            return await log_in.count_attempt(
+                connection,
+                student_id=login.student_id,
+                client=login.client,
+                limits=self._limits,
+                now=login.at,
+            )
+
+    async def _judge(self, account: Account | None, password: str) -> LoginOutcome:
+        match = await self._password_hashing.match(password, account.password_hash if account else None)
+        outcome = judge_login(account, password_matches=match is not Match.NO)
+        if account is not None and outcome is LoginOutcome.SUCCEEDED and match is Match.OUTDATED:
+            await self._renew_hash(account, password)
+        return outcome
+
+    async def _renew_hash(self, account: Account, password: str) -> None:
+        """Replace an outdated hash. Only a login knows the password."""
+        renewed = await self._password_hashing.hash(password)
+        async with self._database.statement() as connection:
+            await log_in.replace_password_hash(
+                connection, user_id=account.user_id, old=account.password_hash, new=renewed, now=now()
+            )
+        _log.info("password_rehashed", student_id=account.student_id)
+
+    async def _refuse(
+        self, login: _LoginInProgress, outcome: LoginOutcome, user_id: UUID | None
+    ) -> ServiceError:
+        attempt = login.ended(outcome, user_id)
+        is_audited = outcome is not LoginOutcome.THROTTLED or self._audited_throttled.is_first(login)
+        async with self._database.statement() as connection:
+            window = await log_in.record_attempt(connection, attempt, is_audited=is_audited)
+        if outcome is not LoginOutcome.THROTTLED:
+            return InvalidCredentials()
+        return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=now()))
+
+    async def _open_session(self, login: _LoginInProgress, account: Account) -> Session:
+        token, token_id = new_refresh_token(), new_id()
+        new = NewRefreshToken(
+            token_id=token_id,
+            family=token_id,
+            user_id=account.user_id,
+            token_hash=hash_refresh_token(token),
+            created_at=login.at,
+            expires_at=login.at + self._session,
+        )
+        session = self._issuer.issue(account, token, now=now(), renewable_until=new.expires_at)
+        attempt = login.ended(LoginOutcome.SUCCEEDED, account.user_id)
+        async with self._database.statement() as connection:
+            await log_in.record_attempt(connection, attempt, session=new)
+        return session

@@ -1,0 +1,87 @@
+"""Refresh tokens: trade a refresh token for new tokens; a token that was copied ends its whole session.
+
+The transaction commits before a refusal is raised: an exception would roll back the revocation.
+"""
+
+from datetime import datetime
+
+from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.errors import ServiceError
+from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.identity.domain import NewRefreshToken, RefreshToken, RefreshVerdict, judge_refresh
+from cafeteria.identity.errors import RefreshRefused, RefreshRepeated
+from cafeteria.identity.repository import refresh_tokens
+from cafeteria.identity.token_issuer import Session, TokenIssuer, hash_refresh_token, new_refresh_token
+
+REFRESHES = metrics.counter(
+    "cafeteria_identity_refreshes_total",
+    "Refresh tokens that clients sent, by the decision on them",
+    "verdict",
+)
+
+_GIVES_A_TOKEN = frozenset({RefreshVerdict.ROTATE, RefreshVerdict.REPEAT})
+
+_log = get_logger()
+
+
+class RefreshTokens:
+    def __init__(self, database: Database, issuer: TokenIssuer) -> None:
+        self._database = database
+        self._issuer = issuer
+
+    async def __call__(self, refresh_token: str | None) -> Session:
+        """Return new tokens. Raises RefreshRefused, or RefreshRepeated for too many uses within the grace."""
+        if not refresh_token:
+            raise RefreshRefused
+        at, successor = now(), new_refresh_token()
+        stored, verdict = await self._judge(refresh_token, successor, at=at)
+        REFRESHES.labels(verdict).inc()
+        if stored is None or verdict not in _GIVES_A_TOKEN:
+            raise _refusal(stored, verdict)
+        if verdict is RefreshVerdict.REPEAT:
+            _log.info("refresh_token_repeated", **_owner_of(stored))
+        return self._issuer.issue(stored.account, successor, now=at, renewable_until=stored.expires_at)
+
+    async def _judge(
+        self, refresh_token: str, successor: str, *, at: datetime
+    ) -> tuple[RefreshToken | None, RefreshVerdict]:
+        """Judge the token and store the consequence, in one transaction."""
+        async with self._database.transaction() as connection:
+            stored = await refresh_tokens.lock_refresh_token(connection, hash_refresh_token(refresh_token))
+            verdict = judge_refresh(stored, now=at)
+            if stored is not None and verdict in _GIVES_A_TOKEN:
+                new = _successor_of(stored, hash_refresh_token(successor), at=at)
+                await refresh_tokens.rotate_refresh_token(connection, used=stored.token_id, successor=new)
+            elif stored is not None and verdict is RefreshVerdict.REVOKE_FAMILY:
+                await refresh_tokens.revoke_family(connection, stored.family, now=at)
+        return stored, verdict
+
+
+def _successor_of(used: RefreshToken, token_hash: bytes, *, at: datetime) -> NewRefreshToken:
+    """A successor expires with its family: renewing does not prolong a session."""
+    return NewRefreshToken(
+        token_id=new_id(),
+        family=used.family,
+        user_id=used.account.user_id,
+        token_hash=token_hash,
+        created_at=at,
+        expires_at=used.expires_at,
+    )
+
+
+def _refusal(stored: RefreshToken | None, verdict: RefreshVerdict) -> ServiceError:
+    if stored is None:
+        return RefreshRefused()
+    if verdict is RefreshVerdict.REFUSE_REPEAT:
+        _log.warning("refresh_token_repeated_too_often", **_owner_of(stored))
+        return RefreshRepeated()
+    if verdict is RefreshVerdict.REVOKE_FAMILY:
+        _log.warning("refresh_token_reused", **_owner_of(stored))
+    return RefreshRefused()
+
+
+def _owner_of(stored: RefreshToken) -> dict[str, str]:
+    return {"student_id": stored.account.student_id, "family": str(stored.family)}

@@ -1,0 +1,15 @@
+"""A signed-in person reads their own account."""
+
+
+async def test_a_person_reads_their_own_account(identity) -> None:
+    await identity.add_user("kitchen-9", role="kitchen", full_name="Rumana")
+    token = (await identity.signed_in("kitchen-9"))["access_token"]
+    me = await identity.web.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
+    assert me.status_code == 200
+    assert me.json() == {"student_id": "kitchen-9", "role": "kitchen", "full_name": "Rumana"}
+
+
+async def test_a_token_without_an_account_reads_nothing(identity, tokens) -> None:
+    assert (await identity.web.get("/v1/me")).status_code == 401
+    unknown = await identity.web.get("/v1/me", headers=tokens.header(tokens.student("nobody-1")))
+    assert unknown.status_code == 401
