@@ -1,4 +1,4 @@
-"""One decision per order for ever, whoever asks, however often, on however many replicas."""
+"""Each order has one decision for ever, however often and on however many replicas it is requested."""
 
 import asyncio
 from decimal import Decimal
@@ -13,69 +13,69 @@ from cafeteria.contracts.values import RejectionReason
 YEARS_MS = 10 * 366 * 86_400_000
 
 
-async def test_an_order_takes_its_portions_at_the_price_of_the_moment(canteen: Any) -> None:
-    haleem = await canteen.stock_up(5, name="Haleem", price="120.50")
-    jilapi = await canteen.stock_up(9, name="Jilapi", price="15.00")
-    order = canteen.order({haleem: 2, jilapi: 3})
+async def test_an_order_takes_its_portions_at_the_price_of_the_moment(stock: Any) -> None:
+    haleem = await stock.stock_up(5, name="Haleem", price="120.50")
+    jilapi = await stock.stock_up(9, name="Jilapi", price="15.00")
+    order = stock.order({haleem: 2, jilapi: 3})
 
-    answer = await canteen.reserve(order)
+    answer = await stock.reserve(order)
 
     assert answer.decision is Decision.RESERVED
     assert answer.items == (
         ItemPrice(item_id=haleem, name="Haleem", unit_price=Decimal("120.50")),
         ItemPrice(item_id=jilapi, name="Jilapi", unit_price=Decimal("15.00")),
     )
-    assert (await canteen.quantity(haleem), await canteen.quantity(jilapi)) == (3, 6)
-    await canteen.check_books()
+    assert (await stock.quantity(haleem), await stock.quantity(jilapi)) == (3, 6)
+    await stock.check_balance()
 
 
-async def test_a_repeat_gets_the_same_answer_after_everything_has_changed(canteen: Any) -> None:
-    haleem = await canteen.stock_up(2)
-    order = canteen.order({haleem: 2})
-    first = await canteen.reserve(order)
-    await canteen.change(haleem, name="Old haleem", price="1.00", on_sale=False)
+async def test_a_repeat_gets_the_same_answer_after_everything_has_changed(stock: Any) -> None:
+    haleem = await stock.stock_up(2)
+    order = stock.order({haleem: 2})
+    first = await stock.reserve(order)
+    await stock.change(haleem, name="Old haleem", price="1.00", on_sale=False)
 
-    repeat = await canteen.reserve(msgspec.structs.replace(order, age_ms=YEARS_MS))
+    repeat = await stock.reserve(msgspec.structs.replace(order, age_ms=YEARS_MS))
 
     assert msgspec.json.encode(repeat) == msgspec.json.encode(first)
-    assert await canteen.ledger_of(order.order_id) == [("DEDUCT", 2)]
+    assert await stock.ledger_of(order.order_id) == [("DEDUCT", 2)]
 
 
-async def test_a_refusal_stands_when_there_is_plenty_again(canteen: Any) -> None:
-    haleem = await canteen.stock_up(1)
-    order = canteen.order({haleem: 2})
-    refused = await canteen.reserve(order)
-    await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 50})
+async def test_a_refusal_stays_after_a_restock(stock: Any) -> None:
+    haleem = await stock.stock_up(1)
+    order = stock.order({haleem: 2})
+    refused = await stock.reserve(order)
+    await stock.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 50})
 
     assert (refused.decision, refused.reason) == (Decision.REJECTED, RejectionReason.OUT_OF_STOCK)
     assert refused.refused_item_ids == (haleem,)
-    assert await canteen.reserve(order) == refused
-    assert await canteen.quantity(haleem) == 51
-    await canteen.check_books()
+    assert await stock.reserve(order) == refused
+    assert await stock.quantity(haleem) == 51
+    await stock.check_balance()
 
 
-async def test_an_order_that_cannot_be_had_whole_takes_nothing(canteen: Any) -> None:
-    there, short = await canteen.stock_up(5), await canteen.stock_up(1)
-    off_sale, nowhere = await canteen.stock_up(5), new_id()
-    await canteen.change(off_sale, on_sale=False)
+async def test_an_order_that_cannot_be_had_whole_takes_nothing(stock: Any) -> None:
+    there, short = await stock.stock_up(5), await stock.stock_up(1)
+    off_sale, nowhere = await stock.stock_up(5), new_id()
+    await stock.change(off_sale, on_sale=False)
 
-    out = await canteen.reserve(canteen.order({there: 1, short: 2, off_sale: 1}))
-    unknown = await canteen.reserve(canteen.order({there: 1, nowhere: 1}))
+    out = await stock.reserve(stock.order({there: 1, short: 2, off_sale: 1}))
+    unknown = await stock.reserve(stock.order({there: 1, nowhere: 1}))
 
     assert (out.reason, out.refused_item_ids) == (RejectionReason.OUT_OF_STOCK, (short, off_sale))
     assert (unknown.reason, unknown.refused_item_ids) == (RejectionReason.UNKNOWN_ITEM, (nowhere,))
-    assert await canteen.quantity(there) == 5
-    await canteen.check_books()
+    assert await stock.quantity(there) == 5
+    await stock.check_balance()
 
 
-async def test_an_order_that_comes_too_late_is_refused_for_ever(canteen: Any) -> None:
-    haleem = await canteen.stock_up(5)
-    late = canteen.order({haleem: 1}, age_ms=MAX_AGE_MS + 1)
-    again = canteen.order({haleem: 1}, order_id=late.order_id)
+async def test_an_order_that_comes_too_late_is_refused_for_ever(stock: Any) -> None:
+    haleem = await stock.stock_up(5)
+    late = stock.order({haleem: 1}, age_ms=MAX_AGE_MS + 1)
+    again = stock.order({haleem: 1}, order_id=late.order_id)
 
-    assert (await canteen.reserve(late)).reason is RejectionReason.EXPIRED
-    assert (await canteen.reserve(again)).reason is RejectionReason.EXPIRED
-    assert await canteen.quantity(haleem) == 5
+    assert (await stock.reserve(late)).reason is RejectionReason.EXPIRED
+    assert (await stock.reserve(again)).reason is RejectionReason.EXPIRED
+    assert await stock.quantity(haleem) == 5
 
 
 async def test_fifty_parallel_repeats_are_one_decision_and_one_deduction(two_stocks: Any) -> None:
@@ -88,17 +88,17 @@ async def test_fifty_parallel_repeats_are_one_decision_and_one_deduction(two_sto
     assert answers[0].decision is Decision.RESERVED
     assert await two_stocks.ledger_of(order.order_id) == [("DEDUCT", 3)]
     assert await two_stocks.quantity(haleem) == 97
-    await two_stocks.check_books()
+    await two_stocks.check_balance()
 
 
-async def test_an_impossible_request_fails_alone(canteen: Any) -> None:
-    haleem = await canteen.stock_up(100)
-    good = canteen.order({haleem: 1})
-    empty = canteen.order({})
+async def test_an_impossible_request_fails_alone(stock: Any) -> None:
+    haleem = await stock.stock_up(100)
+    good = stock.order({haleem: 1})
+    empty = stock.order({})
     twice = msgspec.structs.replace(good, order_id=new_id(), lines=good.lines * 2)
 
     answers = await asyncio.gather(
-        *(canteen.reserve(each) for each in (good, empty, canteen.order({haleem: 2}), twice)),
+        *(stock.reserve(each) for each in (good, empty, stock.order({haleem: 2}), twice)),
         return_exceptions=True,
     )
 
@@ -108,28 +108,28 @@ async def test_an_impossible_request_fails_alone(canteen: Any) -> None:
         "StockDecided",
         "Undecided",
     ]
-    assert await canteen.quantity(haleem) == 97
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 97
+    await stock.check_balance()
 
 
-async def test_a_row_that_the_database_refuses_fails_alone(canteen: Any) -> None:
-    """Whatever makes one row bad: the batch is halved until it stands alone."""
-    haleem = await canteen.stock_up(100)
-    orders = [canteen.order({haleem: 1}) for _ in range(30)]
+async def test_a_row_that_the_database_refuses_fails_alone(stock: Any) -> None:
+    """For any reason: the batch is halved until the bad row is alone."""
+    haleem = await stock.stock_up(100)
+    orders = [stock.order({haleem: 1}) for _ in range(30)]
     bad = orders[13]
-    await canteen.books.execute(f"""
+    await stock.admin.execute(f"""
         ALTER TABLE stock.reservations ADD CONSTRAINT poison CHECK (order_id <> '{bad.order_id}')
     """)
     try:
-        answers = await asyncio.gather(*map(canteen.reserve, orders), return_exceptions=True)
+        answers = await asyncio.gather(*map(stock.reserve, orders), return_exceptions=True)
     finally:
-        await canteen.books.execute("ALTER TABLE stock.reservations DROP CONSTRAINT poison")
+        await stock.admin.execute("ALTER TABLE stock.reservations DROP CONSTRAINT poison")
 
     failed = [
         each.order_id for each, answer in zip(orders, answers, strict=True) if isinstance(answer, Exception)
     ]
     assert failed == [bad.order_id]
-    assert await canteen.quantity(haleem) == 71
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 71
+    await stock.check_balance()
     assert type(answers[13]).__name__ == "Undecided"
-    assert (await canteen.reserve(bad)).decision is Decision.RESERVED
+    assert (await stock.reserve(bad)).decision is Decision.RESERVED

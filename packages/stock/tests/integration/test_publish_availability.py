@@ -1,4 +1,4 @@
-"""Gateways are told what is left: everything each second, changes soon; the highest version is the newest."""
+"""Availability is published: all items each second, changes soon; the highest version is the newest."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,15 +7,15 @@ import pytest
 
 from cafeteria.contracts.stock import AvailabilityChanged, ItemAvailability
 from cafeteria.contracts.subjects import AVAILABILITY
-from cafeteria.stock import loops
+from cafeteria.stock.use_cases import publish_availability
 
 
 @pytest.fixture
-async def heard(canteen: Any) -> list[AvailabilityChanged]:
-    """What a gateway hears from now on."""
+async def received(stock: Any) -> list[AvailabilityChanged]:
+    """The availability messages that a gateway receives from now on."""
     messages: list[AvailabilityChanged] = []
-    await canteen.bus.subscribe(AVAILABILITY, messages.append)
-    await canteen.bus.ping()
+    await stock.bus.subscribe(AVAILABILITY, messages.append)
+    await stock.bus.ping()
     return messages
 
 
@@ -29,52 +29,54 @@ def newest(messages: list[AvailabilityChanged], *, complete: bool) -> dict[Any, 
     return found
 
 
-async def test_everything_is_told_again_and_again(canteen: Any, heard: Any, wait_until: Any) -> None:
-    haleem = await canteen.stock_up(5, name="Haleem", price="120.00")
-    jilapi = await canteen.stock_up(0, name="Jilapi", price="15.00")
+async def test_all_items_are_published_again_and_again(stock: Any, received: Any, wait_until: Any) -> None:
+    haleem = await stock.stock_up(5, name="Haleem", price="120.00")
+    jilapi = await stock.stock_up(0, name="Jilapi", price="15.00")
 
     for _ in range(2):
-        heard.clear()
-        await wait_until(lambda: set(newest(heard[-1:], complete=True)) == {haleem, jilapi})
+        received.clear()
+        await wait_until(lambda: set(newest(received[-1:], complete=True)) == {haleem, jilapi})
 
-    assert newest(heard, complete=True)[haleem] == ItemAvailability(
+    assert newest(received, complete=True)[haleem] == ItemAvailability(
         item_id=haleem, name="Haleem", unit_price=Decimal("120.00"), available=5, version=1
     )
 
 
-async def test_whatever_moves_an_item_is_told_with_a_higher_version(
-    canteen: Any, heard: Any, wait_until: Any
+async def test_every_change_of_an_item_is_published_with_a_higher_version(
+    stock: Any, received: Any, wait_until: Any
 ) -> None:
-    haleem = await canteen.stock_up(5)
-    order = canteen.order({haleem: 2})
+    haleem = await stock.stock_up(5)
+    order = stock.order({haleem: 2})
     steps = [
-        (5, lambda: canteen.ledger_of(order.order_id)),
-        (3, lambda: canteen.reserve(order)),
-        (5, lambda: canteen.release(order.order_id)),
-        (9, lambda: canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 4})),
-        (0, lambda: canteen.change(haleem, on_sale=False)),
-        (9, lambda: canteen.change(haleem, on_sale=True)),
+        (5, lambda: stock.ledger_of(order.order_id)),
+        (3, lambda: stock.reserve(order)),
+        (5, lambda: stock.release(order.order_id)),
+        (9, lambda: stock.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 4})),
+        (0, lambda: stock.change(haleem, on_sale=False)),
+        (9, lambda: stock.change(haleem, on_sale=True)),
     ]
     for version, (available, step) in enumerate(steps, start=1):
         await step()
-        told = await wait_until(lambda wanted=version: of_version(heard, haleem, wanted))
-        assert told.available == available
+        changed = await wait_until(lambda wanted=version: of_version(received, haleem, wanted))
+        assert changed.available == available
 
 
-async def test_a_rush_is_told_in_few_messages(
-    canteen: Any, heard: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+async def test_many_changes_are_published_in_few_messages(
+    stock: Any, received: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loops, "COALESCE_S", 0.5)  # many times what an order takes, also on a slow machine
-    haleem = await canteen.stock_up(500)
+    monkeypatch.setattr(
+        publish_availability, "COALESCE_S", 0.5
+    )  # many times what an order takes, also on a slow machine
+    haleem = await stock.stock_up(500)
     for _ in range(100):
-        await canteen.reserve(canteen.order({haleem: 1}))
+        await stock.reserve(stock.order({haleem: 1}))
 
-    await wait_until(lambda: of_version(heard, haleem, 101))
+    await wait_until(lambda: of_version(received, haleem, 101))
 
-    assert len([message for message in heard if not message.complete]) < 100
+    assert len([message for message in received if not message.complete]) < 100
 
 
 def of_version(messages: list[AvailabilityChanged], item_id: Any, version: int) -> Any:
-    """As a change, not as part of everything."""
+    """From a message with changes, not from a complete one."""
     changed = newest(messages, complete=False).get(item_id)
     return changed if changed is not None and changed.version == version else None

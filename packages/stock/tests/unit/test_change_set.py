@@ -1,10 +1,11 @@
-"""Each changed item is told once, in its newest state."""
+"""The change set gives each changed item once, in its newest state."""
 
+import asyncio
 from decimal import Decimal
 from uuid import UUID
 
+from cafeteria.stock.change_set import ChangeSet
 from cafeteria.stock.domain import StoredItem
-from cafeteria.stock.views import ChangedItems
 
 
 def item(number: int, *, version: int) -> StoredItem:
@@ -13,22 +14,21 @@ def item(number: int, *, version: int) -> StoredItem:
     )
 
 
-def test_an_item_that_changed_often_is_told_once_in_its_newest_state() -> None:
-    changed = ChangedItems()
-    changed.note([item(1, version=3), item(2, version=1)])
-    changed.note([item(1, version=5)])
-    changed.note([item(1, version=4)])
+def test_an_item_that_changed_often_is_given_once_in_its_newest_state() -> None:
+    changes = ChangeSet(asyncio.Event())
+    changes.add([item(1, version=3), item(2, version=1)])
+    changes.add([item(1, version=5)])
+    changes.add([item(1, version=4)])
 
-    assert {(each.id.int, each.version) for each in changed.take()} == {(1, 5), (2, 1)}
-    assert changed.take() == []
+    assert {(each.id.int, each.version) for each in changes.take()} == {(1, 5), (2, 1)}
+    assert changes.take() == []
 
 
-def test_somebody_is_woken_by_a_change_and_by_nothing_else() -> None:
-    woken: list[bool] = []
-    changed = ChangedItems()
-    changed.when_noted = lambda: woken.append(True)
+def test_only_a_change_wakes_the_job() -> None:
+    wake = asyncio.Event()
+    changes = ChangeSet(wake)
 
-    changed.note([])
-    assert not woken
-    changed.note([item(1, version=1)])
-    assert woken
+    changes.add([])
+    assert not wake.is_set()
+    changes.add([item(1, version=1)])
+    assert wake.is_set()

@@ -3,68 +3,25 @@
 The gateway treats an error, silence and a missing decision alike as "unknown", and retries with the same order id.
 """
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Sequence
 
-import msgspec
-
-from cafeteria.chassis.messaging import Bus
-from cafeteria.contracts.stock import (
-    MAX_REPLY_BYTES,
-    ItemPrice,
-    OrdersDecided,
-    ReleaseStock,
-    ReserveStock,
-    StockDecided,
-    StockReleased,
-)
+from cafeteria.chassis.messaging.message_handlers import Handler
+from cafeteria.contracts.stock import OrdersDecided, ReleaseStock, ReserveStock, StockReleased
 from cafeteria.contracts.subjects import RELEASE, RESERVE
-from cafeteria.stock.domain import DecidedLine, Reservation
-from cafeteria.stock.service import StockService
-
-_encode = msgspec.json.Encoder().encode
-_FRAME_BYTES = len(_encode(OrdersDecided(decisions=())))
+from cafeteria.stock.reserve_reply import reply_of
+from cafeteria.stock.use_cases import Service
 
 
-async def serve(bus: Bus, service: StockService) -> None:
-    """Answer reserve and release from now on."""
-
-    async def reserve(orders: list[ReserveStock]) -> OrdersDecided:
-        return reply_of(await service.reserve(orders))
-
-    async def release(order: ReleaseStock) -> StockReleased:
-        return StockReleased(order_id=order.order_id, released_at=await service.release(order))
-
-    await bus.serve_items(RESERVE, reserve)
-    await bus.serve(RELEASE, release)
+async def reserve(service: Service, orders: Sequence[ReserveStock]) -> OrdersDecided:
+    return reply_of(await service.decide_reservations.reserve(orders))
 
 
-def reply_of(reservations: Iterable[Reservation]) -> OrdersDecided:
-    """Return the first decisions that fit into MAX_REPLY_BYTES, each encoded once; one takes 15 KiB at most."""
-    fitting: list[msgspec.Raw] = []
-    size = _FRAME_BYTES
-    for reservation in reservations:
-        decision = _encode(_decided(reservation))
-        size += len(decision) + len(",")
-        if size > MAX_REPLY_BYTES:
-            break
-        fitting.append(msgspec.Raw(decision))
-    return OrdersDecided(decisions=cast("tuple[StockDecided, ...]", tuple(fitting)))
+async def release(service: Service, order: ReleaseStock) -> StockReleased:
+    released_at = await service.decide_reservations.release(order)
+    return StockReleased(order_id=order.order_id, released_at=released_at)
 
 
-def _decided(reservation: Reservation) -> StockDecided:
-    """Build the decision from stored data alone, so that a repeat years later gets the same answer."""
-    return StockDecided(
-        order_id=reservation.order_id,
-        decision=reservation.decision,
-        reason=reservation.reason,
-        items=tuple(price for line in reservation.lines if (price := _price(line)) is not None),
-        refused_item_ids=tuple(line.item_id for line in reservation.lines if line.refused),
-    )
-
-
-def _price(line: DecidedLine) -> ItemPrice | None:
-    """Return None for an item that stock does not know."""
-    if line.name is None or line.unit_price is None:
-        return None
-    return ItemPrice(item_id=line.item_id, name=line.name, unit_price=line.unit_price)
+HANDLERS: tuple[Handler[Service], ...] = (
+    Handler(rpc=RESERVE, answer=reserve, takes_items=True),
+    Handler(rpc=RELEASE, answer=release),
+)

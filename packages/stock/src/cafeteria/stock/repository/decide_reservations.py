@@ -1,8 +1,4 @@
-"""All SQL of stock. A batch is one read and one write, and the write takes effect whole or not at all.
-
-Every statement locks rows in one order: inventory by item, new reservations by order, old reservations by
-order. So two replicas wait for each other, but never in a circle.
-"""
+"""SQL of the decisions: a batch is one read and one write, and the write takes effect whole or not at all."""
 
 from datetime import datetime
 from typing import Any
@@ -10,25 +6,13 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.database.statement import Statement
-from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts.stock import Decision, StockTransaction, TransactionKind
+from cafeteria.chassis.database.statement import Row, Statement
+from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.values import RejectionReason
-from cafeteria.stock.domain import (
-    MAX_QUANTITY,
-    Answer,
-    Changes,
-    DecidedLine,
-    Operation,
-    Reservation,
-    StoredItem,
-)
-from cafeteria.stock.errors import IdempotencyKeyReused
-from cafeteria.stock.tables import InventoryRow, ItemRow, OperationRow, RestockRow, StockTransactionRow
+from cafeteria.stock.domain import Changes, DecidedLine, Reservation, StoredItem
+from cafeteria.stock.repository.items import to_item
 
 _encode_lines = msgspec.json.Encoder().encode
 _decode_lines = msgspec.json.Decoder(tuple[DecidedLine, ...]).decode
@@ -99,30 +83,9 @@ END AS is_whole FROM version_check
 first: unless all match, it returns false and writes nothing. When another replica has stored one of the decisions or
 releases, it divides by zero, which undoes all its writes."""
 
-_DELETE_OLD_OPERATIONS = Statement("""
-DELETE FROM stock.operations WHERE key IN (
-    SELECT key FROM stock.operations WHERE created_at < CAST(:before AS timestamptz)
-    ORDER BY created_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
-RETURNING 1
-""")
-
-_ITEM_COLUMNS = (
-    ItemRow.id,
-    ItemRow.name,
-    ItemRow.price,
-    ItemRow.on_sale,
-    InventoryRow.quantity,
-    InventoryRow.version,
-)
-_SELECT_ITEMS = select(*_ITEM_COLUMNS).join(InventoryRow, InventoryRow.item_id == ItemRow.id)
-
 
 class BatchMoved(Exception):
     """Another replica changed an item's version or stored a decision between the read and the write."""
-
-
-class KeyTaken(Exception):
-    """Another request with the same key was faster: the transaction of this request must be rolled back."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +104,7 @@ async def lock_items(connection: AsyncConnection, named: Named) -> None:
 async def read_shelf(connection: AsyncConnection, named: Named) -> tuple[list[StoredItem], list[Reservation]]:
     rows = await _READ.rows(connection, msgspec.structs.asdict(named))
     return (
-        [_item(row) for row in rows if row.decision is None],
+        [to_item(row) for row in rows if row.decision is None],
         [_reservation(row) for row in rows if row.decision is not None],
     )
 
@@ -176,142 +139,7 @@ def _write_parameters(changes: Changes, *, now: datetime) -> dict[str, Any]:
     }
 
 
-async def list_items(connection: AsyncConnection) -> list[StoredItem]:
-    """Return every item, by name."""
-    rows = await connection.execute(_SELECT_ITEMS.order_by(ItemRow.name, ItemRow.id))
-    return [_item(row) for row in rows]
-
-
-async def find_item(connection: AsyncConnection, item_id: UUID) -> StoredItem | None:
-    row = (await connection.execute(_SELECT_ITEMS.where(ItemRow.id == item_id))).one_or_none()
-    return row and _item(row)
-
-
-async def insert_item(connection: AsyncConnection, item: StoredItem, *, actor: str, now: datetime) -> None:
-    """The item, its shelf, and its first restock: without it the ledger would not add up."""
-    await connection.execute(
-        insert(ItemRow).values(
-            id=item.id, name=item.name, price=item.price, on_sale=item.on_sale, created_at=now
-        )
-    )
-    await connection.execute(
-        insert(InventoryRow).values(
-            id=new_id(), item_id=item.id, quantity=item.quantity, version=item.version, updated_at=now
-        )
-    )
-    await _insert_restock(connection, item.id, quantity=item.quantity, actor=actor, now=now)
-
-
-async def change_item(
-    connection: AsyncConnection, item_id: UUID, *, values: dict[str, Any], now: datetime
-) -> StoredItem | None:
-    """Return the changed item, or None when there is none.
-
-    It updates the inventory row first, which puts all changes of an item in one order.
-    """
-    if not await _raise_version(connection, item_id, now=now):
-        return None
-    if values:
-        await connection.execute(update(ItemRow).where(ItemRow.id == item_id).values(**values))
-    return await find_item(connection, item_id)
-
-
-async def add_portions(
-    connection: AsyncConnection, item_id: UUID, *, quantity: int, actor: str, now: datetime
-) -> StoredItem | None:
-    """Return the changed item, or None when there is none or its store is full; then nothing is added."""
-    if not await _raise_version(connection, item_id, added=quantity, now=now):
-        return None
-    await _insert_restock(connection, item_id, quantity=quantity, actor=actor, now=now)
-    return await find_item(connection, item_id)
-
-
-async def _raise_version(
-    connection: AsyncConnection, item_id: UUID, *, now: datetime, added: int = 0
-) -> bool:
-    raised = update(InventoryRow).where(InventoryRow.item_id == item_id)
-    if added:
-        raised = raised.where(InventoryRow.quantity <= MAX_QUANTITY - added)
-    result = await connection.execute(
-        raised.values(
-            quantity=InventoryRow.quantity + added, version=InventoryRow.version + 1, updated_at=now
-        )
-    )
-    return result.rowcount == 1
-
-
-async def _insert_restock(
-    connection: AsyncConnection, item_id: UUID, *, quantity: int, actor: str, now: datetime
-) -> None:
-    await connection.execute(
-        insert(RestockRow).values(
-            id=new_id(), item_id=item_id, quantity=quantity, actor=actor, created_at=now
-        )
-    )
-
-
-async def find_answer(connection: AsyncConnection, operation: Operation) -> Answer | None:
-    """Return the stored answer, if any. Raises IdempotencyKeyReused when the key belongs to another request."""
-    found = await connection.execute(select(OperationRow.__table__).where(OperationRow.key == operation.key))
-    row = found.one_or_none()
-    if row is None:
-        return None
-    if row.request_hash != operation.request_hash:
-        raise IdempotencyKeyReused
-    return Answer(status=row.response_status, body=row.response_body, is_replay=True)
-
-
-async def store_answer(
-    connection: AsyncConnection, operation: Operation, answer: Answer, *, now: datetime
-) -> None:
-    """Store the answer in the transaction of its change.
-
-    It waits for another transaction with the same key, and raises KeyTaken if that one commits.
-    """
-    stored = await connection.execute(
-        upsert(OperationRow)
-        .values(
-            key=operation.key,
-            request_hash=operation.request_hash,
-            response_status=answer.status,
-            response_body=answer.body,
-            created_at=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(OperationRow.key)
-    )
-    if stored.one_or_none() is None:
-        raise KeyTaken
-
-
-async def delete_old_operations(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Return how many rows were deleted; fewer than `limit` means that none are left."""
-    return len(await _DELETE_OLD_OPERATIONS.rows(connection, {"before": before, "limit": limit}))
-
-
-async def list_transactions(
-    connection: AsyncConnection, item_id: UUID, *, before: UUID | None, limit: int
-) -> list[tuple[UUID, StockTransaction]]:
-    """Return ledger entries with their ids, newest first, beginning after the entry `before`."""
-    query = select(StockTransactionRow.__table__).where(StockTransactionRow.item_id == item_id)
-    if before is not None:
-        query = query.where(StockTransactionRow.id < before)
-    rows = await connection.execute(query.order_by(StockTransactionRow.id.desc()).limit(limit))
-    return [(row.id, _transaction(row)) for row in rows]
-
-
-def _item(row: Any) -> StoredItem:
-    return StoredItem(
-        id=row.id,
-        name=row.name,
-        price=row.price,
-        on_sale=row.on_sale,
-        quantity=row.quantity,
-        version=row.version,
-    )
-
-
-def _reservation(row: Any) -> Reservation:
+def _reservation(row: Row) -> Reservation:
     return Reservation(
         order_id=row.id,
         decision=Decision(row.decision),
@@ -319,14 +147,4 @@ def _reservation(row: Any) -> Reservation:
         lines=_decode_lines(row.lines),
         decided_at=row.decided_at,
         released_at=row.released_at,
-    )
-
-
-def _transaction(row: Any) -> StockTransaction:
-    return StockTransaction(
-        order_id=row.order_id,
-        item_id=row.item_id,
-        quantity_deducted=row.quantity_deducted,
-        kind=TransactionKind(row.kind),
-        created_at=row.created_at,
     )
