@@ -1,4 +1,4 @@
-"""Real services on real servers: stock is asked over NATS as the gateway asks it, and watched in Postgres."""
+"""Real services on real servers: requests arrive over NATS as from the gateway; an administrator reads the tables."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -40,13 +40,13 @@ class Undecided(Exception):
     """The reply says nothing of the order: the gateway asks again."""
 
 
-class Canteen:
-    """One or several stock services, the gateway that asks them, and the books."""
+class Stock:
+    """One or several stock services, the gateway that asks them, and an administrator's connection."""
 
-    def __init__(self, *, urls: list[str], bus: Bus, books: asyncpg.Connection, operator: str) -> None:
+    def __init__(self, *, urls: list[str], bus: Bus, admin: asyncpg.Connection, operator: str) -> None:
         self.urls = urls
         self.bus = bus
-        self.books = books
+        self.admin = admin
         self.web = plain_http(
             base_url=urls[0],
             headers={"Authorization": f"Bearer {operator}"},
@@ -94,23 +94,23 @@ class Canteen:
 
     async def quantity(self, item_id: UUID) -> int:
         return int(
-            await self.books.fetchval("SELECT quantity FROM stock.inventory WHERE item_id = $1", item_id)
+            await self.admin.fetchval("SELECT quantity FROM stock.inventory WHERE item_id = $1", item_id)
         )
 
     async def ledger_of(self, order_id: UUID) -> list[tuple[str, int]]:
         """The order's entries, as (kind, quantity), deductions first."""
-        rows = await self.books.fetch(
+        rows = await self.admin.fetch(
             "SELECT kind, quantity_deducted FROM stock.stock_transactions WHERE order_id = $1 ORDER BY kind",
             order_id,
         )
         return [(row["kind"], row["quantity_deducted"]) for row in rows]
 
-    async def check_books(self) -> None:
+    async def check_balance(self) -> None:
         """Per item: what came in, less what is there, is what went out; in one snapshot."""
-        assert await self.books.fetch(_UNBALANCED) == []
+        assert await self.admin.fetch(_UNBALANCED) == []
 
 
-OpenCanteen = Callable[..., Awaitable[Canteen]]
+OpenStock = Callable[..., Awaitable[Stock]]
 
 
 @pytest.fixture
@@ -120,18 +120,18 @@ def stock_settings(clean: None, service_settings: Any) -> ServiceSettings:
 
 
 @pytest.fixture
-async def open_canteen(
+async def open_stock(
     stock_settings: ServiceSettings,
     servers: Any,
     service_settings: Any,
     serve: Any,
     tokens: Any,
     wait_until: Any,
-) -> AsyncIterator[OpenCanteen]:
+) -> AsyncIterator[OpenStock]:
     """Start so many stock services; they stop with the test."""
     async with AsyncExitStack() as stack:
 
-        async def open_with(*, services: int = 1) -> Canteen:
+        async def open_with(*, services: int = 1) -> Stock:
             urls = [
                 await stack.enter_async_context(serve(create_app(stock_settings))) for _ in range(services)
             ]
@@ -139,21 +139,21 @@ async def open_canteen(
                 Bus(service_settings("gateway", ServiceSettings), service=GATEWAY)
             )
             await bus.connected()
-            books = await asyncpg.connect(servers.postgres_admin_url)
-            stack.push_async_callback(books.close)
-            canteen = Canteen(urls=urls, bus=bus, books=books, operator=tokens.operator())
-            stack.push_async_callback(canteen.web.aclose)
-            await wait_until(canteen.is_ready)
-            return canteen
+            admin = await asyncpg.connect(servers.postgres_admin_url)
+            stack.push_async_callback(admin.close)
+            stock = Stock(urls=urls, bus=bus, admin=admin, operator=tokens.operator())
+            stack.push_async_callback(stock.web.aclose)
+            await wait_until(stock.is_ready)
+            return stock
 
         yield open_with
 
 
 @pytest.fixture
-async def canteen(open_canteen: OpenCanteen) -> Canteen:
-    return await open_canteen()
+async def stock(open_stock: OpenStock) -> Stock:
+    return await open_stock()
 
 
 @pytest.fixture
-async def two_stocks(open_canteen: OpenCanteen) -> Canteen:
-    return await open_canteen(services=2)
+async def two_stocks(open_stock: OpenStock) -> Stock:
+    return await open_stock(services=2)

@@ -1,4 +1,4 @@
-"""The HTTP door: the shelf for everyone to see, and for the operator alone to fill."""
+"""Operators create, change and restock items; nobody else may."""
 
 from typing import Any
 from uuid import uuid4
@@ -8,8 +8,8 @@ import httpx
 NEW_ITEM = {"name": "Beef haleem", "price": "120.50", "quantity": 40}
 
 
-async def test_a_new_item_is_on_the_shelf_with_its_first_restock(canteen: Any) -> None:
-    made = await canteen.web.post("/v1/items", json=NEW_ITEM)
+async def test_a_new_item_has_its_quantity_as_first_restock(stock: Any) -> None:
+    made = await stock.web.post("/v1/items", json=NEW_ITEM)
 
     assert made.status_code == 201
     item = made.json()
@@ -22,17 +22,17 @@ async def test_a_new_item_is_on_the_shelf_with_its_first_restock(canteen: Any) -
         "version": 1,
         "available": 40,
     }
-    assert (await canteen.web.get("/v1/items")).json() == {"items": [item]}
-    [restocked] = await canteen.books.fetch("SELECT quantity, actor FROM stock.restocks")
+    assert (await stock.web.get("/v1/items")).json() == {"items": [item]}
+    [restocked] = await stock.admin.fetch("SELECT quantity, actor FROM stock.restocks")
     assert tuple(restocked) == (40, "operator-1")
-    await canteen.check_books()
+    await stock.check_balance()
 
 
-async def test_items_are_listed_by_name_and_for_anyone(canteen: Any) -> None:
+async def test_items_are_listed_by_name_and_for_anyone(stock: Any) -> None:
     for name in ("Piyaju", "Beguni", "Jilapi"):
-        await canteen.stock_up(1, name=name)
+        await stock.stock_up(1, name=name)
 
-    answer = await canteen.web.get("/v1/items", headers={"Authorization": ""})
+    answer = await stock.web.get("/v1/items", headers={"Authorization": ""})
 
     assert [item["name"] for item in answer.json()["items"]] == ["Beguni", "Jilapi", "Piyaju"]
 
@@ -47,40 +47,40 @@ IMPOSSIBLE_ITEMS: list[dict[str, Any]] = [
 ]
 
 
-async def test_an_impossible_item_is_a_problem_of_the_client(canteen: Any) -> None:
+async def test_an_impossible_item_is_a_problem_of_the_client(stock: Any) -> None:
     for wrong in IMPOSSIBLE_ITEMS:
-        check_problem(await canteen.web.post("/v1/items", json={**NEW_ITEM, **wrong}), wrong)
+        check_problem(await stock.web.post("/v1/items", json={**NEW_ITEM, **wrong}), wrong)
 
-    assert (await canteen.web.get("/v1/items")).json() == {"items": []}
+    assert (await stock.web.get("/v1/items")).json() == {"items": []}
 
 
-async def test_a_change_raises_the_version_and_leaves_the_quantity(canteen: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_a_change_raises_the_version_and_leaves_the_quantity(stock: Any) -> None:
+    haleem = await stock.stock_up(7)
 
-    renamed = await canteen.change(haleem, name="Mutton haleem", price="150.00")
-    off_sale = await canteen.change(haleem, on_sale=False)
-    untouched = await canteen.change(haleem)
+    renamed = await stock.change(haleem, name="Mutton haleem", price="150.00")
+    off_sale = await stock.change(haleem, on_sale=False)
+    untouched = await stock.change(haleem)
 
     assert (renamed["name"], renamed["price"], renamed["version"]) == ("Mutton haleem", "150.00", 2)
     assert (off_sale["quantity"], off_sale["available"], off_sale["version"]) == (7, 0, 3)
     assert {**off_sale, "version": 4} == untouched
-    await canteen.check_books()
+    await stock.check_balance()
 
 
-async def test_an_impossible_change_changes_nothing(canteen: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_an_impossible_change_changes_nothing(stock: Any) -> None:
+    haleem = await stock.stock_up(7)
     impossible: list[dict[str, Any]] = [{"price": "1.005"}, {"quantity": 5}, {"on_sale": "no"}]
 
     for wrong in impossible:
-        check_problem(await canteen.web.patch(f"/v1/items/{haleem}", json=wrong), wrong)
+        check_problem(await stock.web.patch(f"/v1/items/{haleem}", json=wrong), wrong)
 
-    assert (await canteen.web.get("/v1/items")).json()["items"][0]["version"] == 1
+    assert (await stock.web.get("/v1/items")).json()["items"][0]["version"] == 1
 
 
-async def test_a_restock_adds_portions_and_says_who_brought_them(canteen: Any, tokens: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_a_restock_adds_portions_and_records_the_operator(stock: Any, tokens: Any) -> None:
+    haleem = await stock.stock_up(7)
 
-    answer = await canteen.web.post(
+    answer = await stock.web.post(
         f"/v1/items/{haleem}/restock",
         json={"quantity": 5},
         headers=tokens.header(tokens.operator("operator-2")),
@@ -88,54 +88,54 @@ async def test_a_restock_adds_portions_and_says_who_brought_them(canteen: Any, t
 
     assert answer.status_code == 200
     assert (answer.json()["quantity"], answer.json()["version"]) == (12, 2)
-    rows = await canteen.books.fetch("SELECT quantity, actor FROM stock.restocks ORDER BY id")
+    rows = await stock.admin.fetch("SELECT quantity, actor FROM stock.restocks ORDER BY id")
     assert [tuple(row) for row in rows] == [(7, "operator-1"), (5, "operator-2")]
-    await canteen.check_books()
+    await stock.check_balance()
 
 
-async def test_an_impossible_restock_adds_nothing(canteen: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_an_impossible_restock_adds_nothing(stock: Any) -> None:
+    haleem = await stock.stock_up(7)
 
     for quantity in (0, -3, 1_000_001, "many"):
-        answer = await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": quantity})
+        answer = await stock.web.post(f"/v1/items/{haleem}/restock", json={"quantity": quantity})
         check_problem(answer, quantity)
 
-    assert await canteen.quantity(haleem) == 7
+    assert await stock.quantity(haleem) == 7
 
 
-async def test_a_full_store_takes_no_more(canteen: Any) -> None:
-    haleem = await canteen.stock_up(0)
-    await canteen.books.execute("UPDATE stock.inventory SET quantity = 999999999")
+async def test_a_full_store_takes_no_more(stock: Any) -> None:
+    haleem = await stock.stock_up(0)
+    await stock.admin.execute("UPDATE stock.inventory SET quantity = 999999999")
 
-    answer = await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 2})
+    answer = await stock.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 2})
 
     assert answer.status_code == 409
-    assert await canteen.quantity(haleem) == 999_999_999
+    assert await stock.quantity(haleem) == 999_999_999
 
 
-async def test_what_is_not_there_is_not_found(canteen: Any) -> None:
+async def test_an_unknown_item_is_not_found(stock: Any) -> None:
     nowhere = f"/v1/items/{uuid4()}"
 
     answers = [
-        await canteen.web.patch(nowhere, json={"price": "1"}),
-        await canteen.web.post(f"{nowhere}/restock", json={"quantity": 1}),
-        await canteen.web.get(f"{nowhere}/transactions"),
-        await canteen.web.get("/v1/items/haleem/transactions"),
+        await stock.web.patch(nowhere, json={"price": "1"}),
+        await stock.web.post(f"{nowhere}/restock", json={"quantity": 1}),
+        await stock.web.get(f"{nowhere}/transactions"),
+        await stock.web.get("/v1/items/haleem/transactions"),
     ]
 
     assert [answer.status_code for answer in answers] == [404] * 4
     assert {answer.json()["type"] for answer in answers} == {"/problems/not-found"}
 
 
-async def test_only_an_operator_changes_the_shelf_or_reads_the_ledger(canteen: Any, tokens: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_only_an_operator_changes_items_or_reads_the_ledger(stock: Any, tokens: Any) -> None:
+    haleem = await stock.stock_up(7)
 
     async def ask_all(headers: dict[str, str]) -> set[int]:
         answers = [
-            await canteen.web.post("/v1/items", json=NEW_ITEM, headers=headers),
-            await canteen.web.patch(f"/v1/items/{haleem}", json={"price": "0.01"}, headers=headers),
-            await canteen.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 1}, headers=headers),
-            await canteen.web.get(f"/v1/items/{haleem}/transactions", headers=headers),
+            await stock.web.post("/v1/items", json=NEW_ITEM, headers=headers),
+            await stock.web.patch(f"/v1/items/{haleem}", json={"price": "0.01"}, headers=headers),
+            await stock.web.post(f"/v1/items/{haleem}/restock", json={"quantity": 1}, headers=headers),
+            await stock.web.get(f"/v1/items/{haleem}/transactions", headers=headers),
         ]
         return {answer.status_code for answer in answers}
 
@@ -145,16 +145,16 @@ async def test_only_an_operator_changes_the_shelf_or_reads_the_ledger(canteen: A
     assert await ask_all(tokens.header(tokens.kitchen())) == {403}
 
 
-async def test_the_ledger_is_read_page_by_page_newest_first(canteen: Any) -> None:
-    haleem, jilapi = await canteen.stock_up(50), await canteen.stock_up(50)
-    orders = [canteen.order({haleem: 1 + number, jilapi: 1}) for number in range(5)]
+async def test_the_ledger_is_read_page_by_page_newest_first(stock: Any) -> None:
+    haleem, jilapi = await stock.stock_up(50), await stock.stock_up(50)
+    orders = [stock.order({haleem: 1 + number, jilapi: 1}) for number in range(5)]
     for order in orders:
-        await canteen.reserve(order)
-    await canteen.release(orders[2].order_id)
+        await stock.reserve(order)
+    await stock.release(orders[2].order_id)
 
     pages, cursor = [], ""
     while cursor is not None:
-        answer = await canteen.web.get(
+        answer = await stock.web.get(
             f"/v1/items/{haleem}/transactions",
             params={"limit": 4, "cursor": cursor} if cursor else {"limit": 4},
         )
@@ -175,17 +175,17 @@ async def test_the_ledger_is_read_page_by_page_newest_first(canteen: Any) -> Non
     assert pages[0][0]["order_id"] == str(orders[2].order_id)
 
 
-async def test_a_page_that_ends_with_the_ledger_has_no_next(canteen: Any) -> None:
-    haleem = await canteen.stock_up(50)
-    await canteen.reserve(canteen.order({haleem: 1}))
+async def test_a_page_that_ends_with_the_ledger_has_no_next(stock: Any) -> None:
+    haleem = await stock.stock_up(50)
+    await stock.reserve(stock.order({haleem: 1}))
 
-    answer = await canteen.web.get(f"/v1/items/{haleem}/transactions", params={"limit": 1})
+    answer = await stock.web.get(f"/v1/items/{haleem}/transactions", params={"limit": 1})
 
     assert answer.json()["next_cursor"] is None
 
 
-async def test_a_page_that_cannot_be_is_a_problem_of_the_client(canteen: Any) -> None:
-    haleem = await canteen.stock_up(1)
+async def test_a_page_that_cannot_be_is_a_problem_of_the_client(stock: Any) -> None:
+    haleem = await stock.stock_up(1)
     impossible: list[dict[str, Any]] = [
         {"cursor": "nonsense"},
         {"cursor": "ä"},
@@ -196,7 +196,7 @@ async def test_a_page_that_cannot_be_is_a_problem_of_the_client(canteen: Any) ->
     ]
 
     for wrong in impossible:
-        check_problem(await canteen.web.get(f"/v1/items/{haleem}/transactions", params=wrong), wrong)
+        check_problem(await stock.web.get(f"/v1/items/{haleem}/transactions", params=wrong), wrong)
 
 
 def check_problem(answer: httpx.Response, sent: Any) -> None:

@@ -75,57 +75,57 @@ IMPOSSIBLE_PRICES = [
 ]
 
 
-async def send(canteen: Any, method: str, path: str, body: str) -> httpx.Response:
+async def send(stock: Any, method: str, path: str, body: str) -> httpx.Response:
     """A body as it is written here: no library makes its numbers prettier."""
-    answer: httpx.Response = await canteen.web.request(
+    answer: httpx.Response = await stock.web.request(
         method, path, content=body.encode(), headers={"Content-Type": "application/json"}
     )
     return answer
 
 
-async def test_a_name_that_nobody_could_read_is_refused_on_every_route(canteen: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_a_name_that_nobody_could_read_is_refused_on_every_route(stock: Any) -> None:
+    haleem = await stock.stock_up(7)
 
     for name in UNUSABLE_NAMES:
-        created = await send(canteen, "POST", "/v1/items", json.dumps({**NEW_ITEM, "name": name}))
-        renamed = await send(canteen, "PATCH", f"/v1/items/{haleem}", json.dumps({"name": name}))
+        created = await send(stock, "POST", "/v1/items", json.dumps({**NEW_ITEM, "name": name}))
+        renamed = await send(stock, "PATCH", f"/v1/items/{haleem}", json.dumps({"name": name}))
         for answer in (created, renamed):
             assert (answer.status_code, answer.json().get("type")) == (400, INVALID), ascii(name)
 
-    [kept] = (await canteen.web.get("/v1/items")).json()["items"]
+    [kept] = (await stock.web.get("/v1/items")).json()["items"]
     assert (kept["name"], kept["version"]) == ("Haleem", 1)
 
 
-async def test_a_name_is_kept_in_one_form_on_every_route(canteen: Any) -> None:
-    haleem = await canteen.stock_up(7)
+async def test_a_name_is_kept_in_one_form_on_every_route(stock: Any) -> None:
+    haleem = await stock.stock_up(7)
 
     for sent, kept in NAMES.items():
-        created = await canteen.web.post("/v1/items", json={**NEW_ITEM, "name": sent})
-        renamed = await canteen.web.patch(f"/v1/items/{haleem}", json={"name": sent})
+        created = await stock.web.post("/v1/items", json={**NEW_ITEM, "name": sent})
+        renamed = await stock.web.patch(f"/v1/items/{haleem}", json={"name": sent})
         assert (created.status_code, renamed.status_code) == (201, 200), ascii(sent)
         assert [created.json()["name"], renamed.json()["name"]] == [kept, kept]
 
-    listed = {item["name"] for item in (await canteen.web.get("/v1/items")).json()["items"]}
+    listed = {item["name"] for item in (await stock.web.get("/v1/items")).json()["items"]}
     assert listed == set(NAMES.values())
 
 
-async def test_a_price_that_is_not_digits_with_two_places_is_refused(canteen: Any) -> None:
-    haleem = await canteen.stock_up(7, price="120.00")
+async def test_a_price_that_is_not_digits_with_two_places_is_refused(stock: Any) -> None:
+    haleem = await stock.stock_up(7, price="120.00")
 
     for price in IMPOSSIBLE_PRICES:
         body = f'{{"name":"Beef haleem","price":{price},"quantity":1}}'
-        created = await send(canteen, "POST", "/v1/items", body)
-        changed = await send(canteen, "PATCH", f"/v1/items/{haleem}", f'{{"price":{price}}}')
+        created = await send(stock, "POST", "/v1/items", body)
+        changed = await send(stock, "PATCH", f"/v1/items/{haleem}", f'{{"price":{price}}}')
         for answer in (created, changed):
             assert (answer.status_code, answer.json().get("type")) == (400, INVALID), ascii(price)
 
-    [kept] = (await canteen.web.get("/v1/items")).json()["items"]
+    [kept] = (await stock.web.get("/v1/items")).json()["items"]
     assert (kept["price"], kept["version"]) == ("120.00", 1)
 
 
-async def test_a_price_is_kept_to_the_cent(canteen: Any) -> None:
-    answers = [await canteen.web.post("/v1/items", json={**NEW_ITEM, "price": price}) for price in PRICES]
+async def test_a_price_is_kept_to_the_cent(stock: Any) -> None:
+    answers = [await stock.web.post("/v1/items", json={**NEW_ITEM, "price": price}) for price in PRICES]
 
     assert [answer.json()["price"] for answer in answers] == list(PRICES.values())
-    listed = (await canteen.web.get("/v1/items")).json()["items"]
+    listed = (await stock.web.get("/v1/items")).json()["items"]
     assert sorted(item["price"] for item in listed) == sorted(PRICES.values())

@@ -128,7 +128,7 @@ def test_the_same_order_twice_in_a_batch_gets_one_decision() -> None:
     assert len(at_hand.changes.decided) == len(at_hand.changes.ledger) == 1
 
 
-def test_what_was_decided_before_stands_whatever_is_asked_now() -> None:
+def test_an_earlier_decision_stays_whatever_the_repeat_contains() -> None:
     known = decided_before({HALEEM: 2})
     at_hand = shelf(item(HALEEM, quantity=0, price="999.00"), reservations=(known,))
 

@@ -1,4 +1,4 @@
-"""Start stock: `python -m cafeteria.stock`."""
+"""`python -m cafeteria.stock`"""
 
 from cafeteria.chassis.process import run
 from cafeteria.chassis.runtime.settings import ServiceSettings

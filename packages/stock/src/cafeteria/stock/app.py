@@ -1,62 +1,61 @@
-"""Build the stock service: it opens the service's resources in order and connects its parts."""
+"""The composition root: builds stock's parts and connects them. The chassis opens, serves and closes them."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
 
-from litestar import Litestar
-
-from cafeteria.chassis.app import ServiceApp, build_app
-from cafeteria.chassis.auth.jwks import keys_over
+from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
-from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import STOCK
-from cafeteria.stock import bus_api, loops
+from cafeteria.stock.change_set import ChangeSet
+from cafeteria.stock.clients import AvailabilityPublisher
 from cafeteria.stock.http_api import ROUTES
-from cafeteria.stock.peers import Listeners
-from cafeteria.stock.service import BATCH_LIMIT, OrderBook, StockService
-from cafeteria.stock.views import ChangedItems
+from cafeteria.stock.jobs import JOBS
+from cafeteria.stock.message_handlers import HANDLERS
+from cafeteria.stock.operations import Operations
+from cafeteria.stock.use_cases import Service
+from cafeteria.stock.use_cases.change_item import ChangeItem
+from cafeteria.stock.use_cases.create_item import CreateItem
+from cafeteria.stock.use_cases.decide_reservations import DecideReservations
+from cafeteria.stock.use_cases.list_items import ListItems
+from cafeteria.stock.use_cases.list_transactions import ListTransactions
+from cafeteria.stock.use_cases.publish_availability import PublishAvailability
+from cafeteria.stock.use_cases.purge_operations import PurgeOperations
+from cafeteria.stock.use_cases.restock_item import RestockItem
 
 POOL_SIZE = 4  # one batch at a time, one read of all items, and a few operators
 
+DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS)
+
 
 def create_app(settings: ServiceSettings) -> ServiceApp:
-    """Build the app. It connects when it starts, and starts even when Postgres and NATS are unavailable."""
+    """Build the app. It opens its connections when it starts."""
+    return service_app(build, settings, DECLARED)
+
+
+def build(settings: ServiceSettings) -> Service:
+    """Build the parts; this opens nothing."""
     database = Database.connect(settings, service=STOCK, pool_size=POOL_SIZE)
     bus = Bus(settings, service=STOCK)
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(database.close)
-            app.state.service = await _open_service(stack, database=database, bus=bus)
-            yield
-
-    return build_app(
-        service=STOCK,
+    request_database = database.within(ANSWER_WITHIN_S)
+    changed = asyncio.Event()
+    changes = ChangeSet(changed)
+    operations = Operations(request_database, on_changed=changes.add)
+    decide_reservations = DecideReservations(database, on_changed=changes.add)
+    return Service(
         settings=settings,
-        route_handlers=ROUTES,
-        checks={"postgres": database.ping, "nats": bus.ping},
-        lifespan=[lifespan],
-        keys=keys_over(bus),
+        database=database,
+        bus=bus,
+        resources=(decide_reservations.batcher,),
+        decide_reservations=decide_reservations,
+        create_item=CreateItem(operations),
+        change_item=ChangeItem(request_database, on_changed=changes.add),
+        restock_item=RestockItem(operations),
+        list_items=ListItems(request_database),
+        list_transactions=ListTransactions(request_database),
+        publish_availability=PublishAvailability(
+            request_database, AvailabilityPublisher(bus), changes, wake=changed
+        ),
+        purge_operations=PurgeOperations(request_database),
     )
-
-
-async def _open_service(stack: AsyncExitStack, *, database: Database, bus: Bus) -> StockService:
-    """Open the service. It closes in reverse: the jobs stop, the bus answers accepted requests, the last batch commits."""
-    changed = ChangedItems()
-    book = OrderBook(database, changed)
-    group = await stack.enter_async_context(
-        GroupCommit("stock-decisions", book.commit, batch_limit=BATCH_LIMIT)
-    )
-    await stack.enter_async_context(bus)
-    service = StockService(
-        database=database.within(ANSWER_WITHIN_S), group=group, changed=changed, listeners=Listeners(bus)
-    )
-    await bus_api.serve(bus, service)
-    await stack.enter_async_context(loops.tell_everything(service))
-    await stack.enter_async_context(loops.purge(service))
-    changes = await stack.enter_async_context(loops.tell_changes(service))
-    changed.when_noted = changes.wake
-    return service

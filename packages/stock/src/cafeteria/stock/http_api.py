@@ -23,7 +23,7 @@ from cafeteria.contracts.stock import ChangeItem, CreateItem, Item, Items, Resto
 from cafeteria.contracts.values import Role
 from cafeteria.stock.domain import Answer, item_on_the_wire
 from cafeteria.stock.errors import IdempotencyKeyReused, StoreFull
-from cafeteria.stock.service import StockService
+from cafeteria.stock.use_cases import Service
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
@@ -37,7 +37,7 @@ _DONE = ResponseSpec(data_container=Item, description="The item as it is after t
 @get("/v1/items", tags=_TAGS)
 async def list_items(state: State) -> Items:
     """List every item, by name, including those that are off sale."""
-    service: StockService = state.service
+    service: Service = state.service
     return Items(items=tuple(map(item_on_the_wire, await service.list_items())))
 
 
@@ -51,7 +51,7 @@ async def list_items(state: State) -> Items:
 )
 async def create_item(request: SignedInRequest, state: State, data: JSONBody[CreateItem]) -> BytesResponse:
     """Create an item, on sale at once. With an Idempotency-Key, once however often the request is sent."""
-    service: StockService = state.service
+    service: Service = state.service
     key = read_idempotency_key(request.scope["headers"])
     return _send(await service.create_item(data, actor=request.user.student_id, key=key))
 
@@ -59,7 +59,7 @@ async def create_item(request: SignedInRequest, state: State, data: JSONBody[Cre
 @patch("/v1/items/{item_id:uuid}", before_request=_OPERATOR, tags=_TAGS)
 async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[ChangeItem]) -> Item:
     """Change an item's name, price, or whether it is on sale. Decided orders keep their price."""
-    service: StockService = state.service
+    service: Service = state.service
     return item_on_the_wire(await service.change_item(item_id, wanted=data))
 
 
@@ -76,9 +76,9 @@ async def restock(
     request: SignedInRequest, state: State, item_id: FromPath[UUID], data: JSONBody[Restock]
 ) -> BytesResponse:
     """Add portions to an item. With an Idempotency-Key, once however often the request is sent."""
-    service: StockService = state.service
+    service: Service = state.service
     key, actor = read_idempotency_key(request.scope["headers"]), request.user.student_id
-    return _send(await service.restock(item_id, quantity=data.quantity, actor=actor, key=key))
+    return _send(await service.restock_item(item_id, quantity=data.quantity, actor=actor, key=key))
 
 
 @get("/v1/items/{item_id:uuid}/transactions", before_request=_OPERATOR, tags=_TAGS)
@@ -89,7 +89,7 @@ async def list_transactions(
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
 ) -> StockTransactions:
     """List the portions of this item that orders took and gave back, newest first."""
-    service: StockService = state.service
+    service: Service = state.service
     page, following = await service.list_transactions(item_id, before=read_cursor(cursor), limit=limit)
     return StockTransactions(items=tuple(page), next_cursor=write_cursor(following))
 

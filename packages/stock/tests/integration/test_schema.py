@@ -1,4 +1,4 @@
-"""What the tables promise whatever the service does: decisions and ledgers stand, and nothing is sold twice."""
+"""The schema itself keeps decisions and ledgers unchanged, and sells nothing twice."""
 
 from typing import Any
 
@@ -33,19 +33,21 @@ from cafeteria.stock.tables import Base
         "CREATE TABLE mine (id int)",
     ],
 )
-async def test_the_service_may_not_rewrite_what_stands(clean: None, servers: Any, statement: str) -> None:
-    async with servers.database_as("stock") as stock:
+async def test_the_service_may_not_rewrite_decisions_and_ledgers(
+    clean: None, servers: Any, statement: str
+) -> None:
+    async with servers.database_as("stock") as role:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await stock.execute(statement)
+            await role.execute(statement)
 
 
-async def test_the_service_may_release_a_decision_and_nothing_more(canteen: Any, servers: Any) -> None:
-    haleem = await canteen.stock_up(1)
-    order = canteen.order({haleem: 1})
-    await canteen.reserve(order)
+async def test_the_service_may_release_a_decision_and_nothing_more(stock: Any, servers: Any) -> None:
+    haleem = await stock.stock_up(1)
+    order = stock.order({haleem: 1})
+    await stock.reserve(order)
 
-    async with servers.database_as("stock") as stock:
-        done = await stock.execute("UPDATE reservations SET released_at = now()")
+    async with servers.database_as("stock") as role:
+        done = await role.execute("UPDATE reservations SET released_at = now()")
 
     assert done == "UPDATE 1"
 
@@ -97,11 +99,11 @@ async def test_the_service_may_release_a_decision_and_nothing_more(canteen: Any,
 async def test_a_state_that_cannot_be_is_refused_by_name(
     clean: None, servers: Any, statement: str, constraint: str
 ) -> None:
-    async with servers.database_as("stock") as stock:
-        await stock.execute("INSERT INTO items VALUES ($1, 'Haleem', 120, now())", new_id())
-        await stock.execute("INSERT INTO inventory SELECT id, id, 1, 1, now() FROM items")
+    async with servers.database_as("stock") as role:
+        await role.execute("INSERT INTO items VALUES ($1, 'Haleem', 120, now())", new_id())
+        await role.execute("INSERT INTO inventory SELECT id, id, 1, 1, now() FROM items")
         with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
-            await stock.execute(statement, *([new_id()] if "$1" in statement else []))
+            await role.execute(statement, *([new_id()] if "$1" in statement else []))
 
     assert refused.value.constraint_name == constraint
 

@@ -1,26 +1,27 @@
 """The changed items that are not published yet, in memory that may be lost: a periodic job publishes all items."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Iterable
 from uuid import UUID
 
 from cafeteria.stock.domain import StoredItem
 
 
-class ChangedItems:
-    """A set of changed items that keeps the newest state of each item."""
+class ChangeSet:
+    """A set of changed items that keeps the newest state of each item, and sets `wake` when it is not empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, wake: asyncio.Event) -> None:
         self._items: dict[UUID, StoredItem] = {}
-        self.when_noted: Callable[[], None] | None = None
+        self._wake = wake
 
-    def note(self, items: Iterable[StoredItem]) -> None:
+    def add(self, items: Iterable[StoredItem]) -> None:
         """Add changed items. Call it after COMMIT, or students see quantities that may still be rolled back."""
         for item in items:
             known = self._items.get(item.id)
             if known is None or known.version < item.version:
                 self._items[item.id] = item
-        if self._items and self.when_noted is not None:
-            self.when_noted()
+        if self._items:
+            self._wake.set()
 
     def __bool__(self) -> bool:
         return bool(self._items)

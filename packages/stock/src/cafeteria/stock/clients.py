@@ -1,4 +1,4 @@
-"""Publish how many portions are left. Availability is a hint for subscribers; stock alone decides."""
+"""Stock's outbound messages: how many portions are left. Availability is a hint for subscribers; stock alone decides."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,13 @@ from cafeteria.contracts.subjects import AVAILABILITY
 from cafeteria.stock.domain import StoredItem
 
 
-class Listeners:
-    """The subscribers of the availability subject."""
+class AvailabilityPublisher:
+    """Publishes to every gateway that is there at the moment."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def tell(self, items: Iterable[StoredItem], *, complete: bool) -> None:
+    async def publish(self, items: Iterable[StoredItem], *, complete: bool) -> None:
         """Publish the items' availability. Raises NoAnswer when the bus is unavailable.
 
         The next complete message replaces a lost one.

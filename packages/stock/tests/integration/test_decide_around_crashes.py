@@ -1,4 +1,4 @@
-"""The database connection dies around a COMMIT: the batch is there whole or not at all, and asking again tells."""
+"""The database connection dies around a COMMIT: the batch is there whole or not at all, and a repeat gets the decision."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,11 +9,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.database import Database, DatabaseUnavailable
-from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging import NoAnswer, PeerRefused
 from cafeteria.contracts.stock import Decision, ReleaseStock, ReserveStock, StockDecided
-from cafeteria.stock.service import OrderBook
-from cafeteria.stock.views import ChangedItems
+from cafeteria.stock.use_cases.decide_reservations import DecideReservations
 
 _KILL = """
 SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'cafeteria-stock'
@@ -21,37 +19,37 @@ SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE applic
 
 
 async def test_a_batch_whose_connection_dies_is_done_again_and_counts_once(
-    canteen: Any, servers: Any, wait_until: Any
+    stock: Any, servers: Any, wait_until: Any
 ) -> None:
-    haleem = await canteen.stock_up(10)
-    orders = [canteen.order({haleem: 1}) for _ in range(5)]
+    haleem = await stock.stock_up(10)
+    orders = [stock.order({haleem: 1}) for _ in range(5)]
     async with held_up(servers, haleem):
-        asking = asyncio.gather(*map(canteen.reserve, orders))
-        await wait_until(lambda: terminate_waiting(canteen))
+        asking = asyncio.gather(*map(stock.reserve, orders))
+        await wait_until(lambda: terminate_waiting(stock))
 
     answers = await asking
 
     assert [answer.decision for answer in answers] == [Decision.RESERVED] * 5
-    assert await canteen.quantity(haleem) == 5
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 5
+    await stock.check_balance()
 
 
 async def test_a_batch_that_dies_twice_is_undecided_and_asking_again_decides(
-    canteen: Any, servers: Any, wait_until: Any
+    stock: Any, servers: Any, wait_until: Any
 ) -> None:
-    haleem = await canteen.stock_up(10)
-    order = canteen.order({haleem: 2})
+    haleem = await stock.stock_up(10)
+    order = stock.order({haleem: 2})
     async with held_up(servers, haleem):
-        asking = asyncio.gather(canteen.reserve(order), return_exceptions=True)
-        await wait_until(lambda: terminate_waiting(canteen))
-        await wait_until(lambda: terminate_waiting(canteen))
+        asking = asyncio.gather(stock.reserve(order), return_exceptions=True)
+        await wait_until(lambda: terminate_waiting(stock))
+        await wait_until(lambda: terminate_waiting(stock))
         answers = await asking
 
     assert [type(answer) for answer in answers] == [PeerRefused]
-    assert await canteen.quantity(haleem) == 10
-    assert (await canteen.reserve(order)).decision is Decision.RESERVED
-    assert await canteen.ledger_of(order.order_id) == [("DEDUCT", 2)]
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 10
+    assert (await stock.reserve(order)).decision is Decision.RESERVED
+    assert await stock.ledger_of(order.order_id) == [("DEDUCT", 2)]
+    await stock.check_balance()
 
 
 async def test_connections_that_die_at_any_moment_lose_and_double_nothing(two_stocks: Any) -> None:
@@ -60,46 +58,49 @@ async def test_connections_that_die_at_any_moment_lose_and_double_nothing(two_st
     answers: list[StockDecided] = []
     killed: list[int] = []
 
-    async def kill_one_who_is_busy(asking: asyncio.Future[Any]) -> bool:
-        killed.append(await two_stocks.books.fetchval(f"{_KILL} AND state <> 'idle'"))
+    async def kill_a_busy_backend(asking: asyncio.Future[Any]) -> bool:
+        killed.append(await two_stocks.admin.fetchval(f"{_KILL} AND state <> 'idle'"))
         return killed[-1] > 0 or asking.done()
 
-    async def ask_under_fire(wave: list[ReserveStock]) -> None:
+    async def reserve_while_killing(wave: list[ReserveStock]) -> None:
         asking = asyncio.gather(*(ask_until_answered(two_stocks, each) for each in wave))
-        while not await kill_one_who_is_busy(asking):
+        while not await kill_a_busy_backend(asking):
             pass  # without a pause: a batch lasts a few milliseconds
         answers.extend(await asking)
 
     for start in range(0, len(orders), 10):
-        await ask_under_fire(orders[start : start + 10])
+        await reserve_while_killing(orders[start : start + 10])
 
     assert sum(killed) > 0
     assert [answer.decision for answer in answers].count(Decision.RESERVED) == 150
     assert await two_stocks.quantity(haleem) == 0
     assert await asyncio.gather(*map(two_stocks.reserve, orders)) == answers
-    await two_stocks.check_books()
+    await two_stocks.check_balance()
 
 
-async def test_a_commit_whose_answer_is_lost_counts_once(canteen: Any, stock_settings: Any) -> None:
-    haleem = await canteen.stock_up(10)
-    orders = [canteen.order({haleem: 1}) for _ in range(5)]
+async def test_a_commit_whose_answer_is_lost_counts_once(stock: Any, stock_settings: Any) -> None:
+    haleem = await stock.stock_up(10)
+    orders = [stock.order({haleem: 1}) for _ in range(5)]
     database = Database.connect(stock_settings, service="stock")
-    book = OrderBook(LosesItsFirstAnswer(database), ChangedItems())  # type: ignore[arg-type]  # what a book needs of it
+    decide = DecideReservations(
+        LosesItsFirstAnswer(database),  # type: ignore[arg-type]  # the part of a database that decisions need
+        on_changed=lambda _: None,
+    )
 
-    async with GroupCommit("lost-answer", book.commit) as group:
-        decided = await asyncio.gather(*map(group.submit, orders))
-        released = await group.submit(ReleaseStock(order_id=orders[0].order_id))
+    async with decide.batcher as batcher:
+        decided = await asyncio.gather(*map(batcher.submit, orders))
+        released = await batcher.submit(ReleaseStock(order_id=orders[0].order_id))
     await database.close()
 
     assert [each.decision for each in decided] == [Decision.RESERVED] * 5
     assert released.released_at is not None
-    assert await canteen.quantity(haleem) == 6
-    assert await canteen.ledger_of(orders[1].order_id) == [("DEDUCT", 1)]
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 6
+    assert await stock.ledger_of(orders[1].order_id) == [("DEDUCT", 1)]
+    await stock.check_balance()
 
 
 class LosesItsFirstAnswer:
-    """The batch is written, and the connection is lost before the client hears of it."""
+    """The batch is written, and the connection is lost before the client gets the answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -116,21 +117,21 @@ class LosesItsFirstAnswer:
 
 @asynccontextmanager
 async def held_up(servers: Any, item_id: UUID) -> AsyncIterator[None]:
-    """Whatever would move this item waits."""
+    """Every change of this item waits."""
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute("SELECT FROM stock.inventory WHERE item_id = $1 FOR UPDATE", item_id)
         yield
 
 
-async def ask_until_answered(canteen: Any, order: ReserveStock) -> StockDecided:
+async def ask_until_answered(stock: Any, order: ReserveStock) -> StockDecided:
     """As the gateway does: an error is no answer."""
     while True:
         try:
-            return await canteen.reserve(order)
+            return await stock.reserve(order)
         except (PeerRefused, NoAnswer):
             await asyncio.sleep(0)
 
 
-async def terminate_waiting(canteen: Any) -> bool:
+async def terminate_waiting(stock: Any) -> bool:
     """Whether a backend of stock was waiting for a lock, and is dead now."""
-    return bool(await canteen.books.fetchval(f"{_KILL} AND wait_event_type = 'Lock'"))
+    return bool(await stock.admin.fetchval(f"{_KILL} AND wait_event_type = 'Lock'"))

@@ -1,4 +1,4 @@
-"""The hot item: as many sold as there were, and nobody sent away while portions remained."""
+"""A hot item sells exactly its portions, and no order is refused while portions remain."""
 
 import asyncio
 from typing import Any
@@ -11,22 +11,22 @@ PORTIONS, BUYERS = 300, 400
 
 
 @pytest.mark.parametrize("services", [1, 2])
-async def test_three_hundred_portions_and_four_hundred_buyers(open_canteen: Any, services: int) -> None:
-    canteen = await open_canteen(services=services)
-    haleem = await canteen.stock_up(PORTIONS)
-    orders = [canteen.order({haleem: 1}) for _ in range(BUYERS)]
+async def test_three_hundred_portions_and_four_hundred_buyers(open_stock: Any, services: int) -> None:
+    stock = await open_stock(services=services)
+    haleem = await stock.stock_up(PORTIONS)
+    orders = [stock.order({haleem: 1}) for _ in range(BUYERS)]
 
-    answers = await asyncio.gather(*map(canteen.reserve, orders))
+    answers = await asyncio.gather(*map(stock.reserve, orders))
 
     decisions = [answer.decision for answer in answers]
     assert decisions.count(Decision.RESERVED) == PORTIONS
     assert decisions.count(Decision.REJECTED) == BUYERS - PORTIONS
-    assert await canteen.quantity(haleem) == 0
-    assert await last_reserved_before_first_refused(canteen)
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 0
+    assert await last_reserved_before_first_refused(stock)
+    await stock.check_balance()
 
 
-async def test_orders_of_several_items_on_two_services_never_wait_in_a_circle(two_stocks: Any) -> None:
+async def test_orders_of_several_items_on_two_replicas_never_deadlock(two_stocks: Any) -> None:
     items = [await two_stocks.stock_up(40, name=f"item {number}") for number in range(4)]
     orders = [
         two_stocks.order({items[(number + step) % 4]: 1 for step in range(1 + number % 4)})
@@ -41,12 +41,12 @@ async def test_orders_of_several_items_on_two_services_never_wait_in_a_circle(tw
             for line in order.lines:
                 sold[line.item_id] += line.quantity
     assert {item: 40 - await two_stocks.quantity(item) for item in items} == sold
-    await two_stocks.check_books()
+    await two_stocks.check_balance()
 
 
-async def last_reserved_before_first_refused(canteen: Any) -> bool:
+async def last_reserved_before_first_refused(stock: Any) -> bool:
     """Both services run in this process, on one clock, and note the moment after they have read."""
-    moments = await canteen.books.fetchrow("""
+    moments = await stock.admin.fetchrow("""
         SELECT max(decided_at) FILTER (WHERE decision = 'RESERVED') AS last_reserved,
             min(decided_at) FILTER (WHERE decision = 'REJECTED') AS first_refused
         FROM stock.reservations

@@ -10,23 +10,23 @@ from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.values import RejectionReason
 
 
-async def test_a_release_gives_the_portions_back_and_leaves_the_decision(canteen: Any) -> None:
-    haleem, jilapi = await canteen.stock_up(5), await canteen.stock_up(5)
-    order = canteen.order({haleem: 2, jilapi: 1})
-    decided = await canteen.reserve(order)
+async def test_a_release_gives_the_portions_back_and_leaves_the_decision(stock: Any) -> None:
+    haleem, jilapi = await stock.stock_up(5), await stock.stock_up(5)
+    order = stock.order({haleem: 2, jilapi: 1})
+    decided = await stock.reserve(order)
 
-    released = await canteen.release(order.order_id)
+    released = await stock.release(order.order_id)
 
     assert released.order_id == order.order_id
-    assert (await canteen.quantity(haleem), await canteen.quantity(jilapi)) == (5, 5)
-    assert await canteen.ledger_of(order.order_id) == [
+    assert (await stock.quantity(haleem), await stock.quantity(jilapi)) == (5, 5)
+    assert await stock.ledger_of(order.order_id) == [
         ("DEDUCT", 2),
         ("DEDUCT", 1),
         ("RELEASE", -2),
         ("RELEASE", -1),
     ]
-    assert await canteen.reserve(order) == decided
-    await canteen.check_books()
+    assert await stock.reserve(order) == decided
+    await stock.check_balance()
 
 
 async def test_parallel_repeats_release_once_and_answer_the_same_moment(two_stocks: Any) -> None:
@@ -40,48 +40,48 @@ async def test_parallel_repeats_release_once_and_answer_the_same_moment(two_stoc
     assert await two_stocks.release(order.order_id) == answers[0]
     assert await two_stocks.ledger_of(order.order_id) == [("DEDUCT", 2), ("RELEASE", -2)]
     assert await two_stocks.quantity(haleem) == 5
-    await two_stocks.check_books()
+    await two_stocks.check_balance()
 
 
-async def test_an_order_released_before_it_arrives_is_refused_when_it_does(canteen: Any) -> None:
-    haleem = await canteen.stock_up(5)
-    order = canteen.order({haleem: 2})
+async def test_an_order_released_before_it_arrives_is_refused_when_it_does(stock: Any) -> None:
+    haleem = await stock.stock_up(5)
+    order = stock.order({haleem: 2})
 
-    released = await canteen.release(order.order_id)
-    late = await canteen.reserve(order)
+    released = await stock.release(order.order_id)
+    late = await stock.reserve(order)
 
     assert (late.decision, late.reason) == (Decision.REJECTED, RejectionReason.EXPIRED)
-    assert await canteen.release(order.order_id) == released
-    assert await canteen.ledger_of(order.order_id) == []
-    assert await canteen.quantity(haleem) == 5
+    assert await stock.release(order.order_id) == released
+    assert await stock.ledger_of(order.order_id) == []
+    assert await stock.quantity(haleem) == 5
 
 
-async def test_a_refused_order_has_nothing_to_give_back(canteen: Any) -> None:
-    haleem = await canteen.stock_up(1)
-    order = canteen.order({haleem: 2})
-    refused = await canteen.reserve(order)
+async def test_a_refused_order_has_nothing_to_give_back(stock: Any) -> None:
+    haleem = await stock.stock_up(1)
+    order = stock.order({haleem: 2})
+    refused = await stock.reserve(order)
 
-    first = await canteen.release(order.order_id)
+    first = await stock.release(order.order_id)
 
-    assert await canteen.release(order.order_id) == first
-    assert await canteen.reserve(order) == refused
-    assert await canteen.ledger_of(order.order_id) == []
-    assert await canteen.quantity(haleem) == 1
-    await canteen.check_books()
-
-
-async def test_what_came_back_can_be_sold_again(canteen: Any) -> None:
-    haleem = await canteen.stock_up(2)
-    order = canteen.order({haleem: 2})
-    await canteen.reserve(order)
-    assert (await canteen.reserve(canteen.order({haleem: 1}))).decision is Decision.REJECTED
-    await canteen.release(order.order_id)
-
-    assert (await canteen.reserve(canteen.order({haleem: 2}))).decision is Decision.RESERVED
-    await canteen.check_books()
+    assert await stock.release(order.order_id) == first
+    assert await stock.reserve(order) == refused
+    assert await stock.ledger_of(order.order_id) == []
+    assert await stock.quantity(haleem) == 1
+    await stock.check_balance()
 
 
-async def test_reserve_and_release_side_by_side_keep_the_books_balanced_at_every_commit(
+async def test_what_came_back_can_be_sold_again(stock: Any) -> None:
+    haleem = await stock.stock_up(2)
+    order = stock.order({haleem: 2})
+    await stock.reserve(order)
+    assert (await stock.reserve(stock.order({haleem: 1}))).decision is Decision.REJECTED
+    await stock.release(order.order_id)
+
+    assert (await stock.reserve(stock.order({haleem: 2}))).decision is Decision.RESERVED
+    await stock.check_balance()
+
+
+async def test_reserve_and_release_side_by_side_keep_the_ledger_balanced_at_every_commit(
     two_stocks: Any,
 ) -> None:
     haleem, jilapi = await two_stocks.stock_up(60), await two_stocks.stock_up(60)
@@ -91,7 +91,7 @@ async def test_reserve_and_release_side_by_side_keep_the_books_balanced_at_every
     async def watch() -> int:
         looks = 0
         while racing:
-            await two_stocks.check_books()
+            await two_stocks.check_balance()
             looks += 1
         return looks
 
@@ -109,12 +109,12 @@ async def test_reserve_and_release_side_by_side_keep_the_books_balanced_at_every
 
     assert await watching > 0
     assert (await two_stocks.quantity(haleem), await two_stocks.quantity(jilapi)) == (60, 60)
-    left = await two_stocks.books.fetchval("""
+    left = await two_stocks.admin.fetchval("""
         SELECT count(*) FROM (SELECT order_id, item_id FROM stock.stock_transactions
             GROUP BY order_id, item_id HAVING sum(quantity_deducted) <> 0) AS unbalanced
     """)
     assert left == 0
-    assert await two_stocks.books.fetchval(
+    assert await two_stocks.admin.fetchval(
         "SELECT count(*) FROM stock.reservations WHERE released_at IS NOT NULL"
     ) == len(orders)
-    await two_stocks.check_books()
+    await two_stocks.check_balance()

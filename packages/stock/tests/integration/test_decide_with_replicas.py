@@ -1,6 +1,6 @@
-"""Somebody else was faster between a batch's read and its write: it is decided anew, and nothing is left of it.
+"""Another replica is faster between a batch's read and its write: the batch is decided again, and the first try leaves nothing.
 
-The other replica is played by an administrator's transaction, which can stop at the point that matters.
+An administrator's transaction stands in for the other replica, because it can stop at the point that matters.
 """
 
 from asyncio import create_task
@@ -15,27 +15,27 @@ SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cafeteria-stock'
 """
 
 
-async def test_an_item_that_moved_is_read_again(canteen: Any, servers: Any, wait_until: Any) -> None:
-    haleem = await canteen.stock_up(5, price="120.00")
+async def test_an_item_that_moved_is_read_again(stock: Any, servers: Any, wait_until: Any) -> None:
+    haleem = await stock.stock_up(5, price="120.00")
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute("UPDATE stock.inventory SET version = version + 1")
         await other.execute("UPDATE stock.items SET price = 99")
-        asking = create_task(canteen.reserve(canteen.order({haleem: 1})))
-        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+        asking = create_task(stock.reserve(stock.order({haleem: 1})))
+        await wait_until(lambda: stock.admin.fetchval(_WAITING))
 
     answer = await asking
 
     assert [item.unit_price for item in answer.items] == [Decimal("99.00")]
-    assert await conflicts(canteen) == 1
-    assert await canteen.quantity(haleem) == 4
-    await canteen.check_books()
+    assert await conflicts(stock) == 1
+    assert await stock.quantity(haleem) == 4
+    await stock.check_balance()
 
 
-async def test_portions_that_went_meanwhile_are_not_sold_again(
-    canteen: Any, servers: Any, wait_until: Any
+async def test_portions_that_were_sold_meanwhile_are_not_sold_again(
+    stock: Any, servers: Any, wait_until: Any
 ) -> None:
-    haleem = await canteen.stock_up(5)
-    first = canteen.order({haleem: 4})
+    haleem = await stock.stock_up(5)
+    first = stock.order({haleem: 4})
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute("UPDATE stock.inventory SET version = version + 1, quantity = quantity - 4")
         await other.execute(
@@ -43,42 +43,40 @@ async def test_portions_that_went_meanwhile_are_not_sold_again(
             first.order_id,
             haleem,
         )
-        asking = create_task(canteen.reserve(canteen.order({haleem: 2})))
-        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+        asking = create_task(stock.reserve(stock.order({haleem: 2})))
+        await wait_until(lambda: stock.admin.fetchval(_WAITING))
 
     answer = await asking
 
     assert (answer.decision, answer.reason) == (Decision.REJECTED, RejectionReason.OUT_OF_STOCK)
-    assert await canteen.quantity(haleem) == 1
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 1
+    await stock.check_balance()
 
 
-async def test_a_decision_that_came_into_being_meanwhile_stands(
-    canteen: Any, servers: Any, wait_until: Any
-) -> None:
-    haleem = await canteen.stock_up(5)
-    order, neighbour = canteen.order({haleem: 1}), canteen.order({haleem: 2})
+async def test_a_decision_that_was_stored_meanwhile_stays(stock: Any, servers: Any, wait_until: Any) -> None:
+    haleem = await stock.stock_up(5)
+    order, neighbour = stock.order({haleem: 1}), stock.order({haleem: 2})
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute(
             "INSERT INTO stock.reservations VALUES ($1, 'REJECTED', 'EXPIRED', '[]', now(), now())",
             order.order_id,
         )
-        asking = create_task(canteen.reserve(order)), create_task(canteen.reserve(neighbour))
-        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+        asking = create_task(stock.reserve(order)), create_task(stock.reserve(neighbour))
+        await wait_until(lambda: stock.admin.fetchval(_WAITING))
 
     assert (await asking[0]).reason is RejectionReason.EXPIRED
     assert (await asking[1]).decision is Decision.RESERVED
-    assert await conflicts(canteen) == 1
-    assert await canteen.quantity(haleem) == 3
-    await canteen.check_books()
+    assert await conflicts(stock) == 1
+    assert await stock.quantity(haleem) == 3
+    await stock.check_balance()
 
 
 async def test_a_release_that_happened_meanwhile_is_not_repeated(
-    canteen: Any, servers: Any, wait_until: Any
+    stock: Any, servers: Any, wait_until: Any
 ) -> None:
-    haleem = await canteen.stock_up(5)
-    order = canteen.order({haleem: 2})
-    await canteen.reserve(order)
+    haleem = await stock.stock_up(5)
+    order = stock.order({haleem: 2})
+    await stock.reserve(order)
     async with servers.database_as_admin() as other, other.transaction():
         released_at = await other.fetchval(
             "UPDATE stock.reservations SET released_at = now() RETURNING released_at"
@@ -90,16 +88,16 @@ async def test_a_release_that_happened_meanwhile_is_not_repeated(
             order.order_id,
             haleem,
         )
-        asking = create_task(canteen.release(order.order_id))
-        await wait_until(lambda: canteen.books.fetchval(_WAITING))
+        asking = create_task(stock.release(order.order_id))
+        await wait_until(lambda: stock.admin.fetchval(_WAITING))
 
     assert (await asking).released_at == released_at
-    assert await canteen.quantity(haleem) == 5
-    assert await canteen.ledger_of(order.order_id) == [("DEDUCT", 2), ("RELEASE", -2)]
-    await canteen.check_books()
+    assert await stock.quantity(haleem) == 5
+    assert await stock.ledger_of(order.order_id) == [("DEDUCT", 2), ("RELEASE", -2)]
+    await stock.check_balance()
 
 
-async def conflicts(canteen: Any) -> float:
-    page = (await canteen.web.get("/metrics")).text
+async def conflicts(stock: Any) -> float:
+    page = (await stock.web.get("/metrics")).text
     [line] = [line for line in page.splitlines() if line.startswith("stock_batch_conflicts_total ")]
     return float(line.split()[1])

@@ -1,42 +1,15 @@
-"""Answer reserve and release requests. A refusal is a decision; the reply leaves out an order that is undecided.
-
-The gateway treats an error, silence and a missing decision alike as "unknown", and retries with the same order id.
-"""
+"""Pack decisions into the reply to a reserve request: as many as fit, each encoded once."""
 
 from collections.abc import Iterable
 from typing import cast
 
 import msgspec
 
-from cafeteria.chassis.messaging import Bus
-from cafeteria.contracts.stock import (
-    MAX_REPLY_BYTES,
-    ItemPrice,
-    OrdersDecided,
-    ReleaseStock,
-    ReserveStock,
-    StockDecided,
-    StockReleased,
-)
-from cafeteria.contracts.subjects import RELEASE, RESERVE
+from cafeteria.contracts.stock import MAX_REPLY_BYTES, ItemPrice, OrdersDecided, StockDecided
 from cafeteria.stock.domain import DecidedLine, Reservation
-from cafeteria.stock.service import StockService
 
 _encode = msgspec.json.Encoder().encode
 _FRAME_BYTES = len(_encode(OrdersDecided(decisions=())))
-
-
-async def serve(bus: Bus, service: StockService) -> None:
-    """Answer reserve and release from now on."""
-
-    async def reserve(orders: list[ReserveStock]) -> OrdersDecided:
-        return reply_of(await service.reserve(orders))
-
-    async def release(order: ReleaseStock) -> StockReleased:
-        return StockReleased(order_id=order.order_id, released_at=await service.release(order))
-
-    await bus.serve_items(RESERVE, reserve)
-    await bus.serve(RELEASE, release)
 
 
 def reply_of(reservations: Iterable[Reservation]) -> OrdersDecided:
