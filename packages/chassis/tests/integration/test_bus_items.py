@@ -105,7 +105,7 @@ def order_id_of(body: bytes) -> object:
     return msgspec.json.decode(body, type=OrderStatusChanged).order_id
 
 
-async def test_an_unreadable_item_is_set_aside_and_its_neighbours_are_committed(
+async def test_an_undecodable_item_becomes_a_dead_letter_and_the_others_are_committed(
     bench: Bench, item: Callable[[], bytes], wait_until: Any
 ) -> None:
     good = [item() for _ in range(3)]
@@ -121,7 +121,7 @@ async def test_an_unreadable_item_is_set_aside_and_its_neighbours_are_committed(
 @pytest.mark.parametrize(
     "body", [b"{not json", b'{"events": 7}', b'{"events": [%b0]}' % (b"0," * MAX_ITEMS)], ids=[1, 2, "long"]
 )
-async def test_an_unreadable_message_is_set_aside_whole_and_does_not_come_again(
+async def test_an_undecodable_message_becomes_one_dead_letter_and_is_not_redelivered(
     bench: Bench, body: bytes, item: Callable[[], bytes], wait_until: Any
 ) -> None:
     good, before = item(), await bench.deliveries()
@@ -135,7 +135,7 @@ async def test_an_unreadable_message_is_set_aside_whole_and_does_not_come_again(
     assert await bench.deliveries() == before + 2
 
 
-async def test_an_item_that_always_fails_is_set_aside_after_so_many_tries(
+async def test_an_item_that_always_fails_becomes_a_dead_letter_after_the_allowed_tries(
     bench: Bench, item: Callable[[], bytes], wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert consumer.MOST_FAILURES == 10
@@ -153,7 +153,7 @@ async def test_an_item_that_always_fails_is_set_aside_after_so_many_tries(
     assert await bench.deliveries() == before + 3
 
 
-async def test_a_database_that_is_away_makes_no_dead_letters(
+async def test_an_unavailable_database_causes_no_dead_letters(
     bench: Bench, item: Callable[[], bytes], wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "AGAIN", b"-NAK")
@@ -184,7 +184,7 @@ async def test_a_message_is_acknowledged_after_the_last_of_its_commits(
     assert bench.commits.sizes == [3, 2]
 
 
-async def test_a_message_of_which_one_commit_failed_comes_again_whole(
+async def test_a_message_with_one_failed_commit_is_redelivered_whole(
     bench: Bench, item: Callable[[], bytes], wait_until: Any
 ) -> None:
     items = [item() for _ in range(4)]
@@ -197,7 +197,7 @@ async def test_a_message_of_which_one_commit_failed_comes_again_whole(
     assert bench.commits.order_ids == [order_ids[3], *order_ids]
 
 
-async def test_a_lost_acknowledgement_costs_one_delivery_more(
+async def test_a_lost_acknowledgement_costs_one_redelivery(
     bench: Bench, item: Callable[[], bytes], wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish, lost = bench.bus.client.publish, []
@@ -217,7 +217,9 @@ async def test_a_lost_acknowledgement_costs_one_delivery_more(
     assert bench.commits.order_ids == [order_id_of(body)] * 2
 
 
-async def test_a_slow_commit_is_waited_for(bench: Bench, item: Callable[[], bytes], wait_until: Any) -> None:
+async def test_a_message_is_not_redelivered_during_a_slow_commit(
+    bench: Bench, item: Callable[[], bytes], wait_until: Any
+) -> None:
     before, body = await bench.deliveries(), item()
     bench.commits.gate.clear()
     async with bench.group() as group, bench.consumer(group):
@@ -231,7 +233,7 @@ async def test_a_slow_commit_is_waited_for(bench: Bench, item: Callable[[], byte
     assert bench.commits.order_ids == [order_id_of(body)]
 
 
-async def test_it_is_behind_while_much_or_something_old_is_unread(
+async def test_a_consumer_is_behind_while_many_messages_are_unread(
     bench: Bench, item: Callable[[], bytes], wait_until: Any
 ) -> None:
     async with bench.group() as group, bench.consumer(group):

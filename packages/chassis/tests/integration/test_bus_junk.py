@@ -133,9 +133,7 @@ async def test_junk_requests_are_refused_and_the_next_good_one_is_answered(
     assert answered == KnownAnswered(missing=QUESTION.items)
 
 
-async def test_a_refusal_says_what_was_wrong_in_one_plain_line(
-    bus: Bus, kitchen_bus: Bus, quiet: object
-) -> None:
+async def test_a_refusal_is_explained_in_one_ascii_line(bus: Bus, kitchen_bus: Bus, quiet: object) -> None:
     async def answer(question: AskKnown) -> KnownAnswered:
         return KnownAnswered(missing=question.items)
 
@@ -148,7 +146,7 @@ async def test_a_refusal_says_what_was_wrong_in_one_plain_line(
         assert headers["Nats-Service-Error"].isascii()
 
 
-async def test_questions_about_the_service_go_on_being_answered_whatever_they_hold(
+async def test_service_discovery_requests_are_still_answered_after_junk(
     bus: Bus, kitchen_bus: Bus, servers: Any, quiet: object
 ) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
@@ -167,7 +165,7 @@ async def test_questions_about_the_service_go_on_being_answered_whatever_they_ho
             assert b"cafeteria-kitchen" in shown.data
 
 
-async def test_a_topic_goes_on_being_heard_after_junk(
+async def test_a_subscription_still_receives_events_after_junk(
     bus: Bus, servers: Any, wait_until: Any, quiet: object
 ) -> None:
     heard: list[AvailabilityChanged] = []
@@ -181,7 +179,7 @@ async def test_a_topic_goes_on_being_heard_after_junk(
     assert heard == [AvailabilityChanged(items=())]
 
 
-async def test_junk_in_a_stream_is_set_aside_and_what_follows_is_read(
+async def test_junk_in_a_stream_becomes_dead_letters_and_later_messages_are_read(
     bus: Bus,
     kitchen_bus: Bus,
     servers: Any,

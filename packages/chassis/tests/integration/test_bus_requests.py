@@ -27,7 +27,7 @@ async def test_a_request_gets_the_typed_reply_of_its_owner(bus: Bus, kitchen_bus
     )
 
 
-async def test_a_service_whose_server_confirms_nothing_at_first_is_not_deaf(
+async def test_a_service_answers_although_the_server_did_not_confirm_its_subscription(
     bus: Bus, kitchen_bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
@@ -44,7 +44,7 @@ async def test_a_service_whose_server_confirms_nothing_at_first_is_not_deaf(
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
 
 
-async def test_a_server_that_answers_too_late_is_heard_again_at_once(
+async def test_a_server_that_answered_a_ping_too_late_is_usable_at_once(
     bus: Bus, kitchen_bus: Bus, servers
 ) -> None:
     """Readiness pings the server and waits a second at most."""
@@ -58,7 +58,7 @@ async def test_a_server_that_answers_too_late_is_heard_again_at_once(
     assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
 
 
-async def test_a_connection_that_is_lost_and_not_missed_yet_is_as_silent_as_any(
+async def test_a_request_over_an_undetected_lost_connection_gets_no_answer(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_lines(_: object) -> None:
@@ -71,7 +71,9 @@ async def test_a_connection_that_is_lost_and_not_missed_yet_is_as_silent_as_any(
         await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.2)
 
 
-async def test_a_service_leaves_a_frozen_server_soon(gateway_settings: ServiceSettings, servers) -> None:
+async def test_closing_a_bus_does_not_wait_for_a_frozen_server(
+    gateway_settings: ServiceSettings, servers
+) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
 
@@ -84,13 +86,13 @@ async def test_a_service_leaves_a_frozen_server_soon(gateway_settings: ServiceSe
                 await stack.aclose()
 
 
-async def test_with_nobody_listening_the_asker_knows_at_once(bus: Bus) -> None:
+async def test_a_request_without_a_responder_fails_at_once(bus: Bus) -> None:
     async with asyncio.timeout(10):
         with pytest.raises(NoResponder):
             await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=60)
 
 
-async def test_a_silent_peer_is_unknown_after_the_deadline(bus: Bus, kitchen_bus: Bus) -> None:
+async def test_the_outcome_of_a_silent_peer_is_unknown_after_the_deadline(bus: Bus, kitchen_bus: Bus) -> None:
     never = asyncio.Event()
 
     async def stay_silent(_: AskKnown) -> KnownAnswered:
@@ -104,7 +106,7 @@ async def test_a_silent_peer_is_unknown_after_the_deadline(bus: Bus, kitchen_bus
     never.set()
 
 
-async def test_a_peer_in_trouble_answers_an_error_and_not_silence(bus: Bus, kitchen_bus: Bus) -> None:
+async def test_a_failing_peer_answers_with_its_error_code(bus: Bus, kitchen_bus: Bus) -> None:
     async def fail(_: AskKnown) -> KnownAnswered:
         raise Unavailable("The database does not answer just now.")
 
@@ -114,9 +116,7 @@ async def test_a_peer_in_trouble_answers_an_error_and_not_silence(bus: Bus, kitc
     assert caught.value.peer_code == "503"
 
 
-async def test_an_unforeseen_failure_of_the_peer_shows_nothing_of_its_inside(
-    bus: Bus, kitchen_bus: Bus
-) -> None:
+async def test_an_unforeseen_failure_of_the_peer_reveals_no_detail(bus: Bus, kitchen_bus: Bus) -> None:
     async def fail(_: AskKnown) -> KnownAnswered:
         raise RuntimeError("password=hunter2")
 
@@ -127,7 +127,7 @@ async def test_an_unforeseen_failure_of_the_peer_shows_nothing_of_its_inside(
     assert "hunter2" not in str(caught.value)
 
 
-async def test_requests_are_handled_side_by_side(bus: Bus, kitchen_bus: Bus) -> None:
+async def test_requests_are_handled_concurrently(bus: Bus, kitchen_bus: Bus) -> None:
     all_here = asyncio.Barrier(20)
 
     async def meet(_: AskKnown) -> KnownAnswered:
@@ -138,7 +138,7 @@ async def test_requests_are_handled_side_by_side(bus: Bus, kitchen_bus: Bus) -> 
     await asyncio.gather(*(bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=5) for _ in range(20)))
 
 
-async def test_an_endpoint_comes_back_by_itself_after_nats_was_killed(
+async def test_an_endpoint_answers_again_after_nats_was_killed(
     bus: Bus, kitchen_bus: Bus, servers, wait_until
 ) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:

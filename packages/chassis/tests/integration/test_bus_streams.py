@@ -56,7 +56,7 @@ def consumer(bus: Bus, group: GroupCommit, dead_letters: DeadLetters) -> Consume
 
 
 @pytest.mark.parametrize(("count", "stored"), [(1, 1), (256, 1), (257, 2)])
-async def test_what_was_published_is_stored_once_also_when_it_is_published_again(
+async def test_equal_messages_are_stored_once(
     kitchen_bus: Bus, servers, stored_status: StoredStatus, count: int, stored: int
 ) -> None:
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(count)]
@@ -81,7 +81,7 @@ async def test_a_row_that_is_packed_again_with_new_ones_does_not_hide_them(
         await wait_until(lambda: len(reader.order_ids) == 20)
 
 
-async def test_publishing_without_the_server_says_so(
+async def test_publishing_without_the_server_raises(
     kitchen_bus: Bus, servers, stored_status: StoredStatus
 ) -> None:
     servers.nats.kill()
@@ -111,7 +111,7 @@ async def test_messages_are_acknowledged_after_their_commit(
     await wait_until(projection_settled)
 
 
-async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_the_same(
+async def test_a_consumer_that_starts_while_the_connection_is_lost_reads_once_it_is_back(
     bus: Bus,
     kitchen_bus: Bus,
     dead_letters: DeadLetters,
@@ -137,7 +137,7 @@ async def test_a_consumer_that_begins_while_the_connection_is_lost_begins_all_th
         await wait_until(lambda: reader.order_ids == {order_id_of(message)})
 
 
-async def test_after_a_lost_connection_no_message_is_sent_to_nobody(
+async def test_after_a_lost_connection_no_message_goes_to_an_old_pull_request(
     bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
 ) -> None:
     """The server must not fill what the old connection had asked for: it would bring such a message 5 s later."""
@@ -158,7 +158,7 @@ async def test_after_a_lost_connection_no_message_is_sent_to_nobody(
     assert [body.order_id for body in reader.bodies] == [order_id_of(message) for message in messages]
 
 
-async def test_a_commit_that_failed_brings_its_messages_again(
+async def test_messages_of_a_failed_commit_are_redelivered(
     bus: Bus,
     kitchen_bus: Bus,
     dead_letters: DeadLetters,
@@ -179,7 +179,7 @@ async def test_a_commit_that_failed_brings_its_messages_again(
     assert len(reader.bodies) == 1
 
 
-async def test_a_consumer_goes_on_after_nats_was_killed_and_after_its_store_was_wiped(
+async def test_a_consumer_continues_after_nats_was_killed_and_after_its_data_was_deleted(
     bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers, stored_status: StoredStatus, wait_until
 ) -> None:
     reader = Reader()

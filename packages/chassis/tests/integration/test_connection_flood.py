@@ -182,7 +182,7 @@ def flood(
 
 
 @pytest.mark.parametrize("sources", [ONE, FIFTY], ids=["one address", "fifty addresses"])
-def test_hundreds_of_silent_sockets_keep_nobody_out(
+def test_hundreds_of_silent_sockets_do_not_lock_out_other_clients(
     start: Start, own_descriptors: None, sources: tuple[str, ...]
 ) -> None:
     """The server's seconds are shorter: who had to wait for the silent ones to be ended would wait for four of ours."""
@@ -192,7 +192,7 @@ def test_hundreds_of_silent_sockets_keep_nobody_out(
 @pytest.mark.heavy
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("sources", [ONE, FIFTY], ids=["one address", "fifty addresses"])
-def test_five_thousand_silent_sockets_keep_nobody_out_of_a_process_with_1024_descriptors(
+def test_five_thousand_silent_sockets_do_not_lock_out_other_clients_of_a_process_with_1024_descriptors(
     start: Start, own_descriptors: None, sources: tuple[str, ...]
 ) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -39,7 +39,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_who_waits_for_a_silent_database_is_told_within_the_time_given(
+async def test_a_caller_of_a_silent_database_gets_an_error_within_its_time_limit(
     gateway_settings, servers
 ) -> None:
     database = Database.connect(gateway_settings, service="gateway")
@@ -54,7 +54,7 @@ async def test_who_waits_for_a_silent_database_is_told_within_the_time_given(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_the_time_given_holds_for_a_transaction_and_for_a_wait_for_a_connection(
+async def test_the_time_limit_covers_a_transaction_and_the_wait_for_a_connection(
     gateway_settings, servers
 ) -> None:
     database = Database.connect(gateway_settings, service="gateway", pool_size=1)
@@ -82,9 +82,7 @@ async def test_readiness_takes_a_second_also_when_the_database_is_silent(gateway
     await database.close()
 
 
-async def test_a_connection_that_was_given_up_lets_go_of_its_locks_by_itself(
-    database, servers, wait_until
-) -> None:
+async def test_an_abandoned_connection_releases_its_locks(database, servers, wait_until) -> None:
     """Its statement is cancelled at the server: it would otherwise hold what it has until it ends."""
 
     async def ask_in_vain() -> None:
@@ -109,7 +107,7 @@ async def test_a_connection_that_was_given_up_lets_go_of_its_locks_by_itself(
                 pass
 
 
-async def test_closing_waits_for_the_connections_that_are_on_their_way_out(gateway_settings, servers) -> None:
+async def test_closing_waits_for_connections_that_are_being_closed(gateway_settings, servers) -> None:
     database = Database.connect(gateway_settings, service="gateway")
     await database.ping()
     with servers.postgres.frozen(), pytest.raises(DatabaseUnavailable):
@@ -151,7 +149,7 @@ async def added(database: Database, error: str) -> int:
     return int(counted.found)
 
 
-async def test_a_transaction_holds_what_is_written_by_hand_and_what_sqlalchemy_builds(one_connection) -> None:
+async def test_handwritten_and_sqlalchemy_statements_share_one_transaction(one_connection) -> None:
     error = str(uuid4())
     table = sa.table("dead_letters", sa.column("error"), schema="gateway")
     async with one_connection.transaction() as connection:
@@ -163,7 +161,7 @@ async def test_a_transaction_holds_what_is_written_by_hand_and_what_sqlalchemy_b
 
 
 @pytest.mark.parametrize("surprise", [ValueError, asyncio.CancelledError])
-async def test_what_raises_in_a_transaction_leaves_nothing_behind(one_connection, surprise) -> None:
+async def test_an_error_in_a_transaction_rolls_it_back(one_connection, surprise) -> None:
     error = str(uuid4())
 
     async def fail_in_the_middle() -> None:
@@ -176,7 +174,7 @@ async def test_what_raises_in_a_transaction_leaves_nothing_behind(one_connection
     assert await added(one_connection, error) == 0
 
 
-async def test_a_statement_that_the_server_refuses_leaves_the_connection_fit_for_the_next(
+async def test_a_refused_statement_leaves_the_connection_usable(
     one_connection,
 ) -> None:
     error, taken = str(uuid4()), uuid4()
@@ -199,7 +197,7 @@ async def test_a_statement_that_the_server_refuses_leaves_the_connection_fit_for
     assert await added(one_connection, error) == 0
 
 
-async def test_a_connection_that_the_server_has_closed_is_not_handed_out(one_connection, servers) -> None:
+async def test_a_connection_that_the_server_closed_is_not_acquired(one_connection, servers) -> None:
     async with one_connection.statement() as connection:
         driver = driver_of(connection)
     closed = asyncio.Event()
@@ -211,9 +209,7 @@ async def test_a_connection_that_the_server_has_closed_is_not_handed_out(one_con
     await one_connection.ping()
 
 
-async def test_a_statement_that_is_cancelled_in_mid_flight_costs_its_connection_only(
-    one_connection, servers
-) -> None:
+async def test_a_cancelled_statement_costs_only_its_connection(one_connection, servers) -> None:
     async with servers.database_as_admin() as holder, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(4712)")
 
@@ -233,7 +229,7 @@ async def test_a_statement_that_is_cancelled_in_mid_flight_costs_its_connection_
         await one_connection.ping()
 
 
-async def test_a_server_that_has_said_goodbye_on_a_connection_still_open_is_away(
+async def test_a_terminated_backend_behind_an_open_connection_is_unavailable(
     gateway_settings, servers
 ) -> None:
     """Between a backend's last word and the end of its connection lies a network.

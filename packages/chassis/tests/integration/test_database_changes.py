@@ -55,7 +55,7 @@ CHANGES = ("ALTER TABLE gateway.shelf ADD COLUMN note text", "ALTER TABLE gatewa
 @pytest.mark.usefixtures("always_renewed", "shelf")
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("read", [read_by_hand, read_by_sqlalchemy])
-async def test_plans_that_no_longer_fit_cost_one_transaction_and_no_more(
+async def test_outdated_plans_cost_at_most_one_transaction(
     four_connections, servers, change, read, detail_of
 ) -> None:
     async def read_in_transaction() -> None:
@@ -71,7 +71,7 @@ async def test_plans_that_no_longer_fit_cost_one_transaction_and_no_more(
 
 @pytest.mark.usefixtures("shelf")
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_single_statement_whose_plan_no_longer_fits_is_planned_again(
+async def test_a_single_statement_with_an_outdated_plan_is_planned_again(
     four_connections, servers, change
 ) -> None:
     await read_on_all(four_connections, read_by_hand)
@@ -82,9 +82,7 @@ async def test_a_single_statement_whose_plan_no_longer_fits_is_planned_again(
 
 @pytest.mark.usefixtures("always_renewed")
 @pytest.mark.parametrize("reset", ["DISCARD ALL", "DEALLOCATE ALL"])
-async def test_sessions_that_were_reset_cost_one_statement_and_no_more(
-    four_connections, reset, write, detail_of
-) -> None:
+async def test_reset_sessions_cost_at_most_one_statement(four_connections, reset, write, detail_of) -> None:
     async with all_connections(four_connections, after=write) as held:
         for connection in held:
             await driver_of(connection).execute(reset)
@@ -135,7 +133,7 @@ SCHEMA_AWAY = ("ALTER SCHEMA gateway RENAME TO away", "ALTER SCHEMA away RENAME 
         ),
     ],
 )
-async def test_tables_that_do_not_fit_are_unavailable_and_logged_for_somebody_to_look(
+async def test_a_schema_mismatch_is_unavailable_and_logged_as_an_error(
     four_connections, servers, write, detail_of, there, back
 ) -> None:
     await write(four_connections)
@@ -156,7 +154,7 @@ async def test_a_service_without_its_schema_is_not_ready(four_connections, serve
 LOCK = Statement("SELECT pg_advisory_xact_lock(:key)")
 
 
-async def test_of_two_transactions_that_wait_for_each_other_one_is_overtaken_and_its_connection_stays(
+async def test_one_of_two_deadlocked_transactions_is_retryable_and_keeps_its_connection(
     four_connections, detail_of
 ) -> None:
     has_both = asyncio.Barrier(2)
@@ -172,7 +170,7 @@ async def test_of_two_transactions_that_wait_for_each_other_one_is_overtaken_and
     await asyncio.gather(*(four_connections.ping() for _ in range(4)))
 
 
-async def test_who_waits_for_a_lock_no_longer_than_an_administrator_allows_is_overtaken(
+async def test_a_lock_timeout_of_the_administrator_is_retryable(
     four_connections, servers, write, detail_of
 ) -> None:
     async with servers.database_as_admin() as holder, holder.transaction():
@@ -191,7 +189,7 @@ async def give_up_all(database: Database) -> None:
             await connection.invalidate()
 
 
-async def test_a_password_that_was_changed_is_named_until_it_is_right_again(
+async def test_a_wrong_password_is_refused_and_logged_once_until_it_is_right_again(
     four_connections, servers, write, detail_of
 ) -> None:
     password = servers.credentials.postgres_password("gateway")

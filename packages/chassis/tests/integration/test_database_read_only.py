@@ -57,7 +57,7 @@ async def pid_of(database: Database) -> int:
     return int(row.pid)
 
 
-async def test_changes_are_unavailable_reading_goes_on_and_it_is_over_when_the_database_is_writable_again(
+async def test_changes_are_unavailable_and_reads_continue_until_the_database_is_writable_again(
     four_connections, servers, write, until_detail
 ) -> None:
     async with read_only(servers):
@@ -77,7 +77,7 @@ async def test_a_database_that_is_read_only_is_not_ready(four_connections, serve
 
 @pytest.mark.usefixtures("always_renewed")
 @pytest.mark.parametrize("notices", ["change", "readiness"])
-async def test_connections_from_before_it_turned_read_only_are_not_used_again(
+async def test_connections_from_before_the_database_turned_read_only_are_not_used_again(
     four_connections, servers, write, until_detail, notices
 ) -> None:
     """Behind the same address another server may be the one to write to."""
@@ -94,7 +94,7 @@ async def test_connections_from_before_it_turned_read_only_are_not_used_again(
         assert await pid_of(four_connections) not in before
 
 
-async def test_a_database_that_stays_read_only_is_not_connected_to_for_every_change(
+async def test_a_read_only_database_is_not_reconnected_to_for_every_change(
     four_connections, servers, write, until_detail, detail_of, monkeypatch
 ) -> None:
     """All of them are young here, and none is opened again before it is not."""
@@ -128,7 +128,7 @@ class WatchedRelay(Relay):
         super()._log_failure(error, unforeseen=unforeseen)
 
 
-async def test_a_relay_that_cannot_delete_rows_does_not_publish_them_again_and_again(
+async def test_a_relay_that_cannot_delete_rows_does_not_publish_them(
     database, outbox, servers, status_message, until_detail, wait_until, monkeypatch
 ) -> None:
     monkeypatch.setattr("cafeteria.chassis.messaging.relay.RETRY_S", 0.02)

@@ -32,14 +32,14 @@ def counted() -> float:
     return float(WRITTEN.labels("KITCHEN")._value.get())
 
 
-async def test_items_of_one_message_are_kept_in_one_commit(dead_letters: DeadLetters, servers: Any) -> None:
+async def test_items_of_one_message_are_stored_in_one_commit(dead_letters: DeadLetters, servers: Any) -> None:
     before = counted()
     await dead_letters.add([letter(b"[]", item=3), letter(b"{", item=5)])
     assert await kept(servers) == [(7, 3, b"[]", "truncated"), (7, 5, b"{", "truncated")]
     assert counted() - before == 2
 
 
-async def test_a_redelivery_keeps_and_counts_nothing_more(dead_letters: DeadLetters, servers: Any) -> None:
+async def test_a_redelivery_stores_and_counts_nothing_more(dead_letters: DeadLetters, servers: Any) -> None:
     await dead_letters.add([letter()])
     before = counted()
     await dead_letters.add([letter(), letter(b"new", item=1)])
@@ -47,7 +47,7 @@ async def test_a_redelivery_keeps_and_counts_nothing_more(dead_letters: DeadLett
     assert counted() - before == 1
 
 
-async def test_an_item_that_is_sent_again_in_another_message_is_kept_once(
+async def test_an_item_that_is_published_again_in_another_message_is_stored_once(
     dead_letters: DeadLetters, servers: Any
 ) -> None:
     """Its receiver still lacks it, so its sender sends it again, every few seconds."""
@@ -56,17 +56,19 @@ async def test_an_item_that_is_sent_again_in_another_message_is_kept_once(
     assert await kept(servers) == [(7, 0, b"{", "truncated")]
 
 
-async def test_twice_the_same_in_one_message_is_one(dead_letters: DeadLetters, servers: Any) -> None:
+async def test_equal_items_of_one_message_are_stored_once(dead_letters: DeadLetters, servers: Any) -> None:
     await dead_letters.add([letter(item=0), letter(item=1)])
     assert len(await kept(servers)) == 1
 
 
-async def test_text_that_no_table_takes_is_kept_readable(dead_letters: DeadLetters, servers: Any) -> None:
+async def test_text_that_postgres_cannot_store_is_stored_with_replacements(
+    dead_letters: DeadLetters, servers: Any
+) -> None:
     await dead_letters.add([letter(b"\x00\xff", error="a\0b\ud800")])
     assert await kept(servers) == [(7, 0, b"\x00\xff", "a\ufffdb?")]
 
 
-async def test_without_the_database_nothing_is_said_to_be_kept(
+async def test_without_the_database_storing_a_dead_letter_raises(
     dead_letters: DeadLetters, servers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     servers.postgres.kill()

@@ -79,7 +79,7 @@ async def test_a_connection_ends_with_its_answer(talk: Any) -> None:
     assert b"connection: close" in answer
 
 
-async def test_a_connection_goes_on_where_the_client_asks_and_the_answer_has_a_length(talk: Any) -> None:
+async def test_a_connection_continues_if_the_client_asks_and_the_answer_has_a_length(talk: Any) -> None:
     asked = b"GET /meal HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
     answer = await talk(asked, asked, b"GET /meal HTTP/1.0\r\n\r\n")
     assert answer.count(b"200 OK") == 3
@@ -100,7 +100,7 @@ async def test_a_body_has_a_length(talk: Any) -> None:
     assert b"HTTP/1.0 has no Transfer-Encoding" in answer
 
 
-async def test_it_is_not_told_to_continue(talk: Any) -> None:
+async def test_an_http_1_0_client_gets_no_100_continue(talk: Any) -> None:
     answer = await talk(
         b"POST /orders HTTP/1.0\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n",
         b'content-length: 9\r\n\r\n{"a":"b"}',
@@ -108,6 +108,6 @@ async def test_it_is_not_told_to_continue(talk: Any) -> None:
     assert answer.startswith(b"HTTP/1.1 201")
 
 
-async def test_a_host_is_not_needed_but_must_be_one(talk: Any) -> None:
+async def test_a_host_is_optional_and_must_not_be_repeated(talk: Any) -> None:
     assert b" 200 " in await talk(b"GET /meal HTTP/1.0\r\n\r\n")
     assert b" 400 " in await talk(b"GET /meal HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n")

@@ -109,7 +109,7 @@ LAST = b"GET /meal HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-async def test_an_offer_of_another_protocol_is_ignored_and_the_connection_goes_on(
+async def test_an_upgrade_offer_is_ignored_and_the_connection_continues(
     app: Any, talk: Talk, offer: bytes
 ) -> None:
     whole = posted(offer + LENGTH)
@@ -123,7 +123,9 @@ async def test_an_offer_of_another_protocol_is_ignored_and_the_connection_goes_o
     assert app.state.orders == [{"a": "b"}] * 4
 
 
-async def test_more_offers_in_one_segment_than_python_would_nest_are_read_on_too(talk: Talk) -> None:
+async def test_more_upgrade_offers_in_one_segment_than_pythons_recursion_limit_are_answered(
+    talk: Talk,
+) -> None:
     offer = b"GET /meal HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: a\r\n\r\n"
     assert statuses(await talk(offer * 1200 + LAST)) == [200] * 1201
 
@@ -131,7 +133,7 @@ async def test_more_offers_in_one_segment_than_python_would_nest_are_read_on_too
 @pytest.mark.parametrize(
     "junk", [b"}", b"junk\r\n\r\n", b"\x00\xff" * 50, b"GET / HTTP/1.1\r\nbad header\r\n\r\n"]
 )
-async def test_junk_behind_a_request_is_refused_once_the_request_is_answered(
+async def test_junk_after_a_request_is_refused_once_the_request_is_answered(
     app: Any, talk: Talk, junk: bytes
 ) -> None:
     together = await talk(posted() + junk)
@@ -143,16 +145,14 @@ async def test_junk_behind_a_request_is_refused_once_the_request_is_answered(
     assert together.lower().count(b"connection: close") == 1
 
 
-async def test_a_body_that_cannot_be_read_is_refused_by_one_answer(app: Any, talk: Talk) -> None:
+async def test_a_body_with_broken_framing_gets_one_answer(app: Any, talk: Talk) -> None:
     broken = posted(b"transfer-encoding: chunked\r\n", b"9\r\n" + BODY + b"\r\nno length\r\n")
     answer = await talk(broken + LAST)
     assert (statuses(answer), app.state.orders) == ([400], [])
     assert b'"instance":"/orders"' in answer  # by way of the app, which had begun with it
 
 
-async def test_what_stands_behind_the_last_request_of_a_connection_is_not_carried_out(
-    app: Any, talk: Talk
-) -> None:
+async def test_a_request_after_the_last_one_of_a_connection_is_not_executed(app: Any, talk: Talk) -> None:
     assert statuses(await talk(LAST + posted())) == [200]
     assert statuses(await talk(b"POST /orders HTTP/1.1\r\n" + LENGTH + b"\r\n" + BODY + posted())) == [400]
     assert app.state.orders == []
@@ -176,14 +176,14 @@ async def test_a_request_without_exactly_one_good_host_is_refused(talk: Talk, ho
 
 
 @pytest.mark.parametrize("host", [b"", b"canteen.example", b"127.0.0.1:8000", b"[::1]:8000", b"my_host:"])
-async def test_every_good_host_is_taken(talk: Talk, host: bytes) -> None:
+async def test_every_valid_host_is_accepted(talk: Talk, host: bytes) -> None:
     assert statuses(await talk(b"GET /meal HTTP/1.1\r\nHost: " + host + b"\r\n\r\n" + LAST)) == [200, 200]
 
 
 @pytest.mark.parametrize(
     "line", [b"CONNECT a:80 HTTP/1.1", b"GET /meal HTTP/2.0", b"GET /meal HTTP/0.9", b"GET http:// HTTP/1.1"]
 )
-async def test_what_this_server_does_not_speak_is_refused(talk: Talk, line: bytes) -> None:
+async def test_another_method_version_or_target_is_refused(talk: Talk, line: bytes) -> None:
     assert statuses(await talk(line + b"\r\nhost: x\r\n\r\nmore")) == [400]
 
 
@@ -194,7 +194,7 @@ async def test_the_answer_to_a_head_request_has_no_body_even_when_it_is_refused(
         assert answer.count(b"\r\n\r\n") == 1
 
 
-async def test_a_stream_ends_with_its_connection_although_another_request_waits_behind_it(
+async def test_a_stream_ends_with_its_connection_although_another_request_waits(
     app: Any, connect: Any
 ) -> None:
     """Of several requests on a connection, each is told that it is gone."""

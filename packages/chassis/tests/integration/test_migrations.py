@@ -114,7 +114,7 @@ async def test_tables_belong_to_the_owner_and_the_service_may_use_them(bakery: B
     assert await bakery.rights("alembic_version") == set()
 
 
-async def test_a_second_run_does_nothing_and_a_new_revision_only_what_is_new(bakery: Bakery) -> None:
+async def test_a_second_run_changes_nothing_and_a_new_revision_only_adds_its_own(bakery: Bakery) -> None:
     bakery.ships(first=FIRST)
     await bakery.migrate()
     await bakery.migrate()
@@ -125,7 +125,7 @@ async def test_a_second_run_does_nothing_and_a_new_revision_only_what_is_new(bak
     assert await bakery.rights("ledger") == {"SELECT", "INSERT"}
 
 
-async def test_a_revision_that_fails_leaves_everything_as_it_was(bakery: Bakery) -> None:
+async def test_a_failing_revision_is_rolled_back(bakery: Bakery) -> None:
     bakery.ships(first=FIRST)
     await bakery.migrate()
     bakery.ships(second=BROKEN)

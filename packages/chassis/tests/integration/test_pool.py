@@ -31,7 +31,7 @@ async def pid_of_one(database: Database) -> int:
     return int(row.pid)
 
 
-async def test_who_comes_while_all_are_out_waits_for_the_next_that_comes_back(two_connections) -> None:
+async def test_a_caller_waits_for_the_next_released_connection(two_connections) -> None:
     out: set[Any] = set()
 
     async def use() -> int:
@@ -47,9 +47,7 @@ async def test_who_comes_while_all_are_out_waits_for_the_next_that_comes_back(tw
     assert len(set(pids)) == SIZE
 
 
-async def test_who_waits_too_long_for_one_is_told_that_the_database_is_away(
-    two_connections, monkeypatch
-) -> None:
+async def test_a_caller_that_waits_too_long_gets_database_unavailable(two_connections, monkeypatch) -> None:
     monkeypatch.setattr(pool, "POOL_WAIT_S", 0.05)
     async with two_connections.statement(), two_connections.statement():
         with pytest.raises(DatabaseUnavailable):
@@ -57,13 +55,13 @@ async def test_who_waits_too_long_for_one_is_told_that_the_database_is_away(
     await two_connections.ping()
 
 
-async def test_the_connection_that_was_used_last_is_used_next(two_connections) -> None:
+async def test_the_most_recently_used_connection_is_used_next(two_connections) -> None:
     async with two_connections.statement(), two_connections.statement():
         pass
     assert await pid_of_one(two_connections) == await pid_of_one(two_connections)
 
 
-async def test_what_fails_for_another_reason_than_the_connection_gives_it_back(two_connections) -> None:
+async def test_an_error_that_is_not_the_connections_releases_it(two_connections) -> None:
     before = await pid_of_one(two_connections)
     for _ in range(SIZE + 1):
         with pytest.raises(ValueError, match="mine"):
@@ -72,7 +70,7 @@ async def test_what_fails_for_another_reason_than_the_connection_gives_it_back(t
     assert await pid_of_one(two_connections) == before
 
 
-async def test_one_that_was_given_up_makes_room_for_another(two_connections) -> None:
+async def test_an_invalidated_connection_frees_its_slot(two_connections) -> None:
     before = await pid_of_one(two_connections)
     for _ in range(SIZE + 1):
         async with two_connections.statement() as connection:
@@ -80,7 +78,9 @@ async def test_one_that_was_given_up_makes_room_for_another(two_connections) -> 
     assert await pid_of_one(two_connections) != before
 
 
-async def test_one_past_its_lifetime_is_closed_and_another_opened(two_connections, monkeypatch) -> None:
+async def test_a_connection_past_its_lifetime_is_closed_and_another_opened(
+    two_connections, monkeypatch
+) -> None:
     async with two_connections.statement() as connection:
         old = driver_of(connection)
     closed = asyncio.Event()
@@ -92,7 +92,7 @@ async def test_one_past_its_lifetime_is_closed_and_another_opened(two_connection
         await closed.wait()
 
 
-async def test_nothing_that_sqlalchemy_has_begun_is_handed_on(two_connections) -> None:
+async def test_a_transaction_that_sqlalchemy_has_begun_ends_with_the_block(two_connections) -> None:
     async with two_connections.statement() as connection:
         await connection.execute(sa.text("SELECT 1"))
         assert connection.in_transaction()
@@ -100,7 +100,7 @@ async def test_nothing_that_sqlalchemy_has_begun_is_handed_on(two_connections) -
         assert not connection.in_transaction()
 
 
-async def test_closing_closes_what_is_idle(two_connections, servers) -> None:
+async def test_closing_closes_idle_connections(two_connections, servers) -> None:
     async with two_connections.statement() as one, two_connections.statement() as other:
         drivers = [driver_of(one), driver_of(other)]
     await two_connections.close()

@@ -50,7 +50,7 @@ async def add(database: Database, outbox: Outbox, messages: list[OutboxMessage])
         await outbox.add(connection, messages)
 
 
-async def test_rows_are_carried_in_the_order_in_which_they_were_written_and_then_deleted(
+async def test_rows_are_published_in_the_order_of_their_ids_and_then_deleted(
     bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
 ) -> None:
     messages = [status_message() for _ in range(30)]
@@ -62,7 +62,7 @@ async def test_rows_are_carried_in_the_order_in_which_they_were_written_and_then
     assert len(await stored_bodies(servers)) == 1
 
 
-async def test_a_rolled_back_change_says_nothing(
+async def test_a_rolled_back_change_publishes_nothing(
     bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage
 ) -> None:
     async def change_and_fail() -> None:
@@ -75,7 +75,7 @@ async def test_a_rolled_back_change_says_nothing(
     assert await outbox_rows(servers) == 0
 
 
-async def test_rows_of_an_earlier_life_are_carried_without_a_wake_up(
+async def test_rows_of_an_earlier_process_are_published_without_a_wake(
     bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
 ) -> None:
     await add(database, outbox, [status_message()])
@@ -130,7 +130,7 @@ async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
     assert len(set(await stored_items(servers))) == 60
 
 
-async def test_a_relay_that_freezes_loses_its_place_to_another(
+async def test_another_relay_takes_over_from_a_frozen_one(
     bus: Bus,
     database: Database,
     outbox: Outbox,
@@ -150,7 +150,7 @@ async def test_a_relay_that_freezes_loses_its_place_to_another(
     assert len(await stored_bodies(servers)) == 1
 
 
-async def test_a_lock_that_was_got_without_a_word_is_not_kept_by_the_pool(
+async def test_a_lock_whose_answer_was_lost_does_not_stay_with_the_pool(
     bus: Bus, database: Database, outbox: Outbox, servers, wait_until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the server was frozen for longer than its client waits: it takes the lock once it goes on."""
@@ -166,7 +166,7 @@ async def test_a_lock_that_was_got_without_a_word_is_not_kept_by_the_pool(
     assert [line["reason"] for line in lines] == ["division by zero"], "it had the lock"
 
 
-async def test_two_relays_at_work_carry_each_row_once(
+async def test_two_running_relays_publish_each_row_once(
     bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
 ) -> None:
     async with (
@@ -181,7 +181,7 @@ async def test_two_relays_at_work_carry_each_row_once(
     assert len(await stored_items(servers)) == 200
 
 
-async def test_what_comes_soon_after_a_pass_waits_for_the_next_but_never_holds_up_the_end(
+async def test_rows_that_are_added_soon_after_a_pass_wait_for_the_next_and_do_not_delay_the_stop(
     bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
 ) -> None:
     async with asyncio.timeout(30), Relay(database, bus, outbox, service=names.GATEWAY, every_s=60) as relay:
@@ -193,7 +193,7 @@ async def test_what_comes_soon_after_a_pass_waits_for_the_next_but_never_holds_u
     assert await outbox_rows(servers) == 1
 
 
-async def test_it_says_how_far_behind_it_is_while_a_pass_leaves_rows(
+async def test_the_number_of_remaining_rows_is_counted_while_a_pass_leaves_rows(
     bus: Bus,
     database: Database,
     outbox: Outbox,
@@ -214,7 +214,7 @@ async def test_it_says_how_far_behind_it_is_while_a_pass_leaves_rows(
         await wait_until(lambda: relay.behind == 0)
 
 
-async def test_who_does_not_carry_knows_too_how_much_waits_for_who_does(
+async def test_a_relay_without_the_lock_counts_the_remaining_rows_too(
     database: Database, outbox: Outbox, status_message: StatusMessage, wait_until
 ) -> None:
     await add(database, outbox, [status_message() for _ in range(7)])
@@ -226,7 +226,7 @@ async def test_who_does_not_carry_knows_too_how_much_waits_for_who_does(
         frozen_bus.thaw.set()
 
 
-async def test_a_relay_that_fails_goes_on_counting(
+async def test_a_failing_relay_continues_to_count(
     database: Database, outbox: Outbox, status_message: StatusMessage, wait_until
 ) -> None:
     async with Relay(database, DeafBus(), outbox, service=names.GATEWAY) as relay:
@@ -278,7 +278,7 @@ async def _is_empty(servers) -> bool:
 
 
 @pytest.mark.parametrize(("lost", "added"), [(1, 1), (1, 20), (5, 4), (20, 1), (20, 20), (3, 15)])
-async def test_other_rows_beside_those_whose_acknowledgement_was_lost_are_stored_too(
+async def test_rows_added_after_a_lost_acknowledgement_are_stored_too(
     bus: Bus,
     database: Database,
     outbox: Outbox,

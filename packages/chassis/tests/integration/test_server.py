@@ -76,7 +76,7 @@ def open_streams(url: str) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_answers_what_it_has_read_ends_streams_and_exits_0(
+def test_on_a_stop_signal_a_service_answers_read_requests_ends_streams_and_exits_0(
     start: Start, number: signal.Signals
 ) -> None:
     process = start(freshly_loaded=number is signal.SIGTERM)  # once as an interpreter of its own
@@ -109,7 +109,7 @@ def test_pipelined_requests_that_were_read_are_answered_too(start: Start) -> Non
     assert read_all(peer).count(b"200 OK") == 2
 
 
-def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Start) -> None:
+def test_slow_readers_and_half_sent_requests_do_not_delay_the_stop(start: Start) -> None:
     process = start()
     url = process.url()
     half_head = open_socket(url, b"GET /slow HTTP/1.1\r\nhost: x\r\n")
@@ -126,7 +126,7 @@ def test_slow_readers_and_half_sent_requests_do_not_hold_it_up(start: Start) -> 
         peer.close()
 
 
-def test_what_does_not_come_to_its_end_is_cut_off(start: Start) -> None:
+def test_a_stop_that_does_not_end_is_cut_off(start: Start) -> None:
     process = start(PROBE_STOP="stuck")
     process.wait_for("service_started")
     assert process.stop() < STOP_LIMIT_S
@@ -148,7 +148,7 @@ def test_a_repeated_signal_changes_nothing(start: Start) -> None:
     assert read_all(peer).endswith(b"done")
 
 
-def test_told_to_stop_while_it_waits_to_start_it_gives_up_the_start(start: Start) -> None:
+def test_a_stop_signal_during_the_start_ends_the_process(start: Start) -> None:
     process = start(PROBE_START="stuck")
     process.wait_for("opening")
     assert process.stop() < STOP_LIMIT_S
@@ -162,7 +162,7 @@ def test_a_start_that_fails_is_logged_once_and_exits_1(start: Start) -> None:
     assert process.output.count("RuntimeError: cannot open") == 1
 
 
-def test_settings_that_prove_unusable_at_the_start_are_said_in_a_sentence(
+def test_settings_that_prove_unusable_at_the_start_are_reported_in_one_sentence(
     start: Start,
 ) -> None:
     process = start(PROBE_START="unusable")
@@ -170,7 +170,7 @@ def test_settings_that_prove_unusable_at_the_start_are_said_in_a_sentence(
     assert process.output.splitlines() == ["opening", "gateway: PROBE_KEY_FILE holds no key."]
 
 
-def test_wrong_settings_are_said_in_sentences(start: Start) -> None:
+def test_each_wrong_setting_is_reported_in_one_sentence(start: Start) -> None:
     process = start(CAFETERIA_PORT="many", CAFETERIA_LOG_LEVEL="loud", CAFETERIA_NATS_PASSWORD="")
     assert process.child.wait(timeout=START_LIMIT_S) == 2
     said = process.output.splitlines()
@@ -178,7 +178,7 @@ def test_wrong_settings_are_said_in_sentences(start: Start) -> None:
     assert all(sentence.startswith("gateway: CAFETERIA_") and sentence.endswith(".") for sentence in said)
 
 
-def test_a_port_in_use_is_said_in_one_sentence(start: Start) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = start(CAFETERIA_PORT=str(port))
@@ -196,7 +196,7 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", "::1", "::"])  # noqa: S104 - as operators write
-def test_it_listens_on_ipv4_ipv6_and_names(start: Start, host: str) -> None:
+def test_a_service_listens_on_ipv4_ipv6_and_names(start: Start, host: str) -> None:
     if ":" in host and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     process = start(CAFETERIA_HOST=host)
@@ -207,7 +207,7 @@ def test_it_listens_on_ipv4_ipv6_and_names(start: Start, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
-def test_an_address_that_is_not_this_machines_is_refused_in_one_sentence(start: Start, host: str) -> None:
+def test_an_address_of_another_machine_is_reported_in_one_sentence(start: Start, host: str) -> None:
     process = start(CAFETERIA_HOST=host)
     assert process.child.wait(timeout=START_LIMIT_S) == 2
     assert process.output.startswith(f"gateway: cannot listen on port 0 of {host}: ")
@@ -215,7 +215,7 @@ def test_an_address_that_is_not_this_machines_is_refused_in_one_sentence(start: 
     assert len(process.output.splitlines()) == 1
 
 
-def test_a_process_that_cannot_go_on_stops_in_good_order_and_exits_1(start: Start) -> None:
+def test_a_process_that_ends_itself_stops_gracefully_and_exits_1(start: Start) -> None:
     process = start()
     assert ask(f"{process.url()}/hopeless").text == "ending"
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
@@ -223,11 +223,11 @@ def test_a_process_that_cannot_go_on_stops_in_good_order_and_exits_1(start: Star
     assert process.lines[-1]["event"] == "service_stopped"
 
 
-def test_a_start_that_is_given_up_exits_1(start: Start) -> None:
+def test_a_process_that_ends_itself_during_the_start_exits_1(start: Start) -> None:
     assert start(PROBE_START="hopeless").child.wait(timeout=START_LIMIT_S) == 1
 
 
-def test_without_a_bus_for_good_it_exits_1(start: Start, servers: Any) -> None:
+def test_a_process_whose_bus_closed_for_good_exits_1(start: Start, servers: Any) -> None:
     password = servers.credentials.nats_password("gateway")
     process = start(PROBE_BUS="1", CAFETERIA_NATS_URL=servers.nats_url, CAFETERIA_NATS_PASSWORD=password)
     assert ask(f"{process.url()}/deaf").text == "ending"
@@ -235,7 +235,7 @@ def test_without_a_bus_for_good_it_exits_1(start: Start, servers: Any) -> None:
     assert "bus_closed" in [line["event"] for line in process.lines]
 
 
-def test_what_does_not_come_to_its_end_by_itself_exits_1_too(start: Start) -> None:
+def test_a_process_that_ends_itself_and_is_cut_off_exits_1(start: Start) -> None:
     process = start(PROBE_STOP="stuck")
     ask(f"{process.url()}/hopeless")
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
@@ -280,7 +280,7 @@ def test_the_log_of_a_run_is_json_and_holds_no_secret(start: Start) -> None:
     assert failed[0]["request_id"]
 
 
-def test_what_is_no_http_gets_a_problem_document(start: Start) -> None:
+def test_a_request_that_is_not_http_gets_a_problem_document(start: Start) -> None:
     answer = read_all(open_socket(start().url(), b"NONSENSE\r\n\r\n"))
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")

@@ -42,18 +42,18 @@ def libpq_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("libpq_environment")
-async def test_a_service_takes_no_notice_of_libpqs_variables(gateway_settings) -> None:
+async def test_a_service_ignores_libpqs_variables(gateway_settings) -> None:
     database = Database.connect(gateway_settings, service="gateway")
     await database.ping()
     await database.close()
 
 
 @pytest.mark.usefixtures("libpq_environment")
-async def test_a_migration_takes_no_notice_of_libpqs_variables(servers) -> None:
+async def test_a_migration_ignores_libpqs_variables(servers) -> None:
     await migrate("gateway", servers.postgres_admin_url)
 
 
-async def test_without_a_port_postgres_is_at_its_usual_one(gateway_settings, monkeypatch) -> None:
+async def test_without_a_port_postgres_is_at_port_5432(gateway_settings, monkeypatch) -> None:
     asked: list[object] = []
 
     async def connect(host: str, port: object = None, **_: object) -> None:

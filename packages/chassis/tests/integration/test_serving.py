@@ -94,9 +94,7 @@ async def test_a_fixture_may_hold_a_served_app(base_url: str) -> None:
         ),
     ],
 )
-async def test_a_request_that_does_not_come_to_its_end_is_given_up(
-    base_url: str, beginning: bytes, status: bytes
-) -> None:
+async def test_a_request_without_an_end_is_cut_off(base_url: str, beginning: bytes, status: bytes) -> None:
     host, port = base_url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(beginning + b"a" * 1_000_000)
@@ -107,7 +105,7 @@ async def test_a_request_that_does_not_come_to_its_end_is_given_up(
         assert (await client.get("/meal")).text == "soup"
 
 
-async def test_leaving_answers_what_is_in_flight_before_the_lifespan_closes(wait_until: Any) -> None:
+async def test_requests_in_flight_are_answered_before_the_lifespan_closes(wait_until: Any) -> None:
     events: list[str] = []
     async with httpx.AsyncClient() as client:
         async with serving(make_app(events)) as url:
@@ -117,14 +115,14 @@ async def test_leaving_answers_what_is_in_flight_before_the_lifespan_closes(wait
     assert events == ["opened", "begun", "answered", "closed"]
 
 
-async def test_what_a_handler_does_after_its_answer_is_waited_for_too() -> None:
+async def test_the_stop_waits_for_a_handlers_background_task() -> None:
     events: list[str] = []
     async with serving(make_app(events)) as url, httpx.AsyncClient() as client:
         assert (await client.get(f"{url}/washed")).text == "washed"
     assert events == ["opened", "dried", "closed"]
 
 
-async def test_several_apps_live_side_by_side_with_metrics_of_their_own() -> None:
+async def test_several_apps_in_one_process_have_their_own_metrics() -> None:
     first, second = make_app([]), make_app([])
     async with serving(first) as one, serving(second) as two, httpx.AsyncClient() as client:
         assert one != two

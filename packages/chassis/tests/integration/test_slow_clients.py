@@ -140,13 +140,13 @@ def problem(answer: bytes) -> tuple[int, str]:
     return document["status"], document["detail"]
 
 
-async def test_who_sends_nothing_is_left_without_a_word(connect: Any) -> None:
+async def test_a_connection_that_sends_nothing_is_closed_without_an_answer(connect: Any) -> None:
     reader, _ = await connect()
     newlines, _ = await connect(b"\r\n\r\n")
     assert await asyncio.gather(rest(reader), rest(newlines)) == [b"", b""]
 
 
-async def test_who_sends_half_a_head_or_one_that_never_ends_is_told_and_left(connect: Any) -> None:
+async def test_an_incomplete_head_is_answered_with_408(connect: Any) -> None:
     half, _ = await connect(b"GET /orders HTTP/1.1\r\nhost: x\r\n")
     endless, writer = await connect(b"GET /orders HTTP/1.1\r\nhost: x\r\nslow: ")
     trickling = asyncio.create_task(trickle(writer, b"a"))
@@ -155,7 +155,7 @@ async def test_who_sends_half_a_head_or_one_that_never_ends_is_told_and_left(con
     assert [problem(answer)[0] for answer in answers] == [408, 408]
 
 
-async def test_who_falls_silent_between_two_requests_is_left(connect: Any) -> None:
+async def test_an_idle_connection_is_closed(connect: Any) -> None:
     reader, _ = await connect(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
     assert (await rest(reader)).endswith(b'{"status":"ok"}')
 
@@ -163,7 +163,7 @@ async def test_who_falls_silent_between_two_requests_is_left(connect: Any) -> No
 @pytest.mark.parametrize(
     "framing", [b"content-length: 1000\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"]
 )
-async def test_a_body_that_does_not_come_is_refused_and_nothing_was_done(
+async def test_a_body_that_does_not_arrive_is_408_and_nothing_is_executed(
     app: Any, connect: Any, framing: bytes
 ) -> None:
     silent, _ = await connect(JSON + framing)
@@ -178,7 +178,7 @@ async def test_a_body_that_does_not_come_is_refused_and_nothing_was_done(
     assert {line["log_level"] for line in lines} <= {"info", "debug"}
 
 
-async def test_a_large_body_that_comes_at_a_fair_rate_is_taken(app: Any, connect: Any) -> None:
+async def test_a_large_body_at_a_sufficient_rate_is_accepted(app: Any, connect: Any) -> None:
     text = "a" * 15_000
     body = json.dumps({"a": text}).encode()
     reader, writer = await connect(JSON + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
@@ -189,7 +189,7 @@ async def test_a_large_body_that_comes_at_a_fair_rate_is_taken(app: Any, connect
     assert app.state.orders == [{"a": text}]
 
 
-async def test_an_answer_that_needs_no_body_is_given_although_the_body_does_not_come(
+async def test_a_handler_that_needs_no_body_answers_although_the_body_does_not_arrive(
     app: Any, connect: Any
 ) -> None:
     """What was done is not contradicted; the connection ends with it."""
@@ -200,7 +200,7 @@ async def test_an_answer_that_needs_no_body_is_given_although_the_body_does_not_
     assert app.state.orders == [{}]
 
 
-async def test_a_second_request_that_does_not_end_waits_for_the_first_ones_answer(connect: Any) -> None:
+async def test_an_incomplete_second_request_is_refused_after_the_first_ones_answer(connect: Any) -> None:
     reader, _ = await connect(b"POST /bodiless HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\nGET /half")
     answer = await rest(reader)
     first, _, second = answer.partition(b"HTTP/1.1 408")
@@ -216,7 +216,9 @@ async def test_an_open_stream_is_not_slow(connect: Any) -> None:
     writer.close()
 
 
-async def test_who_takes_nothing_of_an_answer_is_cut_off_and_its_task_ends(app: Any, url: str) -> None:
+async def test_a_client_that_does_not_read_its_answer_is_cut_off_and_the_task_ends(
+    app: Any, url: str
+) -> None:
     address = httpx.URL(url)
     with (
         socket.create_connection((address.host, address.port)) as idle,
@@ -247,7 +249,7 @@ def read_by_server(monkeypatch: pytest.MonkeyPatch) -> bytearray:
 
 
 @pytest.mark.parametrize("second_s", [LONG_SECOND_S])
-async def test_over_the_cap_of_an_address_requests_get_503_and_health_is_answered(
+async def test_over_an_addresss_cap_requests_get_503_and_health_is_answered(
     capped: dict[str, str], connect: Any, url: str
 ) -> None:
     streams = [await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n") for _ in range(2)]
@@ -268,7 +270,7 @@ async def test_over_the_cap_of_an_address_requests_get_503_and_health_is_answere
 
 @pytest.mark.parametrize("second_s", [LONG_SECOND_S])
 @pytest.mark.parametrize("sent", [b"", b"GET /half", JSON + b"content-length: 10\r\n\r\n{"])
-async def test_who_did_not_ask_yet_gives_way_to_a_newer_connection(
+async def test_a_connection_without_a_complete_request_is_evicted_for_a_newer_one(
     capped: dict[str, str], app: Any, connect: Any, read_by_server: bytearray, wait_until: Any, sent: bytes
 ) -> None:
     oldest, _ = await connect(sent)

@@ -1,4 +1,4 @@
-"""A small service of no food, and a signer that stands for identity."""
+"""Fixtures of the unit tests: a small app, an HTTP client for it, and a signer of tokens in place of identity."""
 
 import base64
 import ssl
@@ -26,13 +26,13 @@ REQUIRED = {
 }
 
 PLAIN = ssl.create_default_context()
-"""Nothing here speaks TLS, and a client that is given no context spends 50 ms on loading certificates."""
+"""No test uses TLS; a client without a context would spend 50 ms on loading certificates."""
 
 Connect = Callable[[ServiceApp], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 class Signer:
-    """Signs tokens as identity does, and as forgers do."""
+    """Signs valid tokens, as identity does, and forged ones."""
 
     def __init__(self, kid: str = "key-1") -> None:
         self.kid = kid
@@ -44,7 +44,7 @@ class Signer:
         return Jwks(keys=(Jwk(kid=self.kid, x=base64.urlsafe_b64encode(raw).rstrip(b"=").decode()),))
 
     def token(self, *, algorithm: str = "EdDSA", key: Any = None, kid: Any = None, **changed: Any) -> str:
-        """`changed` replaces claims; None leaves one out."""
+        """Return a token. `changed` replaces claims; None omits one."""
         now = datetime.now(UTC)
         claims = {
             "iss": "cafeteria-identity",

@@ -1,4 +1,4 @@
-"""Addresses in settings: each works, or the start is refused with one sentence that names the variable."""
+"""Addresses in settings: a valid one is accepted, any other is refused with a sentence that names the variable."""
 
 import pytest
 
@@ -98,13 +98,13 @@ WRONG = [
 @pytest.mark.parametrize(
     ("variable", "value"), [(name, value) for name, values in ACCEPTED.items() for value in values]
 )
-def test_an_address_of_one_host_is_taken(environ: dict[str, str], variable: str, value: str) -> None:
+def test_an_address_of_one_host_is_accepted(environ: dict[str, str], variable: str, value: str) -> None:
     settings = load_settings(ServiceSettings, {**environ, variable: value})
     assert value in {settings.host, settings.postgres_url, settings.nats_url}
 
 
 @pytest.mark.parametrize(("variable", "value"), WRONG)
-def test_every_other_address_is_refused_by_the_name_of_its_variable(
+def test_any_other_address_is_refused_with_the_name_of_its_variable(
     environ: dict[str, str], variable: str, value: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:

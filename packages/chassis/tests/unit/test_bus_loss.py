@@ -1,12 +1,12 @@
-"""A connection that is frozen with much still to be written to it, and requests while there is none.
+"""The client leaves a frozen connection with many unwritten bytes; without a connection its requests fail at once.
 
-On uvloop, as in the services: it lets go of a connection only once it has written everything.
+The tests run on uvloop, as the services do: uvloop ends a connection only after it has written all pending bytes.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -20,16 +20,17 @@ PATIENCE_S = 10.0
 
 
 class Server:
-    """Speaks enough NATS to be connected to. `freeze` stops it from reading what is connected by then.
+    """A server with as much of the NATS protocol as a client needs to connect.
 
-    It says nothing but its end on the next `half_greetings` connections, and notes when they are left.
+    `freeze` stops reading from all current connections. On each of the next `half_open` connections the server only
+    closes its own side; it releases `left` when the client has closed the other one.
     """
 
     def __init__(self) -> None:
-        self.half_greetings = 0
+        self.half_open = 0
         self.left = asyncio.Semaphore(0)
         self._writers: set[asyncio.StreamWriter] = set()
-        self._conversations: set[asyncio.Task[None]] = set()
+        self._sessions: set[asyncio.Task[None]] = set()
 
     def freeze(self) -> None:
         for writer in self._writers:
@@ -41,15 +42,15 @@ class Server:
 
     async def end(self) -> None:
         self.drop()
-        await asyncio.gather(*self._conversations)
+        await asyncio.gather(*self._sessions)
 
-    def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        self._conversations.add(asyncio.create_task(self._converse(reader, writer)))
+        self._sessions.add(asyncio.create_task(self._serve(reader, writer)))
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.half_greetings:
-            self.half_greetings -= 1
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.half_open:
+            self.half_open -= 1
             writer.write_eof()
             with suppress(ConnectionError):
                 await reader.read()
@@ -66,13 +67,13 @@ class Server:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[BusClient, Server, asyncio.Event]]:
-    """A client with the services' ways, its server, and whether it has connected again."""
-    server, again = Server(), asyncio.Event()
+    """Yield a client with the services' options, its server, and an event that is set after a reconnect."""
+    server, reconnected = Server(), asyncio.Event()
 
     async def on_reconnect() -> None:
-        again.set()
+        reconnected.set()
 
-    async with await asyncio.start_server(server.meet, "127.0.0.1", 0) as listening:
+    async with await asyncio.start_server(server.accept, "127.0.0.1", 0) as listening:
         client = BusClient()
         await client.connect(
             f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}",
@@ -84,9 +85,9 @@ async def connected() -> AsyncIterator[tuple[BusClient, Server, asyncio.Event]]:
             reconnected_cb=on_reconnect,
         )
         try:
-            yield client, server, again
+            yield client, server, reconnected
         finally:
-            with suppress(TimeoutError):  # one that is stuck cannot say goodbye either
+            with suppress(TimeoutError):  # a client that is stuck cannot close either
                 await asyncio.wait_for(client.close(), 1)
             await server.end()
 
@@ -94,53 +95,56 @@ async def connected() -> AsyncIterator[tuple[BusClient, Server, asyncio.Event]]:
 async def ignore(_: object) -> None: ...
 
 
-def on_uvloop(scene: Callable[[], Awaitable[None]]) -> None:
+def on_uvloop(test: Callable[[], Awaitable[None]]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(scene(), PATIENCE_S))
+        runner.run(asyncio.wait_for(test(), PATIENCE_S))
 
 
-def test_a_frozen_connection_is_left_also_with_much_still_to_be_written() -> None:
-    async def scene() -> None:
-        async with connected() as (client, server, again):
+def test_the_client_leaves_a_frozen_connection_with_many_unwritten_bytes() -> None:
+    async def test() -> None:
+        async with connected() as (client, server, reconnected):
             server.freeze()
             for _ in range(40):
-                await client.publish("news", b"x" * MEBIBYTE)
+                await client.publish("topic", b"x" * MEBIBYTE)
                 await asyncio.sleep(0)
-            await again.wait()
+            await reconnected.wait()
             await client.flush()
 
-    on_uvloop(scene)
+    on_uvloop(test)
 
 
-def test_a_try_that_got_no_further_than_a_greeting_is_left_before_the_next() -> None:
-    async def scene() -> None:
-        async with connected() as (client, server, again):
-            held = []
+def test_the_client_closes_a_failed_connection_before_the_next_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        async with connected() as (client, server, reconnected):
+            transports: list[Any] = []
             connect = client._connect_to_server
 
-            async def connect_and_hold(address: Any) -> None:
-                await connect(address)
-                held.append(client._transport._io_writer)  # or the collector would close it, as it comes by
+            async def connect_and_record(s: Any) -> None:
+                await connect(s)
+                # the list also keeps the garbage collector from closing it
+                transports.append(cast("Any", client._transport)._io_writer)
 
-            client._connect_to_server = connect_and_hold  # type: ignore[method-assign]
-            server.half_greetings = 2
+            monkeypatch.setattr(client, "_connect_to_server", connect_and_record)
+            server.half_open = 2
             server.drop()
-            await again.wait()
-            assert [writer.is_closing() for writer in held] == [True, True, False]
+            await reconnected.wait()
+            assert [writer.is_closing() for writer in transports] == [True, True, False]
             await server.left.acquire()
             await server.left.acquire()
 
-    on_uvloop(scene)
+    on_uvloop(test)
 
 
-def test_a_request_that_cannot_be_sent_leaves_nothing_behind() -> None:
-    async def scene() -> None:
+def test_a_request_that_cannot_be_sent_leaves_no_entry_behind() -> None:
+    async def test() -> None:
         async with connected() as (client, _, __):
             client._status = client.RECONNECTING
             for _ in range(10):
                 with pytest.raises(OutboundBufferLimitError):
-                    await client.request("anybody", b"?")
+                    await client.request("subject", b"?")
             assert client._resp_map == {}
             client._status = client.CONNECTED
 
-    on_uvloop(scene)
+    on_uvloop(test)

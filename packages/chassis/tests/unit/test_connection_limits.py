@@ -1,4 +1,4 @@
-"""The caps on connections and the limits of time, on connections that are made up."""
+"""The caps on connections and their time limits, with connections that are stand-ins."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -23,7 +23,7 @@ from cafeteria.chassis.runtime.settings import Network
 
 
 class Peer:
-    """A connection; `is_busy` while its request is being carried out."""
+    """A stand-in for a connection. `is_busy` while its request runs; `end` tells how the limits ended it."""
 
     queue: Any = None
     address: Any = None
@@ -43,10 +43,10 @@ class Peer:
         return not self.is_busy
 
     def evict(self) -> None:
-        self.end = "gave way"
+        self.end = "evicted"
 
     def refuse_connection(self) -> None:
-        self.end = "turned away"
+        self.end = "refused"
 
     def time_out(self) -> str | None:
         self.end = "timed out"
@@ -85,43 +85,45 @@ def admitted(limits: ConnectionLimits, host: str = "10.0.0.1", *, is_busy: bool 
     return peer
 
 
-def look(limits: ConnectionLimits, times: int) -> None:
-    for _ in range(times):
+def pass_seconds(limits: ConnectionLimits, seconds: int) -> None:
+    for _ in range(seconds):
         limits.look()
 
 
-def test_who_waits_longest_without_a_head_gives_way_first_then_half_bodies_then_idle_ones(make: Any) -> None:
+def test_the_oldest_connection_without_a_head_is_evicted_first_then_half_bodies_then_idle_ones(
+    make: Any,
+) -> None:
     limits = make(total=5)
     idle, body, oldest, younger, ending = (admitted(limits) for _ in range(5))
     limits.wait(idle, limits.idle)
     limits.wait(body, limits.bodies)
     limits.wait(ending, limits.lingering)
-    for leaving in (ending, oldest, younger, body, idle):
-        assert leaving.end is None
+    for evicted in (ending, oldest, younger, body, idle):
+        assert evicted.end is None
         assert admitted(limits, is_busy=True).refusal is None
-        assert leaving.end == "gave way"
+        assert evicted.end == "evicted"
     assert admitted(limits).refusal is not None
 
 
-def test_a_flood_ends_its_own_connections_and_not_older_ones_of_others(make: Any) -> None:
+def test_a_flood_evicts_its_own_connections_and_not_older_ones_of_others(make: Any) -> None:
     limits = make(total=10)
-    honest = [admitted(limits, f"192.0.2.{number}") for number in range(3)]
+    others = [admitted(limits, f"192.0.2.{number}") for number in range(3)]
     for _ in range(100):
         admitted(limits, "10.0.0.66")
-    assert [peer.end for peer in honest] == [None] * 3
+    assert [peer.end for peer in others] == [None] * 3
 
 
 def test_many_idle_connections_of_one_address_are_no_flood(make: Any) -> None:
     limits = make(total=10)
-    campus = [admitted(limits, "192.0.2.1") for _ in range(6)]
-    for peer in campus[1:]:
+    shared = [admitted(limits, "192.0.2.1") for _ in range(6)]
+    for peer in shared[1:]:
         limits.wait(peer, limits.idle)
     for number in range(100):
         admitted(limits, f"10.0.0.{number % 2}")
-    assert [peer.end for peer in campus] == [None] * 6
+    assert [peer.end for peer in shared] == [None] * 6
 
 
-def test_what_is_being_carried_out_never_gives_way(make: Any) -> None:
+def test_a_connection_with_a_running_request_is_never_evicted(make: Any) -> None:
     limits = make(total=2, per_address=2)
     busy = [admitted(limits, is_busy=True) for _ in range(2)]
     limits.wait(busy[0], limits.bodies)
@@ -129,7 +131,7 @@ def test_what_is_being_carried_out_never_gives_way(make: Any) -> None:
     assert [peer.end for peer in busy] == [None, None]
 
 
-def test_a_place_that_is_free_again_is_given_again(make: Any) -> None:
+def test_a_released_slot_is_used_again(make: Any) -> None:
     limits = make(total=1)
     first = admitted(limits, is_busy=True)
     limits.release(first)
@@ -149,19 +151,19 @@ def test_an_address_at_its_cap_is_refused_and_no_other(make: Any) -> None:
     assert admitted(limits, "10.0.0.2").refusal is None
 
 
-def test_at_an_addresss_cap_only_its_own_give_way(make: Any) -> None:
+def test_at_an_addresss_cap_only_its_own_connections_are_evicted(make: Any) -> None:
     limits = make(per_address=1)
     other, own = admitted(limits, "10.0.0.2"), admitted(limits)
     assert admitted(limits).refusal is None
-    assert (other.end, own.end) == (None, "gave way")
+    assert (other.end, own.end) == (None, "evicted")
 
 
-def test_at_an_addresss_cap_who_owes_a_request_goes_before_who_is_idle(make: Any) -> None:
+def test_at_an_addresss_cap_a_connection_that_owes_a_request_is_evicted_before_an_idle_one(make: Any) -> None:
     limits = make(per_address=2)
     idle, silent = admitted(limits), admitted(limits)
     limits.wait(idle, limits.idle)
-    assert [admitted(limits, is_busy=True).refusal, idle.end, silent.end] == [None, None, "gave way"]
-    assert [admitted(limits, is_busy=True).refusal, idle.end] == [None, "gave way"]
+    assert [admitted(limits, is_busy=True).refusal, idle.end, silent.end] == [None, None, "evicted"]
+    assert [admitted(limits, is_busy=True).refusal, idle.end] == [None, "evicted"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_at_an_addresss_cap_who_owes_a_request_goes_before_who_is_idle(make: Any
         ("::ffff:10.0.0.1", "10.0.0.1", "::ffff:10.0.0.2"),
     ],
 )
-def test_who_has_many_addresses_of_ipv6_counts_as_one(make: Any, host: str, same: str, other: str) -> None:
+def test_the_addresses_of_one_ipv6_network_count_as_one(make: Any, host: str, same: str, other: str) -> None:
     limits = make(per_address=1)
     admitted(limits, host, is_busy=True)
     assert admitted(limits, same).refusal is not None
@@ -191,20 +193,20 @@ def test_zero_is_no_cap_for_an_address(make: Any) -> None:
     assert all(admitted(limits, is_busy=True).refusal is None for _ in range(100))
 
 
-def test_of_those_over_the_cap_a_bounded_number_is_still_read(make: Any) -> None:
+def test_a_bounded_number_of_connections_over_the_cap_is_still_read(make: Any) -> None:
     limits = make(total=0)
-    crowd = [admitted(limits) for _ in range(REFUSED_AT_ONCE + 3)]
-    assert [peer.end for peer in crowd[:4]] == ["turned away"] * 3 + [None]
-    assert all(peer.queue is limits.turned_away for peer in crowd[3:])
-    look(limits, REFUSAL_S + 1)
-    assert {peer.end for peer in crowd} == {"turned away"}
+    peers = [admitted(limits) for _ in range(REFUSED_AT_ONCE + 3)]
+    assert [peer.end for peer in peers[:4]] == ["refused"] * 3 + [None]
+    assert all(peer.queue is limits.turned_away for peer in peers[3:])
+    pass_seconds(limits, REFUSAL_S + 1)
+    assert {peer.end for peer in peers} == {"refused"}
 
 
-def test_one_that_asks_over_the_cap_keeps_its_place_until_it_is_gone(make: Any) -> None:
+def test_a_request_over_the_cap_keeps_its_slot_until_it_is_released(make: Any) -> None:
     limits = make(total=0)
     asking = [admitted(limits, is_busy=True) for _ in range(REFUSED_AT_ONCE)]
     late = admitted(limits)
-    assert late.end == "turned away"
+    assert late.end == "refused"
     limits.release(asking[0])
     assert admitted(limits).end is None
 
@@ -212,55 +214,55 @@ def test_one_that_asks_over_the_cap_keeps_its_place_until_it_is_gone(make: Any) 
 @pytest.mark.parametrize(
     ("queue", "limit_s"), [("heads", HEAD_S), ("idle", KEEP_ALIVE_S), ("lingering", LINGER_S)]
 )
-def test_who_waits_too_long_is_ended_and_not_before(make: Any, queue: str, limit_s: int) -> None:
+def test_a_connection_times_out_at_its_limit_and_not_before(make: Any, queue: str, limit_s: int) -> None:
     limits = make()
     early, late = admitted(limits, is_busy=True), admitted(limits, is_busy=True)
     limits.wait(early, getattr(limits, queue))
-    look(limits, 1)
+    pass_seconds(limits, 1)
     limits.wait(late, getattr(limits, queue))
-    look(limits, limit_s - 1)
+    pass_seconds(limits, limit_s - 1)
     assert early.end is None
-    look(limits, 1)
+    pass_seconds(limits, 1)
     assert (early.end, late.end) == ("timed out", None)
-    look(limits, 1)
+    pass_seconds(limits, 1)
     assert late.end == "timed out"
 
 
-def test_a_body_is_ended_when_its_connection_says_that_it_is_late(make: Any) -> None:
+def test_a_late_body_times_out(make: Any) -> None:
     limits = make()
     late, steady = admitted(limits), admitted(limits)
     late.is_late = True
     limits.wait(late, limits.bodies)
     limits.wait(steady, limits.bodies)
-    look(limits, 1)
+    pass_seconds(limits, 1)
     assert (late.end, steady.end) == ("timed out", None)
 
 
 @pytest.mark.parametrize(
-    ("taken", "end"), [(0, "aborted"), (UNREAD_LEAST_BYTES - 1, "aborted"), (UNREAD_LEAST_BYTES, None)]
+    ("read_bytes", "end"), [(0, "aborted"), (UNREAD_LEAST_BYTES - 1, "aborted"), (UNREAD_LEAST_BYTES, None)]
 )
-def test_an_answer_must_be_taken_at_a_least_rate(make: Any, taken: int, end: str | None) -> None:
+def test_a_client_must_read_an_answer_at_a_minimum_rate(make: Any, read_bytes: int, end: str | None) -> None:
     limits = make()
     reader = admitted(limits, is_busy=True)
     reader.unsent = 70_000
     limits.watch_unsent(reader)
-    look(limits, UNREAD_S)
+    pass_seconds(limits, UNREAD_S)
     assert reader.end is None
-    reader.unsent -= taken
-    look(limits, 1)
+    reader.unsent -= read_bytes
+    pass_seconds(limits, 1)
     assert reader.end == end
 
 
-def test_an_answer_that_was_taken_is_watched_no_longer(make: Any) -> None:
+def test_an_answer_that_was_read_is_no_longer_watched(make: Any) -> None:
     limits = make()
     reader = admitted(limits, is_busy=True)
     limits.watch_unsent(reader)
     limits.forget_unsent(reader)
-    look(limits, UNREAD_S + 1)
+    pass_seconds(limits, UNREAD_S + 1)
     assert reader.end is None
 
 
-def test_a_cap_that_is_met_is_said_once_a_minute_with_what_it_cost(
+def test_a_reached_cap_is_logged_once_a_minute_with_its_evictions(
     make: Any, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[dict[str, Any]] = []
@@ -283,14 +285,14 @@ def test_a_cap_that_is_met_is_said_once_a_minute_with_what_it_cost(
     assert met == WARN_EVERY_S + 1
 
 
-def test_that_somebody_is_slow_is_no_warning(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_limits, "_log", None)  # whatever were logged would raise
+def test_a_slow_client_causes_no_warning(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_limits, "_log", None)  # any log call would raise
     limits = make()
     admitted(limits)
-    look(limits, HEAD_S + 5)
+    pass_seconds(limits, HEAD_S + 5)
 
 
-def test_nothing_is_remembered_of_those_who_are_gone(make: Any) -> None:
+def test_released_connections_leave_no_entry_behind(make: Any) -> None:
     limits = make(total=3, per_address=2)
     for number in range(50):
         peer = admitted(limits, str(ip_address("10.0.0.0") + number))

@@ -1,4 +1,4 @@
-"""A cursor leads back to its row, and nothing else passes for one; the pages of a list hold every row once."""
+"""A cursor leads back to its row, and any other text is refused."""
 
 import re
 from uuid import UUID
@@ -23,7 +23,7 @@ def test_no_cursor_is_the_first_page_and_no_further_row_is_no_cursor() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "ä", "a b", "=", "A" * 21, "A" * 23, "A" * 21 + "!"])
-def test_anything_else_is_refused(wrong: str) -> None:
+def test_any_other_text_is_refused(wrong: str) -> None:
     with pytest.raises(UnknownCursor):
         read_cursor(wrong)
 

@@ -1,4 +1,4 @@
-"""Behind trusted proxies the client's own address counts, however they write it, and nobody invents one."""
+"""Behind trusted proxies a request has the client's own address, in every notation, and no client can forge one."""
 
 from ipaddress import ip_network
 
@@ -30,10 +30,10 @@ def forwarded(*lines: str) -> Headers:
     ("peer", "lines", "client"),
     [
         ("203.0.113.9", [], "203.0.113.9"),
-        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # anybody may send the header
+        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # any client may send the header
         ("10.0.0.1", [], "10.0.0.1"),
         ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
-        ("10.0.0.1", ["6.6.6.6, 198.51.100.1"], "198.51.100.1"),  # what the client invented stands left
+        ("10.0.0.1", ["6.6.6.6, 198.51.100.1"], "198.51.100.1"),  # the client's forged address is leftmost
         ("10.0.0.1", ["nonsense, 198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", ["198.51.100.1, 10.0.0.2"], "198.51.100.1"),
         ("10.0.0.1", ["198.51.100.1", "10.0.0.2"], "198.51.100.1"),
@@ -65,7 +65,7 @@ def forwarded(*lines: str) -> Headers:
         (None, ["198.51.100.1"], None),
     ],
 )
-def test_only_a_trusted_proxy_is_believed_about_its_client(
+def test_only_a_trusted_proxy_may_name_its_client(
     peer: str | None, lines: list[str], client: str | None
 ) -> None:
     assert sender(peer, x_forwarded(*lines)).address == client
@@ -90,20 +90,18 @@ def test_only_a_trusted_proxy_is_believed_about_its_client(
         (["for=unknown"], PROXY),
         (["for=_gazonk"], PROXY),
         (["for=198.51.100.1, for=unknown"], PROXY),
-        (
-            ["for=6.6.6.6, proto=https"],
-            PROXY,
-        ),  # the nearest proxy names nobody: what is left of it is invented
+        # the nearest proxy names no client: the rest may be forged
+        (["for=6.6.6.6, proto=https"], PROXY),
         (["for=198.51.100.1;for=6.6.6.6"], PROXY),
         (["198.51.100.1"], PROXY),
-        (["for=2a00::1"], "2a00::1"),  # not well formed, and yet clear
+        (["for=2a00::1"], "2a00::1"),  # malformed, and yet unambiguous
         (['for="198.51.100.1'], PROXY),
-        (['for=";x=, for=198.51.100.1'], PROXY),  # an open quote of the client's swallows the proxy's word
+        (['for=";x=, for=198.51.100.1'], PROXY),  # the client's open quote hides the proxy's address
         (['for=6.6.6.6;by=", for="[2a00::1]:443"'], PROXY),
         ([""], PROXY),
     ],
 )
-def test_the_standard_header_says_the_same(lines: list[str], client: str) -> None:
+def test_the_standard_header_is_read_like_x_forwarded_for(lines: list[str], client: str) -> None:
     assert sender(PROXY, forwarded(*lines)).address == client
     assert sender("203.0.113.9", forwarded(*lines)).address == "203.0.113.9"
 
@@ -119,7 +117,7 @@ def test_the_standard_header_says_the_same(lines: list[str], client: str) -> Non
         ([(PROTO, b"https"), *forwarded("for=198.51.100.1")], "198.51.100.1"),
     ],
 )
-def test_where_both_headers_name_a_client_it_has_to_be_the_same(headers: Headers, client: str) -> None:
+def test_both_headers_must_name_the_same_client(headers: Headers, client: str) -> None:
     assert sender(PROXY, headers).address == client
 
 
@@ -131,9 +129,9 @@ def test_where_both_headers_name_a_client_it_has_to_be_the_same(headers: Headers
         ([(PROTO, b"HTTPS")], True),
         ([(PROTO, b'"https"')], True),
         ([(PROTO, b"http")], False),
-        ([(PROTO, b"https, http")], False),  # the proxy's own word stands right
+        ([(PROTO, b"https, http")], False),  # the proxy's own value is rightmost
         ([(PROTO, b"http"), (PROTO, b"https")], True),
-        ([(PROTO, b"https, http"), *x_forwarded("198.51.100.1, 10.0.0.2")], True),  # the outer proxy's
+        ([(PROTO, b"https, http"), *x_forwarded("198.51.100.1, 10.0.0.2")], True),  # the outer proxy's value
         ([(PROTO, b"https"), *x_forwarded("198.51.100.1, 10.0.0.2")], True),
         (forwarded("for=198.51.100.1;proto=https"), True),
         (forwarded('proto="HTTPS"'), True),
@@ -143,12 +141,12 @@ def test_where_both_headers_name_a_client_it_has_to_be_the_same(headers: Headers
         (forwarded("for=198.51.100.1"), False),
     ],
 )
-def test_a_proxy_says_whether_the_client_came_by_https(headers: Headers, *, is_https: bool) -> None:
+def test_a_trusted_proxy_may_tell_whether_the_client_uses_https(headers: Headers, *, is_https: bool) -> None:
     assert sender(PROXY, headers).is_https is is_https
     assert not sender("203.0.113.9", headers).is_https
 
 
-def test_what_is_not_understood_is_logged_once_a_minute_and_cut() -> None:
+def test_a_malformed_header_is_logged_once_a_minute_and_truncated() -> None:
     now = 1000.0
     proxies = TrustedProxies(NETWORKS, clock=lambda: now)
     with capture_logs() as lines:
@@ -162,7 +160,7 @@ def test_what_is_not_understood_is_logged_once_a_minute_and_cut() -> None:
 
 
 @pytest.mark.parametrize("headers", [x_forwarded("1.1.1.1"), forwarded("proto=https"), x_forwarded(",")])
-def test_what_is_understood_is_not_logged(headers: Headers) -> None:
+def test_a_valid_or_untrusted_header_is_not_logged(headers: Headers) -> None:
     with capture_logs() as lines:
         sender(PROXY, headers)
         sender("203.0.113.9", x_forwarded("nonsense"))

@@ -1,4 +1,4 @@
-"""The promises of group commit: order, company without waiting, and each item's own fate."""
+"""Group commit: items keep their order, share commits without waiting, and each gets its own outcome."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from cafeteria.chassis.runtime.errors import Overloaded, Unavailable
 
 
 class Ledger:
-    """Commits numbers; negative ones are bad rows. `gate` holds a commit open, `losses` loses the database."""
+    """Commits numbers; a negative one is a bad row. `gate` holds a commit open; the next `losses` commits raise."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -40,7 +40,7 @@ async def test_an_item_alone_is_committed_at_once_and_gets_its_own_outcome() -> 
     assert ledger.batches == [[7]]
 
 
-async def test_what_arrives_during_a_commit_forms_the_next_one_in_order() -> None:
+async def test_items_that_arrive_during_a_commit_form_the_next_batch_in_order() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     async with GroupCommit("numbers", ledger.commit) as group:
@@ -55,7 +55,7 @@ async def test_what_arrives_during_a_commit_forms_the_next_one_in_order() -> Non
     assert group.pending == 0
 
 
-async def test_a_batch_holds_no_more_than_its_limit_and_nobody_is_overtaken() -> None:
+async def test_a_batch_holds_no_more_than_its_limit_and_the_order_is_kept() -> None:
     ledger = Ledger()
     async with GroupCommit("numbers", ledger.commit, batch_limit=4) as group:
         await asyncio.gather(*(group.submit(number) for number in range(10)))
@@ -71,7 +71,7 @@ async def test_one_bad_item_fails_alone_and_its_neighbours_are_committed() -> No
     assert sorted(number for batch in ledger.batches for number in batch) == [1, 2, 4, 5]
 
 
-async def test_a_commit_that_forgets_an_outcome_fails_its_items_and_not_the_lane() -> None:
+async def test_a_commit_that_omits_an_outcome_fails_its_items_and_not_the_batcher() -> None:
     async def forget_the_last(items: list[int]) -> list[int]:
         return items[:-1]
 
@@ -89,7 +89,7 @@ async def test_two_bad_items_at_the_ends_fail_alone() -> None:
     assert [isinstance(outcome, ValueError) for outcome in outcomes] == [True, False, False, True]
 
 
-async def test_a_batch_that_lost_the_database_is_tried_once_more_as_a_whole() -> None:
+async def test_a_batch_that_lost_the_database_is_retried_once_as_a_whole() -> None:
     ledger = Ledger()
     ledger.losses = 1
     async with GroupCommit("numbers", ledger.commit) as group:
@@ -97,7 +97,7 @@ async def test_a_batch_that_lost_the_database_is_tried_once_more_as_a_whole() ->
     assert ledger.batches == [[1, 2, 3]]
 
 
-async def test_with_the_database_away_everyone_is_told_and_nothing_is_halved() -> None:
+async def test_without_the_database_every_item_fails_and_no_batch_is_split() -> None:
     ledger = Ledger()
     ledger.losses = 2
     async with GroupCommit("numbers", ledger.commit) as group:
@@ -107,7 +107,7 @@ async def test_with_the_database_away_everyone_is_told_and_nothing_is_halved() -
         assert await group.submit(5) == "done 5"
 
 
-async def test_an_item_whose_caller_left_while_it_waited_is_not_committed() -> None:
+async def test_a_waiting_item_whose_caller_is_cancelled_is_not_committed() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     async with GroupCommit("numbers", ledger.commit) as group:
@@ -122,20 +122,20 @@ async def test_an_item_whose_caller_left_while_it_waited_is_not_committed() -> N
     assert ledger.batches == [[1], [3]]
 
 
-async def test_a_caller_that_leaves_during_the_commit_disturbs_nobody() -> None:
+async def test_a_caller_cancelled_during_the_commit_does_not_disturb_the_others() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     async with GroupCommit("numbers", ledger.commit) as group:
-        leaving, staying = asyncio.create_task(group.submit(1)), asyncio.create_task(group.submit(2))
+        cancelled, kept = asyncio.create_task(group.submit(1)), asyncio.create_task(group.submit(2))
         await ledger.entered.wait()
-        leaving.cancel()
+        cancelled.cancel()
         ledger.gate.set()
-        assert await staying == "done 2"
+        assert await kept == "done 2"
     assert ledger.batches == [[1, 2]]
-    assert leaving.cancelled()
+    assert cancelled.cancelled()
 
 
-async def test_past_the_queue_limit_an_item_is_refused_before_anything_happens() -> None:
+async def test_past_the_queue_limit_an_item_is_refused_at_once() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     async with GroupCommit("numbers", ledger.commit, queue_limit=2) as group:
@@ -149,7 +149,7 @@ async def test_past_the_queue_limit_an_item_is_refused_before_anything_happens()
     assert ledger.batches == [[1], [2, 3]]
 
 
-async def test_what_is_enqueued_together_is_committed_together_and_never_split() -> None:
+async def test_items_that_are_enqueued_together_are_committed_in_one_batch() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     async with GroupCommit("numbers", ledger.commit, batch_limit=4) as group:
@@ -167,7 +167,7 @@ async def test_what_is_enqueued_together_is_committed_together_and_never_split()
     assert ledger.batches == [[0], [1, 2, 3], [4, 5, 6], [7, 8, 9, 10, 11, 12]]
 
 
-async def test_what_is_enqueued_together_enters_the_queue_whole_or_not_at_all() -> None:
+async def test_items_that_are_enqueued_together_are_all_accepted_or_all_refused() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     async with GroupCommit("numbers", ledger.commit, queue_limit=4) as group:
@@ -183,7 +183,7 @@ async def test_what_is_enqueued_together_enters_the_queue_whole_or_not_at_all() 
     assert ledger.batches == [[0], [1, 2, 6, 7]]
 
 
-async def test_a_bad_item_fails_alone_among_those_that_were_enqueued_with_it() -> None:
+async def test_a_bad_item_fails_alone_among_items_that_are_enqueued_together() -> None:
     ledger = Ledger()
     async with GroupCommit("numbers", ledger.commit) as group:
         outcomes = await asyncio.gather(*group.enqueue_all([1, -2, 3]), return_exceptions=True)
@@ -191,23 +191,23 @@ async def test_a_bad_item_fails_alone_among_those_that_were_enqueued_with_it() -
     assert outcomes == ["done 1", "done 3"]
 
 
-async def test_leaving_commits_what_was_accepted_and_takes_nothing_more() -> None:
+async def test_closing_commits_the_accepted_items_and_refuses_new_ones() -> None:
     ledger = Ledger()
     ledger.gate.clear()
     group = GroupCommit("numbers", ledger.commit, batch_limit=2)
     await group.__aenter__()
     accepted = [group.enqueue(number) for number in range(5)]
     await ledger.entered.wait()
-    leaving = asyncio.create_task(group.__aexit__(None, None, None))
+    closing = asyncio.create_task(group.__aexit__(None, None, None))
     await asyncio.sleep(0)
     with pytest.raises(Unavailable):
         group.enqueue(5)
     ledger.gate.set()
-    await leaving
+    await closing
     assert await asyncio.gather(*accepted) == [f"done {number}" for number in range(5)]
 
 
-async def test_a_commit_has_taken_so_long_since_its_first_try() -> None:
+async def test_the_running_time_of_a_commit_includes_its_first_try() -> None:
     seen: list[float] = []
 
     async def commit(items: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Liveness touches nothing; readiness names each dependency and never waits long."""
+"""Liveness checks no dependency; readiness names the state of each within its time limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from cafeteria.chassis.http import health
 from cafeteria.chassis.runtime.errors import Unavailable
 
 
-async def fine() -> None:
+async def available() -> None:
     pass
 
 
@@ -29,11 +29,13 @@ async def broken() -> None:
     raise RuntimeError("postgresql://admin:hunter2@db")
 
 
-async def waiting() -> None:
+async def starting() -> None:
     raise Unavailable("no menu has arrived yet")
 
 
-async def ask(make_app: Callable[..., ServiceApp], connect: Any, path: str, **checks: Any) -> httpx.Response:
+async def check(
+    make_app: Callable[..., ServiceApp], connect: Any, path: str, **checks: Any
+) -> httpx.Response:
     async with connect(make_app(checks=checks)) as client:
         answer: httpx.Response = await client.get(path)
         return answer
@@ -43,16 +45,16 @@ async def ask(make_app: Callable[..., ServiceApp], connect: Any, path: str, **ch
 async def test_a_service_whose_dependencies_answer_is_ready(
     make_app: Callable[..., ServiceApp], connect: Any, path: str
 ) -> None:
-    answer = await ask(make_app, connect, path, postgres=fine, nats=fine)
+    answer = await check(make_app, connect, path, postgres=available, nats=available)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert answer.json() == {"status": "ok", "dependencies": {"postgres": "ok", "nats": "ok"}}
 
 
-async def test_what_is_away_is_named_with_a_reason_and_without_a_secret(
+async def test_an_unavailable_dependency_is_named_with_a_reason_and_without_a_secret(
     make_app: Callable[..., ServiceApp], connect: Any
 ) -> None:
-    answer = await ask(
-        make_app, connect, "/health/ready", postgres=refused, nats=fine, menu=waiting, store=broken
+    answer = await check(
+        make_app, connect, "/health/ready", postgres=refused, nats=available, menu=starting, store=broken
     )
     assert answer.status_code == 503
     assert answer.json() == {
@@ -66,16 +68,16 @@ async def test_what_is_away_is_named_with_a_reason_and_without_a_secret(
     }
 
 
-async def test_checks_run_side_by_side_under_one_limit(
+async def test_checks_run_concurrently_under_one_limit(
     make_app: Callable[..., ServiceApp], connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.5)
     started = monotonic()
-    answer = await ask(make_app, connect, "/health", **{f"stuck-{number}": stuck for number in range(40)})
-    assert monotonic() - started < 10, "one after the other they take twenty seconds"
+    answer = await check(make_app, connect, "/health", **{f"stuck-{number}": stuck for number in range(40)})
+    assert monotonic() - started < 10, "sequential checks would take twenty seconds"
     assert set(answer.json()["dependencies"].values()) == {"unavailable: no answer within 0.5 s"}
 
 
-async def test_liveness_asks_nobody(make_app: Callable[..., ServiceApp], connect: Any) -> None:
-    answer = await ask(make_app, connect, "/health/live", postgres=broken, nats=stuck)
+async def test_liveness_checks_no_dependency(make_app: Callable[..., ServiceApp], connect: Any) -> None:
+    answer = await check(make_app, connect, "/health/live", postgres=broken, nats=stuck)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})

@@ -1,4 +1,4 @@
-"""HEAD as GET without a body, OPTIONS with every method, and one route however its path is spelt."""
+"""HEAD is GET without a body, OPTIONS names every method, and all spellings of a path reach one route."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,7 @@ steps: list[str] = []
 
 
 class HandWrittenStream(BytesResponse):
-    """As notification answers: ASGI messages by hand, until the client leaves."""
+    """A stream like notification's: it sends ASGI messages itself until the client disconnects."""
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(
@@ -78,7 +78,7 @@ async def client(app: ServiceApp, connect: Any) -> AsyncIterator[httpx.AsyncClie
         yield client
 
 
-async def test_head_has_the_headers_of_get_and_its_own_line(
+async def test_head_has_the_headers_of_get_and_its_own_log_line(
     app: ServiceApp, client: httpx.AsyncClient
 ) -> None:
     got = await client.get("/meals")
@@ -94,13 +94,13 @@ async def test_head_has_the_headers_of_get_and_its_own_line(
 
 
 @pytest.mark.parametrize("path", ["/events", "/generated"])
-async def test_head_of_a_stream_ends_and_nothing_is_followed(
+async def test_head_of_a_stream_ends_without_opening_the_stream(
     app: ServiceApp, connect: Any, path: str
 ) -> None:
     steps.clear()
     with capture_logs() as lines:
         async with connect(app) as client, asyncio.timeout(20):
-            for _ in range(2):  # the connection goes on
+            for _ in range(2):  # on the same connection
                 head = await client.head(path)
                 assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"].startswith("text/event-stream")
@@ -125,7 +125,7 @@ async def test_options_names_the_methods_of_all_handlers_of_a_path(client: httpx
     assert (await client.options("/nowhere")).status_code == 404
 
 
-async def test_options_of_the_whole_server_names_what_it_takes(app: ServiceApp) -> None:
+async def test_options_of_the_whole_server_names_its_methods(app: ServiceApp) -> None:
     async with serving(app) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -137,7 +137,7 @@ async def test_options_of_the_whole_server_names_what_it_takes(app: ServiceApp) 
 
 
 def spelt(client: httpx.AsyncClient, path: str) -> str:
-    """An absolute address: a path that begins with two slashes would be a host."""
+    """Return an absolute URL: httpx reads a path that begins with two slashes as a host."""
     return f"{str(client.base_url).rstrip('/')}{path}"
 
 
@@ -178,7 +178,7 @@ async def test_a_preflight_allows_what_event_stream_libraries_send(client: httpx
     assert methods == {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 
 
-async def test_a_header_in_two_lines_is_refused_if_it_decides_and_dropped_if_it_observes(
+async def test_a_repeated_header_is_refused_or_if_it_is_only_informative_dropped(
     client: httpx.AsyncClient,
 ) -> None:
     for name in ("Content-Type", "Origin", "Authorization", "Idempotency-Key", "Last-Event-ID"):

@@ -1,4 +1,4 @@
-"""Ids order by the time they were made; the clock is aware."""
+"""Ids sort by their time of creation; the clock is aware and in UTC."""
 
 from datetime import UTC, timedelta
 

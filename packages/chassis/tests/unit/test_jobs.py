@@ -1,4 +1,4 @@
-"""Background work: loops outlive their failures, and only what waits for a silent peer is cut off at the stop."""
+"""Background jobs continue after failures; at the stop the current tick ends, or is cancelled after a time limit."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ NEVER_S = 3600.0
 
 
 class Ticks:
-    """Counts ticks, and raises what it is told to."""
+    """A job that counts its ticks, and raises `error` if it is set."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -26,24 +26,24 @@ class Ticks:
         if self.error is not None:
             raise self.error
 
-    async def reach(self, count: int) -> None:
+    async def wait_for_ticks(self, count: int) -> None:
         async with asyncio.timeout(5), self.ticked:
             await self.ticked.wait_for(lambda: self.count >= count)
 
 
-async def test_a_job_ticks_at_once_and_then_again_and_again() -> None:
+async def test_a_job_ticks_at_once_and_then_repeatedly() -> None:
     ticks = Ticks()
     async with JobRunner("probe", 0.001, ticks.tick):
-        await ticks.reach(3)
+        await ticks.wait_for_ticks(3)
 
 
 async def test_a_wake_starts_the_next_tick_now() -> None:
     ticks = Ticks()
     wake = asyncio.Event()
     async with JobRunner("probe", NEVER_S, ticks.tick, wake=wake):
-        await ticks.reach(1)
+        await ticks.wait_for_ticks(1)
         wake.set()
-        await ticks.reach(2)
+        await ticks.wait_for_ticks(2)
 
 
 async def test_a_wake_during_a_tick_is_not_lost() -> None:
@@ -61,11 +61,11 @@ async def test_a_wake_during_a_tick_is_not_lost() -> None:
         wake.set()
         wake.set()
         gate.set()
-        await ticks.reach(2)
+        await ticks.wait_for_ticks(2)
     assert ticks.count == 2
 
 
-async def test_leaving_waits_for_the_tick_that_runs() -> None:
+async def test_closing_waits_for_the_current_tick() -> None:
     entered, gate, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def tick() -> None:
@@ -79,7 +79,7 @@ async def test_leaving_waits_for_the_tick_that_runs() -> None:
     assert done.is_set()
 
 
-async def test_a_tick_that_waits_for_a_silent_peer_does_not_hold_the_stop() -> None:
+async def test_a_tick_that_waits_for_a_silent_peer_is_cancelled_at_the_stop() -> None:
     entered, never = asyncio.Event(), asyncio.Event()
 
     async def tick() -> None:
@@ -91,12 +91,12 @@ async def test_a_tick_that_waits_for_a_silent_peer_does_not_hold_the_stop() -> N
             await entered.wait()
 
 
-async def test_a_dependency_that_is_away_is_a_sentence_without_a_traceback() -> None:
+async def test_an_unavailable_dependency_is_logged_without_a_traceback() -> None:
     ticks = Ticks()
     ticks.error = Unavailable("The database does not answer just now.")
     with capture_logs() as lines:
         async with JobRunner("probe", 0.001, ticks.tick):
-            await ticks.reach(3)
+            await ticks.wait_for_ticks(3)
     assert lines == [
         {
             "event": "job_failed",
@@ -107,7 +107,7 @@ async def test_a_dependency_that_is_away_is_a_sentence_without_a_traceback() -> 
     ]
 
 
-async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_time() -> None:
+async def test_a_series_of_equal_failures_is_logged_once_and_each_is_counted() -> None:
     ticks = Ticks()
     ticks.error = ConnectionError("away")
     registry = metrics.app_registry()
@@ -115,11 +115,11 @@ async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_tim
     async def live() -> None:
         metrics.make_current(registry)
         async with JobRunner("probe", 0.001, ticks.tick):
-            await ticks.reach(5)
+            await ticks.wait_for_ticks(5)
             ticks.error = None
-            await ticks.reach(ticks.count + 2)
+            await ticks.wait_for_ticks(ticks.count + 2)
             ticks.error = ConnectionError("away again")
-            await ticks.reach(ticks.count + 2)
+            await ticks.wait_for_ticks(ticks.count + 2)
 
     with capture_logs() as lines:
         await asyncio.create_task(live())
@@ -128,12 +128,12 @@ async def test_a_failing_tick_is_logged_once_for_its_streak_and_counted_each_tim
     assert (registry.get_sample_value("cafeteria_job_failures_total", {"job": "probe"}) or 0) >= 6
 
 
-async def test_another_failure_within_a_streak_is_logged_too() -> None:
+async def test_another_failure_within_a_series_is_logged_too() -> None:
     ticks = Ticks()
     ticks.error = ConnectionError("away")
     with capture_logs() as lines:
         async with JobRunner("probe", 0.001, ticks.tick):
-            await ticks.reach(3)
+            await ticks.wait_for_ticks(3)
             ticks.error = KeyError("x")
-            await ticks.reach(ticks.count + 3)
+            await ticks.wait_for_ticks(ticks.count + 3)
     assert [type(line["exc_info"]).__name__ for line in lines] == ["ConnectionError", "KeyError"]

@@ -1,4 +1,4 @@
-"""The log of a process: JSON lines in one shape, whoever speaks; nothing secret in them."""
+"""The log of a process: every line is JSON of one shape, also those of libraries, and holds no secret."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from cafeteria.chassis.runtime.settings import LogFormat, LogLevel, Secret
 
 logs.configure_logs("probe", level=LogLevel.INFO, log_format=LogFormat.{format})
 log = logs.get_logger()
-log.debug("nothing_said")
+log.debug("debug_hidden")
 log.info("meal_cooked", meal="soup", secret=Secret("hunter2"))
 logs.rebind(order_id="o-1")
 tracing.enter("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
@@ -24,12 +24,12 @@ try:
     1 / 0
 except ZeroDivisionError:
     log.exception("meal_failed")
-log.info("odd_said", odd=object, at_last={{1: 2}})
+log.info("odd_logged", odd=object, at_last={{1: 2}})
 logging.getLogger("uvicorn.error").warning("from uvicorn %s", 7)
 logging.getLogger("uvicorn.error").info("chatter")
 logging.getLogger("uvicorn.access").warning("GET /?token=hunter2")
 logging.getLogger("some.library").info("from a library")
-logging.getLogger("some.library").error("told", exc_info=logs.AlreadyLogged())
+logging.getLogger("some.library").error("logged before", exc_info=logs.AlreadyLogged())
 warnings.warn("mind the gap")
 log.info("name_read", name="Zoë \\ud800")
 logging.getLogger("some.library").warning("Zoë \\ud800")
@@ -54,7 +54,14 @@ def test_every_line_is_one_json_object_in_one_shape() -> None:
     lines: list[dict[str, Any]] = [json.loads(line) for line in run_program("JSON").splitlines()]
     assert all({"at", "level", "event", "service"} <= line.keys() for line in lines)
     ours = {line["event"]: line for line in lines if line["event"] != "library_logged"}
-    assert list(ours) == ["meal_cooked", "meal_burnt", "meal_served", "meal_failed", "odd_said", "name_read"]
+    assert list(ours) == [
+        "meal_cooked",
+        "meal_burnt",
+        "meal_served",
+        "meal_failed",
+        "odd_logged",
+        "name_read",
+    ]
     assert ours["meal_cooked"]["secret"] == "***"
     assert ours["meal_burnt"]["order_id"] == "o-1"
     assert ours["meal_burnt"]["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -84,8 +91,8 @@ def test_text_that_cannot_be_encoded_does_not_lose_a_line() -> None:
     assert "Zoë \\ud800" in run_program("CONSOLE")
 
 
-def test_the_console_shows_the_same_to_people() -> None:
+def test_the_console_format_shows_the_same_events() -> None:
     text = run_program("CONSOLE")
     assert "meal_cooked" in text
     assert "ZeroDivisionError" in text
-    assert "nothing_said" not in text
+    assert "debug_hidden" not in text

@@ -31,7 +31,7 @@ def test_two_apps_in_one_process_count_apart() -> None:
     assert second.get_sample_value("probe_eaten_total", {"what": "soup"}) == 1
 
 
-async def test_a_task_counts_where_it_was_started() -> None:
+async def test_a_task_counts_in_the_app_that_started_it() -> None:
     registry = metrics.app_registry()
 
     async def eat() -> None:
@@ -45,11 +45,11 @@ async def test_a_task_counts_where_it_was_started() -> None:
     assert registry.get_sample_value("probe_eaten_total", {"what": "rice"}) == 1
 
 
-def test_what_runs_outside_of_any_app_may_count_too() -> None:
+def test_code_outside_any_app_may_count_too() -> None:
     copy_context().run(EATEN.labels("bread").inc)
 
 
-def test_the_page_tells_of_the_metrics_and_of_the_process() -> None:
+def test_the_page_has_the_apps_metrics_and_the_processs() -> None:
     registry = metrics.app_registry()
     copy_context().run(in_app, registry)
     page = generate_latest(registry).decode()
@@ -58,7 +58,7 @@ def test_the_page_tells_of_the_metrics_and_of_the_process() -> None:
     assert "_created" not in page
 
 
-def test_where_the_system_has_no_proc_the_page_lacks_the_process_alone(
+def test_without_proc_the_page_lacks_only_the_processs_metrics(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(metrics, "ProcessCollector", partial(metrics.ProcessCollector, proc=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""The guards around nats-py hold, and what they lean on is still there in the installed release."""
+"""The overrides of nats-py work, and the installed release still has every name that they override or read."""
 
 import asyncio
 import inspect
@@ -30,30 +30,30 @@ READ = {
 }
 
 
-def test_what_is_overridden_is_there_as_before_and_nothing_else_is() -> None:
-    """A name that a release begins to use would be overridden unawares."""
+def test_the_client_has_every_overridden_method_and_nothing_else_is_overridden() -> None:
+    """If a release adds a name that the subclass already has, the subclass would override it by accident."""
     both = {name for name in vars(BusClient) if hasattr(Client, name) and not name.startswith("__")}
     assert both == set(OVERRIDDEN)
     for name, parameters in OVERRIDDEN.items():
         assert list(inspect.signature(getattr(Client, name)).parameters) == parameters
 
 
-def test_what_is_read_is_there_as_before() -> None:
+def test_the_client_has_every_attribute_that_is_read() -> None:
     client = Client()
     missing = {name for name in READ if not hasattr(client, name)}
-    assert missing <= {"_error_cb"}, "which is there once it has connected"
+    assert missing <= {"_error_cb"}, "the client sets _error_cb when it connects"
     assert {"_id", "_stop_processing", "subject"} <= {*dir(Subscription), *vars(Subscription(client))}
     assert "_msg" in inspect.get_annotations(Request)
 
 
-def test_the_client_calls_what_is_replaced() -> None:
+def test_the_client_calls_the_replaced_methods() -> None:
     assert {"_process_headers", "_build_message"} <= set(Client._process_msg.__code__.co_names)
     assert "_request_new_style" in Client.request.__code__.co_names
     assert {"MSG_RE", "HMSG_RE"} <= set(Parser.parse.__code__.co_names)
 
 
 class Connected(BusClient):
-    """As after a connection, with nobody behind it."""
+    """A client in the state after a connection, without a server."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Connected(BusClient):
         self._resp_map = {}
 
 
-async def test_requests_that_are_given_up_or_cancelled_leave_nothing_behind(
+async def test_a_timed_out_or_cancelled_request_leaves_no_entry_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = Connected()
@@ -78,7 +78,7 @@ async def test_requests_that_are_given_up_or_cancelled_leave_nothing_behind(
     assert client._resp_map == {}
 
 
-async def test_a_request_that_is_too_large_leaves_nothing_behind() -> None:
+async def test_a_request_that_is_too_large_leaves_no_entry_behind() -> None:
     client = Connected()
     client._max_payload = 8
     with pytest.raises(nats.errors.MaxPayloadError):
@@ -86,8 +86,8 @@ async def test_a_request_that_is_too_large_leaves_nothing_behind() -> None:
     assert client._resp_map == {}
 
 
-async def test_a_request_before_the_first_connection_leaves_nothing_to_be_sent() -> None:
-    """A connection that fails with something left to say fails for good."""
+async def test_a_request_before_the_first_connection_leaves_no_pending_bytes() -> None:
+    """A connection that fails with pending bytes fails for good."""
     client = BusClient()
     client._status, client._max_pending_size = Client.CONNECTING, -1
     with pytest.raises(nats.errors.OutboundBufferLimitError):
@@ -95,17 +95,17 @@ async def test_a_request_before_the_first_connection_leaves_nothing_to_be_sent()
     assert (client._pending, client._subs, client._resp_map) == ([], {}, {})
 
 
-async def test_an_answer_to_a_ping_that_was_given_up_is_passed_over() -> None:
+async def test_the_answer_to_a_cancelled_ping_is_skipped() -> None:
     client = Connected()
-    given_up, waited_for = asyncio.Future[Any](), asyncio.Future[Any]()
-    given_up.cancel()
-    client._pongs = [given_up, waited_for]
+    cancelled, awaited = asyncio.Future[Any](), asyncio.Future[Any]()
+    cancelled.cancel()
+    client._pongs = [cancelled, awaited]
     await client._process_pong()
     await client._process_pong()
-    assert waited_for.result() is True
+    assert awaited.result() is True
 
 
-async def test_a_lost_connection_shows_as_an_error_of_nats(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_connection_raises_an_error_of_nats(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Connected()
     for error in (ConnectionResetError(), RuntimeError("the transport is closed")):
         monkeypatch.setattr(Client, "_flush_pending", AsyncMock(side_effect=error))
@@ -113,19 +113,19 @@ async def test_a_lost_connection_shows_as_an_error_of_nats(monkeypatch: pytest.M
             await client._flush_pending()
 
 
-async def test_a_subscription_that_could_not_be_sent_leaves_nothing_behind(
+async def test_a_subscription_that_could_not_be_sent_leaves_no_entry_and_no_task_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = Connected()
     client._error_cb = AsyncMock()
     monkeypatch.setattr(Client, "_flush_pending", AsyncMock(side_effect=ConnectionResetError()))
-    tasks = asyncio.all_tasks()
+    tasks_before = asyncio.all_tasks()
     with pytest.raises(nats.errors.ConnectionClosedError):
         await client.listen("_INBOX_gateway.2", ignore)
     assert client._subs == {}
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert asyncio.all_tasks() <= tasks
+    if new_tasks := asyncio.all_tasks() - tasks_before:
+        _, pending = await asyncio.wait(new_tasks, timeout=5)
+        assert not pending
 
 
 async def ignore(_: object) -> None: ...

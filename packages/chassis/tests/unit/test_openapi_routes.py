@@ -1,4 +1,4 @@
-"""The API is described by one document, at two addresses, and promises problem documents."""
+"""One OpenAPI document, at two paths, describes the API and its problem documents."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -53,7 +53,7 @@ async def test_an_unknown_address_beside_them_gets_a_problem_document(client: ht
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_the_document_says_what_is_guarded_and_how_errors_look(client: httpx.AsyncClient) -> None:
+async def test_the_document_describes_authentication_and_error_responses(client: httpx.AsyncClient) -> None:
     for _ in range(2):
         document = (await client.get("/schema/openapi.json")).json()
     paths = document["paths"]

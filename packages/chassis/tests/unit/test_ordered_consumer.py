@@ -1,15 +1,17 @@
-"""A consumer that might hide a message says that it is lost; it never hands out what comes after."""
+"""A consumer that may have missed a message reports itself lost; it never returns a later message."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from cafeteria.chassis.messaging import ordered_consumer
+from cafeteria.chassis.messaging import Bus, ordered_consumer
 from cafeteria.chassis.messaging.ordered_consumer import OrderedConsumer, StreamState
 from cafeteria.chassis.messaging.pull_requests import PULL_MESSAGES
 
@@ -17,7 +19,10 @@ NOW = b"2026-01-01T12:00:00Z"
 
 
 class FakeBus:
-    """As much of a bus and its client as a consumer needs. `inboxes` are those that somebody listens on."""
+    """As much of a bus and its client as a consumer needs.
+
+    `asked` lists the subjects of pull requests; `inboxes` has the callback of each subscription.
+    """
 
     service = "notification"
     api_prefix = "$JS.API"
@@ -58,7 +63,7 @@ class FakeBus:
         return SimpleNamespace(data=answer)
 
     async def send(self, message: Any) -> None:
-        """To whoever asked first and still listens."""
+        """Deliver a message to the oldest inbox that is still subscribed."""
         await next(iter(self.inboxes.values()))(message)
 
 
@@ -66,7 +71,7 @@ def delivery(sequence: int, delivered: int, *, pending: int = 0, domain: bool = 
     extra = "hub.ACCOUNT." if domain else ""
     place = f"NOTIFICATION.one.1.{sequence}.{delivered}.1700000000000000000.{pending}"
     return Msg(
-        None,  # type: ignore[arg-type]  # nobody answers it
+        cast("Client", None),  # no test answers the message
         "order.status.v1.gateway",
         f"$JS.ACK.{extra}{place}" + (".token" if domain else ""),
         b"%d" % sequence,
@@ -87,20 +92,22 @@ def bus() -> FakeBus:
 
 @pytest.fixture
 async def consumer(bus: FakeBus, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OrderedConsumer]:
-    """Begun after message 6."""
+    """A consumer that starts after message 6."""
     monkeypatch.setattr(ordered_consumer, "WATCH_S", 0.1)
-    async with OrderedConsumer(bus, "NOTIFICATION") as consumer:  # type: ignore[arg-type]
+    async with OrderedConsumer(
+        cast("Bus", bus), "NOTIFICATION"
+    ) as consumer:  # with all that it uses of a bus
         state = StreamState(epoch="now", last_sequence=40, server_time=datetime.now(UTC))
         await consumer.start(state, after=6)
         yield consumer
 
 
 @pytest.mark.parametrize("domain", [False, True])
-async def test_messages_come_out_in_order_with_their_place(
+async def test_messages_are_returned_in_order_with_their_sequence(
     consumer: OrderedConsumer, *, domain: bool
 ) -> None:
     consumer._on_message(delivery(7, 1, pending=1, domain=domain))
-    consumer._on_message(delivery(9, 2, domain=domain))  # a purged sequence is no gap
+    consumer._on_message(delivery(9, 2, domain=domain))  # the missing sequence was purged: no gap
     messages = await consumer.next_messages(10)
     assert [message.sequence for message in messages] == [7, 9]
     assert messages[0].message_id == "id-7"
@@ -108,7 +115,7 @@ async def test_messages_come_out_in_order_with_their_place(
     assert consumer.unread == 0
 
 
-async def test_after_a_gap_nothing_more_comes_out(consumer: OrderedConsumer) -> None:
+async def test_after_a_gap_no_further_message_is_returned(consumer: OrderedConsumer) -> None:
     consumer._on_message(delivery(7, 1))
     consumer._on_message(delivery(9, 3))
     assert consumer.lost is not None
@@ -119,7 +126,7 @@ async def test_after_a_gap_nothing_more_comes_out(consumer: OrderedConsumer) -> 
 @pytest.mark.parametrize(
     "message", [status("409", "Consumer Deleted"), status("503"), status("409", "Leadership Change")]
 )
-async def test_a_consumer_that_is_no_more_is_lost(
+async def test_a_consumer_that_the_server_ended_is_lost(
     consumer: OrderedConsumer, bus: FakeBus, message: Any
 ) -> None:
     await bus.send(message)
@@ -129,11 +136,13 @@ async def test_a_consumer_that_is_no_more_is_lost(
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing else tells of it
+        while not condition():  # noqa: ASYNC110 - the fake has no event to wait for
             await asyncio.sleep(0.01)
 
 
-async def test_a_request_that_ended_is_followed_by_another(consumer: OrderedConsumer, bus: FakeBus) -> None:
+async def test_a_pull_request_that_ended_is_followed_by_another(
+    consumer: OrderedConsumer, bus: FakeBus
+) -> None:
     await bus.send(status("100", "Idle Heartbeat"))
     await asyncio.sleep(0)
     assert len(bus.asked) == 1
@@ -141,12 +150,16 @@ async def test_a_request_that_ended_is_followed_by_another(consumer: OrderedCons
         [("408", "Request Timeout"), ("409", "Message Size Exceeds MaxBytes")]
     ):
         await bus.send(status(code, why, **{"Nats-Pending-Messages": "1024"}))
-        await until(lambda number=number: len(bus.asked) == 2 + number)
+        await until(partial(_has_asked, bus, 2 + number))
     assert len(bus.inboxes) == 1
     assert consumer.lost is None
 
 
-async def test_a_request_that_was_filled_gives_its_inbox_up(consumer: OrderedConsumer, bus: FakeBus) -> None:
+def _has_asked(bus: FakeBus, times: int) -> bool:
+    return len(bus.asked) == times
+
+
+async def test_a_filled_pull_request_releases_its_inbox(consumer: OrderedConsumer, bus: FakeBus) -> None:
     for number in range(1, PULL_MESSAGES + 1):
         await bus.send(delivery(number + 6, number))
     assert len(await consumer.next_messages(PULL_MESSAGES)) == PULL_MESSAGES
@@ -154,19 +167,19 @@ async def test_a_request_that_was_filled_gives_its_inbox_up(consumer: OrderedCon
     assert len(bus.inboxes) == 1
 
 
-async def test_messages_that_another_process_took_along_are_a_gap(
+async def test_messages_that_another_process_received_are_a_gap(
     consumer: OrderedConsumer, bus: FakeBus
 ) -> None:
     await bus.send(delivery(7, 1))
     assert len(await consumer.next_messages(10)) == 1
     bus.delivered = 3
     assert await consumer.next_messages(10) == []
-    assert consumer.lost is None, "they may be on their way"
+    assert consumer.lost is None, "the deliveries may still arrive"
     assert await consumer.next_messages(10) == []
     assert consumer.lost == "gap: 3 deliveries, of which 1 arrived"
 
 
-async def test_a_consumer_that_another_process_uses_too_is_lost(
+async def test_a_consumer_that_another_process_also_uses_is_lost(
     consumer: OrderedConsumer, bus: FakeBus
 ) -> None:
     bus.waiting = 2
@@ -174,7 +187,7 @@ async def test_a_consumer_that_another_process_uses_too_is_lost(
     assert consumer.lost == "another process reads by the same consumer"
 
 
-async def test_a_consumer_that_another_process_has_set_to_its_own_place_is_lost(
+async def test_a_consumer_that_another_process_has_reset_is_lost(
     consumer: OrderedConsumer, bus: FakeBus
 ) -> None:
     await bus.send(delivery(8, 1))
@@ -188,7 +201,7 @@ async def test_a_lost_consumer_keeps_its_first_reason(consumer: OrderedConsumer)
     assert consumer.lost == "reconnected"
 
 
-async def test_what_was_purged_is_not_waited_for(consumer: OrderedConsumer, bus: FakeBus) -> None:
+async def test_purged_messages_are_not_counted_as_unread(consumer: OrderedConsumer, bus: FakeBus) -> None:
     await bus.send(delivery(7, 1, pending=2000))
     assert len(await consumer.next_messages(10)) == 1
     assert consumer.unread == 2000

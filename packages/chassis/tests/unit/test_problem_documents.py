@@ -1,4 +1,4 @@
-"""Whatever goes wrong, on whatever path, leaves as one problem document."""
+"""Every error of every route is answered with one problem document."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ class Meal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SoldOut(ServiceError):
-    """A refusal of a service's own."""
+    """A refusal that a service defines itself."""
 
     code = ProblemCode.OUT_OF_STOCK
     status = 409
@@ -39,7 +39,7 @@ RAISED: dict[str, Exception] = {
     "sold-out": SoldOut("One item is sold out. Nothing was ordered.", item_ids=(ITEM,), order_id=ORDER),
     "conflict": Conflict("It has moved on."),
     "missing": NotFound("There is no such meal."),
-    "busy": Overloaded("Too many are waiting.", retry_after_s=7),
+    "busy": Overloaded("Too many requests are waiting.", retry_after_s=7),
     "away": Unavailable("The store is away."),
     "teapot": HTTPException(status_code=418, detail="short and stout"),
     "bug": RuntimeError(f"password {SECRET}"),
@@ -107,7 +107,7 @@ async def test_a_refusal_carries_its_code_its_data_and_its_headers(client: httpx
         (b"\xff\xfe", "body: JSON is malformed: invalid character (byte 0)"),
     ],
 )
-async def test_a_wrong_body_is_400_and_its_fault_is_named(
+async def test_an_invalid_body_is_400_and_its_fault_is_named(
     client: httpx.AsyncClient, body: bytes, fault: str
 ) -> None:
     answer = await client.post("/meals", content=body, headers={"content-type": "application/json"})
@@ -139,7 +139,7 @@ async def test_a_body_of_another_type_is_refused_before_it_is_read(client: httpx
     assert named.status_code == 201
 
 
-async def test_what_is_not_there_or_not_taken_is_a_problem_as_well(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_path_or_method_gets_a_problem_document(client: httpx.AsyncClient) -> None:
     assert problem_of(await client.get("/nowhere")).type == "/problems/not-found"
     assert problem_of(await client.get("/meals/no-uuid")).status == 404
     assert problem_of(await client.get("/schema/nowhere")).status == 404
@@ -162,7 +162,7 @@ async def test_a_body_that_is_too_large_is_413_declared_or_not(client: httpx.Asy
 
 
 @pytest.mark.parametrize("path", ["/raise/bug", "/raise/litestar-500"])
-async def test_the_unforeseen_tells_the_client_nothing_and_the_log_once(
+async def test_an_unforeseen_error_is_hidden_from_the_client_and_logged_once(
     client: httpx.AsyncClient, path: str
 ) -> None:
     with capture_logs() as lines:
@@ -175,7 +175,7 @@ async def test_the_unforeseen_tells_the_client_nothing_and_the_log_once(
     assert isinstance(failures[0]["exc_info"], Exception)
 
 
-async def test_what_is_raised_before_routing_or_in_middleware_is_a_problem_too(
+async def test_an_error_outside_a_handler_gets_a_problem_document(
     make_app: Callable[..., ServiceApp], connect: Any
 ) -> None:
     app = make_app(look)

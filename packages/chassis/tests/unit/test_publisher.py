@@ -1,14 +1,16 @@
-"""Outbox rows become few messages, in their order, none too long for the stream's readers."""
+"""Outbox rows are packed into few messages, in their order, none longer than the limit."""
 
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import pytest
+from nats.aio.client import Client
 
 from cafeteria.chassis.messaging import NotStored
 from cafeteria.chassis.messaging.outbox import MAX_BODY_BYTES, OutboxRow
 from cafeteria.chassis.messaging.publisher import pack, publish
-from cafeteria.contracts.channels import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, MAX_ITEMS, MAX_MESSAGE_BYTES, Topic
 from cafeteria.contracts.subjects import GATEWAY_STATUS, WORK_PLACED
 
 
@@ -22,7 +24,7 @@ def items_of(body: bytes) -> list[int]:
     return [item["number"] for item in items]
 
 
-def test_rows_of_one_subject_are_one_message_in_their_order() -> None:
+def test_rows_of_one_subject_become_one_message_in_their_order() -> None:
     rows = [row(number, subject=(GATEWAY_STATUS, WORK_PLACED)[number % 2].subject) for number in range(7)]
     status, work = pack(rows)
     assert (status.subject, items_of(status.body), status.row_ids) == (
@@ -45,7 +47,7 @@ def test_a_message_holds_no_more_items_than_a_reader_expects() -> None:
 
 @pytest.mark.parametrize("size", [900, 1_400, 5_000, MAX_BODY_BYTES - 30])
 @pytest.mark.parametrize("topic", [GATEWAY_STATUS, WORK_PLACED])
-def test_a_message_is_closed_before_it_would_be_too_long(size: int, topic: object) -> None:
+def test_a_message_never_exceeds_the_size_limit(size: int, topic: Topic[Any]) -> None:
     rows = [row(number, size=size, subject=topic.subject) for number in range(600)]
     messages = pack(rows)
     assert all(len(message.body) <= MAX_MESSAGE_BYTES for message in messages)
@@ -55,7 +57,7 @@ def test_a_message_is_closed_before_it_would_be_too_long(size: int, topic: objec
 
 
 def test_a_message_id_stands_for_exactly_the_rows_in_it() -> None:
-    """Two schemas share a stream, and the rows of each count from 1: their numbers say nothing."""
+    """Two schemas share a stream, and the row ids of each count from 1, so that they cannot identify a message."""
     rows = [row(1), row(2), row(3)]
     [whole] = pack(rows)
     [same] = pack(rows)
@@ -70,8 +72,8 @@ class Answer:
         self.data = data
 
 
-class Refusing:
-    """Stores nothing of one subject."""
+class RefusingClient:
+    """A client whose server refuses messages of one subject with `answer`, and stores all others."""
 
     def __init__(self, subject: str, answer: bytes | Exception) -> None:
         self.subject, self.answer = subject, answer
@@ -89,10 +91,11 @@ class Refusing:
 @pytest.mark.parametrize(
     "answer", [TimeoutError(), b'{"error":{"code":503,"description":"no space"}}', b"not JSON"]
 )
-async def test_what_was_not_stored_is_told_apart_from_what_was(answer: bytes | Exception) -> None:
+async def test_an_error_lists_the_rows_that_were_stored(answer: bytes | Exception) -> None:
     rows = [row(1), row(2, subject=WORK_PLACED.subject), row(3), row(4, subject=WORK_PLACED.subject)]
-    client = Refusing(GATEWAY_STATUS.subject, answer)
+    client = RefusingClient(GATEWAY_STATUS.subject, answer)
     with pytest.raises(NotStored) as raised:
-        await publish(client, rows, sender="gateway")  # type: ignore[arg-type]
+        # publishing uses no other method of a client
+        await publish(cast("Client", client), rows, sender="gateway")
     assert raised.value.stored_rows == (2, 4)
     assert len(client.ids) == 2

@@ -1,4 +1,4 @@
-"""What a body has to be, and where its fault is."""
+"""Which bodies are accepted, and how a refusal names the place of the fault."""
 
 from contextlib import suppress
 from decimal import Decimal
@@ -57,7 +57,7 @@ def app(make_app: Any) -> ServiceApp:
         (b'{"extra":[1.0,1e2,0.10]}', Meal(extra=[1.0, 100.0, 0.1])),
     ],
 )
-def test_a_sound_body_becomes_its_value(body: bytes, meal: Meal) -> None:
+def test_a_valid_body_becomes_its_value(body: bytes, meal: Meal) -> None:
     assert DECODER.decode(body) == meal
 
 
@@ -102,7 +102,7 @@ def test_a_body_that_is_not_its_type_is_refused_with_the_place_of_the_fault(body
 
 
 @pytest.mark.parametrize("number", [b"9" * 5000, b"1e999999999", b"-" + b"9" * 400, b"1" + b"0" * 60_000])
-def test_a_number_of_any_size_is_taken_or_refused_and_never_breaks(number: bytes) -> None:
+def test_a_number_of_any_size_is_accepted_or_refused(number: bytes) -> None:
     for member in (b"extra", b"price"):
         with suppress(NotUnderstood):
             DECODER.decode(b'{"%s":%s}' % (member, number))
@@ -110,17 +110,17 @@ def test_a_number_of_any_size_is_taken_or_refused_and_never_breaks(number: bytes
         DECODER.decode(b'{"lines":[{"quantity":"%s"}]}' % number)
 
 
-def test_a_fault_does_not_repeat_more_than_a_line_of_what_was_sent() -> None:
+def test_a_fault_quotes_at_most_300_characters() -> None:
     with pytest.raises(NotUnderstood) as refused:
         DECODER.decode(b'{"%s":1}' % (b"x" * 60_000))
     assert len(refused.value.errors[0]) <= 300
 
 
-def test_where_no_body_is_needed_null_is_none() -> None:
+def test_null_is_none_where_no_body_is_required() -> None:
     assert BodyDecoder(Meal | None).decode(b"null") is None
 
 
-async def test_a_body_that_is_announced_as_too_large_is_not_read(app: ServiceApp) -> None:
+async def test_a_body_that_is_declared_too_large_is_not_read(app: ServiceApp) -> None:
     reads, answer = await answer_to(app, [], content_length=MAX_BODY_BYTES + 1)
     assert (reads, answer.status, answer.type) == (0, 413, "/problems/too-large")
 
@@ -131,7 +131,7 @@ async def test_a_body_that_grows_too_large_is_read_no_further(app: ServiceApp) -
     assert (reads, answer.status) == (2, 413)
 
 
-async def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_service(app: ServiceApp) -> None:
+async def test_a_client_that_disconnects_within_its_body_is_no_server_error(app: ServiceApp) -> None:
     part = {"type": "http.request", "body": b'{"name": "Ha', "more_body": True}
     with capture_logs() as lines:
         _, answer = await answer_to(app, [part, {"type": "http.disconnect"}], content_length=20)
@@ -142,10 +142,11 @@ async def test_a_client_that_leaves_in_the_middle_is_no_fault_of_the_service(app
 async def answer_to(
     app: ServiceApp, messages: list[Any], *, content_length: int | None
 ) -> tuple[int, Problem]:
-    """How many of the client's messages were read, and the answer."""
-    read, sent = iter(messages), []
+    """Send the client's ASGI messages to the app; return how many it read, and its answer."""
+    unread = iter(messages)
+    sent: list[Any] = []
     lengths = [] if content_length is None else [(b"content-length", b"%d" % content_length)]
-    scope = {
+    scope: Any = {
         "type": "http",
         "http_version": "1.1",
         "method": "POST",
@@ -163,7 +164,7 @@ async def answer_to(
     async def receive() -> Any:
         nonlocal count
         count += 1
-        return next(read)
+        return next(unread)
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -1,4 +1,4 @@
-"""What is true of every request: an id, a trace, one line, a place in the metrics, and whom a page may be of."""
+"""Every request has an id, a trace, one log line and a metric, and CORS headers for allowed origins only."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -60,11 +60,11 @@ async def client(app: ServiceApp, connect: Any) -> AsyncIterator[httpx.AsyncClie
         yield client
 
 
-def lines_of(lines: list[Any]) -> list[Any]:
+def answer_lines(lines: list[Any]) -> list[Any]:
     return [line for line in lines if line["event"] == "request_answered"]
 
 
-async def test_a_sane_request_id_is_kept_and_any_other_replaced(client: httpx.AsyncClient) -> None:
+async def test_a_valid_request_id_is_kept_and_any_other_replaced(client: httpx.AsyncClient) -> None:
     kept = await client.get("/meals/soup", headers={"x-request-id": "abc-123"})
     assert kept.headers["x-request-id"] == kept.json()["request_id"] == "abc-123"
     for broken in ("a b", "x" * 65, 'a"b', ""):
@@ -74,7 +74,7 @@ async def test_a_sane_request_id_is_kept_and_any_other_replaced(client: httpx.As
     assert nowhere.headers["x-request-id"]
 
 
-async def test_a_trace_goes_on_and_is_started_where_there_is_none(client: httpx.AsyncClient) -> None:
+async def test_a_trace_is_continued_or_started(client: httpx.AsyncClient) -> None:
     joined = (await client.get("/meals/soup", headers={"traceparent": TRACE})).json()["traceparent"]
     assert joined[:36] == TRACE[:36]
     started = (await client.get("/meals/soup")).json()["traceparent"]
@@ -87,7 +87,7 @@ async def test_every_request_writes_one_line_with_the_route_and_never_the_query(
     with capture_logs() as lines:
         await client.get("/meals/soup?token=hunter2", headers={"authorization": "Bearer hunter2"})
         await client.get("/nowhere/hunter2")
-    first, second = lines_of(lines)
+    first, second = answer_lines(lines)
     assert {key: first[key] for key in ("method", "route", "status", "log_level")} == {
         "method": "GET",
         "route": "/meals/{meal}",
@@ -99,14 +99,14 @@ async def test_every_request_writes_one_line_with_the_route_and_never_the_query(
     assert "hunter2" not in repr(lines)
 
 
-async def test_what_machines_ask_every_second_is_logged_at_debug(client: httpx.AsyncClient) -> None:
+async def test_health_and_metrics_requests_are_logged_at_debug(client: httpx.AsyncClient) -> None:
     with capture_logs() as lines:
         for path in ("/health", "/health/live", "/health/ready", "/metrics"):
             await client.get(path)
-    assert [line["log_level"] for line in lines_of(lines)] == ["debug"] * 4
+    assert [line["log_level"] for line in answer_lines(lines)] == ["debug"] * 4
 
 
-async def test_the_line_names_who_is_signed_in(
+async def test_the_log_line_names_the_tokens_subject(
     make_app: Callable[..., ServiceApp], connect: Any, signer: Any
 ) -> None:
     @get("/me", before_request=requires())
@@ -118,7 +118,7 @@ async def test_the_line_names_who_is_signed_in(
     async with connect(make_app(me, keys=keys)) as client:
         with capture_logs() as lines:
             await client.get("/me", headers={"authorization": f"Bearer {signer.token()}"})
-    assert [line["subject"] for line in lines_of(lines)] == ["210041101"]
+    assert [line["subject"] for line in answer_lines(lines)] == ["210041101"]
 
 
 async def test_requests_are_counted_by_route_method_and_status(
@@ -135,10 +135,9 @@ async def test_requests_are_counted_by_route_method_and_status(
     )
 
 
-async def test_event_streams_stay_out_of_the_durations(app: ServiceApp, connect: Any) -> None:
-    async with connect(
-        app
-    ) as client:  # a stream is counted after its last byte, and before the server has stopped
+async def test_event_streams_are_not_in_the_durations(app: ServiceApp, connect: Any) -> None:
+    # a stream is counted after its last byte, and before the server has stopped
+    async with connect(app) as client:
         await client.get("/events")
     sample = app.registry.get_sample_value
     labels = {"route": "/events", "method": "GET"}
@@ -147,7 +146,7 @@ async def test_event_streams_stay_out_of_the_durations(app: ServiceApp, connect:
     assert sample("cafeteria_http_open_streams") == 0
 
 
-async def test_an_answer_that_breaks_off_is_logged_once_and_not_passed_off_as_whole(app: ServiceApp) -> None:
+async def test_an_answer_that_breaks_off_is_logged_once_and_stays_incomplete(app: ServiceApp) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -178,12 +177,12 @@ async def test_a_page_of_another_origin_may_not(client: httpx.AsyncClient) -> No
 
 
 async def test_a_preflight_is_answered_for_allowed_origins_only(client: httpx.AsyncClient) -> None:
-    asked = {"origin": ALLOWED, "access-control-request-method": "POST"}
-    granted = await client.options("/meals", headers=asked)
+    headers = {"origin": ALLOWED, "access-control-request-method": "POST"}
+    granted = await client.options("/meals", headers=headers)
     assert (granted.status_code, granted.content) == (204, b"")
     assert "POST" in granted.headers["access-control-allow-methods"]
     assert "Idempotency-Key" in granted.headers["access-control-allow-headers"]
-    refused = await client.options("/meals", headers={**asked, "origin": "https://evil.example"})
+    refused = await client.options("/meals", headers={**headers, "origin": "https://evil.example"})
     assert refused.status_code == 403
     assert refused.headers["content-type"] == "application/problem+json"
 
@@ -214,5 +213,5 @@ async def test_a_request_that_load_shedding_refuses_gets_a_problem_and_reaches_n
     assert (problem["type"], problem["detail"]) == ("/problems/overloaded", "The kitchen is full.")
     assert problem["request_id"] == refused.headers["x-request-id"]
     assert refused.headers["access-control-allow-origin"] == ALLOWED
-    assert [(line["route"], line["status"]) for line in lines_of(lines)] == [("/feast", 503)]
+    assert [(line["route"], line["status"]) for line in answer_lines(lines)] == [("/feast", 503)]
     assert not cooked

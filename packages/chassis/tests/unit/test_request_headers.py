@@ -1,4 +1,4 @@
-"""A header has one value or none, of the characters that it may have; what counts as an idempotency key."""
+"""A header has at most one value, of its allowed characters; an idempotency key is bare or quoted."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_a_key_is_taken_bare_or_quoted(header: bytes, key: str) -> None:
         *(b"k" + blank for blank in (b"\xa0", b"\x85", b"\x1c", b"\x0b", b"\x0c", b"\r", "\ufeff".encode())),
     ],
 )
-def test_what_is_not_1_to_255_visible_ascii_characters_is_refused(header: bytes) -> None:
+def test_a_key_that_is_not_1_to_255_visible_ascii_characters_is_refused(header: bytes) -> None:
     with pytest.raises(IdempotencyKeyUnusable) as refused:
         read_idempotency_key(keyed(header))
     assert refused.value.status == 400

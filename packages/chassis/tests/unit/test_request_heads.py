@@ -1,4 +1,4 @@
-"""What is refused of a request's head, and its address in parts."""
+"""Which heads of a request are refused, and how its target is split."""
 
 import pytest
 
@@ -17,24 +17,24 @@ from cafeteria.chassis.runtime.errors import InvalidRequest
         (b"//a", ("//a", b"//a", b"")),
     ],
 )
-def test_an_address_in_parts(url: bytes, parts: tuple[str, bytes, bytes]) -> None:
+def test_a_target_is_split_into_path_raw_path_and_query(url: bytes, parts: tuple[str, bytes, bytes]) -> None:
     assert parse_target(url) == parts
 
 
 @pytest.mark.parametrize("url", [b"", b"?x", b"a:80", b"http://", b"/\xc3\xa9"])
-def test_what_is_no_address(url: bytes) -> None:
+def test_an_invalid_target_is_refused(url: bytes) -> None:
     with pytest.raises(InvalidRequest):
         parse_target(url)
 
 
-def test_a_head_is_the_same_but_for_the_offer() -> None:
+def test_a_head_loses_only_its_upgrade_offer() -> None:
     headers = [(b"host", b"x"), (b"upgrade", b"h2c"), (b"connection", b"Upgrade"), (b"a", b"\xff; b")]
     head = without_upgrade(b"POST", b"/a?b", "1.1", headers)
     assert head == b"POST /a?b HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\na: \xff; b\r\n\r\n"
 
 
 @pytest.mark.parametrize(("version", "hosts"), [("1.1", 1), ("1.0", 1), ("1.0", 0)])
-def test_a_good_head(version: str, hosts: int) -> None:
+def test_a_valid_head_is_accepted(version: str, hosts: int) -> None:
     check_head(b"GET", version, [(b"host", b"canteen.example:80")] * hosts)
 
 
@@ -50,6 +50,6 @@ def test_a_good_head(version: str, hosts: int) -> None:
         (b"POST", "1.0", [(b"transfer-encoding", b"chunked")]),
     ],
 )
-def test_a_head_that_is_refused(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> None:
+def test_an_invalid_head_is_refused(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(InvalidRequest):
         check_head(method, version, headers)

@@ -1,4 +1,4 @@
-"""What a query and a path have to be."""
+"""Which queries and paths are accepted, and how the others are refused."""
 
 from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
@@ -52,7 +52,7 @@ async def client(make_app: Callable[..., ServiceApp], connect: Any) -> AsyncIter
         ("utm_source=poster&_=1", [50, None, None, None, ""]),
     ],
 )
-async def test_a_sound_query_is_read(client: httpx.AsyncClient, query: str, found: list[Any]) -> None:
+async def test_a_valid_query_is_parsed(client: httpx.AsyncClient, query: str, found: list[Any]) -> None:
     answer = await client.get(f"/meals?{query}")
     assert (answer.status_code, answer.json()) == (200, found)
 
@@ -100,7 +100,7 @@ async def test_a_sound_query_is_read(client: httpx.AsyncClient, query: str, foun
         ("x=%zz", "query: an escape is not % and two hexadecimal digits"),
     ],
 )
-async def test_a_query_that_says_nothing_clear_is_refused(
+async def test_an_ambiguous_or_malformed_query_is_refused(
     client: httpx.AsyncClient, query: str, fault: str
 ) -> None:
     answer = await client.get(f"/meals?{query}")
@@ -114,7 +114,7 @@ def test_a_path_that_is_not_utf_8_in_whole_escapes_is_refused(path: bytes) -> No
     assert refused.value.errors[0].startswith("path: ")
 
 
-async def test_a_broken_path_is_400_and_a_sound_one_is_read(client: httpx.AsyncClient) -> None:
+async def test_a_malformed_path_is_400_and_a_valid_one_is_decoded(client: httpx.AsyncClient) -> None:
     assert (await client.get("/meals/%E0%A6%96%20a")).text == "খ a"
     broken = await client.get("/meals/%00")
     assert (broken.status_code, broken.json()["errors"]) == (400, ["path: it has the character NUL"])

@@ -1,4 +1,4 @@
-"""Settings: everything that is wrong is said at once, and nothing secret is ever said."""
+"""Settings: one error lists everything that is wrong, and never shows a secret."""
 
 from pathlib import Path
 
@@ -35,27 +35,27 @@ def sentences_of(
     return caught.value.sentences
 
 
-def test_what_is_not_set_takes_its_default(environ: dict[str, str]) -> None:
+def test_an_unset_variable_has_its_default(environ: dict[str, str]) -> None:
     settings = load_settings(ServiceSettings, environ)
     assert (settings.host, settings.port, settings.allowed_origins) == ("127.0.0.1", None, ())
     assert settings.postgres_password.reveal() == "pg-hidden"
 
 
-def test_a_service_listens_at_its_place_after_the_base_unless_told_a_port(environ: dict[str, str]) -> None:
+def test_a_services_port_is_the_base_plus_its_offset_unless_a_port_is_set(environ: dict[str, str]) -> None:
     moved = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT_BASE": "9000"})
     assert [moved.listen_port(service) for service in ("gateway", "notification")] == [9000, 9004]
-    told = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT": "0"})
-    assert told.listen_port("stock") == 0
+    fixed = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT": "0"})
+    assert fixed.listen_port("stock") == 0
 
 
 @pytest.mark.parametrize("url", ["tls://127.0.0.1:4222", "nats://user:hidden@127.0.0.1", "127.0.0.1:4222"])
-def test_a_bus_address_that_promises_what_is_not_kept_is_refused(environ: dict[str, str], url: str) -> None:
+def test_a_bus_address_with_tls_or_credentials_is_refused(environ: dict[str, str], url: str) -> None:
     [sentence] = sentences_of({**environ, "CAFETERIA_NATS_URL": url})
     assert sentence.startswith("CAFETERIA_NATS_URL must be a URL like nats://")
     assert "hidden" not in sentence
 
 
-def test_every_variable_that_is_wrong_is_named_in_a_sentence_of_its_own(environ: dict[str, str]) -> None:
+def test_every_wrong_variable_gets_its_own_sentence(environ: dict[str, str]) -> None:
     del environ["CAFETERIA_NATS_URL"]
     wrong = {
         "CAFETERIA_PORT": "seventy",
@@ -85,12 +85,12 @@ def test_without_any_variable_all_required_ones_are_named() -> None:
     ]
 
 
-def test_a_rule_over_two_variables_is_said_too(environ: dict[str, str]) -> None:
+def test_a_rule_over_two_variables_is_reported_too(environ: dict[str, str]) -> None:
     environ["STOVE_FASTEST_S"] = "9"
     assert sentences_of(environ, StoveSettings) == ("STOVE_FASTEST_S must not be above STOVE_SLOWEST_S.",)
 
 
-def test_a_variable_is_also_read_from_the_file_that_is_named(environ: dict[str, str], tmp_path: Path) -> None:
+def test_a_variable_may_be_read_from_a_file(environ: dict[str, str], tmp_path: Path) -> None:
     del environ["CAFETERIA_NATS_PASSWORD"]
     path = tmp_path / "password"
     path.write_text("from a file \n")
@@ -106,7 +106,7 @@ def test_a_variable_set_both_ways_is_refused(environ: dict[str, str], tmp_path: 
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"\n"])
-def test_a_file_that_holds_nothing_readable_is_named(
+def test_a_file_without_readable_text_is_an_error_with_the_variables_name(
     environ: dict[str, str], tmp_path: Path, content: bytes | None
 ) -> None:
     path = tmp_path / "password"
@@ -141,7 +141,7 @@ def test_a_password_in_the_wrong_place_is_not_repeated(environ: dict[str, str]) 
     assert "pg-hidden" not in sentence
 
 
-def test_secrets_do_not_show_themselves(environ: dict[str, str]) -> None:
+def test_a_secret_is_hidden_in_every_text_form(environ: dict[str, str]) -> None:
     settings = load_settings(ServiceSettings, environ)
     secret = settings.nats_password
     shown = [repr(settings), repr(secret), str(secret), f"{secret}", "%s" % secret, repr([secret])]  # noqa: UP031 - every way to show

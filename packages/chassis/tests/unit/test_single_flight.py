@@ -1,4 +1,4 @@
-"""An answer that is kept for a moment costs one question, however many ask."""
+"""Concurrent callers share one call, and later ones its answer for a while."""
 
 import asyncio
 
@@ -7,41 +7,42 @@ import pytest
 from cafeteria.chassis.runtime.single_flight import SingleFlight
 
 
-async def test_many_askers_at_once_cost_one_question() -> None:
-    asked = []
+async def test_concurrent_callers_share_one_call() -> None:
+    calls = 0
 
-    async def ask() -> int:
-        asked.append(None)
+    async def fetch() -> int:
+        nonlocal calls
+        calls += 1
         await asyncio.sleep(0)
-        return len(asked)
+        return calls
 
-    kept = SingleFlight(ask, valid_for_s=60)
+    single_flight = SingleFlight(fetch, valid_for_s=60)
 
-    assert await asyncio.gather(*(kept.get() for _ in range(20))) == [1] * 20
+    assert await asyncio.gather(*(single_flight.get() for _ in range(20))) == [1] * 20
 
 
-async def test_an_answer_that_is_old_is_asked_for_again() -> None:
+async def test_an_outdated_answer_is_fetched_again() -> None:
     answers = iter((1, 2))
 
-    async def ask() -> int:
+    async def fetch() -> int:
         return next(answers)
 
-    kept = SingleFlight(ask, valid_for_s=0)
+    single_flight = SingleFlight(fetch, valid_for_s=0)
 
-    assert (await kept.get(), await kept.get()) == (1, 2)
+    assert (await single_flight.get(), await single_flight.get()) == (1, 2)
 
 
-async def test_a_failure_is_not_kept() -> None:
+async def test_a_failure_is_not_cached() -> None:
     answers = iter((OSError(), "fine"))
 
-    async def ask() -> str:
+    async def fetch() -> str:
         answer = next(answers)
         if isinstance(answer, OSError):
             raise answer
         return answer
 
-    kept = SingleFlight(ask, valid_for_s=60)
+    single_flight = SingleFlight(fetch, valid_for_s=60)
 
-    with pytest.raises(OSError):  # noqa: PT011 - the very one raised above
-        await kept.get()
-    assert await kept.get() == "fine"
+    with pytest.raises(OSError):  # noqa: PT011 - the error raised above
+        await single_flight.get()
+    assert await single_flight.get() == "fine"

@@ -1,4 +1,4 @@
-"""What each error of the database means: every class is decided, and none by accident."""
+"""Every error class of the database is classified on purpose: as a fault of the database, or as none."""
 
 import inspect
 
@@ -9,20 +9,20 @@ from sqlalchemy import exc
 from cafeteria.chassis.database import sqlstates
 from cafeteria.chassis.database.sqlstates import FAULTS, fault_of, sqlstate_of
 
-DRIVERS_OWN = {
+DRIVER_ERRORS = {
     found.sqlstate: found
     for _, found in inspect.getmembers(asyncpg.exceptions, inspect.isclass)
     if issubclass(found, asyncpg.PostgresError) and getattr(found, "sqlstate", None)
 }
 
 
-def test_every_class_that_the_driver_knows_is_decided() -> None:
-    assert len(DRIVERS_OWN) > 200
-    assert {sqlstate[:2] for sqlstate in DRIVERS_OWN} <= set(FAULTS)
+def test_every_error_class_of_the_driver_has_a_decision() -> None:
+    assert len(DRIVER_ERRORS) > 200
+    assert {sqlstate[:2] for sqlstate in DRIVER_ERRORS} <= set(FAULTS)
 
 
-def test_a_code_that_stands_for_itself_exists() -> None:
-    assert {sqlstate for sqlstate in FAULTS if len(sqlstate) > 2} <= set(DRIVERS_OWN)
+def test_every_listed_sqlstate_exists() -> None:
+    assert {sqlstate for sqlstate in FAULTS if len(sqlstate) > 2} <= set(DRIVER_ERRORS)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_a_code_that_stands_for_itself_exists() -> None:
         ("XX001", None),
     ],
 )
-def test_what_a_code_means_is_the_same_whoever_has_wrapped_the_error(
+def test_a_sqlstate_means_the_same_however_the_error_is_wrapped(
     sqlstate: str, fault: sqlstates.DatabaseFault | None
 ) -> None:
-    raised = DRIVERS_OWN[sqlstate]("as the server says")
+    raised = DRIVER_ERRORS[sqlstate]("as the server says")
     translated = RuntimeError("as the dialect says")
     translated.__cause__ = raised
     wrapped = exc.DBAPIError("SELECT 1", {}, translated)
@@ -74,12 +74,14 @@ def test_what_a_code_means_is_the_same_whoever_has_wrapped_the_error(
         (ValueError("mine"), None),
     ],
 )
-def test_what_the_driver_raises_by_itself(error: Exception, fault: sqlstates.DatabaseFault | None) -> None:
+def test_errors_that_the_driver_raises_itself_are_classified(
+    error: Exception, fault: sqlstates.DatabaseFault | None
+) -> None:
     assert fault_of(error) is fault
     assert sqlstate_of(error) in {"", "0A000"}
 
 
-def test_nothing_more_is_sent_on_a_connection_that_is_lost_and_only_repairs_are_logged() -> None:
+def test_only_the_expected_faults_lose_the_connection_or_need_a_repair() -> None:
     repairs = {fault.detail for fault in FAULTS.values() if fault and fault.needs_repair}
     assert repairs == {sqlstates.REFUSED.detail, sqlstates.SCHEMA_MISMATCH.detail}
     lost = {sqlstates.UNREACHABLE, sqlstates.REFUSED, sqlstates.SESSION_RESET}

@@ -1,4 +1,4 @@
-"""A trace goes on under a span of its own, and a broken one starts anew."""
+"""A received trace continues under a new span; an invalid one is replaced by a new trace."""
 
 import asyncio
 import re
@@ -13,13 +13,13 @@ SHAPE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @pytest.fixture(autouse=True)
-def no_trace_is_left_behind() -> Iterator[None]:
+def no_current_trace() -> Iterator[None]:
     token = tracing._current.set(None)
     yield
     tracing._current.reset(token)
 
 
-def test_a_trace_that_was_sent_goes_on_under_a_new_span() -> None:
+def test_a_received_trace_continues_under_a_new_span() -> None:
     ours = tracing.enter(SENT)
     assert SHAPE.fullmatch(ours)
     assert ours[:36] == SENT[:36]
@@ -47,12 +47,12 @@ def test_without_a_valid_trace_one_is_started(broken: str | None) -> None:
     assert ours[3:35] not in (broken or "")
 
 
-def test_a_later_version_of_the_format_is_followed_by_what_is_known_of_it() -> None:
+def test_a_later_version_of_the_format_is_read_as_far_as_it_is_defined() -> None:
     ours = tracing.enter("01" + SENT[2:] + "-more")
     assert ours[:36] == SENT[:36]
 
 
-async def test_tasks_that_are_started_carry_the_trace_on() -> None:
+async def test_a_new_task_inherits_the_trace() -> None:
     async def current() -> str | None:
         return tracing.current()
 

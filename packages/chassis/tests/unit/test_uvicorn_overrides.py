@@ -1,7 +1,8 @@
-"""What the server overrides and reads of uvicorn and httptools is still there in the installed release."""
+"""The installed uvicorn and httptools still have every name that the server overrides or reads."""
 
 import asyncio
 import inspect
+from typing import Any
 
 import httptools
 import pytest
@@ -15,7 +16,7 @@ from cafeteria.chassis.http.uvicorn_protocol import HttpProtocol
 from cafeteria.chassis.http.uvicorn_server import HttpServer
 
 OURS_AND_THEIRS = [(HttpServer, Server), (HttpProtocol, HttpToolsProtocol), (Cycle, RequestResponseCycle)]
-OVERRIDDEN = {
+OVERRIDDEN: dict[type, set[str]] = {
     HttpServer: set(),
     HttpProtocol: {
         *(
@@ -39,20 +40,20 @@ OVERRIDDEN = {
 
 
 @pytest.mark.parametrize(("ours", "theirs"), OURS_AND_THEIRS)
-def test_what_is_overridden_is_there_and_nothing_else_is(ours: type, theirs: type) -> None:
-    """A name that a release begins to use would be overridden unawares."""
+def test_uvicorn_has_every_overridden_method_and_nothing_else_is_overridden(ours: type, theirs: type) -> None:
+    """If a release adds a name that a subclass already has, the subclass would override it by accident."""
     both = {name for name in vars(ours) if hasattr(theirs, name) and not name.startswith("__")}
     assert both == OVERRIDDEN[ours]
     assert all(inspect.isfunction(getattr(theirs, name)) for name in both)
 
 
-def test_the_servers_start_and_clock_are_asked_as_before() -> None:
+def test_the_servers_startup_and_tick_have_the_expected_signatures() -> None:
     assert list(inspect.signature(Server.startup).parameters) == ["self", "sockets"]
     assert list(inspect.signature(Server.on_tick).parameters) == ["self", "counter"]
     assert vars(ServerState()).keys() == {"total_requests", "connections", "tasks", "default_headers"}
 
 
-async def test_a_connections_attributes_are_as_they_are_read() -> None:
+async def test_a_connection_has_the_attributes_that_are_read() -> None:
     async def app(scope: object, receive: object, send: object) -> None: ...
 
     protocol = HttpToolsProtocol(Config(app), ServerState(), {}, _loop=asyncio.get_running_loop())
@@ -72,18 +73,18 @@ async def test_a_connections_attributes_are_as_they_are_read() -> None:
         *("pipeline", "scope", "headers", "expect_100_continue", "cycle"),
     }
     assert read <= vars(protocol).keys()
-    assert (
-        protocol.timeout_keep_alive_task is None
-    )  # the one timer, which only its own on_response_complete starts
+    # the only timer; only its own on_response_complete starts it
+    assert protocol.timeout_keep_alive_task is None
 
 
-def test_a_cycle_is_made_as_before_and_keeps_its_state_where_it_is_read() -> None:
-    made_with = set(inspect.signature(RequestResponseCycle).parameters)
-    assert made_with == {
+def test_a_cycle_has_the_expected_parameters_and_attributes() -> None:
+    parameters = set(inspect.signature(RequestResponseCycle).parameters)
+    assert parameters == {
         *("scope", "transport", "flow", "logger", "access_logger", "access_log", "default_headers"),
         *("message_event", "expect_100_continue", "keep_alive", "on_response"),
     }
-    state = vars(RequestResponseCycle(**dict.fromkeys(made_with)))
+    nothing: dict[str, Any] = dict.fromkeys(parameters)  # it only stores its arguments
+    state = vars(RequestResponseCycle(**nothing))
     assert (state["chunked_encoding"], state["expected_content_length"]) == (None, 0)
     assert {
         "disconnected",
@@ -98,7 +99,7 @@ def test_a_cycle_is_made_as_before_and_keeps_its_state_where_it_is_read() -> Non
     assert {"pause_reading", "resume_reading"} <= vars(FlowControl).keys()
 
 
-def test_the_parser_has_what_is_asked_of_it() -> None:
+def test_the_parser_has_the_methods_that_are_called() -> None:
     parser = httptools.HttpRequestParser(object())
     for name in ("feed_data", "get_method", "get_http_version", "should_keep_alive", "should_upgrade"):
         assert callable(getattr(parser, name))

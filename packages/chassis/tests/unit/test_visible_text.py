@@ -1,4 +1,4 @@
-"""What may be a name: every script's words and emoji, and nothing that is invisible or turns the direction."""
+"""A name may have words of every script and emoji, and no invisible or direction-changing character."""
 
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
@@ -36,7 +36,7 @@ from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
     ],
     ids=ascii,
 )
-def test_every_scripts_names_and_emoji_stay_as_they_are(name: str) -> None:
+def test_names_of_every_script_and_emoji_are_unchanged(name: str) -> None:
     assert as_name(name) == name
 
 
@@ -101,6 +101,6 @@ def test_nothing_invisible_hides_in_a_name(character: str) -> None:
     ],
     ids=ascii,
 )
-def test_what_changes_its_neighbour_stands_beside_one_that_it_can_change(text: str) -> None:
+def test_a_modifier_without_a_character_to_modify_is_refused(text: str) -> None:
     with pytest.raises(UnusableNameError):
         as_name(text)

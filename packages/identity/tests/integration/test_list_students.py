@@ -1,7 +1,5 @@
 """Operators find accounts: by a part of the id or the name, in pages."""
 
-
-
 from typing import Any
 
 import pytest

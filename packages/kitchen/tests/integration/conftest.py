@@ -1,9 +1,10 @@
-"""A real kitchen on real servers: work comes as the gateway sends it, and what it says is read off the stream."""
+"""Fixtures with a real kitchen on real servers. Tests publish cook commands as the gateway, and read events off the stream."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
+from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.outbox import outbox_message
 from cafeteria.chassis.runtime.clock import now
@@ -25,6 +27,8 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChang
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.plugin import has_read_all, outbox_row, until
 
@@ -33,7 +37,7 @@ STUDENT = "210041101"
 
 
 def an_order() -> CookOrder:
-    """Verified a moment ago; its path is the gateway's."""
+    """Return a cook command whose stock was verified a moment ago; its path is the gateway's."""
     at = now()
     return CookOrder(
         order_id=new_id(),
@@ -51,7 +55,7 @@ def an_order() -> CookOrder:
 
 
 class Gateway:
-    """What the gateway asks and sends, over a connection with the gateway's rights."""
+    """Sends the gateway's messages and requests, over a connection with the gateway's rights."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
@@ -60,7 +64,7 @@ class Gateway:
         return an_order()
 
     async def place(self, *orders: CookOrder) -> None:
-        """Returns when the stream has them."""
+        """Publish the cook commands; return when the stream has stored them."""
         await self.bus.publish_stored(
             [
                 outbox_row(
@@ -76,35 +80,36 @@ class Gateway:
         return orders
 
     async def place_undecodable(self) -> None:
+        """Publish a message that the kitchen cannot decode."""
         await self.bus.client.jetstream().publish(
             subjects.WORK_PLACED.subject, b'{"orders": [{"order_id": "none"}]}'
         )
 
-    async def work_waiting(self, servers: Any) -> int:
-        """Messages that the kitchen has not acknowledged, without the newest, which are counted a moment later."""
+    async def unacknowledged_work(self, servers: FixtureServers) -> int:
+        """Return how many messages the kitchen has not acknowledged; the server counts the newest ones a moment later."""
         async with servers.bus_as(subjects.KITCHEN) as client:
             info = await client.jetstream().consumer_info(
                 subjects.KITCHEN_WORK.stream, subjects.KITCHEN_WORK.name
             )
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
-    async def has_been_heard(self, servers: Any) -> bool:
-        """The kitchen has acknowledged all work."""
+    async def work_is_acknowledged(self, servers: FixtureServers) -> bool:
+        """Return whether the kitchen has acknowledged every cook command."""
         async with servers.bus_as("admin") as client:
             return await has_read_all(client, subjects.KITCHEN_WORK)
 
     async def cancel(self, order: CookOrder) -> CancelAnswered:
         facts = msgspec.structs.asdict(order)
-        asked = CancelTicket(**{name: facts[name] for name in CancelTicket.__struct_fields__})
-        return await self.bus.request(subjects.CANCEL, asked, deadline_s=DEADLINE_S)
+        request = CancelTicket(**{name: facts[name] for name in CancelTicket.__struct_fields__})
+        return await self.bus.request(subjects.CANCEL, request, deadline_s=DEADLINE_S)
 
-    async def ask_known(self, *order_ids: UUID) -> KnownAnswered:
+    async def check_delivery(self, *order_ids: UUID) -> KnownAnswered:
         items = tuple(OrderVersion(order_id=order_id, version=2) for order_id in order_ids)
         return await self.bus.request(subjects.KITCHEN_KNOWN, AskKnown(items=items), deadline_s=DEADLINE_S)
 
 
-class Books:
-    """Everything that the kitchen has stored, read by an administrator."""
+class KitchenDatabase:
+    """The rows that the kitchen has stored, read by an administrator."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
@@ -121,7 +126,9 @@ class Books:
 
     async def ticket_of(self, order: CookOrder) -> asyncpg.Record:
         query = "SELECT * FROM kitchen.kitchen_orders WHERE order_id = $1"
-        return await self.connection.fetchrow(query, order.order_id)
+        ticket = await self.connection.fetchrow(query, order.order_id)
+        assert ticket is not None, f"the kitchen has no ticket of {order.order_id}"
+        return ticket
 
     async def history_of(self, order: CookOrder) -> list[str]:
         rows = await self.connection.fetch(
@@ -133,7 +140,7 @@ class Books:
         return [row["status"] for row in rows]
 
     async def histories(self) -> set[tuple[str, ...]]:
-        """The distinct histories over all tickets."""
+        """Return the distinct histories of all tickets."""
         rows = await self.connection.fetch(
             """SELECT array_agg(h.status ORDER BY h.changed_at, h.id) AS path
                FROM kitchen.order_status_history AS h GROUP BY h.kitchen_order_id"""
@@ -142,7 +149,7 @@ class Books:
 
 
 class Stream:
-    """The NOTIFICATION stream, read and damaged by an administrator."""
+    """The NOTIFICATION stream; an administrator reads it and deletes messages from it."""
 
     NAME = subjects.NOTIFICATION_STREAM.name
 
@@ -152,19 +159,19 @@ class Stream:
 
     @property
     def is_readable(self) -> bool:
-        """The server is there, and may be asked."""
+        """Whether the connection to the server is open."""
         return self._client.is_connected
 
-    async def said(self) -> list[OrderStatusChanged]:
-        """What the kitchen has said and the stream still has, in stream order."""
-        return [news for _, news in await self._stored()]
+    async def events(self) -> list[OrderStatusChanged]:
+        """Return the kitchen's events that the stream still has, in stream order."""
+        return [event for _, event in await self._stored()]
 
-    async def said_of(self, order: CookOrder) -> list[OrderStatusChanged]:
-        return [news for news in await self.said() if news.order_id == order.order_id]
+    async def events_of(self, order: CookOrder) -> list[OrderStatusChanged]:
+        return [event for event in await self.events() if event.order_id == order.order_id]
 
     async def lose(self, order: CookOrder) -> int:
-        """Delete the messages that tell of the order; returns how many those were."""
-        lost = {sequence for sequence, news in await self._stored() if news.order_id == order.order_id}
+        """Delete the messages with events of the order; return how many those were."""
+        lost = {sequence for sequence, event in await self._stored() if event.order_id == order.order_id}
         for sequence in lost:
             await self._jetstream.delete_msg(self.NAME, sequence)
         return len(lost)
@@ -184,88 +191,99 @@ class Stream:
 
 
 class Receivers:
-    """Gateway and notification, as far as the kitchen asks them: they know what the stream has shown them."""
+    """Stand-ins for gateway and notification in delivery checks: they have every event that the stream still has.
+
+    `asked` lists the checked statuses by receiver. `are_behind` makes both answer that they lag.
+    `receiver_without_events` names a receiver that has no event at all.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.asked: list[tuple[str, OrderVersion]] = []
         self.are_behind = False
-        self.is_deaf: str | None = None
+        self.receiver_without_events: str | None = None
 
-    def door(self, name: str) -> Callable[[AskKnown], Awaitable[KnownAnswered]]:
-        async def answer(question: AskKnown) -> KnownAnswered:
-            self.asked += [(name, item) for item in question.items]
+    def handler(self, name: str) -> Callable[[AskKnown], Awaitable[KnownAnswered]]:
+        async def answer(check: AskKnown) -> KnownAnswered:
+            self.asked += [(name, item) for item in check.items]
             if self.are_behind:
                 return KnownAnswered(behind=True)
-            heard = set() if self.is_deaf == name else await self._heard()
-            return KnownAnswered(missing=tuple(item for item in question.items if item not in heard))
+            received = set() if name == self.receiver_without_events else await self._received()
+            return KnownAnswered(missing=tuple(item for item in check.items if item not in received))
 
         return answer
 
-    async def _heard(self) -> set[OrderVersion]:
-        heard = set()
-        for news in await self._stream.said():
-            for version in (news.version, *(step.version for step in news.earlier)):
-                heard.add(OrderVersion(order_id=news.order_id, version=version))
-        return heard
+    async def _received(self) -> set[OrderVersion]:
+        return {
+            OrderVersion(order_id=event.order_id, version=version)
+            for event in await self._stream.events()
+            for version in (event.version, *(step.version for step in event.earlier))
+        }
 
 
 class Kitchen:
-    """Running replicas and everybody around them."""
+    """Running replicas of the kitchen, with their database, the stream, the gateway's connection and an HTTP client."""
 
     def __init__(
-        self, *, urls: Sequence[str], gateway: Gateway, books: Books, stream: Stream, web: httpx.AsyncClient
+        self,
+        *,
+        urls: Sequence[str],
+        gateway: Gateway,
+        database: KitchenDatabase,
+        stream: Stream,
+        web: httpx.AsyncClient,
     ) -> None:
         self.urls = urls
         self.gateway = gateway
-        self.books = books
+        self.database = database
         self.stream = stream
         self.web = web
 
-    async def hear(self, order: CookOrder, *, count: int) -> list[OrderStatusChanged]:
-        """What was said of the order, once there is that much."""
+    async def wait_for_events(self, order: CookOrder, *, count: int) -> list[OrderStatusChanged]:
+        """Return the order's events, once the stream has at least `count` of them."""
 
         async def enough() -> list[OrderStatusChanged] | None:
-            said = await self.stream.said_of(order)
-            return said if len(said) >= count else None
+            events = await self.stream.events_of(order)
+            return events if len(events) >= count else None
 
         return await until(enough)  # type: ignore[no-any-return]
 
-    async def all_is_said(self) -> None:
-        """Returns when the outbox is empty."""
+    async def wait_for_empty_outbox(self) -> None:
+        """Return when the relay has published every event."""
 
         async def is_empty() -> bool:
-            return not await self.books.value("SELECT count(*) FROM kitchen.outbox")
+            return not await self.database.value("SELECT count(*) FROM kitchen.outbox")
 
         await until(is_empty)
 
-    async def press(self, order: CookOrder, press: str) -> httpx.Response:
-        ticket = await self.books.ticket_of(order)
-        return await self.web.post(f"/v1/tickets/{ticket['id']}/{press}")
+    async def act(self, order: CookOrder, action: str) -> httpx.Response:
+        """Take a ticket action over HTTP: `start`, `ready` or `collect`."""
+        ticket = await self.database.ticket_of(order)
+        return await self.web.post(f"/v1/tickets/{ticket['id']}/{action}")
 
-    async def press_until(self, order: CookOrder, status: str) -> None:
-        """Press a QUEUED ticket as far as `status`."""
-        for press, leads_to in (("start", "IN_KITCHEN"), ("ready", "READY"), ("collect", "COLLECTED")):
-            answer = await self.press(order, press)
+    async def act_until(self, order: CookOrder, status: str) -> None:
+        """Take ticket actions on a QUEUED ticket until it has `status`."""
+        for action, leads_to in (("start", "IN_KITCHEN"), ("ready", "READY"), ("collect", "COLLECTED")):
+            answer = await self.act(order, action)
             assert (answer.status_code, answer.json()["status"]) == (200, leads_to)
             if leads_to == status:
                 return
 
-    async def all_stand(self, status: str, count: int) -> None:
-        """Returns when so many tickets have that status."""
+    async def wait_for_tickets(self, status: str, count: int) -> None:
+        """Return when exactly `count` tickets have that status."""
 
-        async def are_there() -> bool:
-            return await self.books.count(status) == count
+        async def have_status() -> bool:
+            return await self.database.count(status) == count
 
-        await until(are_there, timeout_s=DEADLINE_S)
+        await until(have_status, timeout_s=DEADLINE_S)
 
 
 OpenKitchen = Callable[..., Awaitable[Kitchen]]
 
 
 @pytest.fixture
-def kitchen_settings(service_settings: Any) -> Callable[..., KitchenSettings]:
-    """A kitchen that cooks in no time, unless told otherwise."""
+def kitchen_settings(service_settings: Callable[..., Any]) -> Callable[..., KitchenSettings]:
+    """Settings of a kitchen that cooks in no time, unless a test overrides them."""
 
     def settings(**overrides: Any) -> KitchenSettings:
         times = {"prep_min_s": 0.0, "prep_max_s": 0.0}
@@ -275,40 +293,47 @@ def kitchen_settings(service_settings: Any) -> Callable[..., KitchenSettings]:
 
 
 @pytest.fixture
-async def gateway(clean: None, service_settings: Any) -> AsyncIterator[Gateway]:
+async def gateway(clean: None, service_settings: Callable[..., Any]) -> AsyncIterator[Gateway]:
     async with Bus(service_settings(subjects.GATEWAY, ServiceSettings), service=subjects.GATEWAY) as bus:
         await bus.connected()
         yield Gateway(bus)
 
 
 @pytest.fixture
-async def books(clean: None, servers: Any) -> AsyncIterator[Books]:
+async def database(clean: None, servers: FixtureServers) -> AsyncIterator[KitchenDatabase]:
     async with servers.database_as_admin() as connection:
-        yield Books(connection)
+        yield KitchenDatabase(connection)
 
 
 @pytest.fixture
-async def stream(clean: None, servers: Any) -> AsyncIterator[Stream]:
+async def stream(clean: None, servers: FixtureServers) -> AsyncIterator[Stream]:
     async with servers.bus_as("admin") as client:
         yield Stream(client)
 
 
 @pytest.fixture
-async def receivers(gateway: Gateway, stream: Stream, service_settings: Any) -> AsyncIterator[Receivers]:
-    stand_ins = Receivers(stream)
+async def receivers(
+    gateway: Gateway, stream: Stream, service_settings: Callable[..., Any]
+) -> AsyncIterator[Receivers]:
+    receivers = Receivers(stream)
     settings = service_settings(subjects.NOTIFICATION, ServiceSettings)
     async with Bus(settings, service=subjects.NOTIFICATION) as notification:
         await notification.connected()
-        await gateway.bus.serve(subjects.GATEWAY_KNOWN, stand_ins.door(subjects.GATEWAY))
-        await notification.serve(subjects.NOTIFICATION_KNOWN, stand_ins.door(subjects.NOTIFICATION))
-        yield stand_ins
+        await gateway.bus.serve(subjects.GATEWAY_KNOWN, receivers.handler(subjects.GATEWAY))
+        await notification.serve(subjects.NOTIFICATION_KNOWN, receivers.handler(subjects.NOTIFICATION))
+        yield receivers
 
 
 @pytest.fixture
 async def open_kitchen(
-    gateway: Gateway, books: Books, stream: Stream, kitchen_settings: Any, serve: Any, tokens: Any
+    gateway: Gateway,
+    database: KitchenDatabase,
+    stream: Stream,
+    kitchen_settings: Callable[..., KitchenSettings],
+    serve: Callable[[ServiceApp], AbstractAsyncContextManager[str]],
+    tokens: Tokens,
 ) -> AsyncIterator[OpenKitchen]:
-    """Start so many replicas with these settings; they stop with the test."""
+    """Start `replicas` kitchens with these settings; they stop when the test ends."""
     async with AsyncExitStack() as stack:
 
         async def open_with(*, replicas: int = 1, **overrides: Any) -> Kitchen:
@@ -319,8 +344,8 @@ async def open_kitchen(
             )
             web = await stack.enter_async_context(client)
             for url in urls:
-                await until(lambda url=url: _is_ready(web, url), timeout_s=DEADLINE_S)
-            return Kitchen(urls=urls, gateway=gateway, books=books, stream=stream, web=web)
+                await until(partial(_is_ready, web, url), timeout_s=DEADLINE_S)
+            return Kitchen(urls=urls, gateway=gateway, database=database, stream=stream, web=web)
 
         yield open_with
 

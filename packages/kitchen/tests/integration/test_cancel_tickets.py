@@ -1,17 +1,24 @@
-"""Cancelled before, while and after the kitchen has an order: the ticket says the same as the answer, for ever."""
+"""A customer cancels before, while and after the kitchen cooks: the answer and the ticket agree, and stay so."""
+
+from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from cafeteria.contracts.kitchen import CancelAnswered, CookOrder
+from cafeteria.testkit.servers import FixtureServers
 from cafeteria.testkit.plugin import until
 
-_BEGUN = "SELECT count(*) FROM kitchen.order_status_history WHERE status = 'IN_KITCHEN'"
+if TYPE_CHECKING:
+    from conftest import OpenKitchen
+
+_STARTED = "SELECT count(*) FROM kitchen.order_status_history WHERE status = 'IN_KITCHEN'"
 
 
-async def test_an_order_cancelled_before_its_work_comes_is_never_cooked(
-    open_kitchen: Any, servers: Any
+async def test_an_order_cancelled_before_its_cook_command_arrives_is_never_cooked(
+    open_kitchen: OpenKitchen, servers: FixtureServers
 ) -> None:
     kitchen = await open_kitchen()
     order = kitchen.gateway.an_order()
@@ -21,30 +28,30 @@ async def test_an_order_cancelled_before_its_work_comes_is_never_cooked(
     [other] = await kitchen.gateway.place_some(1)
 
     assert (answer.cancelled, answer.status, answer.version) == (True, "CANCELLED", 3)
-    await kitchen.hear(other, count=2)
-    await until(lambda: kitchen.gateway.has_been_heard(servers))
-    assert await kitchen.books.status_of(order) == "CANCELLED"
-    assert await kitchen.books.history_of(order) == ["CANCELLED"]
+    await kitchen.wait_for_events(other, count=2)
+    await until(lambda: kitchen.gateway.work_is_acknowledged(servers))
+    assert await kitchen.database.status_of(order) == "CANCELLED"
+    assert await kitchen.database.history_of(order) == ["CANCELLED"]
 
 
-async def test_a_queued_order_is_cancelled_and_the_world_hears_it_with_the_path_before(
-    open_kitchen: Any,
+async def test_cancelling_a_queued_order_publishes_one_event_with_the_path_before_it(
+    open_kitchen: OpenKitchen,
 ) -> None:
     kitchen = await open_kitchen(KITCHEN_MODE="manual")
     [order] = await kitchen.gateway.place_some(1)
-    await kitchen.all_stand("QUEUED", 1)
+    await kitchen.wait_for_tickets("QUEUED", 1)
 
     answer = await kitchen.gateway.cancel(order)
 
-    [news] = await kitchen.hear(order, count=1)
-    assert (news.status, news.version, news.at) == ("CANCELLED", 3, answer.at)
-    assert news.earlier == order.earlier
-    assert news.student_id == order.student_id
-    assert await kitchen.books.history_of(order) == ["CANCELLED"]
+    [event] = await kitchen.wait_for_events(order, count=1)
+    assert (event.status, event.version, event.at) == ("CANCELLED", 3, answer.at)
+    assert event.earlier == order.earlier
+    assert event.student_id == order.student_id
+    assert await kitchen.database.history_of(order) == ["CANCELLED"]
 
 
-async def test_repeats_in_parallel_on_two_replicas_get_one_answer_and_leave_one_event(
-    open_kitchen: Any,
+async def test_parallel_repeats_on_two_replicas_get_the_same_answer_and_publish_one_event(
+    open_kitchen: OpenKitchen,
 ) -> None:
     kitchen = await open_kitchen(replicas=2)
     order = kitchen.gateway.an_order()
@@ -52,49 +59,48 @@ async def test_repeats_in_parallel_on_two_replicas_get_one_answer_and_leave_one_
     answers = await asyncio.gather(*(kitchen.gateway.cancel(order) for _ in range(30)))
 
     assert len(set(answers)) == 1
-    assert len(await kitchen.hear(order, count=1)) == 1
-    assert await kitchen.books.history_of(order) == ["CANCELLED"]
+    assert len(await kitchen.wait_for_events(order, count=1)) == 1
+    assert await kitchen.database.history_of(order) == ["CANCELLED"]
 
 
 @pytest.mark.parametrize(("status", "version"), [("IN_KITCHEN", 3), ("READY", 4), ("COLLECTED", 5)])
-async def test_once_cooking_has_begun_the_answer_says_where_the_ticket_stands(
-    open_kitchen: Any, status: str, version: int
+async def test_once_cooking_has_begun_the_answer_has_the_tickets_state(
+    open_kitchen: OpenKitchen, status: str, version: int
 ) -> None:
     kitchen = await open_kitchen(KITCHEN_MODE="manual")
     [order] = await kitchen.gateway.place_some(1)
-    await kitchen.all_stand("QUEUED", 1)
-    await kitchen.press_until(order, status)
-    before = await kitchen.books.ticket_of(order)
+    await kitchen.wait_for_tickets("QUEUED", 1)
+    await kitchen.act_until(order, status)
+    before = await kitchen.database.ticket_of(order)
 
     answer = await kitchen.gateway.cancel(order)
 
     assert (answer.cancelled, answer.status, answer.version) == (False, status, version)
-    assert await kitchen.books.ticket_of(order) == before
+    assert await kitchen.database.ticket_of(order) == before
 
 
-async def test_between_cancelling_and_cooking_one_of_them_wins_each_order(open_kitchen: Any) -> None:
+async def test_each_order_is_either_cancelled_or_cooked_when_both_race(open_kitchen: OpenKitchen) -> None:
     kitchen = await open_kitchen(replicas=2, stations=7)
     orders = [kitchen.gateway.an_order() for _ in range(150)]
     soon, late = orders[:138], orders[138:]
 
-    async def cancel_soon(order: Any, *, pauses: int) -> Any:
-        for _ in range(pauses):
-            await kitchen.gateway.ask_known(order.order_id)
+    async def cancel_after(order: CookOrder, *, round_trips: int) -> CancelAnswered:
+        for _ in range(round_trips):
+            await kitchen.gateway.check_delivery(order.order_id)
         return await kitchen.gateway.cancel(order)
 
-    _, *answers = await asyncio.gather(
-        kitchen.gateway.place(*orders),
-        *(cancel_soon(order, pauses=number % 12) for number, order in enumerate(soon)),
-    )
-    await until(lambda: kitchen.books.value(_BEGUN))  # those above may all have been faster than the work
+    cancels = [cancel_after(order, round_trips=number % 12) for number, order in enumerate(soon)]
+    _, answers = await asyncio.gather(kitchen.gateway.place(*orders), asyncio.gather(*cancels))
+    # every cancel request above may have arrived before its cook command
+    await until(lambda: kitchen.database.value(_STARTED))
     answers += await asyncio.gather(*map(kitchen.gateway.cancel, late))
 
     cancelled = [order for order, answer in zip(orders, answers, strict=True) if answer.cancelled]
     cooked = [order for order, answer in zip(orders, answers, strict=True) if not answer.cancelled]
-    await kitchen.all_stand("READY", len(cooked))
+    await kitchen.wait_for_tickets("READY", len(cooked))
     assert cancelled
     assert cooked
     for order in cancelled:
-        assert await kitchen.books.history_of(order) == ["CANCELLED"]
+        assert await kitchen.database.history_of(order) == ["CANCELLED"]
     for order in cooked:
-        assert await kitchen.books.history_of(order) == ["IN_KITCHEN", "READY"]
+        assert await kitchen.database.history_of(order) == ["IN_KITCHEN", "READY"]

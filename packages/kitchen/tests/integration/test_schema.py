@@ -1,4 +1,4 @@
-"""The schema is what the rows say, refuses what cannot be, and lets the kitchen's role do no more than it needs."""
+"""The migrated schema equals `tables.py`, rejects impossible rows, and the kitchen's role has only the rights it needs."""
 
 from typing import Any
 from uuid import uuid4
@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cafeteria.kitchen.tables import Base
+from cafeteria.testkit.servers import FixtureServers
 
 _INSERT = """
 INSERT INTO kitchen.kitchen_orders (id, order_id, student_id, status, version, lines, status_times, received_at{columns})
@@ -28,7 +29,7 @@ async def insert(connection: asyncpg.Connection, status: str, version: int, **co
     await connection.execute(statement, uuid4(), uuid4())
 
 
-async def test_the_migration_makes_exactly_the_rows_tables(servers: Any) -> None:
+async def test_the_migration_creates_exactly_the_declared_tables(servers: FixtureServers) -> None:
     url = make_url(servers.postgres_admin_url).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url)
 
@@ -49,7 +50,7 @@ async def test_the_migration_makes_exactly_the_rows_tables(servers: Any) -> None
         await engine.dispose()
 
 
-async def test_the_checks_are_those_of_the_rows(servers: Any) -> None:
+async def test_the_check_constraints_are_the_declared_ones(servers: FixtureServers) -> None:
     declared = {
         str(constraint.name)
         for table in Base.metadata.tables.values()
@@ -76,15 +77,15 @@ async def test_the_checks_are_those_of_the_rows(servers: Any) -> None:
         ("CANCELLED", 3, {"gateway_version": "3"}, "unconfirmed_is_watched"),
     ],
 )
-async def test_what_cannot_be_is_refused(
-    clean: None, servers: Any, status: str, version: int, columns: dict[str, str], rule: str
+async def test_an_impossible_ticket_violates_a_constraint(
+    clean: None, servers: FixtureServers, status: str, version: int, columns: dict[str, str], rule: str
 ) -> None:
     async with servers.database_as("kitchen") as connection:
         with pytest.raises(asyncpg.CheckViolationError, match=rule):
             await insert(connection, status, version, **columns)
 
 
-async def test_two_tickets_cannot_stand_on_one_station(clean: None, servers: Any) -> None:
+async def test_two_tickets_cannot_have_the_same_station(clean: None, servers: FixtureServers) -> None:
     cooking = {"started_at": "now()", "due_at": "now()", "confirm_at": "now()", "station": "7"}
     async with servers.database_as("kitchen") as connection:
         await insert(connection, "IN_KITCHEN", 3, **cooking)
@@ -103,7 +104,7 @@ async def test_two_tickets_cannot_stand_on_one_station(clean: None, servers: Any
     ],
 )
 async def test_the_kitchens_role_may_not_rewrite_history_or_the_schema(
-    clean: None, servers: Any, statement: str
+    clean: None, servers: FixtureServers, statement: str
 ) -> None:
     async with servers.database_as("kitchen") as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

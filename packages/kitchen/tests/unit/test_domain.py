@@ -1,4 +1,4 @@
-"""Every step of a ticket as a table: what may follow what, and what each step tells the world."""
+"""A table of a ticket's steps: which step is legal in which state, and the event of each."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ _STEPS_TO = {
     COLLECTED: (started, finished, collected),
     CANCELLED: (cancelled,),
 }
-LEGAL = {
+LEGAL: dict[tuple[TicketStatus, Callable[[Ticket], Move]], tuple[TicketStatus, int]] = {
     (QUEUED, started): (IN_KITCHEN, 3),
     (IN_KITCHEN, finished): (READY, 4),
     (READY, collected): (COLLECTED, 5),
@@ -78,7 +78,7 @@ def test_a_legal_step_leads_to_its_state_and_version(
     [pair for pair in product(TicketStatus, (started, finished, cancelled)) if pair not in LEGAL],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_any_other_step_raises_and_says_where_the_ticket_stands(
+def test_any_other_step_raises_with_the_tickets_state(
     before: TicketStatus, step: Callable[[Ticket], Move]
 ) -> None:
     with pytest.raises(IllegalTransition) as refused:
@@ -113,14 +113,14 @@ def test_in_manual_mode_each_action_moves_its_ticket_and_takes_no_station(
 @pytest.mark.parametrize(
     ("before", "action"), [(QUEUED, TicketAction.START), (IN_KITCHEN, TicketAction.READY)]
 )
-def test_a_kitchen_that_cooks_by_itself_is_not_driven_by_people(
+def test_a_kitchen_that_cooks_by_itself_refuses_start_and_ready_from_people(
     before: TicketStatus, action: TicketAction
 ) -> None:
     with pytest.raises(IllegalTransition, match="by itself"):
         domain.act(a_ticket(before), action, at=NOON, cooks_by_itself=True)
 
 
-def test_only_people_collect_in_both_kitchens() -> None:
+def test_people_collect_in_both_modes() -> None:
     for cooks_by_itself in (True, False):
         move = domain.act(a_ticket(READY), TicketAction.COLLECT, at=NOON, cooks_by_itself=cooks_by_itself)
         assert move is not None
@@ -145,7 +145,7 @@ def test_an_event_carries_every_earlier_state_of_the_order_and_never_queued() ->
 
 
 @pytest.mark.parametrize("status", [IN_KITCHEN, READY, COLLECTED, CANCELLED])
-def test_an_answer_to_cancel_says_where_the_ticket_stands(status: TicketStatus) -> None:
+def test_the_answer_to_a_cancel_request_has_the_tickets_state(status: TicketStatus) -> None:
     answer = domain.cancel_answer(a_ticket(status))
 
     assert answer.cancelled is (status is CANCELLED)
@@ -153,7 +153,7 @@ def test_an_answer_to_cancel_says_where_the_ticket_stands(status: TicketStatus) 
     assert answer.version == {IN_KITCHEN: 3, CANCELLED: 3, READY: 4, COLLECTED: 5}[status]
 
 
-def test_only_the_gateways_part_of_the_path_is_taken_over_in_version_order() -> None:
+def test_a_ticket_keeps_only_the_gateways_part_of_the_path_in_version_order() -> None:
     foreign = StatusTime(status=OrderStatus.IN_KITCHEN, version=3, at=NOON)
 
     assert domain.path_before_cooking((foreign, VERIFIED[1], VERIFIED[0])) == VERIFIED

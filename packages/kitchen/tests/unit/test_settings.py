@@ -1,4 +1,4 @@
-"""What a kitchen may be told by its environment."""
+"""The kitchen's settings: defaults, modes, and environment variables that make no sense."""
 
 import pytest
 
@@ -13,14 +13,14 @@ ENVIRON = {
 }
 
 
-def test_a_kitchen_cooks_by_itself_at_fifty_stations_unless_told_otherwise() -> None:
+def test_a_kitchen_cooks_by_itself_at_fifty_stations_by_default() -> None:
     settings = load_settings(KitchenSettings, ENVIRON)
 
     assert settings.cooks_by_itself
     assert (settings.stations, settings.prep_min_s, settings.prep_max_s) == (50, 3.0, 7.0)
 
 
-def test_people_press_where_the_mode_is_manual() -> None:
+def test_in_manual_mode_the_kitchen_does_not_cook_by_itself() -> None:
     settings = load_settings(KitchenSettings, ENVIRON | {"KITCHEN_MODE": "manual"})
 
     assert settings.mode is Mode.MANUAL
@@ -46,6 +46,6 @@ def test_cooking_may_take_no_time_at_all() -> None:
         ("KITCHEN_PREP_MAX_S", "2"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+def test_an_impossible_value_raises_an_error_that_names_its_variable(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         load_settings(KitchenSettings, ENVIRON | {variable: value})

@@ -9,7 +9,7 @@
 | `on_message_begin`, `on_body`, `on_message_complete`, `on_response_complete` | which side acts next, for the time limits, without a timer for each request | `test_slow_clients.py` |
 | `pause_writing`, `resume_writing` | an unread answer keeps its connection for ever | `test_slow_clients.py` |
 | `connection_made`, `connection_lost` | caps; joined writes; of several requests only the last is notified that its client is gone | `test_slow_clients.py`, `test_http_1_1.py` |
-| `shutdown` | a half-sent request delays the stop | `test_slow_readers_and_half_sent_requests_do_not_hold_it_up` |
+| `shutdown` | a half-sent request delays the stop | `test_slow_readers_and_half_sent_requests_do_not_delay_the_stop` |
 | `RequestResponseCycle.receive`, `send` for HTTP/1.0 | a missing body is waited for without limit; HTTP/1.0 has no chunks | `test_slow_clients.py`, `test_http_1_0.py` |
 
 `test_uvicorn_overrides.py` checks these names, and those that are only read, against the installed release.
