@@ -27,10 +27,10 @@ from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChang
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
-from cafeteria.testkit.servers import FixtureServers
-from cafeteria.testkit.tokens import Tokens
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.plugin import has_read_all, outbox_row, until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
 
 DEADLINE_S = 20.0
 STUDENT = "210041101"

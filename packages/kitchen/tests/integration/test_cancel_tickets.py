@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cafeteria.contracts.kitchen import CancelAnswered, CookOrder
-from cafeteria.testkit.servers import FixtureServers
 from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 if TYPE_CHECKING:
     from conftest import OpenKitchen

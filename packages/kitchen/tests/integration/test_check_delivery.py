@@ -11,8 +11,8 @@ import pytest
 from cafeteria.chassis.messaging.jetstream_api import BEHIND_MESSAGES
 from cafeteria.contracts import subjects
 from cafeteria.kitchen.use_cases import check_delivery
-from cafeteria.testkit.servers import FixtureServers
 from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 if TYPE_CHECKING:
     from conftest import Kitchen, OpenKitchen

@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from cafeteria.contracts import subjects
-from cafeteria.testkit.servers import FixtureServers
 from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 if TYPE_CHECKING:
     from conftest import Gateway, KitchenDatabase, OpenKitchen

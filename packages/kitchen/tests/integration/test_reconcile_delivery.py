@@ -10,8 +10,8 @@ import pytest
 from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CookOrder
 from cafeteria.kitchen import app
-from cafeteria.testkit.servers import FixtureServers
 from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 if TYPE_CHECKING:
     from conftest import Kitchen, OpenKitchen, Receivers

@@ -155,7 +155,7 @@ class Notification:
         bus, topic = (self.kitchen, KITCHEN_STATUS) if is_from_kitchen else (self.gateway, GATEWAY_STATUS)
         await bus.publish_stored(
             [
-                outbox_row(outbox_message(topic, event, order_id=event.order_id, version=event.version))
+                outbox_row(outbox_message(topic, event, key=event.order_id, version=event.version))
                 for event in events
             ]
         )

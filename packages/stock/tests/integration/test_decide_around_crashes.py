@@ -8,7 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.messaging import NoAnswer, PeerRefused
 from cafeteria.contracts.stock import Decision, ReleaseStock, ReserveStock, StockDecided
 from cafeteria.stock.use_cases.decide_reservations import DecideReservations

@@ -14,7 +14,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cafeteria.chassis.auth.tokens import SignedInRequest, requires
-from cafeteria.chassis.database.database import DatabaseUnavailable
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.http.openapi import EVENT_STREAM
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, cursor_parameter
 from cafeteria.chassis.http.uvicorn_protocol import abort_of
@@ -95,7 +95,7 @@ async def list_notifications(
 ) -> Notifications:
     """List your notifications and when a stream first showed each, newest first."""
     service: Service = state.service
-    return await service.list_notifications(request.user.student_id, cursor=cursor, limit=limit)
+    return await service.list_notifications(request.user.subject, cursor=cursor, limit=limit)
 
 
 ROUTES: list[HTTPRouteHandler] = [follow_orders, follow_order, list_notifications]
@@ -113,7 +113,7 @@ async def _open_stream(
     expires_at = request.user.expires_at
     if expires_at <= now():
         raise StreamTokenExpired
-    viewer = Viewer(student_id=request.user.student_id, order_id=order_id)
+    viewer = Viewer(student_id=request.user.subject, order_id=order_id)
     try:
         window = await follow_events.open_window(viewer, last_event_id=seen)
         page = await follow_events.read_page(window)

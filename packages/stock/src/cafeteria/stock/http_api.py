@@ -53,7 +53,7 @@ async def create_item(request: SignedInRequest, state: State, data: JSONBody[Cre
     """Create an item, on sale at once. With an Idempotency-Key, once however often the request is sent."""
     service: Service = state.service
     key = read_idempotency_key(request.scope["headers"])
-    return _send(await service.create_item(data, actor=request.user.student_id, key=key))
+    return _send(await service.create_item(data, actor=request.user.subject, key=key))
 
 
 @patch("/v1/items/{item_id:uuid}", before_request=_OPERATOR, tags=_TAGS)
@@ -77,7 +77,7 @@ async def restock(
 ) -> BytesResponse:
     """Add portions to an item. With an Idempotency-Key, once however often the request is sent."""
     service: Service = state.service
-    key, actor = read_idempotency_key(request.scope["headers"]), request.user.student_id
+    key, actor = read_idempotency_key(request.scope["headers"]), request.user.subject
     return _send(await service.restock_item(item_id, quantity=data.quantity, actor=actor, key=key))
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.notification.domain import ReplayWindow, Viewer, place_from
 from cafeteria.notification.repository import follow_events, log

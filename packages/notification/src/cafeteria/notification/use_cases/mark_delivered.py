@@ -1,6 +1,9 @@
 """Mark delivered: store when statuses were first written to a stream. A crash may lose the latest marks."""
 
-from cafeteria.chassis.database.database import Database, DatabaseUnavailable
+from cafeteria.chassis.database.database import (
+    Database,
+)
+from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.notification.repository import mark_delivered
 from cafeteria.notification.sse_hub import SseHub
