@@ -25,7 +25,7 @@ from cafeteria.gateway.errors import OrderExpired, OutOfStock, Refused, UnknownI
 CREATED = 201
 RECEIVED = 202
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +84,8 @@ def settlement(verdict: Verdict) -> Settlement:
     return Settlement(
         verdict=verdict,
         answer=final_answer(verdict),
-        status_event=encode(own_status_event(order)),
-        cook_command=encode(cook_order(order)) if is_verified else None,
+        status_event=_encode(own_status_event(order)),
+        cook_command=_encode(cook_order(order)) if is_verified else None,
     )
 
 
@@ -130,4 +130,4 @@ def to_view(order: StoredOrder) -> Order:
 
 
 def order_body(order: StoredOrder) -> bytes:
-    return encode(to_view(order))
+    return _encode(to_view(order))

@@ -57,10 +57,10 @@ def build(settings: GatewaySettings) -> Service:
     outbox = Outbox(tables.outbox)
     relay = Relay(database, bus, outbox, service=GATEWAY, every_s=RELAY_EVERY_S)
     status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
-    availability, queue_depth = AvailabilityCache(), QueueDepth()
-    settle_orders = SettleOrders(database, Stock(bus), queue_depth, on_settled=relay.wake)
+    availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
+    settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
     receive_orders = ReceiveOrders(database, settle_orders, queue_depth, queue_limit=settings.queue_limit)
-    release_cancelled = ReleaseCancelled(database, Stock(bus))
+    release_cancelled = ReleaseCancelled(database, stock)
     project_statuses = ProjectStatuses(database, on_cancelled=release_cancelled.wake.set)
     return Service(
         settings=settings,

@@ -5,7 +5,7 @@ from uuid import UUID
 from cafeteria.chassis.runtime.errors import ServiceError, Unavailable
 from cafeteria.contracts.problems import ProblemCode
 
-SAY_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempotency-Key."
+SEND_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempotency-Key."
 
 
 class IdempotencyKeyReused(ServiceError):
@@ -96,7 +96,7 @@ class OutcomeUnknown(Unavailable):
     """The outcome of the commit is unknown: the order may exist or not."""
 
     def __init__(self) -> None:
-        super().__init__(f"It is not known whether this order was received. {SAY_AGAIN_WITH_THE_SAME_KEY}")
+        super().__init__(f"It is not known whether this order was received. {SEND_AGAIN_WITH_THE_SAME_KEY}")
 
 
 class KitchenSilent(Unavailable):

@@ -10,7 +10,7 @@ from typing import Any
 from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.runtime.errors import Overloaded
-from cafeteria.gateway.errors import SAY_AGAIN_WITH_THE_SAME_KEY
+from cafeteria.gateway.errors import SEND_AGAIN_WITH_THE_SAME_KEY
 
 MOVING_S = 0.5  # longer than a decision takes under any load that is not refused
 MESSAGES_PER_ORDER = 2  # an accepted order's status event and its cook command
@@ -75,5 +75,5 @@ class LoadShedding:
         if waiting >= limit or self._relay.behind // MESSAGES_PER_ORDER >= self._unpublished_limit:
             self._refused_at_s = now_s
             raise Overloaded(
-                f"Too many orders are under way: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
+                f"Too many orders are under way: this request did nothing. {SEND_AGAIN_WITH_THE_SAME_KEY}"
             )

@@ -15,7 +15,7 @@ from cafeteria.chassis.database.group_commit import GroupCommit
 from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.gateway.answers import KeyedOrder, Receipt, receipt_of
 from cafeteria.gateway.domain import Placing, pending_order
-from cafeteria.gateway.errors import SAY_AGAIN_WITH_THE_SAME_KEY
+from cafeteria.gateway.errors import SEND_AGAIN_WITH_THE_SAME_KEY
 from cafeteria.gateway.load import QueueDepth
 from cafeteria.gateway.repository import receive_orders
 from cafeteria.gateway.repository.receive_orders import Received
@@ -56,7 +56,7 @@ class ReceiveOrders:
         """Raises Overloaded if nothing was written, DatabaseUnavailable if it is unknown whether it was."""
         if self.batcher.running_for_s > SLOW_COMMIT_S:
             raise Overloaded(
-                f"Orders are written too slowly just now: this request did nothing. {SAY_AGAIN_WITH_THE_SAME_KEY}"
+                f"Orders are written too slowly just now: this request did nothing. {SEND_AGAIN_WITH_THE_SAME_KEY}"
             )
         self._submitted[placing.key] += 1
         try:
