@@ -87,7 +87,11 @@ async def test_only_open_orders_are_stored_as_open(
         *(cooking.enters(status) for status in PATH[:3]),
         *(rejected.enters(status) for status in (PENDING, OrderStatus.REJECTED)),
     )
-    await wait_until(lambda: notification.logged(rejected.id))
+
+    async def is_rejected() -> bool:
+        return OrderStatus.REJECTED in await notification.logged(rejected.id)
+
+    await wait_until(is_rejected)
 
     async def open_orders() -> set[Any]:
         return {
