@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar.params import QueryParameter
 
-from cafeteria.chassis.runtime.cursors import CURSOR_PATTERN
+from cafeteria.chassis.runtime.cursors import CURSOR_PATTERN, TEXT_CURSOR_PATTERN
 
 
 def cursor_parameter(pattern: str) -> Any:
@@ -17,3 +17,6 @@ def cursor_parameter(pattern: str) -> Any:
 
 RowCursor = Annotated[str | None, cursor_parameter(CURSOR_PATTERN)]
 """A cursor that `read_cursor` decodes."""
+
+TextCursor = Annotated[str | None, cursor_parameter(TEXT_CURSOR_PATTERN)]
+"""A cursor that `read_text_cursor` decodes."""
