@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 
 from cafeteria.chassis.messaging import Bus
@@ -91,6 +92,12 @@ class Stock:
 
     async def release(self, order_id: UUID) -> StockReleased:
         return await self.bus.request(RELEASE, ReleaseStock(order_id=order_id), deadline_s=DEADLINE_S)
+
+    def check_problem(self, answer: httpx.Response, sent: Any) -> None:
+        """The request is refused with 400 and a problem document. `sent` shows in the failure's message."""
+        assert answer.status_code == 400, sent
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert answer.json()["type"] == "/problems/invalid-request"
 
     async def quantity(self, item_id: UUID) -> int:
         return int(

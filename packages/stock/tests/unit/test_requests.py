@@ -1,4 +1,4 @@
-"""What no order and no item can look like is refused before it reaches a batch."""
+"""Requests are read into one form; impossible orders and items are refused before they reach a batch."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ import pytest
 
 from cafeteria.contracts.stock import ReserveStock
 from cafeteria.contracts.values import Line
-from cafeteria.stock.domain import check_order, read_name, read_price
+from cafeteria.stock.domain import check_order, read_name, read_price, read_search
 from cafeteria.stock.errors import ImpossibleItem, ImpossibleOrder
 
 
@@ -43,3 +43,17 @@ def test_a_name_that_nobody_can_read_is_refused_with_what_is_wrong_in_it() -> No
         read_name("Beef\u202emeelah")
     [fault] = refusal.value.errors
     assert fault.startswith("body.name: it has U+202E RIGHT-TO-LEFT OVERRIDE")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", ""),
+        (" \u3000", ""),
+        ("  Beef \u00a0haleem ", "Beef haleem"),
+        ("Cre\u0300me", "Cr\u00e8me"),
+        ("100%_\\", "100%_\\"),
+    ],
+)
+def test_a_search_is_read_in_the_form_of_a_stored_name(text: str, wanted: str) -> None:
+    assert read_search(text) == wanted

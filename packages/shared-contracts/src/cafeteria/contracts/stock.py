@@ -95,11 +95,14 @@ class AvailabilityChanged(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
 
 
+MAX_NAME = 120
+"""Limit of the code points in an item's name."""
+
 ItemName = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
-        max_length=120,
+        max_length=MAX_NAME,
         description="Characters are code points as sent; at least one is visible, and none turns the direction.",
     ),
 ]
@@ -146,7 +149,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Items(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of items, by name. Answers of version 0.1 had all items and no `next_cursor`."""
+
     items: tuple[Item, ...]
+    next_cursor: str | None = None
 
 
 class StockTransaction(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
+from unicodedata import normalize
 from uuid import UUID
 
 import msgspec
@@ -263,3 +264,8 @@ def read_name(text: stock.ItemName) -> str:
             "The name cannot be kept, and nothing was changed. Type it again without what `errors` names.",
             errors=(f"body.name: {fault}",),
         ) from None
+
+
+def read_search(text: str) -> str:
+    """Return the text in the form in which names are stored: NFC, with single spaces inside and none at the ends."""
+    return " ".join(normalize("NFC", text).split())

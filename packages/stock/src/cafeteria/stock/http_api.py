@@ -11,17 +11,25 @@ from litestar import MediaType, get, patch, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
-from cafeteria.chassis.http.pagination import RowCursor
+from cafeteria.chassis.http.pagination import RowCursor, TextCursor
 from cafeteria.chassis.http.request_headers import OptionallyKeyedOperation, read_idempotency_key
 from cafeteria.chassis.http.responses import BytesResponse
-from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
-from cafeteria.contracts.stock import ChangeItem, CreateItem, Item, Items, Restock, StockTransactions
+from cafeteria.chassis.runtime.cursors import read_cursor, read_text_cursor, write_cursor, write_text_cursor
+from cafeteria.contracts.stock import (
+    MAX_NAME,
+    ChangeItem,
+    CreateItem,
+    Item,
+    Items,
+    Restock,
+    StockTransactions,
+)
 from cafeteria.contracts.values import Role
-from cafeteria.stock.domain import Answer, item_on_the_wire
+from cafeteria.stock.domain import Answer, item_on_the_wire, read_search
 from cafeteria.stock.errors import IdempotencyKeyReused, StoreFull
 from cafeteria.stock.use_cases import Service
 
@@ -30,15 +38,25 @@ MAX_PAGE = 200
 
 _OPERATOR = requires(Role.OPERATOR)
 _TAGS = ["items"]
+_SEARCH = QueryParameter(max_length=MAX_NAME, description="Part of the name, in upper or lower case.")
 _REPLAYED = {"Idempotent-Replayed": "true"}
 _DONE = ResponseSpec(data_container=Item, description="The item as it is after this.")
 
 
 @get("/v1/items", tags=_TAGS)
-async def list_items(state: State) -> Items:
-    """List every item, by name, including those that are off sale."""
+async def list_items(
+    state: State,
+    search: Annotated[str, _SEARCH] = "",
+    on_sale: FromQuery[bool | None] = None,
+    cursor: TextCursor = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+) -> Items:
+    """List items by name, including those that are off sale unless `on_sale` chooses one kind."""
     service: Service = state.service
-    return Items(items=tuple(map(item_on_the_wire, await service.list_items())))
+    page, following = await service.list_items(
+        search=read_search(search), on_sale=on_sale, after=read_text_cursor(cursor), limit=limit
+    )
+    return Items(items=tuple(map(item_on_the_wire, page)), next_cursor=write_text_cursor(following))
 
 
 @post(

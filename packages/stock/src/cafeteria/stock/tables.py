@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from cafeteria.chassis.database.database import schema_base
 
@@ -32,6 +32,8 @@ class ItemRow(Base):
     price: Mapped[Decimal]
     created_at: Mapped[datetime]
     on_sale: Mapped[bool]
+
+    inventory: Mapped["InventoryRow"] = relationship(lazy="raise")
 
 
 class InventoryRow(Base):

@@ -109,9 +109,17 @@ class Staff:
                 pass
             await asyncio.sleep(every_s)
 
-    async def _items(self) -> tuple[Item, ...]:
-        answer = await self._ask(self._operator, "GET", f"{self._stock}/v1/items")
-        return msgspec.json.decode(answer, type=Items).items
+    async def _items(self) -> list[Item]:
+        """Return the items of all pages."""
+        items: list[Item] = []
+        query = ""
+        while True:
+            answer = await self._ask(self._operator, "GET", f"{self._stock}/v1/items{query}")
+            page = msgspec.json.decode(answer, type=Items)
+            items += page.items
+            if page.next_cursor is None:
+                return items
+            query = f"?cursor={page.next_cursor}"
 
     async def _restock(self) -> None:
         for item in await self._items():

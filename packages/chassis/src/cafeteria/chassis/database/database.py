@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
+from advanced_alchemy.base import CommonTableAttributes
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -53,7 +54,7 @@ _log = get_logger()
 def schema_base(schema: str) -> type[DeclarativeBase]:
     """Return a declarative base for one service's schema: aware times, money to the cent, named constraints."""
 
-    class Base(DeclarativeBase):
+    class Base(CommonTableAttributes, DeclarativeBase):
         metadata = sa.MetaData(schema=schema, naming_convention=_NAMING)
         type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads the class attribute
             datetime: sa.TIMESTAMP(timezone=True),

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar.params import QueryParameter
 
-from cafeteria.chassis.runtime.cursors import CURSOR_PATTERN
+from cafeteria.chassis.runtime.cursors import CURSOR_PATTERN, TEXT_CURSOR_PATTERN
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 200
@@ -23,3 +23,6 @@ RowCursor = Annotated[str | None, cursor_parameter(CURSOR_PATTERN)]
 
 PageLimit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)]
 """The number of rows on a page; its default is DEFAULT_PAGE."""
+
+TextCursor = Annotated[str | None, cursor_parameter(TEXT_CURSOR_PATTERN)]
+"""A cursor that `read_text_cursor` decodes."""

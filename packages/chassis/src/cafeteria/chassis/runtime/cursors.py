@@ -1,6 +1,8 @@
-"""Pages of a list, and their cursors: the id of the last row on a page, in characters that need no quoting in a URL.
+"""Pages of a list, and their cursors: the place of the last row on a page, in characters that need no quoting in a URL.
 
-A use case takes and returns a cursor as text. It reads one row more than the page has, and `page_of` makes the page.
+The place is the row's id; in a list that is sorted by a text, the id and that text. Rows that come or go between two pages
+then neither hide nor repeat another row. A use case takes and returns a cursor as text. It reads one row more than the page
+has, and `page_of` makes the page.
 """
 
 import re
@@ -16,6 +18,16 @@ Row = TypeVar("Row")
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{22}")  # 16 bytes
 CURSOR_PATTERN = rf"^{_CURSOR.pattern}(?![\s\S])"
 """The cursor's pattern in the OpenAPI document."""
+
+_ID_LENGTH = 22
+_TEXT_CURSOR = re.compile(
+    r"[A-Za-z0-9_-]{22}(?:[A-Za-z0-9_-]{4}){0,159}[A-Za-z0-9_-]{2,4}"
+)  # up to 480 bytes of text
+TEXT_CURSOR_PATTERN = rf"^{_TEXT_CURSOR.pattern}(?![\s\S])"
+"""The pattern of a cursor with a text. It is the whole rule: every match is read as some place."""
+
+Place = tuple[str, UUID]
+"""A row's place in a list that is sorted by a text, then by id."""
 
 
 class UnknownCursor(InvalidRequest):
@@ -44,7 +56,7 @@ def write_cursor(row_id: UUID) -> str: ...
 def write_cursor(row_id: None) -> None: ...
 def write_cursor(row_id: UUID | None) -> str | None:
     """Encode the last row's id. None, for no further page, stays None."""
-    return None if row_id is None else urlsafe_b64encode(row_id.bytes).rstrip(b"=").decode()
+    return None if row_id is None else _encode(row_id.bytes)
 
 
 def read_cursor(cursor: str | None) -> UUID | None:
@@ -53,4 +65,33 @@ def read_cursor(cursor: str | None) -> UUID | None:
         return None
     if not _CURSOR.fullmatch(cursor):
         raise UnknownCursor
-    return UUID(bytes=urlsafe_b64decode(f"{cursor}=="))
+    return UUID(bytes=_decode(cursor))
+
+
+def write_text_cursor(place: Place | None) -> str | None:
+    """Encode the last row's place; its text has 1 to 480 bytes of UTF-8. None, for no further page, stays None."""
+    if place is None:
+        return None
+    text, row_id = place
+    return _encode(row_id.bytes) + _encode(text.encode())
+
+
+def read_text_cursor(cursor: str | None) -> Place | None:
+    """Decode a cursor to the place of the row before the page; None is the first page. Raises UnknownCursor.
+
+    Bytes that no text has, NUL among them, are read as U+FFFD.
+    """
+    if cursor is None:
+        return None
+    if not _TEXT_CURSOR.fullmatch(cursor):
+        raise UnknownCursor
+    row_id, text = cursor[:_ID_LENGTH], cursor[_ID_LENGTH:]
+    return _decode(text).decode(errors="replace").replace("\0", "\ufffd"), UUID(bytes=_decode(row_id))
+
+
+def _encode(place: bytes) -> str:
+    return urlsafe_b64encode(place).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

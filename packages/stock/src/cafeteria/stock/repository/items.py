@@ -28,6 +28,7 @@ async def find_item(connection: AsyncConnection, item_id: UUID) -> StoredItem | 
 
 
 async def raise_version(connection: AsyncConnection, item_id: UUID, *, now: datetime, added: int = 0) -> bool:
+    """Raise the item's version and add portions. False when there is no such item or its store is full: nothing changes."""
     raised = update(InventoryRow).where(InventoryRow.item_id == item_id)
     if added:
         raised = raised.where(InventoryRow.quantity <= MAX_QUANTITY - added)
