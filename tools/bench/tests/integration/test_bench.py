@@ -13,6 +13,7 @@ from cafeteria.bench.readers import reading
 from cafeteria.bench.requests import orders
 from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.faultkit import quiescence
 from cafeteria.local_stack.data_directory import temporary_home
 
 ORDERS, RATE = 30, 30.0
@@ -34,7 +35,7 @@ async def order_and_watch(bed: Bed, target: Target, wait_until: Any) -> None:
         outcome = await OpenLoad(target.gateways[0], orders(bed.tokens[:3], bed.items), rate=RATE).run(
             ORDERS / RATE
         )
-        await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=REST_WITHIN_S)
         await wait_until(lambda: readers.ready >= ORDERS)
         assert readers.ready == ORDERS
     assert (
@@ -69,7 +70,7 @@ async def test_the_floor_carries_orders_to_their_end_and_sells_no_more_than_ther
         await leave_portions(bed, bed.items[0], 5)
         since = consistency.moment()
         await OpenLoad(target.gateways[0], orders(bed.tokens, bed.items[:1]), rate=RATE).run(ORDERS / RATE)
-        await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=REST_WITHIN_S)
     stored = await consistency.read(bed.admin, since=since)
     assert (stored.ready, stored.rejected, stored.taken) == (5, ORDERS - 5, 5)
     assert stored.is_settled

@@ -19,8 +19,8 @@ from cafeteria.crash_points.run import run
 from cafeteria.crash_points.scenarios import TOGETHER
 from cafeteria.crash_points.watchers import Trap
 from cafeteria.crash_points.wire_proxy import POSTGRES, Place, Tap
-from cafeteria.faultkit.proxy import Direction
 from cafeteria.faultkit.stored_messages import read_newest
+from cafeteria.faultkit.tcp_proxy import Direction
 from cafeteria.local_stack.data_directory import temporary_home
 
 PLACE = Place("somebody", POSTGRES)

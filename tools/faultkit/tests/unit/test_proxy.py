@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
 
-from cafeteria.faultkit.proxy import FAIR, HOST, Direction, Proxy, Weather
+from cafeteria.faultkit.proxy import FAIR, Proxy, Weather
+from cafeteria.faultkit.tcp_proxy import HOST, Direction
 from cafeteria.local_stack.polling import until
 
 PATIENCE_S = 20.0
@@ -214,3 +216,14 @@ async def test_without_a_server_a_connection_is_reset() -> None:
     async with Proxy(host=HOST, port=port, chance=CHANCE) as proxy, connected(proxy) as line:
         with pytest.raises(ConnectionResetError):
             await line.end()
+
+
+async def test_a_connection_that_is_accepted_while_the_proxy_closes_is_reset(proxy: Proxy) -> None:
+    await proxy.__aexit__()
+    accepted, client = socket.socketpair()
+    with client:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(proxy.accept, sock=accepted)
+        assert await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE_S) == b""
+    assert proxy.connections == 0

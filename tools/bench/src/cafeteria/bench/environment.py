@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.fork_server import Template
 from cafeteria.local_stack.plan import Plan, service_of
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.servers import NATS, POSTGRES
 from cafeteria.local_stack.service import service_environment
 from cafeteria.local_stack.stack import Stack
@@ -198,11 +198,9 @@ class Bed:
 
 
 async def _until(condition: Callable[[], bool], child: Child, log: Path) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while not condition():
-        if child.exit_code is not None or time.monotonic() > deadline:
-            raise BenchError(f"The floor did not start: {_end_of(log)}")
-        await asyncio.sleep(POLL_S)
+    await is_true_within(READY_WITHIN_S, lambda: child.exit_code is not None or condition(), poll_s=POLL_S)
+    if not condition():
+        raise BenchError(f"The floor did not start: {_end_of(log)}")
 
 
 def _has_said_ready(log: Path) -> bool:

@@ -12,6 +12,7 @@ from cafeteria.bench.machine import Meter, Usage, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.readers import Readers, reading
 from cafeteria.bench.speed import SpeedProbe
+from cafeteria.faultkit import quiescence
 
 WARM_S = 3.0
 SETTLE_WITHIN_S = 90.0
@@ -58,7 +59,7 @@ async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> R
         if flow.with_streams:
             readers = await stack.enter_async_context(reading(target.notification, bed.tokens))
         warm = await _offer(bed, target, flow, seconds=WARM_S)
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
         await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum last came by, in young tables
         meter = Meter(target.pids)
         before = await _carried(bed, readers)
@@ -66,7 +67,7 @@ async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> R
             load = await _offer(bed, target, flow, seconds=flow.seconds)
         carried = await _carried(bed, readers) - before
         usage = meter.read()
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
         whole = meter.read()
     stored = await consistency.read(bed.admin, since=since)
     accepted = warm.accepted + load.accepted

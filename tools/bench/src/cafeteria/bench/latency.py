@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from cafeteria.bench import consistency
 from cafeteria.bench.environment import Bed, Target
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.interleaving import MAX_STEAL, console
@@ -15,6 +14,7 @@ from cafeteria.bench.readers import reading
 from cafeteria.bench.report import Ratio, Report, Row, row_of
 from cafeteria.bench.requests import orders
 from cafeteria.bench.steady import CREATED, OpenLoad, percentile
+from cafeteria.faultkit import quiescence
 
 NAME = "latency"
 MEASURES = (
@@ -81,7 +81,7 @@ async def _capacity(bed: Bed, options: Options) -> float:
                 connections=options.connections or CONNECTIONS,
                 seconds=seconds,
             )
-            await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+            await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
         return load.accepted_per_s if load else 0.0
 
 
@@ -105,14 +105,14 @@ async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -
             return OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=per_s)
 
         await offer(rate or ALONE_RATE).run(WARM_S)
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
         await bed.admin.execute("ANALYZE")
         single = await offer(ALONE_RATE).run(ALONE_S, connections=1)
         readers.ages_s.clear()
         meter = Meter(target.pids)
         load = await offer(rate).run(options.seconds or SECONDS) if rate else single
         usage = meter.read()
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
         return Times(
             alone_ms=single.latencies_ms(CREATED),
             answers_ms=load.latencies_ms(CREATED),

@@ -7,7 +7,6 @@ from time import monotonic
 import msgspec
 from argon2 import PasswordHasher
 
-from cafeteria.bench import consistency
 from cafeteria.bench.environment import Bed, Target
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.interleaving import console
@@ -17,6 +16,7 @@ from cafeteria.bench.report import Ratio, Report, row_of
 from cafeteria.bench.requests import logins
 from cafeteria.bench.steady import OK, ClosedLoad, OpenLoad
 from cafeteria.contracts.subjects import IDENTITY
+from cafeteria.faultkit import quiescence
 from cafeteria.identity import passwords
 from cafeteria.provisioning.demo_data import PASSWORD
 
@@ -102,7 +102,7 @@ async def _order(bed: Bed, target: Target, options: Options, *, seconds: float) 
         connections=options.connections or CONNECTIONS,
         seconds=seconds,
     )
-    await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
     return load.accepted_per_s
 
 

@@ -6,7 +6,6 @@ from statistics import median
 
 import msgspec
 
-from cafeteria.bench import consistency
 from cafeteria.bench.environment import Bed, Target
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.interleaving import console
@@ -17,6 +16,7 @@ from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, OVERLOADED, RECEIVED, OpenLoad, Outcome, percentile
 from cafeteria.contracts.subjects import GATEWAY
+from cafeteria.faultkit import quiescence
 
 NAME = "overload"
 MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
@@ -135,7 +135,7 @@ async def _full_speed(bed: Bed, target: Target, options: Options, *, seconds: fl
             connections=options.connections or CONNECTIONS,
             seconds=seconds,
         )
-    await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
     return _Pace(rate=load.accepted_per_s, piece_us=probe.mean_us)
 
 

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cafeteria.bench import consistency
 from cafeteria.bench.environment import Bed, Target
 from cafeteria.bench.generator import BenchError, Load, place_orders
 from cafeteria.bench.machine import Meter, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Report, Row, row_of
 from cafeteria.contracts.subjects import GATEWAY, KITCHEN, NOTIFICATION, STOCK
+from cafeteria.faultkit import quiescence
 
 NAME = "profile"
 MEASURES = "CPU of the four services for an order, by layer, as py-spy sees it at full load"
@@ -86,7 +86,7 @@ async def _look(
         us = meter.read().cpu_s[service] / max(1, load.accepted) * 1e6
         total = samples.total()
         found[service] = {layer: us * count / total for layer, count in samples.items()}
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(bed.admin, within_s=SETTLE_WITHIN_S)
     return found
 
 

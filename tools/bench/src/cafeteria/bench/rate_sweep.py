@@ -19,6 +19,7 @@ from cafeteria.bench.machine import Meter, Usage, alone
 from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad, percentile
+from cafeteria.faultkit import quiescence
 from cafeteria.local_stack.data_directory import temporary_home
 
 WARM_S, REST_WITHIN_S = 3.0, 60.0
@@ -82,12 +83,12 @@ async def sweep(wanted: Sweep) -> list[Point]:
 async def _measure(bed: Bed, target: Target, wanted: Sweep, rate: int) -> Point:
     since = consistency.moment()
     warm = await _offer(bed, target, wanted, rate=rate, seconds=WARM_S)
-    await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+    await quiescence.until_idle(bed.admin, within_s=REST_WITHIN_S)
     await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum ran last, in young tables
     before, meter = await _flushes(bed), Meter(target.pids)
     async with SpeedProbe() as probe:
         answers = await _offer(bed, target, wanted, rate=rate, seconds=wanted.seconds)
-    await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+    await quiescence.until_idle(bed.admin, within_s=REST_WITHIN_S)
     usage, after = meter.read(), await _flushes(bed)
     stored, accepted = await consistency.read(bed.admin, since=since), warm.accepted + answers.accepted
     errors = await consistency.find_errors(

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import aiohttp
 
-from cafeteria.crash_points.polling import true_within
 from cafeteria.crash_points.wire_proxy import NATS, POSTGRES, Tap
-from cafeteria.faultkit.proxy import HOST
+from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack.child import Child
 from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.service import service_program
 
 READY_WITHIN_S = 30.0
-POLL_S = 0.02
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
@@ -72,5 +71,5 @@ class Victim:
                     return found.ok
             return False
 
-        if not await true_within(READY_WITHIN_S, says_so, every_s=POLL_S):
+        if not await is_true_within(READY_WITHIN_S, says_so):
             raise NeverReadyError(f"{self.service} was not ready {READY_WITHIN_S:.0f} s after it was started")

@@ -9,7 +9,7 @@ import msgspec
 from cafeteria.contracts.subjects import STREAMS_API
 from cafeteria.crash_points.naming import Named
 from cafeteria.crash_points.wire_proxy import Place
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 _PREPOSITIONS = {Direction.REQUESTS: "to", Direction.REPLIES: "from"}
 

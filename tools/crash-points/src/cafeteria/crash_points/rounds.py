@@ -13,11 +13,12 @@ import msgspec
 
 from cafeteria.crash_points.environment import Stage
 from cafeteria.crash_points.points import Kind, Point
-from cafeteria.crash_points.polling import true_within
-from cafeteria.crash_points.quiescence import broken_promises, come_to_rest
+from cafeteria.crash_points.promises import broken_promises
 from cafeteria.crash_points.scenarios import LIVES, Life, LifeFailedError, check_again
 from cafeteria.crash_points.watchers import Listener, Trap
 from cafeteria.crash_points.wire_proxy import Place
+from cafeteria.faultkit.quiescence import until_carried
+from cafeteria.local_stack.polling import is_true_within
 
 SILENCE_S = 0.4
 """Messages after an order's end, such as delivery marks, come sooner than this."""
@@ -59,7 +60,7 @@ class Rounds:
             listener = Listener(self.background)
             self.stage.watch(listener)
             await scenario.live()
-            await come_to_rest(self.stage)
+            await until_carried(self.stage.bus, self.stage.database)
             await _silence(listener, SILENCE_S)
         return listener.count.numbers
 
@@ -78,7 +79,7 @@ class Rounds:
                 await victim.start()
             await running
             await victim.ready(self.stage.http)
-            left = await come_to_rest(self.stage)
+            left = await until_carried(self.stage.bus, self.stage.database)
             problems += await broken_promises(self.stage, left)
         new = tuple(problem for problem in problems if problem not in self._reported)
         self._reported.update(new)
@@ -96,7 +97,7 @@ class Rounds:
 
     async def _over(self, trap: Trap, running: "asyncio.Task[None]") -> None:
         await asyncio.wait((running,))
-        await come_to_rest(self.stage)
+        await until_carried(self.stage.bus, self.stage.database)
         await _silence(trap, SILENCE_S)
 
     @asynccontextmanager
@@ -108,7 +109,7 @@ class Rounds:
         async with self.stage.followed(student):
             listener = Listener(self.background)
             self.stage.watch(listener)
-            if not await true_within(STREAM_WITHIN_S, self._is_followed):
+            if not await is_true_within(STREAM_WITHIN_S, self._is_followed):
                 raise LifeFailedError("notification opens no stream")
             self.stage.marks.watch(student.student_id)
             await life.begin()
@@ -135,4 +136,4 @@ async def _silence(watcher: Listener | Trap, seconds: float) -> None:
     async def is_silent() -> bool:
         return watcher.silent_for_s >= seconds
 
-    await true_within(SILENT_WITHIN_S, is_silent)
+    await is_true_within(SILENT_WITHIN_S, is_silent)

@@ -11,10 +11,10 @@ import msgspec
 
 from cafeteria.contracts.gateway import Order, OrderLine
 from cafeteria.crash_points.environment import Stage
-from cafeteria.crash_points.polling import true_within
-from cafeteria.crash_points.quiescence import come_to_rest
 from cafeteria.faultkit.history import Exchange
+from cafeteria.faultkit.quiescence import until_carried
 from cafeteria.faultkit.student import Student
+from cafeteria.local_stack.polling import is_true_within
 
 ANSWER_WITHIN_S = 60.0
 TOGETHER = 16
@@ -94,10 +94,10 @@ class OrderingTogether:
         first, *others = await self._stage.crowd(TOGETHER)
         async with asyncio.TaskGroup() as ordering, self._stage.receiving_held():
             ordering.create_task(self._order(first, dish))
-            await true_within(HELD_WITHIN_S, self._stage.is_receiving_held)
+            await is_true_within(HELD_WITHIN_S, self._stage.is_receiving_held)
             for student in (*others, self._student):
                 ordering.create_task(self._order(student, dish))
-            await true_within(HELD_WITHIN_S, self._have_all_arrived)
+            await is_true_within(HELD_WITHIN_S, self._have_all_arrived)
 
     async def _order(self, student: Student, dish: UUID) -> None:
         """Order under a key that is unique to this run of the scenario."""
@@ -135,7 +135,7 @@ class Cancelling:
 
     async def begin(self) -> None:
         self._order_id = await _order(self._stage, self._student)
-        if not await true_within(ANSWER_WITHIN_S, self._is_queued):
+        if not await is_true_within(ANSWER_WITHIN_S, self._is_queued):
             raise LifeFailedError("the order never reached the kitchen")
 
     async def live(self) -> None:
@@ -158,7 +158,7 @@ class Checking:
 
     async def begin(self) -> None:
         self._order_id = await _order(self._stage, self._student)
-        await come_to_rest(self._stage)
+        await until_carried(self._stage.bus, self._stage.database)
 
     async def live(self) -> None:
         await check_again(self._stage, [self._order_id])
@@ -183,7 +183,7 @@ async def check_again(stage: Stage, order_ids: Sequence[UUID]) -> None:
         return bool(await stage.database.fetchval(_IS_CHECKED, order_ids))
 
     await stage.database.execute(_RESET_CHECKS, order_ids)
-    if not await true_within(ANSWER_WITHIN_S, is_checked):
+    if not await is_true_within(ANSWER_WITHIN_S, is_checked):
         raise LifeFailedError("reconciliation did not confirm that the order has arrived everywhere")
 
 

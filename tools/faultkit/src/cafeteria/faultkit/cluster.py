@@ -13,12 +13,14 @@ import asyncpg
 
 from cafeteria.contracts.subjects import IDENTITY, KITCHEN, SERVICES
 from cafeteria.faultkit.bus_admin import BusAdmin
-from cafeteria.faultkit.proxy import HOST, Proxy
+from cafeteria.faultkit.proxy import Proxy
 from cafeteria.faultkit.student import Student, Urls
+from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.data_directory import Home
 from cafeteria.local_stack.fork_server import Template
 from cafeteria.local_stack.plan import Plan, member_name, service_of
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.stack import Stack
 from cafeteria.provisioning.administrator import connect
 
@@ -147,9 +149,4 @@ class Arena:
 
     async def until(self, condition: Callable[[], bool], *, within_s: float, every_s: float = 0.05) -> bool:
         """Poll the condition; return whether it became true in time."""
-        deadline = monotonic() + within_s
-        while not condition():
-            if monotonic() > deadline:
-                return False
-            await asyncio.sleep(every_s)
-        return True
+        return await is_true_within(within_s, condition, poll_s=every_s)

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import psutil
 
 from cafeteria.local_stack import launch, parent_death
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.system_user import SAME_USER, Account
 
 LAUNCHER = str(Path(launch.__file__))
@@ -131,9 +131,7 @@ class Child:
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        deadline = time.monotonic() + FAMILY_S
-        while any(map(is_alive, family)) and time.monotonic() < deadline:  # noqa: ASYNC110 - a process has no event
-            await asyncio.sleep(POLL_S)
+        await is_true_within(FAMILY_S, lambda: not any(map(is_alive, family)), poll_s=POLL_S)
 
     def _family(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):

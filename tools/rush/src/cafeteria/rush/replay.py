@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from time import monotonic
 
 import asyncpg
 import msgspec
 
 from cafeteria.contracts.subjects import DURABLES, NOTIFICATION, STREAMS
 from cafeteria.faultkit.cluster import Arena
-from cafeteria.faultkit.quiescence import on_the_way
+from cafeteria.faultkit.quiescence import unread_messages
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.rush.faults.servers import until_bus_is_whole
 
 WITHIN_S = 600.0  # a campaign's whole history is hundreds of thousands of messages
@@ -92,7 +92,12 @@ async def _reset_positions(arena: Arena, connection: asyncpg.Connection) -> None
 
 async def _until_read(arena: Arena, connection: asyncpg.Connection) -> tuple[str, ...]:
     """Wait until all is read; return sentences about messages still unread after WITHIN_S."""
-    deadline = monotonic() + WITHIN_S
-    while (left := await on_the_way(arena, connection)) and monotonic() < deadline:  # noqa: ASYNC110 - a server is asked
-        await asyncio.sleep(POLL_S)
+    left: tuple[str, ...] = ()
+
+    async def is_read() -> bool:
+        nonlocal left
+        left = await unread_messages(arena.bus, connection)
+        return not left
+
+    await is_true_within(WITHIN_S, is_read, poll_s=POLL_S)
     return left

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from cafeteria.contracts.subjects import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.faultkit.cluster import NATS, SERVERS, Arena
-from cafeteria.faultkit.proxy import FAIR, Direction, Proxy, Weather
+from cafeteria.faultkit.proxy import FAIR, Proxy, Weather
+from cafeteria.faultkit.tcp_proxy import Direction
 from cafeteria.rush.faults.fault import Fault, named
 
 FAMILY = "network"

@@ -12,6 +12,7 @@ import nats.errors
 from cafeteria.chassis.messaging.jetstream_api import Refused
 from cafeteria.contracts.subjects import DURABLES, STREAMS
 from cafeteria.faultkit.cluster import NATS, POSTGRES, Arena
+from cafeteria.local_stack.polling import until
 from cafeteria.rush.faults.clients import EverybodyOrders
 from cafeteria.rush.faults.fault import Fault
 
@@ -152,17 +153,19 @@ class RogueLock:
 
 async def until_bus_is_whole(arena: Arena) -> None:
     """Wait until every stream and durable consumer exists. Raises TimeoutError."""
+
+    async def is_whole() -> bool:
+        try:
+            for stream in STREAMS:
+                await arena.bus.stream(stream.name)
+            for durable in DURABLES:
+                await arena.bus.unread(durable.stream, durable.name)
+        except (nats.errors.Error, Refused, TimeoutError):
+            return False
+        return True
+
     async with asyncio.timeout(BUS_WITHIN_S):
-        while True:
-            try:
-                for stream in STREAMS:
-                    await arena.bus.stream(stream.name)
-                for durable in DURABLES:
-                    await arena.bus.unread(durable.stream, durable.name)
-            except (nats.errors.Error, Refused, TimeoutError):
-                await asyncio.sleep(0.1)
-            else:
-                return
+        await until(is_whole, timeout_s=BUS_WITHIN_S, poll_s=0.1)
 
 
 SERVERS: tuple[Fault, ...] = (
