@@ -22,7 +22,7 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CookOrder
 from cafeteria.contracts.values import OrderStatus, PricedLine, StatusTime
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.local_stack.data_directory import temporary_data_directory
 from cafeteria.testkit.plugin import outbox_row
 from cafeteria.testkit.servers import FixtureServers
 
@@ -39,7 +39,7 @@ SELECT count(*) FILTER (WHERE status = 'READY') AS ready, count(*) AS tickets,
 
 
 async def main(orders: int) -> None:
-    with temporary_home() as home:
+    with temporary_data_directory() as home:
         servers = FixtureServers(home)
         try:
             await servers.start()

@@ -24,7 +24,7 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.stock import ReserveStock
 from cafeteria.contracts.subjects import STOCK
 from cafeteria.contracts.values import Line
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.local_stack.data_directory import temporary_data_directory
 from cafeteria.stock import repository
 from cafeteria.stock.domain import Reservation, StoredItem
 from cafeteria.stock.service import CONFLICTS, Command, OrderBook
@@ -38,7 +38,7 @@ Group = GroupCommit[Command, Reservation]
 
 
 async def main() -> None:
-    with temporary_home() as home:
+    with temporary_data_directory() as home:
         servers = FixtureServers(home)
         try:
             await servers.start()

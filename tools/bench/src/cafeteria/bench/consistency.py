@@ -30,7 +30,7 @@ LEFT JOIN (SELECT item_id, sum(quantity_deducted) AS taken FROM stock.stock_tran
 """
 
 
-class Books(msgspec.Struct, frozen=True, kw_only=True):
+class StoredCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many there are of everything that was made since a moment."""
 
     orders: int
@@ -52,24 +52,24 @@ def moment() -> UUID:
     return UUID(int=int(time() * 1000) << 80)
 
 
-async def read(admin: asyncpg.Connection, *, since: UUID) -> Books:
+async def read(admin: asyncpg.Connection, *, since: UUID) -> StoredCounts:
     [row] = await admin.fetch(_COUNTS, since)
-    return Books(**dict(row))
+    return StoredCounts(**dict(row))
 
 
 async def find_errors(
-    admin: asyncpg.Connection, books: Books, *, accepted: int, unanswered: int
+    admin: asyncpg.Connection, counts: StoredCounts, *, accepted: int, unanswered: int
 ) -> list[str]:
     """A sentence for whatever is wrong. Up to `unanswered` orders may exist whose answer the generator cut off."""
     errors = []
-    if not books.is_settled:
-        errors.append(f"not everything was carried in time: {books}")
-    if books.tickets != books.ready:
-        errors.append(f"{books.ready} orders are READY and {books.tickets} tickets")
-    if not accepted <= books.ready <= accepted + unanswered:
-        errors.append(f"{accepted} orders were accepted and {books.ready} are READY")
-    if books.taken != books.ready:
-        errors.append(f"{books.taken} portions left the store for {books.ready} orders")
+    if not counts.is_settled:
+        errors.append(f"not everything was carried in time: {counts}")
+    if counts.tickets != counts.ready:
+        errors.append(f"{counts.ready} orders are READY and {counts.tickets} tickets")
+    if not accepted <= counts.ready <= accepted + unanswered:
+        errors.append(f"{accepted} orders were accepted and {counts.ready} are READY")
+    if counts.taken != counts.ready:
+        errors.append(f"{counts.taken} portions left the store for {counts.ready} orders")
     if wrong := await admin.fetchval(_WRONG_ITEMS):
         errors.append(f"the ledger of {wrong} items does not add up")
     return errors

@@ -73,7 +73,7 @@ class _Nats:
 _CODECS: dict[str, Callable[[Marks], _Codec]] = {POSTGRES: _Postgres, NATS: _Nats}
 
 
-class Tap(TcpProxy["_WatchedConnection"]):
+class WireProxy(TcpProxy["_WatchedConnection"]):
     """A proxy of one link. Without a watcher everything passes."""
 
     def __init__(self, place: Place, *, port: int, marks: Marks) -> None:
@@ -88,7 +88,7 @@ class Tap(TcpProxy["_WatchedConnection"]):
 
 
 class _WatchedConnection(Connection):
-    def __init__(self, proxy: Tap) -> None:
+    def __init__(self, proxy: WireProxy) -> None:
         super().__init__(proxy.upstream)
         self._proxy = proxy
         self._codec = proxy.codec()

@@ -17,8 +17,8 @@ from cafeteria.faultkit.proxy import Proxy
 from cafeteria.faultkit.student import Student, Urls
 from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.data_directory import Home
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.stack import Stack
@@ -39,14 +39,16 @@ class NeverReadyError(Exception):
     """A process did not become ready again."""
 
 
-class Arena:
+class Cluster:
     """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies."""
 
-    def __init__(self, home: Path, *, replicas: int, seed: int, template: Template | None = None) -> None:
-        self.home = Home(root=home)
+    def __init__(
+        self, home: Path, *, replicas: int, seed: int, fork_server: ForkServer | None = None
+    ) -> None:
+        self.home = DataDirectory(root=home)
         self.seed = seed
         self._replicas = replicas
-        self._template = template
+        self._fork_server = fork_server
         self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
         self._exits = AsyncExitStack()
         self._turns = {server: asyncio.Lock() for server in SERVERS}
@@ -77,7 +79,7 @@ class Arena:
             nats_port=server_ports[NATS],
             replicas=dict.fromkeys(SERVICES, self._replicas),
             service_environments=self._environments(),
-            template=self._template,
+            fork_server=self._fork_server,
         )
         self.stack = await starting.enter_async_context(Stack(self.home, plan))
         connector = aiohttp.TCPConnector(limit=0)

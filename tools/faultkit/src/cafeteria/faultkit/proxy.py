@@ -13,7 +13,7 @@ from cafeteria.faultkit.nats_frames import NatsFrames
 from cafeteria.faultkit.tcp_proxy import Connection, Direction, End, TcpProxy
 
 
-class Weather(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkFaults(msgspec.Struct, frozen=True, kw_only=True):
     """The network faults that the proxy simulates.
 
     `latency_ms` and `jitter_ms` delay each chunk and keep the order; directions in `lost` drop every byte while the
@@ -29,7 +29,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     lost_subject: str = ""
 
 
-FAIR = Weather()
+NO_NETWORK_FAULTS = NetworkFaults()
 
 
 class Proxy(TcpProxy["_FaultyConnection"]):
@@ -39,7 +39,7 @@ class Proxy(TcpProxy["_FaultyConnection"]):
         super().__init__(lambda: _FaultyConnection(self))
         self.upstream = (host, port)
         self.chance = chance
-        self._weather = FAIR
+        self._faults = NO_NETWORK_FAULTS
         self.lost_messages = 0
 
     @property
@@ -47,15 +47,15 @@ class Proxy(TcpProxy["_FaultyConnection"]):
         return len(self.open)
 
     @property
-    def weather(self) -> Weather:
-        return self._weather
+    def faults(self) -> NetworkFaults:
+        return self._faults
 
-    @weather.setter
-    def weather(self, weather: Weather) -> None:
+    @faults.setter
+    def faults(self, faults: NetworkFaults) -> None:
         """Set the faults; a connection that lost bytes is reset when the loss ends: TCP never continues after a gap."""
-        self._weather = weather
+        self._faults = faults
         for connection in list(self.open):
-            if connection.holes and not weather.lost:
+            if connection.holes and not faults.lost:
                 connection.reset()
             connection.carried_bytes = 0
 
@@ -71,39 +71,39 @@ class _FaultyConnection(Connection):
         self.carried_bytes = 0
         self.holes: set[Direction] = set()
         self._proxy = proxy
-        self._frames = NatsFrames() if proxy.weather.lost_subject else None
+        self._frames = NatsFrames() if proxy.faults.lost_subject else None
         self._is_abandoned = False
 
     def carry(self, chunk: bytes, direction: Direction) -> None:
         """Forward one chunk in `direction`, with the delay, loss or cut that applies."""
-        weather = self._proxy.weather
-        if self._is_abandoned or direction in weather.lost or direction in self.holes:
+        faults = self._proxy.faults
+        if self._is_abandoned or direction in faults.lost or direction in self.holes:
             self.holes.add(direction)
             return
         if direction is Direction.REQUESTS and self._frames is not None:
             chunk = b"".join(self._not_lost(self._frames, chunk))
-        share = self._share_before_cut(chunk, weather)
-        delay_s = (weather.latency_ms + self._proxy.chance.random() * weather.jitter_ms) / 1000
+        share = self._share_before_cut(chunk, faults)
+        delay_s = (faults.latency_ms + self._proxy.chance.random() * faults.jitter_ms) / 1000
         self.sink(direction).send(share, delay_s=delay_s)
         if len(share) < len(chunk):
             self.close()
 
     def _not_lost(self, frames: NatsFrames, chunk: bytes) -> Iterator[bytes]:
         """Yield the messages that `chunk` completes, without those to drop."""
-        lost = self._proxy.weather.lost_subject
+        lost = self._proxy.faults.lost_subject
         for frame in frames.feed(chunk):
             if lost and frame.subject.startswith(lost):
                 self._proxy.lost_messages += 1
             else:
                 yield frame.raw
 
-    def _share_before_cut(self, chunk: bytes, weather: Weather) -> bytes:
+    def _share_before_cut(self, chunk: bytes, faults: NetworkFaults) -> bytes:
         """Return the part of `chunk` before the cut; the rest, and all that follows, is dropped."""
         before = self.carried_bytes
         self.carried_bytes += len(chunk)
-        if weather.cut_after_bytes is None or self.carried_bytes <= weather.cut_after_bytes:
+        if faults.cut_after_bytes is None or self.carried_bytes <= faults.cut_after_bytes:
             return chunk
-        return chunk[: max(0, weather.cut_after_bytes - before)]
+        return chunk[: max(0, faults.cut_after_bytes - before)]
 
     def lose_server(self) -> None:
         self._is_abandoned = True

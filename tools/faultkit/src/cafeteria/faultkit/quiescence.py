@@ -1,6 +1,6 @@
 """Quiescence: waits until all orders have ended, all messages are read and all streams are complete.
 
-Three waits, because they may cost different amounts: `come_to_rest` also waits until every delivery is confirmed, seconds
+Three waits, because they may cost different amounts: `reach_quiescence` also waits until every delivery is confirmed, seconds
 after it happened; `until_carried` asks for its effects alone; `until_idle` looks only at what is open and at the newest
 orders, so it may be asked beside a load and over millions of old orders.
 """
@@ -14,7 +14,7 @@ import nats.errors
 from cafeteria.chassis.messaging.jetstream_api import Refused
 from cafeteria.contracts.subjects import DURABLES, NOTIFICATION_STREAM
 from cafeteria.faultkit.bus_admin import BusAdmin
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.history import History
 from cafeteria.faultkit.invariants import streams_showed_everything_once
 from cafeteria.faultkit.snapshot import Snapshot
@@ -59,12 +59,12 @@ left some are among the newest."""
 _READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
 
 
-class Rest(msgspec.Struct, kw_only=True):
-    """Times until quiescence in seconds, None where it was not reached: `mended_after_s` for orders of the storm, since
+class Quiescence(msgspec.Struct, kw_only=True):
+    """Times until quiescence in seconds, None where it was not reached: `recovered_after_s` for orders of the storm, since
     the last fault healed; the other two for later orders and their messages, since the last of them was answered.
     """
 
-    mended_after_s: float | None = None
+    recovered_after_s: float | None = None
     ended_after_s: float | None = None
     carried_after_s: float | None = None
     open_orders: int = 0
@@ -79,10 +79,10 @@ class Rest(msgspec.Struct, kw_only=True):
         return (*self.on_the_way, f"{self.unconfirmed} rows are not known to have arrived everywhere")
 
 
-async def until_mended(arena: Arena) -> float | None:
+async def until_orders_ended(cluster: Cluster) -> float | None:
     """Wait until every order that exists now has ended; return the seconds, or None if that takes too long."""
     began_at = monotonic()
-    async with arena.database() as connection:
+    async with cluster.database() as connection:
         healed_at = await connection.fetchval("SELECT clock_timestamp()")
 
         async def have_ended() -> bool:
@@ -92,24 +92,24 @@ async def until_mended(arena: Arena) -> float | None:
     return monotonic() - began_at if is_mended else None
 
 
-async def come_to_rest(arena: Arena, *, mended_after_s: float | None = None) -> Rest:
+async def reach_quiescence(cluster: Cluster, *, recovered_after_s: float | None = None) -> Quiescence:
     """Wait until every order has ended, then until every message is read and every delivery confirmed."""
     began_at = monotonic()
-    rest = Rest(mended_after_s=mended_after_s)
-    async with arena.database() as connection:
+    quiescence = Quiescence(recovered_after_s=recovered_after_s)
+    async with cluster.database() as connection:
 
         async def is_reached() -> bool:
-            rest.open_orders = await connection.fetchval(_OPEN_ORDERS)
-            if rest.open_orders:
+            quiescence.open_orders = await connection.fetchval(_OPEN_ORDERS)
+            if quiescence.open_orders:
                 return False
-            rest.ended_after_s = rest.ended_after_s or monotonic() - began_at
-            rest.on_the_way = await unread_messages(arena.bus, connection)
-            rest.unconfirmed = await _sum(connection, _OUTBOX_ROWS, _UNCONFIRMED)
-            return not rest.on_the_way and not rest.unconfirmed
+            quiescence.ended_after_s = quiescence.ended_after_s or monotonic() - began_at
+            quiescence.on_the_way = await unread_messages(cluster.bus, connection)
+            quiescence.unconfirmed = await _sum(connection, _OUTBOX_ROWS, _UNCONFIRMED)
+            return not quiescence.on_the_way and not quiescence.unconfirmed
 
         if await is_true_within(GIVEN_UP_AFTER_S, is_reached, poll_s=POLL_S):
-            rest.carried_after_s = monotonic() - began_at
-    return rest
+            quiescence.carried_after_s = monotonic() - began_at
+    return quiescence
 
 
 async def until_carried(

@@ -15,7 +15,7 @@ import psutil
 
 from cafeteria.local_stack import launch, parent_death
 from cafeteria.local_stack.polling import is_true_within
-from cafeteria.local_stack.system_user import SAME_USER, Account
+from cafeteria.local_stack.system_user import SAME_USER, SystemUser
 
 LAUNCHER = str(Path(launch.__file__))
 FAMILY_S = 2.0  # a killed process is gone at once, unless it waits for a disk
@@ -36,7 +36,7 @@ class Program:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    account: Account = SAME_USER
+    account: SystemUser = SAME_USER
     own_group: bool = False
     yields: bool = False
     stop_signal: signal.Signals = signal.SIGTERM

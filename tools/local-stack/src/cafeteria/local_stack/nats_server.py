@@ -9,7 +9,7 @@ import httpx
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.binaries import nats_server
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.polling import is_true_within
 from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
 from cafeteria.provisioning.credentials import ADMIN, Credentials
@@ -28,7 +28,7 @@ class NatsServer:
     def __init__(
         self,
         *,
-        home: Home,
+        home: DataDirectory,
         credentials: Credentials,
         port: int,
         monitor_port: int,

@@ -19,7 +19,7 @@ from cafeteria.local_stack.binaries import (
     postgres_programs,
 )
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.postgres_settings import render_settings, shared_memory_type
 from cafeteria.provisioning.administrator import connect
@@ -43,7 +43,7 @@ host all all 127.0.0.1/32 scram-sha-256
 class PostgresServer:
     """Data folder, settings and start command of one server."""
 
-    def __init__(self, *, home: Home, credentials: Credentials, port: int) -> None:
+    def __init__(self, *, home: DataDirectory, credentials: Credentials, port: int) -> None:
         self.port = port
         self._home = home
         self._credentials = credentials
@@ -205,7 +205,7 @@ class PostgresServer:
         self._account.own(path)
 
 
-def _place_within_reach(home: Path, account: system_user.Account) -> Path:
+def _place_within_reach(home: Path, account: system_user.SystemUser) -> Path:
     """Where data lies whose home is private: among passing things if the home is one, else for good."""
     passing = Path(tempfile.gettempdir()).resolve()  # on macOS its name is a link
     if home.resolve().is_relative_to(passing) and account.can_reach(passing):

@@ -9,7 +9,7 @@ import httpx
 from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.servers import Servers
 from cafeteria.provisioning.errors import StackError
@@ -34,7 +34,7 @@ def service_environment(
     service: str,
     *,
     inherited: Mapping[str, str],
-    home: Home,
+    home: DataDirectory,
     servers: Servers,
     port: int,
     host: str = ports.HOST,
