@@ -24,11 +24,12 @@ from cafeteria.contracts.gateway import Menu, Order, OrderLine
 from cafeteria.contracts.stock import CreateItem, Item
 from cafeteria.faultkit.history import History
 from cafeteria.faultkit.invariants import check
-from cafeteria.faultkit.proxy import HOST, Proxy
+from cafeteria.faultkit.proxy import Proxy
 from cafeteria.faultkit.snapshot import Snapshot, read_snapshot
 from cafeteria.faultkit.student import Student, Urls
+from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.local_stack.data_directory import temporary_data_directory
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.testkit.plugin import until
@@ -145,14 +146,14 @@ class Campus:
 
     def connections_of(self, student: Student) -> int:
         """How many connections have shown this student something."""
-        mine = (s for s in self.history.sightings if s.student_id == student.student_id)
-        return len({(sighting.client, sighting.connection) for sighting in mine})
+        mine = (s for s in self.history.observed_statuses if s.student_id == student.student_id)
+        return len({(observed.client, observed.connection) for observed in mine})
 
     def versions_seen(self, student: Student, order_id: UUID) -> list[int]:
         return [
-            sighting.version
-            for sighting in self.history.sightings
-            if sighting.student_id == student.student_id and sighting.order_id == order_id
+            observed.version
+            for observed in self.history.observed_statuses
+            if observed.student_id == student.student_id and observed.order_id == order_id
         ]
 
     @asynccontextmanager
@@ -211,9 +212,9 @@ class Campus:
 
 
 @pytest.fixture(scope="package")
-async def whole_campus(template) -> AsyncIterator[Campus]:
+async def whole_campus(fork_server) -> AsyncIterator[Campus]:
     async with AsyncExitStack() as running:
-        home = running.enter_context(temporary_home())
+        home = running.enter_context(temporary_data_directory())
         port = ports.free_ports(2)
         chance = random.Random(1)  # noqa: S311 - nothing is left to it
         network = {
@@ -229,7 +230,7 @@ async def whole_campus(template) -> AsyncIterator[Campus]:
             nats_port=port + 1,
             replicas=REPLICAS,
             service_environments={**ENVIRONMENT, PROXIED: proxied},
-            template=template,
+            fork_server=fork_server,
         )
         stack = await running.enter_async_context(Stack(home, plan))
         connector = aiohttp.TCPConnector(limit=0)

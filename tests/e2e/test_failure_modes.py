@@ -17,8 +17,9 @@ import msgspec
 import pytest
 
 from cafeteria.contracts.gateway import Order, PlaceOrder
-from cafeteria.faultkit.history import Exchange, Wish
-from cafeteria.faultkit.proxy import FAIR, Direction, Weather
+from cafeteria.faultkit.history import Exchange, Intent
+from cafeteria.faultkit.proxy import NO_NETWORK_FAULTS, NetworkFaults
+from cafeteria.faultkit.tcp_proxy import Direction
 from cafeteria.rush.faults import disk
 
 AT_ONCE_MS = 1_000  # nothing is waited for, and the shortest wait there is would be seen
@@ -32,7 +33,7 @@ MENU_S = 3.0 + 3.0  # what stock said counts for three seconds
 SLOW_MS = 150  # each way, for each chunk
 HEALED_S = 15.0 + 15.0  # from the moment when everything runs again to READY
 UNAVAILABLE = "/problems/unavailable"
-SILENT = Weather(lost=frozenset(Direction))
+SILENT = NetworkFaults(lost=frozenset(Direction))
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,11 +99,11 @@ class Visitor:
         url, body = self._gateway("/v1/orders", gateway), msgspec.json.encode(PlaceOrder(lines=self._lines))
         seen = await self.ask("POST", url, body=body, key=key, patience_s=patience_s)
         order_id = seen.order_id if seen.status in {201, 202} else None
-        return self._noted(seen, wish=Wish.ORDER, key=key, lines=self._lines, order_id=order_id)
+        return self._noted(seen, intent=Intent.ORDER, key=key, lines=self._lines, order_id=order_id)
 
     async def cancel(self, order_id: UUID) -> Seen:
         seen = await self.ask("POST", self._gateway(f"/v1/orders/{order_id}/cancel"))
-        return self._noted(seen, wish=Wish.CANCEL, order_id=order_id)
+        return self._noted(seen, intent=Intent.CANCEL, order_id=order_id)
 
     async def read(self, *, gateway: int = 0) -> Seen:
         return await self.ask("GET", self._gateway("/v1/orders", gateway))
@@ -331,18 +332,18 @@ async def test_with_a_bad_network_one_gateway_is_late_or_says_503_and_the_other_
     campus, visitor
 ) -> None:
     bus, database = campus.network["nats"], campus.network["postgres"]
-    bus.weather = Weather(latency_ms=SLOW_MS)
+    bus.faults = NetworkFaults(latency_ms=SLOW_MS)
     ACCEPTED.holds("slow", await visitor.order("slow", gateway=1))
-    bus.weather = SILENT
+    bus.faults = SILENT
     Expected(202, ORDER_MS).holds("no bus", await visitor.order("no-bus", gateway=1))
-    bus.weather, database.weather = FAIR, SILENT
+    bus.faults, database.faults = NO_NETWORK_FAULTS, SILENT
     order, read, elsewhere, _ = await asyncio.gather(
         visitor.order("no-database", gateway=1),
         visitor.read(gateway=1),
         visitor.order("elsewhere"),
         visitor.is_unready("gateway-2", naming="postgres"),
     )
-    database.weather = FAIR
+    database.faults = NO_NETWORK_FAULTS
     Expected(503, ORDER_MS).holds("no database", order)
     GIVEN_UP.holds("no database", read)
     ACCEPTED.holds("elsewhere", elsewhere)

@@ -164,12 +164,12 @@ async def test_a_cancel_survives_the_death_of_gateway_kitchen_and_stock_in_turn(
     campus, lines_of, order_in
 ) -> None:
     student, dish = await campus.student(), await campus.dish(100)
-    for victim in ("gateway", "kitchen", "stock"):
-        order = order_in(await student.order(lines_of(dish), key=f"cancel-{victim}"))
+    for service in ("gateway", "kitchen", "stock"):
+        order = order_in(await student.order(lines_of(dish), key=f"cancel-{service}"))
         cancelling = asyncio.create_task(student.cancel(order.id))
         await asyncio.sleep(0)
-        campus.stack.kill(victim, signal.SIGKILL)
+        campus.stack.kill(service, signal.SIGKILL)
         answer = await cancelling
-        await campus.stack.ready(victim)
+        await campus.stack.ready(service)
         assert answer.status in {200, 409}
         await campus.until_status(order.id, "CANCELLED" if answer.status == 200 else "READY")

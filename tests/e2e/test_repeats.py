@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cafeteria.contracts.gateway import PlaceOrder
-from cafeteria.faultkit.history import Exchange, Wish
+from cafeteria.faultkit.history import Exchange, Intent
 from cafeteria.faultkit.student import Student
 
 
@@ -20,7 +20,7 @@ async def send(
     data = body or msgspec.json.encode(PlaceOrder(lines=lines))
     async with campus.http.post(url, data=data, headers=headers) as answer:
         exchange = Exchange(
-            wish=Wish.ORDER,
+            intent=Intent.ORDER,
             student_id=student.student_id,
             sent_at_s=sent_at_s,
             ended_at_s=student.now_s(),

@@ -20,7 +20,7 @@ from schemathesis_run import ALL_PHASES, ANONYMOUS, Outcome, run_schemathesis
 
 from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.contracts.values import Role
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.local_stack.data_directory import temporary_data_directory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 from cafeteria.testkit.tokens import Tokens
@@ -103,7 +103,7 @@ def report(outcomes: Iterator[Outcome]) -> bool:
 
 
 async def fuzz_own_stack(*, minutes: float, seed: int) -> bool:
-    with temporary_home() as home:
+    with temporary_data_directory() as home:
         async with Stack(home, Plan(service_environments=ENVIRONMENTS)) as stack:
             _print(f"seed {seed}; about {minutes:g} minutes")
             is_clean = await asyncio.to_thread(report, long_round(stack, minutes=minutes, seed=seed))

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from cafeteria.bench import consistency
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.machine import Meter
 from cafeteria.bench.old_orders import Past, load
 from cafeteria.bench.readers import reading
 from cafeteria.bench.requests import orders
 from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.faultkit import quiescence
+from cafeteria.local_stack.data_directory import temporary_data_directory
 
 ORDERS, RATE = 30, 30.0
 OLD_ORDERS = 500
@@ -21,38 +22,38 @@ REST_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
-async def bed(template) -> AsyncIterator[Bed]:
-    with temporary_home() as home:
-        async with Bed(home, template=template) as laid:
+async def environment(fork_server) -> AsyncIterator[Environment]:
+    with temporary_data_directory() as home:
+        async with Environment(home, fork_server=fork_server) as laid:
             yield laid
 
 
-async def order_and_watch(bed: Bed, target: Target, wait_until: Any) -> None:
-    """Every order is accepted, carried to READY, logged and shown; and the books say so."""
+async def order_and_watch(environment: Environment, target: Target, wait_until: Any) -> None:
+    """Every order is accepted, carried to READY, logged and shown; and the counts say so."""
     since, meter = consistency.moment(), Meter(target.pids)
-    async with reading(target.notification, bed.tokens[:3]) as readers:
-        outcome = await OpenLoad(target.gateways[0], orders(bed.tokens[:3], bed.items), rate=RATE).run(
-            ORDERS / RATE
-        )
-        await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
+    async with reading(target.notification, environment.tokens[:3]) as readers:
+        outcome = await OpenLoad(
+            target.gateways[0], orders(environment.tokens[:3], environment.items), rate=RATE
+        ).run(ORDERS / RATE)
+        await quiescence.until_idle(environment.admin, within_s=REST_WITHIN_S)
         await wait_until(lambda: readers.ready >= ORDERS)
         assert readers.ready == ORDERS
     assert (
         outcome.count(CREATED, RECEIVED) == ORDERS
     )  # the first may take long, on processes that have just begun
-    stored = await consistency.read(bed.admin, since=since)
-    assert await consistency.find_errors(bed.admin, stored, accepted=ORDERS, unanswered=0) == []
+    stored = await consistency.read(environment.admin, since=since)
+    assert await consistency.find_errors(environment.admin, stored, accepted=ORDERS, unanswered=0) == []
     assert (stored.ready, stored.notified, stored.taken) == (ORDERS, 4 * ORDERS, ORDERS)
     usage = meter.read()
     assert usage.cpu_s.keys() >= {"gateway", "stock", "kitchen", "notification", "postgres", "nats"}
     assert usage.cpu_s["gateway"] > 0
 
 
-async def leave_portions(bed: Bed, item: str, portions: int) -> None:
+async def leave_portions(environment: Environment, item: str, portions: int) -> None:
     """As if no more than these, and those already taken, had ever come in."""
-    async with bed.admin.transaction():
-        await bed.admin.execute(_TAKE_BACK, item, portions)
-        await bed.admin.execute(_LEAVE, item, portions)
+    async with environment.admin.transaction():
+        await environment.admin.execute(_TAKE_BACK, item, portions)
+        await environment.admin.execute(_LEAVE, item, portions)
 
 
 _TAKE_BACK = """
@@ -62,26 +63,30 @@ _LEAVE = "UPDATE stock.inventory SET quantity = $2, version = version + 1 WHERE 
 
 
 async def test_the_floor_carries_orders_to_their_end_and_sells_no_more_than_there_is(
-    bed: Bed, wait_until: Any
+    environment: Environment, wait_until: Any
 ) -> None:
-    async with bed.floor() as target:
-        await order_and_watch(bed, target, wait_until)
-        await leave_portions(bed, bed.items[0], 5)
+    async with environment.floor() as target:
+        await order_and_watch(environment, target, wait_until)
+        await leave_portions(environment, environment.items[0], 5)
         since = consistency.moment()
-        await OpenLoad(target.gateways[0], orders(bed.tokens, bed.items[:1]), rate=RATE).run(ORDERS / RATE)
-        await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
-    stored = await consistency.read(bed.admin, since=since)
+        await OpenLoad(target.gateways[0], orders(environment.tokens, environment.items[:1]), rate=RATE).run(
+            ORDERS / RATE
+        )
+        await quiescence.until_idle(environment.admin, within_s=REST_WITHIN_S)
+    stored = await consistency.read(environment.admin, since=since)
     assert (stored.ready, stored.rejected, stored.taken) == (5, ORDERS - 5, 5)
     assert stored.is_settled
-    assert await consistency.find_errors(bed.admin, stored, accepted=5, unanswered=0) == []
+    assert await consistency.find_errors(environment.admin, stored, accepted=5, unanswered=0) == []
 
 
-async def test_the_product_does_so_too_and_old_orders_are_left_alone(bed: Bed, wait_until: Any) -> None:
-    await bed.clean()
+async def test_the_product_does_so_too_and_old_orders_are_left_alone(
+    environment: Environment, wait_until: Any
+) -> None:
+    await environment.clean()
     await load(
-        bed.stack.servers.postgres_admin_url,
-        Past(orders=OLD_ORDERS, students=bed.students, items=bed.items, now=now()),
+        environment.stack.servers.postgres_admin_url,
+        Past(orders=OLD_ORDERS, students=environment.students, items=environment.items, now=now()),
     )
-    async with bed.product(keep=True) as target:
-        await order_and_watch(bed, target, wait_until)
-    assert await bed.admin.fetchval("SELECT count(*) FROM gateway.orders") == OLD_ORDERS + ORDERS
+    async with environment.product(keep=True) as target:
+        await order_and_watch(environment, target, wait_until)
+    assert await environment.admin.fetchval("SELECT count(*) FROM gateway.orders") == OLD_ORDERS + ORDERS

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
-from cafeteria.crash_points.environment import VICTIMS, Stage
+from cafeteria.crash_points.environment import KILLABLE_SERVICES, Environment
 from cafeteria.crash_points.naming import Marks
 from cafeteria.crash_points.options import CrashOptions
 from cafeteria.crash_points.points import Kind, Moment, Point
@@ -18,13 +18,13 @@ from cafeteria.crash_points.rounds import Rounds
 from cafeteria.crash_points.run import run
 from cafeteria.crash_points.scenarios import TOGETHER
 from cafeteria.crash_points.watchers import Trap
-from cafeteria.crash_points.wire_proxy import POSTGRES, Place, Tap
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.crash_points.wire_proxy import POSTGRES, Place, WireProxy
 from cafeteria.faultkit.stored_messages import read_newest
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.faultkit.tcp_proxy import Direction
+from cafeteria.local_stack.data_directory import temporary_data_directory
 
 PLACE = Place("somebody", POSTGRES)
-TAPPED = "behind a tap"
+PROXIED = "behind a proxy"
 INSERT = "INSERT INTO public.crashes (id) VALUES ($1)"
 INTO_CRASHES = statement_name(INSERT)
 
@@ -39,18 +39,18 @@ async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
 
 
 @asynccontextmanager
-async def tapped(servers) -> AsyncIterator[tuple[Tap, asyncpg.Connection]]:
+async def proxied(servers) -> AsyncIterator[tuple[WireProxy, asyncpg.Connection]]:
     """A connection through a wire proxy; it ends without closing, as after a kill."""
     admin = urlsplit(servers.postgres_admin_url)
-    async with Tap(PLACE, port=admin.port or 0, marks=Marks()) as tap:
+    async with WireProxy(PLACE, port=admin.port or 0, marks=Marks()) as proxy:
         connection = await asyncpg.connect(
             servers.postgres_admin_url,
             host="127.0.0.1",
-            port=tap.port,
-            server_settings={"application_name": TAPPED},
+            port=proxy.port,
+            server_settings={"application_name": PROXIED},
         )
         try:
-            yield tap, connection
+            yield proxy, connection
         finally:
             connection.terminate()
 
@@ -65,7 +65,7 @@ async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
 
     async def is_idle() -> bool:
         return not await crashes.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", TAPPED
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", PROXIED
         )
 
     await wait_until(is_idle)
@@ -74,8 +74,8 @@ async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
 
 @pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
 async def test_a_commit_takes_place_if_it_passed(servers, crashes, wait_until, moment, stored) -> None:
-    async with tapped(servers) as (tap, connection):
-        tap.watcher = trap = trap_at("commit:Query", moment, connection)
+    async with proxied(servers) as (proxy, connection):
+        proxy.watcher = trap = trap_at("commit:Query", moment, connection)
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             async with connection.transaction():
                 await connection.execute(INSERT, 1)
@@ -87,8 +87,8 @@ async def test_a_commit_takes_place_if_it_passed(servers, crashes, wait_until, m
 async def test_a_statement_alone_takes_place_if_its_sync_passed(
     servers, crashes, wait_until, moment, stored
 ) -> None:
-    async with tapped(servers) as (tap, connection):
-        tap.watcher = trap = trap_at(f"{INTO_CRASHES}:Sync", moment, connection)
+    async with proxied(servers) as (proxy, connection):
+        proxy.watcher = trap = trap_at(f"{INTO_CRASHES}:Sync", moment, connection)
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await connection.execute(INSERT, 1)
         assert trap.sprung.is_set()
@@ -96,7 +96,7 @@ async def test_a_statement_alone_takes_place_if_its_sync_passed(
 
 
 async def test_without_a_watcher_bytes_pass_unchanged(servers, crashes) -> None:
-    async with tapped(servers) as (_, connection):
+    async with proxied(servers) as (_, connection):
         text = "x" * 3_000_000
         assert await connection.fetchval("SELECT $1::text || $1::text", text) == text + text
 
@@ -104,11 +104,11 @@ async def test_without_a_watcher_bytes_pass_unchanged(servers, crashes) -> None:
 @pytest.mark.timeout(360)
 async def test_orders_placed_together_share_messages() -> None:
     sizes: defaultdict[str, list[int]] = defaultdict(list)
-    with temporary_home() as home:
-        async with Stage(home) as stage:
-            await Rounds(stage).record("together")
+    with temporary_data_directory() as home:
+        async with Environment(home) as environment:
+            await Rounds(environment).record("together")
             for stream in STREAMS:
-                for message in await read_newest(stage.bus, stream.name, count=100):
+                for message in await read_newest(environment.bus, stream.name, count=100):
                     sizes[message.subject].append(len(message.items() or ()))
     for subject in (WORK_PLACED.subject, GATEWAY_STATUS.subject, KITCHEN_STATUS.subject):
         assert max(sizes[subject]) > TOGETHER // 2, f"{subject}: {sizes[subject]}"
@@ -116,8 +116,8 @@ async def test_orders_placed_together_share_messages() -> None:
 
 @pytest.mark.timeout(360)
 async def test_a_sample_of_all_crash_points_breaks_no_promise() -> None:
-    sample = CrashOptions(lives=("order",), sample=4, seed=20261122, lanes=1, fresh_starts=1)
+    sample = CrashOptions(scenarios=("order",), sample=4, seed=20261122, workers=1, fresh_starts=1)
     result = await run(sample)
     assert {outcome.point: outcome.violations for outcome in result.outcomes if outcome.violations} == {}
     assert len(result.outcomes) == 4
-    assert {outcome.point.kind.service for outcome in result.outcomes} == set(VICTIMS)
+    assert {outcome.point.kind.service for outcome in result.outcomes} == set(KILLABLE_SERVICES)

@@ -12,7 +12,7 @@ from cafeteria.crash_points.postgres_frames import PostgresFrame
 from cafeteria.crash_points.postgres_names import PostgresNames, statement_name
 from cafeteria.crash_points.wire_proxy import Place
 from cafeteria.faultkit.nats_frames import NatsFrame
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 STUDENT = "210041101"
 INSERT = "INSERT INTO stock.reservations (order_id) VALUES ($1)"

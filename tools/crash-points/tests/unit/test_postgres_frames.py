@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from cafeteria.crash_points.postgres_frames import PostgresError, PostgresFrames
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 ENCRYPT = struct.pack("!II", 8, 80877103)
 CANCEL = struct.pack("!IIII", 16, 80877102, 7, 9)

@@ -10,7 +10,7 @@ import pytest
 
 from cafeteria.contracts.gateway import Order, OrderLine
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine
-from cafeteria.faultkit.history import Exchange, History, Sighting, Wish
+from cafeteria.faultkit.history import Exchange, History, Intent, ObservedStatus
 from cafeteria.faultkit.invariants import check
 from cafeteria.faultkit.oracle import TOO_LATE
 from cafeteria.faultkit.snapshot import (
@@ -40,9 +40,9 @@ def body(order_id: UUID, status: OrderStatus = OrderStatus.STOCK_VERIFIED) -> by
     return msgspec.json.encode(order)
 
 
-def exchange(wish: Wish, status: int | None, **facts: object) -> Exchange:
+def exchange(intent: Intent, status: int | None, **facts: object) -> Exchange:
     defaults = {"student_id": AMINA, "sent_at_s": 1.0, "ended_at_s": 2.0, "lines": LINES}
-    return Exchange(wish=wish, status=status, **{**defaults, **facts})
+    return Exchange(intent=intent, status=status, **{**defaults, **facts})
 
 
 def stored_order(order_id: UUID, status: str, key: str, **facts: object) -> StoredOrder:
@@ -107,17 +107,17 @@ def sound_snapshot() -> Snapshot:
 def sound_history() -> History:
     return History(
         exchanges=[
-            exchange(Wish.ORDER, None, key="a"),
-            exchange(Wish.ORDER, 201, key="a", body=body(ORDER), order_id=ORDER),
-            exchange(Wish.ORDER, 201, key="a", body=body(ORDER), order_id=ORDER, replayed=True),
-            exchange(Wish.ORDER, 201, key="b", body=body(CANCELLED), order_id=CANCELLED),
-            exchange(Wish.CANCEL, 200, body=body(CANCELLED, OrderStatus.CANCELLED), order_id=CANCELLED),
-            exchange(Wish.ORDER, 409, key="c", body=b"{}"),
-            exchange(Wish.READ, 200, body=body(ORDER), order_id=ORDER),
-            exchange(Wish.CANCEL, 409, body=TOO_LATE, order_id=ORDER),
+            exchange(Intent.ORDER, None, key="a"),
+            exchange(Intent.ORDER, 201, key="a", body=body(ORDER), order_id=ORDER),
+            exchange(Intent.ORDER, 201, key="a", body=body(ORDER), order_id=ORDER, replayed=True),
+            exchange(Intent.ORDER, 201, key="b", body=body(CANCELLED), order_id=CANCELLED),
+            exchange(Intent.CANCEL, 200, body=body(CANCELLED, OrderStatus.CANCELLED), order_id=CANCELLED),
+            exchange(Intent.ORDER, 409, key="c", body=b"{}"),
+            exchange(Intent.READ, 200, body=body(ORDER), order_id=ORDER),
+            exchange(Intent.CANCEL, 409, body=TOO_LATE, order_id=ORDER),
         ],
-        sightings=[
-            Sighting(
+        observed_statuses=[
+            ObservedStatus(
                 student_id=AMINA,
                 client=0,
                 connection=0,
@@ -265,37 +265,37 @@ def test_a_fault_planted_in_the_stored_data_is_reported(name: str) -> None:
 
 def with_exchange(extra: Exchange) -> History:
     seen = sound_history()
-    return History(exchanges=[*seen.exchanges, extra], sightings=seen.sightings)
+    return History(exchanges=[*seen.exchanges, extra], observed_statuses=seen.observed_statuses)
 
 
-def with_sightings(change: Callable[[list[Sighting]], list[Sighting]]) -> History:
+def with_statuses(change: Callable[[list[ObservedStatus]], list[ObservedStatus]]) -> History:
     seen = sound_history()
-    return History(exchanges=seen.exchanges, sightings=change(seen.sightings))
+    return History(exchanges=seen.exchanges, observed_statuses=change(seen.observed_statuses))
 
 
 PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
     "201 for an order that does not exist": (
-        lambda: with_exchange(exchange(Wish.ORDER, 201, key="d", body=body(UUID(int=8)))),
+        lambda: with_exchange(exchange(Intent.ORDER, 201, key="d", body=body(UUID(int=8)))),
         "I3",
     ),
     "202 for an order that does not exist": (
-        lambda: with_exchange(exchange(Wish.ORDER, 202, key="d", body=body(UUID(int=8)))),
+        lambda: with_exchange(exchange(Intent.ORDER, 202, key="d", body=body(UUID(int=8)))),
         "I3",
     ),
     "too late to cancel, said of an order that is cancelled": (
-        lambda: with_exchange(exchange(Wish.CANCEL, 409, order_id=CANCELLED, body=TOO_LATE)),
+        lambda: with_exchange(exchange(Intent.CANCEL, 409, order_id=CANCELLED, body=TOO_LATE)),
         "I4",
     ),
     "an order read as what it never was": (
         lambda: with_exchange(
-            exchange(Wish.READ, 200, order_id=ORDER, body=body(ORDER, OrderStatus.CANCELLED))
+            exchange(Intent.READ, 200, order_id=ORDER, body=body(ORDER, OrderStatus.CANCELLED))
         ),
         "I4",
     ),
     "an order read backwards": (
         lambda: with_exchange(
             exchange(
-                Wish.READ,
+                Intent.READ,
                 200,
                 order_id=ORDER,
                 body=body(ORDER, OrderStatus.PENDING),
@@ -306,36 +306,33 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
         "I4",
     ),
     "201 for an order that was refused": (
-        lambda: with_exchange(exchange(Wish.ORDER, 201, key="d", body=body(REFUSED))),
+        lambda: with_exchange(exchange(Intent.ORDER, 201, key="d", body=body(REFUSED))),
         "I4",
     ),
     "409 for an order that was accepted": (
-        lambda: with_exchange(exchange(Wish.ORDER, 409, key="a", body=b"{}", sent_at_s=2.5, ended_at_s=3.0)),
+        lambda: with_exchange(
+            exchange(Intent.ORDER, 409, key="a", body=b"{}", sent_at_s=2.5, ended_at_s=3.0)
+        ),
         "I4",
     ),
     "cancelled, said of an order that is cooked": (
-        lambda: with_exchange(exchange(Wish.CANCEL, 200, order_id=ORDER, body=body(ORDER))),
+        lambda: with_exchange(exchange(Intent.CANCEL, 200, order_id=ORDER, body=body(ORDER))),
         "I4",
     ),
     "two different answers under one key": (
-        lambda: with_exchange(exchange(Wish.ORDER, 201, key="a", body=body(ORDER) + b" ")),
+        lambda: with_exchange(exchange(Intent.ORDER, 201, key="a", body=body(ORDER) + b" ")),
         "I7",
     ),
-    "a missed event": (lambda: with_sightings(lambda sightings: sightings[:2] + sightings[3:]), "I8"),
-    "an event shown twice": (lambda: with_sightings(lambda sightings: [sightings[0], *sightings]), "I8"),
-    "events out of order": (
-        lambda: with_sightings(lambda sightings: [sightings[1], sightings[0], *sightings[2:]]),
-        "I8",
-    ),
-    "an order whose stream stayed silent": (lambda: with_sightings(lambda sightings: sightings[:7]), "I8"),
+    "a missed event": (lambda: with_statuses(lambda seen: seen[:2] + seen[3:]), "I8"),
+    "an event shown twice": (lambda: with_statuses(lambda seen: [seen[0], *seen]), "I8"),
+    "events out of order": (lambda: with_statuses(lambda seen: [seen[1], seen[0], *seen[2:]]), "I8"),
+    "an order whose stream stayed silent": (lambda: with_statuses(lambda seen: seen[:7]), "I8"),
     "an event of another student's order": (
-        lambda: with_sightings(
-            lambda sightings: [*sightings, msgspec.structs.replace(sightings[0], student_id=BILAL)]
-        ),
+        lambda: with_statuses(lambda seen: [*seen, msgspec.structs.replace(seen[0], student_id=BILAL)]),
         "I9",
     ),
     "another student's order in an answer": (
-        lambda: with_exchange(exchange(Wish.READ, 200, student_id=BILAL, order_id=ORDER, body=body(ORDER))),
+        lambda: with_exchange(exchange(Intent.READ, 200, student_id=BILAL, order_id=ORDER, body=body(ORDER))),
         "I9",
     ),
 }

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from cafeteria.faultkit.history import Exchange, History, Wish
+from cafeteria.faultkit.history import Exchange, History, Intent
 from cafeteria.faultkit.oracle import overtaken_refusals, students_were_told_the_truth
 from cafeteria.faultkit.snapshot import Snapshot, StoredOrder
 
@@ -34,7 +34,7 @@ STORED = Snapshot(
 
 def sent(status: int | None, *, at_s: float, until_s: float) -> Exchange:
     return Exchange(
-        wish=Wish.ORDER, student_id=AMINA, key="k", sent_at_s=at_s, ended_at_s=until_s, status=status
+        intent=Intent.ORDER, student_id=AMINA, key="k", sent_at_s=at_s, ended_at_s=until_s, status=status
     )
 
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
 
-from cafeteria.faultkit.proxy import FAIR, HOST, Direction, Proxy, Weather
+from cafeteria.faultkit.proxy import NO_NETWORK_FAULTS, NetworkFaults, Proxy
+from cafeteria.faultkit.tcp_proxy import HOST, Direction
 from cafeteria.local_stack.polling import until
 
 PATIENCE_S = 20.0
@@ -94,7 +96,7 @@ async def test_closing_the_client_closes_the_servers_end(proxy: Proxy, echo: Ech
 
 
 async def test_latency_delays_and_keeps_the_order(proxy: Proxy) -> None:
-    proxy.weather = Weather(latency_ms=60, jitter_ms=40)
+    proxy.faults = NetworkFaults(latency_ms=60, jitter_ms=40)
     async with connected(proxy) as line:
         began_at = monotonic()
         for number in range(20):
@@ -107,11 +109,11 @@ async def test_latency_delays_and_keeps_the_order(proxy: Proxy) -> None:
 async def test_delayed_bytes_arrive_before_later_ones_when_the_fault_ends(
     proxy: Proxy,
 ) -> None:
-    proxy.weather = Weather(latency_ms=100)
+    proxy.faults = NetworkFaults(latency_ms=100)
     async with connected(proxy) as line:
         line.say(b"first")
         await asyncio.sleep(0.02)
-        proxy.weather = FAIR
+        proxy.faults = NO_NETWORK_FAULTS
         line.say(b"then")
         assert await line.hears(9) == b"firstthen"
 
@@ -120,7 +122,7 @@ async def test_a_cut_passes_the_given_bytes_and_ends_the_connection(proxy: Proxy
     async with connected(proxy) as line:
         line.say(b"before")
         await line.hears(6)
-        proxy.weather = Weather(cut_after_bytes=4)
+        proxy.faults = NetworkFaults(cut_after_bytes=4)
         line.say(b"mid-message")
         await line.end()
         assert await echo.has_heard(10) == b"beforemid-"
@@ -143,7 +145,7 @@ async def test_with_lost_replies_the_server_acts_and_the_client_gets_no_answer(
     async with connected(proxy) as line:
         line.say(b"a")
         await line.hears(1)
-        proxy.weather = Weather(lost=frozenset({Direction.REPLIES}))
+        proxy.faults = NetworkFaults(lost=frozenset({Direction.REPLIES}))
         line.say(b"COMMIT")
         assert await echo.has_heard(7) == b"aCOMMIT"
         with pytest.raises(TimeoutError):
@@ -154,7 +156,7 @@ async def test_lost_requests_never_arrive(proxy: Proxy, echo: Echo) -> None:
     async with connected(proxy) as line:
         line.say(b"a")
         await line.hears(1)
-        proxy.weather = Weather(lost=frozenset({Direction.REQUESTS}))
+        proxy.faults = NetworkFaults(lost=frozenset({Direction.REQUESTS}))
         line.say(b"lost")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(line.reader.read(1), 0.1)
@@ -165,14 +167,14 @@ async def test_single_messages_are_dropped_however_they_are_split_and_others_arr
     proxy: Proxy, echo: Echo
 ) -> None:
     kept, lost = b"PUB stock.x 5\r\nhello\r\n", b"PUB $JS.ACK.KITCHEN.work.1 4\r\n+ACK\r\n"
-    proxy.weather = Weather(lost_subject="$JS.ACK.")
+    proxy.faults = NetworkFaults(lost_subject="$JS.ACK.")
     async with connected(proxy) as line:
         for piece in (kept + lost[:9], lost[9:] + kept, lost + kept):
             line.say(piece)
             await asyncio.sleep(0.02)
         assert await echo.has_heard(3 * len(kept)) == 3 * kept
         assert proxy.lost_messages == 2
-        proxy.weather = FAIR
+        proxy.faults = NO_NETWORK_FAULTS
         line.say(lost + kept)
         assert await echo.has_heard(4 * len(kept) + len(lost)) == 3 * kept + lost + kept
 
@@ -184,10 +186,10 @@ async def test_a_connection_with_lost_bytes_is_reset_when_the_fault_ends_and_oth
         for line in (holed, whole):
             line.say(b"a")
             await line.hears(1)
-        proxy.weather = Weather(lost=frozenset({Direction.REQUESTS}))
+        proxy.faults = NetworkFaults(lost=frozenset({Direction.REQUESTS}))
         holed.say(b"lost")
         await asyncio.sleep(0.05)
-        proxy.weather = FAIR
+        proxy.faults = NO_NETWORK_FAULTS
         with pytest.raises(ConnectionResetError):
             await holed.end()
         whole.say(b"b")
@@ -214,3 +216,14 @@ async def test_without_a_server_a_connection_is_reset() -> None:
     async with Proxy(host=HOST, port=port, chance=CHANCE) as proxy, connected(proxy) as line:
         with pytest.raises(ConnectionResetError):
             await line.end()
+
+
+async def test_a_connection_that_is_accepted_while_the_proxy_closes_is_reset(proxy: Proxy) -> None:
+    await proxy.__aexit__()
+    accepted, client = socket.socketpair()
+    with client:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(proxy.accept, sock=accepted)
+        assert await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE_S) == b""
+    assert proxy.connections == 0

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 
 START_TIMEOUT_S = 180.0  # five interpreters at once, on a machine that may be busy with other tests
 UP = (sys.executable, "-m", "cafeteria.local_stack", "up")
@@ -24,7 +24,7 @@ OPEN = "keeps the data"  # the last line before the stack only runs
 class Supervised:
     """A running `up`: its output so far, its children, its end."""
 
-    def __init__(self, process: Process, home: Home) -> None:
+    def __init__(self, process: Process, home: DataDirectory) -> None:
         self.process = process
         self.home = home
         self.lines: list[str] = []
@@ -84,15 +84,15 @@ def up() -> Callable[..., AbstractAsyncContextManager[Supervised]]:
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def home() -> Iterator[DataDirectory]:
     """A data folder on a short path that Postgres' user can reach, gone afterwards."""
-    with temporary_home() as folder:
+    with temporary_data_directory() as folder:
         yield folder
 
 
 @contextlib.asynccontextmanager
 async def started(
-    home: Home, *, command: tuple[str, ...] = UP, **variables: str
+    home: DataDirectory, *, command: tuple[str, ...] = UP, **variables: str
 ) -> AsyncIterator[Supervised]:
     """In a process group of its own, as a terminal starts it; its five ports are any free ones."""
     defaults = {"PYTHONUNBUFFERED": "1", "CAFETERIA_PORT_BASE": str(ports.free_ports(5))}

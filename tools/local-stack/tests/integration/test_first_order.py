@@ -23,7 +23,7 @@ import pytest
 
 from cafeteria.contracts.subjects import GATEWAY, SERVICES
 from cafeteria.local_stack.child import is_alive
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.stack import SERVER_GRACE_S, SERVICE_GRACE_S
 from cafeteria.provisioning import demo_data
 from cafeteria.provisioning.credentials import Credentials
@@ -42,7 +42,7 @@ PATIENCE_S = 30.0  # with one answer of a machine that does much else
 
 @pytest.mark.timeout(400)  # two starts of everything, each of which may take 180 s
 async def test_one_command_runs_everything_and_nothing_is_left_of_it(
-    up: Up, home: Home, wait_until: WaitUntil
+    up: Up, home: DataDirectory, wait_until: WaitUntil
 ) -> None:
     async with up(home, command=(str(ROOT / "just"), "up")) as running:
         await running.says(OPEN)
@@ -70,7 +70,7 @@ def has_ipv6() -> bool:
     return False
 
 
-def nothing_is_open_to_others(home: Home) -> bool:
+def nothing_is_open_to_others(home: DataDirectory) -> bool:
     """The stack was started with an umask that closes nothing; under root Postgres' user passes through the home."""
     return not [path for path in home.root.rglob("*") if path.lstat().st_mode & 0o077]
 
@@ -151,18 +151,18 @@ async def data_is_as_it_was(running: Any) -> None:
     assert "Sehri Box" in {item["name"] for item in items}
 
 
-def no_secret_is_on_a_command_line(running: Any, home: Home) -> None:
+def no_secret_is_on_a_command_line(running: Any, home: DataDirectory) -> None:
     lines = [" ".join(process.cmdline()) for process in running.children()]
     assert len(lines) > len(SERVICES)
     assert not [secret for secret in secrets_of(home) for line in lines if secret in line]
 
 
-def no_secret_was_written(running: Any, home: Home) -> None:
+def no_secret_was_written(running: Any, home: DataDirectory) -> None:
     written = [running.output, *(log.read_text() for log in home.logs.iterdir())]
     assert not [secret for secret in secrets_of(home) for text in written if secret in text]
 
 
-def secrets_of(home: Home) -> list[str]:
+def secrets_of(home: DataDirectory) -> list[str]:
     files = Credentials(home.secrets).folder.iterdir()
     return [line for file in files for line in file.read_text().split() if len(line) > 20]
 
@@ -185,21 +185,21 @@ async def a_killed_service_comes_back(running: Any, wait_until: WaitUntil) -> No
     await running.says("stock ended (SIGKILL), it is started again")
 
 
-async def a_second_one_is_refused(up: Up, home: Home) -> None:
+async def a_second_one_is_refused(up: Up, home: DataDirectory) -> None:
     async with up(home) as second:
         assert await second.ends() == 1
     assert "A stack is running on" in second.output
     assert "Traceback" not in second.output
 
 
-async def a_reset_is_refused(home: Home) -> None:
+async def a_reset_is_refused(home: DataDirectory) -> None:
     code, output = await reset(home)
     assert code == 1
     assert "stop it first" in output
     assert (home.root / "postgres").exists()
 
 
-async def reset(home: Home) -> tuple[int, str]:
+async def reset(home: DataDirectory) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cafeteria.local_stack", "reset"),
         env={**os.environ, "CAFETERIA_HOME": str(home.root)},

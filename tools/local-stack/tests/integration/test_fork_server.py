@@ -1,4 +1,4 @@
-"""A template's forks are processes like any other, and end with it, however it ends, on any system."""
+"""A fork server's forks are processes like any other, and end with it, however it ends, on any system."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, is_alive
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.service import service_program
 from cafeteria.provisioning.errors import StackError
 
@@ -22,9 +22,9 @@ GRACE_S = 30.0  # it ends by itself in three seconds, of a machine that has them
 
 @pytest.fixture
 def start(tmp_path: Path, wait_until: WaitUntil) -> Callable[..., Any]:
-    """Stock from a template, without its servers, once it listens or has ended; its output goes to `log`."""
+    """Stock from a fork server, without its servers, once it listens or has ended; its output goes to `log`."""
 
-    async def start(template: Template, **variables: str) -> tuple[Child, psutil.Process]:
+    async def start(fork_server: ForkServer, **variables: str) -> tuple[Child, psutil.Process]:
         port = ports.free_port()
         environment = {
             **os.environ,
@@ -35,7 +35,7 @@ def start(tmp_path: Path, wait_until: WaitUntil) -> Callable[..., Any]:
             "CAFETERIA_NATS_PASSWORD": "none",
             **variables,
         }
-        child = await template.start(service_program("stock", environment), log=tmp_path / "log")
+        child = await fork_server.start(service_program("stock", environment), log=tmp_path / "log")
         process = psutil.Process(child.pid)
         await wait_until(
             lambda: child.exit_code is not None or not ports.is_free(port), timeout_s=START_TIMEOUT_S
@@ -48,11 +48,11 @@ def start(tmp_path: Path, wait_until: WaitUntil) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("number", "state"), [(signal.SIGKILL, signal.SIGCONT), (signal.SIGTERM, signal.SIGSTOP)]
 )
-async def test_forks_end_with_their_template_also_when_they_are_frozen(
+async def test_forks_end_with_their_fork_server_also_when_they_are_frozen(
     start: Any, wait_until: WaitUntil, number: signal.Signals, state: signal.Signals
 ) -> None:
-    """Where the template itself was killed, one that is frozen ends once it goes on."""
-    async with Template(["stock"]) as loaded:
+    """Where the fork server itself was killed, one that is frozen ends once it goes on."""
+    async with ForkServer(["stock"]) as loaded:
         child, process = await start(loaded)
         child.signal(state)
         os.kill(loaded.pid, number)
@@ -62,17 +62,17 @@ async def test_forks_end_with_their_template_also_when_they_are_frozen(
             await start(loaded)
 
 
-async def test_a_fork_that_is_killed_takes_nobody_with_it(template: Template, start: Any) -> None:
-    (first, _), (second, process) = await start(template), await start(template)
+async def test_a_fork_that_is_killed_takes_nobody_with_it(fork_server: ForkServer, start: Any) -> None:
+    (first, _), (second, process) = await start(fork_server), await start(fork_server)
     first.signal(signal.SIGKILL)
     assert await first.wait() == -signal.SIGKILL
     assert is_alive(process)
-    third, _ = await start(template)
+    third, _ = await start(fork_server)
     assert len({first.pid, second.pid, third.pid}) == 3
     assert await third.stop(grace_s=GRACE_S) == await second.stop(grace_s=GRACE_S) == 0
 
 
-async def test_a_fork_says_what_the_service_says(template: Template, start: Any, tmp_path: Path) -> None:
-    child, _ = await start(template, CAFETERIA_LOG_LEVEL="loud")
+async def test_a_fork_says_what_the_service_says(fork_server: ForkServer, start: Any, tmp_path: Path) -> None:
+    child, _ = await start(fork_server, CAFETERIA_LOG_LEVEL="loud")
     assert await child.wait() == 2
     assert (tmp_path / "log").read_text().startswith("stock: CAFETERIA_LOG_LEVEL")

@@ -14,7 +14,7 @@ import pytest
 
 from cafeteria.local_stack import parent_death
 from cafeteria.local_stack.child import Child, Program, is_alive
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 
 Up = Callable[..., AbstractAsyncContextManager[Any]]
 WaitUntil = Callable[..., Any]
@@ -31,7 +31,7 @@ WITH_ONE_SERVICE = f"""
 import asyncio
 from cafeteria.contracts.subjects import IDENTITY, SERVICES
 from cafeteria.local_stack import parent_death
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 
@@ -39,7 +39,7 @@ from cafeteria.local_stack.stack import Stack
 plan = Plan(idle=frozenset(SERVICES) - {{IDENTITY}})
 
 async def main():
-    async with Stack(Home.from_environment(), plan):
+    async with Stack(DataDirectory.from_environment(), plan):
         print("open", flush=True)
         await asyncio.Event().wait()
 
@@ -132,7 +132,7 @@ async def a_watcher(folder: Path) -> psutil.Process:
 
 
 async def test_real_servers_and_a_service_end_with_a_killed_supervisor_where_the_kernel_does_not_help(
-    up: Up, home: Home, wait_until: WaitUntil
+    up: Up, home: DataDirectory, wait_until: WaitUntil
 ) -> None:
     async with up(home, command=(sys.executable, "-c", WITH_ONE_SERVICE)) as running:
         await running.says("open")

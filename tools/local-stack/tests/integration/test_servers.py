@@ -18,10 +18,10 @@ import pytest
 from cafeteria.local_stack import binaries, ownership, system_user
 from cafeteria.local_stack.binaries import postgres_programs
 from cafeteria.local_stack.child import is_alive
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
-from cafeteria.local_stack.system_user import Account
+from cafeteria.local_stack.system_user import SystemUser
 from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
 from cafeteria.provisioning.errors import StackError
 from cafeteria.provisioning.streams import BusAdmin
@@ -33,7 +33,7 @@ ROOT_ONLY = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def running(home: Home, *, keep: bool = False) -> AsyncIterator[Servers]:
+async def running(home: DataDirectory, *, keep: bool = False) -> AsyncIterator[Servers]:
     servers = Servers(home, Plan(), keep=keep)
     try:
         await servers.start()
@@ -43,18 +43,18 @@ async def running(home: Home, *, keep: bool = False) -> AsyncIterator[Servers]:
 
 
 @pytest.fixture(scope="module")
-async def made() -> AsyncIterator[Home]:
+async def made() -> AsyncIterator[DataDirectory]:
     """Its database was made once, which takes a second, and nothing is changed in it."""
-    with temporary_home() as folder:
+    with temporary_data_directory() as folder:
         async with running(folder):
             pass
         yield folder
 
 
 @pytest.fixture
-async def used(made: Home) -> AsyncIterator[Home]:
+async def used(made: DataDirectory) -> AsyncIterator[DataDirectory]:
     """A home of the test's own whose servers have run before."""
-    with temporary_home() as folder:
+    with temporary_data_directory() as folder:
         if made.postgres.is_symlink():  # in a temporary folder that Postgres' user cannot enter
             async with running(folder):
                 pass
@@ -82,7 +82,7 @@ def maintenance(servers: Servers) -> str:
     return servers.postgres_admin_url.rpartition("/")[0] + "/postgres"
 
 
-async def test_streams_in_the_account_of_version_0_1_do_not_keep_nats_from_starting(used: Home) -> None:
+async def test_streams_in_the_account_of_version_0_1_do_not_keep_nats_from_starting(used: DataDirectory) -> None:
     """Also where a later version has made its own beside them."""
     async with (
         running(used) as servers,
@@ -98,7 +98,7 @@ async def test_streams_in_the_account_of_version_0_1_do_not_keep_nats_from_start
 
 
 async def test_after_a_power_cut_they_start_on_what_is_there(
-    used: Home, caplog: pytest.LogCaptureFixture
+    used: DataDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The pid file that was left names a process that is something else today: this one."""
     async with running(used) as servers:
@@ -117,7 +117,7 @@ async def test_after_a_power_cut_they_start_on_what_is_there(
         assert await remembered(servers) == ["acknowledged"]
 
 
-async def test_a_killed_postgres_comes_back_with_its_data(used: Home) -> None:
+async def test_a_killed_postgres_comes_back_with_its_data(used: DataDirectory) -> None:
     async with running(used, keep=True) as servers:
         await remember(servers, "acknowledged")
         postgres = servers.members[POSTGRES]
@@ -128,7 +128,7 @@ async def test_a_killed_postgres_comes_back_with_its_data(used: Home) -> None:
         assert not [session for session in sessions if is_alive(session)]
 
 
-async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(used: Home) -> None:
+async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(used: DataDirectory) -> None:
     async with running(used) as servers:
         await remember(servers, "acknowledged")
         postgres = servers.members[POSTGRES]
@@ -140,7 +140,7 @@ async def test_a_postgres_that_takes_too_long_to_end_is_ended_with_its_sessions(
 
 
 async def test_a_session_that_outlives_its_killed_server_is_waited_for(
-    used: Home, monkeypatch: pytest.MonkeyPatch
+    used: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(used) as servers:
         await remember(servers, "acknowledged")
@@ -159,12 +159,12 @@ async def test_a_session_that_outlives_its_killed_server_is_waited_for(
     assert await starting == ["acknowledged"]
 
 
-async def _remembered_after_start(home: Home) -> list[str]:
+async def _remembered_after_start(home: DataDirectory) -> list[str]:
     async with running(home) as servers:
         return await remembered(servers)
 
 
-async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> None:
+async def test_an_initialisation_that_was_cut_short_is_made_anew(home: DataDirectory) -> None:
     """The marker is there, and PG_VERSION is what comes last."""
     ownership.claim(home.postgres)
     for left_behind in (home.postgres / "base", home.postgres / ".draft-0000"):
@@ -175,7 +175,7 @@ async def test_an_initialisation_that_was_cut_short_is_made_anew(home: Home) -> 
     assert (home.postgres / "PG_VERSION").read_text().strip() == "18"
 
 
-async def test_data_without_its_secrets_is_told_apart_from_a_fault(used: Home) -> None:
+async def test_data_without_its_secrets_is_told_apart_from_a_fault(used: DataDirectory) -> None:
     (used.secrets / "postgres-admin").unlink()
     with pytest.raises(StackError, match="other secrets"):
         async with running(used):
@@ -183,7 +183,7 @@ async def test_data_without_its_secrets_is_told_apart_from_a_fault(used: Home) -
 
 
 async def test_a_second_server_on_the_same_data_is_refused(
-    used: Home, monkeypatch: pytest.MonkeyPatch
+    used: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cafeteria.local_stack.postgres.OLD_SERVER_TIMEOUT_S", 0.2)
     async with running(used):
@@ -191,7 +191,7 @@ async def test_a_second_server_on_the_same_data_is_refused(
             await Servers(used, Plan(), keep=False).start()
 
 
-async def test_secrets_are_for_their_owners_eyes(used: Home) -> None:
+async def test_secrets_are_for_their_owners_eyes(used: DataDirectory) -> None:
     async with running(used):
         private = [*used.secrets.iterdir(), used.nats / "nats.conf", used.postgres / "pg_hba.conf"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
@@ -199,7 +199,7 @@ async def test_secrets_are_for_their_owners_eyes(used: Home) -> None:
         assert stat.S_IMODE(used.postgres.stat().st_mode) == 0o700
 
 
-async def test_they_listen_on_this_machine_alone(used: Home) -> None:
+async def test_they_listen_on_this_machine_alone(used: DataDirectory) -> None:
     async with running(used) as servers:
         for member in servers.members.values():
             listening = psutil.Process(member.pid).net_connections()
@@ -208,7 +208,7 @@ async def test_they_listen_on_this_machine_alone(used: Home) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root lends Postgres another user")
-async def test_under_root_postgres_is_somebody_else(home: Home) -> None:
+async def test_under_root_postgres_is_somebody_else(home: DataDirectory) -> None:
     async with running(home) as servers:
         process = psutil.Process(servers.members[POSTGRES].pid)
         lent = system_user.postgres_account(home.postgres)
@@ -240,7 +240,7 @@ def test_programs_without_a_folder_of_libraries_are_copied_too(
     assert Path(programs.postgres).exists()
 
 
-class _Nowhere(Account):
+class _Nowhere(SystemUser):
     def can_reach(self, path: Path) -> bool:
         return False
 
@@ -248,7 +248,7 @@ class _Nowhere(Account):
 @ROOT_ONLY
 @pytest.mark.parametrize("temporary", ["the home", "something else"])
 async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
+    home: DataDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: str
 ) -> None:
     kept = home.root / "kept"
     monkeypatch.setattr(system_user, "SYSTEM_DATA", kept)
@@ -256,7 +256,7 @@ async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     private = home.root / "private"
     private.mkdir(mode=0o700)
-    inner = Home(root=private / "project" / ".cafeteria")
+    inner = DataDirectory(root=private / "project" / ".cafeteria")
     inner.create()
     async with running(inner) as servers:
         await remember(servers, "here")
@@ -273,7 +273,7 @@ async def test_under_a_private_home_the_data_lies_elsewhere_and_goes_with_it(
 
 @pytest.mark.parametrize("mode", [0o711, pytest.param(0o700, marks=ROOT_ONLY)], ids=["open", "private"])
 async def test_a_temporary_folder_may_be_a_link_and_private(
-    home: Home, monkeypatch: pytest.MonkeyPatch, mode: int
+    home: DataDirectory, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     """As on macOS: /tmp and /var are links, and each user has a folder for passing things."""
     monkeypatch.setattr(system_user, "SYSTEM_DATA", home.root / "kept")
@@ -282,7 +282,7 @@ async def test_a_temporary_folder_may_be_a_link_and_private(
     link = home.root / "link"
     link.symlink_to(passing)
     monkeypatch.setattr(tempfile, "tempdir", str(link))
-    with temporary_home() as inner:
+    with temporary_data_directory() as inner:
         async with running(inner) as servers:
             await remember(servers, "here")
         place = inner.postgres.resolve()

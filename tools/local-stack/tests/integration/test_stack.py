@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cafeteria.contracts import subjects
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 from cafeteria.provisioning import demo_data
@@ -19,13 +19,13 @@ WaitUntil = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-async def stack(template) -> AsyncIterator[Stack]:
+async def stack(fork_server) -> AsyncIterator[Stack]:
     """One for all: a start takes seconds."""
-    with temporary_home() as home:
+    with temporary_data_directory() as home:
         plan = Plan(
             replicas={"gateway": 2},
             service_environments={"kitchen": {"KITCHEN_PREP_MAX_S": "3"}},
-            template=template,
+            fork_server=fork_server,
         )
         async with Stack(home, plan) as running:
             yield running
@@ -110,7 +110,7 @@ async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
     assert {name: stack.pid(name) for name in subjects.SERVICES} == pids
 
 
-async def test_services_are_handed_no_administrators_password(stack: Stack, home: Home) -> None:
+async def test_services_are_handed_no_administrators_password(stack: Stack, home: DataDirectory) -> None:
     administrator = stack.servers.credentials.postgres_password("admin")
     for name in subjects.SERVICES:
         environment = stack.environment_of(name)

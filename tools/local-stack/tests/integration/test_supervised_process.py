@@ -13,7 +13,7 @@ import pytest
 
 from cafeteria.local_stack import supervised_process as members
 from cafeteria.local_stack.child import YIELDING, Child, Program
-from cafeteria.local_stack.supervised_process import Member
+from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.provisioning.errors import StackError
 
 WaitUntil = Callable[..., Any]
@@ -34,12 +34,12 @@ class Bench:
         self._wait_until = wait_until
         self.starts = 0
 
-    def member(self, code: str, *, keep: bool = True, **changes: Any) -> Member:
+    def member(self, code: str, *, keep: bool = True, **changes: Any) -> SupervisedProcess:
         def start() -> Program:
             self.starts += 1
             return program(code, **changes)
 
-        return Member("it", program=start, ready=self._ready, log=self.log, keep=keep)
+        return SupervisedProcess("it", program=start, ready=self._ready, log=self.log, keep=keep)
 
     def printed(self) -> int:
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment
@@ -45,7 +45,7 @@ LIBPQ = {
 @pytest.fixture(scope="module")
 async def cluster() -> AsyncIterator[Servers]:
     """Servers that no bootstrap has seen, started in a shell that is set up for other databases."""
-    with temporary_home() as home, pytest.MonkeyPatch.context() as shell:
+    with temporary_data_directory() as home, pytest.MonkeyPatch.context() as shell:
         for name, value in LIBPQ.items():
             shell.setenv(name, value)
         certificates = home.root / "person" / ".postgresql"
@@ -163,7 +163,7 @@ async def as_the_first_version_left_it(admin: asyncpg.Connection) -> None:
 
 
 def test_services_do_not_inherit_libpqs_environment(cluster: Servers) -> None:
-    home = Home(root=Path("/nowhere"))
+    home = DataDirectory(root=Path("/nowhere"))
     given = service_environment("stock", inherited={**LIBPQ, "LANG": "C"}, home=home, servers=cluster, port=1)
     assert not LIBPQ.keys() & given.keys()
     assert given["LANG"] == "C"
@@ -179,7 +179,7 @@ async def test_without_shared_memory_postgres_starts(shared_memory: str) -> None
     """The second leaves no /dev/shm at all, and nothing else of /dev but what a shell needs."""
     nodes = "mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/urandom c 1 9; chmod 755 /dev"
     migrate = f"{sys.executable} -m cafeteria.local_stack migrate"
-    with temporary_home() as home:
+    with temporary_data_directory() as home:
         script = f"{shared_memory}; [ -e /dev/null ] || {{ {nodes}; }}; exec {migrate}"
         process = await asyncio.create_subprocess_exec(
             *("unshare", "--mount", "sh", "-c", script),

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from cafeteria.local_stack import ownership
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.ownership import CONTENT, MARKER
 from cafeteria.provisioning.credentials import Credentials
 from cafeteria.provisioning.errors import SettingError, StackError
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(root=tmp_path / "canteen")
+def home(tmp_path: Path) -> DataDirectory:
+    return DataDirectory(root=tmp_path / "canteen")
 
 
-def fill(home: Home) -> None:
+def fill(home: DataDirectory) -> None:
     """As a start leaves it."""
     home.create()
     Credentials.ensure(home.secrets)
@@ -31,7 +31,7 @@ def fill(home: Home) -> None:
     (home.logs / "gateway.log").write_text("a line\n")
 
 
-def without_markers(home: Home) -> None:
+def without_markers(home: DataDirectory) -> None:
     """As version 0.1 left it."""
     for name in CONTENT:
         (home.root / name / MARKER).unlink()
@@ -47,7 +47,7 @@ def move_and_link(folder: Path, target: Path) -> None:
     folder.symlink_to(target)
 
 
-def test_what_was_made_is_removed_and_made_again(home: Home) -> None:
+def test_what_was_made_is_removed_and_made_again(home: DataDirectory) -> None:
     fill(home)
     assert home.wipe() == []
     assert tree(home.root) == {"running"}
@@ -57,7 +57,9 @@ def test_what_was_made_is_removed_and_made_again(home: Home) -> None:
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_of_a_link_the_content_goes_and_neighbours_stay(home: Home, tmp_path: Path, name: str) -> None:
+def test_of_a_link_the_content_goes_and_neighbours_stay(
+    home: DataDirectory, tmp_path: Path, name: str
+) -> None:
     fill(home)
     disk = tmp_path / "disk"
     move_and_link(home.root / name, disk / "data")
@@ -73,7 +75,7 @@ def test_of_a_link_the_content_goes_and_neighbours_stay(home: Home, tmp_path: Pa
 
 @pytest.mark.parametrize("name", CONTENT)
 def test_a_link_to_somebody_elses_folder_is_refused_and_nothing_is_removed(
-    home: Home, tmp_path: Path, name: str
+    home: DataDirectory, tmp_path: Path, name: str
 ) -> None:
     fill(home)
     (tmp_path / "elsewhere").mkdir()
@@ -88,7 +90,7 @@ def test_a_link_to_somebody_elses_folder_is_refused_and_nothing_is_removed(
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_a_link_to_nothing_is_refused(home: Home, tmp_path: Path, name: str) -> None:
+def test_a_link_to_nothing_is_refused(home: DataDirectory, tmp_path: Path, name: str) -> None:
     fill(home)
     move_and_link(home.root / name, tmp_path / "disk" / "data")
     (tmp_path / "disk").rename(tmp_path / "unmounted")
@@ -98,14 +100,14 @@ def test_a_link_to_nothing_is_refused(home: Home, tmp_path: Path, name: str) -> 
     assert not (tmp_path / "disk").exists()
 
 
-def test_a_home_that_is_a_link_to_nothing_is_refused(home: Home) -> None:
+def test_a_home_that_is_a_link_to_nothing_is_refused(home: DataDirectory) -> None:
     home.root.symlink_to("nowhere")
     for refused in (home.create, home.wipe):
         with pytest.raises(SettingError, match="mount its disk"):
             refused()
 
 
-def test_a_home_that_is_a_link_works(home: Home, tmp_path: Path) -> None:
+def test_a_home_that_is_a_link_works(home: DataDirectory, tmp_path: Path) -> None:
     (tmp_path / "disk" / "canteen").mkdir(parents=True)
     (tmp_path / "disk" / "photos").mkdir()
     home.root.symlink_to(tmp_path / "disk" / "canteen")
@@ -114,7 +116,7 @@ def test_a_home_that_is_a_link_works(home: Home, tmp_path: Path) -> None:
     assert tree(tmp_path / "disk") == {"canteen", "canteen/running", "photos"}
 
 
-def test_a_database_whose_disk_is_away_is_no_empty_one(home: Home, tmp_path: Path) -> None:
+def test_a_database_whose_disk_is_away_is_no_empty_one(home: DataDirectory, tmp_path: Path) -> None:
     """A mount point is there without its disk, and empty."""
     fill(home)
     move_and_link(home.postgres, tmp_path / "disk")
@@ -127,7 +129,7 @@ def test_a_database_whose_disk_is_away_is_no_empty_one(home: Home, tmp_path: Pat
     home.create()
 
 
-def test_what_lies_among_it_stays_and_is_named(home: Home) -> None:
+def test_what_lies_among_it_stays_and_is_named(home: DataDirectory) -> None:
     fill(home)
     foreign = [home.root / name / "notes.txt" for name in CONTENT] + [home.postgres / "pg_dump.sql"]
     for path in foreign:
@@ -140,7 +142,7 @@ def test_what_lies_among_it_stays_and_is_named(home: Home) -> None:
     home.create()
 
 
-def test_links_inside_are_removed_and_not_followed(home: Home, tmp_path: Path) -> None:
+def test_links_inside_are_removed_and_not_followed(home: DataDirectory, tmp_path: Path) -> None:
     fill(home)
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -154,7 +156,7 @@ def test_links_inside_are_removed_and_not_followed(home: Home, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_folders_of_somebody_else_are_neither_used_nor_removed(home: Home, name: str) -> None:
+def test_folders_of_somebody_else_are_neither_used_nor_removed(home: DataDirectory, name: str) -> None:
     theirs = home.root / name / "mine"
     theirs.mkdir(parents=True)
     mode = stat.S_IMODE(home.root.stat().st_mode)
@@ -165,7 +167,7 @@ def test_folders_of_somebody_else_are_neither_used_nor_removed(home: Home, name:
     assert stat.S_IMODE(home.root.stat().st_mode) == mode
 
 
-def test_a_lock_of_somebody_else_is_not_written_over(home: Home, tmp_path: Path) -> None:
+def test_a_lock_of_somebody_else_is_not_written_over(home: DataDirectory, tmp_path: Path) -> None:
     home.create()
     home.lock.write_text("a diary of my running\n")
     with pytest.raises(SettingError, match="running"), home.held():
@@ -182,14 +184,14 @@ def test_a_folder_where_everything_lies_is_no_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    home = Home(root=Path("/") if root == "/" else tmp_path)
+    home = DataDirectory(root=Path("/") if root == "/" else tmp_path)
     for refused in (home.create, home.wipe):
         with pytest.raises(SettingError, match="CAFETERIA_HOME"):
             refused()
     assert tree(tmp_path) == set()
 
 
-def test_data_of_the_first_version_is_marked_by_a_start(home: Home) -> None:
+def test_data_of_the_first_version_is_marked_by_a_start(home: DataDirectory) -> None:
     fill(home)
     without_markers(home)
     with pytest.raises(SettingError, match="by its next start"):
@@ -199,7 +201,9 @@ def test_data_of_the_first_version_is_marked_by_a_start(home: Home) -> None:
     assert tree(home.root) == {"running"}
 
 
-def test_somebody_elses_database_behind_a_home_of_the_first_version_is_not_marked(home: Home) -> None:
+def test_somebody_elses_database_behind_a_home_of_the_first_version_is_not_marked(
+    home: DataDirectory,
+) -> None:
     fill(home)
     without_markers(home)
     (home.postgres / "cafeteria.conf").unlink()
@@ -208,7 +212,7 @@ def test_somebody_elses_database_behind_a_home_of_the_first_version_is_not_marke
     assert not (home.postgres / MARKER).exists()
 
 
-def test_a_disk_inside_is_not_touched(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_inside_is_not_touched(home: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(home)
     mounted = type("Partition", (), {"mountpoint": str((home.nats / "store").resolve())})
     monkeypatch.setattr(ownership.psutil, "disk_partitions", lambda **_: [mounted])
@@ -219,7 +223,7 @@ def test_a_disk_inside_is_not_touched(home: Home, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_removal_that_was_cut_short_anywhere_can_be_repeated_or_started_on(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    home: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PG_VERSION goes before the rest of a database, or a start would take what is left for a whole one."""
     removed, remove = 0, ownership._remove
@@ -253,17 +257,17 @@ def test_a_removal_that_was_cut_short_anywhere_can_be_repeated_or_started_on(
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_modes_do_not_depend_on_the_umask(home: Home, umask: int) -> None:
+def test_modes_do_not_depend_on_the_umask(home: DataDirectory, umask: int) -> None:
     before = os.umask(umask)
     try:
-        fill(Home(root=home.root / "inner"))
+        fill(DataDirectory(root=home.root / "inner"))
     finally:
         os.umask(before)
     assert stat.S_IMODE(home.root.stat().st_mode) == 0o755
-    assert_private(Home(root=home.root / "inner"))
+    assert_private(DataDirectory(root=home.root / "inner"))
 
 
-def test_what_is_open_to_others_is_closed_by_a_start(home: Home) -> None:
+def test_what_is_open_to_others_is_closed_by_a_start(home: DataDirectory) -> None:
     fill(home)
     for path in (home.root, *home.root.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
@@ -273,7 +277,7 @@ def test_what_is_open_to_others_is_closed_by_a_start(home: Home) -> None:
     assert open_files == []
 
 
-def assert_private(home: Home) -> None:
+def assert_private(home: DataDirectory) -> None:
     """Under root another user passes through the home to Postgres' data."""
     passable = 0o711 if os.geteuid() == 0 else 0o700
     assert stat.S_IMODE(home.root.stat().st_mode) == passable
@@ -281,7 +285,7 @@ def assert_private(home: Home) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.secrets.iterdir()} == {0o600}
 
 
-def test_a_folder_with_files_of_others_keeps_its_mode(home: Home) -> None:
+def test_a_folder_with_files_of_others_keeps_its_mode(home: DataDirectory) -> None:
     home.root.mkdir()
     (home.root / "photos").mkdir()
     home.root.chmod(0o755)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.provisioning.errors import SettingError, StackError
 
@@ -66,8 +66,8 @@ def test_the_home_is_in_the_project_unless_it_is_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Home.from_environment({}).root == tmp_path / ".cafeteria"
-    assert Home.from_environment({"CAFETERIA_HOME": "/srv/caf"}).root == Path("/srv/caf")
+    assert DataDirectory.from_environment({}).root == tmp_path / ".cafeteria"
+    assert DataDirectory.from_environment({"CAFETERIA_HOME": "/srv/caf"}).root == Path("/srv/caf")
 
 
 @pytest.mark.parametrize(

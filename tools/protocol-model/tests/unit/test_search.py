@@ -106,15 +106,15 @@ def test_with_reconciliation_what_is_lost_without_a_guard_is_sent_again(name: st
 def test_a_seed_repeats_the_same_trace() -> None:
     first: list[str] = []
     second: list[str] = []
-    assert examine(BASE_SEED, story=first) == examine(BASE_SEED, story=second)
+    assert examine(BASE_SEED, trace=first) == examine(BASE_SEED, trace=second)
     assert first == second
     assert any("receive" in line for line in first)
 
 
 def test_a_trace_does_not_change_the_result() -> None:
     guards = ALL_GUARDS.without("idempotency_row")
-    story: list[str] = []
-    assert examine(BASE_SEED, guards=guards) == examine(BASE_SEED, guards=guards, story=story)
+    trace: list[str] = []
+    assert examine(BASE_SEED, guards=guards) == examine(BASE_SEED, guards=guards, trace=trace)
 
 
 def test_the_command_reports_that_every_promise_was_kept(capsys: pytest.CaptureFixture[str]) -> None:

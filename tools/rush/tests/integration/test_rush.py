@@ -35,9 +35,9 @@ async def said() -> io.StringIO:
 
 
 @pytest.fixture(scope="module")
-async def verdict(said: io.StringIO, template) -> Verdict:
+async def verdict(said: io.StringIO, fork_server) -> Verdict:
     async with Progress(Console(file=said, width=160)) as progress:
-        return await Campaign(OPTIONS, progress, template=template).run()
+        return await Campaign(OPTIONS, progress, fork_server=fork_server).run()
 
 
 async def test_nothing_is_lost(verdict: Verdict) -> None:
@@ -48,7 +48,7 @@ async def test_nothing_is_lost(verdict: Verdict) -> None:
 async def test_the_rush_was_one(verdict: Verdict) -> None:
     assert sum(verdict.orders.values()) > OPTIONS.orders * 0.7
     assert len(verdict.thrown) == OPTIONS.faults
-    assert len(verdict.history.sightings) > OPTIONS.orders
+    assert len(verdict.history.observed_statuses) > OPTIONS.orders
     assert 0 < verdict.packing.messages < verdict.packing.items
     assert verdict.packing.items > OPTIONS.orders
     assert verdict.replayed > 0

@@ -34,19 +34,19 @@ async def answering(answer: bytes) -> AsyncIterator[Any]:
 
 @pytest.mark.parametrize("fault", BROKEN, ids=lambda fault: fault.name)
 async def test_an_internal_error_is_harm(fault: Any) -> None:
-    async with answering(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n") as arena:
+    async with answering(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n") as cluster:
         with pytest.raises(HarmDoneError, match="500"):
-            await fault.strike(arena, random.Random(1))  # noqa: S311 - repeatable on purpose
+            await fault.inject(cluster, random.Random(1))  # noqa: S311 - repeatable on purpose
 
 
 @pytest.mark.parametrize("fault", BROKEN, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("status", [b"400 Bad Request", b"503 Service Unavailable"])
 async def test_a_refusal_is_not_harm(fault: Any, status: bytes) -> None:
-    async with answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n") as arena:
-        assert "answers" in await fault.strike(arena, random.Random(1))  # noqa: S311 - repeatable on purpose
-        assert all(b"POST /v1/orders" in request for request in arena.received)
+    async with answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n") as cluster:
+        assert "answers" in await fault.inject(cluster, random.Random(1))  # noqa: S311 - repeatable on purpose
+        assert all(b"POST /v1/orders" in request for request in cluster.received)
 
 
 async def test_silent_sockets_end_when_the_server_closes_them() -> None:
-    async with answering(b"") as arena:
-        assert "sockets for" in await SilentSockets().strike(arena, random.Random(1))  # noqa: S311 - repeatable on purpose
+    async with answering(b"") as cluster:
+        assert "sockets for" in await SilentSockets().inject(cluster, random.Random(1))  # noqa: S311 - repeatable on purpose

@@ -9,12 +9,12 @@ import pytest
 from cafeteria.faultkit.cluster import NeverReadyError
 from cafeteria.rush.campaign import selected
 from cafeteria.rush.faults import KINDS, NOT_HERE
-from cafeteria.rush.load_control import Pace
+from cafeteria.rush.load_control import LoadControl
 from cafeteria.rush.nemesis import Nemesis, plan
 
 
 def names(waves) -> list[str]:
-    return [strike.name for wave in waves for strike in wave.strikes]
+    return [injection.name for wave in waves for injection in wave.injections]
 
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
@@ -26,16 +26,16 @@ def test_another_seed_gives_another_schedule() -> None:
 
 
 def test_the_schedule_has_the_requested_number_of_numbered_faults() -> None:
-    strikes = [strike for wave in plan(KINDS, faults=123, seed=1) for strike in wave.strikes]
-    assert [strike.number for strike in strikes] == list(range(123))
+    injections = [injection for wave in plan(KINDS, faults=123, seed=1) for injection in wave.injections]
+    assert [injection.number for injection in injections] == list(range(123))
 
 
 def test_500_faults_have_every_kind_alone_and_mixed() -> None:
     waves = plan(KINDS, faults=500, seed=3)
     assert set(names(waves)) == set(KINDS)
-    sizes = Counter(len(wave.strikes) for wave in waves)
+    sizes = Counter(len(wave.injections) for wave in waves)
     assert set(sizes) == {1, 2, 3}
-    alone = {wave.strikes[0].name for wave in waves if len(wave.strikes) == 1}
+    alone = {wave.injections[0].name for wave in waves if len(wave.injections) == 1}
     assert len(alone) > len(KINDS) / 2
 
 
@@ -83,7 +83,7 @@ class Scripted:
     def __post_init__(self) -> None:
         self.drawn: list[float] = []
 
-    async def strike(self, arena: object, chance: random.Random) -> str:
+    async def inject(self, cluster: object, chance: random.Random) -> str:
         self.drawn.append(chance.random())
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -97,7 +97,7 @@ class Clock:
 async def thrown(*faults: Scripted, count: int, seed: int = 1) -> Nemesis:
     kinds = {fault.name: fault for fault in faults}
     waves = plan(kinds, faults=count, seed=seed)
-    nemesis = Nemesis(Clock(), Pace(orders=0), kinds, waves=waves, seed=seed)  # type: ignore[arg-type]
+    nemesis = Nemesis(Clock(), LoadControl(orders=0), kinds, waves=waves, seed=seed)  # type: ignore[arg-type]
     await nemesis.run()
     return nemesis
 
@@ -112,7 +112,10 @@ async def test_the_seed_decides_the_details_of_each_fault() -> None:
 
 async def test_a_prevented_fault_is_noted_and_the_others_are_injected() -> None:
     nemesis = await thrown(Scripted("a", TimeoutError("no bus")), Scripted("b", "done"), count=2)
-    assert {strike.name: bool(strike.missed) for strike in nemesis.strikes} == {"a": True, "b": False}
+    assert {injection.name: bool(injection.missed) for injection in nemesis.injections} == {
+        "a": True,
+        "b": False,
+    }
     assert nemesis.failures == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from cafeteria.contracts.gateway import OrderLine
-from cafeteria.faultkit.history import Exchange, History, Wish
+from cafeteria.faultkit.history import Exchange, History, Intent
 from cafeteria.faultkit.snapshot import Snapshot, StoredItem, StoredOrder
 from cafeteria.rush.scenes import LastPortions, SameKey
 
@@ -43,10 +43,10 @@ def stored_order(order_id: UUID) -> StoredOrder:
     )
 
 
-def crowd(*answers: tuple[str, bytes]) -> Any:
+def load_clients(*answers: tuple[str, bytes]) -> Any:
     exchanges = [
         Exchange(
-            wish=Wish.ORDER,
+            intent=Intent.ORDER,
             student_id="210041101",
             sent_at_s=0,
             ended_at_s=1,
@@ -63,7 +63,7 @@ def crowd(*answers: tuple[str, bytes]) -> Any:
 def last_portions(left: int, *keys: str) -> list[str]:
     scene = LastPortions(rounds=1, buyers=9, portions=2)
     scene.dishes[DISH] = "Last portions 1"
-    return scene.judge(stored(left=left), crowd(*((key, b"{}") for key in keys)))
+    return scene.judge(stored(left=left), load_clients(*((key, b"{}") for key in keys)))
 
 
 def test_selling_every_portion_once_is_right_however_often_a_buyer_was_answered() -> None:
@@ -81,16 +81,16 @@ def test_an_unsold_portion_is_reported() -> None:
 
 
 def test_one_order_and_one_answer_for_each_key_is_right() -> None:
-    assert SameKey(keys=2).judge(stored(orders=2), crowd(("a", b"1"), ("a", b"1"), ("b", b"2"))) == []
+    assert SameKey(keys=2).judge(stored(orders=2), load_clients(("a", b"1"), ("a", b"1"), ("b", b"2"))) == []
 
 
 def test_two_answers_under_one_key_are_reported() -> None:
-    assert SameKey(keys=1).judge(stored(orders=1), crowd(("a", b"1"), ("a", b"2"))) == [
+    assert SameKey(keys=1).judge(stored(orders=1), load_clients(("a", b"1"), ("a", b"2"))) == [
         "key a was answered in 2 ways"
     ]
 
 
 def test_an_order_too_many_is_reported() -> None:
-    assert SameKey(keys=1).judge(stored(orders=2), crowd(("a", b"1"))) == [
+    assert SameKey(keys=1).judge(stored(orders=2), load_clients(("a", b"1"))) == [
         "1 keys made 2 orders and 1 of them were answered"
     ]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cafeteria.faultkit.history import Exchange, History, Wish
-from cafeteria.faultkit.quiescence import Rest
+from cafeteria.faultkit.history import Exchange, History, Intent
+from cafeteria.faultkit.quiescence import Quiescence
 from cafeteria.rush import __main__ as command
 from cafeteria.rush.footprint import Footprint, growth
-from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.nemesis import Injection
 from cafeteria.rush.options import Options
 from cafeteria.rush.packing import Packing
 from cafeteria.rush.progress import Figures
@@ -24,7 +24,7 @@ MEBIBYTE = 2**20
 
 def answer(status: int | None, *, sent_at_s: float, took_s: float = 0.1) -> Exchange:
     return Exchange(
-        wish=Wish.ORDER,
+        intent=Intent.ORDER,
         student_id="210041101",
         sent_at_s=sent_at_s,
         ended_at_s=sent_at_s + took_s,
@@ -37,11 +37,11 @@ def verdict(**changes: object) -> Verdict:
         "options": Options(orders=100, faults=2, seed=42),
         "violations": {"I1 the ledger balances": [], "I2 each order took its units": []},
         "skipped": {"I13 memory and descriptors come back": "not asked for"},
-        "strikes": [
-            Strike(number=0, name="kill-stock", began_at_s=1.0, healed_at_s=4.5, detail="stock"),
-            Strike(number=1, name="poison", began_at_s=2.0, healed_at_s=2.1, missed="TimeoutError()"),
+        "injections": [
+            Injection(number=0, name="kill-stock", began_at_s=1.0, healed_at_s=4.5, detail="stock"),
+            Injection(number=1, name="poison", began_at_s=2.0, healed_at_s=2.1, missed="TimeoutError()"),
         ],
-        "rest": Rest(mended_after_s=1.25, ended_after_s=0.1),
+        "quiescence": Quiescence(recovered_after_s=1.25, ended_after_s=0.1),
         "lasted_s": 61.0,
         "orders": {"READY": 90, "REJECTED": 10},
         "overtaken": 0,

@@ -29,7 +29,7 @@ from cafeteria.bench.environment import silence_bus
 from cafeteria.bench.generator import BenchError, require_wrk
 from cafeteria.bench.options import Benchmark, Options
 from cafeteria.bench.report import Report, save, show
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.provisioning.errors import StackError
 
@@ -130,7 +130,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--results",
         type=Path,
         metavar="FOLDER",
-        default=Home.from_environment().root / "bench",
+        default=DataDirectory.from_environment().root / "bench",
         help="where each report is written as JSON",
     )
     return parser.parse_args(argv)

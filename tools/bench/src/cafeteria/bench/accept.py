@@ -1,6 +1,6 @@
 """How many orders a second are accepted while the whole pipeline runs."""
 
-from cafeteria.bench.environment import Bed
+from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow
 from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, afresh, take_turns
 from cafeteria.bench.options import Options
@@ -18,14 +18,14 @@ MOST_CPU_OF_FLOOR = 1.25
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     with options.data_folder() as home:
-        async with Bed(home) as bed:
+        async with Environment(home) as environment:
             flow = Flow(
                 seconds=options.seconds or SECONDS,
                 connections=options.connections or CONNECTIONS,
-                items=bed.items,
+                items=environment.items,
             )
             contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
-            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
+            turns = await take_turns(contenders, afresh(environment, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,13 +19,14 @@ from cafeteria.bench.generator import BenchError
 from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, service_of
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.servers import NATS, POSTGRES
 from cafeteria.local_stack.service import service_environment
 from cafeteria.local_stack.stack import Stack
-from cafeteria.local_stack.supervised_process import Member
+from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.provisioning.administrator import connect
 from cafeteria.provisioning.demo_data import STUDENTS
 from cafeteria.provisioning.streams import BusAdmin
@@ -61,16 +61,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     pids: dict[str, int]
 
 
-class Bed:
+class Environment:
     """The servers, the students' tokens and the dishes. Use as a context manager."""
 
     def __init__(
         self,
-        home: Home,
+        home: DataDirectory,
         *,
         replicas: Mapping[str, int] | None = None,
         environments: Mapping[str, Mapping[str, str]] | None = None,
-        template: Template | None = None,
+        fork_server: ForkServer | None = None,
     ) -> None:
         self.home = home
         plan = Plan(
@@ -80,7 +80,7 @@ class Bed:
             environment={**os.environ, "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0"},
             service_environments={KITCHEN: NO_COOKING_TIME, **(environments or {})},
             stream_max_bytes=STREAM_MAX_BYTES,
-            template=template,
+            fork_server=fork_server,
         )
         self.stack = Stack(home, plan, keep=False)
         self.items: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Bed:
             self._bus = await opening.enter_async_context(
                 BusAdmin(servers.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
             )
-            await self._lay_the_table()
+            await self._read_fixtures()
             self._running = opening.pop_all()
         return self
 
@@ -150,7 +150,7 @@ class Bed:
         """Between rounds, while nothing runs: tables as they were at first, streams empty, no checkpoint due."""
         tables = await self.admin.fetchval(_WRITTEN_TABLES, list(SERVICES), list(KEPT_TABLES))
         await self.admin.execute(f"TRUNCATE {tables} RESTART IDENTITY")
-        await self._fill_the_shelves(portions)
+        await self._fill_stock(portions)
         await self._bus.purge()
         await self.admin.execute("CHECKPOINT")
 
@@ -162,13 +162,13 @@ class Bed:
     def log(self, member: str) -> str:
         return self.stack.log(member)
 
-    async def _lay_the_table(self) -> None:
+    async def _read_fixtures(self) -> None:
         rows = await self.admin.fetch("SELECT id FROM stock.items ORDER BY id")
         self.items = tuple(str(row[0]) for row in rows)
         self.students = STUDENTS[:STUDENT_COUNT]
         self.tokens = self.sign(self.students)
 
-    async def _fill_the_shelves(self, portions: int) -> None:
+    async def _fill_stock(self, portions: int) -> None:
         async with self.admin.transaction():
             await self.admin.execute("UPDATE stock.inventory SET quantity = $1, version = 1", portions)
             await self.admin.execute("UPDATE stock.restocks SET quantity = $1", portions)
@@ -180,7 +180,7 @@ class Bed:
     async def _stop_services(self) -> None:
         await asyncio.gather(*(self.stack.stop(name) for name in self._services()))
 
-    def _floor_member(self, role: str, *, port: int, more: Mapping[str, str]) -> Member:
+    def _floor_member(self, role: str, *, port: int, more: Mapping[str, str]) -> SupervisedProcess:
         log = self.home.logs / f"floor-{role}.log"
         log.unlink(missing_ok=True)
         environment = service_environment(
@@ -194,15 +194,13 @@ class Bed:
             if serves:
                 await _until(lambda: not ports.is_free(port), child, log)
 
-        return Member(f"floor-{role}", program=lambda: program, ready=ready, log=log, keep=False)
+        return SupervisedProcess(f"floor-{role}", program=lambda: program, ready=ready, log=log, keep=False)
 
 
 async def _until(condition: Callable[[], bool], child: Child, log: Path) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while not condition():
-        if child.exit_code is not None or time.monotonic() > deadline:
-            raise BenchError(f"The floor did not start: {_end_of(log)}")
-        await asyncio.sleep(POLL_S)
+    await is_true_within(READY_WITHIN_S, lambda: child.exit_code is not None or condition(), poll_s=POLL_S)
+    if not condition():
+        raise BenchError(f"The floor did not start: {_end_of(log)}")
 
 
 def _has_said_ready(log: Path) -> bool:
@@ -218,4 +216,4 @@ def silence_bus() -> None:
     logging.getLogger("nats").setLevel(logging.CRITICAL)
 
 
-__all__ = ["Bed", "Target", "silence_bus"]
+__all__ = ["Environment", "Target", "silence_bus"]

@@ -1,4 +1,4 @@
-"""One round of the order flow: warm up, load for a while, wait until all is carried, look at the books."""
+"""One round of the order flow: warm up, load for a while, wait until all is carried, compare the counts."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from cafeteria.bench import consistency
-from cafeteria.bench.environment import PORTIONS, Bed, Target
+from cafeteria.bench.environment import PORTIONS, Environment, Target
 from cafeteria.bench.generator import Load, place_orders
 from cafeteria.bench.machine import Meter, Usage, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.readers import Readers, reading
 from cafeteria.bench.speed import SpeedProbe
+from cafeteria.faultkit import quiescence
 
 WARM_S = 3.0
 SETTLE_WITHIN_S = 90.0
@@ -36,7 +37,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     carried_per_s: float
     drain_s: float
     carried_cpu_s: dict[str, float]
-    stored: consistency.Books
+    stored: consistency.StoredCounts
     errors: list[str]
 
     @property
@@ -49,26 +50,28 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         return {name: seconds / orders * 1e6 for name, seconds in self.carried_cpu_s.items()}
 
 
-async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> Round:
+async def run_round(environment: Environment, target: Target, flow: Flow, options: Options) -> Round:
     """Raises BenchError when the load could not be offered."""
     since = consistency.moment()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(alone(options.lock))
         readers = None
         if flow.with_streams:
-            readers = await stack.enter_async_context(reading(target.notification, bed.tokens))
-        warm = await _offer(bed, target, flow, seconds=WARM_S)
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
-        await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum last came by, in young tables
+            readers = await stack.enter_async_context(reading(target.notification, environment.tokens))
+        warm = await _offer(environment, target, flow, seconds=WARM_S)
+        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await environment.admin.execute(
+            "ANALYZE"
+        )  # or plans depend on when autovacuum last came by, in young tables
         meter = Meter(target.pids)
-        before = await _carried(bed, readers)
+        before = await _carried(environment, readers)
         async with SpeedProbe() as probe:
-            load = await _offer(bed, target, flow, seconds=flow.seconds)
-        carried = await _carried(bed, readers) - before
+            load = await _offer(environment, target, flow, seconds=flow.seconds)
+        carried = await _carried(environment, readers) - before
         usage = meter.read()
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
         whole = meter.read()
-    stored = await consistency.read(bed.admin, since=since)
+    stored = await consistency.read(environment.admin, since=since)
     accepted = warm.accepted + load.accepted
     return Round(
         load=load,
@@ -79,26 +82,26 @@ async def run_round(bed: Bed, target: Target, flow: Flow, options: Options) -> R
         carried_cpu_s=whole.cpu_s,
         stored=stored,
         errors=await consistency.find_errors(
-            bed.admin, stored, accepted=accepted, unanswered=2 * flow.connections
+            environment.admin, stored, accepted=accepted, unanswered=2 * flow.connections
         ),
     )
 
 
-async def _offer(bed: Bed, target: Target, flow: Flow, *, seconds: float) -> Load:
+async def _offer(environment: Environment, target: Target, flow: Flow, *, seconds: float) -> Load:
     return await place_orders(
         target.gateways,
-        tokens=bed.tokens,
+        tokens=environment.tokens,
         items=flow.items,
         connections=flow.connections,
         seconds=seconds,
     )
 
 
-async def _carried(bed: Bed, readers: Readers | None) -> int:
+async def _carried(environment: Environment, readers: Readers | None) -> int:
     """Orders that are READY: as the streams showed it, or else as the log has it."""
     if readers is not None:
         return readers.ready
-    return int(await bed.admin.fetchval(_LOGGED))
+    return int(await environment.admin.fetchval(_LOGGED))
 
 
 _LOGGED = "SELECT coalesce((SELECT position FROM notification.position_counter), 0) / 4"

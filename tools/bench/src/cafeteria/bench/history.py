@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cafeteria.bench import old_orders, requests
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.flow import Flow, Round, run_round
-from cafeteria.bench.interleaving import Contender, Turns, console, take_turns
+from cafeteria.bench.interleaving import Contender, Interleaving, console, take_turns
 from cafeteria.bench.machine import alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Row, row_of
@@ -43,48 +43,55 @@ async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     waits: dict[str, list[Waits]] = {NONE: [], MANY: []}
     with options.data_folder() as home:
-        async with Bed(home) as bed:
+        async with Environment(home) as environment:
             flow = Flow(
                 seconds=options.seconds or SECONDS,
                 connections=options.connections or CONNECTIONS,
-                items=bed.items,
+                items=environment.items,
             )
 
             async def measure(contender: Contender) -> Round:
                 # a stream opens with its student's last orders: each contender's grow alike from round to round
                 is_first = contender.name == NONE and not waits[NONE]
-                async with bed.product(keep=not is_first) as target:
-                    found = await run_round(bed, target, flow, options)
+                async with environment.product(keep=not is_first) as target:
+                    found = await run_round(environment, target, flow, options)
                     async with alone(options.lock):
-                        waits[contender.name].append(await _waits(bed, target))
+                        waits[contender.name].append(await _waits(environment, target))
                 return found
 
             none = await take_turns([Contender(name=NONE, flow=flow)], measure, rounds=rounds)
-            await _load(bed, options)
+            await _load(environment, options)
             many = await take_turns([Contender(name=MANY, flow=flow)], measure, rounds=rounds)
-    turns = Turns(rounds={**none.rounds, **many.rounds}, remarks=[*none.remarks, *many.remarks])
+    turns = Interleaving(rounds={**none.rounds, **many.rounds}, remarks=[*none.remarks, *many.remarks])
     return _report(turns, waits, flow, rounds=rounds)
 
 
-async def _load(bed: Bed, options: Options) -> None:
+async def _load(environment: Environment, options: Options) -> None:
     began_at = monotonic()
-    await bed.clean()
-    students = [*bed.students, *(f"old-{number}" for number in range(OLD_STUDENTS - len(bed.students)))]
-    past = old_orders.Past(orders=OLD_ORDERS, students=students, items=bed.items, now=datetime.now(UTC))
+    await environment.clean()
+    students = [
+        *environment.students,
+        *(f"old-{number}" for number in range(OLD_STUDENTS - len(environment.students))),
+    ]
+    past = old_orders.Past(
+        orders=OLD_ORDERS, students=students, items=environment.items, now=datetime.now(UTC)
+    )
     async with alone(options.lock):
-        await old_orders.load(bed.stack.servers.postgres_admin_url, past)
-        await bed.admin.execute("VACUUM ANALYZE")
-        await bed.admin.execute("CHECKPOINT")
-    size = await bed.admin.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
+        await old_orders.load(environment.stack.servers.postgres_admin_url, past)
+        await environment.admin.execute("VACUUM ANALYZE")
+        await environment.admin.execute("CHECKPOINT")
+    size = await environment.admin.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
     console.print(
         f"  {OLD_ORDERS:,} old orders loaded in {monotonic() - began_at:,.0f} s: {size}", style="dim"
     )
 
 
-async def _waits(bed: Bed, target: Target) -> Waits:
+async def _waits(environment: Environment, target: Target) -> Waits:
     """One student after another, on an otherwise idle system."""
-    lists = await ClosedLoad(target.gateways[0], requests.lists(bed.tokens)).run(READ_S, connections=1)
-    connects = [await _first_event_ms(target.notification, token) for token in bed.tokens[:STREAMS]]
+    lists = await ClosedLoad(target.gateways[0], requests.lists(environment.tokens)).run(
+        READ_S, connections=1
+    )
+    connects = [await _first_event_ms(target.notification, token) for token in environment.tokens[:STREAMS]]
     return Waits(list_ms=percentile(lists.latencies_ms(OK), 0.5), stream_ms=percentile(sorted(connects), 0.5))
 
 
@@ -102,7 +109,7 @@ async def _first_event_ms(url: str, token: str) -> float:
         writer.transport.abort()
 
 
-def _report(turns: Turns, waits: dict[str, list[Waits]], flow: Flow, *, rounds: int) -> Report:
+def _report(turns: Interleaving, waits: dict[str, list[Waits]], flow: Flow, *, rounds: int) -> Report:
     def row(what: str, figure: Callable[[Waits], float]) -> Row:
         return row_of(what, "ms", {name: [figure(each) for each in of_one] for name, of_one in waits.items()})
 

@@ -1,6 +1,6 @@
 """Every order on one item, beside the same load spread over all of them; and a last portion that is sold once."""
 
-from cafeteria.bench.environment import Bed
+from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow
 from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, afresh, take_turns
 from cafeteria.bench.options import Options
@@ -19,17 +19,17 @@ SPREAD, HOT, FLOOR_HOT = "spread", "hot", "floor, hot"
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     with options.data_folder() as home:
-        async with Bed(home) as bed:
+        async with Environment(home) as environment:
             seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
-            spread = Flow(seconds=seconds, connections=connections, items=bed.items)
-            hot = Flow(seconds=seconds, connections=connections, items=bed.items[:1])
+            spread = Flow(seconds=seconds, connections=connections, items=environment.items)
+            hot = Flow(seconds=seconds, connections=connections, items=environment.items[:1])
             contenders = [
                 Contender(name=SPREAD, system=PRODUCT, flow=spread),
                 Contender(name=HOT, system=PRODUCT, flow=hot),
                 Contender(name=FLOOR_HOT, system=FLOOR, flow=hot),
             ]
-            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
-            sold = await _sell_out(bed, options, connections=connections)
+            turns = await take_turns(contenders, afresh(environment, options), rounds=rounds)
+            sold = await _sell_out(environment, options, connections=connections)
     report = Report(
         name=NAME,
         measures=MEASURES,
@@ -45,10 +45,10 @@ async def run(options: Options) -> Report:
     )
 
 
-async def _sell_out(bed: Bed, options: Options, *, connections: int) -> int:
+async def _sell_out(environment: Environment, options: Options, *, connections: int) -> int:
     """Portions sold of LAST_PORTIONS when many more are wanted at once."""
-    flow = Flow(seconds=1, connections=connections, items=bed.items[:1], portions=LAST_PORTIONS)
-    found = await afresh(bed, options)(Contender(name=HOT, flow=flow))
+    flow = Flow(seconds=1, connections=connections, items=environment.items[:1], portions=LAST_PORTIONS)
+    found = await afresh(environment, options)(Contender(name=HOT, flow=flow))
     return found.stored.ready
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from cafeteria.bench.environment import Bed
+from cafeteria.bench.environment import Environment
 from cafeteria.bench.machine import Meter, alone, resident_bytes
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Row, Series
@@ -24,9 +24,9 @@ async def run(options: Options) -> Report:
     memory: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
     with options.data_folder() as home:
-        async with Bed(home) as bed:
+        async with Environment(home) as environment:
             for _ in range(rounds):
-                async with bed.product() as target, alone(options.lock):
+                async with environment.product() as target, alone(options.lock):
                     await asyncio.sleep(CALM_S)
                     meter = Meter(target.pids)
                     await asyncio.sleep(options.seconds or SECONDS)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from rich.console import Console
 
-from cafeteria.bench.environment import Bed
+from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow, Round, run_round
 from cafeteria.bench.options import Options
 
@@ -30,25 +30,25 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
 Measure = Callable[[Contender], Awaitable[Round]]
 
 
-class Turns(msgspec.Struct, frozen=True, kw_only=True):
+class Interleaving(msgspec.Struct, frozen=True, kw_only=True):
     """`remarks` has a sentence for whatever was thrown away or went wrong."""
 
     rounds: dict[str, list[Round]]
     remarks: list[str]
 
 
-def afresh(bed: Bed, options: Options) -> Measure:
+def afresh(environment: Environment, options: Options) -> Measure:
     """Each round on empty tables, by processes that have just been started."""
 
     async def measure(contender: Contender) -> Round:
-        system = bed.floor if contender.system == FLOOR else bed.product
+        system = environment.floor if contender.system == FLOOR else environment.product
         async with system(portions=contender.flow.portions) as target:
-            return await run_round(bed, target, contender.flow, options)
+            return await run_round(environment, target, contender.flow, options)
 
     return measure
 
 
-async def take_turns(contenders: Sequence[Contender], measure: Measure, *, rounds: int) -> Turns:
+async def take_turns(contenders: Sequence[Contender], measure: Measure, *, rounds: int) -> Interleaving:
     kept: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
     remarks: list[str] = []
     repeats_left = rounds
@@ -65,7 +65,7 @@ async def take_turns(contenders: Sequence[Contender], measure: Measure, *, round
                 )
             kept[contender.name].append(found)
             remarks += [f"{contender.name}, round {number}: {error}." for error in found.errors]
-    return Turns(rounds=kept, remarks=remarks)
+    return Interleaving(rounds=kept, remarks=remarks)
 
 
 def _tell(number: int, name: str, found: Round) -> None:

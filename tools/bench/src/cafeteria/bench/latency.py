@@ -5,8 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from cafeteria.bench import consistency
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.interleaving import MAX_STEAL, console
 from cafeteria.bench.machine import Meter, Usage, alone
@@ -15,6 +14,7 @@ from cafeteria.bench.readers import reading
 from cafeteria.bench.report import Ratio, Report, Row, row_of
 from cafeteria.bench.requests import orders
 from cafeteria.bench.steady import CREATED, OpenLoad, percentile
+from cafeteria.faultkit import quiescence
 
 NAME = "latency"
 MEASURES = (
@@ -52,67 +52,69 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     with options.data_folder() as home:
-        async with Bed(home) as bed:
-            capacity = await _capacity(bed, options)
+        async with Environment(home) as environment:
+            capacity = await _capacity(environment, options)
             rate = capacity / 2
             systems: dict[str, System] = {
-                UNGROUPED: lambda: bed.floor(environment={"FLOOR_BATCH_LIMIT": "1"}),
-                FLOOR: bed.floor,
-                PRODUCT: bed.product,
+                UNGROUPED: lambda: environment.floor(environment={"FLOOR_BATCH_LIMIT": "1"}),
+                FLOOR: environment.floor,
+                PRODUCT: environment.product,
             }
             times: dict[str, list[Times]] = {name: [] for name in systems}
             for number in range(1, rounds + 1):
                 for name, system in systems.items():
-                    found = await _undisturbed(bed, system, options, rate=0 if name == UNGROUPED else rate)
+                    found = await _undisturbed(
+                        environment, system, options, rate=0 if name == UNGROUPED else rate
+                    )
                     _tell(number, name, found)
                     times[name].append(found)
     return _report(times, options, rounds=rounds, capacity=capacity)
 
 
-async def _capacity(bed: Bed, options: Options) -> float:
+async def _capacity(environment: Environment, options: Options) -> float:
     """What the product accepts a second when it is offered as much as it takes."""
-    async with bed.product() as target, alone(options.lock):
+    async with environment.product() as target, alone(options.lock):
         load = None
         for seconds in (WARM_S, CAPACITY_S):
             load = await place_orders(
                 target.gateways,
-                tokens=bed.tokens,
-                items=bed.items,
+                tokens=environment.tokens,
+                items=environment.items,
                 connections=options.connections or CONNECTIONS,
                 seconds=seconds,
             )
-            await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+            await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
         return load.accepted_per_s if load else 0.0
 
 
-async def _undisturbed(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+async def _undisturbed(environment: Environment, system: System, options: Options, *, rate: float) -> Times:
     """Once more where too much was stolen, and then as it is."""
-    found = await _measure(bed, system, options, rate=rate)
+    found = await _measure(environment, system, options, rate=rate)
     if found.usage.steal > MAX_STEAL:
-        found = await _measure(bed, system, options, rate=rate)
+        found = await _measure(environment, system, options, rate=rate)
     return found
 
 
-async def _measure(bed: Bed, system: System, options: Options, *, rate: float) -> Times:
+async def _measure(environment: Environment, system: System, options: Options, *, rate: float) -> Times:
     """Without a rate only the order alone is timed."""
     async with (
         system() as target,
         alone(options.lock),
-        reading(target.notification, bed.tokens, timed=True) as readers,
+        reading(target.notification, environment.tokens, timed=True) as readers,
     ):
 
         def offer(per_s: float) -> OpenLoad:
-            return OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=per_s)
+            return OpenLoad(target.gateways[0], orders(environment.tokens, environment.items), rate=per_s)
 
         await offer(rate or ALONE_RATE).run(WARM_S)
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
-        await bed.admin.execute("ANALYZE")
+        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await environment.admin.execute("ANALYZE")
         single = await offer(ALONE_RATE).run(ALONE_S, connections=1)
         readers.ages_s.clear()
         meter = Meter(target.pids)
         load = await offer(rate).run(options.seconds or SECONDS) if rate else single
         usage = meter.read()
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
         return Times(
             alone_ms=single.latencies_ms(CREATED),
             answers_ms=load.latencies_ms(CREATED),

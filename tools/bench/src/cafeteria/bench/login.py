@@ -7,8 +7,7 @@ from time import monotonic
 import msgspec
 from argon2 import PasswordHasher
 
-from cafeteria.bench import consistency
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.interleaving import console
 from cafeteria.bench.machine import Meter, Usage, alone, cores
@@ -17,6 +16,7 @@ from cafeteria.bench.report import Ratio, Report, row_of
 from cafeteria.bench.requests import logins
 from cafeteria.bench.steady import OK, ClosedLoad, OpenLoad
 from cafeteria.contracts.subjects import IDENTITY
+from cafeteria.faultkit import quiescence
 from cafeteria.identity import password_hashing
 from cafeteria.provisioning.demo_data import PASSWORD
 
@@ -48,19 +48,19 @@ async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     found: list[Found] = []
     with options.data_folder() as home:
-        async with Bed(home) as bed:
-            students = await _enrol(bed)
+        async with Environment(home) as environment:
+            students = await _enrol(environment)
             for number in range(1, rounds + 1):
-                async with bed.product() as target:
-                    found.append(await _round(bed, target, options, students))
+                async with environment.product() as target:
+                    found.append(await _round(environment, target, options, students))
                 _tell(number, found[-1])
     return _report(found, options, rounds=rounds)
 
 
-async def _enrol(bed: Bed) -> list[str]:
+async def _enrol(environment: Environment) -> list[str]:
     """Students with the password of the demo's students, so that one hash serves all."""
     students = [f"bench-{number}" for number in range(STUDENTS)]
-    await bed.admin.execute(
+    await environment.admin.execute(
         "INSERT INTO identity.users (id, student_id, password_hash, created_at, updated_at, role)"
         " SELECT gen_random_uuid(), student_id, (SELECT password_hash FROM identity.users LIMIT 1), now(), now(),"
         " 'student' FROM unnest($1::text[]) AS student_id ON CONFLICT DO NOTHING",
@@ -69,19 +69,19 @@ async def _enrol(bed: Bed) -> list[str]:
     return students
 
 
-async def _round(bed: Bed, target: Target, options: Options, students: list[str]) -> Found:
+async def _round(environment: Environment, target: Target, options: Options, students: list[str]) -> Found:
     seconds = options.seconds or SECONDS
-    url = bed.stack.url(IDENTITY)
+    url = environment.stack.url(IDENTITY)
     async with alone(options.lock):
-        await _order(bed, target, options, seconds=WARM_S)
+        await _order(environment, target, options, seconds=WARM_S)
         meter = Meter(target.pids)
         argon2 = await asyncio.to_thread(_argon2_alone, seconds)
         signed_in = await ClosedLoad(url, logins(students, PASSWORD)).run(seconds, connections=SIGNING_IN)
-        await bed.admin.execute("TRUNCATE identity.login_windows")
-        quiet = await _order(bed, target, options, seconds=seconds)
+        await environment.admin.execute("TRUNCATE identity.login_windows")
+        quiet = await _order(environment, target, options, seconds=seconds)
         flood = OpenLoad(url, logins(students, PASSWORD), rate=argon2 * FLOOD_TIMES)
         in_flood, flooded = await asyncio.gather(
-            _order(bed, target, options, seconds=seconds), flood.run(seconds)
+            _order(environment, target, options, seconds=seconds), flood.run(seconds)
         )
         usage = meter.read()
     return Found(
@@ -94,15 +94,15 @@ async def _round(bed: Bed, target: Target, options: Options, students: list[str]
     )
 
 
-async def _order(bed: Bed, target: Target, options: Options, *, seconds: float) -> float:
+async def _order(environment: Environment, target: Target, options: Options, *, seconds: float) -> float:
     load = await place_orders(
         target.gateways,
-        tokens=bed.tokens,
-        items=bed.items,
+        tokens=environment.tokens,
+        items=environment.items,
         connections=options.connections or CONNECTIONS,
         seconds=seconds,
     )
-    await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
     return load.accepted_per_s
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from cafeteria.bench.report import Report
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,13 +24,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     beside: str | None = None
 
     @contextmanager
-    def data_folder(self) -> Iterator[Home]:
+    def data_folder(self) -> Iterator[DataDirectory]:
         """The chosen one, which stays, or one that is gone afterwards."""
         if self.home is None:
-            with temporary_home() as home:
+            with temporary_data_directory() as home:
                 yield home
         else:
-            yield Home(root=self.home.absolute())
+            yield DataDirectory(root=self.home.absolute())
 
 
 class Benchmark(Protocol):

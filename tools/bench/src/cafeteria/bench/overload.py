@@ -6,8 +6,7 @@ from statistics import median
 
 import msgspec
 
-from cafeteria.bench import consistency
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.interleaving import console
 from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
@@ -17,6 +16,7 @@ from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, OVERLOADED, RECEIVED, OpenLoad, Outcome, percentile
 from cafeteria.contracts.subjects import GATEWAY
+from cafeteria.faultkit import quiescence
 
 NAME = "overload"
 MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
@@ -75,27 +75,31 @@ async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     found: list[Overload] = []
     with options.data_folder() as home:
-        async with Bed(home) as bed:
+        async with Environment(home) as environment:
             for _ in range(rounds):
-                async with bed.product() as target:
-                    found.append(await _round(bed, target, options))
+                async with environment.product() as target:
+                    found.append(await _round(environment, target, options))
     return _report(found, options, rounds=rounds)
 
 
-async def _round(bed: Bed, target: Target, options: Options) -> Overload:
+async def _round(environment: Environment, target: Target, options: Options) -> Overload:
     async with alone(options.lock):
-        await _full_speed(bed, target, options, seconds=WARM_S)
-        await bed.admin.execute("ANALYZE")
-        before = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+        await _full_speed(environment, target, options, seconds=WARM_S)
+        await environment.admin.execute("ANALYZE")
+        before = await _full_speed(environment, target, options, seconds=CAPACITY_S)
         meter, watch = Meter(target.pids), _Memory(target.pids[GATEWAY])
-        load = OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=before.rate * OFFERED_TIMES)
+        load = OpenLoad(
+            target.gateways[0],
+            orders(environment.tokens, environment.items),
+            rate=before.rate * OFFERED_TIMES,
+        )
         async with watch, SpeedProbe() as probe:
             outcome = await load.run(options.seconds or SECONDS)
         usage = meter.read()
         accepted = _Pace(rate=_taken_in_time(outcome) / outcome.seconds, piece_us=probe.mean_us)
         await asyncio.sleep(RECOVERY_S)
-        afterwards = await _full_speed(bed, target, options, seconds=CAPACITY_S)
-        later = await _full_speed(bed, target, options, seconds=CAPACITY_S)
+        afterwards = await _full_speed(environment, target, options, seconds=CAPACITY_S)
+        later = await _full_speed(environment, target, options, seconds=CAPACITY_S)
     console.print(
         f"  offered {before.rate * OFFERED_TIMES:,.0f}/s; answers "
         f"{ {status: outcome.count(status) for status in {each.status for each in outcome.answers}} }; "
@@ -126,16 +130,16 @@ class _Pace(msgspec.Struct, frozen=True, kw_only=True):
         return self.rate * self.piece_us / usual_us
 
 
-async def _full_speed(bed: Bed, target: Target, options: Options, *, seconds: float) -> _Pace:
+async def _full_speed(environment: Environment, target: Target, options: Options, *, seconds: float) -> _Pace:
     async with SpeedProbe() as probe:
         load = await place_orders(
             target.gateways,
-            tokens=bed.tokens,
-            items=bed.items,
+            tokens=environment.tokens,
+            items=environment.items,
             connections=options.connections or CONNECTIONS,
             seconds=seconds,
         )
-    await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+    await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
     return _Pace(rate=load.accepted_per_s, piece_us=probe.mean_us)
 
 

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cafeteria.bench import consistency
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.generator import BenchError, Load, place_orders
 from cafeteria.bench.machine import Meter, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Report, Row, row_of
 from cafeteria.contracts.subjects import GATEWAY, KITCHEN, NOTIFICATION, STOCK
+from cafeteria.faultkit import quiescence
 
 NAME = "profile"
 MEASURES = "CPU of the four services for an order, by layer, as py-spy sees it at full load"
@@ -54,8 +54,8 @@ _FRAME_FILE = re.compile(r"\((?P<file>[^()]*?)(?::\d+)?\)$")
 async def run(options: Options) -> Report:
     seconds = options.seconds or SECONDS
     with options.data_folder() as home:
-        async with Bed(home) as bed, bed.product() as target, alone(options.lock):
-            found = await _look(bed, target, options, seconds=seconds, folder=home.logs)
+        async with Environment(home) as environment, environment.product() as target, alone(options.lock):
+            found = await _look(environment, target, options, seconds=seconds, folder=home.logs)
     return Report(
         name=NAME,
         measures=MEASURES,
@@ -71,30 +71,30 @@ def _rows(found: dict[str, dict[str, float]]) -> Iterator[Row]:
 
 
 async def _look(
-    bed: Bed, target: Target, options: Options, *, seconds: float, folder: Path
+    environment: Environment, target: Target, options: Options, *, seconds: float, folder: Path
 ) -> dict[str, dict[str, float]]:
     """Microseconds for an order, by service and layer; one process is looked at after the other."""
-    await _offer(bed, target, options, seconds=WARM_S)
-    await bed.admin.execute("ANALYZE")
+    await _offer(environment, target, options, seconds=WARM_S)
+    await environment.admin.execute("ANALYZE")
     found = {}
     for service in SERVICES:
         meter = Meter(target.pids)
         load, samples = await asyncio.gather(
-            _offer(bed, target, options, seconds=seconds),
+            _offer(environment, target, options, seconds=seconds),
             _sample(target.pids[service], seconds=seconds, file=folder / f"{service}.profile"),
         )
         us = meter.read().cpu_s[service] / max(1, load.accepted) * 1e6
         total = samples.total()
         found[service] = {layer: us * count / total for layer, count in samples.items()}
-        await consistency.at_rest(bed.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
     return found
 
 
-async def _offer(bed: Bed, target: Target, options: Options, *, seconds: float) -> Load:
+async def _offer(environment: Environment, target: Target, options: Options, *, seconds: float) -> Load:
     return await place_orders(
         target.gateways,
-        tokens=bed.tokens,
-        items=bed.items,
+        tokens=environment.tokens,
+        items=environment.items,
         connections=options.connections or CONNECTIONS,
         seconds=seconds,
     )

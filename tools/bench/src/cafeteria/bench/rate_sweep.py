@@ -13,13 +13,14 @@ import aiohttp
 import msgspec
 
 from cafeteria.bench import consistency
-from cafeteria.bench.environment import Bed, Target, silence_bus
+from cafeteria.bench.environment import Environment, Target, silence_bus
 from cafeteria.bench.generator import place_orders
 from cafeteria.bench.machine import Meter, Usage, alone
 from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad, percentile
-from cafeteria.local_stack.data_directory import temporary_home
+from cafeteria.faultkit import quiescence
+from cafeteria.local_stack.data_directory import temporary_data_directory
 
 WARM_S, REST_WITHIN_S = 3.0, 60.0
 FULL_LOAD = 0
@@ -70,28 +71,31 @@ class _Answers(msgspec.Struct, frozen=True, kw_only=True):
 async def sweep(wanted: Sweep) -> list[Point]:
     """Each rate on empty tables, by services that have just been started."""
     points = []
-    with temporary_home() as home:
-        async with Bed(home) as bed:
+    with temporary_data_directory() as home:
+        async with Environment(home) as environment:
             for rate in wanted.rates:
-                async with bed.product() as target, alone(Path(wanted.lock) if wanted.lock else None):
-                    points.append(await _measure(bed, target, wanted, rate))
+                async with environment.product() as target, alone(Path(wanted.lock) if wanted.lock else None):
+                    points.append(await _measure(environment, target, wanted, rate))
                 print(_in_words(points[-1]), file=sys.stderr)  # noqa: T201 - progress, for the person who waits
     return points
 
 
-async def _measure(bed: Bed, target: Target, wanted: Sweep, rate: int) -> Point:
+async def _measure(environment: Environment, target: Target, wanted: Sweep, rate: int) -> Point:
     since = consistency.moment()
-    warm = await _offer(bed, target, wanted, rate=rate, seconds=WARM_S)
-    await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
-    await bed.admin.execute("ANALYZE")  # or plans depend on when autovacuum ran last, in young tables
-    before, meter = await _flushes(bed), Meter(target.pids)
+    warm = await _offer(environment, target, wanted, rate=rate, seconds=WARM_S)
+    await quiescence.until_idle(environment.admin, within_s=REST_WITHIN_S)
+    await environment.admin.execute("ANALYZE")  # or plans depend on when autovacuum ran last, in young tables
+    before, meter = await _flushes(environment), Meter(target.pids)
     async with SpeedProbe() as probe:
-        answers = await _offer(bed, target, wanted, rate=rate, seconds=wanted.seconds)
-    await consistency.at_rest(bed.admin, within_s=REST_WITHIN_S)
-    usage, after = meter.read(), await _flushes(bed)
-    stored, accepted = await consistency.read(bed.admin, since=since), warm.accepted + answers.accepted
+        answers = await _offer(environment, target, wanted, rate=rate, seconds=wanted.seconds)
+    await quiescence.until_idle(environment.admin, within_s=REST_WITHIN_S)
+    usage, after = meter.read(), await _flushes(environment)
+    stored, accepted = (
+        await consistency.read(environment.admin, since=since),
+        warm.accepted + answers.accepted,
+    )
     errors = await consistency.find_errors(
-        bed.admin, stored, accepted=accepted, unanswered=2 * wanted.connections
+        environment.admin, stored, accepted=accepted, unanswered=2 * wanted.connections
     )
     flushes = {name: after[name] - before[name] for name in after}
     return _point(rate, answers, usage, flushes, piece_us=probe.mean_us, errors=errors)
@@ -121,17 +125,21 @@ def _point(
     )
 
 
-async def _offer(bed: Bed, target: Target, wanted: Sweep, *, rate: int, seconds: float) -> _Answers:
+async def _offer(
+    environment: Environment, target: Target, wanted: Sweep, *, rate: int, seconds: float
+) -> _Answers:
     if rate == FULL_LOAD:
         load = await place_orders(
             target.gateways,
-            tokens=bed.tokens,
-            items=bed.items,
+            tokens=environment.tokens,
+            items=environment.items,
             connections=wanted.connections,
             seconds=seconds,
         )
         return _Answers(seconds=load.seconds, accepted=load.accepted, p50_ms=load.p50_ms, p99_ms=load.p99_ms)
-    outcome = await OpenLoad(target.gateways[0], orders(bed.tokens, bed.items), rate=rate).run(seconds)
+    outcome = await OpenLoad(
+        target.gateways[0], orders(environment.tokens, environment.items), rate=rate
+    ).run(seconds)
     times_ms = outcome.latencies_ms(CREATED, RECEIVED)
     return _Answers(
         seconds=outcome.seconds,
@@ -141,11 +149,11 @@ async def _offer(bed: Bed, target: Target, wanted: Sweep, *, rate: int, seconds:
     )
 
 
-async def _flushes(bed: Bed) -> dict[str, float]:
+async def _flushes(environment: Environment) -> dict[str, float]:
     """Counters since the servers started. Sessions report theirs once a second, so some are told a second late."""
     return {
-        "wal_syncs": await bed.admin.fetchval(_WAL_SYNCS),
-        "stored": await _stored(bed.stack.servers.monitor_url or ""),
+        "wal_syncs": await environment.admin.fetchval(_WAL_SYNCS),
+        "stored": await _stored(environment.stack.servers.monitor_url or ""),
         "disk_flushes": _disk_flushes(),
     }
 

@@ -2,9 +2,9 @@
 
 import aiohttp
 
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.flow import Flow, Round, run_round
-from cafeteria.bench.interleaving import Contender, Turns, take_turns
+from cafeteria.bench.interleaving import Contender, Interleaving, take_turns
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, row_of
 from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
@@ -24,17 +24,17 @@ async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     conflicts: dict[str, list[float]] = {ONE: [], TWO: []}
     with options.data_folder() as home:
-        async with Bed(home, replicas={GATEWAY: 2, STOCK: 2}) as bed:
+        async with Environment(home, replicas={GATEWAY: 2, STOCK: 2}) as environment:
             flow = Flow(
                 seconds=options.seconds or SECONDS,
                 connections=options.connections or CONNECTIONS,
-                items=bed.items,
+                items=environment.items,
             )
 
             async def measure(contender: Contender) -> Round:
-                async with bed.product(with_replicas=contender.name == TWO) as target:
-                    found = await run_round(bed, target, flow, options)
-                    conflicts[contender.name].append(await _conflicts(bed, target))
+                async with environment.product(with_replicas=contender.name == TWO) as target:
+                    found = await run_round(environment, target, flow, options)
+                    conflicts[contender.name].append(await _conflicts(environment, target))
                 return found
 
             contenders = [Contender(name=name, flow=flow) for name in (ONE, TWO)]
@@ -42,20 +42,20 @@ async def run(options: Options) -> Report:
     return _report(turns, conflicts, flow, rounds=rounds)
 
 
-async def _conflicts(bed: Bed, target: Target) -> float:
+async def _conflicts(environment: Environment, target: Target) -> float:
     """Batches that stock did again because another replica was faster, as its replicas count them."""
     total = 0.0
     async with aiohttp.ClientSession() as http:
         for name in target.pids:
             if service_of(name) != STOCK:
                 continue
-            async with http.get(f"{bed.stack.url(name)}/metrics") as response:
+            async with http.get(f"{environment.stack.url(name)}/metrics") as response:
                 lines = (await response.text()).splitlines()
             total += sum(float(line.split()[-1]) for line in lines if line.startswith(CONFLICTS))
     return total
 
 
-def _report(turns: Turns, conflicts: dict[str, list[float]], flow: Flow, *, rounds: int) -> Report:
+def _report(turns: Interleaving, conflicts: dict[str, list[float]], flow: Flow, *, rounds: int) -> Report:
     report = Report(
         name=NAME,
         measures=MEASURES,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from cafeteria.bench.environment import Bed
+from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow, Round
 from cafeteria.bench.interleaving import PRODUCT, Contender, afresh, take_turns
 from cafeteria.bench.options import Options
@@ -22,15 +22,15 @@ ANSWERS, WRITTEN = "answers", "orders written"
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     with options.data_folder() as home:
-        async with Bed(home) as bed:
+        async with Environment(home) as environment:
             seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
-            some = Flow(seconds=seconds, connections=connections, items=bed.items)
-            none = Flow(seconds=seconds, connections=connections, items=bed.items, portions=0)
+            some = Flow(seconds=seconds, connections=connections, items=environment.items)
+            none = Flow(seconds=seconds, connections=connections, items=environment.items, portions=0)
             contenders = [
                 Contender(name=ACCEPTED, system=PRODUCT, flow=some),
                 Contender(name=SOLD_OUT, system=PRODUCT, flow=none),
             ]
-            turns = await take_turns(contenders, afresh(bed, options), rounds=rounds)
+            turns = await take_turns(contenders, afresh(environment, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,

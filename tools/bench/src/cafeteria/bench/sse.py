@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from cafeteria.bench.environment import Bed, Target
+from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.interleaving import FLOOR, PRODUCT, console
 from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Row, row_of
 from cafeteria.bench.stream_client import Counted, Wanted, allow_descriptors
-from cafeteria.bench.synthetic_events import publish_news
+from cafeteria.bench.synthetic_events import publish_events
 from cafeteria.contracts.subjects import NOTIFICATION
 
 NAME = "sse"
@@ -24,8 +24,8 @@ MEASURES = "15,000 open event streams in one process: memory for each, and event
 
 ROUNDS, STREAMS, STREAMS_PER_STUDENT = 1, 15_000, 10
 SPARE_DESCRIPTORS = 1_000
-NEWS = 5_000  # status events; each shows two states on ten streams
-EVENTS_PER_NEWS = 2 * STREAMS_PER_STUDENT
+EVENTS = 5_000  # status events; each shows two states on ten streams
+SHOWN_PER_EVENT = 2 * STREAMS_PER_STUDENT
 CALM_S = 3.0
 SHOWN_WITHIN_S = 90.0
 OPEN_WITHIN_S = 300.0
@@ -52,29 +52,29 @@ async def run(options: Options) -> Report:
     streams = min(options.connections or STREAMS, allow_descriptors() - SPARE_DESCRIPTORS)
     found: dict[str, list[Found]] = {FLOOR: [], PRODUCT: []}
     with options.data_folder() as home:
-        async with Bed(home) as bed:
-            systems: dict[str, System] = {FLOOR: bed.floor, PRODUCT: bed.product}
+        async with Environment(home) as environment:
+            systems: dict[str, System] = {FLOOR: environment.floor, PRODUCT: environment.product}
             for number in range(1, rounds + 1):
                 for name, system in systems.items():
                     async with system() as target, alone(options.lock):
-                        found[name].append(await _measure(bed, target, streams))
+                        found[name].append(await _measure(environment, target, streams))
                     _tell(number, name, found[name][-1])
     return _report(found, streams, rounds=rounds)
 
 
-async def _measure(bed: Bed, target: Target, streams: int) -> Found:
+async def _measure(environment: Environment, target: Target, streams: int) -> Found:
     students = [f"watcher-{number}" for number in range(streams // STREAMS_PER_STUDENT)]
     pid = target.pids[NOTIFICATION]
     await asyncio.sleep(CALM_S)
     before, began_at = resident_bytes(pid), monotonic()
-    async with _watching(target, bed.sign(students)) as client:
+    async with _watching(target, environment.sign(students)) as client:
         opened = await client.opened()
         open_s = monotonic() - began_at
         await asyncio.sleep(CALM_S)
         grown = resident_bytes(pid) - before
         meter, began_at = Meter(target.pids), time()
-        await publish_news(bed.stack.servers.nats_admin_url, students, NEWS)
-        shown = await client.shown(NEWS * EVENTS_PER_NEWS)
+        await publish_events(environment.stack.servers.nats_admin_url, students, EVENTS)
+        shown = await client.shown(EVENTS * SHOWN_PER_EVENT)
         usage = meter.read()
     return Found(
         open=opened.open,
@@ -150,7 +150,7 @@ def _report(found: dict[str, list[Found]], streams: int, *, rounds: int) -> Repo
     opened = row("streams open at once", "", lambda each: each.open)
     memory = row("memory for each", "KiB", lambda each: each.kib_each)
     shown = row("events shown", "1/s", lambda each: each.events_per_s)
-    whole = row("events that came, of those sent", "", lambda each: each.events / (NEWS * EVENTS_PER_NEWS))
+    whole = row("events that came, of those sent", "", lambda each: each.events / (EVENTS * SHOWN_PER_EVENT))
     return Report(
         name=NAME,
         measures=MEASURES,

@@ -1,6 +1,7 @@
 """From `just up` to the first order that is accepted, on a new data folder and on an old one."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from cafeteria.contracts.gateway import Menu
 from cafeteria.contracts.identity import Tokens
 from cafeteria.contracts.subjects import GATEWAY, IDENTITY, PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.provisioning.demo_data import PASSWORD, STUDENTS
 
 NAME = "start"
@@ -107,15 +109,18 @@ async def _up(home: Path, base: int) -> AsyncIterator[asyncio.subprocess.Process
 async def _until_found(
     process: asyncio.subprocess.Process, attempt: Callable[[], Awaitable[str | None]], began_at: float
 ) -> str:
-    while monotonic() - began_at < GIVE_UP_S and process.returncode is None:
-        try:
+    found: str | None = None
+
+    async def is_decided() -> bool:
+        nonlocal found
+        with contextlib.suppress(aiohttp.ClientError, ConnectionError):
             found = await attempt()
-        except (aiohttp.ClientError, ConnectionError):
-            found = None
-        if found is not None:
-            return found
-        await asyncio.sleep(POLL_S)
-    raise BenchError("The stack did not come up: run `just up` and see what it says.")
+        return found is not None or process.returncode is not None
+
+    await is_true_within(GIVE_UP_S - (monotonic() - began_at), is_decided, poll_s=POLL_S)
+    if found is None:
+        raise BenchError("The stack did not come up: run `just up` and see what it says.")
+    return found
 
 
 async def _sign_in(http: aiohttp.ClientSession, base: int) -> str | None:

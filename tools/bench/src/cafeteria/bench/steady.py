@@ -14,6 +14,7 @@ import msgspec
 
 from cafeteria.bench.generator import BenchError
 from cafeteria.bench.requests import Requests
+from cafeteria.local_stack.polling import is_true_within
 
 ANSWER_WITHIN_S = 30.0
 CONNECTION_LIMIT = 4_000
@@ -170,9 +171,8 @@ class OpenLoad:
         self._free.pop().send(self._requests(), due_at=due_at)
 
     async def _until_answered(self, deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        while self._is_owed_an_answer and loop.time() < deadline:  # noqa: ASYNC110 - counted by callbacks
-            await asyncio.sleep(0.05)
+        left_s = deadline - asyncio.get_running_loop().time()
+        await is_true_within(left_s, lambda: not self._is_owed_an_answer, poll_s=0.05)
 
     @property
     def _is_owed_an_answer(self) -> bool:

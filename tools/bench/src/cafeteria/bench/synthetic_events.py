@@ -21,7 +21,7 @@ BATCH = 500  # one atomic batch holds up to a thousand
 ACK_TIMEOUT_S = 10.0
 
 
-async def publish_news(admin_url: str, students: Sequence[str], count: int) -> None:
+async def publish_events(admin_url: str, students: Sequence[str], count: int) -> None:
     """`count` orders that were verified just now, by turns of these students. Raises BenchError."""
     address = urlsplit(admin_url)
     client = Client()
@@ -32,7 +32,7 @@ async def publish_news(admin_url: str, students: Sequence[str], count: int) -> N
         inbox_prefix=inbox_prefix(ADMIN).encode(),
     )
     try:
-        bodies = [_news(students[number % len(students)]) for number in range(count)]
+        bodies = [_event(students[number % len(students)]) for number in range(count)]
         for start in range(0, count, BATCH):
             await _publish(client, bodies[start : start + BATCH])
             await asyncio.sleep(0)
@@ -40,7 +40,7 @@ async def publish_news(admin_url: str, students: Sequence[str], count: int) -> N
         await client.close()
 
 
-def _news(student_id: str) -> bytes:
+def _event(student_id: str) -> bytes:
     now = datetime.now(UTC)
     return msgspec.json.encode(
         OrderStatusChanged(
@@ -69,4 +69,4 @@ async def _publish(client: Client, bodies: Sequence[bytes]) -> None:
         headers["Nats-Batch-Commit"] = "1"
         answer = await client.request(GATEWAY_STATUS.subject, body, timeout=ACK_TIMEOUT_S, headers=headers)
         if b'"error"' in answer.data:
-            raise BenchError(f"NATS did not take the news: {answer.data.decode()}")
+            raise BenchError(f"NATS did not take the events: {answer.data.decode()}")

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cafeteria.bench.generator import BenchError
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 
 SHORT_HASH = 7
 STOP_WITHIN_S = 20.0
@@ -48,7 +48,7 @@ async def work_tree(commit: str) -> WorkTree:
     """That commit's tree, ready to run. Raises BenchError when there is no such commit, or it cannot be made ready."""
     hash_ = await find_commit(commit)
     name = hash_[:SHORT_HASH]
-    root = Home.from_environment().root.absolute() / "bench" / f"at-{name}"
+    root = DataDirectory.from_environment().root.absolute() / "bench" / f"at-{name}"
     tree = WorkTree(name=name, root=root, interpreter=root / ".venv/bin/python")
     if not await _is_whole(tree.root, hash_):
         shutil.rmtree(tree.root, ignore_errors=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from cafeteria.crash_points.environment import VICTIMS
-from cafeteria.crash_points.options import LANES, CrashOptions
+from cafeteria.crash_points.environment import KILLABLE_SERVICES
+from cafeteria.crash_points.options import WORKERS, CrashOptions
 from cafeteria.crash_points.run import run
-from cafeteria.crash_points.scenarios import LIVES
+from cafeteria.crash_points.scenarios import SCENARIOS
 from cafeteria.crash_points.summary import PROGRAM, show
 from cafeteria.local_stack.launch import allow_descriptors
 from cafeteria.provisioning.errors import StackError
@@ -19,10 +19,19 @@ from cafeteria.provisioning.errors import StackError
 def options_from(argv: Sequence[str] | None) -> CrashOptions:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument(
-        "--service", nargs="+", choices=VICTIMS, default=VICTIMS, help="services to kill (all four)"
+        "--service",
+        nargs="+",
+        choices=KILLABLE_SERVICES,
+        default=KILLABLE_SERVICES,
+        help="services to kill (all four)",
     )
     parser.add_argument(
-        "--life", nargs="+", choices=tuple(LIVES), default=tuple(LIVES), help="scenarios to run (all)"
+        "--life",
+        dest="scenarios",
+        nargs="+",
+        choices=tuple(SCENARIOS),
+        default=tuple(SCENARIOS),
+        help="scenarios to run (all)",
     )
     parser.add_argument(
         "--only", nargs="+", default=(), metavar="NAME", help="these points; * matches anything"
@@ -30,16 +39,20 @@ def options_from(argv: Sequence[str] | None) -> CrashOptions:
     parser.add_argument("--sample", type=int, metavar="N", help="test N points, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
     parser.add_argument(
-        "--lanes", type=int, default=LANES, help="parallel workers, each with a test bed (%(default)s)"
+        "--lanes",
+        dest="workers",
+        type=int,
+        default=WORKERS,
+        help="parallel workers, each with a test bed (%(default)s)",
     )
     found = parser.parse_args(argv)
     return CrashOptions(
         services=tuple(found.service),
-        lives=tuple(found.life),
+        scenarios=tuple(found.scenarios),
         only=tuple(found.only),
         sample=found.sample,
         seed=found.seed,
-        lanes=found.lanes,
+        workers=found.workers,
     )
 
 

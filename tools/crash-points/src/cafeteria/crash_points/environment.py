@@ -23,27 +23,27 @@ from cafeteria.contracts.subjects import (
     SERVICES,
     STOCK,
 )
-from cafeteria.crash_points.killable_service import Victim
+from cafeteria.crash_points.killable_service import KillableService
 from cafeteria.crash_points.naming import Marks
-from cafeteria.crash_points.wire_proxy import NATS, POSTGRES, Place, Tap, Watcher
+from cafeteria.crash_points.wire_proxy import NATS, POSTGRES, Place, Watcher, WireProxy
 from cafeteria.faultkit.bus_admin import BusAdmin
 from cafeteria.faultkit.history import History
 from cafeteria.faultkit.operators import enrol
 from cafeteria.faultkit.student import Student, Urls
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child
-from cafeteria.local_stack.data_directory import Home
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
-from cafeteria.local_stack.supervised_process import Member
+from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.provisioning.administrator import connect
 from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database
 from cafeteria.provisioning.demo_data import PASSWORD, STUDENTS
 from cafeteria.provisioning.plain_http import plain_http
 
-VICTIMS = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
+KILLABLE_SERVICES = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 SERVER_GRACE_S = 4.0
 STREAM_MAX_BYTES = 1 << 30
 _IS_HELD = """
@@ -51,19 +51,19 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'gateway.id
 KITCHEN_SETTINGS = {"KITCHEN_MODE": "auto", "KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0"}
 
 
-class Stage:
+class Environment:
     """The test bed, used as a context manager: everything runs inside its block."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: DataDirectory) -> None:
         self.home = home
         self.marks = Marks()
         self.history = History()
-        self.victims: dict[str, Victim] = {}
+        self.killables: dict[str, KillableService] = {}
         self.began_at = monotonic()
         self._exits = AsyncExitStack()
         self._numbers = itertools.count(int(STUDENTS[0]))
         self._clients = itertools.count()
-        self._crowd: list[Student] = []
+        self._other_students: list[Student] = []
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as starting:
@@ -79,13 +79,13 @@ class Stage:
         starting.enter_context(self.home.held())
         self._servers = Servers(self.home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
         base = ports.free_ports(len(SERVICES))
-        template = await starting.enter_async_context(Template())
-        for service in VICTIMS:
-            victim = await self._victim(starting, template, service, port=base + PORT_OFFSETS[service])
-            self.victims[service] = victim
+        fork_server = await starting.enter_async_context(ForkServer())
+        for service in KILLABLE_SERVICES:
+            killable = await self._killable(starting, fork_server, service, port=base + PORT_OFFSETS[service])
+            self.killables[service] = killable
         await self._start_servers(starting)
-        identity = await self._identity(starting, template, port=base + PORT_OFFSETS[IDENTITY])
-        await asyncio.gather(identity.start(), *(victim.start() for victim in self.victims.values()))
+        identity = await self._identity(starting, fork_server, port=base + PORT_OFFSETS[IDENTITY])
+        await asyncio.gather(identity.start(), *(killable.start() for killable in self.killables.values()))
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
         self.bus = await starting.enter_async_context(BusAdmin(self._servers.nats_admin_url))
@@ -99,37 +99,41 @@ class Stage:
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))
 
-    async def _identity(self, starting: AsyncExitStack, template: Template, *, port: int) -> Member:
+    async def _identity(
+        self, starting: AsyncExitStack, fork_server: ForkServer, *, port: int
+    ) -> SupervisedProcess:
         client = await starting.enter_async_context(plain_http(timeout_s=2))
         environment = self._environment(IDENTITY, port=port)
 
         async def ready(child: Child) -> None:
             await wait_ready(IDENTITY, child, url=f"http://{ports.HOST}:{port}", client=client)
 
-        member = Member(
+        member = SupervisedProcess(
             IDENTITY,
             program=lambda: service_program(IDENTITY, environment),
             ready=ready,
             log=self.home.logs / f"{IDENTITY}.log",
-            start=template.start,
+            start=fork_server.start,
         )
         starting.push_async_callback(member.stop)
         self._identity_url = f"http://{ports.HOST}:{port}"
         return member
 
-    async def _victim(
-        self, starting: AsyncExitStack, template: Template, service: str, *, port: int
-    ) -> Victim:
+    async def _killable(
+        self, starting: AsyncExitStack, fork_server: ForkServer, service: str, *, port: int
+    ) -> KillableService:
         server_ports = dict(self._servers.ports)
-        taps = {}
+        proxies = {}
         for server in (POSTGRES, NATS):
-            tap = Tap(Place(service, server), port=server_ports[server], marks=self.marks)
-            taps[server] = await starting.enter_async_context(tap)
+            proxy = WireProxy(Place(service, server), port=server_ports[server], marks=self.marks)
+            proxies[server] = await starting.enter_async_context(proxy)
         environment = self._environment(service, port=port)
         if service == KITCHEN:
             environment |= KITCHEN_SETTINGS
         log = self.home.logs / f"{service}.log"
-        return Victim(service, template=template, port=port, environment=environment, log=log, taps=taps)
+        return KillableService(
+            service, fork_server=fork_server, port=port, environment=environment, log=log, proxies=proxies
+        )
 
     def _environment(self, service: str, *, port: int) -> dict[str, str]:
         return service_environment(
@@ -137,22 +141,22 @@ class Stage:
         )
 
     async def all_ready(self) -> None:
-        await asyncio.gather(*(victim.ready(self.http) for victim in self.victims.values()))
+        await asyncio.gather(*(killable.ready(self.http) for killable in self.killables.values()))
 
     async def kitchen_in(self, mode: str) -> None:
         """Restart the kitchen if its mode differs: `auto` cooks by itself, `manual` waits for the kitchen staff."""
-        kitchen = self.victims[KITCHEN]
+        kitchen = self.killables[KITCHEN]
         if kitchen.environment["KITCHEN_MODE"] != mode:
             kitchen.environment["KITCHEN_MODE"] = mode
             await kitchen.restart()
             await kitchen.ready(self.http)
 
-    def taps(self, services: Iterable[str] = VICTIMS) -> list[Tap]:
-        return [tap for service in services for tap in self.victims[service].taps.values()]
+    def proxies(self, services: Iterable[str] = KILLABLE_SERVICES) -> list[WireProxy]:
+        return [proxy for service in services for proxy in self.killables[service].proxies.values()]
 
     def watch(self, watcher: Watcher | None) -> None:
-        for tap in self.taps():
-            tap.watcher = watcher
+        for proxy in self.proxies():
+            proxy.watcher = watcher
 
     async def new_student(self) -> Student:
         """Return a student who has never ordered, logged in."""
@@ -179,11 +183,11 @@ class Stage:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def crowd(self, count: int) -> list[Student]:
+    async def other_students(self, count: int) -> list[Student]:
         """Return other students, who are not watched: the same in every scenario."""
-        while len(self._crowd) < count:
-            self._crowd.append(await self.new_student())
-        return self._crowd[:count]
+        while len(self._other_students) < count:
+            self._other_students.append(await self.new_student())
+        return self._other_students[:count]
 
     @asynccontextmanager
     async def receiving_held(self) -> AsyncIterator[None]:
@@ -212,7 +216,7 @@ class Stage:
 
     async def _gauge(self, service: str, wanted: str) -> int:
         """Return the value of the metric with this name, and labels if it has any; 0 if there is none."""
-        async with self.http.get(f"{self.victims[service].url}/metrics") as response:
+        async with self.http.get(f"{self.killables[service].url}/metrics") as response:
             for line in (await response.text()).splitlines():
                 name, _, value = line.rpartition(" ")
                 if wanted in {name, name.partition("{")[0]}:
@@ -223,6 +227,6 @@ class Stage:
     def _urls(self) -> Urls:
         return Urls(
             identity=self._identity_url,
-            gateways=(self.victims[GATEWAY].url,),
-            notifications=(self.victims[NOTIFICATION].url,),
+            gateways=(self.killables[GATEWAY].url,),
+            notifications=(self.killables[NOTIFICATION].url,),
         )

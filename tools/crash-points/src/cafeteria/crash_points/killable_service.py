@@ -7,15 +7,14 @@ from pathlib import Path
 
 import aiohttp
 
-from cafeteria.crash_points.polling import true_within
-from cafeteria.crash_points.wire_proxy import NATS, POSTGRES, Tap
-from cafeteria.faultkit.proxy import HOST
+from cafeteria.crash_points.wire_proxy import NATS, POSTGRES, WireProxy
+from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack.child import Child
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.fork_server import ForkServer
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.service import service_program
 
 READY_WITHIN_S = 30.0
-POLL_S = 0.02
 ASK_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
@@ -23,25 +22,25 @@ class NeverReadyError(Exception):
     """A service did not become ready again."""
 
 
-class Victim:
+class KillableService:
     """A killable service. `environment` is passed to the process and may be changed between two starts."""
 
     def __init__(
         self,
         service: str,
         *,
-        template: Template,
+        fork_server: ForkServer,
         port: int,
         environment: dict[str, str],
         log: Path,
-        taps: Mapping[str, Tap],
+        proxies: Mapping[str, WireProxy],
     ) -> None:
         self.service = service
         self.environment = environment
         self.log = log
-        self.taps = taps
+        self.proxies = proxies
         self.url = f"http://{HOST}:{port}"
-        self._template = template
+        self._fork_server = fork_server
         self._child: Child | None = None
 
     async def start(self) -> None:
@@ -49,11 +48,11 @@ class Victim:
         if self._child is not None:
             await self._child.wait()
         self.environment |= {
-            "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.taps[POSTGRES].port}/cafeteria",
-            "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.taps[NATS].port}",
+            "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.proxies[POSTGRES].port}/cafeteria",
+            "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[NATS].port}",
         }
         program = service_program(self.service, self.environment)
-        self._child = await self._template.start(program, log=self.log)
+        self._child = await self._fork_server.start(program, log=self.log)
 
     def kill(self) -> None:
         if self._child is not None:
@@ -72,5 +71,5 @@ class Victim:
                     return found.ok
             return False
 
-        if not await true_within(READY_WITHIN_S, says_so, every_s=POLL_S):
+        if not await is_true_within(READY_WITHIN_S, says_so):
             raise NeverReadyError(f"{self.service} was not ready {READY_WITHIN_S:.0f} s after it was started")

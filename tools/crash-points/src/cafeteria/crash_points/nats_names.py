@@ -7,7 +7,7 @@ import re
 
 from cafeteria.crash_points.naming import Marks, Named
 from cafeteria.faultkit.nats_frames import NatsFrame
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 _RANDOM_PARTS = re.compile(r"[0-9a-f]{16,}|(?<=\.)[0-9A-Za-z]{20,}|(?<=-reader-)[0-9]{2}")
 _ACKNOWLEDGEMENT = "$JS.ACK."

@@ -2,24 +2,24 @@
 
 import msgspec
 
-from cafeteria.crash_points.environment import VICTIMS
-from cafeteria.crash_points.scenarios import LIVES
+from cafeteria.crash_points.environment import KILLABLE_SERVICES
+from cafeteria.crash_points.scenarios import SCENARIOS
 
-LANES = 2
+WORKERS = 2
 
 
 class CrashOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`sample` is the number of points, drawn by `seed` evenly over the services; None takes all.
 
-    `only` has names of points, or patterns with `*`. `lanes` is the number of parallel workers, each with servers and
+    `only` has names of points, or patterns with `*`. `workers` is the number of parallel workers, each with servers and
     services of its own.
     """
 
-    services: tuple[str, ...] = VICTIMS
-    lives: tuple[str, ...] = tuple(LIVES)
+    services: tuple[str, ...] = KILLABLE_SERVICES
+    scenarios: tuple[str, ...] = tuple(SCENARIOS)
     only: tuple[str, ...] = ()
     sample: int | None = None
     seed: int = 0
-    lanes: int = LANES
+    workers: int = WORKERS
     fresh_starts: int = 2
     """How often the survey restarts all services to record scenarios on fresh processes."""

@@ -9,7 +9,7 @@ import msgspec
 from cafeteria.contracts.subjects import STREAMS_API
 from cafeteria.crash_points.naming import Named
 from cafeteria.crash_points.wire_proxy import Place
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 _PREPOSITIONS = {Direction.REQUESTS: "to", Direction.REPLIES: "from"}
 
@@ -37,9 +37,9 @@ class Kind(msgspec.Struct, frozen=True, order=True):
 
 
 class Point(msgspec.Struct, frozen=True, order=True):
-    """A point at which the service is killed: the `number`th message of a kind in the scenario `life`."""
+    """A point at which the service is killed: the `number`th message of a kind in the scenario `scenario`."""
 
-    life: str
+    scenario: str
     kind: Kind
     number: int
     moment: Moment
@@ -47,7 +47,7 @@ class Point(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         where = f"{_PREPOSITIONS[self.kind.direction]}-{self.kind.server}"
         return "/".join(
-            (self.life, self.kind.service, where, self.kind.message, str(self.number), self.moment.value)
+            (self.scenario, self.kind.service, where, self.kind.message, str(self.number), self.moment.value)
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 HEADER_BYTES = 5  # a letter, and a length that counts itself but not the letter
 LENGTH_BYTES = 4

@@ -13,7 +13,7 @@ import msgspec
 
 from cafeteria.crash_points.naming import Marks, Named
 from cafeteria.crash_points.postgres_frames import PostgresFrame
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 CHATTER = "chatter"
 _DRIVER_QUERIES = ("pg_catalog", "set_config(")

@@ -11,13 +11,14 @@ from time import monotonic
 
 import msgspec
 
-from cafeteria.crash_points.environment import Stage
+from cafeteria.crash_points.environment import Environment
 from cafeteria.crash_points.points import Kind, Point
-from cafeteria.crash_points.polling import true_within
-from cafeteria.crash_points.quiescence import broken_promises, come_to_rest
-from cafeteria.crash_points.scenarios import LIVES, Life, LifeFailedError, check_again
+from cafeteria.crash_points.promises import broken_promises
+from cafeteria.crash_points.scenarios import SCENARIOS, Scenario, ScenarioFailedError, check_again
 from cafeteria.crash_points.watchers import Listener, Trap
 from cafeteria.crash_points.wire_proxy import Place
+from cafeteria.faultkit.quiescence import until_carried
+from cafeteria.local_stack.polling import is_true_within
 
 SILENCE_S = 0.4
 """Messages after an order's end, such as delivery marks, come sooner than this."""
@@ -39,47 +40,49 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rounds:
-    def __init__(self, stage: Stage, background: frozenset[tuple[Place, str]] = frozenset()) -> None:
-        self.stage = stage
+    def __init__(
+        self, environment: Environment, background: frozenset[tuple[Place, str]] = frozenset()
+    ) -> None:
+        self.environment = environment
         self.background = background
         self._reported: set[str] = set()
 
     async def listen_at_rest(self) -> frozenset[tuple[Place, str]]:
         """Return the topics that occur while nobody orders: those of the jobs, including jobs for earlier orders."""
-        orders = [row["id"] for row in await self.stage.database.fetch("SELECT id FROM gateway.orders")]
+        orders = [row["id"] for row in await self.environment.database.fetch("SELECT id FROM gateway.orders")]
         listener = Listener()
-        self.stage.watch(listener)
-        await asyncio.gather(check_again(self.stage, orders), asyncio.sleep(IDLE_S))
-        self.stage.watch(None)
+        self.environment.watch(listener)
+        await asyncio.gather(check_again(self.environment, orders), asyncio.sleep(IDLE_S))
+        self.environment.watch(None)
         return frozenset(listener.topics)
 
-    async def record(self, life: str) -> Counter[Kind]:
+    async def record(self, scenario: str) -> Counter[Kind]:
         """Count the messages of each kind in one run without a crash. Raises the scenario's errors."""
-        async with self._begun(life) as scenario:
+        async with self._begun(scenario) as running:
             listener = Listener(self.background)
-            self.stage.watch(listener)
-            await scenario.live()
-            await come_to_rest(self.stage)
+            self.environment.watch(listener)
+            await running.live()
+            await until_carried(self.environment.bus, self.environment.database)
             await _silence(listener, SILENCE_S)
         return listener.count.numbers
 
-    async def strike(self, point: Point) -> Outcome:
+    async def inject(self, point: Point) -> Outcome:
         """Kill the point's service at its message, restart it, let the student retry, and check all invariants."""
         began_at = monotonic()
-        victim = self.stage.victims[point.kind.service]
+        killable = self.environment.killables[point.kind.service]
         problems: list[str] = []
-        async with self._begun(point.life) as life:
-            trap = Trap(point, background=self.background, kill=victim.kill)
-            self.stage.watch(trap)
-            running = asyncio.create_task(_live(life, problems))
+        async with self._begun(point.scenario) as scenario:
+            trap = Trap(point, background=self.background, kill=killable.kill)
+            self.environment.watch(trap)
+            running = asyncio.create_task(_live(scenario, problems))
             met = await self._sprung(trap, running)
-            self.stage.watch(None)
+            self.environment.watch(None)
             if met:
-                await victim.start()
+                await killable.start()
             await running
-            await victim.ready(self.stage.http)
-            left = await come_to_rest(self.stage)
-            problems += await broken_promises(self.stage, left)
+            await killable.ready(self.environment.http)
+            left = await until_carried(self.environment.bus, self.environment.database)
+            problems += await broken_promises(self.environment, left)
         new = tuple(problem for problem in problems if problem not in self._reported)
         self._reported.update(new)
         return Outcome(point=point, met=met, violations=new, lasted_s=monotonic() - began_at)
@@ -96,36 +99,36 @@ class Rounds:
 
     async def _over(self, trap: Trap, running: "asyncio.Task[None]") -> None:
         await asyncio.wait((running,))
-        await come_to_rest(self.stage)
+        await until_carried(self.environment.bus, self.environment.database)
         await _silence(trap, SILENCE_S)
 
     @asynccontextmanager
-    async def _begun(self, name: str) -> AsyncIterator[Life]:
+    async def _begun(self, name: str) -> AsyncIterator[Scenario]:
         """Prepare a scenario: a student with an open stream, the order marked, and no other traffic."""
-        student = await self.stage.new_student()
-        life = LIVES[name](self.stage, student)
-        await self.stage.kitchen_in(life.kitchen_mode)
-        async with self.stage.followed(student):
+        student = await self.environment.new_student()
+        scenario = SCENARIOS[name](self.environment, student)
+        await self.environment.kitchen_in(scenario.kitchen_mode)
+        async with self.environment.followed(student):
             listener = Listener(self.background)
-            self.stage.watch(listener)
-            if not await true_within(STREAM_WITHIN_S, self._is_followed):
-                raise LifeFailedError("notification opens no stream")
-            self.stage.marks.watch(student.student_id)
-            await life.begin()
+            self.environment.watch(listener)
+            if not await is_true_within(STREAM_WITHIN_S, self._is_followed):
+                raise ScenarioFailedError("notification opens no stream")
+            self.environment.marks.watch(student.student_id)
+            await scenario.begin()
             await _silence(listener, HUSH_S)
             try:
-                yield life
+                yield scenario
             finally:
-                self.stage.watch(None)
+                self.environment.watch(None)
 
     async def _is_followed(self) -> bool:
-        return await self.stage.open_streams() > 0
+        return await self.environment.open_streams() > 0
 
 
-async def _live(life: Life, problems: list[str]) -> None:
+async def _live(scenario: Scenario, problems: list[str]) -> None:
     try:
-        await life.live()
-    except (TimeoutError, LifeFailedError) as error:
+        await scenario.live()
+    except (TimeoutError, ScenarioFailedError) as error:
         problems.append(f"the student's request: {error or 'no final answer in time'}")
 
 
@@ -135,4 +138,4 @@ async def _silence(watcher: Listener | Trap, seconds: float) -> None:
     async def is_silent() -> bool:
         return watcher.silent_for_s >= seconds
 
-    await true_within(SILENT_WITHIN_S, is_silent)
+    await is_true_within(SILENT_WITHIN_S, is_silent)

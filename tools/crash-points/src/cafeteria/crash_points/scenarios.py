@@ -10,11 +10,11 @@ from uuid import UUID, uuid5
 import msgspec
 
 from cafeteria.contracts.gateway import Order, OrderLine
-from cafeteria.crash_points.environment import Stage
-from cafeteria.crash_points.polling import true_within
-from cafeteria.crash_points.quiescence import come_to_rest
+from cafeteria.crash_points.environment import Environment
 from cafeteria.faultkit.history import Exchange
+from cafeteria.faultkit.quiescence import until_carried
 from cafeteria.faultkit.student import Student
+from cafeteria.local_stack.polling import is_true_within
 
 ANSWER_WITHIN_S = 60.0
 TOGETHER = 16
@@ -38,12 +38,12 @@ SELECT NOT EXISTS (SELECT FROM gateway.orders WHERE id = ANY($1) AND next_check_
     AND NOT EXISTS (SELECT FROM kitchen.kitchen_orders WHERE order_id = ANY($1) AND confirm_at IS NOT NULL)"""
 
 
-class LifeFailedError(Exception):
+class ScenarioFailedError(Exception):
     """A scenario did not reach its expected end."""
 
 
-class Life(Protocol):
-    """A scenario for one student, who has never ordered. Both methods raise TimeoutError or LifeFailedError."""
+class Scenario(Protocol):
+    """A scenario for one student, who has never ordered. Both methods raise TimeoutError or ScenarioFailedError."""
 
     kitchen_mode: str
 
@@ -59,15 +59,15 @@ class Ordering:
 
     kitchen_mode = "auto"
 
-    def __init__(self, stage: Stage, student: Student) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, student: Student) -> None:
+        self._environment = environment
         self._student = student
 
     async def begin(self) -> None:
         """Nothing comes before."""
 
     async def live(self) -> None:
-        await _order(self._stage, self._student)
+        await _order(self._environment, self._student)
 
 
 class OrderingTogether:
@@ -75,13 +75,13 @@ class OrderingTogether:
 
     kitchen_mode = "auto"
 
-    def __init__(self, stage: Stage, student: Student) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, student: Student) -> None:
+        self._environment = environment
         self._student = student
 
     async def begin(self) -> None:
         """Log the other students in, the first time."""
-        await self._stage.crowd(TOGETHER)
+        await self._environment.other_students(TOGETHER)
 
     async def live(self) -> None:
         try:
@@ -90,21 +90,21 @@ class OrderingTogether:
             raise several.exceptions[0] from None
 
     async def _live(self) -> None:
-        dish = await self._stage.database.fetchval(_FULLEST_DISH)
-        first, *others = await self._stage.crowd(TOGETHER)
-        async with asyncio.TaskGroup() as ordering, self._stage.receiving_held():
+        dish = await self._environment.database.fetchval(_FULLEST_DISH)
+        first, *others = await self._environment.other_students(TOGETHER)
+        async with asyncio.TaskGroup() as ordering, self._environment.receiving_held():
             ordering.create_task(self._order(first, dish))
-            await true_within(HELD_WITHIN_S, self._stage.is_receiving_held)
+            await is_true_within(HELD_WITHIN_S, self._environment.is_receiving_held)
             for student in (*others, self._student):
                 ordering.create_task(self._order(student, dish))
-            await true_within(HELD_WITHIN_S, self._have_all_arrived)
+            await is_true_within(HELD_WITHIN_S, self._have_all_arrived)
 
     async def _order(self, student: Student, dish: UUID) -> None:
         """Order under a key that is unique to this run of the scenario."""
         _require(await _order_of(student, dish, key=self._student.student_id), status=201)
 
     async def _have_all_arrived(self) -> bool:
-        return await self._stage.orders_being_received() > TOGETHER
+        return await self._environment.orders_being_received() > TOGETHER
 
 
 class Refusing:
@@ -112,7 +112,7 @@ class Refusing:
 
     kitchen_mode = "auto"
 
-    def __init__(self, _: Stage, student: Student) -> None:
+    def __init__(self, _: Environment, student: Student) -> None:
         self._student = student
 
     async def begin(self) -> None:
@@ -128,21 +128,21 @@ class Cancelling:
 
     kitchen_mode = "manual"
 
-    def __init__(self, stage: Stage, student: Student) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, student: Student) -> None:
+        self._environment = environment
         self._student = student
         self._order_id = UUID(int=0)
 
     async def begin(self) -> None:
-        self._order_id = await _order(self._stage, self._student)
-        if not await true_within(ANSWER_WITHIN_S, self._is_queued):
-            raise LifeFailedError("the order never reached the kitchen")
+        self._order_id = await _order(self._environment, self._student)
+        if not await is_true_within(ANSWER_WITHIN_S, self._is_queued):
+            raise ScenarioFailedError("the order never reached the kitchen")
 
     async def live(self) -> None:
         _require(await self._student.cancel(self._order_id, deadline_s=ANSWER_WITHIN_S), status=200)
 
     async def _is_queued(self) -> bool:
-        return bool(await self._stage.database.fetchval(_IS_QUEUED, self._order_id))
+        return bool(await self._environment.database.fetchval(_IS_QUEUED, self._order_id))
 
 
 class Checking:
@@ -150,21 +150,21 @@ class Checking:
 
     kitchen_mode = "auto"
 
-    def __init__(self, stage: Stage, student: Student) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, student: Student) -> None:
+        self._environment = environment
         self._student = student
 
         self._order_id = UUID(int=0)
 
     async def begin(self) -> None:
-        self._order_id = await _order(self._stage, self._student)
-        await come_to_rest(self._stage)
+        self._order_id = await _order(self._environment, self._student)
+        await until_carried(self._environment.bus, self._environment.database)
 
     async def live(self) -> None:
-        await check_again(self._stage, [self._order_id])
+        await check_again(self._environment, [self._order_id])
 
 
-LIVES: dict[str, Callable[[Stage, Student], Life]] = {
+SCENARIOS: dict[str, Callable[[Environment, Student], Scenario]] = {
     "order": Ordering,
     "cancel": Cancelling,
     "refuse": Refusing,
@@ -173,22 +173,22 @@ LIVES: dict[str, Callable[[Stage, Student], Life]] = {
 }
 
 
-async def check_again(stage: Stage, order_ids: Sequence[UUID]) -> None:
+async def check_again(environment: Environment, order_ids: Sequence[UUID]) -> None:
     """Reset the delivery state of these orders as superuser, and wait until reconciliation has confirmed it again.
 
-    Raises LifeFailedError.
+    Raises ScenarioFailedError.
     """
 
     async def is_checked() -> bool:
-        return bool(await stage.database.fetchval(_IS_CHECKED, order_ids))
+        return bool(await environment.database.fetchval(_IS_CHECKED, order_ids))
 
-    await stage.database.execute(_RESET_CHECKS, order_ids)
-    if not await true_within(ANSWER_WITHIN_S, is_checked):
-        raise LifeFailedError("reconciliation did not confirm that the order has arrived everywhere")
+    await environment.database.execute(_RESET_CHECKS, order_ids)
+    if not await is_true_within(ANSWER_WITHIN_S, is_checked):
+        raise ScenarioFailedError("reconciliation did not confirm that the order has arrived everywhere")
 
 
-async def _order(stage: Stage, student: Student) -> UUID:
-    answer = await _order_of(student, await stage.database.fetchval(_FULLEST_DISH))
+async def _order(environment: Environment, student: Student) -> UUID:
+    answer = await _order_of(student, await environment.database.fetchval(_FULLEST_DISH))
     _require(answer, status=201)
     return msgspec.json.decode(answer.body, type=Order).id
 
@@ -200,4 +200,4 @@ async def _order_of(student: Student, dish: UUID, *, key: str = "only") -> Excha
 
 def _require(answer: Exchange, *, status: int) -> None:
     if answer.status != status:
-        raise LifeFailedError(f"the {answer.wish} was answered {answer.status}: {answer.body[:200]!r}")
+        raise ScenarioFailedError(f"the {answer.intent} was answered {answer.status}: {answer.body[:200]!r}")

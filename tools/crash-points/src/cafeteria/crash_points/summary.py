@@ -17,7 +17,7 @@ def show(result: CrashResult, console: Console) -> None:
         seconds = sum(outcome.lasted_s for outcome in met) / len(met)
         console.print(
             f"{len(met)} crashes in {result.lasted_s:.0f} s, {seconds:.1f} s each on one of"
-            f" {result.options.lanes} workers; seed {result.options.seed}"
+            f" {result.options.workers} workers; seed {result.options.seed}"
         )
     for outcome in result.outcomes:
         if not outcome.met and not outcome.violations:

@@ -7,7 +7,7 @@ from time import monotonic
 from cafeteria.crash_points.naming import Named
 from cafeteria.crash_points.points import Count, Moment, Point, background_topic
 from cafeteria.crash_points.wire_proxy import Passage, Place
-from cafeteria.faultkit.proxy import Direction
+from cafeteria.faultkit.tcp_proxy import Direction
 
 
 class Listener:

@@ -4,10 +4,9 @@ A message that the watcher holds never passes, nor does anything after it on tha
 that left the service before it was killed still reach the server, as the kernel would have delivered them.
 """
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol
 
 import msgspec
 
@@ -16,11 +15,9 @@ from cafeteria.crash_points.nats_names import NatsNames
 from cafeteria.crash_points.postgres_frames import PostgresFrames
 from cafeteria.crash_points.postgres_names import PostgresNames
 from cafeteria.faultkit.nats_frames import NatsFrames
-from cafeteria.faultkit.proxy import HOST, Direction
+from cafeteria.faultkit.tcp_proxy import HOST, Connection, Direction, TcpProxy
 
 POSTGRES, NATS = "postgres", "nats"
-CONNECT_TIMEOUT_S = 5.0
-DRAIN_POLL_S = 0.001
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -76,70 +73,30 @@ class _Nats:
 _CODECS: dict[str, Callable[[Marks], _Codec]] = {POSTGRES: _Postgres, NATS: _Nats}
 
 
-class Tap:
-    """Listens on a free port of 127.0.0.1 inside its block. Without a watcher everything passes."""
+class WireProxy(TcpProxy["_WatchedConnection"]):
+    """A proxy of one link. Without a watcher everything passes."""
 
     def __init__(self, place: Place, *, port: int, marks: Marks) -> None:
+        super().__init__(lambda: _WatchedConnection(self))
         self.place = place
-        self.upstream_port = port
+        self.upstream = (HOST, port)
         self.watcher: Watcher | None = None
-        self.pairs: set[_Pair] = set()
         self._marks = marks
-        self._server: asyncio.Server | None = None
 
-    @property
-    def port(self) -> int:
-        if self._server is None:
-            raise RuntimeError("The tap is not open.")
-        return int(self._server.sockets[0].getsockname()[1])
-
-    def tongue(self) -> _Codec:
+    def codec(self) -> _Codec:
         return _CODECS[self.place.server](self._marks)
 
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Pair(self).client, HOST, 0)
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
-        for pair in list(self.pairs):
-            pair.close()
-
-
-class _Pair:
-    """Both ends of one proxied connection."""
-
-    def __init__(self, tap: Tap) -> None:
-        self.tap = tap
-        self.client = _End(self, Direction.REQUESTS)
-        self.server = _End(self, Direction.REPLIES)
-        self._codec = tap.tongue()
+class _WatchedConnection(Connection):
+    def __init__(self, proxy: WireProxy) -> None:
+        super().__init__(proxy.upstream)
+        self._proxy = proxy
+        self._codec = proxy.codec()
         self._cut_off: set[Direction] = set()
-        self._connecting: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        self.tap.pairs.add(self)
-        self._connecting = asyncio.create_task(self._connect())
-
-    async def _connect(self) -> None:
-        self.client.pause()
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await loop.create_connection(lambda: self.server, HOST, self.tap.upstream_port)
-        except (OSError, TimeoutError):
-            self.close()
-        else:
-            self.client.resume()
-            if not self.client.is_open:  # the client closed while the proxy was connecting
-                self.close()
 
     def carry(self, chunk: bytes, direction: Direction) -> None:
         if direction in self._cut_off:
             return
-        sink = self.server if direction is Direction.REQUESTS else self.client
         passing: list[bytes] = []
         for raw, message in self._codec.understand(chunk, direction):
             passage = self._passage(direction, message)
@@ -148,81 +105,13 @@ class _Pair:
             if passage is not Passage.FREE:
                 self._cut_off.add(direction)
                 break
+        sink = self.sink(direction)
         sink.send(b"".join(passing))
-        if direction in self._cut_off and self.tap.watcher is not None:
-            sink.when_drained(self.tap.watcher.all_arrived)
+        if direction in self._cut_off and self._proxy.watcher is not None:
+            sink.when_drained(self._proxy.watcher.all_arrived)
 
     def _passage(self, direction: Direction, message: Named | None) -> Passage:
-        watcher = self.tap.watcher
+        watcher = self._proxy.watcher
         if watcher is None or message is None:
             return Passage.FREE
-        return watcher.passage(self.tap.place, direction, message)
-
-    def ended(self) -> None:
-        self.close()
-        self.tap.pairs.discard(self)
-
-    def close(self) -> None:
-        """Close both ends after their buffered bytes are sent."""
-        for end in (self.client, self.server):
-            end.close()
-
-
-class _End(asyncio.Protocol):
-    """One socket; it passes received bytes to the pair."""
-
-    def __init__(self, pair: _Pair, direction: Direction) -> None:
-        self._pair = pair
-        self._direction = direction
-        self._transport: asyncio.Transport | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._transport is not None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a TCP connection has a readable and writable transport")
-        self._transport = transport
-        if self._direction is Direction.REQUESTS:
-            self._pair.begin()
-
-    def data_received(self, data: bytes) -> None:
-        self._pair.carry(data, self._direction)
-
-    def connection_lost(self, _reason: Exception | None) -> None:
-        self._transport = None
-        self._pair.ended()
-
-    def pause_writing(self) -> None:
-        self._peer.pause()
-
-    def resume_writing(self) -> None:
-        self._peer.resume()
-
-    def pause(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def send(self, chunk: bytes) -> None:
-        if chunk and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(chunk)
-
-    def when_drained(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once the kernel has taken all bytes: over the loopback the other side has them then."""
-        if self._transport is not None and self._transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(DRAIN_POLL_S, self.when_drained, tell)
-        else:
-            tell()
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    @property
-    def _peer(self) -> "_End":
-        return self._pair.server if self._direction is Direction.REQUESTS else self._pair.client
+        return watcher.passage(self._proxy.place, direction, message)

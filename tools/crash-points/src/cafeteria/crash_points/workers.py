@@ -17,14 +17,14 @@ from time import monotonic
 
 import msgspec
 
-from cafeteria.crash_points.environment import Stage
+from cafeteria.crash_points.environment import Environment
 from cafeteria.crash_points.killable_service import NeverReadyError
 from cafeteria.crash_points.options import CrashOptions
 from cafeteria.crash_points.points import Point
 from cafeteria.crash_points.rounds import Outcome, Rounds
-from cafeteria.crash_points.scenarios import LIVES, LifeFailedError
+from cafeteria.crash_points.scenarios import SCENARIOS, ScenarioFailedError
 from cafeteria.crash_points.survey import Survey, refresh, survey
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 from cafeteria.provisioning.errors import StackError
 
 ATTEMPTS = 3
@@ -68,9 +68,9 @@ class CrashRun:
         """Raises StackError."""
         began_at = monotonic()
         try:
-            async with asyncio.TaskGroup() as lanes:
-                for number in range(self._options.lanes):
-                    lanes.create_task(self._run_worker(is_first=number == 0))
+            async with asyncio.TaskGroup() as workers:
+                for number in range(self._options.workers):
+                    workers.create_task(self._run_worker(is_first=number == 0))
         except ExceptionGroup as errors:
             if isinstance(errors.exceptions[0], StackError):
                 raise errors.exceptions[0] from None
@@ -81,25 +81,25 @@ class CrashRun:
     async def _run_worker(self, *, is_first: bool) -> None:
         has_work = True
         while has_work:
-            with temporary_home() as home:
-                async with self._stage(home) as stage:
+            with temporary_data_directory() as home:
+                async with self._environment(home) as environment:
                     if is_first and not self._surveyed.done():
-                        self._surveyed.set_result(await self._survey(stage))
-                    has_work = await self._work(stage, await asyncio.shield(self._surveyed))
+                        self._surveyed.set_result(await self._survey(environment))
+                    has_work = await self._work(environment, await asyncio.shield(self._surveyed))
                     if has_work:
                         self.result.logs.append(_keep_logs(home))
 
     @asynccontextmanager
-    async def _stage(self, home: Home) -> AsyncIterator[Stage]:
+    async def _environment(self, home: DataDirectory) -> AsyncIterator[Environment]:
         """Set up a test bed, one at a time: migrations keep their state in globals."""
         async with AsyncExitStack() as stack:
             async with self._setting_up:
-                stage = await stack.enter_async_context(Stage(home))
-            yield stage
+                environment = await stack.enter_async_context(Environment(home))
+            yield environment
 
-    async def _survey(self, stage: Stage) -> Survey:
+    async def _survey(self, environment: Environment) -> Survey:
         self._tell("recording the scenarios without crashes")
-        found = await survey(stage, self._wanted_lives(), fresh_starts=self._options.fresh_starts)
+        found = await survey(environment, self._wanted_lives(), fresh_starts=self._options.fresh_starts)
         points = [point for point in found.points if self._is_wanted(point)]
         chosen = points if self._options.sample is None else drawn(points, self._options)
         self._remaining.extend(sorted(chosen, key=lambda point: _order_of_points(point, found)))
@@ -111,9 +111,10 @@ class CrashRun:
         """Return the scenarios that a pattern can match; the name of a point begins with its scenario."""
         named = {pattern.partition("/")[0] for pattern in self._options.only}
         return [
-            life
-            for life in LIVES
-            if life in self._options.lives and (not named or any(fnmatchcase(life, name) for name in named))
+            scenario
+            for scenario in SCENARIOS
+            if scenario in self._options.scenarios
+            and (not named or any(fnmatchcase(scenario, name) for name in named))
         ]
 
     def _is_wanted(self, point: Point) -> bool:
@@ -122,9 +123,9 @@ class CrashRun:
             not only or any(fnmatchcase(str(point), pattern) for pattern in only)
         )
 
-    async def _work(self, stage: Stage, found: Survey) -> bool:
+    async def _work(self, environment: Environment, found: Survey) -> bool:
         """Try points until none is left; return True when a violation makes a new test bed necessary."""
-        rounds = Rounds(stage, found.background)
+        rounds = Rounds(environment, found.background)
         while self._remaining:
             outcome = await self._try(rounds, self._remaining.popleft(), found)
             self.result.outcomes.append(outcome)
@@ -139,11 +140,11 @@ class CrashRun:
         for attempt in range(ATTEMPTS):
             try:
                 if is_fresh:
-                    await refresh(rounds.stage, [point.kind.service])
+                    await refresh(rounds.environment, [point.kind.service])
                 elif attempt:
-                    await rounds.record(point.life)
-                outcome = await rounds.strike(point)
-            except (LifeFailedError, NeverReadyError, TimeoutError) as error:
+                    await rounds.record(point.scenario)
+                outcome = await rounds.inject(point)
+            except (ScenarioFailedError, NeverReadyError, TimeoutError) as error:
                 return Outcome(point=point, met=False, violations=(str(error) or repr(error),), lasted_s=0.0)
             if outcome.met or outcome.violations:
                 break
@@ -164,10 +165,10 @@ def drawn(points: Sequence[Point], options: CrashOptions) -> list[Point]:
 
 def _order_of_points(point: Point, found: Survey) -> tuple[str, bool, Point]:
     """Sort points so that those with the same kitchen mode and fresh processes follow each other."""
-    return point.life, found.needs_fresh(point), point
+    return point.scenario, found.needs_fresh(point), point
 
 
-def _keep_logs(home: Home) -> Path:
+def _keep_logs(home: DataDirectory) -> Path:
     kept = Path(tempfile.mkdtemp(prefix="cafeteria-crash-points-"))
     shutil.copytree(home.logs, kept, dirs_exist_ok=True)
     return kept

@@ -10,6 +10,7 @@ import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import JetStreamApi, Refused
 from cafeteria.chassis.messaging.nats_client import BusClient
+from cafeteria.local_stack.polling import until
 
 API_TIMEOUT_S = 5.0
 
@@ -67,13 +68,14 @@ class BusAdmin:
     async def until_there(self, *, within_s: float = 20.0) -> None:
         """Wait until the server answers requests. Raises TimeoutError."""
         async with asyncio.timeout(within_s):
-            while True:
-                try:
-                    await self.ask("INFO")
-                except (nats.errors.Error, TimeoutError, Refused):
-                    await asyncio.sleep(0.1)
-                else:
-                    return
+            await until(self._answers, timeout_s=within_s, poll_s=0.1)
+
+    async def _answers(self) -> bool:
+        try:
+            await self.ask("INFO")
+        except (nats.errors.Error, TimeoutError, Refused):
+            return False
+        return True
 
 
 async def _ignore(error: Exception) -> None:

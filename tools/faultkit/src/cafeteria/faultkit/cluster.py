@@ -13,12 +13,14 @@ import asyncpg
 
 from cafeteria.contracts.subjects import IDENTITY, KITCHEN, SERVICES
 from cafeteria.faultkit.bus_admin import BusAdmin
-from cafeteria.faultkit.proxy import HOST, Proxy
+from cafeteria.faultkit.proxy import Proxy
 from cafeteria.faultkit.student import Student, Urls
+from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.data_directory import Home
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, member_name, service_of
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.stack import Stack
 from cafeteria.provisioning.administrator import connect
 
@@ -37,14 +39,16 @@ class NeverReadyError(Exception):
     """A process did not become ready again."""
 
 
-class Arena:
+class Cluster:
     """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies."""
 
-    def __init__(self, home: Path, *, replicas: int, seed: int, template: Template | None = None) -> None:
-        self.home = Home(root=home)
+    def __init__(
+        self, home: Path, *, replicas: int, seed: int, fork_server: ForkServer | None = None
+    ) -> None:
+        self.home = DataDirectory(root=home)
         self.seed = seed
         self._replicas = replicas
-        self._template = template
+        self._fork_server = fork_server
         self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
         self._exits = AsyncExitStack()
         self._turns = {server: asyncio.Lock() for server in SERVERS}
@@ -75,7 +79,7 @@ class Arena:
             nats_port=server_ports[NATS],
             replicas=dict.fromkeys(SERVICES, self._replicas),
             service_environments=self._environments(),
-            template=self._template,
+            fork_server=self._fork_server,
         )
         self.stack = await starting.enter_async_context(Stack(self.home, plan))
         connector = aiohttp.TCPConnector(limit=0)
@@ -147,9 +151,4 @@ class Arena:
 
     async def until(self, condition: Callable[[], bool], *, within_s: float, every_s: float = 0.05) -> bool:
         """Poll the condition; return whether it became true in time."""
-        deadline = monotonic() + within_s
-        while not condition():
-            if monotonic() > deadline:
-                return False
-            await asyncio.sleep(every_s)
-        return True
+        return await is_true_within(within_s, condition, poll_s=every_s)

@@ -16,7 +16,7 @@ OK, CREATED, ACCEPTED, CONFLICT = 200, 201, 202, 409
 _ORDER = msgspec.json.Decoder(Order)
 
 
-class Wish(StrEnum):
+class Intent(StrEnum):
     """The purpose of a request."""
 
     ORDER = "order"
@@ -27,7 +27,7 @@ class Wish(StrEnum):
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One request. Times are seconds since the rush began; `status` is None where no answer came."""
 
-    wish: Wish
+    intent: Intent
     student_id: str
     sent_at_s: float
     ended_at_s: float
@@ -47,7 +47,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         return self.shown().id
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+class ObservedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a stream. `client` is one student's device, `connection` counts its reconnects."""
 
     student_id: str
@@ -64,17 +64,17 @@ class History(msgspec.Struct, kw_only=True):
     """Everything that the load clients of one rush observed, in the order in which it ended."""
 
     exchanges: list[Exchange] = msgspec.field(default_factory=list)
-    sightings: list[Sighting] = msgspec.field(default_factory=list)
+    observed_statuses: list[ObservedStatus] = msgspec.field(default_factory=list)
 
     def orders(self) -> list[Exchange]:
-        return [exchange for exchange in self.exchanges if exchange.wish is Wish.ORDER]
+        return [exchange for exchange in self.exchanges if exchange.intent is Intent.ORDER]
 
     def cancelled_ids(self) -> set[UUID]:
         """Return the orders for which a cancel request was answered with success."""
         return {
             exchange.order_id
             for exchange in self.exchanges
-            if exchange.wish is Wish.CANCEL and exchange.status == OK and exchange.order_id
+            if exchange.intent is Intent.CANCEL and exchange.status == OK and exchange.order_id
         }
 
     def cancel_wishes(self) -> set[UUID]:
@@ -82,5 +82,5 @@ class History(msgspec.Struct, kw_only=True):
         return {
             exchange.order_id
             for exchange in self.exchanges
-            if exchange.wish is Wish.CANCEL and exchange.order_id
+            if exchange.intent is Intent.CANCEL and exchange.order_id
         }

@@ -143,8 +143,8 @@ def one_order_per_key(stored: Snapshot, seen: History) -> Iterator[str]:
 def streams_showed_everything_once(stored: Snapshot, seen: History) -> Iterator[str]:
     """I8: each client, over all its connections, saw every status of its orders once and in order."""
     shown: defaultdict[tuple[str, int], defaultdict[UUID, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for sighting in seen.sightings:
-        shown[sighting.student_id, sighting.client][sighting.order_id].append(sighting.version)
+    for observed in seen.observed_statuses:
+        shown[observed.student_id, observed.client][observed.order_id].append(observed.version)
     for (student_id, client), orders in shown.items():
         for order_id, versions in orders.items():
             order = stored.orders.get(order_id)
@@ -167,9 +167,9 @@ def nobody_saw_another_student(stored: Snapshot, seen: History) -> Iterator[str]
         order_id = exchange.shown_id
         if owners.get(order_id, exchange.student_id) != exchange.student_id:
             yield f"student {exchange.student_id} was shown order {order_id} of {owners[order_id]}"
-    for sighting in seen.sightings:
-        if owners.get(sighting.order_id, sighting.student_id) != sighting.student_id:
-            yield f"the stream of {sighting.student_id} showed order {sighting.order_id}"
+    for observed in seen.observed_statuses:
+        if owners.get(observed.order_id, observed.student_id) != observed.student_id:
+            yield f"the stream of {observed.student_id} showed order {observed.order_id}"
     elsewhere = [(row.order_id, row.student_id) for row in stored.tickets]
     elsewhere += [(row.order_id, row.student_id) for row in stored.notifications]
     for order_id, student_id in elsewhere:

@@ -11,7 +11,7 @@ import msgspec
 
 from cafeteria.contracts.kitchen import Tickets
 from cafeteria.contracts.stock import CreateItem, Item, Items, Restock
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.history import History
 from cafeteria.faultkit.student import JSON, UNAUTHORIZED, Student
 from cafeteria.provisioning.demo_data import KITCHEN, OPERATOR, PASSWORD, STUDENTS
@@ -47,7 +47,7 @@ class Menu(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[UUID, ...]
 
 
-class Staff:
+class Operators:
     """Both operators. They use the same failing system as the students; a failed task is tried at the next interval."""
 
     def __init__(
@@ -63,20 +63,20 @@ class Staff:
         self.collected = 0
 
     @classmethod
-    def meet(cls, arena: Arena, history: History) -> "Staff":
+    def meet(cls, cluster: Cluster, history: History) -> "Operators":
         operator, cook = (
             Student(
                 name,
-                http=arena.http,
-                urls=arena.urls,
+                http=cluster.http,
+                urls=cluster.urls,
                 history=history,
-                chance=arena.chance,
-                began_at=arena.began_at,
+                chance=cluster.chance,
+                began_at=cluster.began_at,
             )
             for name in (OPERATOR, KITCHEN)
         )
-        stack = arena.stack
-        return cls(operator, cook, http=arena.http, stock=stack.url("stock"), kitchen=stack.url("kitchen"))
+        stack = cluster.stack
+        return cls(operator, cook, http=cluster.http, stock=stack.url("stock"), kitchen=stack.url("kitchen"))
 
     async def arrive(self) -> None:
         for person in (self._operator, self._cook):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from uuid import UUID
 
-from cafeteria.faultkit.history import ACCEPTED, CONFLICT, CREATED, OK, Exchange, History, Wish
+from cafeteria.faultkit.history import ACCEPTED, CONFLICT, CREATED, OK, Exchange, History, Intent
 from cafeteria.faultkit.snapshot import Snapshot, StoredOrder
 
 TOO_LATE = b"/problems/too-late-to-cancel"
@@ -61,7 +61,11 @@ def _cancels_were_true(stored: Snapshot, seen: History) -> Iterator[str]:
         if order is None or order.status != "CANCELLED":
             yield f"order {order_id} was answered as cancelled and is {order and order.status}"
     for exchange in seen.exchanges:
-        if exchange.wish is not Wish.CANCEL or exchange.status != CONFLICT or TOO_LATE not in exchange.body:
+        if (
+            exchange.intent is not Intent.CANCEL
+            or exchange.status != CONFLICT
+            or TOO_LATE not in exchange.body
+        ):
             continue
         order = stored.orders.get(exchange.order_id) if exchange.order_id else None
         if order is None or order.status == "CANCELLED":
@@ -75,7 +79,7 @@ def _reads_were_true(stored: Snapshot, seen: History) -> Iterator[str]:
         paths[row.order_id].add(row.status)
     newest: dict[UUID, tuple[float, int]] = {}
     for exchange in seen.exchanges:
-        if exchange.wish is not Wish.READ or exchange.status != OK:
+        if exchange.intent is not Intent.READ or exchange.status != OK:
             continue
         order = exchange.shown()
         if order.status not in paths[order.id]:

@@ -17,7 +17,7 @@ import msgspec
 from cafeteria.contracts.gateway import Order, OrderLine, PlaceOrder
 from cafeteria.contracts.identity import Login, Tokens
 from cafeteria.contracts.notification import OrderStatusEvent
-from cafeteria.faultkit.history import Exchange, History, Sighting, Wish
+from cafeteria.faultkit.history import Exchange, History, Intent, ObservedStatus
 
 FINAL_STATUSES = frozenset({200, 201, 400, 403, 404, 409, 422})
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 0.8  # before a repeat, so that repeats of many students spread out
@@ -113,7 +113,7 @@ class Student:
             *("POST", f"{self._gateway()}/v1/orders", body),
             headers={"Idempotency-Key": key, **JSON},
             patience_s=patience_s,
-            wish=Wish.ORDER,
+            intent=Intent.ORDER,
             key=key,
             lines=lines,
         )
@@ -123,14 +123,14 @@ class Student:
         async with asyncio.timeout(deadline_s):
             while True:
                 url = f"{self._gateway()}/v1/orders/{order_id}/cancel"
-                exchange = await self._exchange("POST", url, b"", wish=Wish.CANCEL, order_id=order_id)
+                exchange = await self._exchange("POST", url, b"", intent=Intent.CANCEL, order_id=order_id)
                 if exchange.status in FINAL_STATUSES and b"order-undecided" not in exchange.body:
                     return exchange
                 await self._pause()
 
     async def read(self, order_id: UUID) -> Exchange:
         url = f"{self._gateway()}/v1/orders/{order_id}"
-        return await self._exchange("GET", url, b"", wish=Wish.READ, order_id=order_id)
+        return await self._exchange("GET", url, b"", intent=Intent.READ, order_id=order_id)
 
     async def follow(
         self, *, client: int, leave_after_s: tuple[float, float] | None = None, order_id: UUID | None = None
@@ -166,8 +166,8 @@ class Student:
 
     def _saw(self, data: bytes, event_id: str, *, client: int, connection: int) -> None:
         event = _EVENT.decode(data)
-        self._history.sightings.append(
-            Sighting(
+        self._history.observed_statuses.append(
+            ObservedStatus(
                 student_id=self.student_id,
                 client=client,
                 connection=connection,
@@ -214,7 +214,7 @@ class Student:
         status, answer, replayed = await self._send(
             method, url, body, {**(headers or {}), **authorization}, patience_s=patience_s
         )
-        if facts["wish"] is Wish.ORDER and status in {201, 202}:
+        if facts["intent"] is Intent.ORDER and status in {201, 202}:
             facts["order_id"] = _ORDER.decode(answer).id
         exchange = Exchange(
             student_id=self.student_id,

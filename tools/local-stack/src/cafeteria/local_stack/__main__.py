@@ -8,7 +8,7 @@ import resource
 import sys
 from collections.abc import Sequence
 
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.provisioning.errors import SettingError, StackError
 
 _DESCRIPTORS = 65_536  # children inherit it: a store has many files, a service many streams
@@ -20,7 +20,7 @@ _NO_ROOM = {
 }
 
 
-def reset(home: Home) -> None:
+def reset(home: DataDirectory) -> None:
     """Remove the data. Raises `StackError` while a stack runs on it, or where it is not the stack's."""
     kept = home.wipe()
     print(f"{home.root} is wiped.")  # noqa: T201 - this is a command line
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("migrate", help="bring every schema to the newest migration")
     command = parser.parse_args(argv).command
     _prepare_process()
-    home = Home.from_environment()
+    home = DataDirectory.from_environment()
     try:
         if command == "reset":
             reset(home)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(command: str, home: Home) -> None:
+def _run(command: str, home: DataDirectory) -> None:
     from cafeteria.local_stack import commands  # noqa: PLC0415 - two seconds of loading, which `reset` need not wait for
 
     commands.run(command, home)

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from cafeteria.local_stack.system_user import Account
+from cafeteria.local_stack.system_user import SystemUser
 from cafeteria.provisioning.errors import StackError
 
 POSTGRES_MAJOR = "18"
@@ -47,7 +47,7 @@ def nats_server() -> str:
     return str(Path(str(program.locate())).resolve())
 
 
-def postgres_programs(account: Account, *, cache: Path) -> PostgresPrograms:
+def postgres_programs(account: SystemUser, *, cache: Path) -> PostgresPrograms:
     """Postgres' programs at a place that `account` can reach: the wheel itself, or a copy of it in `cache`.
 
     The copy is made once per version of the wheel. Raises `StackError` when the wheel is not installed.

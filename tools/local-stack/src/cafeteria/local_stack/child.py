@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from typing import Any, Protocol
 import psutil
 
 from cafeteria.local_stack import launch, parent_death
-from cafeteria.local_stack.system_user import SAME_USER, Account
+from cafeteria.local_stack.polling import is_true_within
+from cafeteria.local_stack.system_user import SAME_USER, SystemUser
 
 LAUNCHER = str(Path(launch.__file__))
 FAMILY_S = 2.0  # a killed process is gone at once, unless it waits for a disk
@@ -36,7 +36,7 @@ class Program:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    account: Account = SAME_USER
+    account: SystemUser = SAME_USER
     own_group: bool = False
     yields: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
@@ -131,9 +131,7 @@ class Child:
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        deadline = time.monotonic() + FAMILY_S
-        while any(map(is_alive, family)) and time.monotonic() < deadline:  # noqa: ASYNC110 - a process has no event
-            await asyncio.sleep(POLL_S)
+        await is_true_within(FAMILY_S, lambda: not any(map(is_alive, family)), poll_s=POLL_S)
 
     def _family(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):

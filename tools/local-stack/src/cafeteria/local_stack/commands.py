@@ -6,7 +6,7 @@ import logging
 import signal
 from dataclasses import replace
 
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.stack import Stack
@@ -19,13 +19,13 @@ from cafeteria.provisioning.errors import StackError
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(command: str, home: Home) -> None:
+def run(command: str, home: DataDirectory) -> None:
     """`up` or `migrate`, as the environment asks for it. Raises `StackError`."""
     run_command = up if command == "up" else migrate
     asyncio.run(run_command(home, Plan.from_environment()))
 
 
-async def up(home: Home, plan: Plan) -> None:
+async def up(home: DataDirectory, plan: Plan) -> None:
     """Run until a signal says stop. Raises `StackError` when something cannot start."""
     terminal = Terminal()
     _log_to(terminal)
@@ -49,7 +49,7 @@ async def up(home: Home, plan: Plan) -> None:
 
 
 async def _run(
-    home: Home, plan: Plan, terminal: Terminal, *, opened: asyncio.Event, told_to_stop: asyncio.Event
+    home: DataDirectory, plan: Plan, terminal: Terminal, *, opened: asyncio.Event, told_to_stop: asyncio.Event
 ) -> None:
     terminal.say(f"starting on {home.root}")
     room = Room.of(home)
@@ -65,7 +65,7 @@ async def _run(
         await ended(upkeep)
 
 
-async def migrate(home: Home, plan: Plan) -> None:
+async def migrate(home: DataDirectory, plan: Plan) -> None:
     """Bring the data's schemas to the newest revisions, without starting any service."""
     with home.held():
         servers = Servers(home, plan, keep=False)

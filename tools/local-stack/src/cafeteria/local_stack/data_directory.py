@@ -22,7 +22,7 @@ _ELSE = ("running", "database-is-in", "compose", _FIRST_VERSIONS_DRAFTS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Home:
+class DataDirectory:
     """The data folder, `.cafeteria/` in the current project unless CAFETERIA_HOME moves it."""
 
     root: Path
@@ -30,7 +30,7 @@ class Home:
     """Gone when it is left: what is made in it need not reach the disk."""
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Home":
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "DataDirectory":
         return cls(root=Path(environ.get("CAFETERIA_HOME") or ".cafeteria").absolute())
 
     @property
@@ -199,11 +199,11 @@ def _make_folders(root: Path) -> None:
 
 
 @contextmanager
-def temporary_home() -> Iterator[Home]:
+def temporary_data_directory() -> Iterator[DataDirectory]:
     """A home that is gone afterwards. Under root Postgres runs as another user, who may pass through it."""
     folder = Path(tempfile.mkdtemp(prefix="cafeteria-")).resolve()
     folder.chmod(_PASSABLE)
-    home = Home(root=folder, is_temporary=True)
+    home = DataDirectory(root=folder, is_temporary=True)
     try:
         home.create()
         yield home

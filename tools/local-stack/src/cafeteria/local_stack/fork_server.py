@@ -25,7 +25,7 @@ from cafeteria.provisioning.errors import StackError
 SCRIPT = str(Path(fork_server_process.__file__))
 
 
-class Template:
+class ForkServer:
     """Use as a context manager; services are loaded while something else goes on. All forks end with it."""
 
     def __init__(self, services: Iterable[str] = SERVICES) -> None:
@@ -50,7 +50,7 @@ class Template:
         return self._process.pid
 
     async def start(self, program: Program, *, log: Path, echo: Echo | None = None) -> Child:
-        """As `Child.start` does, where the program is a service's. Raises `StackError` once the template has ended."""
+        """As `Child.start` does, where the program is a service's. Raises `StackError` once the fork server has ended."""
         if echo is not None:
             raise StackError("A fork writes into its log and nowhere else.")
         order = {
@@ -83,9 +83,9 @@ class Template:
         self._end_all()
 
     def _end_all(self) -> None:
-        """With their template."""
+        """With their fork server."""
         while self._asked:
-            self._asked.popleft().set_exception(StackError("The template of the services has ended."))
+            self._asked.popleft().set_exception(StackError("The fork server of the services has ended."))
         while self._forks:
             self._forks.popitem()[1].end(-signal.SIGKILL)
 

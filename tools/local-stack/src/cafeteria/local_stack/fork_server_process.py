@@ -1,6 +1,6 @@
 """A process that has services loaded and becomes one of them, by a fork, as often as it is told.
 
-Run as a script by `template`: `python -P template_process.py <service> …`. Each line on standard input is a start: a JSON
+Run as a script by `fork_server`: `python -P fork_server_process.py <service> …`. Each line on standard input is a start: a JSON
 object with the `module` to run, its `environment`, its `log`, and whether it gets its own session and yields. Each line of
 the answer is a JSON object too: the `pid` of a new fork, and at a fork's end the same with its `exit_code`. A fork runs
 `python -m <module>` as it is; only loading, two seconds of processor time at every start, was done before.
@@ -46,7 +46,7 @@ class Forks:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a start is told before its end
             pid = os.fork()
             if pid == 0:
-                self._leave_template()
+                self._leave_fork_server()
                 _become(**json.loads(line))
                 sys.exit()
             self._pids.add(pid)
@@ -54,12 +54,12 @@ class Forks:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._end()
 
-    def _leave_template(self) -> None:
+    def _leave_fork_server(self) -> None:
         os.close(self._held)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        threading.Thread(target=_end_with_template, args=(self._watched,), daemon=True).start()
+        threading.Thread(target=_end_with_fork_server, args=(self._watched,), daemon=True).start()
 
     def _report(self, *_: object) -> None:
         with suppress(ChildProcessError):
@@ -81,7 +81,7 @@ def _tell(**what: int) -> None:
         os.write(1, json.dumps(what).encode() + b"\n")
 
 
-def _end_with_template(pipe: int) -> None:
+def _end_with_fork_server(pipe: int) -> None:
     os.read(pipe, 1)
     os.kill(os.getpid(), signal.SIGKILL)
 

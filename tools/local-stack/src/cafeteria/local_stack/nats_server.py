@@ -1,9 +1,7 @@
 """The embedded NATS server: JetStream on files, on 127.0.0.1 alone, with a user for each service."""
 
-import asyncio
 import os
 import shutil
-import time
 from pathlib import Path
 
 import httpx
@@ -11,7 +9,8 @@ import httpx
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.binaries import nats_server
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.provisioning.credentials import ADMIN, Credentials
 from cafeteria.provisioning.errors import StackError
 from cafeteria.provisioning.nats_config import NatsPlan, render
@@ -29,7 +28,7 @@ class NatsServer:
     def __init__(
         self,
         *,
-        home: Home,
+        home: DataDirectory,
         credentials: Credentials,
         port: int,
         monitor_port: int,
@@ -86,14 +85,16 @@ class NatsServer:
 
     async def wait_ready(self, child: Child, *, log: Path) -> None:
         """Return once JetStream is up. Raises `StackError` when it ended or takes too long."""
-        deadline = time.monotonic() + START_TIMEOUT_S
         async with plain_http(timeout_s=1) as client:
-            while not await _is_healthy(client, self.monitor_url):
-                if child.exit_code is not None:
-                    raise StackError(f"NATS ended while it started: the end of {log} says why.")
-                if time.monotonic() > deadline:
-                    raise StackError(f"NATS was not ready within {START_TIMEOUT_S:.0f} s: see {log}.")
-                await asyncio.sleep(POLL_S)
+
+            async def is_decided() -> bool:
+                return await _is_healthy(client, self.monitor_url) or child.exit_code is not None
+
+            is_in_time = await is_true_within(START_TIMEOUT_S, is_decided, poll_s=POLL_S)
+        if child.exit_code is not None:
+            raise StackError(f"NATS ended while it started: the end of {log} says why.")
+        if not is_in_time:
+            raise StackError(f"NATS was not ready within {START_TIMEOUT_S:.0f} s: see {log}.")
 
     def wipe(self) -> None:
         """Remove the store; only while the server does not run."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.provisioning.addresses import listening_host
 from cafeteria.provisioning.errors import SettingError
 from cafeteria.provisioning.targets import (
@@ -29,7 +29,7 @@ class Plan:
     credentials) that server is borrowed, and none is started.
 
     Services that are `idle` wait for `Stack.start`. `environment` is what services inherit; `service_environments` adds to it, by service.
-    With a `template`, services are its forks instead of interpreters of their own.
+    With a `fork_server`, services are its forks instead of interpreters of their own.
     """
 
     host: str = ports.HOST
@@ -45,7 +45,7 @@ class Plan:
     service_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     stream_max_bytes: int = DEFAULT_STREAM_MAX_BYTES
     with_demo_data: bool = True
-    template: Template | None = None
+    fork_server: ForkServer | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Plan":

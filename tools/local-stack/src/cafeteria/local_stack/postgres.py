@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import asyncpg
@@ -20,7 +19,8 @@ from cafeteria.local_stack.binaries import (
     postgres_programs,
 )
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.postgres_settings import render_settings, shared_memory_type
 from cafeteria.provisioning.administrator import connect
 from cafeteria.provisioning.credentials import ADMIN, Credentials
@@ -43,7 +43,7 @@ host all all 127.0.0.1/32 scram-sha-256
 class PostgresServer:
     """Data folder, settings and start command of one server."""
 
-    def __init__(self, *, home: Home, credentials: Credentials, port: int) -> None:
+    def __init__(self, *, home: DataDirectory, credentials: Credentials, port: int) -> None:
         self.port = port
         self._home = home
         self._credentials = credentials
@@ -95,13 +95,15 @@ class PostgresServer:
 
     async def wait_ready(self, child: Child, *, log: Path) -> None:
         """Return once it takes logins. Raises `StackError` when it ended or takes too long."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not await self._answers():
-            if child.exit_code is not None:
-                raise StackError(f"Postgres ended while it started: the end of {log} says why.")
-            if time.monotonic() > deadline:
-                raise StackError(f"Postgres did not answer within {START_TIMEOUT_S:.0f} s: see {log}.")
-            await asyncio.sleep(POLL_S)
+
+        async def is_decided() -> bool:
+            return await self._answers() or child.exit_code is not None
+
+        is_in_time = await is_true_within(START_TIMEOUT_S, is_decided, poll_s=POLL_S)
+        if child.exit_code is not None:
+            raise StackError(f"Postgres ended while it started: the end of {log} says why.")
+        if not is_in_time:
+            raise StackError(f"Postgres did not answer within {START_TIMEOUT_S:.0f} s: see {log}.")
 
     async def _answers(self) -> bool:
         try:
@@ -184,11 +186,15 @@ class PostgresServer:
         The sessions of a server that was killed outlive it for a moment, and no other starts beside them.
         """
         pid_file = self._home.postgres / "postmaster.pid"
-        deadline = time.monotonic() + OLD_SERVER_TIMEOUT_S
-        while (user := _user_of(pid_file)) is not None:
-            if time.monotonic() > deadline:
-                raise StackError(f"{user} still uses {self._home.postgres}: stop it first.")
-            await asyncio.sleep(POLL_S)
+        user: str | None = None
+
+        def has_ended() -> bool:
+            nonlocal user
+            user = _user_of(pid_file)
+            return user is None
+
+        if not await is_true_within(OLD_SERVER_TIMEOUT_S, has_ended, poll_s=POLL_S):
+            raise StackError(f"{user} still uses {self._home.postgres}: stop it first.")
         if pid_file.exists():
             logger.warning("Postgres did not end in good order the last time: its stale pid file is removed.")
             pid_file.unlink()
@@ -199,7 +205,7 @@ class PostgresServer:
         self._account.own(path)
 
 
-def _place_within_reach(home: Path, account: system_user.Account) -> Path:
+def _place_within_reach(home: Path, account: system_user.SystemUser) -> Path:
     """Where data lies whose home is private: among passing things if the home is one, else for good."""
     passing = Path(tempfile.gettempdir()).resolve()  # on macOS its name is a link
     if home.resolve().is_relative_to(passing) and account.can_reach(passing):

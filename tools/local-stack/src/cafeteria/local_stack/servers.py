@@ -6,11 +6,11 @@ from typing import Protocol
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.nats_server import NatsServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.postgres import PostgresServer
-from cafeteria.local_stack.supervised_process import Member
+from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.provisioning.credentials import Credentials
 from cafeteria.provisioning.errors import StackError
 from cafeteria.provisioning.targets import Targets, nats_admin_url, postgres_admin_url, without_credentials
@@ -28,12 +28,12 @@ class _Server(Protocol):
 class Servers:
     """Both servers on one home. `keep`: what dies is started again; otherwise it stays down until `start`."""
 
-    def __init__(self, home: Home, plan: Plan, *, keep: bool) -> None:
+    def __init__(self, home: DataDirectory, plan: Plan, *, keep: bool) -> None:
         self.credentials = Credentials.ensure(home.secrets)
         self._plan = plan
         self._postgres = None if plan.postgres_url else self._own_postgres(home)
         self._nats = None if plan.nats_url else self._own_nats(home)
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, SupervisedProcess] = {}
         if self._postgres:
             self.members[POSTGRES] = _member(POSTGRES, self._postgres, home=home, keep=keep)
         if self._nats:
@@ -102,11 +102,11 @@ class Servers:
             with_demo_data=self._plan.with_demo_data,
         )
 
-    def _own_postgres(self, home: Home) -> PostgresServer:
+    def _own_postgres(self, home: DataDirectory) -> PostgresServer:
         port = self._plan.postgres_port or ports.free_port()
         return PostgresServer(home=home, credentials=self.credentials, port=port)
 
-    def _own_nats(self, home: Home) -> NatsServer:
+    def _own_nats(self, home: DataDirectory) -> NatsServer:
         return NatsServer(
             home=home,
             credentials=self.credentials,
@@ -116,10 +116,10 @@ class Servers:
         )
 
 
-def _member(name: str, server: _Server, *, home: Home, keep: bool) -> Member:
+def _member(name: str, server: _Server, *, home: DataDirectory, keep: bool) -> SupervisedProcess:
     log = home.logs / f"{name}.log"
 
     async def ready(child: Child) -> None:
         await server.wait_ready(child, log=log)
 
-    return Member(name, program=server.program, ready=ready, log=log, keep=keep)
+    return SupervisedProcess(name, program=server.program, ready=ready, log=log, keep=keep)

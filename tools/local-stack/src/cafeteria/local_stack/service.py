@@ -1,8 +1,7 @@
 """The command, environment and readiness of one service process."""
 
-import asyncio
+import contextlib
 import sys
-import time
 from collections.abc import Mapping
 
 import httpx
@@ -10,7 +9,8 @@ import httpx
 from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.servers import Servers
 from cafeteria.provisioning.errors import StackError
 
@@ -34,7 +34,7 @@ def service_environment(
     service: str,
     *,
     inherited: Mapping[str, str],
-    home: Home,
+    home: DataDirectory,
     servers: Servers,
     port: int,
     host: str = ports.HOST,
@@ -63,19 +63,19 @@ def service_environment(
 
 async def wait_ready(name: str, child: Child, *, url: str, client: httpx.AsyncClient) -> None:
     """Return once the service says that it is ready. Raises `StackError` when it ended or takes too long."""
-    deadline = time.monotonic() + START_TIMEOUT_S
     answer = "nothing"
-    while True:
-        try:
+
+    async def is_decided() -> bool:
+        nonlocal answer
+        with contextlib.suppress(httpx.HTTPError):
             found = await client.get(f"{url}/health/ready")
-        except httpx.HTTPError:
-            pass
-        else:
-            if found.status_code == httpx.codes.OK:
-                return
             answer = found.text
-        if child.exit_code is not None:
-            raise StackError(f"{name} ended while it started, with exit code {child.exit_code}.")
-        if time.monotonic() > deadline:
-            raise StackError(f"{name} was not ready within {START_TIMEOUT_S:.0f} s; it last said {answer}.")
-        await asyncio.sleep(POLL_S)
+            if found.status_code == httpx.codes.OK:
+                return True
+        return child.exit_code is not None
+
+    is_in_time = await is_true_within(START_TIMEOUT_S, is_decided, poll_s=POLL_S)
+    if child.exit_code is not None:
+        raise StackError(f"{name} ended while it started, with exit code {child.exit_code}.")
+    if not is_in_time:
+        raise StackError(f"{name} was not ready within {START_TIMEOUT_S:.0f} s; it last said {answer}.")

@@ -22,11 +22,11 @@ from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Echo
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
-from cafeteria.local_stack.supervised_process import Member
+from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.local_stack.tasks import ended
 from cafeteria.provisioning.addresses import reaching_host
 from cafeteria.provisioning.plain_http import plain_http
@@ -46,13 +46,13 @@ class Stack:
 
     def __init__(
         self,
-        home: Home | Path,
+        home: DataDirectory | Path,
         plan: Plan | None = None,
         *,
         echo_for: EchoFor | None = None,
         keep: bool = True,
     ) -> None:
-        self.home = home if isinstance(home, Home) else Home(root=home.absolute())
+        self.home = home if isinstance(home, DataDirectory) else DataDirectory(root=home.absolute())
         self.plan = plan or Plan()
         self.environments: dict[str, dict[str, str]] = {
             service: dict(extra) for service, extra in self.plan.service_environments.items()
@@ -61,7 +61,7 @@ class Stack:
         self._keep = keep
         self._echo_for = echo_for
         self._ports: dict[str, int] = {}
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, SupervisedProcess] = {}
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -145,7 +145,7 @@ class Stack:
         stack.push_async_callback(_stop_all, services)
         await self._start_services(services)
 
-    async def _start_services(self, services: Mapping[str, Member]) -> None:
+    async def _start_services(self, services: Mapping[str, SupervisedProcess]) -> None:
         """Identity first: the others are not ready before they know its keys."""
         wanted = {name for name in services if service_of(name) not in self.plan.idle}
         first = {name for name in wanted if service_of(name) == IDENTITY}
@@ -163,18 +163,18 @@ class Stack:
             advice="stop what listens there, or set CAFETERIA_POSTGRES_PORT or CAFETERIA_NATS_PORT to another.",
         )
 
-    def _service_member(self, name: str) -> Member:
+    def _service_member(self, name: str) -> SupervisedProcess:
         async def ready(child: Child) -> None:
             await wait_ready(name, child, url=self.url(name), client=self._client)
 
-        return Member(
+        return SupervisedProcess(
             name,
             program=lambda: service_program(service_of(name), self.environment_of(name)),
             ready=ready,
             log=self.home.logs / f"{name}.log",
             echo=self._echo_for(name) if self._echo_for else None,
             keep=self._keep,
-            start=self.plan.template.start if self.plan.template else Child.start,
+            start=self.plan.fork_server.start if self.plan.fork_server else Child.start,
         )
 
     def environment_of(self, name: str) -> dict[str, str]:
@@ -193,5 +193,5 @@ class Stack:
         return environment
 
 
-async def _stop_all(members: Mapping[str, Member]) -> None:
+async def _stop_all(members: Mapping[str, SupervisedProcess]) -> None:
     await asyncio.gather(*(member.stop(grace_s=SERVICE_GRACE_S) for member in members.values()))

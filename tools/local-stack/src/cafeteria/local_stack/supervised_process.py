@@ -28,7 +28,7 @@ Ready = Callable[[Child], Awaitable[None]]
 
 
 class Start(Protocol):
-    """How a program becomes a child: `Child.start`, or a template's."""
+    """How a program becomes a child: `Child.start`, or a fork server's."""
 
     async def __call__(self, program: Program, *, log: Path, echo: Echo | None = None) -> Child: ...
 
@@ -36,7 +36,7 @@ class Start(Protocol):
 logger = logging.getLogger(__name__)
 
 
-class Member:
+class SupervisedProcess:
     """`program` is asked for at every start, so that a changed environment takes effect.
 
     `ready` returns once the child answers and raises `StackError` when it ended instead.

@@ -18,7 +18,7 @@ _LENT_USER = "nobody"  # every system has it, and initdb insists on a user with 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class SystemUser:
     """A user that a child runs as; uid and gid are -1 for the user that runs this process."""
 
     uid: int
@@ -47,10 +47,10 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
 
-SAME_USER = Account(uid=-1, gid=-1)
+SAME_USER = SystemUser(uid=-1, gid=-1)
 
 
-def postgres_account(data: Path) -> Account:
+def postgres_account(data: Path) -> SystemUser:
     """Who runs Postgres on `data`: under root whoever owns it already, so that data keeps its owner.
 
     Raises `StackError` for a user without a name, for whom initdb makes nothing.
@@ -66,8 +66,8 @@ def postgres_account(data: Path) -> Account:
     return SAME_USER
 
 
-def _lent_account(data: Path) -> Account:
+def _lent_account(data: Path) -> SystemUser:
     if data.exists() and (owner := data.stat()).st_uid != 0:
-        return Account(uid=owner.st_uid, gid=owner.st_gid)
+        return SystemUser(uid=owner.st_uid, gid=owner.st_gid)
     user = pwd.getpwnam(_LENT_USER)
-    return Account(uid=user.pw_uid, gid=user.pw_gid)
+    return SystemUser(uid=user.pw_uid, gid=user.pw_gid)

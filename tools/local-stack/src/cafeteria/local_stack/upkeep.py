@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.provisioning.private_files import PRIVATE_FILE
 
 LOG_MAX_BYTES = 50 << 20
@@ -21,7 +21,7 @@ GIB = 1 << 30
 logger = logging.getLogger(__name__)
 
 
-async def look_after(home: Home, room: "Room") -> None:
+async def look_after(home: DataDirectory, room: "Room") -> None:
     """For ever: every few seconds shorten long logs and look at the disks."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
@@ -37,7 +37,7 @@ class Room:
         self._said: dict[int, int] = {}
 
     @classmethod
-    def of(cls, home: Home) -> "Room":
+    def of(cls, home: DataDirectory) -> "Room":
         return cls((home.root, home.postgres, home.nats, home.nats / "store", home.logs))
 
     def look(self) -> None:

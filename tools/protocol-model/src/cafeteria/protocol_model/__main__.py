@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tell(console: Console, seed: int, *, guards: Guards) -> int:
     """Print the trace of one schedule and every promise that it broke."""
-    story: list[str] = []
-    broken = examine(seed, guards=guards, story=story)
-    for line in story:
+    trace: list[str] = []
+    broken = examine(seed, guards=guards, trace=trace)
+    for line in trace:
         console.print(line, markup=False)
     for sentence in broken:
         console.print(sentence, markup=False, style="red")

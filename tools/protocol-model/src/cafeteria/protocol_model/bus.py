@@ -69,7 +69,7 @@ class Durable:
     def acknowledge(self, delivery: Delivery) -> None:
         """Remove the delivery, unless the acknowledgement is lost."""
         scheduler = delivery.home.scheduler
-        if not scheduler.is_calm and scheduler.happens(scheduler.weather.unacked):
+        if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.unacked):
             scheduler.tell(delivery.home, "the acknowledgement is lost")
             self.give_back(delivery)
         elif delivery in self.taken:
@@ -141,7 +141,7 @@ class Bus:
         """Return the messages that were acknowledged. Each of the others may be stored nevertheless."""
         scheduler, acknowledged = self.scheduler, []
         for message in messages:
-            is_answered = scheduler.is_calm or not scheduler.happens(scheduler.weather.unstored)
+            is_answered = scheduler.is_calm or not scheduler.happens(scheduler.fault_rates.unstored)
             if is_answered or scheduler.happens(0.5):
                 (self.kitchen if message.topic is subjects.WORK_PLACED else self.notification).store(message)
             if is_answered:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 from cafeteria.protocol_model.bus import Bus
-from cafeteria.protocol_model.fault_injector import Troubles
+from cafeteria.protocol_model.fault_injector import FaultInjector
 from cafeteria.protocol_model.gateway import GatewayReplica, Peers
 from cafeteria.protocol_model.gateway_tables import GatewayTables
 from cafeteria.protocol_model.guards import Faults, Guards
 from cafeteria.protocol_model.kitchen import KitchenReplica, KitchenTables
-from cafeteria.protocol_model.load_clients import Crowd
+from cafeteria.protocol_model.load_clients import LoadClients
 from cafeteria.protocol_model.notification import NotificationReplica, NotificationTables
 from cafeteria.protocol_model.operator import Operator
 from cafeteria.protocol_model.scheduler import Scheduler
@@ -33,11 +33,12 @@ class Cafeteria:
     __slots__ = (
         "bus",
         "carriers",
-        "crowd",
+        "fault_injector",
         "gateway",
         "gateways",
         "kitchen",
         "kitchens",
+        "load_clients",
         "notification",
         "notifications",
         "operator",
@@ -45,16 +46,15 @@ class Cafeteria:
         "stock",
         "stocks",
         "ticks",
-        "troubles",
     )
 
-    def __init__(self, seed: int, *, guards: Guards, faults: Faults, story: list[str] | None = None) -> None:
-        self.scheduler = Scheduler(seed, guards=guards, faults=faults, story=story)
+    def __init__(self, seed: int, *, guards: Guards, faults: Faults, trace: list[str] | None = None) -> None:
+        self.scheduler = Scheduler(seed, guards=guards, faults=faults, trace=trace)
         self.bus = Bus(self.scheduler)
         self._open_schemas()
         self._start_services()
         self._add_clients()
-        self.troubles = Troubles(
+        self.fault_injector = FaultInjector(
             self.scheduler,
             services=(self.gateways, self.stocks, self.kitchens, self.notifications),
             bus=self.bus,
@@ -96,7 +96,7 @@ class Cafeteria:
         ]
 
     def _add_clients(self) -> None:
-        self.crowd = Crowd(
+        self.load_clients = LoadClients(
             self.scheduler,
             items=tuple(self.stock.items),
             orders=self.gateway,
@@ -109,8 +109,8 @@ class Cafeteria:
 
     def _make_ticks(self) -> list[Tick]:
         """List each tick as often as its share of all draws requires."""
-        ticks: list[Tick] = [self.crowd.watch_again, self.operator.release] * 3
-        ticks += [self.crowd.act] * 12
+        ticks: list[Tick] = [self.load_clients.watch_again, self.operator.release] * 3
+        ticks += [self.load_clients.act] * 12
         for gateway in self.gateways:
             ticks += [gateway.carry, gateway.ask_again, gateway.give_back, gateway.confirm] * 2
             ticks += [gateway.follow_kitchen] * 2
@@ -132,7 +132,7 @@ class Cafeteria:
             carriers += [kitchen.take_work, gateway.follow_kitchen]
         for notification in self.notifications:
             carriers += [notification.read, notification.catch_up]
-        return [*carriers, self.crowd.watch_again]
+        return [*carriers, self.load_clients.watch_again]
 
 
 def _at_once(*ticks: Tick) -> Tick:

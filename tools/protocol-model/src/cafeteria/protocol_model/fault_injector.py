@@ -12,8 +12,8 @@ MINUTE = timedelta(seconds=61)
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1, 8
 
 
-class Troubles:
-    """Injects faults: `strike` runs the one that the number `roll`, drawn below `worst`, selects."""
+class FaultInjector:
+    """Injects faults: `injection` runs the one that the number `roll`, drawn below `worst`, selects."""
 
     __slots__ = ("bus", "outboxes", "scheduler", "services", "threats", "worst")
 
@@ -34,21 +34,21 @@ class Troubles:
 
     def _cumulative_rates(self) -> list[tuple[float, Callable[[], None]]]:
         """Return each kind with the sum of the rates up to and including its own."""
-        weather = self.scheduler.weather
+        fault_rates = self.scheduler.fault_rates
         rates = (
-            (weather.crash, self._kill_replica),
-            (weather.wipe, self.wipe),
-            (weather.replay, self._replay),
-            (weather.timed_out, self._time_out),
-            (weather.pause, self.pause),
-            (weather.long_pause, self.pause_long),
-            (weather.lock_lost, self._lose_lock),
-            (weather.unreadable, self._write_unreadable),
+            (fault_rates.crash, self._kill_replica),
+            (fault_rates.wipe, self.wipe),
+            (fault_rates.replay, self._replay),
+            (fault_rates.timed_out, self._time_out),
+            (fault_rates.pause, self.pause),
+            (fault_rates.long_pause, self.pause_long),
+            (fault_rates.lock_lost, self._lose_lock),
+            (fault_rates.unreadable, self._write_unreadable),
         )
         total = 0.0
         return [(total := total + rate, threat) for rate, threat in rates]
 
-    def strike(self, roll: float) -> None:
+    def inject(self, roll: float) -> None:
         next(threat for limit, threat in self.threats if roll < limit)()
 
     def _kill_replica(self) -> None:

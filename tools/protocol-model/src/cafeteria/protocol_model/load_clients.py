@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from cafeteria.contracts.values import Line
-from cafeteria.faultkit.history import Wish
+from cafeteria.faultkit.history import Intent
 from cafeteria.gateway.domain import OWN_VERSION_LIMIT, NewOrder, Placing
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.protocol_model.gateway import GatewayReplica
 from cafeteria.protocol_model.gateway_tables import GatewayTables
 from cafeteria.protocol_model.notification import Follower, NotificationReplica
 from cafeteria.protocol_model.scheduler import Scheduler
-from cafeteria.protocol_model.students import CancelWish, OrderWish, Sent
+from cafeteria.protocol_model.students import CancelIntent, OrderIntent, Sent
 
 STUDENTS = tuple(f"student-{number}" for number in range(1, 4))
 ORDER_IDS = tuple(UUID(int=number) for number in range(1, 41))
@@ -24,19 +24,19 @@ HOPELESS_CANCEL = 0.2
 ONE_DISH = 0.5
 
 
-class Crowd:
+class LoadClients:
     """Sends two or three orders, each up to three times, together or spread out, and up to three cancellations."""
 
     __slots__ = (
         "followers",
         "gateways",
+        "intents",
         "items",
         "notifications",
         "orders",
         "scheduler",
         "sent",
         "students",
-        "wishes",
     )
 
     def __init__(
@@ -56,39 +56,39 @@ class Crowd:
         self.sent: list[Sent] = []
         self.students = STUDENTS[: 1 + int(scheduler.dice() * len(STUDENTS))]
         self.followers = [Follower(student) for student in self.students]
-        self.wishes = self._make_wishes()
+        self.intents = self._make_intents()
 
-    def _make_wishes(self) -> list[OrderWish | CancelWish]:
+    def _make_intents(self) -> list[OrderIntent | CancelIntent]:
         """Make the list of requests to send; its last element is sent first."""
         scheduler, dice = self.scheduler, self.scheduler.dice
-        groups: list[Sequence[OrderWish | CancelWish]] = []
+        groups: list[Sequence[OrderIntent | CancelIntent]] = []
         for number in range(2 + int(dice() * 2)):
             student, key = scheduler.one_of(self.students), f"key-{number}"
             sendings = [self._wish(student, key)] * (1 + int(dice() * 3))
             if dice() < OTHER_BODY:
                 sendings.append(self._wish(student, key))
             groups += [sendings] if dice() < AT_ONCE else [[sending] for sending in sendings]
-        groups += [[CancelWish(scheduler.one_of(self.students))] for _ in range(int(dice() * 4))]
+        groups += [[CancelIntent(scheduler.one_of(self.students))] for _ in range(int(dice() * 4))]
         scheduler.chance.shuffle(groups)
-        return [wish for group in groups for wish in group]
+        return [intent for group in groups for intent in group]
 
-    def _wish(self, student_id: str, key: str) -> OrderWish:
+    def _wish(self, student_id: str, key: str) -> OrderIntent:
         dice, items = self.scheduler.dice, self.items
         if len(items) > 1 and dice() < ONE_DISH:
             items = [self.scheduler.one_of(items)]
         lines = tuple(Line(item_id=item, quantity=1 + int(dice() * 2)) for item in items)
-        return OrderWish(student_id, key, lines, request_hash(lines))
+        return OrderIntent(student_id, key, lines, request_hash(lines))
 
     def act(self) -> bool:
         """Send one request, or several at once."""
-        if not self.wishes:
+        if not self.intents:
             return False
-        while self.wishes:
-            wish = self.wishes.pop()
-            if isinstance(wish, OrderWish):
-                self._send_order(wish)
-            elif not self._cancel_something(wish.student_id):
-                self.wishes.insert(0, wish)
+        while self.intents:
+            intent = self.intents.pop()
+            if isinstance(intent, OrderIntent):
+                self._send_order(intent)
+            elif not self._cancel_something(intent.student_id):
+                self.intents.insert(0, intent)
                 break
             if self.scheduler.happens(AT_ONCE):
                 break
@@ -104,23 +104,25 @@ class Crowd:
             self._send_cancel(student_id, self.scheduler.one_of(open_ones or own).id)
         return bool(own)
 
-    def _send_order(self, wish: OrderWish) -> None:
+    def _send_order(self, intent: OrderIntent) -> None:
         scheduler = self.scheduler
-        sent = Sent(scheduler, Wish.ORDER, wish.student_id, key=wish.key)
+        sent = Sent(scheduler, Intent.ORDER, intent.student_id, key=intent.key)
         self.sent.append(sent)
         placing = Placing(
-            order=NewOrder(id=ORDER_IDS[len(self.sent) - 1], student_id=wish.student_id, lines=wish.lines),
-            key=stored_key(wish.student_id, wish.key),
-            request_hash=wish.request_hash,
+            order=NewOrder(
+                id=ORDER_IDS[len(self.sent) - 1], student_id=intent.student_id, lines=intent.lines
+            ),
+            key=stored_key(intent.student_id, intent.key),
+            request_hash=intent.request_hash,
         )
         gateway: GatewayReplica = scheduler.one_of(self.gateways)
         what = "{} orders under {}: order {.int}, if the key is new"
-        scheduler.tell(gateway, what, wish.student_id, wish.key, placing.order.id)
+        scheduler.tell(gateway, what, intent.student_id, intent.key, placing.order.id)
         gateway.place(sent, placing)
 
     def _send_cancel(self, student_id: str, order_id: UUID) -> None:
         scheduler = self.scheduler
-        sent = Sent(scheduler, Wish.CANCEL, student_id, order_id=order_id)
+        sent = Sent(scheduler, Intent.CANCEL, student_id, order_id=order_id)
         self.sent.append(sent)
         gateway: GatewayReplica = scheduler.one_of(self.gateways)
         scheduler.tell(gateway, "{} cancels order {.int}", student_id, order_id)

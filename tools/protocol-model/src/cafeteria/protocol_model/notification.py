@@ -206,7 +206,7 @@ class NotificationReplica(Replica):
 
     def _cut_some(self) -> None:
         scheduler = self.scheduler
-        if not scheduler.is_calm and self.followers and scheduler.happens(scheduler.weather.cut):
+        if not scheduler.is_calm and self.followers and scheduler.happens(scheduler.fault_rates.cut):
             follower = self.followers.pop()
             follower.home = None
             scheduler.tell(self, "the stream of {} is cut at {}", follower.student_id, follower.seen)

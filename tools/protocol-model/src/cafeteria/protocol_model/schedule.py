@@ -35,13 +35,13 @@ def play(cafeteria: Cafeteria) -> None:
 
 
 def _run_with_faults(cafeteria: Cafeteria, steps: int) -> None:
-    scheduler, ticks, troubles = cafeteria.scheduler, cafeteria.ticks, cafeteria.troubles
-    dice, worst = scheduler.dice, troubles.worst
+    scheduler, ticks, fault_injector = cafeteria.scheduler, cafeteria.ticks, cafeteria.fault_injector
+    dice, worst = scheduler.dice, fault_injector.worst
     for _ in range(steps):
         scheduler.now += STEP
         roll = dice()
         if roll < worst:
-            troubles.strike(roll)
+            fault_injector.inject(roll)
         elif scheduler.ready and roll < HURRY:
             scheduler.go_on()
         else:
@@ -55,14 +55,14 @@ def _release_held(cafeteria: Cafeteria) -> None:
 
     The jobs tick at the same moment, so that they interleave with these late steps.
     """
-    scheduler, troubles = cafeteria.scheduler, cafeteria.troubles
+    scheduler, fault_injector = cafeteria.scheduler, cafeteria.fault_injector
     scheduler.tell(None, "--- delayed steps continue ---")
     if scheduler.happens(EXPIRES_WHEN_HELD):
-        troubles.pause_long()
-    elif scheduler.weather.pause:
-        troubles.pause()
-    if scheduler.weather.wipe and scheduler.happens(WIPED_WHEN_HELD):
-        troubles.wipe()
+        fault_injector.pause_long()
+    elif scheduler.fault_rates.pause:
+        fault_injector.pause()
+    if scheduler.fault_rates.wipe and scheduler.happens(WIPED_WHEN_HELD):
+        fault_injector.wipe()
     for home in {each.home: None for each in scheduler.held}:
         if home is not None and scheduler.happens(KILLED_WHEN_HELD):
             scheduler.kill(home)

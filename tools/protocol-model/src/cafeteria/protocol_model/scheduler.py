@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from cafeteria.protocol_model.guards import Faults, Guards
 
-DAWN = datetime(2026, 3, 1, 18, tzinfo=UTC)
+EPOCH = datetime(2026, 3, 1, 18, tzinfo=UTC)
 STEP = timedelta(milliseconds=1)
 SLOW_STEP_IS_HELD = 0.6
 COMMITTED, NOT_COMMITTED = 0.5, 0.3
@@ -65,14 +65,14 @@ def twice(label: str, do: Callable[..., Any], *arguments: Any) -> Steps:
 
 def busy(scheduler: "Scheduler", label: str) -> Steps:
     """Wait for a commit that may be running already: what arrives meanwhile forms one batch."""
-    if not scheduler.is_calm and scheduler.happens(scheduler.weather.busy):
+    if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.busy):
         yield Commit(label, _nothing)
 
 
 def _nothing() -> None: ...
 
 
-class Happening(Protocol):
+class Event(Protocol):
     """A step that the scheduler can run. It is lost when its process `home` dies; a step without one cannot be lost."""
 
     @property
@@ -165,10 +165,10 @@ class Request:
         """Deliver the request or lose it; it may be delivered once more later."""
         scheduler = self.scheduler
         if not scheduler.is_calm:
-            if scheduler.happens(scheduler.weather.lost):
+            if scheduler.happens(scheduler.fault_rates.lost):
                 scheduler.tell(None, "{}: the request is lost", self.label)
                 return
-            if scheduler.happens(scheduler.weather.doubled):
+            if scheduler.happens(scheduler.fault_rates.doubled):
                 scheduler.ready.append(self)
         scheduler.one_of(self.peers).hear(self)
 
@@ -177,7 +177,7 @@ class Request:
         asker = self.asker
         if asker is None:
             return
-        if not scheduler.is_calm and scheduler.happens(scheduler.weather.lost):
+        if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.lost):
             scheduler.tell(None, "{}: the reply to {} is lost", self.label, asker.home.name)
             return
         self.settle(answer)
@@ -207,11 +207,12 @@ class LateCommit:
 
 
 class Scheduler:
-    """The clock, the random draws, and all steps that can run next. `story`, if given, collects their trace."""
+    """The clock, the random draws, and all steps that can run next. `trace`, if given, collects their trace."""
 
     __slots__ = (
         "chance",
         "dice",
+        "fault_rates",
         "guards",
         "held",
         "holding",
@@ -220,25 +221,24 @@ class Scheduler:
         "now",
         "ready",
         "slow_step",
-        "story",
+        "trace",
         "waiting",
-        "weather",
     )
 
-    def __init__(self, seed: int, *, guards: Guards, faults: Faults, story: list[str] | None = None) -> None:
+    def __init__(self, seed: int, *, guards: Guards, faults: Faults, trace: list[str] | None = None) -> None:
         self.chance = Random(seed)  # noqa: S311 - a schedule is to be drawn again, not to be kept secret
         self.dice = self.chance.random
         self.guards = guards
-        self.weather = faults.drawn(self.chance)
-        self.now = DAWN
+        self.fault_rates = faults.drawn(self.chance)
+        self.now = EPOCH
         self.is_calm = False
-        self.ready: list[Happening] = []
-        self.held: list[Happening] = []
-        self.holding = self.weather.held
-        self.slow_step = self.one_of(self.weather.slow_steps) if self.weather.held else ""
+        self.ready: list[Event] = []
+        self.held: list[Event] = []
+        self.holding = self.fault_rates.held
+        self.slow_step = self.one_of(self.fault_rates.slow_steps) if self.fault_rates.held else ""
         self.waiting: dict[Request, None] = {}
-        self.story = story
-        self.notes: list[str] | None = None if story is None else []
+        self.trace = trace
+        self.notes: list[str] | None = None if trace is None else []
 
     def happens(self, rate: float) -> bool:
         return self.dice() < rate
@@ -270,9 +270,9 @@ class Scheduler:
             last.go()
 
     def commit(self, commit: Commit, home: Replica) -> Any:
-        if self.is_calm or self.dice() >= self.weather.commit:
+        if self.is_calm or self.dice() >= self.fault_rates.commit:
             outcome = commit.do(*commit.arguments)
-            if self.story is not None:
+            if self.trace is not None:
                 self.tell(home, commit.label)
             return outcome
         what_became_of_it = self.dice()
@@ -308,9 +308,9 @@ class Scheduler:
             self.notes.append(what.format(*about))
 
     def tell(self, home: Replica | None, what: str, *about: Any) -> None:
-        if self.story is None or self.notes is None:
+        if self.trace is None or self.notes is None:
             return
-        since = (self.now - DAWN).total_seconds()
+        since = (self.now - EPOCH).total_seconds()
         noted = f" ({'; '.join(self.notes)})" if self.notes else ""
-        self.story.append(f"{since:8.3f} s  {home.name if home else '':14}  {what.format(*about)}{noted}")
+        self.trace.append(f"{since:8.3f} s  {home.name if home else '':14}  {what.format(*about)}{noted}")
         self.notes.clear()

@@ -38,9 +38,9 @@ def first_broken(
 
 
 def examine(
-    seed: int, *, guards: Guards = ALL_GUARDS, faults: Faults = ALL_FAULTS, story: list[str] | None = None
+    seed: int, *, guards: Guards = ALL_GUARDS, faults: Faults = ALL_FAULTS, trace: list[str] | None = None
 ) -> list[str]:
-    """Return the violations of one schedule; its trace is added to `story`, line by line."""
-    cafeteria = Cafeteria(seed, guards=guards, faults=faults, story=story)
+    """Return the violations of one schedule; its trace is added to `trace`, line by line."""
+    cafeteria = Cafeteria(seed, guards=guards, faults=faults, trace=trace)
     play(cafeteria)
     return broken_promises(cafeteria)

@@ -20,7 +20,7 @@ from cafeteria.contracts.stock import (
     StockDecided,
     StockReleased,
 )
-from cafeteria.protocol_model.scheduler import DAWN, LOST, Commit, Replica, Request, Scheduler, Steps, busy
+from cafeteria.protocol_model.scheduler import EPOCH, LOST, Commit, Replica, Request, Scheduler, Steps, busy
 from cafeteria.stock.domain import Changes, DecidedLine, LedgerEntry, Reservation, Shelf, StoredItem
 
 Command = ReserveStock | ReleaseStock
@@ -156,13 +156,13 @@ class StockReplica(Replica):
         """Build the reply from stored decisions alone. A reply about many orders may lack some."""
         if isinstance(question, ReleaseStock):
             released_at = decided[question.order_id].released_at
-            return StockReleased(order_id=question.order_id, released_at=released_at or DAWN)
+            return StockReleased(order_id=question.order_id, released_at=released_at or EPOCH)
         scheduler = self.scheduler
         return OrdersDecided(
             decisions=tuple(
                 _on_the_wire(decided[order.order_id])
                 for order in question.orders
-                if scheduler.is_calm or not scheduler.happens(scheduler.weather.undecided)
+                if scheduler.is_calm or not scheduler.happens(scheduler.fault_rates.undecided)
             )
         )
 

@@ -7,26 +7,26 @@ from typing import NamedTuple
 from uuid import UUID
 
 from cafeteria.contracts.values import Line
-from cafeteria.faultkit.history import Exchange, Wish
+from cafeteria.faultkit.history import Exchange, Intent
 from cafeteria.protocol_model.scheduler import Scheduler
 
 
 class Sent:
     """One request, and the answer that arrived, if one did."""
 
-    __slots__ = ("body", "key", "order_id", "replayed", "scheduler", "status", "student_id", "wish")
+    __slots__ = ("body", "intent", "key", "order_id", "replayed", "scheduler", "status", "student_id")
 
     def __init__(
         self,
         scheduler: Scheduler,
-        wish: Wish,
+        intent: Intent,
         student_id: str,
         *,
         key: str | None = None,
         order_id: UUID | None = None,
     ) -> None:
         self.scheduler = scheduler
-        self.wish = wish
+        self.intent = intent
         self.student_id = student_id
         self.key = key
         self.order_id = order_id
@@ -38,17 +38,17 @@ class Sent:
         """Store the answer, unless it is lost in transit."""
         scheduler = self.scheduler
         what = self.key or self.order_id
-        if not scheduler.is_calm and scheduler.happens(scheduler.weather.lost):
+        if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.lost):
             scheduler.tell(
-                None, "{} does not get the answer {} ({} {})", self.student_id, status, self.wish, what
+                None, "{} does not get the answer {} ({} {})", self.student_id, status, self.intent, what
             )
             return
-        scheduler.tell(None, "{} is answered {} ({} {})", self.student_id, status, self.wish, what)
+        scheduler.tell(None, "{} is answered {} ({} {})", self.student_id, status, self.intent, what)
         self.status, self.body, self.replayed = status, body, replayed
 
     def as_exchange(self) -> Exchange:
         return Exchange(
-            wish=self.wish,
+            intent=self.intent,
             student_id=self.student_id,
             sent_at_s=0.0,
             ended_at_s=0.0,
@@ -60,7 +60,7 @@ class Sent:
         )
 
 
-class OrderWish(NamedTuple):
+class OrderIntent(NamedTuple):
     """What a student orders, and under which key; each time it is sent is one request."""
 
     student_id: str
@@ -69,7 +69,7 @@ class OrderWish(NamedTuple):
     request_hash: bytes
 
 
-class CancelWish(NamedTuple):
+class CancelIntent(NamedTuple):
     """A student's decision to cancel one of their orders."""
 
     student_id: str

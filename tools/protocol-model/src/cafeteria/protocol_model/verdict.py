@@ -5,7 +5,7 @@ from uuid import UUID
 
 from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
-from cafeteria.faultkit.history import History, Sighting
+from cafeteria.faultkit.history import History, ObservedStatus
 from cafeteria.faultkit.invariants import check
 from cafeteria.faultkit.snapshot import (
     Snapshot,
@@ -60,7 +60,7 @@ def _lost_letters(cafeteria: Cafeteria) -> Iterator[str]:
 
 def _silent_streams(cafeteria: Cafeteria) -> Iterator[str]:
     students = {row.stored.student_id for row in cafeteria.gateway.orders.values()}
-    for follower in cafeteria.crowd.followers:
+    for follower in cafeteria.load_clients.followers:
         if follower.student_id in students and not follower.shown:
             yield f"{follower.student_id} has orders and saw nothing"
 
@@ -74,9 +74,9 @@ def _wrong_answers(stored: Snapshot) -> Iterator[str]:
 
 def history_of(cafeteria: Cafeteria) -> History:
     return History(
-        exchanges=[sent.as_exchange() for sent in cafeteria.crowd.sent],
-        sightings=[
-            Sighting(
+        exchanges=[sent.as_exchange() for sent in cafeteria.load_clients.sent],
+        observed_statuses=[
+            ObservedStatus(
                 student_id=follower.student_id,
                 client=0,
                 connection=0,
@@ -86,7 +86,7 @@ def history_of(cafeteria: Cafeteria) -> History:
                 status=status.status,
                 version=status.version,
             )
-            for follower in cafeteria.crowd.followers
+            for follower in cafeteria.load_clients.followers
             for position, status in follower.shown
         ],
     )

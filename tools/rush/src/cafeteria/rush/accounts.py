@@ -1,30 +1,30 @@
 """Creates the accounts of a rush and logs them in: load clients and operators."""
 
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.history import History
-from cafeteria.faultkit.operators import Staff, enrol, student_ids
-from cafeteria.rush.load_clients import Crowd
+from cafeteria.faultkit.operators import Operators, enrol, student_ids
+from cafeteria.rush.load_clients import LoadClients
 
 
 async def assemble(
-    arena: Arena, history: History, *, students: int, hot_portions: int
-) -> tuple[Crowd, Staff]:
+    cluster: Cluster, history: History, *, students: int, hot_portions: int
+) -> tuple[LoadClients, Operators]:
     """Log the operators in, create the hot dish, and connect the students on all devices. Raises TimeoutError."""
-    staff = Staff.meet(arena, history)
-    await staff.arrive()
-    menu = await staff.set_the_table(hot_portions=hot_portions)
+    operators = Operators.meet(cluster, history)
+    await operators.arrive()
+    menu = await operators.set_the_table(hot_portions=hot_portions)
     ids = student_ids(students)
-    async with arena.database() as connection:
+    async with cluster.database() as connection:
         await enrol(connection, ids)
-    crowd = Crowd(
+    load_clients = LoadClients(
         ids,
-        http=arena.http,
-        urls=arena.urls,
+        http=cluster.http,
+        urls=cluster.urls,
         history=history,
         menu=menu,
-        seed=arena.seed,
-        began_at=arena.began_at,
+        seed=cluster.seed,
+        began_at=cluster.began_at,
     )
-    await crowd.arrive()
-    arena.students = crowd.students
-    return crowd, staff
+    await load_clients.arrive()
+    cluster.students = load_clients.students
+    return load_clients, operators

@@ -10,20 +10,20 @@ from time import monotonic
 
 import msgspec
 
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.history import History
-from cafeteria.faultkit.operators import Staff
+from cafeteria.faultkit.operators import Operators
 from cafeteria.faultkit.oracle import overtaken_refusals
-from cafeteria.faultkit.quiescence import Rest, come_to_rest, until_mended
-from cafeteria.local_stack.fork_server import Template
+from cafeteria.faultkit.quiescence import Quiescence, reach_quiescence, until_orders_ended
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.rush.accounts import assemble
-from cafeteria.rush.consistency_checks import Examination
+from cafeteria.rush.consistency_checks import ConsistencyChecks
 from cafeteria.rush.faults import KINDS, NOT_HERE
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.footprint import Footprint, growth, measure
-from cafeteria.rush.load_clients import Crowd
-from cafeteria.rush.load_control import Pace
-from cafeteria.rush.load_phase import storm, together
+from cafeteria.rush.load_clients import LoadClients
+from cafeteria.rush.load_control import LoadControl
+from cafeteria.rush.load_phase import run_load_phase, together
 from cafeteria.rush.nemesis import Nemesis, plan
 from cafeteria.rush.options import WHOLE_FROM_ORDERS, Options
 from cafeteria.rush.packing import Packing, PackingWatch
@@ -59,12 +59,14 @@ def selected(only: tuple[str, ...]) -> dict[str, Fault]:
 
 
 class Campaign:
-    """Composes one rush; `run` executes it. With a `template`, services are forks of it."""
+    """Composes one rush; `run` executes it. With a `fork_server`, services are forks of it."""
 
-    def __init__(self, options: Options, progress: Progress, *, template: Template | None = None) -> None:
+    def __init__(
+        self, options: Options, progress: Progress, *, fork_server: ForkServer | None = None
+    ) -> None:
         self._options = options
         self._progress = progress
-        self._template = template
+        self._fork_server = fork_server
         self._history = History()
         self._kinds: Mapping[str, Fault] = selected(options.only)
         self._footprints: dict[str, tuple[Footprint, Footprint]] = {}
@@ -73,98 +75,106 @@ class Campaign:
         options = self._options
         home = options.home.absolute() if options.home else _temporary_folder()
         self._progress.say(f"starting {options.replicas} of each service in {home}")
-        arena = Arena(home, replicas=options.replicas, seed=options.seed, template=self._template)
-        async with arena:
+        cluster = Cluster(home, replicas=options.replicas, seed=options.seed, fork_server=self._fork_server)
+        async with cluster:
             self._progress.say(f"{options.students} students log in")
-            crowd, staff = await assemble(
-                arena,
+            load_clients, operators = await assemble(
+                cluster,
                 self._history,
                 students=options.students,
                 hot_portions=round(options.orders * HOT_PORTIONS_PER_ORDER),
             )
-            verdict = await self._rush(arena, crowd, staff)
+            verdict = await self._rush(cluster, load_clients, operators)
         _keep_or_remove(verdict, home, asked_to_keep=options.home is not None)
         return verdict
 
-    async def _rush(self, arena: Arena, crowd: Crowd, staff: Staff) -> Verdict:
-        async with PackingWatch(arena.bus) as watch:
-            verdict = await self._play(arena, crowd, staff, watch.packing)
+    async def _rush(self, cluster: Cluster, load_clients: LoadClients, operators: Operators) -> Verdict:
+        async with PackingWatch(cluster.bus) as watch:
+            verdict = await self._play(cluster, load_clients, operators, watch.packing)
         if self._options.is_whole:
             verdict.violations[PACKED] = list(watch.packing.shortfalls())
         else:
             verdict.skipped[PACKED] = f"a rush of all kinds is judged, from {WHOLE_FROM_ORDERS:,} orders on"
         return verdict
 
-    async def _play(self, arena: Arena, crowd: Crowd, staff: Staff, packing: Packing) -> Verdict:
+    async def _play(
+        self, cluster: Cluster, load_clients: LoadClients, operators: Operators, packing: Packing
+    ) -> Verdict:
         began_at = monotonic()
-        nemesis = self._nemesis(arena)
-        self._progress.watch(crowd, nemesis)
+        nemesis = self._nemesis(cluster)
+        self._progress.watch(load_clients, nemesis)
         scene = SCENES[self._options.scene]() if self._options.scene else None
         if scene is None:
-            rest = await storm(arena, crowd, staff, nemesis)
+            quiescence = await run_load_phase(cluster, load_clients, operators, nemesis)
         else:
-            await scene.play(crowd, staff, nemesis)
-            rest = await come_to_rest(arena, mended_after_s=await until_mended(arena))
-        examination = Examination(arena, self._history)
-        await self._examine(examination, arena, crowd, rest)
-        stored = await examination.ask_what_is_stored(await come_to_rest(arena))
+            await scene.play(load_clients, operators, nemesis)
+            quiescence = await reach_quiescence(cluster, recovered_after_s=await until_orders_ended(cluster))
+        checks = ConsistencyChecks(cluster, self._history)
+        await self._examine(checks, cluster, load_clients, quiescence)
+        stored = await checks.check_stored_data(await reach_quiescence(cluster))
         if scene is not None:
-            examination.note(scene.question, scene.judge(stored, crowd))
-        await crowd.leave()
-        await examination.ask_the_logs(crowd)
-        examination.ask_the_people(crowd, nemesis, rest)
+            checks.note(scene.question, scene.judge(stored, load_clients))
+        await load_clients.leave()
+        await checks.check_logs(load_clients)
+        checks.check_observations(load_clients, nemesis, quiescence)
         return Verdict(
             options=self._options,
-            violations=examination.violations,
-            skipped=examination.skipped,
-            strikes=nemesis.strikes,
-            rest=rest,
+            violations=checks.violations,
+            skipped=checks.skipped,
+            injections=nemesis.injections,
+            quiescence=quiescence,
             lasted_s=monotonic() - began_at,
             orders=dict(Counter(order.status for order in stored.orders.values())),
             overtaken=overtaken_refusals(stored, self._history),
-            replayed=examination.replayed,
+            replayed=checks.replayed,
             packing=packing,
             footprints=self._footprints,
             history=self._history,
-            home=arena.home.root,
+            home=cluster.home.root,
         )
 
-    async def _examine(self, examination: Examination, arena: Arena, crowd: Crowd, rest: Rest) -> None:
+    async def _examine(
+        self, checks: ConsistencyChecks, cluster: Cluster, load_clients: LoadClients, quiescence: Quiescence
+    ) -> None:
         """Check, replay and measure; the caller checks again, because neither replay nor load may change a result."""
-        await examination.ask_what_is_stored(rest)
+        await checks.check_stored_data(quiescence)
         self._progress.say("replaying all of the bus's history")
-        await examination.ask_again_after_a_replay()
+        await checks.check_replay()
         if not self._options.with_footprint:
-            examination.skipped[FOOTPRINT] = "measured with --footprint, and from 20,000 orders on"
+            checks.skipped[FOOTPRINT] = "measured with --footprint, and from 20,000 orders on"
             return
-        self._footprints = await self._measure_footprint(arena, crowd)
-        examination.note(FOOTPRINT, list(growth(self._footprints)))
+        self._footprints = await self._measure_footprint(cluster, load_clients)
+        checks.note(FOOTPRINT, list(growth(self._footprints)))
 
-    def _nemesis(self, arena: Arena) -> Nemesis:
+    def _nemesis(self, cluster: Cluster) -> Nemesis:
         options = self._options
         if options.scene:
-            return Nemesis(arena, Pace(orders=0), KINDS, waves=(), seed=options.seed)
+            return Nemesis(cluster, LoadControl(orders=0), KINDS, waves=(), seed=options.seed)
         waves = plan(self._kinds, faults=options.faults, seed=options.seed)
-        return Nemesis(arena, Pace(orders=options.orders), self._kinds, waves=waves, seed=options.seed)
+        return Nemesis(
+            cluster, LoadControl(orders=options.orders), self._kinds, waves=waves, seed=options.seed
+        )
 
-    async def _measure_footprint(self, arena: Arena, crowd: Crowd) -> dict[str, tuple[Footprint, Footprint]]:
+    async def _measure_footprint(
+        self, cluster: Cluster, load_clients: LoadClients
+    ) -> dict[str, tuple[Footprint, Footprint]]:
         """Measure every process before and after a load, after restarting all of them."""
         self._progress.say("restarting everything, to measure what a load leaves behind")
-        await asyncio.gather(*(arena.stack.restart(member) for member in arena.all_members))
-        await self._run_gentle_load(arena, crowd, times=1)
-        before = await measure(arena)
-        await self._run_gentle_load(arena, crowd, times=SECOND_LOAD)
-        after = await measure(arena)
-        return {member: (before[member], after[member]) for member in arena.all_members}
+        await asyncio.gather(*(cluster.stack.restart(member) for member in cluster.all_members))
+        await self._run_gentle_load(cluster, load_clients, times=1)
+        before = await measure(cluster)
+        await self._run_gentle_load(cluster, load_clients, times=SECOND_LOAD)
+        after = await measure(cluster)
+        return {member: (before[member], after[member]) for member in cluster.all_members}
 
-    async def _run_gentle_load(self, arena: Arena, crowd: Crowd, *, times: int) -> None:
+    async def _run_gentle_load(self, cluster: Cluster, load_clients: LoadClients, *, times: int) -> None:
         kinds = {name: KINDS[name] for name in GENTLE}
         waves = plan(kinds, faults=WARM_UP_FAULTS * times, seed=self._options.seed)
-        pace = Pace(orders=WARM_UP_ORDERS * times)
-        nemesis = Nemesis(arena, pace, kinds, waves=waves, seed=self._options.seed)
-        self._progress.watch(crowd, nemesis)
-        await together(crowd.order(pace), nemesis.run())
-        await come_to_rest(arena)
+        load_control = LoadControl(orders=WARM_UP_ORDERS * times)
+        nemesis = Nemesis(cluster, load_control, kinds, waves=waves, seed=self._options.seed)
+        self._progress.watch(load_clients, nemesis)
+        await together(load_clients.order(load_control), nemesis.run())
+        await reach_quiescence(cluster)
 
 
 def _temporary_folder() -> Path:
@@ -179,5 +189,5 @@ def _keep_or_remove(verdict: Verdict, home: Path, *, asked_to_keep: bool) -> Non
     if verdict.held and not asked_to_keep:
         shutil.rmtree(home, ignore_errors=True)
         return
-    (home / "strikes.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict.strikes)))
+    (home / "strikes.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict.injections)))
     (home / "history.json").write_bytes(msgspec.json.encode(verdict.history))

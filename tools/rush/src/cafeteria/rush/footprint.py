@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import psutil
 
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 
 MAY_GROW = 1.10
 DESCRIPTORS_TO_SPARE = 8
@@ -28,8 +28,8 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
         return self.private_bytes / 2**20
 
 
-async def measure(arena: Arena) -> dict[str, Footprint]:
-    return await asyncio.to_thread(_measure, {name: arena.stack.pid(name) for name in arena.all_members})
+async def measure(cluster: Cluster) -> dict[str, Footprint]:
+    return await asyncio.to_thread(_measure, {name: cluster.stack.pid(name) for name in cluster.all_members})
 
 
 def growth(footprints: Mapping[str, tuple[Footprint, Footprint]]) -> Iterator[str]:

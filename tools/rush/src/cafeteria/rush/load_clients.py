@@ -18,7 +18,7 @@ from cafeteria.faultkit.history import Exchange, History
 from cafeteria.faultkit.operators import Menu
 from cafeteria.faultkit.student import Student, Urls
 from cafeteria.provisioning.demo_data import PASSWORD
-from cafeteria.rush.load_control import Pace
+from cafeteria.rush.load_control import LoadControl
 
 LOGINS_AT_ONCE = 4
 LOGIN_DEADLINE_S = 120.0
@@ -53,7 +53,7 @@ Choice = TypeVar("Choice")
 _ENCODE = msgspec.json.Encoder().encode
 
 
-class Crowd:
+class LoadClients:
     """All load clients. `unanswered` has a sentence for each request without a final answer in two minutes."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Crowd:
         began_at: float,
     ) -> None:
         self.history = history
-        self.pace = Pace(orders=0)
+        self.load_control = LoadControl(orders=0)
         self.menu = menu
         self.unanswered: list[str] = []
         self._chance = random.Random(f"{seed}:crowd")  # noqa: S311 - repeatable on purpose
@@ -101,11 +101,11 @@ class Crowd:
                 restless = self._chance.random() < RESTLESS_SHARE
                 self.follow(student, leave_after_s=RESTLESS_S if restless else None)
 
-    async def order(self, pace: Pace) -> None:
+    async def order(self, load_control: LoadControl) -> None:
         """Send orders until all are placed and answered."""
-        self.pace = pace
+        self.load_control = load_control
         async with asyncio.TaskGroup() as group:
-            while await pace.turn():
+            while await load_control.turn():
                 group.create_task(self._run_order(self._chance.choice(self.students)))
 
     async def leave(self) -> None:
@@ -138,7 +138,7 @@ class Crowd:
                 f"student {student.student_id} got no final answer under key {key} in {ANSWER_DEADLINE_S:.0f} s"
             )
             exchange = None
-        self.pace.over(monotonic() - began_at)
+        self.load_control.over(monotonic() - began_at)
         if exchange is not None and exchange.order_id is not None:
             await self._afterwards(student, exchange.order_id)
 

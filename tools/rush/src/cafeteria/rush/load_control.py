@@ -17,7 +17,7 @@ LAST_S = 6.0
 """Allowed orders are spread over this time, so that every fault strikes while students order."""
 
 
-class Pace:
+class LoadControl:
     """Limits how many orders begin. The nemesis raises `allowed`, the number that may have begun so far."""
 
     def __init__(self, *, orders: int) -> None:

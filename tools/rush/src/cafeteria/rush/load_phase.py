@@ -4,27 +4,31 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from cafeteria.faultkit.cluster import Arena
-from cafeteria.faultkit.operators import Staff
-from cafeteria.faultkit.quiescence import Rest, come_to_rest, until_mended
-from cafeteria.rush.load_clients import Crowd
+from cafeteria.faultkit.cluster import Cluster
+from cafeteria.faultkit.operators import Operators
+from cafeteria.faultkit.quiescence import Quiescence, reach_quiescence, until_orders_ended
+from cafeteria.rush.load_clients import LoadClients
 from cafeteria.rush.nemesis import Nemesis
 
 
-async def storm(arena: Arena, crowd: Crowd, staff: Staff, nemesis: Nemesis) -> Rest:
-    """Run the storm and wait for quiescence. The recovery time ignores orders placed after the last fault healed."""
-    background = asyncio.create_task(staff.work())
+async def run_load_phase(
+    cluster: Cluster, load_clients: LoadClients, operators: Operators, nemesis: Nemesis
+) -> Quiescence:
+    """Run the load under faults and wait for quiescence. The recovery time ignores orders placed after the last fault healed."""
+    background = asyncio.create_task(operators.work())
     try:
-        mended_after_s, _ = await together(_wait_for_recovery(arena, nemesis), crowd.order(nemesis.pace))
+        recovered_after_s, _ = await together(
+            _wait_for_recovery(cluster, nemesis), load_clients.order(nemesis.load_control)
+        )
     finally:
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
-    return await come_to_rest(arena, mended_after_s=mended_after_s)
+    return await reach_quiescence(cluster, recovered_after_s=recovered_after_s)
 
 
-async def _wait_for_recovery(arena: Arena, nemesis: Nemesis) -> float | None:
+async def _wait_for_recovery(cluster: Cluster, nemesis: Nemesis) -> float | None:
     await nemesis.run()
-    return await until_mended(arena)
+    return await until_orders_ended(cluster)
 
 
 async def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:

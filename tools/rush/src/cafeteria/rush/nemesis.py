@@ -12,9 +12,9 @@ import msgspec
 import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import Refused
-from cafeteria.faultkit.cluster import Arena, NeverReadyError
+from cafeteria.faultkit.cluster import Cluster, NeverReadyError
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
-from cafeteria.rush.load_control import Pace
+from cafeteria.rush.load_control import LoadControl
 
 WAVE_SIZES = {1: 0.6, 2: 0.28, 3: 0.12}
 STAGGER_S = (0.0, 1.2)
@@ -25,18 +25,18 @@ WAVES_AHEAD = 2
 """The load clients may be this many waves of orders ahead of the finished waves."""
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedInjection(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     name: str
     after_s: float
 
 
 class Wave(msgspec.Struct, frozen=True, kw_only=True):
-    strikes: tuple[Planned, ...]
+    injections: tuple[PlannedInjection, ...]
     rest_s: float
 
 
-class Strike(msgspec.Struct, kw_only=True):
+class Injection(msgspec.Struct, kw_only=True):
     """A fault that was injected; `healed_at_s` is None while it lasts."""
 
     number: int
@@ -63,11 +63,13 @@ def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
     while number < len(names):
         size = chance.choices(list(WAVE_SIZES), weights=list(WAVE_SIZES.values()))[0]
         share = names[number : number + size]
-        strikes = tuple(
-            Planned(number=number + place, name=name, after_s=chance.uniform(*STAGGER_S) if place else 0.0)
+        injections = tuple(
+            PlannedInjection(
+                number=number + place, name=name, after_s=chance.uniform(*STAGGER_S) if place else 0.0
+            )
             for place, name in enumerate(share)
         )
-        waves.append(Wave(strikes=strikes, rest_s=chance.uniform(*REST_S)))
+        waves.append(Wave(injections=injections, rest_s=chance.uniform(*REST_S)))
         number += len(share)
     return waves
 
@@ -89,45 +91,53 @@ def _dealt(kinds: Mapping[str, Fault], *, faults: int, chance: random.Random) ->
 
 
 class Nemesis:
-    """The fault injector. `strikes` has all injected faults, in the order in which they began."""
+    """The fault injector. `injections` has all injected faults, in the order in which they began."""
 
     def __init__(
-        self, arena: Arena, pace: Pace, kinds: Mapping[str, Fault], *, waves: Sequence[Wave], seed: int
+        self,
+        cluster: Cluster,
+        load_control: LoadControl,
+        kinds: Mapping[str, Fault],
+        *,
+        waves: Sequence[Wave],
+        seed: int,
     ) -> None:
-        self._arena = arena
-        self.pace = pace
+        self._cluster = cluster
+        self.load_control = load_control
         self._kinds = kinds
         self._waves = waves
         self.seed = seed
-        self.planned = sum(len(wave.strikes) for wave in waves)
-        self.strikes: list[Strike] = []
+        self.planned = sum(len(wave.injections) for wave in waves)
+        self.injections: list[Injection] = []
 
     @property
     def failures(self) -> list[str]:
         """Sentences about faults that did not heal or did harm."""
-        return [f"{strike.name}: {strike.failure}" for strike in self.strikes if strike.failure]
+        return [
+            f"{injection.name}: {injection.failure}" for injection in self.injections if injection.failure
+        ]
 
     async def run(self) -> None:
         """Run all waves, spread evenly over the orders. A fault that cannot be injected is noted and skipped."""
-        share = self.pace.orders / (len(self._waves) + 1)
+        share = self.load_control.orders / (len(self._waves) + 1)
         for number, wave in enumerate(self._waves):
-            self.pace.allow(round(share * (number + WAVES_AHEAD)))
-            await self.pace.until_begun(round(share * number))
-            await asyncio.gather(*(self.throw(planned) for planned in wave.strikes))
+            self.load_control.allow(round(share * (number + WAVES_AHEAD)))
+            await self.load_control.until_begun(round(share * number))
+            await asyncio.gather(*(self.throw(planned) for planned in wave.injections))
             if number + 1 < len(self._waves):
                 await asyncio.sleep(wave.rest_s)
-        self.pace.allow(self.pace.orders)
+        self.load_control.allow(self.load_control.orders)
 
-    async def throw(self, planned: Planned) -> None:
+    async def throw(self, planned: PlannedInjection) -> None:
         """Inject the fault and return once it is healed."""
         await asyncio.sleep(planned.after_s)
-        strike = Strike(number=planned.number, name=planned.name, began_at_s=self._arena.now_s)
-        self.strikes.append(strike)
+        injection = Injection(number=planned.number, name=planned.name, began_at_s=self._cluster.now_s)
+        self.injections.append(injection)
         chance = random.Random(f"{self.seed}:{planned.number}")  # noqa: S311 - repeatable on purpose
         try:
-            strike.detail = await self._kinds[planned.name].strike(self._arena, chance)
+            injection.detail = await self._kinds[planned.name].inject(self._cluster, chance)
         except (NeverReadyError, HarmDoneError) as error:
-            strike.failure = str(error)
+            injection.failure = str(error)
         except (nats.errors.Error, asyncpg.PostgresError, Refused, TimeoutError, OSError) as error:
-            strike.missed = repr(error)
-        strike.healed_at_s = self._arena.now_s
+            injection.missed = repr(error)
+        injection.healed_at_s = self._cluster.now_s

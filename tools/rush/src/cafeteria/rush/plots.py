@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cafeteria.faultkit.history import Exchange
 from cafeteria.rush.faults import KINDS
-from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.nemesis import Injection
 from cafeteria.rush.verdict import Verdict
 
 ANSWERS = {
@@ -36,7 +36,7 @@ def draw(verdict: Verdict) -> str:
         axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 4))
         _throughput(axes[0], orders, bin_s=bin_s)
         _latency(axes[1], orders, bin_s=bin_s)
-        _faults(axes[2], verdict.strikes)
+        _faults(axes[2], verdict.injections)
         axes[2].set_xlabel("seconds since the start")
         axes[2].set_xlim(left=0)
         text = io.StringIO()
@@ -80,16 +80,16 @@ def _latency(axes: Axes, orders: list[Exchange], *, bin_s: float) -> None:
     axes.grid(alpha=0.25)
 
 
-def _faults(axes: Axes, strikes: list[Strike]) -> None:
+def _faults(axes: Axes, injections: list[Injection]) -> None:
     """A row for each kind that was thrown, kinds of one family in one colour."""
     families = list(dict.fromkeys(fault.family for fault in KINDS.values()))
-    rows = [name for name in KINDS if any(strike.name == name for strike in strikes)][::-1]
-    for strike in strikes:
-        colour = FAMILY_COLOURS[families.index(KINDS[strike.name].family) % len(FAMILY_COLOURS)]
+    rows = [name for name in KINDS if any(injection.name == name for injection in injections)][::-1]
+    for injection in injections:
+        colour = FAMILY_COLOURS[families.index(KINDS[injection.name].family) % len(FAMILY_COLOURS)]
         axes.barh(
-            rows.index(strike.name),
-            max(strike.lasted_s, 0.2),
-            left=strike.began_at_s,
+            rows.index(injection.name),
+            max(injection.lasted_s, 0.2),
+            left=injection.began_at_s,
             color=colour,
             height=0.8,
         )

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cafeteria.faultkit.history import Exchange, Wish
-from cafeteria.rush.load_clients import Crowd
+from cafeteria.faultkit.history import Exchange, Intent
+from cafeteria.rush.load_clients import LoadClients
 from cafeteria.rush.nemesis import Nemesis
 
 EVERY_S = 0.5
@@ -27,7 +27,7 @@ class Figures:
         self._counted = 0
 
     def take(self, exchanges: list[Exchange], *, now_s: float) -> None:
-        new = [each for each in exchanges[self._counted :] if each.wish is Wish.ORDER]
+        new = [each for each in exchanges[self._counted :] if each.intent is Intent.ORDER]
         self._counted = len(exchanges)
         self.answers.update(each.status for each in new)
         self.lately = [each for each in (*self.lately, *new) if each.ended_at_s > now_s - LATELY_S]
@@ -49,7 +49,7 @@ class Progress:
         self._console = console
         self._live: Live | None = None
         self._figures = Figures()
-        self._crowd: Crowd | None = None
+        self._load_clients: LoadClients | None = None
         self._nemesis: Nemesis | None = None
         self._showing: asyncio.Task[None] | None = None
 
@@ -72,31 +72,33 @@ class Progress:
     def say(self, sentence: str) -> None:
         self._console.print(sentence, highlight=False)
 
-    def watch(self, crowd: Crowd, nemesis: Nemesis) -> None:
-        self._crowd, self._nemesis = crowd, nemesis
+    def watch(self, load_clients: LoadClients, nemesis: Nemesis) -> None:
+        self._load_clients, self._nemesis = load_clients, nemesis
 
     async def _show(self) -> None:
         while True:
             await asyncio.sleep(EVERY_S if self._live else LINE_EVERY_S)
-            if self._crowd is None or self._nemesis is None:
+            if self._load_clients is None or self._nemesis is None:
                 continue
-            self._figures.take(self._crowd.history.exchanges, now_s=self._crowd.students[0].now_s())
-            rows = self._rows(self._crowd, self._nemesis)
+            self._figures.take(
+                self._load_clients.history.exchanges, now_s=self._load_clients.students[0].now_s()
+            )
+            rows = self._rows(self._load_clients, self._nemesis)
             if self._live:
                 self._live.update(_table(rows))
             else:
                 self.say(" · ".join(f"{name} {value}" for name, value in rows.items()))
 
-    def _rows(self, crowd: Crowd, nemesis: Nemesis) -> dict[str, str]:
-        figures, pace = self._figures, crowd.pace
-        lasting = [strike.name for strike in nemesis.strikes if strike.healed_at_s is None]
+    def _rows(self, load_clients: LoadClients, nemesis: Nemesis) -> dict[str, str]:
+        figures, load_control = self._figures, load_clients.load_control
+        lasting = [injection.name for injection in nemesis.injections if injection.healed_at_s is None]
         answers = {str(status or "none"): count for status, count in sorted(figures.answers.items(), key=str)}
         return {
-            "orders": f"{pace.begun}/{pace.orders} ({pace.in_flight} in flight, {figures.per_s:.0f} accepted/s)",
+            "orders": f"{load_control.begun}/{load_control.orders} ({load_control.in_flight} in flight, {figures.per_s:.0f} accepted/s)",
             "latency": f"p50 {figures.slowest_ms(0.5):.0f} ms, p99 {figures.slowest_ms(0.99):.0f} ms",
             "answers": ", ".join(f"{status}: {count}" for status, count in answers.items()),
-            "events": f"{len(crowd.history.sightings)}",
-            "faults": f"{len(nemesis.strikes)}/{nemesis.planned} {', '.join(lasting)}",
+            "events": f"{len(load_clients.history.observed_statuses)}",
+            "faults": f"{len(nemesis.injections)}/{nemesis.planned} {', '.join(lasting)}",
         }
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from time import monotonic
 
 import asyncpg
 import msgspec
 
 from cafeteria.contracts.subjects import DURABLES, NOTIFICATION, STREAMS
-from cafeteria.faultkit.cluster import Arena
-from cafeteria.faultkit.quiescence import on_the_way
+from cafeteria.faultkit.cluster import Cluster
+from cafeteria.faultkit.quiescence import unread_messages
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.rush.faults.servers import until_bus_is_whole
 
 WITHIN_S = 600.0  # a campaign's whole history is hundreds of thousands of messages
@@ -43,13 +43,13 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     violations: tuple[str, ...]
 
 
-async def replay_everything(arena: Arena) -> Replay:
+async def replay_everything(cluster: Cluster) -> Replay:
     """Replay all history and compare the tables; the system must be quiescent before, and is so afterwards."""
-    async with arena.database() as connection:
+    async with cluster.database() as connection:
         before = await contents(connection)
-        messages = sum([(await arena.bus.stream(stream.name))["messages"] for stream in STREAMS])
-        await _reset_positions(arena, connection)
-        left = await _until_read(arena, connection)
+        messages = sum([(await cluster.bus.stream(stream.name))["messages"] for stream in STREAMS])
+        await _reset_positions(cluster, connection)
+        left = await _until_read(cluster, connection)
         after = await contents(connection)
     return Replay(messages=messages, violations=(*left, *differences(before, after)))
 
@@ -79,20 +79,25 @@ def _rows(columns: dict[str, tuple[int, int]]) -> int:
     return max((count for count, _ in columns.values()), default=0)
 
 
-async def _reset_positions(arena: Arena, connection: asyncpg.Connection) -> None:
+async def _reset_positions(cluster: Cluster, connection: asyncpg.Connection) -> None:
     """Reset all consumers; notification is down meanwhile, because it would advance its position itself."""
-    readers = arena.members(NOTIFICATION)
-    await asyncio.gather(*(arena.stack.stop(member) for member in readers))
+    readers = cluster.members(NOTIFICATION)
+    await asyncio.gather(*(cluster.stack.stop(member) for member in readers))
     await connection.execute("UPDATE notification.position_counter SET stream_sequence = 0")
     for durable in DURABLES:
-        await arena.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
-    await until_bus_is_whole(arena)
-    await asyncio.gather(*(arena.stack.start(member) for member in readers))
+        await cluster.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
+    await until_bus_is_whole(cluster)
+    await asyncio.gather(*(cluster.stack.start(member) for member in readers))
 
 
-async def _until_read(arena: Arena, connection: asyncpg.Connection) -> tuple[str, ...]:
+async def _until_read(cluster: Cluster, connection: asyncpg.Connection) -> tuple[str, ...]:
     """Wait until all is read; return sentences about messages still unread after WITHIN_S."""
-    deadline = monotonic() + WITHIN_S
-    while (left := await on_the_way(arena, connection)) and monotonic() < deadline:  # noqa: ASYNC110 - a server is asked
-        await asyncio.sleep(POLL_S)
+    left: tuple[str, ...] = ()
+
+    async def is_read() -> bool:
+        nonlocal left
+        left = await unread_messages(cluster.bus, connection)
+        return not left
+
+    await is_true_within(WITHIN_S, is_read, poll_s=POLL_S)
     return left

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.nemesis import Injection
 from cafeteria.rush.packing import Packing
 from cafeteria.rush.summary import facts
 from cafeteria.rush.verdict import Verdict
@@ -59,7 +59,7 @@ def write(verdict: Verdict, path: Path) -> None:
         machine=escape(machine()),
         invariants="".join(_invariant_rows(verdict)),
         plots=draw(verdict),
-        faults="".join(_fault_rows(verdict.strikes)),
+        faults="".join(_fault_rows(verdict.injections)),
         packing=_packing(verdict.packing),
         footprint=_footprint(verdict),
     )
@@ -86,12 +86,12 @@ def _verdict_of(sentences: list[str]) -> str:
     return f'<span class="broken">{len(sentences)} violations</span><ul>{items}</ul>'
 
 
-def _fault_rows(strikes: list[Strike]) -> Iterable[str]:
-    kinds: defaultdict[str, list[Strike]] = defaultdict(list)
-    for strike in strikes:
-        kinds[strike.name].append(strike)
+def _fault_rows(injections: list[Injection]) -> Iterable[str]:
+    kinds: defaultdict[str, list[Injection]] = defaultdict(list)
+    for injection in injections:
+        kinds[injection.name].append(injection)
     for name, thrown in sorted(kinds.items()):
-        took = sorted(strike.lasted_s for strike in thrown if not strike.missed)
+        took = sorted(injection.lasted_s for injection in thrown if not injection.missed)
         cells = (
             len(took),
             f"{took[len(took) // 2]:.1f} s" if took else "",

@@ -15,11 +15,11 @@ import msgspec
 
 from cafeteria.contracts.gateway import OrderLine, PlaceOrder
 from cafeteria.faultkit.history import CREATED
-from cafeteria.faultkit.operators import Staff
+from cafeteria.faultkit.operators import Operators
 from cafeteria.faultkit.snapshot import Snapshot
-from cafeteria.rush.load_clients import ANSWER_DEADLINE_S, Crowd
+from cafeteria.rush.load_clients import ANSWER_DEADLINE_S, LoadClients
 from cafeteria.rush.load_phase import together
-from cafeteria.rush.nemesis import Nemesis, Planned
+from cafeteria.rush.nemesis import Nemesis, PlannedInjection
 
 AT_ONCE = 128
 """How many buyers of one round wait for their answer at the same time."""
@@ -39,9 +39,9 @@ class Scene(Protocol):
     @property
     def question(self) -> str: ...
 
-    async def play(self, crowd: Crowd, staff: Staff, nemesis: Nemesis) -> None: ...
+    async def play(self, load_clients: LoadClients, operators: Operators, nemesis: Nemesis) -> None: ...
 
-    def judge(self, stored: Snapshot, crowd: Crowd) -> list[str]: ...
+    def judge(self, stored: Snapshot, load_clients: LoadClients) -> list[str]: ...
 
 
 class LastPortions:
@@ -55,28 +55,28 @@ class LastPortions:
         self._portions = portions
         self.dishes: dict[UUID, str] = {}
 
-    async def play(self, crowd: Crowd, staff: Staff, nemesis: Nemesis) -> None:
+    async def play(self, load_clients: LoadClients, operators: Operators, nemesis: Nemesis) -> None:
         for number in range(1, self._rounds + 1):
             name = f"Last portions {number}"
-            dish = await staff.set_out(name, portions=self._portions)
+            dish = await operators.set_out(name, portions=self._portions)
             self.dishes[dish] = name
-            await together(self._buy(crowd, dish), _kill_stock(nemesis))
+            await together(self._buy(load_clients, dish), _kill_stock(nemesis))
 
-    async def _buy(self, crowd: Crowd, dish: UUID) -> None:
+    async def _buy(self, load_clients: LoadClients, dish: UUID) -> None:
         gate = asyncio.Semaphore(AT_ONCE)
         lines = (OrderLine(item_id=dish, quantity=1),)
 
         async def buy(number: int) -> None:
             async with gate:
-                student = crowd.students[number % len(crowd.students)]
+                student = load_clients.students[number % len(load_clients.students)]
                 await student.order(lines, key=f"{dish}-{number}", deadline_s=ANSWER_DEADLINE_S)
 
         async with asyncio.TaskGroup() as group:
             for number in range(self._buyers):
                 group.create_task(buy(number))
 
-    def judge(self, stored: Snapshot, crowd: Crowd) -> list[str]:
-        created = [exchange for exchange in crowd.history.orders() if exchange.status == CREATED]
+    def judge(self, stored: Snapshot, load_clients: LoadClients) -> list[str]:
+        created = [exchange for exchange in load_clients.history.orders() if exchange.status == CREATED]
         told = Counter({exchange.key: exchange.lines[0].item_id for exchange in created}.values())
         left = {item.item_id: item.quantity for item in stored.items}
         return [
@@ -95,13 +95,17 @@ class SameKey:
         self._keys = keys
         self._sends = sends
 
-    async def play(self, crowd: Crowd, _staff: Staff, nemesis: Nemesis) -> None:
+    async def play(self, load_clients: LoadClients, _operators: Operators, nemesis: Nemesis) -> None:
         gate = asyncio.Semaphore(KEYS_AT_ONCE)
 
         async def send(number: int) -> None:
-            lines = (OrderLine(item_id=crowd.menu.others[number % len(crowd.menu.others)], quantity=1),)
+            lines = (
+                OrderLine(
+                    item_id=load_clients.menu.others[number % len(load_clients.menu.others)], quantity=1
+                ),
+            )
             body, key = _ENCODE(PlaceOrder(lines=lines)), f"same-{number}"
-            student = crowd.students[number % len(crowd.students)]
+            student = load_clients.students[number % len(load_clients.students)]
             async with gate:
                 await asyncio.gather(
                     *(student.order_once(body, lines=lines, key=key) for _ in range(self._sends))
@@ -117,9 +121,9 @@ class SameKey:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
 
-    def judge(self, stored: Snapshot, crowd: Crowd) -> list[str]:
+    def judge(self, stored: Snapshot, load_clients: LoadClients) -> list[str]:
         answers: dict[str | None, set[bytes]] = {}
-        for exchange in crowd.history.orders():
+        for exchange in load_clients.history.orders():
             if exchange.status == CREATED:
                 answers.setdefault(exchange.key, set()).add(exchange.body)
         sentences = [
@@ -135,15 +139,17 @@ class SameKey:
 
 
 async def _kill_stock(nemesis: Nemesis) -> None:
-    number = len(nemesis.strikes)
+    number = len(nemesis.injections)
     after_s = random.Random(f"{nemesis.seed}:{number}").uniform(0, STOCK_DIES_AFTER_S)  # noqa: S311 - repeatable
-    await nemesis.throw(Planned(number=number, name="kill-stock", after_s=after_s))
+    await nemesis.throw(PlannedInjection(number=number, name="kill-stock", after_s=after_s))
 
 
 async def _kill_one_after_another(nemesis: Nemesis) -> None:
     """Inject kills until cancelled."""
     for number in itertools.count():
-        await nemesis.throw(Planned(number=number, name=KILLS[number % len(KILLS)], after_s=KILL_EVERY_S))
+        await nemesis.throw(
+            PlannedInjection(number=number, name=KILLS[number % len(KILLS)], after_s=KILL_EVERY_S)
+        )
 
 
 SCENES: dict[str, type[LastPortions | SameKey]] = {"last-portions": LastPortions, "same-key": SameKey}

@@ -36,7 +36,7 @@ def _table(verdict: Verdict) -> Table:
 def facts(verdict: Verdict) -> str:
     """Return a few sentences: how many orders and faults, how long, with which seed."""
     orders = ", ".join(f"{count} {status}" for status, count in sorted(verdict.orders.items()))
-    thrown, missed = len(verdict.thrown), len(verdict.strikes) - len(verdict.thrown)
+    thrown, missed = len(verdict.thrown), len(verdict.injections) - len(verdict.thrown)
     overtaken = (
         f"{verdict.overtaken} keys were refused from memory while another request under them was in transit and was "
         "accepted. "
@@ -59,7 +59,7 @@ def _packing(packing: Packing) -> str:
 
 
 def _rest(verdict: Verdict) -> str:
-    mended = verdict.rest.mended_after_s
-    if mended is None:
+    recovered_s = verdict.quiescence.recovered_after_s
+    if recovered_s is None:
         return "Not all orders ended."
-    return f"The last order ended {mended:.1f} s after the last fault was healed."
+    return f"The last order ended {recovered_s:.1f} s after the last fault was healed."

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from cafeteria.faultkit.history import History
-from cafeteria.faultkit.quiescence import Rest
+from cafeteria.faultkit.quiescence import Quiescence
 from cafeteria.rush.footprint import Footprint
-from cafeteria.rush.nemesis import Strike
+from cafeteria.rush.nemesis import Injection
 from cafeteria.rush.options import Options
 from cafeteria.rush.packing import Packing
 
@@ -18,8 +18,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     options: Options
     violations: dict[str, list[str]]
     skipped: dict[str, str]
-    strikes: list[Strike]
-    rest: Rest
+    injections: list[Injection]
+    quiescence: Quiescence
     lasted_s: float
     orders: dict[str, int]
     """How many are stored in each status."""
@@ -39,6 +39,6 @@ class Verdict(msgspec.Struct, kw_only=True):
         return not any(self.violations.values())
 
     @property
-    def thrown(self) -> list[Strike]:
+    def thrown(self) -> list[Injection]:
         """The faults that were injected completely, without those that another fault prevented."""
-        return [strike for strike in self.strikes if not strike.missed]
+        return [injection for injection in self.injections if not injection.missed]

@@ -26,7 +26,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = ANY($1::text[
 """
 
 
-class Slate:
+class DatabaseReset:
     """One administrator's connection, made again when the server was away."""
 
     def __init__(self, admin_url: str) -> None:

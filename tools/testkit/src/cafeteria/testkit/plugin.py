@@ -1,8 +1,8 @@
-"""The pytest plugin behind integration tests: real servers, a clean slate, real HTTP, real tokens.
+"""The pytest plugin behind integration tests: real servers, empty tables, real HTTP, real tokens.
 
 Servers start once per session and nothing of a service is imported before a test asks for it, so unit
 tests pay nothing for this plugin. Fixtures: `servers`, `clean`, `service_settings`, `serve`, `tokens`,
-`template`, `wait_until`.
+`fork_server`, `wait_until`.
 """
 
 # ruff: noqa: PLC0415 - what a fixture needs is imported when a test asks for it, or unit tests would wait for it
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests a
     from cafeteria.chassis.messaging.nats_client import BusClient
     from cafeteria.chassis.messaging.outbox import OutboxMessage, OutboxRow
     from cafeteria.contracts.channels import Durable
-    from cafeteria.local_stack.fork_server import Template
+    from cafeteria.local_stack.fork_server import ForkServer
     from cafeteria.testkit.servers import FixtureServers
     from cafeteria.testkit.tokens import Tokens
 
@@ -35,13 +35,13 @@ __all__ = ["has_read_all", "in_own_task", "outbox_row", "unread", "until"]
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def servers() -> "AsyncIterator[FixtureServers]":
     """Real Postgres and NATS, roles and users made, schemas migrated, streams there."""
-    from cafeteria.local_stack.data_directory import temporary_home
+    from cafeteria.local_stack.data_directory import temporary_data_directory
     from cafeteria.local_stack.launch import allow_descriptors
     from cafeteria.testkit.array_types import built_in_types_remembered
     from cafeteria.testkit.servers import FixtureServers
 
     allow_descriptors()
-    with temporary_home() as home, built_in_types_remembered():
+    with temporary_data_directory() as home, built_in_types_remembered():
         running = FixtureServers(home)
         try:
             await running.start()
@@ -82,11 +82,11 @@ def tokens(servers: "FixtureServers") -> "Tokens":
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def template() -> "AsyncIterator[Template]":
+async def fork_server() -> "AsyncIterator[ForkServer]":
     """For a stack's plan: its services are forks of a process that has loaded them once for all tests."""
-    from cafeteria.local_stack.fork_server import Template
+    from cafeteria.local_stack.fork_server import ForkServer
 
-    async with Template() as running:
+    async with ForkServer() as running:
         yield running
 
 

@@ -14,10 +14,10 @@ from cafeteria.chassis.database.migrations import MigrationsMissingError, migrat
 from cafeteria.chassis.messaging.nats_client import BusClient
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
 from cafeteria.contracts import subjects
-from cafeteria.local_stack.data_directory import Home
+from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
-from cafeteria.local_stack.supervised_process import STOP_GRACE_S, Member
+from cafeteria.local_stack.supervised_process import STOP_GRACE_S, SupervisedProcess
 from cafeteria.provisioning.administrator import connect
 from cafeteria.provisioning.bus_permissions import inbox_prefix
 from cafeteria.provisioning.credentials import Credentials
@@ -25,7 +25,7 @@ from cafeteria.provisioning.errors import StackError
 from cafeteria.provisioning.roles import ensure_database, ensure_roles
 from cafeteria.provisioning.streams import PING_TIMEOUT_S, BusAdmin, require_synchronous
 from cafeteria.provisioning.targets import Targets
-from cafeteria.testkit.database_reset import Slate
+from cafeteria.testkit.database_reset import DatabaseReset
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -39,10 +39,10 @@ class FixtureServers:
     Until told otherwise, `identity` is stood in for on the bus: somebody has to say which keys verify tokens.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: DataDirectory) -> None:
         self.home = home
         self._servers = Servers(home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
-        self._slate = Slate(self.postgres_admin_url)
+        self._database_reset = DatabaseReset(self.postgres_admin_url)
         self._admin = BusAdmin(self.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
         self._identity = _IdentityStandIn(self)
         self.migrated: tuple[str, ...] = ()
@@ -52,12 +52,12 @@ class FixtureServers:
         return self._servers.credentials
 
     @property
-    def postgres(self) -> Member:
+    def postgres(self) -> SupervisedProcess:
         """To stop, kill, freeze and start again."""
         return self._servers.members[POSTGRES]
 
     @property
-    def nats(self) -> Member:
+    def nats(self) -> SupervisedProcess:
         """To stop, kill, freeze and start again."""
         return self._servers.members[NATS]
 
@@ -91,7 +91,7 @@ class FixtureServers:
     async def stop(self) -> None:
         await self._identity.leave()
         await self._admin.__aexit__(None, None, None)
-        await self._slate.close()
+        await self._database_reset.close()
         await self._servers.stop(grace_s=STOP_GRACE_S)
         self.home.remove()
 
@@ -102,7 +102,7 @@ class FixtureServers:
                 await _start(member)
         await self._admin.connected()  # the tests' loop stands still while a test without one runs
         await self._admin.ensure()
-        await asyncio.gather(self._slate.clean(), self._admin.purge())
+        await asyncio.gather(self._database_reset.clean(), self._admin.purge())
 
     async def wipe_nats(self) -> None:
         """Kill NATS, remove its store, start it again, and make the streams anew as the bootstrap does."""
@@ -184,7 +184,7 @@ class FixtureServers:
                 await migrate(service, self.postgres_admin_url)
                 migrated.append(service)
         self.migrated = tuple(migrated)
-        await self._slate.remember()
+        await self._database_reset.remember()
 
     async def _prepare_bus(self) -> None:
         await require_synchronous(self.monitor_url)
@@ -193,7 +193,7 @@ class FixtureServers:
         await self._identity.join()
 
 
-async def _start(member: Member) -> None:
+async def _start(member: SupervisedProcess) -> None:
     """The log is gone with the session, and so the error holds the end of it."""
     try:
         await member.start()

@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from cafeteria.contracts.subjects import DURABLES, RPCS, SERVICES, STREAMS, STREAMS_API
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.provisioning.bus_permissions import RPC_CALLERS, inbox_prefix, rights_of
 from cafeteria.provisioning.credentials import Credentials
 from cafeteria.rush.faults.fault import Fault
@@ -60,11 +60,11 @@ class CredentialsMisused:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         user = chance.choice(SERVICES)
         count = chance.randint(*MESSAGES)
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            await misuse(arena.stack.servers, user, chance, messages=count)
+            await misuse(cluster.stack.servers, user, chance, messages=count)
         return f"{count} messages as {user}"
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cafeteria.contracts.gateway import OrderLine, PlaceOrder
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.student import Student
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
 
@@ -29,10 +29,10 @@ class LazyReaders:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        students = chance.choices(arena.students, k=chance.randint(*READERS))
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        students = chance.choices(cluster.students, k=chance.randint(*READERS))
         for_s = chance.uniform(*LASTS_S)
-        urls = [chance.choice(arena.urls.notifications) for _ in students]
+        urls = [chance.choice(cluster.urls.notifications) for _ in students]
         await asyncio.gather(
             *(self._idle(student, url, for_s) for student, url in zip(students, urls, strict=True))
         )
@@ -53,8 +53,8 @@ class EverybodyReconnects:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        dropped = sum([student.drop_streams() for student in arena.students])
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        dropped = sum([student.drop_streams() for student in cluster.students])
         await asyncio.sleep(chance.uniform(0.5, 2.0))
         return f"{dropped} streams"
 
@@ -62,10 +62,10 @@ class EverybodyReconnects:
 class EverybodyOrders:
     """Each student sends `times` orders, all at once. The fault's random generator draws their keys."""
 
-    def __init__(self, arena: Arena, chance: random.Random, *, times: int) -> None:
-        self._arena = arena
+    def __init__(self, cluster: Cluster, chance: random.Random, *, times: int) -> None:
+        self._cluster = cluster
         self._orders = [
-            (student, f"{chance.getrandbits(64):016x}") for student in arena.students for _ in range(times)
+            (student, f"{chance.getrandbits(64):016x}") for student in cluster.students for _ in range(times)
         ]
         self._lines: tuple[OrderLine, ...] = ()
 
@@ -74,7 +74,7 @@ class EverybodyOrders:
 
     async def choose(self) -> None:
         """Choose the dish with the most portions."""
-        async with self._arena.database() as connection:
+        async with self._cluster.database() as connection:
             dish = await connection.fetchval(_FULLEST_DISH)
         self._lines = (OrderLine(item_id=dish, quantity=1),)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cafeteria.faultkit.cluster import NATS, Arena
+from cafeteria.faultkit.cluster import NATS, Cluster
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import FAMILY, until_bus_is_whole
 
@@ -29,21 +29,21 @@ class DiskFull:
     family: str = FAMILY
     weight: float = 0.5
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*FULL_S)
-        store = arena.home.nats / "store"
-        async with arena.turn(NATS):
-            await arena.stack.stop(NATS)
+        store = cluster.home.nats / "store"
+        async with cluster.turn(NATS):
+            await cluster.stack.stop(NATS)
             await asyncio.to_thread(_move_to_memory, store)
             try:
-                await arena.stack.start(NATS)
+                await cluster.stack.start(NATS)
                 await asyncio.to_thread(_fill, store / BALLAST)
                 await asyncio.sleep(for_s)
             finally:
-                await arena.stack.stop(NATS)
+                await cluster.stack.stop(NATS)
                 await asyncio.to_thread(_move_back, store)
-                await arena.stack.start(NATS)
-        await until_bus_is_whole(arena)
+                await cluster.stack.start(NATS)
+        await until_bus_is_whole(cluster)
         return f"for {for_s:.1f} s"
 
 

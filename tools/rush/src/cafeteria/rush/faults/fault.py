@@ -3,7 +3,7 @@
 import random
 from typing import Protocol
 
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 
 
 class HarmDoneError(Exception):
@@ -22,7 +22,7 @@ class Fault(Protocol):
     @property
     def weight(self) -> float: ...
 
-    async def strike(self, arena: Arena, chance: random.Random, /) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random, /) -> str:
         """Inject the fault, wait, heal it, and return a description once everything that it hit has recovered.
 
         All random choices are drawn from `chance`, so that a seed repeats them.

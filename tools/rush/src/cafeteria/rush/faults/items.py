@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cafeteria.contracts.channels import MAX_ITEMS
 from cafeteria.contracts.subjects import STREAMS
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.stored_messages import (
     POISON_ID,
     StoredMessage,
@@ -48,25 +48,25 @@ class UnreadableItem:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         neighbours = []
         for _ in range(chance.randint(*HITS)):
             stream = chance.choice(STREAMS).name
-            messages = await read_newest(arena.bus, stream, count=NEWEST)
+            messages = await read_newest(cluster.bus, stream, count=NEWEST)
             chance.shuffle(messages)
             for message, items in _with_items(messages)[:1]:
-                await self._replace(arena, message, items, chance)
+                await self._replace(cluster, message, items, chance)
                 neighbours.append(len(items))
             await asyncio.sleep(chance.uniform(*PAUSE_S))
         return f"{len(neighbours)} messages, beside {sum(neighbours)} items that can be read"
 
     async def _replace(
-        self, arena: Arena, message: StoredMessage, items: list[bytes], chance: random.Random
+        self, cluster: Cluster, message: StoredMessage, items: list[bytes], chance: random.Random
     ) -> None:
         items.insert(chance.randint(0, len(items)), chance.choice(UNREADABLE_ITEMS))
         message_id = message.id_again(POISON_ID)
-        await delete(arena.bus, message)
-        await store_again(arena.bus, message, message_id=message_id, body=packed(message.subject, items))
+        await delete(cluster.bus, message)
+        await store_again(cluster.bus, message, message_id=message_id, body=packed(message.subject, items))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,28 +77,28 @@ class Repacked:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name
-        messages = _with_items(await read_newest(arena.bus, stream, count=chance.randint(*REPACKED)))
+        messages = _with_items(await read_newest(cluster.bus, stream, count=chance.randint(*REPACKED)))
         stored = 0
         for subject in sorted({message.subject for message, _ in messages}):
             of_subject = [(message, items) for message, items in messages if message.subject == subject]
-            stored += await self._repack(arena, of_subject, chance)
+            stored += await self._repack(cluster, of_subject, chance)
         return f"{len(messages)} messages of {stream} as {stored}"
 
     async def _repack(
-        self, arena: Arena, messages: list[tuple[StoredMessage, list[bytes]]], chance: random.Random
+        self, cluster: Cluster, messages: list[tuple[StoredMessage, list[bytes]]], chance: random.Random
     ) -> int:
         """Delete each original before its items are stored again, so that no item is stored twice."""
         items = [item for _, of_message in messages for item in of_message]
         is_poison = any(message.is_poison for message, _ in messages)
         newest = messages[-1][0]
         for message, _ in messages:
-            await delete(arena.bus, message)
+            await delete(cluster.bus, message)
         groups = dealt(items, chance)
         for number, group in enumerate(groups):
             message_id = f"{newest.id_again(POISON_ID if is_poison else 'repacked')}-{number}"
-            await store_again(arena.bus, newest, message_id=message_id, body=packed(newest.subject, group))
+            await store_again(cluster.bus, newest, message_id=message_id, body=packed(newest.subject, group))
         return len(groups)
 
 

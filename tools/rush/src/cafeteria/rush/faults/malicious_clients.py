@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.student import Student
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
 
@@ -52,9 +52,9 @@ class SilentSockets:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         sockets, for_s = chance.randint(*SOCKETS), chance.uniform(*LASTS_S)
-        urls = chance.choices(_targets(arena), k=sockets)
+        urls = chance.choices(_targets(cluster), k=sockets)
         starts = chance.choices(STARTS, k=sockets)
         await asyncio.gather(*(_hold(url, start, for_s) for url, start in zip(urls, starts, strict=True)))
         return f"{sockets} sockets for {for_s:.1f} s"
@@ -69,11 +69,11 @@ class BrokenRequests:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         count = chance.randint(*REQUESTS)
         answers = []
-        for student in chance.choices(arena.students, k=count):
-            url = chance.choice(arena.urls.gateways)
+        for student in chance.choices(cluster.students, k=count):
+            url = chance.choice(cluster.urls.gateways)
             answers += await _answers(url, self.request(student, chance))
         if unforeseen := [answer for answer in answers if answer[:1] == b"5" and answer != b"503"]:
             raise HarmDoneError(f"{self.name} was answered {unforeseen[0].decode()}")
@@ -111,8 +111,8 @@ def _order(student: Student, body: bytes, chance: random.Random) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def _targets(arena: Arena) -> tuple[str, ...]:
-    return (*arena.urls.gateways, *arena.urls.notifications, arena.urls.identity)
+def _targets(cluster: Cluster) -> tuple[str, ...]:
+    return (*cluster.urls.gateways, *cluster.urls.notifications, cluster.urls.identity)
 
 
 async def _hold(url: str, start: bytes, for_s: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID
 from cafeteria.contracts.subjects import DURABLES, GATEWAY_STATUS, KITCHEN_STATUS, STREAMS, WORK_PLACED
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.stored_messages import POISON_ID, delete, read_newest, store_again
 from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.faults.servers import until_bus_is_whole
@@ -46,15 +46,15 @@ class Copied:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name
-        messages = await read_newest(arena.bus, stream, count=chance.randint(*COPIES))
+        messages = await read_newest(cluster.bus, stream, count=chance.randint(*COPIES))
         if self.instead:
             for message in messages:
-                await delete(arena.bus, message)
+                await delete(cluster.bus, message)
         chance.shuffle(messages)
         for message in messages:
-            await store_again(arena.bus, message, message_id=message.id_again())
+            await store_again(cluster.bus, message, message_id=message.id_again())
         return f"{len(messages)} messages of {stream}"
 
 
@@ -66,9 +66,9 @@ class Lost:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name
-        purged = await arena.bus.ask(f"STREAM.PURGE.{stream}")
+        purged = await cluster.bus.ask(f"STREAM.PURGE.{stream}")
         return f"{purged['purged']} messages of {stream}"
 
 
@@ -80,11 +80,11 @@ class Replayed:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         durable = chance.choice(DURABLES)
-        await arena.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
-        await until_bus_is_whole(arena)
-        history = (await arena.bus.stream(durable.stream))["messages"]
+        await cluster.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
+        await until_bus_is_whole(cluster)
+        history = (await cluster.bus.stream(durable.stream))["messages"]
         return f"{durable.name}, {history} messages"
 
 
@@ -96,12 +96,12 @@ class Poison:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         published = 0
         for _ in range(chance.randint(*POISON)):
             topic = chance.choice((WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS))
             headers = {HEADER_MESSAGE_ID: f"{POISON_ID}-{chance.getrandbits(64):x}"}
-            await arena.bus.publish(topic.subject, chance.choice(UNREADABLE), headers)
+            await cluster.bus.publish(topic.subject, chance.choice(UNREADABLE), headers)
             published += 1
             await asyncio.sleep(POISON_PAUSE_S)
         return f"{published} messages"

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cafeteria.contracts.subjects import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
-from cafeteria.faultkit.cluster import NATS, SERVERS, Arena
-from cafeteria.faultkit.proxy import FAIR, Direction, Proxy, Weather
+from cafeteria.faultkit.cluster import NATS, SERVERS, Cluster
+from cafeteria.faultkit.proxy import NO_NETWORK_FAULTS, NetworkFaults, Proxy
+from cafeteria.faultkit.tcp_proxy import Direction
 from cafeteria.rush.faults.fault import Fault, named
 
 FAMILY = "network"
@@ -30,7 +31,7 @@ CONSUMERS = tuple(dict.fromkeys(durable.owner for durable in DURABLES))
 BUSY = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 """Services that are hit more often than identity, which students need only occasionally."""
 
-Make = Callable[[random.Random], Weather]
+Make = Callable[[random.Random], NetworkFaults]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +42,16 @@ class Where:
     proxies: list[Proxy]
 
 
-def somewhere(arena: Arena, chance: random.Random, *, server: str) -> Where:
+def somewhere(cluster: Cluster, chance: random.Random, *, server: str) -> Where:
     """Draw the connections to a server: those of one process, of all processes of a service, or of all services."""
-    members = arena.members(chance.choice((*BUSY, *BUSY, *SERVICES)))
-    members = chance.choice(([chance.choice(members)], members, arena.all_members))
-    text = "everybody" if members == arena.all_members else named(members)
-    return Where(text=text, proxies=[arena.proxies[member, server] for member in members])
+    members = cluster.members(chance.choice((*BUSY, *BUSY, *SERVICES)))
+    members = chance.choice(([chance.choice(members)], members, cluster.all_members))
+    text = "everybody" if members == cluster.all_members else named(members)
+    return Where(text=text, proxies=[cluster.proxies[member, server] for member in members])
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadWeather:
+class BadNetwork:
     """For some seconds the network has the faults that `make` draws."""
 
     name: str
@@ -59,18 +60,18 @@ class BadWeather:
     family: str = FAMILY
     weight: float = 0.7
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        where = somewhere(arena, chance, server=self.server)
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        where = somewhere(cluster, chance, server=self.server)
         for_s = chance.uniform(*LASTS_S)
-        weather = self.make(chance)
+        faults = self.make(chance)
         for proxy in where.proxies:
-            proxy.weather = weather
+            proxy.faults = faults
         try:
             await asyncio.sleep(for_s)
         finally:
             for proxy in where.proxies:
-                proxy.weather = FAIR
-        return f"{where.text} for {for_s:.1f} s: {_described(weather)}"
+                proxy.faults = NO_NETWORK_FAULTS
+        return f"{where.text} for {for_s:.1f} s: {_described(faults)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ class Break:
     family: str = FAMILY
     weight: float = 0.7
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        where = somewhere(arena, chance, server=self.server)
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        where = somewhere(cluster, chance, server=self.server)
         broken = 0
         for _ in range(chance.randint(*HITS)):
             for proxy in where.proxies:
@@ -92,7 +93,7 @@ class Break:
                 self._break(proxy, chance)
             await asyncio.sleep(chance.uniform(*HIT_EVERY_S))
         for proxy in where.proxies:
-            proxy.weather = FAIR
+            proxy.faults = NO_NETWORK_FAULTS
         return f"{broken} connections of {where.text}"
 
     def _break(self, proxy: Proxy, chance: random.Random) -> None:
@@ -101,7 +102,7 @@ class Break:
         elif self.how == "half-open":
             proxy.half_open_all()
         else:
-            proxy.weather = Weather(cut_after_bytes=chance.randint(*CUT_AFTER_BYTES))
+            proxy.faults = NetworkFaults(cut_after_bytes=chance.randint(*CUT_AFTER_BYTES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,46 +116,46 @@ class AcknowledgementsLost:
     family: str = FAMILY
     weight: float = 0.7
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        members = arena.members(chance.choice(CONSUMERS))
-        proxies = [arena.proxies[member, NATS] for member in members]
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        members = cluster.members(chance.choice(CONSUMERS))
+        proxies = [cluster.proxies[member, NATS] for member in members]
         for_s, before = chance.uniform(*ACKS_LOST_S), sum(proxy.lost_messages for proxy in proxies)
         for proxy in proxies:
-            proxy.weather = Weather(lost_subject=ACKNOWLEDGEMENT)
+            proxy.faults = NetworkFaults(lost_subject=ACKNOWLEDGEMENT)
             proxy.reset_all()
         try:
             await asyncio.sleep(for_s)
         finally:
             for proxy in proxies:
-                proxy.weather = FAIR
+                proxy.faults = NO_NETWORK_FAULTS
         lost = sum(proxy.lost_messages for proxy in proxies) - before
         return f"{lost} of {named(members)} in {for_s:.1f} s"
 
 
-def _slow(chance: random.Random) -> Weather:
-    return Weather(latency_ms=chance.uniform(*LATENCY_MS))
+def _slow(chance: random.Random) -> NetworkFaults:
+    return NetworkFaults(latency_ms=chance.uniform(*LATENCY_MS))
 
 
-def _jittery(chance: random.Random) -> Weather:
-    return Weather(latency_ms=5, jitter_ms=chance.uniform(*JITTER_MS))
+def _jittery(chance: random.Random) -> NetworkFaults:
+    return NetworkFaults(latency_ms=5, jitter_ms=chance.uniform(*JITTER_MS))
 
 
-def _replies_lost(_chance: random.Random) -> Weather:
-    return Weather(lost=frozenset({Direction.REPLIES}))
+def _replies_lost(_chance: random.Random) -> NetworkFaults:
+    return NetworkFaults(lost=frozenset({Direction.REPLIES}))
 
 
-def _requests_lost(_chance: random.Random) -> Weather:
-    return Weather(lost=frozenset({Direction.REQUESTS}))
+def _requests_lost(_chance: random.Random) -> NetworkFaults:
+    return NetworkFaults(lost=frozenset({Direction.REQUESTS}))
 
 
-def _silent(_chance: random.Random) -> Weather:
-    return Weather(lost=frozenset(Direction))
+def _silent(_chance: random.Random) -> NetworkFaults:
+    return NetworkFaults(lost=frozenset(Direction))
 
 
-def _described(weather: Weather) -> str:
-    if weather.lost:
-        return f"{' and '.join(sorted(weather.lost))} lost"
-    return f"{weather.latency_ms:.0f} ms, and up to {weather.jitter_ms:.0f} ms more"
+def _described(faults: NetworkFaults) -> str:
+    if faults.lost:
+        return f"{' and '.join(sorted(faults.lost))} lost"
+    return f"{faults.latency_ms:.0f} ms, and up to {faults.jitter_ms:.0f} ms more"
 
 
 WEATHERS: dict[str, Make] = {
@@ -168,9 +169,9 @@ BREAKS = ("cut", "reset", "half-open")
 
 NETWORK: tuple[Fault, ...] = (
     *(
-        BadWeather(name=f"{server}-{weather}", server=server, make=make)
+        BadNetwork(name=f"{server}-{faults}", server=server, make=make)
         for server in SERVERS
-        for weather, make in WEATHERS.items()
+        for faults, make in WEATHERS.items()
     ),
     *(Break(name=f"{server}-{how}", server=server, how=how) for server in SERVERS for how in BREAKS),
     AcknowledgementsLost(),

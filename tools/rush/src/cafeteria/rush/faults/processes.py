@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.faultkit.cluster import Arena
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.rush.faults.fault import Fault, named, some
 
 FROZEN_S = (0.3, 6.0)
@@ -28,13 +28,13 @@ class Kill:
     def name(self) -> str:
         return f"kill-{self.service}"
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        victims = some(chance, arena.members(self.service))
-        for victim in victims:
-            arena.stack.kill(victim, signal.SIGKILL)
-        for victim in victims:
-            await arena.ready(victim)
-        return named(victims)
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        chosen = some(chance, cluster.members(self.service))
+        for member in chosen:
+            cluster.stack.kill(member, signal.SIGKILL)
+        for member in chosen:
+            await cluster.ready(member)
+        return named(chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +49,17 @@ class Freeze:
     def name(self) -> str:
         return f"freeze-{self.service}"
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        victims = some(chance, arena.members(self.service))
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        chosen = some(chance, cluster.members(self.service))
         for_s = chance.uniform(*FROZEN_S)
-        for victim in victims:
-            arena.stack.kill(victim, signal.SIGSTOP)
+        for member in chosen:
+            cluster.stack.kill(member, signal.SIGSTOP)
         try:
             await asyncio.sleep(for_s)
         finally:
-            for victim in victims:
-                arena.stack.kill(victim, signal.SIGCONT)
-        return f"{named(victims)} for {for_s:.1f} s"
+            for member in chosen:
+                cluster.stack.kill(member, signal.SIGCONT)
+        return f"{named(chosen)} for {for_s:.1f} s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +70,14 @@ class RollingRestart:
     family: str = FAMILY
     weight: float = 0.3
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
-        members = arena.all_members
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
+        members = cluster.all_members
         chance.shuffle(members)
         slowest_s = 0.0
         for member in members:
             asked_at = monotonic()
-            arena.stack.kill(member, signal.SIGTERM)
-            await arena.ready(member)
+            cluster.stack.kill(member, signal.SIGTERM)
+            await cluster.ready(member)
             slowest_s = max(slowest_s, monotonic() - asked_at)
         return f"{len(members)} processes, the slowest back after {slowest_s:.1f} s"
 

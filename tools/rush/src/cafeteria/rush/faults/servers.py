@@ -11,7 +11,8 @@ import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import Refused
 from cafeteria.contracts.subjects import DURABLES, STREAMS
-from cafeteria.faultkit.cluster import NATS, POSTGRES, Arena
+from cafeteria.faultkit.cluster import NATS, POSTGRES, Cluster
+from cafeteria.local_stack.polling import until
 from cafeteria.rush.faults.clients import EverybodyOrders
 from cafeteria.rush.faults.fault import Fault
 
@@ -36,12 +37,12 @@ class Restart:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, _chance: random.Random) -> str:
-        async with arena.turn(self.server):
-            arena.stack.kill(self.server, self.number)
-            await arena.ready(self.server)
+    async def inject(self, cluster: Cluster, _chance: random.Random) -> str:
+        async with cluster.turn(self.server):
+            cluster.stack.kill(self.server, self.number)
+            await cluster.ready(self.server)
         if self.server == NATS:
-            await until_bus_is_whole(arena)
+            await until_bus_is_whole(cluster)
         return self.number.name
 
 
@@ -52,10 +53,10 @@ class FreezeServer:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*FROZEN_S)
-        async with arena.turn(self.server):
-            with arena.stack.frozen(self.server):
+        async with cluster.turn(self.server):
+            with cluster.stack.frozen(self.server):
                 await asyncio.sleep(for_s)
         return f"for {for_s:.1f} s"
 
@@ -70,17 +71,17 @@ class NatsAway:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*AWAY_S)
-        orders = EverybodyOrders(arena, chance, times=ORDERS_EACH)
+        orders = EverybodyOrders(cluster, chance, times=ORDERS_EACH)
         await orders.choose()
-        async with arena.turn(NATS):
-            await arena.stack.stop(NATS)
+        async with cluster.turn(NATS):
+            await cluster.stack.stop(NATS)
             try:
                 await asyncio.gather(orders.send(), asyncio.sleep(for_s))
             finally:
-                await arena.stack.start(NATS)
-        await until_bus_is_whole(arena)
+                await cluster.stack.start(NATS)
+        await until_bus_is_whole(cluster)
         await orders.until_answered()
         return f"for {for_s:.1f} s, with {len(orders)} orders"
 
@@ -93,10 +94,10 @@ class WipeNats:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, _chance: random.Random) -> str:
-        async with arena.turn(NATS):
-            await arena.stack.wipe_nats()
-        await until_bus_is_whole(arena)
+    async def inject(self, cluster: Cluster, _chance: random.Random) -> str:
+        async with cluster.turn(NATS):
+            await cluster.stack.wipe_nats()
+        await until_bus_is_whole(cluster)
         return "the store is gone"
 
 
@@ -108,10 +109,10 @@ class TerminateBackends:
     family: str = FAMILY
     weight: float = 1.0
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         ended = 0
         share = chance.uniform(0.1, 1.0)
-        async with arena.database() as connection:
+        async with cluster.database() as connection:
             for _ in range(chance.randint(*TERMINATIONS)):
                 pids = [row[0] for row in await connection.fetch(_SESSIONS)]
                 for pid in pids:
@@ -141,28 +142,30 @@ class RogueLock:
     family: str = FAMILY
     weight: float = 0.5
 
-    async def strike(self, arena: Arena, chance: random.Random) -> str:
+    async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         rows = chance.choice(ROGUE_LOCKS)
         with suppress(asyncpg.PostgresError, OSError):  # the server may be restarted meanwhile
-            async with arena.database() as connection, connection.transaction():
+            async with cluster.database() as connection, connection.transaction():
                 await connection.execute(rows)
                 await asyncio.sleep(ROGUE_LOCK_S)
         return rows.removeprefix("SELECT FROM ").partition(" ")[0]
 
 
-async def until_bus_is_whole(arena: Arena) -> None:
+async def until_bus_is_whole(cluster: Cluster) -> None:
     """Wait until every stream and durable consumer exists. Raises TimeoutError."""
+
+    async def is_whole() -> bool:
+        try:
+            for stream in STREAMS:
+                await cluster.bus.stream(stream.name)
+            for durable in DURABLES:
+                await cluster.bus.unread(durable.stream, durable.name)
+        except (nats.errors.Error, Refused, TimeoutError):
+            return False
+        return True
+
     async with asyncio.timeout(BUS_WITHIN_S):
-        while True:
-            try:
-                for stream in STREAMS:
-                    await arena.bus.stream(stream.name)
-                for durable in DURABLES:
-                    await arena.bus.unread(durable.stream, durable.name)
-            except (nats.errors.Error, Refused, TimeoutError):
-                await asyncio.sleep(0.1)
-            else:
-                return
+        await until(is_whole, timeout_s=BUS_WITHIN_S, poll_s=0.1)
 
 
 SERVERS: tuple[Fault, ...] = (

@@ -1,10 +1,10 @@
-"""The books are opened once everything is carried, also by a service that got no processor for a while."""
+"""Quiescence is reached once everything is carried, also by a service that got no processor for a while."""
 
 from typing import Any
 
 import pytest
 
-from cafeteria.bench import consistency
+from cafeteria.faultkit import quiescence
 
 
 class Quiet:
@@ -24,7 +24,7 @@ class Quiet:
 async def test_what_does_not_move_is_not_at_rest_while_an_order_is_under_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(consistency, "POLL_S", 0.001)
+    monkeypatch.setattr(quiescence, "IDLE_POLL_S", 0.001)
     tables: Any = Quiet(looks=3)
-    await consistency.at_rest(tables, within_s=60)
+    await quiescence.until_idle(tables, within_s=60)
     assert tables.looks == -1
