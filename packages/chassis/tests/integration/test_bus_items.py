@@ -45,7 +45,7 @@ class Commits:
             raise self.failures.pop()
         order_ids = [event.order_id for event in events]
         if self.poison in order_ids:
-            raise ZeroDivisionError("a row that no table takes")
+            raise ZeroDivisionError("a row that no table accepts")
         self.order_ids += order_ids
         self.sizes.append(len(events))
         return [None] * len(events)

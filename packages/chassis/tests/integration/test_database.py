@@ -195,12 +195,12 @@ async def test_an_error_in_a_transaction_rolls_it_back(
 
 
 async def test_a_refused_statement_leaves_the_connection_usable(one_connection: Database) -> None:
-    error, taken = str(uuid4()), uuid4()
+    error, row_id = str(uuid4()), uuid4()
 
     async def add_twice() -> None:
         async with one_connection.transaction() as connection:
-            await ADD.rows(connection, {"id": taken, "error": error})
-            await ADD.rows(connection, {"id": taken, "error": error})
+            await ADD.rows(connection, {"id": row_id, "error": error})
+            await ADD.rows(connection, {"id": row_id, "error": error})
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await add_twice()
