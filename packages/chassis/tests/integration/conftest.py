@@ -1,6 +1,6 @@
-"""The chassis against real servers, as the gateway's user and role: it owns an outbox, dead letters and a durable.
+"""Fixtures with real servers, used as the gateway's user and role, which has an outbox, dead letters and a durable.
 
-And the probe service as a process: `start`.
+`start` runs the probe service as a process.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from cafeteria.chassis.database import pool
 from cafeteria.chassis.database.database import (
     Database,
+    pool,
     schema_base,
 )
 from cafeteria.chassis.database.errors import DatabaseUnavailable
@@ -35,6 +35,7 @@ from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.testkit.plugin import has_read_all, outbox_row
+from cafeteria.testkit.servers import FixtureServers
 
 PROBE = Path(__file__).with_name("probe_service.py")
 TEMPLATE = PROBE.with_name("probe_template.py")
@@ -82,10 +83,12 @@ async def kitchen_bus(service_settings: Callable[..., Any], clean: None) -> Asyn
 
 
 @pytest.fixture
-async def projection_settled(servers: Any, clean: None) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """Whether the gateway's consumer has acknowledged all that is stored for it.
+async def projection_is_acknowledged(
+    servers: FixtureServers, clean: None
+) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Return whether the gateway's consumer has acknowledged every message that is stored for it.
 
-    Not by the count of unread messages: the server counts one only a moment after it has said that it is stored.
+    The count of unread messages would not do: the server counts a message only a moment after it confirmed storing it.
     """
     async with servers.bus_as("admin") as admin:
         yield lambda: has_read_all(admin, names.GATEWAY_PROJECTION)
@@ -104,7 +107,7 @@ def dead_letters(database: Database) -> DeadLetters:
 
 @pytest.fixture
 def status_message() -> Callable[..., OutboxMessage]:
-    """A status event of an order of its own, from the gateway or the kitchen."""
+    """Make a status event of a new order, from the gateway or the kitchen."""
 
     def make(topic: Any = names.GATEWAY_STATUS) -> OutboxMessage:
         order_id = new_id()
@@ -122,12 +125,12 @@ def status_message() -> Callable[..., OutboxMessage]:
 
 @pytest.fixture
 def stored_status(status_message: Callable[..., OutboxMessage]) -> Callable[..., OutboxRow]:
-    """As the relay reads it."""
+    """Make an outbox row with a status event, as the relay reads it."""
     return lambda topic=names.GATEWAY_STATUS: outbox_row(status_message(topic))
 
 
 async def add(database: Database) -> None:
-    """A change of one row, in a transaction of its own."""
+    """Insert one row with a single statement."""
     async with database.statement() as connection:
         await _ADD.rows(connection, {"id": uuid4()})
 
@@ -148,13 +151,13 @@ async def add_by_sqlalchemy(database: Database) -> None:
 
 @pytest.fixture(params=[add, add_in_transaction, add_by_sqlalchemy])
 def write(request: pytest.FixtureRequest) -> Callable[[Database], Awaitable[None]]:
-    """Each way in which a service changes something."""
+    """Each of the ways in which a service changes rows."""
     return request.param
 
 
 @pytest.fixture
 async def four_connections(gateway_settings: ServiceSettings) -> AsyncIterator[Database]:
-    """All of them opened."""
+    """A pool of four connections, all of them open."""
     database = Database.connect(gateway_settings, service=names.GATEWAY, pool_size=4)
     async with database.statement(), database.statement(), database.statement(), database.statement():
         pass
@@ -163,14 +166,14 @@ async def four_connections(gateway_settings: ServiceSettings) -> AsyncIterator[D
 
 
 @pytest.fixture
-def always_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection is too young to be given up: tests are quicker than outages."""
+def no_connection_is_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool replaces outdated connections of any age: a test is shorter than FRESH_S."""
     monkeypatch.setattr(pool, "FRESH_S", 0)
 
 
 @pytest.fixture(scope="session")
 def detail_of() -> Callable[[Awaitable[Any]], Awaitable[str | None]]:
-    """What the database's unavailability is called; None when the work is done."""
+    """Await the work; return the detail of DatabaseUnavailable, or None if the work succeeds."""
 
     async def detail_of(work: Awaitable[Any]) -> str | None:
         try:
@@ -183,10 +186,12 @@ def detail_of() -> Callable[[Awaitable[Any]], Awaitable[str | None]]:
 
 
 class Fork:
-    """A probe that the template has forked, with what the tests ask of a `Popen`."""
+    """A forked probe process, with as much of the interface of `Popen` as the tests use."""
 
     def __init__(self, template: subprocess.Popen[str], log_path: Path, environ: dict[str, str]) -> None:
         self._exit_code = log_path.with_suffix(".exit")
+        assert template.stdin is not None
+        assert template.stdout is not None
         order = {"environ": json.dumps(environ), "log": str(log_path), "exit_code": str(self._exit_code)}
         template.stdin.write(json.dumps(order) + "\n")
         template.stdin.flush()
@@ -201,14 +206,14 @@ class Fork:
         return self.poll()
 
     def wait(self, timeout: float = 10.0) -> int:
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while (code := self.poll()) is None:
-            assert time.monotonic() < until, f"{self._pid} does not end"
+            assert time.monotonic() < deadline, f"{self._pid} does not end"
             time.sleep(0.005)
         return code
 
     def send_signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # as Popen does: it has just ended
+        with contextlib.suppress(ProcessLookupError):  # as Popen does: the process has ended
             if self.poll() is None:
                 os.kill(self._pid, number)
 
@@ -217,9 +222,11 @@ class Fork:
 
 
 class Process:
-    """The probe service, its lines and its address."""
+    """A running probe service, with its log lines and its address."""
 
-    def __init__(self, log_path: Path, environ: dict[str, str], template: Any = None) -> None:
+    def __init__(
+        self, log_path: Path, environ: dict[str, str], template: subprocess.Popen[str] | None = None
+    ) -> None:
         self._log_path = log_path
         with log_path.open("wb") as log:
             self.child = (
@@ -237,10 +244,10 @@ class Process:
         return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
 
     def wait_for(self, text: str) -> None:
-        until = time.monotonic() + START_LIMIT_S
+        deadline = time.monotonic() + START_LIMIT_S
         while text not in self.output:
             assert self.child.poll() is None, self.output
-            assert time.monotonic() < until, self.output
+            assert time.monotonic() < deadline, self.output
             time.sleep(0.01)
 
     def url(self) -> str:
@@ -248,7 +255,7 @@ class Process:
         return next(line["url"] for line in self.lines if line["event"] == "service_started")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Seconds until it was gone."""
+        """Send the signal; return the seconds until the process ended."""
         started = time.monotonic()
         self.child.send_signal(number)
         self.child.wait(timeout=10)
@@ -257,7 +264,7 @@ class Process:
 
 @pytest.fixture(scope="module")
 def template() -> Iterator[subprocess.Popen[str]]:
-    """The probe service, loaded once: loading takes two seconds of CPU, a fork hundredths."""
+    """A process that has loaded the probe service: loading takes two seconds of CPU, a fork hundredths."""
     command = [sys.executable, str(TEMPLATE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as template:
         yield template
@@ -265,7 +272,7 @@ def template() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def start(tmp_path: Path, template: subprocess.Popen[str]) -> Iterator[Callable[..., Process]]:
-    """Start the probe with these variables; `freshly_loaded` where what it imports could read them."""
+    """Start the probe with these variables; `freshly_loaded` for variables that its imports may read."""
     started: list[Process] = []
 
     def start(*, freshly_loaded: bool = sys.platform != "linux", **environ: str) -> Process:

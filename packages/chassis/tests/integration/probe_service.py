@@ -1,4 +1,4 @@
-"""A service for the tests of the server: it is started as a process of its own."""
+"""A service for the tests of the server, which start it as a process."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ MIB = b"x" * 2**20
 
 @get("/begun")
 async def begun(request: Request[Any, Any, Any]) -> int:
-    """How many slow requests have reached their handler."""
+    """Return how many slow requests have reached their handler."""
     return request.app.state.get("begun", 0)
 
 
@@ -60,15 +60,15 @@ async def flood(request: Request[Any, Any, Any]) -> Stream:
     return Stream(blocks(), media_type="text/event-stream")
 
 
-@get("/hopeless")
-async def hopeless() -> str:
+@get("/end")
+async def end() -> str:
     end_process()
     return "ending"
 
 
-@get("/deaf")
-async def deaf(request: Request[Any, Any, Any]) -> str:
-    """The bus's client gives up, as it does when its login is refused for good."""
+@get("/close-bus")
+async def close_bus(request: Request[Any, Any, Any]) -> str:
+    """Close the bus's client for good, as after a refused login."""
     await request.app.state.bus.connected()
     await request.app.state.bus.client.close()
     return "ending"
@@ -88,7 +88,7 @@ async def guarded() -> str:
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     print("opening", flush=True)  # noqa: T201 - the test reads it
     match os.environ.get("PROBE_START"):
-        case "hopeless":
+        case "end":
             end_process()
             await asyncio.Event().wait()
         case "stuck":
@@ -107,7 +107,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     print("closed", flush=True)  # noqa: T201 - the test reads it
 
 
-async def nobody() -> Jwks:
+async def fetch_no_keys() -> Jwks:
     return Jwks(keys=())
 
 
@@ -115,15 +115,15 @@ def create_app(settings: ServiceSettings) -> ServiceApp:
     return build_app(
         service="gateway",
         settings=settings,
-        route_handlers=[begun, slow, echo, events, flood, hopeless, deaf, bug, guarded],
+        route_handlers=[begun, slow, echo, events, flood, end, close_bus, bug, guarded],
         checks={},
         lifespan=[lifespan],
-        keys=KeySource(nobody),
+        keys=KeySource(fetch_no_keys),
     )
 
 
 def serve() -> None:
-    """The process's whole life."""
+    """Run the process from start to end."""
     uvicorn_server.LOOK_S = float(os.environ.get("PROBE_LOOK_S", uvicorn_server.LOOK_S))
     run("gateway", create_app, ServiceSettings)
 

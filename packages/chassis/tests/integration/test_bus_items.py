@@ -1,4 +1,4 @@
-"""A message of many items: acknowledged when all are settled, and what is wrong with one harms no other."""
+"""A message of many items is acknowledged when every item is handled; a bad item does not affect the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -18,16 +18,16 @@ from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.channels import ACK_WAIT_S, MAX_ITEMS
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.testkit.plugin import unread
+from cafeteria.testkit.plugin import unread, until
+from cafeteria.testkit.servers import FixtureServers
 
 StoredStatus = Callable[..., OutboxRow]
-Settled = Callable[[], Awaitable[bool]]
-Kept = list[tuple[int, bytes]]
+Condition = Callable[[], Awaitable[bool]]
 MEBIBYTE = 1 << 20
 
 
 class Commits:
-    """Remembers what was committed; `poison` is an order that fails, `gate` is waited for before each commit."""
+    """Commits events to memory. `poison` is the id of an order that fails; every commit waits for `gate`."""
 
     def __init__(self) -> None:
         self.order_ids: list[object] = []
@@ -45,20 +45,25 @@ class Commits:
             raise self.failures.pop()
         order_ids = [event.order_id for event in events]
         if self.poison in order_ids:
-            raise ZeroDivisionError("a row that no table takes")
+            raise ZeroDivisionError("a row that no table accepts")
         self.order_ids += order_ids
         self.sizes.append(len(events))
         return [None] * len(events)
 
 
-class Bench:
-    """A consumer of the kitchen's events, and hands to put messages before it."""
+class Harness:
+    """Runs a consumer of the kitchen's events, publishes messages for it, and counts their deliveries."""
 
     def __init__(
-        self, bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers: Any, settled: Settled
+        self,
+        bus: Bus,
+        kitchen_bus: Bus,
+        dead_letters: DeadLetters,
+        servers: FixtureServers,
+        is_acknowledged: Condition,
     ) -> None:
         self.bus, self._kitchen, self._dead_letters, self._servers = bus, kitchen_bus, dead_letters, servers
-        self.commits, self.settled = Commits(), settled
+        self.commits, self.is_acknowledged = Commits(), is_acknowledged
         self.lag = ConsumerLag(bus, names.GATEWAY_PROJECTION)
 
     def consumer(self, group: Any) -> Consumer[OrderStatusChanged]:
@@ -77,23 +82,27 @@ class Bench:
         return await unread(self.bus.client, names.GATEWAY_PROJECTION)
 
     async def deliveries(self) -> int:
-        """Of all messages, each time counted."""
+        """Return how many deliveries there were, each redelivery counted."""
         async with self._servers.bus_as("admin") as admin:
             durable = names.GATEWAY_PROJECTION
             info = await admin.jetstream().consumer_info(durable.stream, durable.name)
         return int(info.delivered.consumer_seq)
 
-    async def dead(self) -> Kept:
+    async def dead_letters(self) -> list[tuple[int, bytes]]:
         async with self._servers.database_as_admin() as connection:
             rows = await connection.fetch("SELECT item, body FROM gateway.dead_letters ORDER BY item")
         return [(row["item"], row["body"]) for row in rows]
 
 
 @pytest.fixture
-def bench(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers: Any, projection_settled: Settled
-) -> Bench:
-    return Bench(bus, kitchen_bus, dead_letters, servers, projection_settled)
+def harness(
+    bus: Bus,
+    kitchen_bus: Bus,
+    dead_letters: DeadLetters,
+    servers: FixtureServers,
+    projection_is_acknowledged: Condition,
+) -> Harness:
+    return Harness(bus, kitchen_bus, dead_letters, servers, projection_is_acknowledged)
 
 
 @pytest.fixture
@@ -106,101 +115,103 @@ def order_id_of(body: bytes) -> object:
 
 
 async def test_an_undecodable_item_becomes_a_dead_letter_and_the_others_are_committed(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, item: Callable[[], bytes]
 ) -> None:
     good = [item() for _ in range(3)]
-    before = await bench.deliveries()
-    async with bench.group() as group, bench.consumer(group):
-        await bench.publish(good[0], b'{"order_id":7}', good[1], b"null", good[2])
-        await wait_until(bench.settled)
-    assert bench.commits.order_ids == [order_id_of(body) for body in good]
-    assert await bench.dead() == [(1, b'{"order_id":7}'), (3, b"null")]
-    assert await bench.deliveries() == before + 1
+    before = await harness.deliveries()
+    async with harness.group() as group, harness.consumer(group):
+        await harness.publish(good[0], b'{"order_id":7}', good[1], b"null", good[2])
+        await until(harness.is_acknowledged)
+    assert harness.commits.order_ids == [order_id_of(body) for body in good]
+    assert await harness.dead_letters() == [(1, b'{"order_id":7}'), (3, b"null")]
+    assert await harness.deliveries() == before + 1
 
 
 @pytest.mark.parametrize(
     "body", [b"{not json", b'{"events": 7}', b'{"events": [%b0]}' % (b"0," * MAX_ITEMS)], ids=[1, 2, "long"]
 )
 async def test_an_undecodable_message_becomes_one_dead_letter_and_is_not_redelivered(
-    bench: Bench, body: bytes, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, body: bytes, item: Callable[[], bytes]
 ) -> None:
-    good, before = item(), await bench.deliveries()
-    async with bench.group() as group, bench.consumer(group):
-        await bench.bus.client.flush_all()
-        await bench._kitchen.client.jetstream().publish(names.KITCHEN_STATUS.subject, body)
-        await bench.publish(good)
-        await wait_until(bench.settled)
-    assert bench.commits.order_ids == [order_id_of(good)]
-    assert await bench.dead() == [(-1, body)]
-    assert await bench.deliveries() == before + 2
+    good, before = item(), await harness.deliveries()
+    async with harness.group() as group, harness.consumer(group):
+        await harness.bus.client.flush_all()
+        await harness._kitchen.client.jetstream().publish(names.KITCHEN_STATUS.subject, body)
+        await harness.publish(good)
+        await until(harness.is_acknowledged)
+    assert harness.commits.order_ids == [order_id_of(good)]
+    assert await harness.dead_letters() == [(-1, body)]
+    assert await harness.deliveries() == before + 2
 
 
 async def test_an_item_that_always_fails_becomes_a_dead_letter_after_the_allowed_tries(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, item: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert consumer.MOST_FAILURES == 10
     monkeypatch.setattr(consumer, "MOST_FAILURES", 3)
     items = [item() for _ in range(4)]
-    bench.commits.poison = order_id_of(items[2])
-    before = await bench.deliveries()
-    async with bench.group() as group, bench.consumer(group) as running:
-        await bench.publish(*items)
-        await wait_until(bench.settled)
+    harness.commits.poison = order_id_of(items[2])
+    before = await harness.deliveries()
+    async with harness.group() as group, harness.consumer(group) as running:
+        await harness.publish(*items)
+        await until(harness.is_acknowledged)
         assert running._failures == {}
     neighbours = {order_id_of(body) for at, body in enumerate(items) if at != 2}
-    assert set(bench.commits.order_ids) == neighbours
-    assert await bench.dead() == [(2, items[2])]
-    assert await bench.deliveries() == before + 3
+    assert set(harness.commits.order_ids) == neighbours
+    assert await harness.dead_letters() == [(2, items[2])]
+    assert await harness.deliveries() == before + 3
 
 
 async def test_an_unavailable_database_causes_no_dead_letters(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, item: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "AGAIN", b"-NAK")
     monkeypatch.setitem(consumer.OUTCOMES, consumer.AGAIN, "retried")
-    bench.commits.failures = [DatabaseUnavailable() for _ in range(24)]  # twelve tries, each of two
+    # twelve tries: each commits the batch, then retries it
+    harness.commits.failures = [DatabaseUnavailable() for _ in range(24)]
     items = [item(), item()]
-    async with bench.group() as group, bench.consumer(group):
-        await bench.publish(*items)
-        await wait_until(bench.settled)
-    assert bench.commits.order_ids == [order_id_of(body) for body in items]
-    assert await bench.dead() == []
+    async with harness.group() as group, harness.consumer(group):
+        await harness.publish(*items)
+        await until(harness.is_acknowledged)
+    assert harness.commits.order_ids == [order_id_of(body) for body in items]
+    assert await harness.dead_letters() == []
 
 
 async def test_a_message_is_acknowledged_after_the_last_of_its_commits(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, item: Callable[[], bytes]
 ) -> None:
     items = [item() for _ in range(5)]
-    bench.commits.gate.clear()
-    async with bench.group(batch_limit=3) as group, bench.consumer(group):
-        await bench.publish(*items)
-        await wait_until(lambda: bench.commits.tries == 1)
-        bench.commits.gate.set()
-        bench.commits.gate = asyncio.Event()  # the second commit waits
-        await wait_until(lambda: bench.commits.sizes == [3] and bench.commits.tries == 2)
-        assert not await bench.settled()
-        bench.commits.gate.set()
-        await wait_until(bench.settled)
-    assert bench.commits.sizes == [3, 2]
+    harness.commits.gate.clear()
+    async with harness.group(batch_limit=3) as group, harness.consumer(group):
+        await harness.publish(*items)
+        await until(lambda: harness.commits.tries == 1)
+        harness.commits.gate.set()
+        harness.commits.gate = asyncio.Event()  # the second commit waits
+        await until(lambda: harness.commits.sizes == [3] and harness.commits.tries == 2)
+        assert not await harness.is_acknowledged()
+        harness.commits.gate.set()
+        await until(harness.is_acknowledged)
+    assert harness.commits.sizes == [3, 2]
 
 
 async def test_a_message_with_one_failed_commit_is_redelivered_whole(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, item: Callable[[], bytes]
 ) -> None:
     items = [item() for _ in range(4)]
-    bench.commits.failures = [DatabaseUnavailable(), DatabaseUnavailable()]
-    async with bench.group(batch_limit=3) as group, bench.consumer(group):
-        await bench.publish(*items)
-        await wait_until(lambda: len(bench.commits.order_ids) >= 5)
-        await wait_until(bench.settled)
+    harness.commits.failures = [DatabaseUnavailable(), DatabaseUnavailable()]
+    async with harness.group(batch_limit=3) as group, harness.consumer(group):
+        await harness.publish(*items)
+        await until(lambda: len(harness.commits.order_ids) >= 5)
+        await until(harness.is_acknowledged)
     order_ids = [order_id_of(body) for body in items]
-    assert bench.commits.order_ids == [order_ids[3], *order_ids]
+    assert harness.commits.order_ids == [order_ids[3], *order_ids]
 
 
 async def test_a_lost_acknowledgement_costs_one_redelivery(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, item: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish, lost = bench.bus.client.publish, []
+    publish = harness.bus.client.publish
+    lost: list[str] = []
 
     async def lose_first(subject: str, payload: bytes = b"", *rest: Any, **options: Any) -> None:
         if payload == b"+ACK" and not lost:
@@ -208,88 +219,97 @@ async def test_a_lost_acknowledgement_costs_one_redelivery(
         else:
             await publish(subject, payload, *rest, **options)
 
-    monkeypatch.setattr(bench.bus.client, "publish", lose_first)
+    monkeypatch.setattr(harness.bus.client, "publish", lose_first)
     body = item()
-    async with bench.group() as group, bench.consumer(group):
-        await bench.publish(body)
-        await wait_until(bench.settled, timeout_s=ACK_WAIT_S + 10)
+    async with harness.group() as group, harness.consumer(group):
+        await harness.publish(body)
+        await until(harness.is_acknowledged, timeout_s=ACK_WAIT_S + 10)
     assert len(lost) == 1
-    assert bench.commits.order_ids == [order_id_of(body)] * 2
+    assert harness.commits.order_ids == [order_id_of(body)] * 2
 
 
 async def test_a_message_is_not_redelivered_during_a_slow_commit(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, item: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, body = await bench.deliveries(), item()
-    bench.commits.gate.clear()
-    async with bench.group() as group, bench.consumer(group):
-        await bench.publish(body)
-        await wait_until(lambda: bench.commits.tries == 1)
-        await asyncio.sleep(ACK_WAIT_S + 1.5)
-        assert await bench.deliveries() == before + 1
-        assert await bench.unread() == 1
-        bench.commits.gate.set()
-        await wait_until(bench.settled)
-    assert bench.commits.order_ids == [order_id_of(body)]
+    before, body = await harness.deliveries(), item()
+    publish = harness.bus.client.publish
+    progress_reports: list[str] = []
+
+    async def record_and_publish(subject: str, payload: bytes = b"", *rest: Any, **options: Any) -> None:
+        if payload == b"+WPI":
+            progress_reports.append(subject)
+        await publish(subject, payload, *rest, **options)
+
+    monkeypatch.setattr(harness.bus.client, "publish", record_and_publish)
+    harness.commits.gate.clear()
+    async with harness.group() as group, harness.consumer(group):
+        await harness.publish(body)
+        await until(lambda: harness.commits.tries == 1)
+        await until(lambda: (len(progress_reports) - 1) * consumer.PROGRESS_EVERY_S > ACK_WAIT_S)
+        assert await harness.deliveries() == before + 1
+        assert await harness.unread() == 1
+        harness.commits.gate.set()
+        await until(harness.is_acknowledged)
+    assert harness.commits.order_ids == [order_id_of(body)]
 
 
 async def test_a_consumer_is_behind_while_many_messages_are_unread(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, item: Callable[[], bytes]
 ) -> None:
-    async with bench.group() as group, bench.consumer(group):
-        assert not await bench.lag.is_behind()
-        await bench.publish(item())
-        await wait_until(bench.settled)
-        bench.commits.gate.clear()
-        await bench.publish(item())
-        assert not await bench.lag.is_behind(), "one is on its way, and the last was stored just now"
+    async with harness.group() as group, harness.consumer(group):
+        assert not await harness.lag.is_behind()
+        await harness.publish(item())
+        await until(harness.is_acknowledged)
+        harness.commits.gate.clear()
+        await harness.publish(item())
+        assert not await harness.lag.is_behind(), "one unread message that was stored a moment ago is no lag"
         for _ in range(15):
-            await bench.publish(item())
-        await wait_until(lambda: _has_unread(bench, 16))
-        assert await bench.lag.is_behind()
-        bench.commits.gate.set()
-        await wait_until(bench.settled)
-        assert not await bench.lag.is_behind()
+            await harness.publish(item())
+        await until(lambda: _has_unread(harness, 16))
+        assert await harness.lag.is_behind()
+        harness.commits.gate.set()
+        await until(harness.is_acknowledged)
+        assert not await harness.lag.is_behind()
 
 
 async def test_a_long_queue_is_read_without_redelivery_and_in_little_memory(
-    bench: Bench, item: Callable[[], bytes], wait_until: Any
+    harness: Harness, item: Callable[[], bytes]
 ) -> None:
     count, messages = 60_000, 60_000 // MAX_ITEMS + 1
     whole = [item() for _ in range(MAX_ITEMS)]
     for _ in range(messages):
-        await bench.publish(*whole)
-    before = await bench.deliveries()
+        await harness.publish(*whole)
+    before = await harness.deliveries()
     with memory() as grown:
-        async with bench.group(batch_limit=1024, queue_limit=8192) as group, bench.consumer(group):
+        async with harness.group(batch_limit=1024, queue_limit=8192) as group, harness.consumer(group):
 
-            async def all_read() -> bool:
+            async def has_read_all() -> bool:
                 grown()
-                return await bench.settled()
+                return await harness.is_acknowledged()
 
-            await wait_until(all_read, timeout_s=60)
-    assert len(bench.commits.order_ids) == messages * MAX_ITEMS >= count
-    assert await bench.deliveries() == before + messages
+            await until(has_read_all, timeout_s=60)
+    assert len(harness.commits.order_ids) == messages * MAX_ITEMS >= count
+    assert await harness.deliveries() == before + messages
     assert grown() <= 64 * MEBIBYTE
 
 
-async def _has_unread(bench: Bench, count: int) -> bool:
-    return await bench.unread() == count
+async def _has_unread(harness: Harness, count: int) -> bool:
+    return await harness.unread() == count
 
 
 @contextmanager
 def memory() -> Iterator[Callable[[], int]]:
-    """The most that this process has grown, as far as it was looked at."""
-    first, most = resident(), 0
+    """Yield a function that returns the largest growth of this process, in bytes, at any call so far."""
+    first, most = resident_bytes(), 0
 
     def grown() -> int:
         nonlocal most
-        most = max(most, resident() - first)
+        most = max(most, resident_bytes() - first)
         return most
 
     yield grown
 
 
-def resident() -> int:
+def resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096

@@ -1,8 +1,8 @@
-"""Whatever bytes arrive, on a request's subject, a topic's, or a stream's: nothing is raised, and reading goes on."""
+"""A service survives any bytes on a subject of requests, of a topic or of a stream, and reads the next message."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +17,10 @@ from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.contracts.values import OrderVersion
+from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.local_stack.testing import until
 
-QUESTION = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
+CHECK = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
 
 BODIES = (
     b"",
@@ -50,14 +52,14 @@ REPLIES = (b"", b"_INBOX_gateway.nobody", b"\xff\xfe", b"a\x0bb", "\N{SNOWMAN}".
 
 
 class RawUser:
-    """A connection that sends any bytes, as no client library would."""
+    """A NATS connection that can send any bytes, which no client library allows."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def connect(cls, servers: Any, user: str) -> "RawUser":
+    async def connect(cls, servers: FixtureServers, user: str) -> "RawUser":
         port = int(servers.nats_url.rsplit(":", 1)[1])
         raw = cls(*await asyncio.open_connection("127.0.0.1", port))
         password = servers.credentials.nats_password(user)
@@ -76,15 +78,17 @@ class RawUser:
             self._writer.write(b"HPUB %b %d %d\r\n%b%b\r\n" % (where, *sizes, headers, body))
 
     def publish_junk(self, subject: str, *, good: bytes) -> int:
-        """How many messages it were."""
-        junk = [(body, reply, None) for body in BODIES for reply in REPLIES]
+        """Publish every junk message; return how many there were."""
+        junk: list[tuple[bytes, bytes, bytes | None]] = [
+            (body, reply, None) for body in BODIES for reply in REPLIES
+        ]
         junk += [(body, reply, headers) for body in (b"", good) for headers in HEADERS for reply in REPLIES]
         for body, reply, headers in junk:
             self.publish(subject, body, reply=reply, headers=headers)
         return len(junk)
 
     async def flush(self) -> None:
-        """Everything has reached the server when this returns."""
+        """Return when the server has read every published message."""
         self._writer.write(b"PING\r\n")
         while (line := await self._reader.readline()) != b"PONG\r\n":
             assert line, "the server closed the connection"
@@ -96,7 +100,7 @@ class RawUser:
 
 
 @pytest.fixture
-async def raw_gateway(servers: Any, clean: None) -> AsyncIterator[RawUser]:
+async def raw_gateway(servers: FixtureServers, clean: None) -> AsyncIterator[RawUser]:
     raw = await RawUser.connect(servers, names.GATEWAY)
     yield raw
     await raw.close()
@@ -106,15 +110,15 @@ async def raw_gateway(servers: Any, clean: None) -> AsyncIterator[RawUser]:
 async def quiet(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Iterator[None]]:
-    """Nothing at ERROR but for dead letters, no traceback, no exception that nobody retrieved."""
-    import gc  # noqa: PLC0415 - tasks that failed unseen say so when they are collected
+    """Check that a test logs no error but dead letters, no traceback, and no exception of a forgotten task."""
+    import gc  # noqa: PLC0415 - asyncio logs an unretrieved exception when its task is collected
 
     yield iter(())
     await asyncio.sleep(0)
     gc.collect()
     lines = capsys.readouterr().out.splitlines()
-    loud = [line for line in lines if "[error" in line and "message_dead_lettered" not in line]
-    assert loud == []
+    errors = [line for line in lines if "[error" in line and "message_dead_lettered" not in line]
+    assert errors == []
     assert not [line for line in lines if "Traceback" in line]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -122,20 +126,20 @@ async def quiet(
 async def test_junk_requests_are_refused_and_the_next_good_one_is_answered(
     bus: Bus, kitchen_bus: Bus, raw_gateway: RawUser, quiet: object
 ) -> None:
-    async def answer(question: AskKnown) -> KnownAnswered:
-        return KnownAnswered(missing=question.items)
+    async def answer(check: AskKnown) -> KnownAnswered:
+        return KnownAnswered(missing=check.items)
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
     good = b'{"items": []}'
     raw_gateway.publish_junk(names.KITCHEN_KNOWN.subject, good=good)
     await raw_gateway.flush()
-    answered = await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=5)
-    assert answered == KnownAnswered(missing=QUESTION.items)
+    answered = await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=5)
+    assert answered == KnownAnswered(missing=CHECK.items)
 
 
 async def test_a_refusal_is_explained_in_one_ascii_line(bus: Bus, kitchen_bus: Bus, quiet: object) -> None:
-    async def answer(question: AskKnown) -> KnownAnswered:
-        return KnownAnswered(missing=question.items)
+    async def answer(check: AskKnown) -> KnownAnswered:
+        return KnownAnswered(missing=check.items)
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
     for body in BODIES:
@@ -147,7 +151,7 @@ async def test_a_refusal_is_explained_in_one_ascii_line(bus: Bus, kitchen_bus: B
 
 
 async def test_service_discovery_requests_are_still_answered_after_junk(
-    bus: Bus, kitchen_bus: Bus, servers: Any, quiet: object
+    bus: Bus, kitchen_bus: Bus, servers: FixtureServers, quiet: object
 ) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
@@ -166,33 +170,32 @@ async def test_service_discovery_requests_are_still_answered_after_junk(
 
 
 async def test_a_subscription_still_receives_events_after_junk(
-    bus: Bus, servers: Any, wait_until: Any, quiet: object
+    bus: Bus, servers: FixtureServers, quiet: object
 ) -> None:
-    heard: list[AvailabilityChanged] = []
-    await bus.subscribe(names.AVAILABILITY, heard.append)
+    received: list[AvailabilityChanged] = []
+    await bus.subscribe(names.AVAILABILITY, received.append)
     raw = await RawUser.connect(servers, names.STOCK)
     raw.publish_junk(names.AVAILABILITY.subject, good=b'{"items": 7}')
     raw.publish(names.AVAILABILITY.subject, b'{"items": []}')
     await raw.flush()
     await raw.close()
-    await wait_until(lambda: heard)
-    assert heard == [AvailabilityChanged(items=())]
+    await until(lambda: received)
+    assert received == [AvailabilityChanged(items=())]
 
 
 async def test_junk_in_a_stream_becomes_dead_letters_and_later_messages_are_read(
     bus: Bus,
     kitchen_bus: Bus,
-    servers: Any,
+    servers: FixtureServers,
     dead_letters: DeadLetters,
     stored_status: Any,
-    projection_settled: Any,
-    wait_until: Any,
+    projection_is_acknowledged: Callable[[], Awaitable[bool]],
     quiet: object,
 ) -> None:
-    read: list[Any] = []
+    committed: list[Any] = []
 
     async def commit(events: list[Any]) -> list[None]:
-        read.extend(events)
+        committed.extend(events)
         return [None] * len(events)
 
     raw = await RawUser.connect(servers, names.KITCHEN)
@@ -213,14 +216,14 @@ async def test_junk_in_a_stream_becomes_dead_letters_and_later_messages_are_read
         ),
     ):
         await kitchen_bus.publish_stored([row])
-        await wait_until(projection_settled, timeout_s=20)
-    with_one_id = 2 * len(REPLIES)
-    stored = sent - with_one_id + 1 + 1
+        await until(projection_is_acknowledged, timeout_s=20)
+    same_id = 2 * len(REPLIES)  # the server stores only the first of them
+    stored = sent - same_id + 1 + 1
     async with servers.bus_as("admin") as admin:
         info = await admin.jetstream().stream_info(names.NOTIFICATION_STREAM.name)
     assert info.state.messages == stored
     good_ones = len(HEADERS) * len(REPLIES) - len(REPLIES) + 1
-    assert len(read) == good_ones
+    assert len(committed) == good_ones
     async with servers.database_as_admin() as connection:
         letters = await connection.fetch("SELECT body FROM gateway.dead_letters")
     assert {letter["body"] for letter in letters} >= set(BODIES)

@@ -1,4 +1,4 @@
-"""Request-reply: what the asker learns when all is well, when nobody is there, and when the peer is in trouble."""
+"""Request-reply: the reply or error that a caller gets from a peer that works, fails, is silent or is not there."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -13,18 +13,18 @@ from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.values import OrderVersion
+from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.local_stack.testing import until
 
-QUESTION = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
+CHECK = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
 
 
 async def test_a_request_gets_the_typed_reply_of_its_owner(bus: Bus, kitchen_bus: Bus) -> None:
-    async def answer(question: AskKnown) -> KnownAnswered:
-        return KnownAnswered(missing=question.items)
+    async def answer(check: AskKnown) -> KnownAnswered:
+        return KnownAnswered(missing=check.items)
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
-    assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered(
-        missing=QUESTION.items
-    )
+    assert await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=2) == KnownAnswered(missing=CHECK.items)
 
 
 async def test_a_service_answers_although_the_server_did_not_confirm_its_subscription(
@@ -41,13 +41,13 @@ async def test_a_service_answers_although_the_server_did_not_confirm_its_subscri
         with pytest.raises(nats.errors.FlushTimeoutError):
             await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
     await kitchen_bus.client.flush_all()
-    assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
+    assert await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=2) == KnownAnswered()
 
 
 async def test_a_server_that_answered_a_ping_too_late_is_usable_at_once(
-    bus: Bus, kitchen_bus: Bus, servers
+    bus: Bus, kitchen_bus: Bus, servers: FixtureServers
 ) -> None:
-    """Readiness pings the server and waits a second at most."""
+    """Readiness pings the server and waits one second at most."""
 
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
@@ -55,7 +55,7 @@ async def test_a_server_that_answered_a_ping_too_late_is_usable_at_once(
     await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
     with servers.nats.frozen(), pytest.raises(NoAnswer):
         await bus.ping()
-    assert await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2) == KnownAnswered()
+    assert await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=2) == KnownAnswered()
 
 
 async def test_a_request_over_an_undetected_lost_connection_gets_no_answer(
@@ -64,15 +64,17 @@ async def test_a_request_over_an_undetected_lost_connection_gets_no_answer(
     def write_lines(_: object) -> None:
         raise RuntimeError("the handler is closed")
 
-    bus.client._flusher_task.cancel()
-    await asyncio.wait({bus.client._flusher_task})
+    flusher = bus.client._flusher_task
+    assert flusher is not None
+    flusher.cancel()
+    await asyncio.wait({flusher})
     monkeypatch.setattr(bus.client._transport, "writelines", write_lines)
     with pytest.raises(NoAnswer):
-        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.2)
+        await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=0.2)
 
 
 async def test_closing_a_bus_does_not_wait_for_a_frozen_server(
-    gateway_settings: ServiceSettings, servers
+    gateway_settings: ServiceSettings, servers: FixtureServers
 ) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
@@ -82,14 +84,14 @@ async def test_closing_a_bus_does_not_wait_for_a_frozen_server(
         await bus.connected()
         await bus.serve(names.GATEWAY_KNOWN, answer)
         with servers.nats.frozen():
-            async with asyncio.timeout(6):  # without limits of the bus's own it takes ten seconds
+            async with asyncio.timeout(6):  # without the limits of Bus closing takes ten seconds
                 await stack.aclose()
 
 
 async def test_a_request_without_a_responder_fails_at_once(bus: Bus) -> None:
     async with asyncio.timeout(10):
         with pytest.raises(NoResponder):
-            await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=60)
+            await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=60)
 
 
 async def test_the_outcome_of_a_silent_peer_is_unknown_after_the_deadline(bus: Bus, kitchen_bus: Bus) -> None:
@@ -101,7 +103,7 @@ async def test_the_outcome_of_a_silent_peer_is_unknown_after_the_deadline(bus: B
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, stay_silent)
     with pytest.raises(NoAnswer) as caught:
-        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.2)
+        await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=0.2)
     assert not isinstance(caught.value, NoResponder)
     never.set()
 
@@ -112,7 +114,7 @@ async def test_a_failing_peer_answers_with_its_error_code(bus: Bus, kitchen_bus:
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, fail)
     with pytest.raises(PeerRefused) as caught:
-        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2)
+        await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=2)
     assert caught.value.peer_code == "503"
 
 
@@ -122,24 +124,24 @@ async def test_an_unforeseen_failure_of_the_peer_reveals_no_detail(bus: Bus, kit
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, fail)
     with pytest.raises(PeerRefused) as caught:
-        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=2)
+        await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=2)
     assert caught.value.peer_code == "500"
     assert "hunter2" not in str(caught.value)
 
 
 async def test_requests_are_handled_concurrently(bus: Bus, kitchen_bus: Bus) -> None:
-    all_here = asyncio.Barrier(20)
+    all_arrived = asyncio.Barrier(20)
 
     async def meet(_: AskKnown) -> KnownAnswered:
-        await all_here.wait()
+        await all_arrived.wait()
         return KnownAnswered()
 
     await kitchen_bus.serve(names.KITCHEN_KNOWN, meet)
-    await asyncio.gather(*(bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=5) for _ in range(20)))
+    await asyncio.gather(*(bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=5) for _ in range(20)))
 
 
 async def test_an_endpoint_answers_again_after_nats_was_killed(
-    bus: Bus, kitchen_bus: Bus, servers, wait_until
+    bus: Bus, kitchen_bus: Bus, servers: FixtureServers
 ) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
@@ -148,19 +150,21 @@ async def test_an_endpoint_answers_again_after_nats_was_killed(
     servers.nats.kill()
     await servers.nats.ended()
     with pytest.raises(NoAnswer):
-        await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.5)
+        await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=0.5)
     await servers.nats.start()
 
     async def answers() -> bool:
         try:
-            return await bus.request(names.KITCHEN_KNOWN, QUESTION, deadline_s=0.5) == KnownAnswered()
+            return await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=0.5) == KnownAnswered()
         except NoAnswer:
             return False
 
-    await wait_until(answers)
+    await until(answers)
 
 
-async def test_a_service_answers_the_micro_protocol(bus: Bus, kitchen_bus: Bus, servers) -> None:
+async def test_a_service_answers_the_micro_protocol(
+    bus: Bus, kitchen_bus: Bus, servers: FixtureServers
+) -> None:
     async def answer(_: AskKnown) -> KnownAnswered:
         return KnownAnswered()
 

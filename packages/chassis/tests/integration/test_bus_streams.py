@@ -1,7 +1,8 @@
-"""Stored messages: published packed, consumed with an ack after the commit, whatever happens to the server."""
+"""Stored messages are published packed and acknowledged after the commit, also when the server fails."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,15 @@ from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
+from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.local_stack.testing import until
 
 StoredStatus = Callable[..., OutboxRow]
-Settled = Callable[[], Awaitable[bool]]
+Condition = Callable[[], Awaitable[bool]]
 
 
 class Reader:
-    """Commits events to memory; `failures` are raised first, one for each commit."""
+    """Commits events to memory; each commit first raises one of the `failures`."""
 
     def __init__(self) -> None:
         self.bodies: list[OrderStatusChanged] = []
@@ -38,6 +41,9 @@ class Reader:
     @property
     def order_ids(self) -> set[object]:
         return {body.order_id for body in self.bodies}
+
+    def has(self, row: OutboxRow) -> bool:
+        return order_id_of(row) in self.order_ids
 
 
 def order_id_of(row: OutboxRow) -> UUID:
@@ -57,7 +63,7 @@ def consumer(bus: Bus, group: GroupCommit, dead_letters: DeadLetters) -> Consume
 
 @pytest.mark.parametrize(("count", "stored"), [(1, 1), (256, 1), (257, 2)])
 async def test_equal_messages_are_stored_once(
-    kitchen_bus: Bus, servers, stored_status: StoredStatus, count: int, stored: int
+    kitchen_bus: Bus, servers: FixtureServers, stored_status: StoredStatus, count: int, stored: int
 ) -> None:
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(count)]
     await kitchen_bus.publish_stored(messages)
@@ -68,7 +74,7 @@ async def test_equal_messages_are_stored_once(
 
 
 async def test_a_row_that_is_packed_again_with_new_ones_does_not_hide_them(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus
 ) -> None:
     reader = Reader()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(20)]
@@ -76,13 +82,13 @@ async def test_a_row_that_is_packed_again_with_new_ones_does_not_hide_them(
     await kitchen_bus.publish_stored(messages)
     async with (
         GroupCommit("read", reader.commit) as group,
-        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+        consumer(bus, group, dead_letters),
     ):
-        await wait_until(lambda: len(reader.order_ids) == 20)
+        await until(lambda: len(reader.order_ids) == 20)
 
 
 async def test_publishing_without_the_server_raises(
-    kitchen_bus: Bus, servers, stored_status: StoredStatus
+    kitchen_bus: Bus, servers: FixtureServers, stored_status: StoredStatus
 ) -> None:
     servers.nats.kill()
     await servers.nats.ended()
@@ -95,20 +101,19 @@ async def test_messages_are_acknowledged_after_their_commit(
     kitchen_bus: Bus,
     dead_letters: DeadLetters,
     stored_status: StoredStatus,
-    projection_settled: Settled,
-    wait_until,
+    projection_is_acknowledged: Condition,
 ) -> None:
     reader = Reader()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(2000)]
     async with (
         GroupCommit("read", reader.commit) as group,
-        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+        consumer(bus, group, dead_letters),
     ):
         for start in range(0, 2000, 500):
             await kitchen_bus.publish_stored(messages[start : start + 500])
-        await wait_until(lambda: len(reader.bodies) >= 2000)
+        await until(lambda: len(reader.bodies) >= 2000)
     assert [body.order_id for body in reader.bodies] == [order_id_of(message) for message in messages]
-    await wait_until(projection_settled)
+    await until(projection_is_acknowledged)
 
 
 async def test_a_consumer_that_starts_while_the_connection_is_lost_reads_once_it_is_back(
@@ -116,7 +121,6 @@ async def test_a_consumer_that_starts_while_the_connection_is_lost_reads_once_it
     kitchen_bus: Bus,
     dead_letters: DeadLetters,
     stored_status: StoredStatus,
-    wait_until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader, tried, subscribe = Reader(), asyncio.Event(), bus.client.subscribe
@@ -132,29 +136,29 @@ async def test_a_consumer_that_starts_while_the_connection_is_lost_reads_once_it
     await kitchen_bus.publish_stored([message])
     async with (
         GroupCommit("read", reader.commit) as group,
-        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+        consumer(bus, group, dead_letters),
     ):
-        await wait_until(lambda: reader.order_ids == {order_id_of(message)})
+        await until(lambda: reader.order_ids == {order_id_of(message)})
 
 
 async def test_after_a_lost_connection_no_message_goes_to_an_old_pull_request(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus
 ) -> None:
-    """The server must not fill what the old connection had asked for: it would bring such a message 5 s later."""
-    reader, back = Reader(), asyncio.Event()
+    """The server must not fill the old connection's pull request: it would redeliver such a message only 5 s later."""
+    reader, reconnected = Reader(), asyncio.Event()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(40)]
     async with (
         GroupCommit("read", reader.commit) as group,
-        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+        consumer(bus, group, dead_letters),
     ):
         await kitchen_bus.publish_stored(messages[:1])
-        await wait_until(lambda: len(reader.bodies) == 1)
-        bus.on_reconnect(back.set)
+        await until(lambda: len(reader.bodies) == 1)
+        bus.on_reconnect(reconnected.set)
         bus.client.drop_connection()
-        await asyncio.wait_for(back.wait(), timeout=10)
+        await asyncio.wait_for(reconnected.wait(), timeout=10)
         for message in messages[1:]:
             await kitchen_bus.publish_stored([message])
-        await wait_until(lambda: len(reader.bodies) >= 40)
+        await until(lambda: len(reader.bodies) >= 40)
     assert [body.order_id for body in reader.bodies] == [order_id_of(message) for message in messages]
 
 
@@ -163,42 +167,45 @@ async def test_messages_of_a_failed_commit_are_redelivered(
     kitchen_bus: Bus,
     dead_letters: DeadLetters,
     stored_status: StoredStatus,
-    projection_settled: Settled,
-    wait_until,
+    projection_is_acknowledged: Condition,
 ) -> None:
     reader = Reader()
     reader.failures = [DatabaseUnavailable(), DatabaseUnavailable(), RuntimeError("unforeseen")]
     message = stored_status(names.KITCHEN_STATUS)
     async with (
         GroupCommit("read", reader.commit) as group,
-        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+        consumer(bus, group, dead_letters),
     ):
         await kitchen_bus.publish_stored([message])
-        await wait_until(lambda: reader.order_ids == {order_id_of(message)})
-        await wait_until(projection_settled)
+        await until(lambda: reader.order_ids == {order_id_of(message)})
+        await until(projection_is_acknowledged)
     assert len(reader.bodies) == 1
 
 
 async def test_a_consumer_continues_after_nats_was_killed_and_after_its_data_was_deleted(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, servers, stored_status: StoredStatus, wait_until
+    bus: Bus,
+    kitchen_bus: Bus,
+    dead_letters: DeadLetters,
+    servers: FixtureServers,
+    stored_status: StoredStatus,
 ) -> None:
     reader = Reader()
     async with (
         GroupCommit("read", reader.commit) as group,
-        consumer(bus, group, dead_letters, lag=ConsumerLag(bus, names.GATEWAY_PROJECTION)),
+        consumer(bus, group, dead_letters),
     ):
-        for disturb in (_killed_and_started, _wiped):
+        for disrupt in (_killed_and_started, _wiped):
             before = stored_status(names.KITCHEN_STATUS)
             await _published(kitchen_bus, before)
-            await wait_until(lambda before=before: order_id_of(before) in reader.order_ids)
-            await disturb(servers)
+            await until(partial(reader.has, before))
+            await disrupt(servers)
             after = stored_status(names.KITCHEN_STATUS)
             await _published(kitchen_bus, after)
-            await wait_until(lambda after=after: order_id_of(after) in reader.order_ids)
+            await until(partial(reader.has, after))
 
 
 async def test_two_consumers_share_the_work(
-    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus, wait_until
+    bus: Bus, kitchen_bus: Bus, dead_letters: DeadLetters, stored_status: StoredStatus
 ) -> None:
     first, second = Reader(), Reader()
     messages = [stored_status(names.KITCHEN_STATUS) for _ in range(1500)]
@@ -211,21 +218,21 @@ async def test_two_consumers_share_the_work(
         for start in range(0, 1500, 500):
             rows = messages[start : start + 500]
             await asyncio.gather(*(kitchen_bus.publish_stored([row]) for row in rows))
-        await wait_until(lambda: len(first.order_ids | second.order_ids) == 1500)
+        await until(lambda: len(first.order_ids | second.order_ids) == 1500)
     assert first.order_ids | second.order_ids == {order_id_of(message) for message in messages}
 
 
-async def _killed_and_started(servers) -> None:
+async def _killed_and_started(servers: FixtureServers) -> None:
     await servers.nats.stop()
     await servers.nats.start()
 
 
-async def _wiped(servers) -> None:
+async def _wiped(servers: FixtureServers) -> None:
     await servers.wipe_nats()
 
 
 async def _published(bus: Bus, message: OutboxRow) -> None:
-    """As the relay does: again until it is stored."""
+    """Publish until the message is stored, as the relay does."""
     async with asyncio.timeout(15):
         while True:
             try:

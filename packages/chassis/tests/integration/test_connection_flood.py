@@ -1,4 +1,4 @@
-"""Thousands of silent and slow sockets against a process with few descriptors: everybody else is served all along."""
+"""Thousands of silent and slow sockets against a process with few descriptors: it serves all other clients."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ ENVIRON = {
 }
 JSON = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 SENT = (b"", b"GET /begun HTTP/1.1\r\nhost: x\r\n", JSON + b"content-length: 40\r\n\r\n{")
-"""Nothing, half a head, a body of which a byte comes now and then."""
+"""What each silent socket sends: nothing, half a head, or the first byte of a body."""
 
 ONE, FIFTY = ("127.0.0.2",), tuple(f"127.0.1.{number}" for number in range(1, 51))
 Start = Callable[..., tuple[str, int, Path]]
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """The probe service with so many descriptors, of which it finds half allowed: host, port, log."""
+    """Start the probe service with this hard limit of descriptors and half of it as soft limit: host, port, log."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*, descriptors: int, **environ: str) -> tuple[str, int, Path]:
@@ -71,8 +71,8 @@ def own_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-class Honest(threading.Thread):
-    """Asks for health and orders all the while, by new connections and by one that is kept."""
+class OtherClient(threading.Thread):
+    """Requests health and orders until its block ends, over new connections and over a persistent one."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__()
@@ -83,17 +83,17 @@ class Honest(threading.Thread):
         self.orders = 0
 
     def run(self) -> None:
-        with socket.create_connection(self._address, timeout=5) as kept:
+        with socket.create_connection(self._address, timeout=5) as persistent:
             while not self._ended.wait(0.1):
                 began = time.monotonic()
-                self._ask("health", b"GET /health/live HTTP/1.1\r\nhost: x\r\n", 200)
+                self._request("health", b"GET /health/live HTTP/1.1\r\nhost: x\r\n", 200)
                 self.health_s.append(time.monotonic() - began)
-                self._ask("order", JSON + b"content-length: 2\r\n", 201, b"{}")
-                self._ask("kept", JSON + b"content-length: 2\r\n", 201, b"{}", on=kept)
+                self._request("order", JSON + b"content-length: 2\r\n", 201, b"{}")
+                self._request("persistent", JSON + b"content-length: 2\r\n", 201, b"{}", on=persistent)
                 self.orders += 2
                 self._begun.set()
 
-    def _ask(
+    def _request(
         self, name: str, head: bytes, status: int, body: bytes = b"", *, on: socket.socket | None = None
     ) -> None:
         try:
@@ -108,9 +108,8 @@ class Honest(threading.Thread):
 
     def __enter__(self) -> Self:
         self.start()
-        self._begun.wait(
-            timeout=10
-        )  # the kept connection has asked: one that never has may be closed for another
+        # until the persistent connection has sent a request: before that the server may evict it
+        assert self._begun.wait(timeout=10)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,8 +131,8 @@ def open_silent(address: tuple[str, int], sources: tuple[str, ...], count: int) 
     return opened
 
 
-def seconds_until_gone(silent: dict[int, socket.socket], *, within_s: float) -> float:
-    """Reads them all to their ends."""
+def seconds_until_closed(silent: dict[int, socket.socket], *, within_s: float) -> float:
+    """Read every socket to its end; return the seconds that this took."""
     began = time.monotonic()
     poll = select.epoll()
     for descriptor in silent:
@@ -160,24 +159,24 @@ def flood(
     health_within_s: float,
 ) -> str:
     host, port, log_path = start(descriptors=descriptors, PROBE_LOOK_S=str(look_s))
-    with Honest(host, port) as honest:
+    with OtherClient(host, port) as other:
         began = time.monotonic()
         silent = open_silent((host, port), sources, count)
         opened_s = time.monotonic() - began
-        gone_s = seconds_until_gone(silent, within_s=40 * look_s)
+        closed_s = seconds_until_closed(silent, within_s=40 * look_s)
         minutes = (time.monotonic() - began) / (60 * look_s)
     lines: list[dict[str, Any]] = [
         json.loads(line) for line in log_path.read_text().splitlines() if line.startswith("{")
     ]
     warnings = [line for line in lines if line["level"] != "info"]
-    assert honest.failures == []
-    assert max(honest.health_s) < health_within_s
+    assert other.failures == []
+    assert max(other.health_s) < health_within_s
     assert {line["event"] for line in warnings} == {"connections_limited"}
     assert 1 <= len(warnings) <= 1 + minutes
     return (
-        f"{count} sockets from {len(sources)} addresses in {opened_s:.1f} s, gone {gone_s:.1f} s after the last; "
-        f"health {len(honest.health_s)} times, at most {max(honest.health_s) * 1e3:.0f} ms; "
-        f"{honest.orders} orders accepted; warnings {len(warnings)}: {warnings[0]}"
+        f"{count} sockets from {len(sources)} addresses in {opened_s:.1f} s, closed {closed_s:.1f} s after the last; "
+        f"health {len(other.health_s)} times, at most {max(other.health_s) * 1e3:.0f} ms; "
+        f"{other.orders} orders accepted; warnings {len(warnings)}: {warnings[0]}"
     )
 
 
@@ -185,7 +184,7 @@ def flood(
 def test_hundreds_of_silent_sockets_do_not_lock_out_other_clients(
     start: Start, own_descriptors: None, sources: tuple[str, ...]
 ) -> None:
-    """The server's seconds are shorter: who had to wait for the silent ones to be ended would wait for four of ours."""
+    """The server's seconds are shorter: a client that had to wait for the time-outs would wait for four real seconds."""
     flood(start, sources, count=600, descriptors=512, look_s=0.4, health_within_s=2.0)
 
 

@@ -1,4 +1,4 @@
-"""Transactions, connections that are lost, and a database that falls silent: who waits is told so in time."""
+"""Transactions, lost connections and a silent database: callers get their result or an error in time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,14 +21,17 @@ from cafeteria.chassis.database.database import (
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.http.health import examine
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.local_stack.testing import until
 
 SOON_S = 10.0
-"""More than a slow machine adds to the time that is given here, and far less than every other limit: see `patient`."""
+"""More than a slow machine adds to a time limit of these tests, and far less than the limits of `long_limits`."""
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the time that is given, all that waits for a silent server would wait for a minute."""
+def long_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise all other limits to a minute: only the limit under test can end the wait for a silent server."""
     for module, limit in (
         (database_module, "CONNECT_TIMEOUT_S"),
         (database_module, "STATEMENT_TIMEOUT_S"),
@@ -38,87 +41,100 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, limit, 60.0)
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("long_limits")
 async def test_a_caller_of_a_silent_database_gets_an_error_within_its_time_limit(
-    gateway_settings, servers
+    gateway_settings: ServiceSettings, servers: FixtureServers
 ) -> None:
     database = Database.connect(gateway_settings, service="gateway")
     await database.ping()
     with servers.postgres.frozen():
-        asked_at = monotonic()
+        started_at = monotonic()
         with pytest.raises(DatabaseUnavailable):
             await database.within(0.3).ping()
-        assert monotonic() - asked_at < SOON_S
+        assert monotonic() - started_at < SOON_S
     await database.ping()
     await database.close()
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("long_limits")
 async def test_the_time_limit_covers_a_transaction_and_the_wait_for_a_connection(
-    gateway_settings, servers
+    gateway_settings: ServiceSettings, servers: FixtureServers
 ) -> None:
     database = Database.connect(gateway_settings, service="gateway", pool_size=1)
-    awaited = database.within(0.3)
+    limited = database.within(0.3)
     with servers.postgres.frozen():
-        asked_at = monotonic()
-        for _ in range(2):  # the second finds no connection, and none is made
+        started_at = monotonic()
+        for _ in range(2):  # the second finds no free connection, and cannot open one
             with pytest.raises(DatabaseUnavailable):
-                async with awaited.transaction() as connection:
+                async with limited.transaction() as connection:
                     await connection.exec_driver_sql("SELECT 1")
-        assert monotonic() - asked_at < SOON_S
+        assert monotonic() - started_at < SOON_S
     await database.ping()
     await database.close()
 
 
-@pytest.mark.usefixtures("patient")
-async def test_readiness_takes_a_second_also_when_the_database_is_silent(gateway_settings, servers) -> None:
+@pytest.mark.usefixtures("long_limits")
+async def test_readiness_takes_a_second_also_when_the_database_is_silent(
+    gateway_settings: ServiceSettings, servers: FixtureServers
+) -> None:
     database = Database.connect(gateway_settings, service="gateway")
     await database.ping()
     with servers.postgres.frozen():
-        asked_at = monotonic()
+        started_at = monotonic()
         health = await examine({"postgres": database.ping})
-        assert monotonic() - asked_at < SOON_S
+        assert monotonic() - started_at < SOON_S
     assert health.dependencies == {"postgres": "unavailable: no answer within 1 s"}
     await database.close()
 
 
-async def test_an_abandoned_connection_releases_its_locks(database, servers, wait_until) -> None:
-    """Its statement is cancelled at the server: it would otherwise hold what it has until it ends."""
+async def test_an_abandoned_connection_releases_its_locks(
+    database: Database, servers: FixtureServers
+) -> None:
+    """The server cancels its statement, which would otherwise hold its locks until it ends."""
 
-    async def ask_in_vain() -> None:
+    async def wait_in_vain() -> None:
         async with database.within(2.0).transaction() as waiter:
             await waiter.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
 
     async with database.statement(), database.statement():
-        pass  # the one that asks in vain need not connect first
+        pass  # opens both connections, so that the waiter need not connect
     async with database.transaction() as holder, servers.database_as_admin() as watcher:
 
-        async def waits() -> bool:
+        async def is_waiting() -> bool:
             query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 4711"
             return bool(await watcher.fetchval(query))
 
         await holder.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
-        asking = asyncio.create_task(ask_in_vain())
-        await wait_until(waits)
+        waiting = asyncio.create_task(wait_in_vain())
+        await until(is_waiting)
         with pytest.raises(DatabaseUnavailable):
-            await asking
-        async with asyncio.timeout(5):
-            while await waits():
-                pass
+            await waiting
+
+        async def has_ended() -> bool:
+            return not await is_waiting()
+
+        await until(has_ended)
 
 
-async def test_closing_waits_for_connections_that_are_being_closed(gateway_settings, servers) -> None:
+async def test_closing_waits_for_connections_that_are_being_closed(
+    gateway_settings: ServiceSettings, servers: FixtureServers
+) -> None:
     database = Database.connect(gateway_settings, service="gateway")
-    await database.ping()
+    async with database.statement() as connection:
+        driver = driver_of(connection)
+    closed = asyncio.Event()
+    driver.add_termination_listener(lambda _: closed.set())
     with servers.postgres.frozen(), pytest.raises(DatabaseUnavailable):
         await database.within(0.1).ping()
+    assert not closed.is_set()
     await database.close()
-    leaving = [task for task in asyncio.all_tasks() if "_leave" in repr(task)]
-    assert not leaving
+    assert closed.is_set()
 
 
-async def test_closing_does_not_wait_for_a_silent_server(gateway_settings, servers, monkeypatch) -> None:
-    """Each connection says goodbye, all at once, and goes."""
+async def test_closing_does_not_wait_for_a_silent_server(
+    gateway_settings: ServiceSettings, servers: FixtureServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All connections close concurrently, within CLOSE_TIMEOUT_S."""
     monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT_S", 60.0)
     database = Database.connect(gateway_settings, service="gateway")
     async with database.statement(), database.statement():
@@ -137,7 +153,9 @@ COUNT = Statement("SELECT count(*) AS found FROM gateway.dead_letters WHERE erro
 
 
 @pytest.fixture
-async def one_connection(gateway_settings, servers) -> AsyncIterator[Database]:
+async def one_connection(
+    gateway_settings: ServiceSettings, servers: FixtureServers
+) -> AsyncIterator[Database]:
     database = Database.connect(gateway_settings, service="gateway", pool_size=1)
     yield database
     await database.close()
@@ -149,7 +167,7 @@ async def added(database: Database, error: str) -> int:
     return int(counted.found)
 
 
-async def test_handwritten_and_sqlalchemy_statements_share_one_transaction(one_connection) -> None:
+async def test_handwritten_and_sqlalchemy_statements_share_one_transaction(one_connection: Database) -> None:
     error = str(uuid4())
     table = sa.table("dead_letters", sa.column("error"), schema="gateway")
     async with one_connection.transaction() as connection:
@@ -161,7 +179,9 @@ async def test_handwritten_and_sqlalchemy_statements_share_one_transaction(one_c
 
 
 @pytest.mark.parametrize("surprise", [ValueError, asyncio.CancelledError])
-async def test_an_error_in_a_transaction_rolls_it_back(one_connection, surprise) -> None:
+async def test_an_error_in_a_transaction_rolls_it_back(
+    one_connection: Database, surprise: type[BaseException]
+) -> None:
     error = str(uuid4())
 
     async def fail_in_the_middle() -> None:
@@ -174,15 +194,13 @@ async def test_an_error_in_a_transaction_rolls_it_back(one_connection, surprise)
     assert await added(one_connection, error) == 0
 
 
-async def test_a_refused_statement_leaves_the_connection_usable(
-    one_connection,
-) -> None:
-    error, taken = str(uuid4()), uuid4()
+async def test_a_refused_statement_leaves_the_connection_usable(one_connection: Database) -> None:
+    error, row_id = str(uuid4()), uuid4()
 
     async def add_twice() -> None:
         async with one_connection.transaction() as connection:
-            await ADD.rows(connection, {"id": taken, "error": error})
-            await ADD.rows(connection, {"id": taken, "error": error})
+            await ADD.rows(connection, {"id": row_id, "error": error})
+            await ADD.rows(connection, {"id": row_id, "error": error})
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await add_twice()
@@ -197,7 +215,9 @@ async def test_a_refused_statement_leaves_the_connection_usable(
     assert await added(one_connection, error) == 0
 
 
-async def test_a_connection_that_the_server_closed_is_not_acquired(one_connection, servers) -> None:
+async def test_a_connection_that_the_server_closed_is_not_acquired(
+    one_connection: Database, servers: FixtureServers
+) -> None:
     async with one_connection.statement() as connection:
         driver = driver_of(connection)
     closed = asyncio.Event()
@@ -209,7 +229,9 @@ async def test_a_connection_that_the_server_closed_is_not_acquired(one_connectio
     await one_connection.ping()
 
 
-async def test_a_cancelled_statement_costs_only_its_connection(one_connection, servers) -> None:
+async def test_a_cancelled_statement_costs_only_its_connection(
+    one_connection: Database, servers: FixtureServers
+) -> None:
     async with servers.database_as_admin() as holder, holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(4712)")
 
@@ -218,11 +240,8 @@ async def test_a_cancelled_statement_costs_only_its_connection(one_connection, s
                 await Statement("SELECT pg_advisory_xact_lock(4712)").rows(connection, {})
 
         waiting = asyncio.create_task(wait())
-        async with asyncio.timeout(5):
-            while not await holder.fetchval(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 4712"
-            ):
-                pass
+        waiters = "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 4712"
+        await until(lambda: holder.fetchval(waiters))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -230,11 +249,11 @@ async def test_a_cancelled_statement_costs_only_its_connection(one_connection, s
 
 
 async def test_a_terminated_backend_behind_an_open_connection_is_unavailable(
-    gateway_settings, servers
+    gateway_settings: ServiceSettings, servers: FixtureServers
 ) -> None:
-    """Between a backend's last word and the end of its connection lies a network.
+    """The network may hide for a while that a backend has closed its connection.
 
-    What was asked just before that word gets no answer: whoever asks waits as long as they may, no longer.
+    A query that is sent in that time gets no answer; its caller waits for its time limit and no longer.
     """
     address = urlsplit(gateway_settings.postgres_url)
     async with holding_open(address.hostname, address.port) as port:
@@ -261,20 +280,20 @@ async def used_for_a_ping(database: Database) -> Any:
 
 
 @asynccontextmanager
-async def holding_open(host: str, port: int) -> AsyncIterator[int]:
-    """A way to the server that passes on all it says, but not that it has closed the connection."""
+async def holding_open(host: str | None, port: int | None) -> AsyncIterator[int]:
+    """Forward a port to the server, all but the end of its connections; yield the port."""
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while said := await reader.read(65_536):
-            writer.write(said)
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            writer.write(chunk)
 
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(host, port)
-        to_client = asyncio.create_task(carry(there, writer))
-        await carry(reader, back)
+        to_client = asyncio.create_task(forward(there, writer))
+        await forward(reader, back)
         to_client.cancel()
         back.close()
         writer.close()
 
-    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]

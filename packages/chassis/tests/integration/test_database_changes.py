@@ -1,10 +1,10 @@
-"""A database that is changed under running services: other tables, sessions reset, locks held, logins refused.
+"""A database changes under a running service: other tables, reset sessions, held locks, refused logins.
 
-None of it is a fault of the request that meets it, and all of it is over once the database is as before.
+The errors say that the request is not at fault, and end once the database is as before.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,12 @@ from structlog.testing import capture_logs
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.statement import Statement, driver_of
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.local_stack.fixture_servers import FixtureServers
+
+Read = Callable[[Any], Awaitable[None]]
+WriteRow = Callable[[Database], Awaitable[None]]
+DetailOf = Callable[[Awaitable[Any]], Awaitable[str | None]]
 
 WAS_CHANGED = "The database was changed a moment ago."
 DOES_NOT_FIT = "The database does not hold what this service needs: its tables or rights have changed."
@@ -23,8 +29,8 @@ REFUSED = "The database does not let this service in just now."
 
 
 @pytest.fixture
-async def shelf(servers) -> AsyncIterator[str]:
-    """A table that somebody changes while it is read."""
+async def shelf(servers: FixtureServers) -> AsyncIterator[str]:
+    """A table that a test changes while the service reads it."""
     async with servers.database_as_admin() as admin:
         await admin.execute("CREATE TABLE gateway.shelf (id int)")
         await admin.execute("INSERT INTO gateway.shelf VALUES (1)")
@@ -33,7 +39,7 @@ async def shelf(servers) -> AsyncIterator[str]:
         await admin.execute("DROP TABLE gateway.shelf")
 
 
-async def read_by_hand(connection: Any) -> None:
+async def read_by_statement(connection: Any) -> None:
     [row] = await Statement("SELECT * FROM gateway.shelf").rows(connection, {})
     assert row.id == 1
 
@@ -43,7 +49,7 @@ async def read_by_sqlalchemy(connection: Any) -> None:
     assert found.one().id == 1
 
 
-async def read_on_all(database: Database, read: Any) -> None:
+async def read_on_all(database: Database, read: Read) -> None:
     async with all_connections(database) as held:
         for connection in held:
             await read(connection)
@@ -52,11 +58,11 @@ async def read_on_all(database: Database, read: Any) -> None:
 CHANGES = ("ALTER TABLE gateway.shelf ADD COLUMN note text", "ALTER TABLE gateway.shelf ALTER id TYPE bigint")
 
 
-@pytest.mark.usefixtures("always_renewed", "shelf")
+@pytest.mark.usefixtures("no_connection_is_fresh", "shelf")
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("read", [read_by_hand, read_by_sqlalchemy])
+@pytest.mark.parametrize("read", [read_by_statement, read_by_sqlalchemy])
 async def test_outdated_plans_cost_at_most_one_transaction(
-    four_connections, servers, change, read, detail_of
+    four_connections: Database, servers: FixtureServers, change: str, read: Read, detail_of: DetailOf
 ) -> None:
     async def read_in_transaction() -> None:
         async with four_connections.transaction() as connection:
@@ -72,17 +78,19 @@ async def test_outdated_plans_cost_at_most_one_transaction(
 @pytest.mark.usefixtures("shelf")
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_single_statement_with_an_outdated_plan_is_planned_again(
-    four_connections, servers, change
+    four_connections: Database, servers: FixtureServers, change: str
 ) -> None:
-    await read_on_all(four_connections, read_by_hand)
+    await read_on_all(four_connections, read_by_statement)
     async with servers.database_as_admin() as admin:
         await admin.execute(change)
-    await read_on_all(four_connections, read_by_hand)
+    await read_on_all(four_connections, read_by_statement)
 
 
-@pytest.mark.usefixtures("always_renewed")
+@pytest.mark.usefixtures("no_connection_is_fresh")
 @pytest.mark.parametrize("reset", ["DISCARD ALL", "DEALLOCATE ALL"])
-async def test_reset_sessions_cost_at_most_one_statement(four_connections, reset, write, detail_of) -> None:
+async def test_reset_sessions_cost_at_most_one_statement(
+    four_connections: Database, reset: str, write: WriteRow, detail_of: DetailOf
+) -> None:
     async with all_connections(four_connections, after=write) as held:
         for connection in held:
             await driver_of(connection).execute(reset)
@@ -92,7 +100,7 @@ async def test_reset_sessions_cost_at_most_one_statement(four_connections, reset
 
 @asynccontextmanager
 async def all_connections(database: Database, *, after: Any = None) -> AsyncIterator[list[AsyncConnection]]:
-    """All four. With `after` each of them has been used for that."""
+    """Acquire all four connections. Each is used for `after` first, if given."""
     async with AsyncExitStack() as stack:
         held: list[AsyncConnection] = []
         for _ in range(4):
@@ -103,20 +111,20 @@ async def all_connections(database: Database, *, after: Any = None) -> AsyncIter
 
 
 @asynccontextmanager
-async def changed(servers, there: str, back: str) -> AsyncIterator[None]:
+async def changed(servers: FixtureServers, change: str, undo: str) -> AsyncIterator[None]:
     async with servers.database_as_admin() as admin:
-        await admin.execute(there)
+        await admin.execute(change)
         try:
             yield
         finally:
-            await admin.execute(back)
+            await admin.execute(undo)
 
 
 SCHEMA_AWAY = ("ALTER SCHEMA gateway RENAME TO away", "ALTER SCHEMA away RENAME TO gateway")
 
 
 @pytest.mark.parametrize(
-    ("there", "back"),
+    ("change", "undo"),
     [
         SCHEMA_AWAY,
         (
@@ -134,18 +142,25 @@ SCHEMA_AWAY = ("ALTER SCHEMA gateway RENAME TO away", "ALTER SCHEMA away RENAME 
     ],
 )
 async def test_a_schema_mismatch_is_unavailable_and_logged_as_an_error(
-    four_connections, servers, write, detail_of, there, back
+    four_connections: Database,
+    servers: FixtureServers,
+    write: WriteRow,
+    detail_of: DetailOf,
+    change: str,
+    undo: str,
 ) -> None:
     await write(four_connections)
     with capture_logs() as lines:
-        async with changed(servers, there, back):
+        async with changed(servers, change, undo):
             for _ in range(3):
                 assert await detail_of(write(four_connections)) == DOES_NOT_FIT
     await write(four_connections)
     assert [(line["event"], line["log_level"]) for line in lines] == [("database_unusable", "error")]
 
 
-async def test_a_service_without_its_schema_is_not_ready(four_connections, servers, detail_of) -> None:
+async def test_a_service_without_its_schema_is_not_ready(
+    four_connections: Database, servers: FixtureServers, detail_of: DetailOf
+) -> None:
     async with changed(servers, *SCHEMA_AWAY):
         assert await detail_of(four_connections.ping()) == DOES_NOT_FIT
     await four_connections.ping()
@@ -155,14 +170,14 @@ LOCK = Statement("SELECT pg_advisory_xact_lock(:key)")
 
 
 async def test_one_of_two_deadlocked_transactions_is_retryable_and_keeps_its_connection(
-    four_connections, detail_of
+    four_connections: Database, detail_of: DetailOf
 ) -> None:
-    has_both = asyncio.Barrier(2)
+    both_locked = asyncio.Barrier(2)
 
     async def lock(first: int, second: int) -> None:
         async with four_connections.transaction() as connection:
             await LOCK.rows(connection, {"key": first})
-            await has_both.wait()
+            await both_locked.wait()
             await LOCK.rows(connection, {"key": second})
 
     details = await asyncio.gather(detail_of(lock(4713, 4714)), detail_of(lock(4714, 4713)))
@@ -171,7 +186,7 @@ async def test_one_of_two_deadlocked_transactions_is_retryable_and_keeps_its_con
 
 
 async def test_a_lock_timeout_of_the_administrator_is_retryable(
-    four_connections, servers, write, detail_of
+    four_connections: Database, servers: FixtureServers, write: WriteRow, detail_of: DetailOf
 ) -> None:
     async with servers.database_as_admin() as holder, holder.transaction():
         await holder.execute("LOCK TABLE gateway.dead_letters IN ACCESS EXCLUSIVE MODE")
@@ -179,18 +194,18 @@ async def test_a_lock_timeout_of_the_administrator_is_retryable(
             servers, "ALTER ROLE gateway SET lock_timeout = '50ms'", "ALTER ROLE gateway RESET lock_timeout"
         ):
             database = four_connections
-            await give_up_all(database)
+            await invalidate_all(database)
             assert await detail_of(write(database)) == RETRYABLE
 
 
-async def give_up_all(database: Database) -> None:
+async def invalidate_all(database: Database) -> None:
     async with all_connections(database) as held:
         for connection in held:
             await connection.invalidate()
 
 
 async def test_a_wrong_password_is_refused_and_logged_once_until_it_is_right_again(
-    four_connections, servers, write, detail_of
+    four_connections: Database, servers: FixtureServers, write: WriteRow, detail_of: DetailOf
 ) -> None:
     password = servers.credentials.postgres_password("gateway")
     with capture_logs() as lines:
@@ -200,16 +215,16 @@ async def test_a_wrong_password_is_refused_and_logged_once_until_it_is_right_aga
             f"ALTER ROLE gateway PASSWORD '{password}'",
         ):
             await write(four_connections)  # open sessions stay open
-            await give_up_all(four_connections)
+            await invalidate_all(four_connections)
             assert [await detail_of(write(four_connections)) for _ in range(3)] == [REFUSED] * 3
     await write(four_connections)
     assert [line["sqlstate"] for line in lines] == ["28P01"]
 
 
 async def test_sessions_that_the_server_ends_for_being_idle_are_not_used_again(
-    gateway_settings, write
+    gateway_settings: ServiceSettings, write: WriteRow
 ) -> None:
-    """One session alone, or the next would be ended too, wherever this process is slow to use it."""
+    """With one session only: on a slow machine the server would end a second one too."""
     database, ended = Database.connect(gateway_settings, service="gateway", pool_size=1), asyncio.Event()
     async with database.statement() as connection:
         driver = driver_of(connection)

@@ -1,4 +1,4 @@
-"""HTTP/1.0, which old proxies and load testers speak: no chunks, and a connection ends unless both ask otherwise."""
+"""HTTP/1.0, as old proxies and load testers use it: no chunks, and a connection ends unless both sides keep it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def talk() -> AsyncIterator[Any]:
         host, port = url.removeprefix("http://").split(":")
 
         async def talk(*requests: bytes) -> bytes:
-            """All that comes until the server closes."""
+            """Send the requests; return the server's bytes until it closes."""
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"".join(requests))
             async with asyncio.timeout(5):
@@ -80,8 +80,8 @@ async def test_a_connection_ends_with_its_answer(talk: Any) -> None:
 
 
 async def test_a_connection_continues_if_the_client_asks_and_the_answer_has_a_length(talk: Any) -> None:
-    asked = b"GET /meal HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
-    answer = await talk(asked, asked, b"GET /meal HTTP/1.0\r\n\r\n")
+    keep_alive = b"GET /meal HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
+    answer = await talk(keep_alive, keep_alive, b"GET /meal HTTP/1.0\r\n\r\n")
     assert answer.count(b"200 OK") == 3
     assert answer.count(b"connection: keep-alive") == 2
 

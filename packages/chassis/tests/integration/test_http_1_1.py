@@ -1,9 +1,11 @@
-"""HTTP/1.1 as it is really sent: offers of other protocols, pipelines, junk behind a request, half a Host."""
+"""HTTP/1.1 as clients really send it: upgrade offers, pipelined requests, junk after a request, invalid hosts."""
 
 import asyncio
 import json
+import operator
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 
 from cafeteria.chassis.app import build_app
+from cafeteria.chassis.http.uvicorn_protocol import HttpProtocol
 from cafeteria.chassis.process import serving
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.local_stack.testing import until
 
 Talk = Callable[..., Awaitable[bytes]]
 ENVIRON = {
@@ -81,14 +85,31 @@ async def connect(app: Any) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def talk(connect: Any) -> Talk:
-    async def talk(*segments: bytes, pause_s: float = 0.05) -> bytes:
-        """Everything that comes back until the server closes; the last request asks it to."""
+def received(monkeypatch: pytest.MonkeyPatch) -> bytearray:
+    """The bytes that the server has read, of any connection."""
+    received, data_received = bytearray(), HttpProtocol.data_received
+
+    def record(protocol: HttpProtocol, data: bytes) -> None:
+        received.extend(data)
+        data_received(protocol, data)
+
+    monkeypatch.setattr(HttpProtocol, "data_received", record)
+    return received
+
+
+@pytest.fixture
+def talk(connect: Any, received: bytearray) -> Talk:
+    async def talk(*segments: bytes) -> bytes:
+        """Send each segment once the server has read the one before; return its bytes until it closes.
+
+        The last request asks the server to close the connection.
+        """
         reader, writer = await connect()
-        for segment in segments:
+        received.clear()
+        for number, segment in enumerate(segments):
+            sent = b"".join(segments[:number])
+            await until(partial(operator.eq, received, sent))
             writer.write(segment)
-            await writer.drain()
-            await asyncio.sleep(pause_s)
         async with asyncio.timeout(20):
             answer: bytes = await reader.read()
         writer.close()
@@ -115,11 +136,15 @@ async def test_an_upgrade_offer_is_ignored_and_the_connection_continues(
     whole = posted(offer + LENGTH)
     head, body = whole[: -len(BODY)], BODY
     chunked = posted(offer + b"transfer-encoding: chunked\r\n", b"9\r\n" + BODY + b"\r\n0\r\n\r\n")
-    asked = b"GET /meal HTTP/1.1\r\nhost: x\r\n" + offer + b"\r\n"
+    get_meal = b"GET /meal HTTP/1.1\r\nhost: x\r\n" + offer + b"\r\n"
     assert statuses(await talk(whole, LAST)) == [201, 200]
     assert statuses(await talk(head, body, LAST)) == [201, 200]
     assert statuses(await talk(chunked[:-20], chunked[-20:], LAST)) == [201, 200]
-    assert statuses(await talk(head[:70], head[70:] + body[:4], body[4:] + asked + LAST)) == [201, 200, 200]
+    assert statuses(await talk(head[:70], head[70:] + body[:4], body[4:] + get_meal + LAST)) == [
+        201,
+        200,
+        200,
+    ]
     assert app.state.orders == [{"a": "b"}] * 4
 
 
@@ -137,7 +162,7 @@ async def test_junk_after_a_request_is_refused_once_the_request_is_answered(
     app: Any, talk: Talk, junk: bytes
 ) -> None:
     together = await talk(posted() + junk)
-    later = await talk(posted() + posted(), junk, pause_s=0)
+    later = await talk(posted() + posted(), junk)
     assert statuses(together) == [201, 400]
     assert statuses(later) == [201, 201, 400]
     assert len(app.state.orders) == 3
@@ -149,7 +174,7 @@ async def test_a_body_with_broken_framing_gets_one_answer(app: Any, talk: Talk) 
     broken = posted(b"transfer-encoding: chunked\r\n", b"9\r\n" + BODY + b"\r\nno length\r\n")
     answer = await talk(broken + LAST)
     assert (statuses(answer), app.state.orders) == ([400], [])
-    assert b'"instance":"/orders"' in answer  # by way of the app, which had begun with it
+    assert b'"instance":"/orders"' in answer  # from the app, which had started the request
 
 
 async def test_a_request_after_the_last_one_of_a_connection_is_not_executed(app: Any, talk: Talk) -> None:
@@ -197,7 +222,7 @@ async def test_the_answer_to_a_head_request_has_no_body_even_when_it_is_refused(
 async def test_a_stream_ends_with_its_connection_although_another_request_waits(
     app: Any, connect: Any
 ) -> None:
-    """Of several requests on a connection, each is told that it is gone."""
+    """Every request of a lost connection gets the disconnect."""
     reader, writer = await connect()
     writer.write(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n" + LAST)
     await reader.readuntil(b": open")

@@ -1,4 +1,4 @@
-"""A service's revisions, run as the owner in one transaction, and the grants that they end with."""
+"""Migrations run as the schema's owner in one transaction, and end with the grants of the service's role."""
 
 import textwrap
 from collections.abc import AsyncIterator
@@ -59,13 +59,13 @@ def upgrade() -> None:
 
 
 class Bakery:
-    """A sixth service, which exists for these tests alone."""
+    """A sixth service, which only these tests have."""
 
     def __init__(self, admin_url: str, versions: Path) -> None:
         self.admin_url = admin_url
         self._versions = versions
 
-    def ships(self, **revisions: str) -> None:
+    def add_revisions(self, **revisions: str) -> None:
         for name, source in revisions.items():
             (self._versions / f"{name}.py").write_text(textwrap.dedent(source))
 
@@ -73,18 +73,18 @@ class Bakery:
         await migrate("bakery", self.admin_url)
 
     async def tables(self) -> dict[str, str]:
-        """Name and owner."""
-        rows = await self.ask("SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'bakery'")
+        """Return the owner of each table, by its name."""
+        rows = await self.query("SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'bakery'")
         return {row["tablename"]: row["tableowner"] for row in rows}
 
     async def rights(self, table: str) -> set[str]:
-        rows = await self.ask(
+        rows = await self.query(
             "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
             " WHERE grantee = 'bakery' AND table_schema = 'bakery'"
         )
         return {row["privilege_type"] for row in rows if row["table_name"] == table}
 
-    async def ask(self, statement: str) -> list[asyncpg.Record]:
+    async def query(self, statement: str) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.admin_url)
         try:
             return list(await connection.fetch(statement))
@@ -106,7 +106,7 @@ async def bakery(
 
 
 async def test_tables_belong_to_the_owner_and_the_service_may_use_them(bakery: Bakery) -> None:
-    bakery.ships(first=FIRST)
+    bakery.add_revisions(first=FIRST)
     await bakery.migrate()
     assert await bakery.tables() == dict.fromkeys(("trays", "ledger", "alembic_version"), "cafeteria_owner")
     assert await bakery.rights("trays") == {"SELECT", "INSERT", "UPDATE", "DELETE"}
@@ -115,10 +115,10 @@ async def test_tables_belong_to_the_owner_and_the_service_may_use_them(bakery: B
 
 
 async def test_a_second_run_changes_nothing_and_a_new_revision_only_adds_its_own(bakery: Bakery) -> None:
-    bakery.ships(first=FIRST)
+    bakery.add_revisions(first=FIRST)
     await bakery.migrate()
     await bakery.migrate()
-    bakery.ships(second=SECOND)
+    bakery.add_revisions(second=SECOND)
     await bakery.migrate()
     assert "ovens" in await bakery.tables()
     assert await bakery.rights("ovens") == {"SELECT", "INSERT", "UPDATE", "DELETE"}
@@ -126,17 +126,19 @@ async def test_a_second_run_changes_nothing_and_a_new_revision_only_adds_its_own
 
 
 async def test_a_failing_revision_is_rolled_back(bakery: Bakery) -> None:
-    bakery.ships(first=FIRST)
+    bakery.add_revisions(first=FIRST)
     await bakery.migrate()
-    bakery.ships(second=BROKEN)
+    bakery.add_revisions(second=BROKEN)
     with pytest.raises(DBAPIError):
         await bakery.migrate()
     assert "half" not in await bakery.tables()
-    assert [row[0] for row in await bakery.ask("SELECT version_num FROM bakery.alembic_version")] == ["0001"]
+    assert [row[0] for row in await bakery.query("SELECT version_num FROM bakery.alembic_version")] == [
+        "0001"
+    ]
 
 
 async def test_a_ledger_that_is_no_table_is_refused(bakery: Bakery) -> None:
-    bakery.ships(first=FIRST, second=UNKNOWN_LEDGER)
+    bakery.add_revisions(first=FIRST, second=UNKNOWN_LEDGER)
     with pytest.raises(ValueError, match="leger"):
         await bakery.migrate()
     assert await bakery.tables() == {}

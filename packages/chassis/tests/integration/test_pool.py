@@ -1,4 +1,4 @@
-"""Who is acquired which connection: no more than there are, the same ones again, and none that is past its time."""
+"""The pool never exceeds its size, reuses its connections, and replaces those that are outdated or lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,13 +13,17 @@ from cafeteria.chassis.database.database import (
 )
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
+from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.local_stack.fixture_servers import FixtureServers
 
 SIZE = 2
 _PID = Statement("SELECT pg_backend_pid() AS pid")
 
 
 @pytest.fixture
-async def two_connections(gateway_settings, servers) -> AsyncIterator[Database]:
+async def two_connections(
+    gateway_settings: ServiceSettings, servers: FixtureServers
+) -> AsyncIterator[Database]:
     database = Database.connect(gateway_settings, service="gateway", pool_size=SIZE)
     yield database
     await database.close()
@@ -31,23 +35,25 @@ async def pid_of_one(database: Database) -> int:
     return int(row.pid)
 
 
-async def test_a_caller_waits_for_the_next_released_connection(two_connections) -> None:
-    out: set[Any] = set()
+async def test_a_caller_waits_for_the_next_released_connection(two_connections: Database) -> None:
+    acquired: set[Any] = set()
 
     async def use() -> int:
         async with two_connections.statement() as connection:
-            assert connection not in out
-            out.add(connection)
-            assert len(out) <= SIZE
+            assert connection not in acquired
+            acquired.add(connection)
+            assert len(acquired) <= SIZE
             [row] = await _PID.rows(connection, {})
-            out.discard(connection)
+            acquired.discard(connection)
         return int(row.pid)
 
     pids = await asyncio.gather(*(use() for _ in range(40)))
     assert len(set(pids)) == SIZE
 
 
-async def test_a_caller_that_waits_too_long_gets_database_unavailable(two_connections, monkeypatch) -> None:
+async def test_a_caller_that_waits_too_long_gets_database_unavailable(
+    two_connections: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool, "POOL_WAIT_S", 0.05)
     async with two_connections.statement(), two_connections.statement():
         with pytest.raises(DatabaseUnavailable):
@@ -55,13 +61,13 @@ async def test_a_caller_that_waits_too_long_gets_database_unavailable(two_connec
     await two_connections.ping()
 
 
-async def test_the_most_recently_used_connection_is_used_next(two_connections) -> None:
+async def test_the_most_recently_used_connection_is_used_next(two_connections: Database) -> None:
     async with two_connections.statement(), two_connections.statement():
         pass
     assert await pid_of_one(two_connections) == await pid_of_one(two_connections)
 
 
-async def test_an_error_that_is_not_the_connections_releases_it(two_connections) -> None:
+async def test_an_error_that_is_not_the_connections_releases_it(two_connections: Database) -> None:
     before = await pid_of_one(two_connections)
     for _ in range(SIZE + 1):
         with pytest.raises(ValueError, match="mine"):
@@ -70,7 +76,7 @@ async def test_an_error_that_is_not_the_connections_releases_it(two_connections)
     assert await pid_of_one(two_connections) == before
 
 
-async def test_an_invalidated_connection_frees_its_slot(two_connections) -> None:
+async def test_an_invalidated_connection_frees_its_slot(two_connections: Database) -> None:
     before = await pid_of_one(two_connections)
     for _ in range(SIZE + 1):
         async with two_connections.statement() as connection:
@@ -79,7 +85,7 @@ async def test_an_invalidated_connection_frees_its_slot(two_connections) -> None
 
 
 async def test_a_connection_past_its_lifetime_is_closed_and_another_opened(
-    two_connections, monkeypatch
+    two_connections: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with two_connections.statement() as connection:
         old = driver_of(connection)
@@ -92,7 +98,7 @@ async def test_a_connection_past_its_lifetime_is_closed_and_another_opened(
         await closed.wait()
 
 
-async def test_a_transaction_that_sqlalchemy_has_begun_ends_with_the_block(two_connections) -> None:
+async def test_a_transaction_that_sqlalchemy_has_begun_ends_with_the_block(two_connections: Database) -> None:
     async with two_connections.statement() as connection:
         await connection.execute(sa.text("SELECT 1"))
         assert connection.in_transaction()
@@ -100,7 +106,7 @@ async def test_a_transaction_that_sqlalchemy_has_begun_ends_with_the_block(two_c
         assert not connection.in_transaction()
 
 
-async def test_closing_closes_idle_connections(two_connections, servers) -> None:
+async def test_closing_closes_idle_connections(two_connections: Database, servers: FixtureServers) -> None:
     async with two_connections.statement() as one, two_connections.statement() as other:
         drivers = [driver_of(one), driver_of(other)]
     await two_connections.close()

@@ -1,7 +1,7 @@
-"""The outbox and its relay: a change and its message are one commit, and the message outlives every fault."""
+"""The outbox and its relay: a change and its message are one commit, and the message survives every fault."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,23 +13,25 @@ from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.chassis.messaging import Bus, NotStored
 from cafeteria.chassis.messaging import relay as relay_module
-from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage
+from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage, OutboxRow
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.contracts import subjects as names
+from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.local_stack.testing import until
 
 StatusMessage = Callable[..., OutboxMessage]
 
 
-async def stored_items(servers) -> list[bytes]:
-    """What the stream's messages hold, in their order."""
+async def stored_items(servers: FixtureServers) -> list[bytes]:
+    """Return the items of the stream's messages, in their order."""
     return [bytes(item) for body in await stored_bodies(servers) for item in _EVENTS.decode(body)["events"]]
 
 
 _EVENTS = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
 
 
-async def stored_bodies(servers) -> list[bytes]:
-    """The stream's messages."""
+async def stored_bodies(servers: FixtureServers) -> list[bytes]:
+    """Return the bodies of the stream's messages, in their order."""
     async with servers.bus_as("admin") as admin:
         stream = admin.jetstream()
         info = await stream.stream_info(names.NOTIFICATION_STREAM.name)
@@ -40,7 +42,7 @@ async def stored_bodies(servers) -> list[bytes]:
         return bodies
 
 
-async def outbox_rows(servers) -> int:
+async def outbox_rows(servers: FixtureServers) -> int:
     async with servers.database_as("gateway") as connection:
         return await connection.fetchval("SELECT count(*) FROM gateway.outbox")
 
@@ -51,19 +53,19 @@ async def add(database: Database, outbox: Outbox, messages: list[OutboxMessage])
 
 
 async def test_rows_are_published_in_the_order_of_their_ids_and_then_deleted(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     messages = [status_message() for _ in range(30)]
     async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
         await add(database, outbox, messages)
         relay.wake()
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
     assert await stored_items(servers) == [message.body for message in messages]
     assert len(await stored_bodies(servers)) == 1
 
 
 async def test_a_rolled_back_change_publishes_nothing(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     async def change_and_fail() -> None:
         async with database.transaction() as connection:
@@ -76,16 +78,16 @@ async def test_a_rolled_back_change_publishes_nothing(
 
 
 async def test_rows_of_an_earlier_process_are_published_without_a_wake(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     await add(database, outbox, [status_message()])
     async with Relay(database, bus, outbox, service=names.GATEWAY):
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
     assert len(await stored_bodies(servers)) == 1
 
 
-async def test_while_nats_is_away_rows_wait_and_then_go_out_once(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+async def test_rows_wait_while_nats_is_away_and_are_then_published_once(
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     messages = [status_message() for _ in range(25)]
     async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
@@ -95,24 +97,24 @@ async def test_while_nats_is_away_rows_wait_and_then_go_out_once(
         relay.wake()
         assert await outbox_rows(servers) == 25
         await servers.nats.start()
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
     assert sorted(await stored_items(servers)) == sorted(message.body for message in messages)
 
 
-async def test_a_relay_that_died_before_deleting_leaves_each_row_once_in_the_stream(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+async def test_rows_that_a_dead_relay_published_but_did_not_delete_are_stored_once(
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     messages = [status_message() for _ in range(15)]
     await add(database, outbox, messages)
     async with database.statement() as connection:
         await bus.publish_stored(await outbox.read(connection, limit=15))
     async with Relay(database, bus, outbox, service=names.GATEWAY):
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
     assert len(await stored_items(servers)) == 15
 
 
 async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     async with (
         Relay(database, bus, outbox, service=names.GATEWAY) as first,
@@ -126,7 +128,7 @@ async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
                 await admin.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
                 )
-            await wait_until(lambda: _is_empty(servers))
+            await until(lambda: _is_empty(servers))
     assert len(set(await stored_items(servers))) == 60
 
 
@@ -134,9 +136,8 @@ async def test_another_relay_takes_over_from_a_frozen_one(
     bus: Bus,
     database: Database,
     outbox: Outbox,
-    servers,
+    servers: FixtureServers,
     status_message: StatusMessage,
-    wait_until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(relay_module, "SILENT_FOR_S", 1)
@@ -145,29 +146,29 @@ async def test_another_relay_takes_over_from_a_frozen_one(
     async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
         await frozen_bus.entered.wait()
         async with Relay(database, bus, outbox, service=names.GATEWAY):
-            await wait_until(lambda: _is_empty(servers))
+            await until(lambda: _is_empty(servers))
         frozen_bus.thaw.set()
     assert len(await stored_bodies(servers)) == 1
 
 
 async def test_a_lock_whose_answer_was_lost_does_not_stay_with_the_pool(
-    bus: Bus, database: Database, outbox: Outbox, servers, wait_until, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the server was frozen for longer than its client waits: it takes the lock once it goes on."""
-    gets_the_lock_and_fails = Statement(
-        "SELECT 1 / CASE WHEN pg_try_advisory_lock(:key) THEN 0 ELSE 1 END AS is_held"
-    )
-    monkeypatch.setattr(relay_module, "_TRY_LOCK", gets_the_lock_and_fails)
+    """A server that was frozen for longer than its client waits takes the lock when it continues."""
+    lock_and_fail = Statement("SELECT 1 / CASE WHEN pg_try_advisory_lock(:key) THEN 0 ELSE 1 END AS is_held")
+    monkeypatch.setattr(relay_module, "_TRY_LOCK", lock_and_fail)
     monkeypatch.setattr(relay_module, "RETRY_S", 60)
     with capture_logs() as lines:
         async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
-            await wait_until(lambda: relay._failing)
-            await wait_until(lambda: _nobody_holds_a_lock(servers))
-    assert [line["reason"] for line in lines] == ["division by zero"], "it had the lock"
+            await until(lambda: relay._failing)
+            await until(lambda: _no_lock_is_held(servers))
+    assert [line["reason"] for line in lines] == ["division by zero"], (
+        "the statement took the lock before it failed"
+    )
 
 
 async def test_two_running_relays_publish_each_row_once(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     async with (
         Relay(database, bus, outbox, service=names.GATEWAY) as first,
@@ -177,17 +178,17 @@ async def test_two_running_relays_publish_each_row_once(
         await asyncio.gather(*(add(database, outbox, batch) for batch in batches))
         first.wake()
         second.wake()
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
     assert len(await stored_items(servers)) == 200
 
 
 async def test_rows_that_are_added_soon_after_a_pass_wait_for_the_next_and_do_not_delay_the_stop(
-    bus: Bus, database: Database, outbox: Outbox, servers, status_message: StatusMessage, wait_until
+    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     async with asyncio.timeout(30), Relay(database, bus, outbox, service=names.GATEWAY, every_s=60) as relay:
         await add(database, outbox, [status_message()])
         relay.wake()
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
         await add(database, outbox, [status_message()])
         relay.wake()
     assert await outbox_rows(servers) == 1
@@ -198,82 +199,83 @@ async def test_the_number_of_remaining_rows_is_counted_while_a_pass_leaves_rows(
     database: Database,
     outbox: Outbox,
     status_message: StatusMessage,
-    wait_until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(relay_module, "PASS_LIMIT", 10)
     await add(database, outbox, [status_message() for _ in range(25)])
-    waiting = WaitingBus(bus)
-    async with Relay(database, waiting, outbox, service=names.GATEWAY) as relay:
-        waiting.passes.release()
-        await wait_until(lambda: relay.behind == 15)
+    stepped = SteppedBus(bus)
+    async with Relay(database, stepped, outbox, service=names.GATEWAY) as relay:
+        stepped.passes.release()
+        await until(lambda: relay.behind == 15)
         assert relay_module.BEHIND.metric()._value.get() == 15
-        waiting.passes.release()
-        await wait_until(lambda: relay.behind == 5)
-        waiting.passes.release()
-        await wait_until(lambda: relay.behind == 0)
+        stepped.passes.release()
+        await until(lambda: relay.behind == 5)
+        stepped.passes.release()
+        await until(lambda: relay.behind == 0)
 
 
 async def test_a_relay_without_the_lock_counts_the_remaining_rows_too(
-    database: Database, outbox: Outbox, status_message: StatusMessage, wait_until
+    database: Database, outbox: Outbox, status_message: StatusMessage
 ) -> None:
     await add(database, outbox, [status_message() for _ in range(7)])
     frozen_bus = FrozenBus()
     async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
         await frozen_bus.entered.wait()
         async with Relay(database, frozen_bus, outbox, service=names.GATEWAY) as second:
-            await wait_until(lambda: second.behind == 7)
+            await until(lambda: second.behind == 7)
         frozen_bus.thaw.set()
 
 
 async def test_a_failing_relay_continues_to_count(
-    database: Database, outbox: Outbox, status_message: StatusMessage, wait_until
+    database: Database, outbox: Outbox, status_message: StatusMessage
 ) -> None:
-    async with Relay(database, DeafBus(), outbox, service=names.GATEWAY) as relay:
+    async with Relay(database, RefusingBus(), outbox, service=names.GATEWAY) as relay:
         await add(database, outbox, [status_message()])
-        await wait_until(lambda: relay._failing)
+        await until(lambda: relay._failing)
         await add(database, outbox, [status_message() for _ in range(4)])
-        await wait_until(lambda: relay.behind == 5)
+        await until(lambda: relay.behind == 5)
 
 
-class DeafBus:
-    """Takes nothing."""
+class RefusingBus(Bus):
+    """Stores nothing. It has no connection: a relay only publishes."""
 
-    async def publish_stored(self, _: list[OutboxMessage]) -> None:
+    def __init__(self) -> None: ...
+
+    async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
         raise NotStored("the disk is full")
 
 
-class WaitingBus:
-    """Carries when it is told to, once each time."""
+class SteppedBus(Bus):
+    """Publishes once for each release of `passes`, over another bus."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self.passes = asyncio.Semaphore(0)
 
-    async def publish_stored(self, messages: list[OutboxMessage]) -> None:
+    async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
         await self.passes.acquire()
         await self._bus.publish_stored(messages)
 
 
-class FrozenBus:
-    """Takes messages and says nothing until it thaws."""
+class FrozenBus(Bus):
+    """Answers no publish until `thaw` is set. It has no connection: a relay only publishes."""
 
     def __init__(self) -> None:
         self.entered, self.thaw = asyncio.Event(), asyncio.Event()
 
-    async def publish_stored(self, messages: list[OutboxMessage]) -> None:
+    async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
         self.entered.set()
         await self.thaw.wait()
 
 
-async def _nobody_holds_a_lock(servers) -> bool:
+async def _no_lock_is_held(servers: FixtureServers) -> bool:
     async with servers.database_as_admin() as admin:
         return not await admin.fetchval(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
         )
 
 
-async def _is_empty(servers) -> bool:
+async def _is_empty(servers: FixtureServers) -> bool:
     return await outbox_rows(servers) == 0
 
 
@@ -282,15 +284,14 @@ async def test_rows_added_after_a_lost_acknowledgement_are_stored_too(
     bus: Bus,
     database: Database,
     outbox: Outbox,
-    servers,
+    servers: FixtureServers,
     status_message: StatusMessage,
-    wait_until,
     monkeypatch: pytest.MonkeyPatch,
     *,
     lost: int,
     added: int,
 ) -> None:
-    """The retry packs old rows with new ones: what the stream knows must not hide what it lacks."""
+    """The retry packs old rows with new ones: stored rows must not hide new ones as duplicates."""
     request, answers_lost = bus.client.request, asyncio.Event()
 
     async def lose_the_answer(*arguments: Any, **options: Any) -> None:
@@ -307,5 +308,5 @@ async def test_rows_added_after_a_lost_acknowledgement_are_stored_too(
         await add(database, outbox, second)
         monkeypatch.setattr(bus.client, "request", request)
         relay.wake()
-        await wait_until(lambda: _is_empty(servers))
+        await until(lambda: _is_empty(servers))
     assert set(await stored_items(servers)) == {message.body for message in first + second}

@@ -1,4 +1,4 @@
-"""A service as a process: it says why it cannot start, and stops without dropping what was read."""
+"""A service as a process: it reports why it cannot start, and answers every request that it has read before it stops."""
 
 import contextlib
 import json
@@ -14,13 +14,14 @@ import httpx
 import pytest
 
 from cafeteria.chassis.process import LEAVE_WITHIN_S
+from cafeteria.local_stack.fixture_servers import FixtureServers
 
 STOP_LIMIT_S = LEAVE_WITHIN_S + 5
-"""With what a busy machine adds: what is cut off by nothing goes on for ever, and what is cut off says so."""
+"""With the time that a busy machine adds: a stop without a limit would never end, and a cut-off one logs it."""
 
 START_LIMIT_S = 30.0
 Start = Callable[..., Any]
-"""Of `conftest`: starts a probe, whose `child`, `output`, `lines` and `url()` the tests read."""
+"""The fixture of `conftest`: it starts a probe and returns its `Process`."""
 
 
 def open_socket(url: str, sent: bytes) -> socket.socket:
@@ -49,37 +50,32 @@ def get(path: str, *headers: str) -> bytes:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def ask(url: str) -> httpx.Response:
+def fetch(url: str) -> httpx.Response:
     return httpx.get(url, verify=False)  # noqa: S501 - plain HTTP; loading the certificates takes 50 ms
 
 
 def begun(url: str) -> int:
-    """Slow requests that have been read."""
-    return int(ask(f"{url}/begun").text)
+    """Return how many slow requests have reached their handler."""
+    return int(fetch(f"{url}/begun").text)
 
 
 def open_streams(url: str) -> int:
-    page = ask(f"{url}/metrics").text
-    return int(
-        float(
-            next(
-                line for line in page.splitlines() if line.startswith("cafeteria_http_open_streams ")
-            ).split()[1]
-        )
-    )
+    page = fetch(f"{url}/metrics").text
+    [line] = [line for line in page.splitlines() if line.startswith("cafeteria_http_open_streams ")]
+    return int(float(line.split()[1]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_on_a_stop_signal_a_service_answers_read_requests_ends_streams_and_exits_0(
     start: Start, number: signal.Signals
 ) -> None:
-    process = start(freshly_loaded=number is signal.SIGTERM)  # once as an interpreter of its own
+    process = start(freshly_loaded=number is signal.SIGTERM)  # once as a new interpreter
     url = process.url()
     idle = open_socket(url, get("/health/live"))
     read_until(idle, b'{"status":"ok"}')
@@ -132,7 +128,7 @@ def test_a_stop_that_does_not_end_is_cut_off(start: Start) -> None:
     assert process.stop() < STOP_LIMIT_S
     assert process.child.returncode == 0
     assert process.lines[-1]["event"] == "service_stop_cut_off"
-    assert LEAVE_WITHIN_S < 3, "as operators are told"
+    assert LEAVE_WITHIN_S < 3, "as the documentation for operators promises"
 
 
 def test_a_repeated_signal_changes_nothing(start: Start) -> None:
@@ -162,9 +158,7 @@ def test_a_start_that_fails_is_logged_once_and_exits_1(start: Start) -> None:
     assert process.output.count("RuntimeError: cannot open") == 1
 
 
-def test_settings_that_prove_unusable_at_the_start_are_reported_in_one_sentence(
-    start: Start,
-) -> None:
+def test_settings_that_prove_unusable_at_the_start_are_reported_in_one_sentence(start: Start) -> None:
     process = start(PROBE_START="unusable")
     assert process.child.wait(timeout=START_LIMIT_S) == 2
     assert process.output.splitlines() == ["opening", "gateway: PROBE_KEY_FILE holds no key."]
@@ -173,14 +167,16 @@ def test_settings_that_prove_unusable_at_the_start_are_reported_in_one_sentence(
 def test_each_wrong_setting_is_reported_in_one_sentence(start: Start) -> None:
     process = start(CAFETERIA_PORT="many", CAFETERIA_LOG_LEVEL="loud", CAFETERIA_NATS_PASSWORD="")
     assert process.child.wait(timeout=START_LIMIT_S) == 2
-    said = process.output.splitlines()
-    assert len(said) == 3
-    assert all(sentence.startswith("gateway: CAFETERIA_") and sentence.endswith(".") for sentence in said)
+    sentences = process.output.splitlines()
+    assert len(sentences) == 3
+    assert all(
+        sentence.startswith("gateway: CAFETERIA_") and sentence.endswith(".") for sentence in sentences
+    )
 
 
 def test_a_port_in_use_is_reported_in_one_sentence(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         process = start(CAFETERIA_PORT=str(port))
         assert process.child.wait(timeout=START_LIMIT_S) == 2
     assert process.output.startswith(f"gateway: port {port} on 127.0.0.1 is in use: ")
@@ -201,7 +197,7 @@ def test_a_service_listens_on_ipv4_ipv6_and_names(start: Start, host: str) -> No
         pytest.skip("this machine has no IPv6")
     process = start(CAFETERIA_HOST=host)
     url = process.url().replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - the same
-    assert ask(f"{url}/health/live").status_code == 200
+    assert fetch(f"{url}/health/live").status_code == 200
     process.stop()
     assert process.child.returncode == 0
 
@@ -217,27 +213,27 @@ def test_an_address_of_another_machine_is_reported_in_one_sentence(start: Start,
 
 def test_a_process_that_ends_itself_stops_gracefully_and_exits_1(start: Start) -> None:
     process = start()
-    assert ask(f"{process.url()}/hopeless").text == "ending"
+    assert fetch(f"{process.url()}/end").text == "ending"
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
     assert "closed" in process.output.splitlines()
     assert process.lines[-1]["event"] == "service_stopped"
 
 
 def test_a_process_that_ends_itself_during_the_start_exits_1(start: Start) -> None:
-    assert start(PROBE_START="hopeless").child.wait(timeout=START_LIMIT_S) == 1
+    assert start(PROBE_START="end").child.wait(timeout=START_LIMIT_S) == 1
 
 
-def test_a_process_whose_bus_closed_for_good_exits_1(start: Start, servers: Any) -> None:
+def test_a_process_whose_bus_closed_for_good_exits_1(start: Start, servers: FixtureServers) -> None:
     password = servers.credentials.nats_password("gateway")
     process = start(PROBE_BUS="1", CAFETERIA_NATS_URL=servers.nats_url, CAFETERIA_NATS_PASSWORD=password)
-    assert ask(f"{process.url()}/deaf").text == "ending"
+    assert fetch(f"{process.url()}/close-bus").text == "ending"
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
     assert "bus_closed" in [line["event"] for line in process.lines]
 
 
 def test_a_process_that_ends_itself_and_is_cut_off_exits_1(start: Start) -> None:
     process = start(PROBE_STOP="stuck")
-    ask(f"{process.url()}/hopeless")
+    fetch(f"{process.url()}/end")
     assert process.child.wait(timeout=STOP_LIMIT_S) == 1
 
 
@@ -251,7 +247,7 @@ def test_variables_of_other_programs_change_nothing(start: Start, tmp_path: Path
         "WEB_CONCURRENCY": "many",
     }
     process = start(freshly_loaded=True, **foreign)
-    assert ask(f"{process.url()}/bug").headers["content-type"] == "application/problem+json"
+    assert fetch(f"{process.url()}/bug").headers["content-type"] == "application/problem+json"
     assert open_streams(process.url()) == 0
     process.stop()
     assert process.child.returncode == 0

@@ -1,4 +1,4 @@
-"""Serving in the running loop: what the tests of every service stand on."""
+"""`serving` runs an app in the test's own event loop; the tests of every service use it."""
 
 import asyncio
 import select
@@ -18,6 +18,7 @@ from cafeteria.chassis.http.uvicorn_server import ABANDON_S
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.process import serving
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.local_stack.testing import until
 
 MEALS = metrics.counter("probe_meals_total", "Meals")
 
@@ -72,7 +73,7 @@ def make_app(events: list[str]) -> ServiceApp:
 
 @pytest.fixture
 async def base_url() -> AsyncIterator[str]:
-    """Begun and ended in different tasks, as fixtures are."""
+    """The setup and the teardown of a fixture run in different tasks."""
     async with serving(make_app([])) as url:
         yield url
 
@@ -83,21 +84,21 @@ async def test_a_fixture_may_hold_a_served_app(base_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beginning", "status"),
+    ("start", "status"),
     [
         pytest.param(b"GET /", b"431", id="address"),
         pytest.param(b"GET /meal HTTP/1.1\r\nX-Endless: ", b"431", id="header"),
         pytest.param(
             b"GET /meal HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Endless: ",
-            b"200",  # by an app that needs no body, and answers
+            b"200",  # the handler needs no body, and answers
             id="trailer",
         ),
     ],
 )
-async def test_a_request_without_an_end_is_cut_off(base_url: str, beginning: bytes, status: bytes) -> None:
+async def test_a_request_without_an_end_is_cut_off(base_url: str, start: bytes, status: bytes) -> None:
     host, port = base_url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(beginning + b"a" * 1_000_000)
+    writer.write(start + b"a" * 1_000_000)
     async with asyncio.timeout(20):
         assert status in await reader.read()
     writer.close()
@@ -105,12 +106,12 @@ async def test_a_request_without_an_end_is_cut_off(base_url: str, beginning: byt
         assert (await client.get("/meal")).text == "soup"
 
 
-async def test_requests_in_flight_are_answered_before_the_lifespan_closes(wait_until: Any) -> None:
+async def test_requests_in_flight_are_answered_before_the_lifespan_closes() -> None:
     events: list[str] = []
     async with httpx.AsyncClient() as client:
         async with serving(make_app(events)) as url:
             answer = asyncio.create_task(client.get(f"{url}/last"))
-            await wait_until(lambda: "begun" in events)
+            await until(lambda: "begun" in events)
         assert (await answer).text == "soup"
     assert events == ["opened", "begun", "answered", "closed"]
 
@@ -127,7 +128,7 @@ async def test_several_apps_in_one_process_have_their_own_metrics() -> None:
     async with serving(first) as one, serving(second) as two, httpx.AsyncClient() as client:
         assert one != two
         await client.get(f"{one}/meal")
-        MEALS.metric().inc()  # outside of any app
+        MEALS.metric().inc()  # outside any app
         assert first.registry.get_sample_value("probe_meals_total") == 1
         assert second.registry.get_sample_value("probe_meals_total") is None
 
@@ -144,29 +145,29 @@ async def test_a_lifespan_that_cannot_open_raises_at_the_start() -> None:
             pass
 
 
-CROWD, ROUNDS = 256, 100  # one listener alone would need a round for each
+CONNECTIONS, ITERATIONS = 256, 100  # a single listener would need an iteration for each
 
 
 def test_many_new_connections_are_accepted_in_a_few_iterations_of_the_event_loop() -> None:
-    """On uvloop, as in the services: a listener gives it one connection a round, and rounds are long under load."""
+    """On uvloop, as in the services: a listener accepts one connection an iteration, and those are long under load."""
 
-    async def scene() -> None:
+    async def test() -> None:
         loop = asyncio.get_running_loop()
         async with serving(make_app([])) as url:
             address = (httpx.URL(url).host, httpx.URL(url).port)
-            crowd = await loop.run_in_executor(
-                None, lambda: [socket.create_connection(address) for _ in range(CROWD)]
+            connections = await loop.run_in_executor(
+                None, lambda: [socket.create_connection(address) for _ in range(CONNECTIONS)]
             )
             try:
-                for connection in crowd:
+                for connection in connections:
                     connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
-                for _ in range(ROUNDS):
+                for _ in range(ITERATIONS):
                     await asyncio.sleep(0)
-                readable, _, _ = select.select(crowd, [], [], 0)
-                assert len(readable) == CROWD
+                readable, _, _ = select.select(connections, [], [], 0)
+                assert len(readable) == CONNECTIONS
             finally:
-                for connection in crowd:
+                for connection in connections:
                     connection.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(scene())
+        runner.run(test())

@@ -1,6 +1,6 @@
-"""Clients that send nothing, half of something, or take nothing: each is ended, and told why where that is true.
+"""The server ends clients that send nothing, send only a part or do not read, and answers if a request has begun.
 
-The server's seconds pass fifty times as fast here.
+The server's seconds are fifty times as short here.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from cafeteria.chassis.http import uvicorn_server
 from cafeteria.chassis.http.uvicorn_protocol import HttpProtocol
 from cafeteria.chassis.process import serving
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.local_stack.testing import until
 
 ENVIRON = {
     "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
@@ -31,7 +32,7 @@ ENVIRON = {
 }
 SECOND_S = 0.02
 LONG_SECOND_S = 0.5
-"""Where a client has to come in time: two of the server's seconds are as many as a busy machine may keep it waiting."""
+"""For clients that must be in time: a busy machine may delay them by two of the server's seconds."""
 
 JSON = b"POST /orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
@@ -44,7 +45,7 @@ async def order(data: JSONBody[dict[str, str]], request: Request[Any, Any, Any])
 
 @post("/bodiless")
 async def bodiless(request: Request[Any, Any, Any]) -> str:
-    """Takes no body, and its time."""
+    """Read no body, and answer late."""
     request.app.state.orders.append({})
     await asyncio.sleep(60 * SECOND_S)
     return "done"
@@ -117,8 +118,8 @@ async def connect(url: str) -> AsyncIterator[Any]:
         writer.close()
 
 
-async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the server closes."""
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    """Return the server's bytes until it closes."""
     async with asyncio.timeout(20):
         return await reader.read()
 
@@ -143,21 +144,21 @@ def problem(answer: bytes) -> tuple[int, str]:
 async def test_a_connection_that_sends_nothing_is_closed_without_an_answer(connect: Any) -> None:
     reader, _ = await connect()
     newlines, _ = await connect(b"\r\n\r\n")
-    assert await asyncio.gather(rest(reader), rest(newlines)) == [b"", b""]
+    assert await asyncio.gather(read_all(reader), read_all(newlines)) == [b"", b""]
 
 
 async def test_an_incomplete_head_is_answered_with_408(connect: Any) -> None:
     half, _ = await connect(b"GET /orders HTTP/1.1\r\nhost: x\r\n")
     endless, writer = await connect(b"GET /orders HTTP/1.1\r\nhost: x\r\nslow: ")
     trickling = asyncio.create_task(trickle(writer, b"a"))
-    answers = await asyncio.gather(rest(half), rest(endless))
+    answers = await asyncio.gather(read_all(half), read_all(endless))
     trickling.cancel()
     assert [problem(answer)[0] for answer in answers] == [408, 408]
 
 
 async def test_an_idle_connection_is_closed(connect: Any) -> None:
     reader, _ = await connect(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert (await rest(reader)).endswith(b'{"status":"ok"}')
+    assert (await read_all(reader)).endswith(b'{"status":"ok"}')
 
 
 @pytest.mark.parametrize(
@@ -170,10 +171,10 @@ async def test_a_body_that_does_not_arrive_is_408_and_nothing_is_executed(
     slow, writer = await connect(JSON + framing)
     trickling = asyncio.create_task(trickle(writer, b"1\r\n \r\n" if b"chunked" in framing else b" "))
     with structlog.testing.capture_logs() as lines:
-        answers = await asyncio.gather(rest(silent), rest(slow))
+        answers = await asyncio.gather(read_all(silent), read_all(slow))
     trickling.cancel()
     assert [problem(answer)[0] for answer in answers] == [408, 408]
-    assert all(b'"instance":"/orders"' in answer for answer in answers)  # by way of the app
+    assert all(b'"instance":"/orders"' in answer for answer in answers)  # from the app
     assert app.state.orders == []
     assert {line["log_level"] for line in lines} <= {"info", "debug"}
 
@@ -185,16 +186,16 @@ async def test_a_large_body_at_a_sufficient_rate_is_accepted(app: Any, connect: 
     for start in range(0, len(body), 1000):  # about fifteen of the server's seconds
         writer.write(body[start : start + 1000])
         await asyncio.sleep(SECOND_S)
-    assert (await rest(reader)).startswith(b"HTTP/1.1 201")
+    assert (await read_all(reader)).startswith(b"HTTP/1.1 201")
     assert app.state.orders == [{"a": text}]
 
 
 async def test_a_handler_that_needs_no_body_answers_although_the_body_does_not_arrive(
     app: Any, connect: Any
 ) -> None:
-    """What was done is not contradicted; the connection ends with it."""
+    """The answer confirms what was done; the connection ends with it."""
     reader, _ = await connect(b"POST /bodiless HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n1")
-    answer = await rest(reader)
+    answer = await read_all(reader)
     assert answer.startswith(b"HTTP/1.1 201")
     assert b"connection: close" in answer
     assert app.state.orders == [{}]
@@ -202,7 +203,7 @@ async def test_a_handler_that_needs_no_body_answers_although_the_body_does_not_a
 
 async def test_an_incomplete_second_request_is_refused_after_the_first_ones_answer(connect: Any) -> None:
     reader, _ = await connect(b"POST /bodiless HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\nGET /half")
-    answer = await rest(reader)
+    answer = await read_all(reader)
     first, _, second = answer.partition(b"HTTP/1.1 408")
     assert first.startswith(b"HTTP/1.1 201")
     assert second
@@ -237,14 +238,14 @@ def capped(environ: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def read_by_server(monkeypatch: pytest.MonkeyPatch) -> bytearray:
-    """All that has come to it, of whatever connection."""
-    read, take = bytearray(), HttpProtocol.data_received
+    """The bytes that the server has read, of any connection."""
+    read, data_received = bytearray(), HttpProtocol.data_received
 
-    def data_received(protocol: HttpProtocol, data: bytes) -> None:
+    def record(protocol: HttpProtocol, data: bytes) -> None:
         read.extend(data)
-        take(protocol, data)
+        data_received(protocol, data)
 
-    monkeypatch.setattr(HttpProtocol, "data_received", data_received)
+    monkeypatch.setattr(HttpProtocol, "data_received", record)
     return read
 
 
@@ -262,23 +263,26 @@ async def test_over_an_addresss_cap_requests_get_503_and_health_is_answered(
         assert refused.json()["type"] == "/problems/overloaded"
         assert (await client.get("/health/live")).json() == {"status": "ok"}
         silent, _ = await connect()
-        assert problem(await rest(silent))[0] == httpx.codes.SERVICE_UNAVAILABLE
+        assert problem(await read_all(silent))[0] == httpx.codes.SERVICE_UNAVAILABLE
         streams[0][1].close()
-        while (await client.post("/orders", json={})).status_code != httpx.codes.CREATED:
-            pass  # until its end is noticed
+
+        async def is_accepted() -> bool:
+            return (await client.post("/orders", json={})).status_code == httpx.codes.CREATED
+
+        await until(is_accepted)  # once the server has noticed the end of the stream
 
 
 @pytest.mark.parametrize("second_s", [LONG_SECOND_S])
 @pytest.mark.parametrize("sent", [b"", b"GET /half", JSON + b"content-length: 10\r\n\r\n{"])
 async def test_a_connection_without_a_complete_request_is_evicted_for_a_newer_one(
-    capped: dict[str, str], app: Any, connect: Any, read_by_server: bytearray, wait_until: Any, sent: bytes
+    capped: dict[str, str], app: Any, connect: Any, read_by_server: bytearray, sent: bytes
 ) -> None:
     oldest, _ = await connect(sent)
-    await wait_until(lambda: read_by_server == sent)
+    await until(lambda: read_by_server == sent)
     younger, _ = await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
     await younger.readuntil(b": open\n\n")
     newest, _ = await connect(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
     await newest.readuntil(b": open\n\n")
-    left = await rest(oldest)
-    assert (problem(left)[0] if sent else left) == (503 if sent else b"")
+    answer = await read_all(oldest)
+    assert (problem(answer)[0] if sent else answer) == (503 if sent else b"")
     assert app.state.orders == []

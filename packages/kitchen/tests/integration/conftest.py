@@ -122,7 +122,7 @@ class KitchenDatabase:
 
     async def status_of(self, order: CookOrder) -> str | None:
         query = "SELECT status FROM kitchen.kitchen_orders WHERE order_id = $1"
-        return await self.value(query, order.order_id)  # type: ignore[no-any-return]
+        return await self.value(query, order.order_id)
 
     async def ticket_of(self, order: CookOrder) -> asyncpg.Record:
         query = "SELECT * FROM kitchen.kitchen_orders WHERE order_id = $1"
@@ -246,7 +246,7 @@ class Kitchen:
             events = await self.stream.events_of(order)
             return events if len(events) >= count else None
 
-        return await until(enough)  # type: ignore[no-any-return]
+        return await until(enough)
 
     async def wait_for_empty_outbox(self) -> None:
         """Return when the relay has published every event."""
@@ -287,7 +287,7 @@ def kitchen_settings(service_settings: Callable[..., Any]) -> Callable[..., Kitc
 
     def settings(**overrides: Any) -> KitchenSettings:
         times = {"prep_min_s": 0.0, "prep_max_s": 0.0}
-        return service_settings(subjects.KITCHEN, KitchenSettings, **(times | overrides))  # type: ignore[no-any-return]
+        return service_settings(subjects.KITCHEN, KitchenSettings, **(times | overrides))
 
     return settings
 

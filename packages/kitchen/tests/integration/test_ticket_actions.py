@@ -134,17 +134,17 @@ async def test_each_role_may_use_only_its_own_routes(open_kitchen: OpenKitchen, 
     order = await a_queued_order(kitchen)
     ticket_id = (await kitchen.database.ticket_of(order))["id"]
     student, operator = tokens.header(tokens.student()), tokens.header(tokens.operator())
-    nobody = {"Authorization": "Bearer nothing"}
+    invalid_token = {"Authorization": "Bearer nothing"}
 
     for action in ACTIONS:
         path = f"/v1/tickets/{ticket_id}/{action}"
         assert (await kitchen.web.post(path, headers=student)).status_code == 403
         assert (await kitchen.web.post(path, headers=operator)).status_code == 403
-        assert (await kitchen.web.post(path, headers=nobody)).status_code == 401
+        assert (await kitchen.web.post(path, headers=invalid_token)).status_code == 401
     assert (await kitchen.web.get("/v1/tickets", headers=student)).status_code == 403
     assert (await kitchen.web.get("/v1/tickets", headers=operator)).status_code == 200
     assert (await kitchen.web.get("/v1/load", headers=student)).status_code == 200
-    assert (await kitchen.web.get("/v1/load", headers=nobody)).status_code == 401
+    assert (await kitchen.web.get("/v1/load", headers=invalid_token)).status_code == 401
 
 
 async def test_the_board_shows_work_oldest_first_page_by_page_and_the_rest_newest_first(

@@ -11,6 +11,7 @@ from cafeteria.contracts.values import OrderStatus
 
 STREAMS = {stream.name: stream for stream in subjects.STREAMS}
 TOPICS = {topic.subject: topic for topic in subjects.TOPICS}
+RPCS_AND_TOPICS: list[channels.Rpc | channels.Topic] = [*subjects.RPCS, *subjects.TOPICS]
 
 
 def declared(kind: type[msgspec.Struct]) -> list[msgspec.Struct]:
@@ -33,11 +34,10 @@ def test_every_declaration_is_listed_once(
 
 
 def test_a_subject_has_exactly_one_owner() -> None:
-    counts = Counter(entry.subject for entry in (*subjects.RPCS, *subjects.TOPICS))
+    counts = Counter(entry.subject for entry in RPCS_AND_TOPICS)
     assert max(counts.values()) == 1
-    assert {entry.owner for entry in (*subjects.RPCS, *subjects.TOPICS, *subjects.DURABLES)} <= set(
-        subjects.SERVICES
-    )
+    owners = {entry.owner for entry in RPCS_AND_TOPICS} | {durable.owner for durable in subjects.DURABLES}
+    assert owners <= set(subjects.SERVICES)
 
 
 @pytest.mark.parametrize("rpc", subjects.RPCS, ids=lambda rpc: rpc.subject)
@@ -47,7 +47,7 @@ def test_a_request_goes_to_its_owners_subject(rpc: channels.Rpc) -> None:
 
 def test_a_subject_has_plain_characters_only() -> None:
     """Without wildcards an allow-list and a stream name each subject exactly."""
-    for entry in (*subjects.RPCS, *subjects.TOPICS):
+    for entry in RPCS_AND_TOPICS:
         assert set(entry.subject) <= set("abcdefghijklmnopqrstuvwxyz0123456789.")
 
 

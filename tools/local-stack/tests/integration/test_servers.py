@@ -82,7 +82,9 @@ def maintenance(servers: Servers) -> str:
     return servers.postgres_admin_url.rpartition("/")[0] + "/postgres"
 
 
-async def test_streams_in_the_account_of_version_0_1_do_not_keep_nats_from_starting(used: DataDirectory) -> None:
+async def test_streams_in_the_account_of_version_0_1_do_not_keep_nats_from_starting(
+    used: DataDirectory,
+) -> None:
     """Also where a later version has made its own beside them."""
     async with (
         running(used) as servers,
