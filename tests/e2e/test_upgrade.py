@@ -25,11 +25,11 @@ import pytest
 from cafeteria.contracts.gateway import OrderLine
 from cafeteria.contracts.subjects import DURABLES
 from cafeteria.faultkit.bus_admin import BusAdmin
-from cafeteria.faultkit.history import CREATED, OK, Exchange, History, Wish
+from cafeteria.faultkit.history import CREATED, OK, Exchange, History, Intent
 from cafeteria.faultkit.invariants import check
 from cafeteria.faultkit.snapshot import read_snapshot
 from cafeteria.faultkit.student import Student, Urls
-from cafeteria.local_stack.data_directory import Home, temporary_home
+from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 from cafeteria.local_stack.ownership import MARKER
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, Servers
@@ -90,8 +90,10 @@ class Order(msgspec.Struct):
     def exchanges(self, key: str) -> list[Exchange]:
         sent = {"student_id": self.student_id, "sent_at_s": 0.0, "ended_at_s": 0.0, "order_id": self.order_id}
         body = self.body.encode()
-        placed = Exchange(wish=Wish.ORDER, key=key, status=self.status, body=body, lines=self.lines, **sent)
-        return [placed] + [Exchange(wish=Wish.CANCEL, status=OK, body=body, **sent)] * self.cancelled
+        placed = Exchange(
+            intent=Intent.ORDER, key=key, status=self.status, body=body, lines=self.lines, **sent
+        )
+        return [placed] + [Exchange(intent=Intent.CANCEL, status=OK, body=body, **sent)] * self.cancelled
 
     @property
     def lines(self) -> tuple[OrderLine, ...]:
@@ -144,10 +146,10 @@ def moved(text: str, by: timedelta) -> str:
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
 async def test_a_data_folder_of_an_earlier_version_starts_and_nothing_is_lost(
-    folder: Path, template: Any
+    folder: Path, fork_server: Any
 ) -> None:
     recorded = Recorded.read(folder)
-    async with running(recorded, template) as upgraded:
+    async with running(recorded, fork_server) as upgraded:
         await upgraded.until_promise_holds()
         await upgraded.until_all_is_read()
         expected = {order.order_id: recorded.end_of(key) for key, order in recorded.orders.items()}
@@ -245,10 +247,10 @@ class Upgraded:
 
 
 @asynccontextmanager
-async def running(recorded: Recorded, template: Any) -> AsyncIterator[Upgraded]:
-    with temporary_home() as home:
+async def running(recorded: Recorded, fork_server: Any) -> AsyncIterator[Upgraded]:
+    with temporary_data_directory() as home:
         await restore(recorded, home)
-        plan = Plan(service_environments=QUICK, template=template)
+        plan = Plan(service_environments=QUICK, fork_server=fork_server)
         async with Stack(home, plan) as stack, aiohttp.ClientSession() as http:
             database = await connect(stack.servers.postgres_admin_url)
             try:
@@ -257,7 +259,7 @@ async def running(recorded: Recorded, template: Any) -> AsyncIterator[Upgraded]:
                 await database.close()
 
 
-async def restore(recorded: Recorded, home: Home) -> None:
+async def restore(recorded: Recorded, home: DataDirectory) -> None:
     """Fill the home as the recorded version had it."""
     servers = Servers(home, Plan(), keep=False)
     await servers.start()
@@ -283,7 +285,7 @@ async def restore_database(recorded: Recorded, servers: Servers) -> None:
     await connection.close()
 
 
-async def restore_streams(recorded: Recorded, servers: Servers, home: Home) -> None:
+async def restore_streams(recorded: Recorded, servers: Servers, home: DataDirectory) -> None:
     """In the server's own account, where the first version's were. Nothing of them is read yet."""
     nats = servers.members[NATS]
     await nats.stop()
@@ -305,7 +307,7 @@ async def is_complete(admin: BusAdmin, name: str, count: int) -> bool:
     return (await admin.stream(name))["messages"] == count > 0
 
 
-def first_nats_conf(servers: Servers, home: Home) -> str:
+def first_nats_conf(servers: Servers, home: DataDirectory) -> str:
     """Without accounts, as the first version's was."""
     address, monitor = urlsplit(servers.nats_admin_url), urlsplit(servers.monitor_url or "")
     return f"""

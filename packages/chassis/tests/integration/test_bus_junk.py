@@ -17,8 +17,8 @@ from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import AskKnown, KnownAnswered
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.contracts.values import OrderVersion
-from cafeteria.local_stack.fixture_servers import FixtureServers
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 CHECK = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
 

@@ -18,8 +18,8 @@ from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import OutboxRow
 from cafeteria.contracts import subjects as names
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.local_stack.fixture_servers import FixtureServers
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 StoredStatus = Callable[..., OutboxRow]
 Condition = Callable[[], Awaitable[bool]]

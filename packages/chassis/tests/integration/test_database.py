@@ -22,8 +22,8 @@ from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.http.health import examine
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.local_stack.fixture_servers import FixtureServers
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 SOON_S = 10.0
 """More than a slow machine adds to a time limit of these tests, and far less than the limits of `long_limits`."""

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.testkit.servers import FixtureServers
 
 Read = Callable[[Any], Awaitable[None]]
 WriteRow = Callable[[Database], Awaitable[None]]

@@ -7,7 +7,7 @@ import pytest
 
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.messaging.dead_letters import WRITTEN, DeadLetter, DeadLetters
-from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.testkit.servers import FixtureServers
 
 STORED_AT = datetime(2026, 3, 1, 18, 4, tzinfo=UTC)
 

@@ -17,7 +17,7 @@ from cafeteria.chassis.app import build_app
 from cafeteria.chassis.http.uvicorn_protocol import HttpProtocol
 from cafeteria.chassis.process import serving
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 Talk = Callable[..., Awaitable[bytes]]
 ENVIRON = {

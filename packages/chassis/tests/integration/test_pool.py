@@ -14,7 +14,7 @@ from cafeteria.chassis.database.database import (
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.testkit.servers import FixtureServers
 
 SIZE = 2
 _PID = Statement("SELECT pg_backend_pid() AS pid")

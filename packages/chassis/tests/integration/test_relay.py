@@ -16,8 +16,8 @@ from cafeteria.chassis.messaging import relay as relay_module
 from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage, OutboxRow
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.contracts import subjects as names
-from cafeteria.local_stack.fixture_servers import FixtureServers
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 StatusMessage = Callable[..., OutboxMessage]
 

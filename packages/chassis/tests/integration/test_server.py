@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from cafeteria.chassis.process import LEAVE_WITHIN_S
-from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.testkit.servers import FixtureServers
 
 STOP_LIMIT_S = LEAVE_WITHIN_S + 5
 """With the time that a busy machine adds: a stop without a limit would never end, and a cut-off one logs it."""

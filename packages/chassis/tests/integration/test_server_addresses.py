@@ -19,7 +19,7 @@ from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.migrations import migrate
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.local_stack.fixture_servers import FixtureServers
+from cafeteria.testkit.servers import FixtureServers
 
 LIBPQ_VARIABLES = frozenset(
     re.findall(r"""["'](PG[A-Z]+)["']""", (Path(asyncpg.__file__).parent / "connect_utils.py").read_text())

@@ -18,7 +18,7 @@ from cafeteria.chassis.http.uvicorn_server import ABANDON_S
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.process import serving
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 MEALS = metrics.counter("probe_meals_total", "Meals")
 

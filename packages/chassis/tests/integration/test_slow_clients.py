@@ -22,7 +22,7 @@ from cafeteria.chassis.http import uvicorn_server
 from cafeteria.chassis.http.uvicorn_protocol import HttpProtocol
 from cafeteria.chassis.process import serving
 from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
-from cafeteria.local_stack.testing import until
+from cafeteria.testkit.plugin import until
 
 ENVIRON = {
     "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
