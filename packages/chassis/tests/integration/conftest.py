@@ -19,9 +19,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from cafeteria.chassis.database import pool
 from cafeteria.chassis.database.database import (
     Database,
-    pool,
     schema_base,
 )
 from cafeteria.chassis.database.errors import DatabaseUnavailable

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from cafeteria.chassis.database import pool
 from cafeteria.chassis.database.database import (
     Database,
-    pool,
 )
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.database.statement import Statement, driver_of
