@@ -25,7 +25,8 @@ LAYERS = (
     ("use_cases", "service"),
     ("repository", "clients", "availability_cache", "load", "sse_hub", "change_set", "views", "peers"),
     ("tables",),
-    ("answers",),
+    ("answers", "token_issuer"),
+    ("password_hashing", "signing_keys"),
     ("domain", "idempotency"),
     ("errors",),
 )

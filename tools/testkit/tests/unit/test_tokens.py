@@ -10,7 +10,7 @@ from cafeteria.chassis.auth.tokens import TokenVerifier
 from cafeteria.chassis.runtime.errors import Unauthenticated
 from cafeteria.contracts.identity import Jwks
 from cafeteria.contracts.values import Role
-from cafeteria.identity.keys import Keys
+from cafeteria.identity.signing_keys import SigningKeys
 from cafeteria.provisioning.credentials import Credentials
 from cafeteria.testkit.tokens import Tokens
 
@@ -25,7 +25,7 @@ async def verifier(signing_key_file: Path) -> TokenVerifier:
     """Knows the public half of the key, as a service does."""
 
     async def fetch() -> Jwks:
-        return Keys.load(str(signing_key_file)).jwks
+        return SigningKeys.load(str(signing_key_file)).jwks
 
     keys = KeySource(fetch)
     await keys.refresh()
