@@ -16,17 +16,15 @@ ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
 DISTRIBUTIONS = packages_distributions()
 
-NOT_IMPORTED_YET = {"cafeteria-identity": {"advanced-alchemy"}}
-"""Declared for repositories of plain CRUD that a member does not have yet, by the member's name."""
 
 IMPORTED_BY_NAME = {
     f"cafeteria-{service}" for service in ("gateway", "identity", "kitchen", "notification", "stock")
 }
-"""The local stack starts services by their names, with importlib."""
+"""The local stack starts services by their names, and provisioning finds their migrations by these."""
 
 INSIDES = {
-    "connections.py": "sqlalchemy",  # replaces a method of the engine's dialect
-    "fixture_types.py": "asyncpg",
+    "pool.py": "sqlalchemy",  # replaces a method of the engine's dialect
+    "array_types.py": "asyncpg",
     "metrics.py": "prometheus-client",  # replaces the class of all values
     "migrations.py": "alembic",
     "nats_client.py": "nats-py",
@@ -102,16 +100,8 @@ def test_what_a_member_imports_it_declares(member: Path) -> None:
 @pytest.mark.house
 @pytest.mark.parametrize("member", MEMBERS, ids=name_of)
 def test_what_a_member_declares_it_imports(member: Path) -> None:
-    allowed = NOT_IMPORTED_YET.get(name_of(member), set())
-    allowed = allowed | (IMPORTED_BY_NAME if member.name == "local-stack" else set())
+    allowed = IMPORTED_BY_NAME if member.name in ("local-stack", "provisioning") else set()
     assert requirements_of(member).keys() - set().union(*imports_of(member)) <= allowed
-
-
-@pytest.mark.house
-@pytest.mark.parametrize("member", MEMBERS, ids=name_of)
-def test_what_is_not_imported_yet_is_declared_and_not_imported(member: Path) -> None:
-    awaited = NOT_IMPORTED_YET.get(name_of(member), set())
-    assert awaited <= requirements_of(member).keys() - set().union(*imports_of(member))
 
 
 def private_names_of(file: Path) -> set[str]:
@@ -138,7 +128,7 @@ def product_files() -> list[Path]:
 def test_private_names_of_libraries_are_used_in_the_listed_files_only() -> None:
     found = {file.name: sorted(names) for file in product_files() if (names := private_names_of(file))}
     assert {name: names for name, names in found.items() if name not in INSIDES} == {}
-    assert {"fixture_types.py", "migrations.py", "nats_client.py"} <= found.keys()
+    assert {"array_types.py", "migrations.py", "nats_client.py"} <= found.keys()
 
 
 @pytest.mark.house

@@ -33,7 +33,6 @@ def test_no_word_is_explained_twice(rows: list[list[str]]) -> None:
     assert [word for word, times in words.items() if times > 1] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the services' files still have their earlier names")
 def test_the_files_of_the_steps_exist(root: Path, rows: list[list[str]]) -> None:
     names = [name for row in rows for name in re.findall(r"`(\w+/[\w/*]+\.py)`", row[-1])]
     assert [name for name in names if not list(root.glob(f"packages/*/src/cafeteria/**/{name}"))] == []

@@ -104,6 +104,10 @@ async def test_identitys_bodies(campus: Campus, golden: Any) -> None:
         assert answer.status_code == httpx.codes.OK, answer.text
         exactly(answer, identity.Tokens)
     await campus.get(subjects.IDENTITY, "/v1/me", identity.Student)
+    students = await campus.get(subjects.IDENTITY, "/v1/students", identity.Students, role=Role.OPERATOR)
+    assert {STUDENT} <= {account.student_id for account in students.items}
+    logins = f"/v1/students/{STUDENT}/logins"
+    await campus.get(subjects.IDENTITY, logins, identity.LoginAttempts, role=Role.OPERATOR)
     await campus.get(subjects.IDENTITY, "/.well-known/jwks.json", identity.Jwks, role=None)
     refused = await campus.send(
         subjects.IDENTITY, "POST /v1/token/refresh", golden(identity.RefreshToken)[""], role=None

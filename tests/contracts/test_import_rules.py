@@ -21,12 +21,11 @@ SERVICES = ("gateway", "identity", "kitchen", "notification", "stock")
 LAYERS = (
     ("__main__",),
     ("app",),
-    ("http_api", "message_handlers", "jobs", "bus_api", "loops"),
-    ("use_cases", "service"),
-    ("repository", "clients", "availability_cache", "load", "sse_hub", "change_set", "views", "peers"),
+    ("http_api", "message_handlers", "jobs"),
+    ("use_cases",),
+    ("repository", "clients"),
     ("tables",),
-    ("answers",),
-    ("domain", "idempotency"),
+    ("domain",),
     ("errors",),
 )
 
@@ -115,7 +114,7 @@ def of_each_service(importer: str, imported: str) -> list[Import]:
 
 def test_a_service_may_not_import_another(tree: Path) -> None:
     pairs = itertools.permutations(SERVICES, 2)
-    imports = [(f"cafeteria.{one}.peers", f"cafeteria.{other}.domain") for one, other in pairs]
+    imports = [(f"cafeteria.{one}.clients", f"cafeteria.{other}.domain") for one, other in pairs]
     assert_refused(tree, "services-are-strangers", imports)
 
 

@@ -90,6 +90,8 @@ async def test_a_student_may_not_do_what_operators_and_cooks_do(campus) -> None:
     attempts = [
         ("stock", "POST", "/v1/items", {"name": "Free lunch", "price": "0", "quantity": 1}),
         ("identity", "POST", "/v1/students", {"student_id": "999", "password": "long-enough"}),
+        ("identity", "GET", "/v1/students", None),
+        ("identity", "GET", f"/v1/students/{student.student_id}/logins", None),
         ("kitchen", "GET", "/v1/tickets", None),
     ]
     for service, method, path, body in attempts:

@@ -1,5 +1,6 @@
 """Operators find accounts: by a part of the id or the name, in pages."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -150,3 +151,31 @@ async def test_without_postgres_the_list_is_unavailable_and_then_back(
 
     await wait_until(is_back)
     assert await operator.ids() == ["210041101"]
+
+
+@pytest.mark.parametrize("table", ["users", "login_attempts"])
+async def test_a_missing_table_is_an_unavailable_database(identity, tokens, table: str) -> None:
+    await identity.add_user()
+    header = tokens.header(tokens.operator())
+    await identity.database.execute(f"ALTER TABLE identity.{table} RENAME TO moved")
+    try:
+        path = "/v1/students" if table == "users" else "/v1/students/210041101/logins"
+        refused = await identity.web.get(path, headers=header)
+    finally:
+        await identity.database.execute(f"ALTER TABLE identity.moved RENAME TO {table}")
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+    assert (await identity.web.get(path, headers=header)).status_code == 200
+
+
+async def test_a_list_that_waits_too_long_is_unavailable_and_its_connection_is_replaced(
+    identity, tokens
+) -> None:
+    await identity.add_user("operator-1", role="operator")
+    header = tokens.header(tokens.operator())
+    paths = ["/v1/students", "/v1/students/operator-1/logins", "/v1/me"] * 4
+    async with identity.database.transaction():
+        await identity.database.execute("LOCK TABLE identity.users")
+        refused = await asyncio.gather(*(identity.web.get(path, headers=header) for path in paths))
+    assert {answer.status_code for answer in refused} == {503}
+    answers = await asyncio.gather(*(identity.web.get(path, headers=header) for path in paths))
+    assert {answer.status_code for answer in answers} == {200}

@@ -17,10 +17,7 @@ _WITHOUT_ADDRESSES = select(LoginAttemptRow).options(defer(LoginAttemptRow.clien
 
 
 class LoginAttempts(SQLAlchemyAsyncRepository[LoginAttemptRow]):
-    """Raises the driver's errors, which the database's block translates."""
-
     model_type = LoginAttemptRow
-    wrap_exceptions = False
 
 
 async def read_page(
@@ -31,14 +28,10 @@ async def read_page(
         if not await users.exists(student_id=student_id):
             return None
     older = () if before is None else (_older_than(before),)
+    newest_first = (OrderBy("attempted_at", "desc"), OrderBy("id", "desc"))
     async with AsyncSession(connection) as session:
-        return await LoginAttempts(session=session, statement=_WITHOUT_ADDRESSES).get_many(
-            *older,
-            OrderBy("attempted_at", "desc"),
-            OrderBy("id", "desc"),
-            LimitOffset(limit, 0),
-            student_id=student_id,
-        )
+        attempts = LoginAttempts(session=session, statement=_WITHOUT_ADDRESSES, wrap_exceptions=False)
+        return await attempts.get_many(*older, *newest_first, LimitOffset(limit, 0), student_id=student_id)
 
 
 def _older_than(attempt_id: UUID) -> ColumnElement[bool]:

@@ -14,14 +14,11 @@ _WITHOUT_SECRETS = select(UserRow).options(defer(UserRow.password_hash, raiseloa
 
 
 class Users(SQLAlchemyAsyncRepository[UserRow]):
-    """Raises the driver's errors, which the database's block translates."""
-
     model_type = UserRow
-    wrap_exceptions = False
 
 
 @asynccontextmanager
 async def users_over(connection: AsyncConnection) -> AsyncIterator[Users]:
-    """Open the repository on a connection."""
+    """Open the repository on a connection. It raises the driver's errors, which the database's block translates."""
     async with AsyncSession(connection) as session:
-        yield Users(session=session, statement=_WITHOUT_SECRETS)
+        yield Users(session=session, statement=_WITHOUT_SECRETS, wrap_exceptions=False)
