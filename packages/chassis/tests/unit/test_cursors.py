@@ -27,7 +27,6 @@ def test_a_cursor_leads_back_to_its_row() -> None:
 
 def test_no_cursor_is_the_first_page_and_no_further_row_is_no_cursor() -> None:
     assert read_cursor(None) is None
-    assert write_cursor(None) is None
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "ä", "a b", "=", "A" * 21, "A" * 23, "A" * 21 + "!"])
@@ -66,7 +65,6 @@ def test_a_cursor_with_a_text_leads_back_to_its_place(text: str) -> None:
 
 def test_without_a_place_there_is_no_cursor_with_a_text() -> None:
     assert read_text_cursor(None) is None
-    assert write_text_cursor(None) is None
 
 
 NO_TEXT_CURSORS = {

@@ -4,18 +4,17 @@ Every signed-in user may order and sees only their own orders. The answer to an 
 the byte.
 """
 
-from typing import Annotated
 from uuid import UUID
 
 from litestar import MediaType, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
-from cafeteria.chassis.http.pagination import RowCursor
+from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.chassis.http.problem_details import PROBLEM_JSON
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD
 from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
@@ -36,9 +35,6 @@ from cafeteria.gateway.errors import (
 )
 from cafeteria.gateway.idempotency import request_hash, stored_key
 from cafeteria.gateway.use_cases import Service
-
-DEFAULT_PAGE = 50
-MAX_PAGE = 200
 
 ORDERS_PATH = "/v1/orders"
 
@@ -101,7 +97,7 @@ async def list_orders(
     request: SignedInRequest,
     state: State,
     cursor: RowCursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    limit: PageLimit = DEFAULT_PAGE,
 ) -> Orders:
     """List the student's orders, newest first."""
     service: Service = state.service

@@ -3,26 +3,22 @@
 Every signed-in user may read the load: it names no student.
 """
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 
 from cafeteria.chassis.auth.tokens import requires
 from cafeteria.chassis.http.openapi import refusals
-from cafeteria.chassis.http.pagination import RowCursor
-from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
+from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
 from cafeteria.kitchen.use_cases import Service
-
-DEFAULT_PAGE = 50
-MAX_PAGE = 200
 
 _KITCHEN = requires(Role.KITCHEN)
 _KITCHEN_OR_OPERATOR = requires(Role.KITCHEN, Role.OPERATOR)
@@ -36,12 +32,12 @@ async def list_tickets(
     state: State,
     status: FromQuery[TicketStatus | None] = None,
     cursor: RowCursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    limit: PageLimit = DEFAULT_PAGE,
 ) -> Tickets:
     """List QUEUED and IN_KITCHEN oldest first, as they are cooked; other states, or all states, newest first."""
     service: Service = state.service
-    items, following = await service.list_tickets(status=status, after=read_cursor(cursor), limit=limit)
-    return Tickets(items=tuple(items), next_cursor=write_cursor(following))
+    items, next_cursor = await service.list_tickets(status=status, cursor=cursor, limit=limit)
+    return Tickets(items=items, next_cursor=next_cursor)
 
 
 @post("/v1/tickets/{ticket_id:uuid}/start", status_code=200, **_TICKET_ACTION)

@@ -15,10 +15,9 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
-from cafeteria.chassis.http.pagination import RowCursor, TextCursor
+from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor, TextCursor
 from cafeteria.chassis.http.request_headers import OptionallyKeyedOperation, read_idempotency_key
 from cafeteria.chassis.http.responses import BytesResponse
-from cafeteria.chassis.runtime.cursors import read_cursor, read_text_cursor, write_cursor, write_text_cursor
 from cafeteria.contracts.stock import (
     MAX_NAME,
     ChangeItem,
@@ -33,9 +32,6 @@ from cafeteria.stock.domain import Answer, item_on_the_wire, read_search
 from cafeteria.stock.errors import IdempotencyKeyReused, StoreFull
 from cafeteria.stock.use_cases import Service
 
-DEFAULT_PAGE = 50
-MAX_PAGE = 200
-
 _OPERATOR = requires(Role.OPERATOR)
 _TAGS = ["items"]
 _SEARCH = QueryParameter(max_length=MAX_NAME, description="Part of the name, in upper or lower case.")
@@ -49,14 +45,14 @@ async def list_items(
     search: Annotated[str, _SEARCH] = "",
     on_sale: FromQuery[bool | None] = None,
     cursor: TextCursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    limit: PageLimit = DEFAULT_PAGE,
 ) -> Items:
     """List items by name, including those that are off sale unless `on_sale` chooses one kind."""
     service: Service = state.service
-    page, following = await service.list_items(
-        search=read_search(search), on_sale=on_sale, after=read_text_cursor(cursor), limit=limit
+    page, next_cursor = await service.list_items(
+        search=read_search(search), on_sale=on_sale, cursor=cursor, limit=limit
     )
-    return Items(items=tuple(map(item_on_the_wire, page)), next_cursor=write_text_cursor(following))
+    return Items(items=tuple(map(item_on_the_wire, page)), next_cursor=next_cursor)
 
 
 @post(
@@ -104,12 +100,12 @@ async def list_transactions(
     state: State,
     item_id: FromPath[UUID],
     cursor: RowCursor = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    limit: PageLimit = DEFAULT_PAGE,
 ) -> StockTransactions:
     """List the portions of this item that orders took and gave back, newest first."""
     service: Service = state.service
-    page, following = await service.list_transactions(item_id, before=read_cursor(cursor), limit=limit)
-    return StockTransactions(items=tuple(page), next_cursor=write_cursor(following))
+    page, next_cursor = await service.list_transactions(item_id, cursor=cursor, limit=limit)
+    return StockTransactions(items=page, next_cursor=next_cursor)
 
 
 ROUTES: list[HTTPRouteHandler] = [list_items, create_item, change_item, restock, list_transactions]

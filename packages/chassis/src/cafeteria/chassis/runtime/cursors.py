@@ -8,7 +8,7 @@ has, and `page_of` makes the page.
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import TypeVar, overload
+from typing import TypeVar
 from uuid import UUID
 
 from cafeteria.chassis.runtime.errors import InvalidRequest
@@ -50,13 +50,9 @@ def page_of(
     return page, cursor_of(page[-1]) if len(rows) > limit else None
 
 
-@overload
-def write_cursor(row_id: UUID) -> str: ...
-@overload
-def write_cursor(row_id: None) -> None: ...
-def write_cursor(row_id: UUID | None) -> str | None:
-    """Encode the last row's id. None, for no further page, stays None."""
-    return None if row_id is None else _encode(row_id.bytes)
+def write_cursor(row_id: UUID) -> str:
+    """Encode the id of a page's last row."""
+    return _encode(row_id.bytes)
 
 
 def read_cursor(cursor: str | None) -> UUID | None:
@@ -68,10 +64,8 @@ def read_cursor(cursor: str | None) -> UUID | None:
     return UUID(bytes=_decode(cursor))
 
 
-def write_text_cursor(place: Place | None) -> str | None:
-    """Encode the last row's place; its text has 1 to 480 bytes of UTF-8. None, for no further page, stays None."""
-    if place is None:
-        return None
+def write_text_cursor(place: Place) -> str:
+    """Encode the place of a page's last row; its text has 1 to 480 bytes of UTF-8."""
     text, row_id = place
     return _encode(row_id.bytes) + _encode(text.encode())
 

@@ -1,10 +1,9 @@
 """Read orders. A student sees only their own orders: another student's is a NotFound."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.runtime.cursors import read_cursor, write_cursor
+from cafeteria.chassis.runtime.cursors import page_of, read_cursor, write_cursor
 from cafeteria.chassis.runtime.errors import NotFound
 from cafeteria.gateway.domain import StoredOrder
 from cafeteria.gateway.repository import orders
@@ -24,10 +23,9 @@ class ReadOrders:
 
     async def page(
         self, student_id: str, *, cursor: str | None, limit: int
-    ) -> tuple[Sequence[StoredOrder], str | None]:
+    ) -> tuple[tuple[StoredOrder, ...], str | None]:
         """Return a page, newest first, and the cursor of the next page, None at the end. Raises UnknownCursor."""
         before = read_cursor(cursor)
         async with self._database.statement() as connection:
             found = await orders.find_orders_of(connection, student_id, before=before, limit=limit + 1)
-        page = found[:limit]
-        return page, write_cursor(page[-1].id if len(found) > limit else None)
+        return page_of(found, limit=limit, cursor_of=lambda order: write_cursor(order.id))

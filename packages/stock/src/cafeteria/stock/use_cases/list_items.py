@@ -1,7 +1,7 @@
 """List items by name, a page at a time."""
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.runtime.cursors import Place
+from cafeteria.chassis.runtime.cursors import page_of, read_text_cursor, write_text_cursor
 from cafeteria.stock.domain import StoredItem
 from cafeteria.stock.repository import list_items
 
@@ -11,15 +11,15 @@ class ListItems:
         self._database = database
 
     async def __call__(
-        self, *, search: str, on_sale: bool | None, after: Place | None, limit: int
-    ) -> tuple[list[StoredItem], Place | None]:
-        """Return a page, and the place of the item after which the next page begins; None at the end.
+        self, *, search: str, on_sale: bool | None, cursor: str | None, limit: int
+    ) -> tuple[tuple[StoredItem, ...], str | None]:
+        """Return a page, and the cursor of the next one; None at the end. Raises UnknownCursor.
 
         `search` is part of a name, in any case; an empty one is part of every name. `on_sale` None lists both kinds.
         """
+        after = read_text_cursor(cursor)
         async with self._database.statement() as connection:
             found = await list_items.read_page(
                 connection, search=search, on_sale=on_sale, after=after, limit=limit + 1
             )
-        page = found[:limit]
-        return page, (page[-1].name, page[-1].id) if len(found) > limit else None
+        return page_of(found, limit=limit, cursor_of=lambda item: write_text_cursor((item.name, item.id)))
