@@ -5,6 +5,7 @@ from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import Outbox
+from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import GATEWAY, GATEWAY_PROJECTION
@@ -15,6 +16,7 @@ from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.jobs import JOBS
 from cafeteria.gateway.load import LoadShedding, QueueDepth
 from cafeteria.gateway.message_handlers import CONSUMERS, HANDLERS, SUBSCRIPTIONS
+from cafeteria.gateway.repository import reconcile_delivery
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.use_cases import Service
 from cafeteria.gateway.use_cases.cancel_order import CancelOrder
@@ -26,7 +28,6 @@ from cafeteria.gateway.use_cases.purge_keys import PurgeKeys
 from cafeteria.gateway.use_cases.read_menu import ReadMenu
 from cafeteria.gateway.use_cases.read_orders import ReadOrders
 from cafeteria.gateway.use_cases.receive_orders import ReceiveOrders
-from cafeteria.gateway.use_cases.reconcile_delivery import reconciliation
 from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
 from cafeteria.gateway.use_cases.retry_pending import RetryPending
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
@@ -80,7 +81,9 @@ def build(settings: GatewaySettings) -> Service:
         check_delivery=CheckDelivery(request_database, is_behind=status_lag.is_behind),
         retry_pending=RetryPending(database, outbox, settle_orders, on_published=relay.wake),
         count_pending=CountPending(database, queue_depth, limit=settings.pending_limit + 1),
-        reconcile_delivery=reconciliation(database, outbox, receivers_over(bus), on_resent=relay.wake),
+        reconcile_delivery=Reconciliation(
+            database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
+        ),
         release_cancelled=release_cancelled,
         purge_keys=PurgeKeys(database),
     )

@@ -5,6 +5,7 @@ from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import Outbox
+from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import KITCHEN, KITCHEN_WORK
@@ -13,6 +14,7 @@ from cafeteria.kitchen.clients import receivers_over
 from cafeteria.kitchen.http_api import ROUTES
 from cafeteria.kitchen.jobs import JOBS
 from cafeteria.kitchen.message_handlers import CONSUMERS, HANDLERS
+from cafeteria.kitchen.repository import reconcile_delivery
 from cafeteria.kitchen.settings import KitchenSettings
 from cafeteria.kitchen.use_cases import Service
 from cafeteria.kitchen.use_cases.cancel_tickets import CancelTickets
@@ -21,7 +23,6 @@ from cafeteria.kitchen.use_cases.cook_tickets import CookTickets, prep_between
 from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
-from cafeteria.kitchen.use_cases.reconcile_delivery import reconciliation
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
 DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, consumers=CONSUMERS, jobs=JOBS)
@@ -65,5 +66,7 @@ def build(settings: KitchenSettings) -> Service:
             request_database, stations=settings.stations if settings.cooks_by_itself else None
         ),
         check_delivery=CheckDelivery(request_database, is_behind=work_lag.is_behind),
-        reconcile_delivery=reconciliation(database, outbox, receivers_over(bus), on_resent=relay.wake),
+        reconcile_delivery=Reconciliation(
+            database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
+        ),
     )

@@ -7,6 +7,7 @@ that does not answer, or that lags, confirms nothing and gets nothing again.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -59,12 +60,25 @@ def back_off(since: str) -> str:
     return f"LEAST(GREATEST((now() - {since}) / 2, interval '1 second'), interval '4 seconds')"
 
 
-class Reconciliation:
-    """Checks the deliveries of one service. `receivers` are by name.
+class Records(Protocol):
+    """The records whose deliveries are checked: a repository module of the service."""
 
-    `find_due` reads up to a number of records whose check is due and that have no message in the outbox. `store` stores the
-    findings of records that have not changed since, and returns for each of them that is missing somewhere the messages to
-    publish again. Both get a connection. `on_resent` is called after a commit that stored messages.
+    async def find_due(self, connection: AsyncConnection, limit: int) -> Sequence[Unconfirmed]:
+        """Read up to `limit` records whose check is due and that have no message in the outbox."""
+
+    async def store(
+        self, connection: AsyncConnection, findings: Sequence[Finding]
+    ) -> Mapping[UUID, Sequence[OutboxMessage]]:
+        """Store the findings of records that have not changed since they were read.
+
+        Returns, for each of them that a receiver lacks, the messages to publish again.
+        """
+
+
+class Reconciliation:
+    """Checks the deliveries of one service at its receivers, which are by name.
+
+    `on_resent` is called after a commit that stored messages.
     """
 
     def __init__(
@@ -72,18 +86,14 @@ class Reconciliation:
         database: Database,
         outbox: Outbox,
         receivers: Mapping[str, Receiver],
+        records: Records,
         *,
-        find_due: Callable[[AsyncConnection, int], Awaitable[Sequence[Unconfirmed]]],
-        store: Callable[
-            [AsyncConnection, Sequence[Finding]], Awaitable[Mapping[UUID, Sequence[OutboxMessage]]]
-        ],
         on_resent: Callable[[], None],
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._receivers = receivers
-        self._find_due = find_due
-        self._store = store
+        self._records = records
         self._on_resent = on_resent
         self._resent = {name: RESENT.labels(name) for name in receivers}
 
@@ -95,7 +105,7 @@ class Reconciliation:
     async def _check_batch(self) -> bool:
         """Return whether more records may be due, and all receivers answered."""
         async with self._database.statement() as connection:
-            due = await self._find_due(connection, BATCH_LIMIT)
+            due = await self._records.find_due(connection, BATCH_LIMIT)
         if not due:
             return False
         answers = await asyncio.gather(*(self._ask(name, due) for name in self._receivers))
@@ -116,7 +126,7 @@ class Reconciliation:
     async def _apply(self, findings: Sequence[Finding]) -> None:
         """Store the findings and the messages to publish again, in one commit."""
         async with self._database.transaction() as connection:
-            resent = await self._store(connection, findings)
+            resent = await self._records.store(connection, findings)
             await self._outbox.add(
                 connection, [message for messages in resent.values() for message in messages]
             )
