@@ -1,4 +1,4 @@
-"""Each service's README says what the code does: its routes, subjects, tables and settings, and no others."""
+"""Each service's README describes what the code does: its routes, subjects, tables and settings, and no others."""
 
 import importlib
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from cafeteria.contracts import subjects
 from cafeteria.provisioning.bus_permissions import RPC_CALLERS, TOPIC_READERS
@@ -16,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 HEADINGS = [
     "What it owns",
     "HTTP",
-    "Listens to",
-    "Says",
+    "Consumes",
+    "Publishes",
     "Tables",
     "Settings",
     "What happens when it is down",
@@ -56,7 +57,7 @@ def test_its_routes(service: str, built: Any) -> None:
     }
 
 
-def heard_by(service: str) -> set[str]:
+def consumed_by(service: str) -> set[str]:
     """What it answers, consumes and reads."""
     streams = {stream.name: stream for stream in subjects.STREAMS}
     return {
@@ -73,16 +74,16 @@ def heard_by(service: str) -> set[str]:
 
 
 @services
-def test_what_it_listens_to(service: str) -> None:
-    assert named(service, "Listens to") == heard_by(service)
+def test_what_it_consumes(service: str) -> None:
+    assert named(service, "Consumes") == consumed_by(service)
 
 
 @services
-def test_what_it_says(service: str) -> None:
-    """Every topic of its own; its requests to others may stand there too."""
+def test_what_it_publishes(service: str) -> None:
+    """Every topic of its own; its requests to others may be there, too."""
     topics = {topic.subject for topic in subjects.TOPICS if topic.owner == service}
     requests = {subject for subject, callers in RPC_CALLERS.items() if service in callers}
-    assert topics <= named(service, "Says") <= topics | requests
+    assert topics <= named(service, "Publishes") <= topics | requests
 
 
 @services
@@ -94,3 +95,14 @@ def test_its_tables(service: str) -> None:
 @services
 def test_its_settings(service: str, own_settings: Any) -> None:
     assert named(service, "Settings") == own_settings(service)
+
+
+@services
+def test_the_defaults_of_its_settings(service: str, built: Any) -> None:
+    """`none` and `false` are written as an operator would set them; other kinds of defaults have no cell."""
+    settings = type(built(service).state.settings)
+    defaults = {field.encode_name: str(field.default) for field in fields(settings)}
+    section = readme(service).partition("\n## Settings\n")[2].partition("\n## ")[0]
+    for name, documented in re.findall(r"^\| `(\w+)` \| (\w+) \|", section, flags=re.MULTILINE):
+        default = {"()": "none", "False": "false"}.get(defaults[name], defaults[name])
+        assert documented in (default, default.removesuffix(".0"))
