@@ -14,13 +14,13 @@ from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.publisher import pack
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects as names
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
 from cafeteria.contracts.stock import AvailabilityChanged
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
 
-CHECK = AskKnown(items=(OrderVersion(order_id=new_id(), version=2),))
+CHECK = CheckDelivery(items=(OrderVersion(order_id=new_id(), version=2),))
 
 BODIES = (
     b"",
@@ -126,24 +126,24 @@ async def quiet(
 async def test_junk_requests_are_refused_and_the_next_good_one_is_answered(
     bus: Bus, kitchen_bus: Bus, raw_gateway: RawUser, quiet: object
 ) -> None:
-    async def answer(check: AskKnown) -> KnownAnswered:
-        return KnownAnswered(missing=check.items)
+    async def answer(check: CheckDelivery) -> DeliveryStatus:
+        return DeliveryStatus(missing=check.items)
 
-    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    await kitchen_bus.serve(names.KITCHEN_DELIVERY, answer)
     good = b'{"items": []}'
-    raw_gateway.publish_junk(names.KITCHEN_KNOWN.subject, good=good)
+    raw_gateway.publish_junk(names.KITCHEN_DELIVERY.subject, good=good)
     await raw_gateway.flush()
-    answered = await bus.request(names.KITCHEN_KNOWN, CHECK, deadline_s=5)
-    assert answered == KnownAnswered(missing=CHECK.items)
+    answered = await bus.request(names.KITCHEN_DELIVERY, CHECK, deadline_s=5)
+    assert answered == DeliveryStatus(missing=CHECK.items)
 
 
 async def test_a_refusal_is_explained_in_one_ascii_line(bus: Bus, kitchen_bus: Bus, quiet: object) -> None:
-    async def answer(check: AskKnown) -> KnownAnswered:
-        return KnownAnswered(missing=check.items)
+    async def answer(check: CheckDelivery) -> DeliveryStatus:
+        return DeliveryStatus(missing=check.items)
 
-    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    await kitchen_bus.serve(names.KITCHEN_DELIVERY, answer)
     for body in BODIES:
-        refused = await bus.client.request(names.KITCHEN_KNOWN.subject, body, timeout=5)
+        refused = await bus.client.request(names.KITCHEN_DELIVERY.subject, body, timeout=5)
         headers = refused.headers or {}
         assert headers["Nats-Service-Error-Code"] == "400"
         assert 0 < len(headers["Nats-Service-Error"]) <= 300
@@ -153,10 +153,10 @@ async def test_a_refusal_is_explained_in_one_ascii_line(bus: Bus, kitchen_bus: B
 async def test_service_discovery_requests_are_still_answered_after_junk(
     bus: Bus, kitchen_bus: Bus, servers: FixtureServers, quiet: object
 ) -> None:
-    async def answer(_: AskKnown) -> KnownAnswered:
-        return KnownAnswered()
+    async def answer(_: CheckDelivery) -> DeliveryStatus:
+        return DeliveryStatus()
 
-    await kitchen_bus.serve(names.KITCHEN_KNOWN, answer)
+    await kitchen_bus.serve(names.KITCHEN_DELIVERY, answer)
     raw = await RawUser.connect(servers, "admin")
     for verb in ("PING", "INFO", "STATS", "EXPLODE", "SCHEMA"):
         for subject in (f"$SRV.{verb}", f"$SRV.{verb}.cafeteria-kitchen", f"$SRV.{verb}.cafeteria-kitchen.x"):

@@ -206,12 +206,12 @@ async def test_the_number_of_remaining_rows_is_counted_while_a_pass_leaves_rows(
     stepped = SteppedBus(bus)
     async with Relay(database, stepped, outbox, service=names.GATEWAY) as relay:
         stepped.passes.release()
-        await until(lambda: relay.behind == 15)
-        assert relay_module.BEHIND.metric()._value.get() == 15
+        await until(lambda: relay.remaining_rows == 15)
+        assert relay_module.REMAINING.metric()._value.get() == 15
         stepped.passes.release()
-        await until(lambda: relay.behind == 5)
+        await until(lambda: relay.remaining_rows == 5)
         stepped.passes.release()
-        await until(lambda: relay.behind == 0)
+        await until(lambda: relay.remaining_rows == 0)
 
 
 async def test_a_relay_without_the_lock_counts_the_remaining_rows_too(
@@ -222,7 +222,7 @@ async def test_a_relay_without_the_lock_counts_the_remaining_rows_too(
     async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
         await frozen_bus.entered.wait()
         async with Relay(database, frozen_bus, outbox, service=names.GATEWAY) as second:
-            await until(lambda: second.behind == 7)
+            await until(lambda: second.remaining_rows == 7)
         frozen_bus.thaw.set()
 
 
@@ -233,7 +233,7 @@ async def test_a_failing_relay_continues_to_count(
         await add(database, outbox, [status_message()])
         await until(lambda: relay._failing)
         await add(database, outbox, [status_message() for _ in range(4)])
-        await until(lambda: relay.behind == 5)
+        await until(lambda: relay.remaining_rows == 5)
 
 
 class RefusingBus(Bus):

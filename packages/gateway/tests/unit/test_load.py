@@ -18,7 +18,7 @@ class FakeLoad:
     def __init__(self) -> None:
         self.now_s = 1000.0
         self.receiving: Any = SimpleNamespace(pending=0)
-        self.relay: Any = SimpleNamespace(behind=0)
+        self.relay: Any = SimpleNamespace(remaining_rows=0)
         self.queue_depth = QueueDepth()
 
     def begin(self, *, limit: int = LIMIT) -> None:
@@ -83,9 +83,9 @@ def test_while_stock_does_not_answer_the_full_limit_may_wait(load: FakeLoad) -> 
 
 
 def test_half_as_many_accepted_orders_may_wait_for_the_relay(load: FakeLoad) -> None:
-    load.relay.behind = LIMIT - 1  # messages, two for an order
+    load.relay.remaining_rows = LIMIT - 1  # messages, two for an order
     assert not load.is_refused()
-    load.relay.behind = LIMIT
+    load.relay.remaining_rows = LIMIT
     assert load.is_refused()
 
 

@@ -6,7 +6,7 @@ from nats.errors import Error as NatsError
 
 from cafeteria.chassis.messaging import Bus, NoAnswer
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.contracts.identity import AskJwks, Jwks
+from cafeteria.contracts.identity import FetchJwks, Jwks
 from cafeteria.contracts.subjects import GATEWAY, JWKS
 
 
@@ -31,7 +31,7 @@ async def test_the_bus_gives_the_same_keys(identity, servers, service_settings) 
         Bus(service_settings(GATEWAY, ServiceSettings), service=GATEWAY) as bus,
     ):
         await bus.connected()
-        answer: Jwks = await bus.request(JWKS, AskJwks(), deadline_s=5)
+        answer: Jwks = await bus.request(JWKS, FetchJwks(), deadline_s=5)
     assert [key.kid for key in answer.keys] == [key["kid"] for key in over_http["keys"]]
 
 
@@ -65,7 +65,7 @@ async def is_ready(identity) -> bool:
 
 async def answers(bus: Bus) -> bool:
     try:
-        answer = await bus.request(JWKS, AskJwks(), deadline_s=1)
+        answer = await bus.request(JWKS, FetchJwks(), deadline_s=1)
     except (NoAnswer, NatsError):
         return False
     return len(answer.keys) == 1

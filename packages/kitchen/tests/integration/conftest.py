@@ -23,7 +23,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.values import OrderStatus, OrderVersion, PricedLine, StatusTime
 from cafeteria.kitchen.app import create_app
 from cafeteria.kitchen.settings import KitchenSettings
@@ -103,9 +103,11 @@ class Gateway:
         request = CancelTicket(**{name: facts[name] for name in CancelTicket.__struct_fields__})
         return await self.bus.request(subjects.CANCEL, request, deadline_s=DEADLINE_S)
 
-    async def check_delivery(self, *order_ids: UUID) -> KnownAnswered:
+    async def check_delivery(self, *order_ids: UUID) -> DeliveryStatus:
         items = tuple(OrderVersion(order_id=order_id, version=2) for order_id in order_ids)
-        return await self.bus.request(subjects.KITCHEN_KNOWN, AskKnown(items=items), deadline_s=DEADLINE_S)
+        return await self.bus.request(
+            subjects.KITCHEN_DELIVERY, CheckDelivery(items=items), deadline_s=DEADLINE_S
+        )
 
 
 class KitchenDatabase:
@@ -203,13 +205,13 @@ class Receivers:
         self.are_behind = False
         self.receiver_without_events: str | None = None
 
-    def handler(self, name: str) -> Callable[[AskKnown], Awaitable[KnownAnswered]]:
-        async def answer(check: AskKnown) -> KnownAnswered:
+    def handler(self, name: str) -> Callable[[CheckDelivery], Awaitable[DeliveryStatus]]:
+        async def answer(check: CheckDelivery) -> DeliveryStatus:
             self.asked += [(name, item) for item in check.items]
             if self.are_behind:
-                return KnownAnswered(behind=True)
+                return DeliveryStatus(behind=True)
             received = set() if name == self.receiver_without_events else await self._received()
-            return KnownAnswered(missing=tuple(item for item in check.items if item not in received))
+            return DeliveryStatus(missing=tuple(item for item in check.items if item not in received))
 
         return answer
 
@@ -319,8 +321,8 @@ async def receivers(
     settings = service_settings(subjects.NOTIFICATION, ServiceSettings)
     async with Bus(settings, service=subjects.NOTIFICATION) as notification:
         await notification.connected()
-        await gateway.bus.serve(subjects.GATEWAY_KNOWN, receivers.handler(subjects.GATEWAY))
-        await notification.serve(subjects.NOTIFICATION_KNOWN, receivers.handler(subjects.NOTIFICATION))
+        await gateway.bus.serve(subjects.GATEWAY_DELIVERY, receivers.handler(subjects.GATEWAY))
+        await notification.serve(subjects.NOTIFICATION_DELIVERY, receivers.handler(subjects.NOTIFICATION))
         yield receivers
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from cafeteria.chassis.messaging.jetstream_api import BEHIND_MESSAGES
+from cafeteria.chassis.messaging.jetstream_api import LAG_LIMIT_MESSAGES
 from cafeteria.contracts import subjects
 from cafeteria.kitchen.use_cases import check_delivery
 from cafeteria.testkit.plugin import until
@@ -45,7 +45,7 @@ async def test_a_kitchen_with_a_large_lag_reports_nothing_as_missing(
     kitchen = await open_kitchen(KITCHEN_MODE="manual")
     async with servers.database_as_admin() as slow, slow.transaction():
         await slow.execute("LOCK TABLE kitchen.kitchen_orders IN SHARE MODE")  # blocks inserts, not reads
-        orders = [(await kitchen.gateway.place_some(1))[0] for _ in range(BEHIND_MESSAGES)]
+        orders = [(await kitchen.gateway.place_some(1))[0] for _ in range(LAG_LIMIT_MESSAGES)]
         await until(lambda: _is_lagging(kitchen, servers))
 
         answer = await kitchen.gateway.check_delivery(orders[-1].order_id)
@@ -60,7 +60,7 @@ async def test_a_kitchen_with_a_large_lag_reports_nothing_as_missing(
 
 
 async def _is_lagging(kitchen: Kitchen, servers: FixtureServers) -> bool:
-    return await kitchen.gateway.unacknowledged_work(servers) >= BEHIND_MESSAGES
+    return await kitchen.gateway.unacknowledged_work(servers) >= LAG_LIMIT_MESSAGES
 
 
 async def test_the_lag_is_counted_once_for_many_delivery_checks(

@@ -12,7 +12,7 @@ from cafeteria.chassis.messaging.reconciliation import Receiver
 from cafeteria.contracts import subjects
 from cafeteria.contracts.channels import Rpc
 from cafeteria.contracts.kitchen import CancelAnswered
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
 from cafeteria.contracts.stock import (
     ReleaseStock,
     ReserveOrders,
@@ -77,14 +77,14 @@ class Kitchen:
 def receivers_over(bus: Bus) -> Mapping[str, Receiver]:
     """Return the receivers of the gateway's messages, by name: kitchen of cook commands, notification of status events."""
     return {
-        subjects.KITCHEN: _receiver(bus, subjects.KITCHEN_KNOWN),
-        subjects.NOTIFICATION: _receiver(bus, subjects.NOTIFICATION_KNOWN),
+        subjects.KITCHEN: _receiver(bus, subjects.KITCHEN_DELIVERY),
+        subjects.NOTIFICATION: _receiver(bus, subjects.NOTIFICATION_DELIVERY),
     }
 
 
-def _receiver(bus: Bus, rpc: Rpc[AskKnown, KnownAnswered]) -> Receiver:
+def _receiver(bus: Bus, rpc: Rpc[CheckDelivery, DeliveryStatus]) -> Receiver:
     async def missing(versions: Sequence[tuple[UUID, int]]) -> frozenset[UUID] | None:
-        request = AskKnown(
+        request = CheckDelivery(
             items=tuple(OrderVersion(order_id=id_, version=version) for id_, version in versions)
         )
         answer = await bus.request(rpc, request, deadline_s=DEADLINE_S)

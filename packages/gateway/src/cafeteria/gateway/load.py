@@ -72,7 +72,7 @@ class LoadShedding:
             self._below_limit_at_s = now_s
         is_sustained = now_s - self._below_limit_at_s > BURST_S or now_s - self._refused_at_s < BURST_S
         limit = self._sustained_limit if is_sustained and self._queue_depth.is_moving else self._limit
-        if waiting >= limit or self._relay.behind // MESSAGES_PER_ORDER >= self._unpublished_limit:
+        if waiting >= limit or self._relay.remaining_rows // MESSAGES_PER_ORDER >= self._unpublished_limit:
             self._refused_at_s = now_s
             raise Overloaded(
                 f"Too many orders are under way: this request did nothing. {SEND_AGAIN_WITH_THE_SAME_KEY}"

@@ -6,14 +6,14 @@ The gateway acknowledges a status event after the commit of the batch that holds
 from time import monotonic
 
 from cafeteria.chassis.messaging.message_handlers import Handler, StreamConsumer, Subscription
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
 from cafeteria.contracts.stock import AvailabilityChanged
-from cafeteria.contracts.subjects import AVAILABILITY, GATEWAY_KNOWN, GATEWAY_PROJECTION, KITCHEN_STATUS
+from cafeteria.contracts.subjects import AVAILABILITY, GATEWAY_DELIVERY, GATEWAY_PROJECTION, KITCHEN_STATUS
 from cafeteria.gateway.tables import dead_letters
 from cafeteria.gateway.use_cases import Service
 
 
-async def check_delivery(service: Service, request: AskKnown) -> KnownAnswered:
+async def check_delivery(service: Service, request: CheckDelivery) -> DeliveryStatus:
     return await service.check_delivery(request.items)
 
 
@@ -21,7 +21,7 @@ def update_availability(service: Service, event: AvailabilityChanged) -> None:
     service.availability.update(event, at_s=monotonic())
 
 
-HANDLERS: tuple[Handler[Service], ...] = (Handler(rpc=GATEWAY_KNOWN, answer=check_delivery),)
+HANDLERS: tuple[Handler[Service], ...] = (Handler(rpc=GATEWAY_DELIVERY, answer=check_delivery),)
 
 SUBSCRIPTIONS: tuple[Subscription[Service], ...] = (
     # stock publishes all items each second, and each change at once

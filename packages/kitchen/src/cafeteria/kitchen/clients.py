@@ -6,8 +6,8 @@ from uuid import UUID
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.reconciliation import Receiver
 from cafeteria.contracts.channels import Rpc
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
-from cafeteria.contracts.subjects import GATEWAY, GATEWAY_KNOWN, NOTIFICATION, NOTIFICATION_KNOWN
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
+from cafeteria.contracts.subjects import GATEWAY, GATEWAY_DELIVERY, NOTIFICATION, NOTIFICATION_DELIVERY
 from cafeteria.contracts.values import OrderVersion
 
 DEADLINE_S = 1.5  # less than the time that a process has to stop
@@ -15,12 +15,12 @@ DEADLINE_S = 1.5  # less than the time that a process has to stop
 
 def receivers_over(bus: Bus) -> Mapping[str, Receiver]:
     """Return the receivers of the kitchen's events, by name."""
-    return {GATEWAY: _receiver(bus, GATEWAY_KNOWN), NOTIFICATION: _receiver(bus, NOTIFICATION_KNOWN)}
+    return {GATEWAY: _receiver(bus, GATEWAY_DELIVERY), NOTIFICATION: _receiver(bus, NOTIFICATION_DELIVERY)}
 
 
-def _receiver(bus: Bus, rpc: Rpc[AskKnown, KnownAnswered]) -> Receiver:
+def _receiver(bus: Bus, rpc: Rpc[CheckDelivery, DeliveryStatus]) -> Receiver:
     async def missing(versions: Sequence[tuple[UUID, int]]) -> frozenset[UUID] | None:
-        request = AskKnown(
+        request = CheckDelivery(
             items=tuple(OrderVersion(order_id=id_, version=version) for id_, version in versions)
         )
         answer = await bus.request(rpc, request, deadline_s=DEADLINE_S)

@@ -5,8 +5,8 @@ The kitchen acknowledges a cook command after the commit of the batch that holds
 
 from cafeteria.chassis.messaging.message_handlers import Handler, StreamConsumer
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
-from cafeteria.contracts.subjects import CANCEL, KITCHEN_KNOWN, KITCHEN_WORK, WORK_PLACED
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
+from cafeteria.contracts.subjects import CANCEL, KITCHEN_DELIVERY, KITCHEN_WORK, WORK_PLACED
 from cafeteria.kitchen.tables import dead_letters
 from cafeteria.kitchen.use_cases import Service
 
@@ -15,13 +15,13 @@ async def cancel_ticket(service: Service, request: CancelTicket) -> CancelAnswer
     return await service.cancel_tickets.batcher.submit(request)
 
 
-async def check_delivery(service: Service, request: AskKnown) -> KnownAnswered:
+async def check_delivery(service: Service, request: CheckDelivery) -> DeliveryStatus:
     return await service.check_delivery(request.items)
 
 
 HANDLERS: tuple[Handler[Service], ...] = (
     Handler(rpc=CANCEL, answer=cancel_ticket),
-    Handler(rpc=KITCHEN_KNOWN, answer=check_delivery),
+    Handler(rpc=KITCHEN_DELIVERY, answer=check_delivery),
 )
 
 CONSUMERS: tuple[StreamConsumer[Service], ...] = (

@@ -20,9 +20,9 @@ RPC_CALLERS: dict[str, tuple[str, ...]] = {
     subjects.RESERVE.subject: (subjects.GATEWAY,),
     subjects.RELEASE.subject: (subjects.GATEWAY,),
     subjects.CANCEL.subject: (subjects.GATEWAY,),
-    subjects.KITCHEN_KNOWN.subject: (subjects.GATEWAY,),
-    subjects.GATEWAY_KNOWN.subject: (subjects.KITCHEN,),
-    subjects.NOTIFICATION_KNOWN.subject: (subjects.GATEWAY, subjects.KITCHEN),
+    subjects.KITCHEN_DELIVERY.subject: (subjects.GATEWAY,),
+    subjects.GATEWAY_DELIVERY.subject: (subjects.KITCHEN,),
+    subjects.NOTIFICATION_DELIVERY.subject: (subjects.GATEWAY, subjects.KITCHEN),
     subjects.JWKS.subject: subjects.SERVICES,
 }
 """Who may ask for an answer."""

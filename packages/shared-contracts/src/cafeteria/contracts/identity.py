@@ -23,7 +23,7 @@ FullName = Annotated[
 ]
 
 
-class AskJwks(msgspec.Struct, frozen=True, kw_only=True):
+class FetchJwks(msgspec.Struct, frozen=True, kw_only=True):
     """A request for the current keys that verify tokens."""
 
 

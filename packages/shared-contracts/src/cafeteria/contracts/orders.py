@@ -35,13 +35,13 @@ class OrderStatusesChanged(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[OrderStatusChanged, ...]
 
 
-class AskKnown(msgspec.Struct, frozen=True, kw_only=True):
+class CheckDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery check: which of these order versions are missing at the receiver?"""
 
     items: tuple[OrderVersion, ...]
 
 
-class KnownAnswered(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The missing order versions. `behind`: the receiver lags too far to know; send nothing again."""
 
     missing: tuple[OrderVersion, ...] = ()

@@ -27,18 +27,18 @@ CANCEL = Rpc(
     request=kitchen.CancelTicket,
     reply=kitchen.CancelAnswered,
 )
-JWKS = Rpc(owner=IDENTITY, subject="identity.rpc.v1.jwks", request=identity.AskJwks, reply=identity.Jwks)
-KITCHEN_KNOWN = Rpc(
-    owner=KITCHEN, subject="kitchen.rpc.v1.known", request=orders.AskKnown, reply=orders.KnownAnswered
+JWKS = Rpc(owner=IDENTITY, subject="identity.rpc.v1.jwks", request=identity.FetchJwks, reply=identity.Jwks)
+KITCHEN_DELIVERY = Rpc(
+    owner=KITCHEN, subject="kitchen.rpc.v1.known", request=orders.CheckDelivery, reply=orders.DeliveryStatus
 )
-GATEWAY_KNOWN = Rpc(
-    owner=GATEWAY, subject="gateway.rpc.v1.known", request=orders.AskKnown, reply=orders.KnownAnswered
+GATEWAY_DELIVERY = Rpc(
+    owner=GATEWAY, subject="gateway.rpc.v1.known", request=orders.CheckDelivery, reply=orders.DeliveryStatus
 )
-NOTIFICATION_KNOWN = Rpc(
+NOTIFICATION_DELIVERY = Rpc(
     owner=NOTIFICATION,
     subject="notification.rpc.v1.known",
-    request=orders.AskKnown,
-    reply=orders.KnownAnswered,
+    request=orders.CheckDelivery,
+    reply=orders.DeliveryStatus,
 )
 
 AVAILABILITY = Topic(
@@ -98,9 +98,9 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     RELEASE,
     CANCEL,
     JWKS,
-    KITCHEN_KNOWN,
-    GATEWAY_KNOWN,
-    NOTIFICATION_KNOWN,
+    KITCHEN_DELIVERY,
+    GATEWAY_DELIVERY,
+    NOTIFICATION_DELIVERY,
 )
 TOPICS: tuple[Topic[Any], ...] = (AVAILABILITY, WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS)
 STREAMS = (KITCHEN_STREAM, NOTIFICATION_STREAM)

@@ -8,7 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from cafeteria.contracts.kitchen import CancelAnswered
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus, OrderStatusChanged
 from cafeteria.contracts.stock import (
     Decision,
     OrdersDecided,
@@ -212,8 +212,8 @@ class GatewayReplica(Replica):
 
     def hear(self, request: Request) -> None:
         """Answer the kitchen's question which of its statuses are missing here."""
-        asked: AskKnown = request.question
-        request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
+        asked: CheckDelivery = request.question
+        request.reply(DeliveryStatus(missing=self.tables.find_missing(asked.items)))
 
     def follow_kitchen(self) -> bool:
         """Project: apply the kitchen's statuses to the orders."""

@@ -8,7 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
 from cafeteria.contracts.subjects import KITCHEN, KITCHEN_STATUS
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.kitchen.domain import (
@@ -228,9 +228,9 @@ class KitchenReplica(Replica):
             self.tables.outbox.holder = None
 
     def hear(self, request: Request) -> None:
-        asked: AskKnown | CancelTicket = request.question
-        if isinstance(asked, AskKnown):
-            request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
+        asked: CheckDelivery | CancelTicket = request.question
+        if isinstance(asked, CheckDelivery):
+            request.reply(DeliveryStatus(missing=self.tables.find_missing(asked.items)))
         else:
             self.scheduler.begin(self, self._cancel(request, asked))
 
@@ -301,7 +301,7 @@ class KitchenReplica(Replica):
     def _find_missing(self, label: str, peers: Sequence[Listener], due: list[Unconfirmed]) -> Steps:
         if not due:
             return frozenset()
-        answer = yield Ask(label, peers, AskKnown(items=tuple(each.asked for each in due)))
+        answer = yield Ask(label, peers, CheckDelivery(items=tuple(each.asked for each in due)))
         if answer is LOST or answer.behind:
             return None
         return frozenset(each.order_id for each in answer.missing)

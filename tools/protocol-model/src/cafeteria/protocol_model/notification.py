@@ -5,7 +5,7 @@ a stream are `cafeteria.notification.domain` itself; the log's statement copies 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.notification.domain import Mark, Status, sequence_to_follow, statuses_of
 from cafeteria.protocol_model.bus import Bus, Message
@@ -104,10 +104,10 @@ class NotificationReplica(Replica):
 
     def hear(self, request: Request) -> None:
         """Answer what is missing; while the replica reads no stream, answer that it is behind."""
-        asked: AskKnown = request.question
+        asked: CheckDelivery = request.question
         missing = self.tables.find_missing(asked.items)
         is_behind = bool(missing) and self.reading is None
-        request.reply(KnownAnswered(behind=True) if is_behind else KnownAnswered(missing=missing))
+        request.reply(DeliveryStatus(behind=True) if is_behind else DeliveryStatus(missing=missing))
 
     def read(self) -> bool:
         """Record, or begin to read when the stream is new."""

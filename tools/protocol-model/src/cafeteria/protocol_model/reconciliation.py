@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from cafeteria.contracts.orders import AskKnown
+from cafeteria.contracts.orders import CheckDelivery
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.gateway.domain import OWN_VERSION_LIMIT
 from cafeteria.protocol_model.gateway_tables import Finding, GatewayTables, Unconfirmed
@@ -40,7 +40,7 @@ def reconcile(
 def _missing(label: str, peers: Sequence[Listener], versions: list[OrderVersion]) -> Steps:
     if not versions:
         return NOTHING
-    answer = yield Ask(label, peers, AskKnown(items=tuple(versions)))
+    answer = yield Ask(label, peers, CheckDelivery(items=tuple(versions)))
     if answer is LOST or answer.behind:
         return None
     return frozenset(each.order_id for each in answer.missing)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.observability import logs
 from cafeteria.chassis.runtime.errors import Unavailable
-from cafeteria.contracts.identity import AskJwks, Jwk, Jwks
+from cafeteria.contracts.identity import FetchJwks, Jwk, Jwks
 from cafeteria.contracts.subjects import JWKS
 
 UNKNOWN_KID_PAUSE_S = 60.0
@@ -105,7 +105,7 @@ def keys_over(bus: Bus) -> KeySource:
     async def fetch() -> Jwks:
         async with asyncio.timeout(FETCH_DEADLINE_S):
             await bus.connected()
-        return await bus.request(JWKS, AskJwks(), deadline_s=FETCH_DEADLINE_S)
+        return await bus.request(JWKS, FetchJwks(), deadline_s=FETCH_DEADLINE_S)
 
     return KeySource(fetch)
 

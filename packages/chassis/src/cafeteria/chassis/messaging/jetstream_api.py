@@ -9,8 +9,8 @@ import msgspec
 from cafeteria.chassis.messaging.nats_client import BusClient
 
 API_TIMEOUT_S = 2.0
-BEHIND_MESSAGES = 16  # unread messages
-BEHIND_S = 3.0  # age of the last handled message
+LAG_LIMIT_MESSAGES = 16  # unread messages
+LAG_LIMIT_S = 3.0  # age of the last handled message
 
 Answer = TypeVar("Answer")
 
@@ -98,8 +98,8 @@ def is_behind(*, unread: int, last_stored_at: datetime | None, server_time: date
 
     `last_stored_at` is the time at which the stream stored the message that the reader handled last.
     """
-    if unread >= BEHIND_MESSAGES:
+    if unread >= LAG_LIMIT_MESSAGES:
         return True
     if unread == 0:
         return False
-    return last_stored_at is None or server_time - last_stored_at > timedelta(seconds=BEHIND_S)
+    return last_stored_at is None or server_time - last_stored_at > timedelta(seconds=LAG_LIMIT_S)

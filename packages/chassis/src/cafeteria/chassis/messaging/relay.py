@@ -37,7 +37,7 @@ _TRY_LOCK = Statement("SELECT pg_try_advisory_lock(:key) AS is_held")
 _LIMIT_SILENCE = Statement("SELECT set_config('idle_session_timeout', :limit, false)")
 
 RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows published to JetStream")
-BEHIND = metrics.gauge("cafeteria_outbox_behind_rows", "Outbox rows that remained after the last pass")
+REMAINING = metrics.gauge("cafeteria_outbox_rows", "Outbox rows that remained after the last pass")
 FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Relay passes that failed")
 
 logger = get_logger()
@@ -46,7 +46,7 @@ logger = get_logger()
 class Relay:
     """Publishes a schema's outbox while its block is open. Call `wake` after a commit that added rows.
 
-    `behind` is the number of remaining rows: counted after each pass that leaves some, and twice a second while passes
+    `remaining_rows` is the number of remaining rows: counted after each pass that leaves some, and twice a second while passes
     fail or another relay holds the lock.
 
     Passes start at least `every_s` seconds apart: rows of that time are published together, at a lower cost.
@@ -59,7 +59,7 @@ class Relay:
         self._bus = bus
         self._outbox = outbox
         self._every_s = every_s
-        self.behind = 0
+        self.remaining_rows = 0
         self._lock_key = zlib.crc32(f"{service}.relay".encode())
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
@@ -124,7 +124,7 @@ class Relay:
             self.wake()
             await self._count(connection)
         else:
-            self._set_behind(0)
+            self._set_remaining(0)
         if self._failing:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
@@ -145,11 +145,11 @@ class Relay:
             RELAYED.metric().inc(len(row_ids))
 
     async def _count(self, connection: AsyncConnection) -> None:
-        self._set_behind(await self._outbox.count(connection, limit=COUNT_LIMIT))
+        self._set_remaining(await self._outbox.count(connection, limit=COUNT_LIMIT))
 
-    def _set_behind(self, rows: int) -> None:
-        self.behind = rows
-        BEHIND.metric().set(rows)
+    def _set_remaining(self, rows: int) -> None:
+        self.remaining_rows = rows
+        REMAINING.metric().set(rows)
 
     def _log_failure(self, error: Exception, *, unforeseen: bool = False) -> None:
         """Log the first failure of a series only: the relay tries twice a second."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.single_flight import SingleFlight
-from cafeteria.contracts.orders import KnownAnswered
+from cafeteria.contracts.orders import DeliveryStatus
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.gateway.repository import check_delivery
 
@@ -18,10 +18,10 @@ class CheckDelivery:
         self._database = database
         self._is_behind = SingleFlight(is_behind, valid_for_s=LAG_VALID_FOR_S)
 
-    async def __call__(self, items: Sequence[OrderVersion]) -> KnownAnswered:
+    async def __call__(self, items: Sequence[OrderVersion]) -> DeliveryStatus:
         """Return the versions that are missing; `behind` if the lag may be the reason. Raises DatabaseUnavailable."""
         async with self._database.statement() as connection:
             missing = await check_delivery.find_missing(connection, items)
         if missing and await self._is_behind.get():
-            return KnownAnswered(behind=True)
-        return KnownAnswered(missing=missing)
+            return DeliveryStatus(behind=True)
+        return DeliveryStatus(missing=missing)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.single_flight import SingleFlight
-from cafeteria.contracts.orders import KnownAnswered
+from cafeteria.contracts.orders import DeliveryStatus
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.kitchen.repository import check_delivery
 
@@ -18,11 +18,11 @@ class CheckDelivery:
         self._database = database
         self._is_behind = SingleFlight(is_behind, valid_for_s=LAG_VALID_FOR_S)
 
-    async def __call__(self, items: Sequence[OrderVersion]) -> KnownAnswered:
+    async def __call__(self, items: Sequence[OrderVersion]) -> DeliveryStatus:
         """Return which orders have no ticket. A cancelled ticket counts, too: its order needs no cooking."""
         async with self._database.statement() as connection:
             known = await check_delivery.read_known(connection, [item.order_id for item in items])
         missing = tuple(item for item in items if item.order_id not in known)
         if missing and await self._is_behind.get():
-            return KnownAnswered(behind=True)
-        return KnownAnswered(missing=missing)
+            return DeliveryStatus(behind=True)
+        return DeliveryStatus(missing=missing)

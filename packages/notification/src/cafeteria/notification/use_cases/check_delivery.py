@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.contracts.orders import KnownAnswered
+from cafeteria.contracts.orders import DeliveryStatus
 from cafeteria.contracts.values import OrderVersion
 from cafeteria.notification.repository import check_delivery
 
@@ -15,10 +15,10 @@ class CheckDelivery:
         self._database = database
         self._is_behind = is_behind
 
-    async def __call__(self, items: Sequence[OrderVersion]) -> KnownAnswered:
+    async def __call__(self, items: Sequence[OrderVersion]) -> DeliveryStatus:
         """Return which of these versions are not logged."""
         async with self._database.statement() as connection:
             missing = await check_delivery.read_missing(connection, items)
         if missing and await self._is_behind():
-            return KnownAnswered(behind=True)
-        return KnownAnswered(missing=tuple(missing))
+            return DeliveryStatus(behind=True)
+        return DeliveryStatus(missing=tuple(missing))
