@@ -42,6 +42,7 @@ CREATE FUNCTION stopped_clock.uuidv7() RETURNS uuid VOLATILE LANGUAGE sql
 GRANT USAGE ON SCHEMA stopped_clock TO PUBLIC;
 GRANT SELECT ON stopped_clock.clock TO PUBLIC;
 """
+_USE_CLOCK = 'SET search_path = stopped_clock, pg_catalog, "$user"'
 
 
 def id_of(name: str) -> UUID:
@@ -53,23 +54,13 @@ def name_of(id_: UUID) -> str:
     return id_.bytes.rstrip(b"\0").decode()
 
 
-class ClockedDatabase:
+class ClockedDatabase(Database):
     """A service's database, logged in as its role, in which the server's clock is the scenario's."""
-
-    def __init__(self, database: Database, schema: str) -> None:
-        self._database = database
-        self._path = f"SET search_path = stopped_clock, pg_catalog, {schema}"
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
-        async with self._database.statement() as connection:
-            await driver_of(connection).execute(self._path)
-            yield connection
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self._database.transaction() as connection:
-            await driver_of(connection).execute(self._path)
+        async with super().statement() as connection:
+            await driver_of(connection).execute(_USE_CLOCK)
             yield connection
 
 
@@ -166,7 +157,7 @@ class Receivers:
             if isinstance(step, Commit):
                 outcome = step.do(*step.arguments)
             else:
-                outcome = await self._reply(*step.peers, step.question)
+                outcome = await self._reply(step.peers[0], step.question)
 
     async def _reply(self, receiver: Any, question: AskKnown) -> Any:
         missing = await self._note(receiver, [(each.order_id, each.version) for each in question.items])
@@ -204,10 +195,11 @@ class Environment:
         self.scheduler.now += timedelta(seconds=seconds)
         await self.admin.execute("UPDATE stopped_clock.clock SET at = $1", self.now())
 
-    def connect(self, service: str) -> ClockedDatabase:
+    def connect(self, service: str) -> Database:
         settings = self._service_settings(service, ServiceSettings)
-        self._databases.append(Database.connect(settings, service=service))
-        return ClockedDatabase(self._databases[-1], service)
+        database = ClockedDatabase.connect(settings, service=service)
+        self._databases.append(database)
+        return database
 
     async def close(self) -> None:
         for database in self._databases:

@@ -152,7 +152,7 @@ class Model(Side):
 class Repositories(Side):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.database: Any = environment.connect(GATEWAY)
+        self.database = environment.connect(GATEWAY)
         self.messages = environment.messages(self.database, outbox, reconcile_delivery)
         self.project_statuses = ProjectStatuses(self.database, on_cancelled=_nothing)
 

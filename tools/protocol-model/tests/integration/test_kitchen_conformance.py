@@ -57,7 +57,7 @@ class Side:
         )
 
     def moves(self, replica: str, action: str, names: tuple[str, ...]) -> list[Move]:
-        to_move = {
+        to_move: dict[str, Any] = {
             "start": partial(start, prep_s=PREP_S),
             "finish": finish,
             "cancel": cancel,
@@ -128,7 +128,7 @@ class Model(Side):
 class Repositories(Side):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.database: Any = environment.connect(KITCHEN)
+        self.database = environment.connect(KITCHEN)
         self.messages = environment.messages(self.database, outbox, reconcile_delivery)
 
     async def enqueue(self, *names: str) -> None:

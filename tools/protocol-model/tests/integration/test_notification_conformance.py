@@ -85,7 +85,7 @@ class Model(Side):
 class Repositories(Side):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.database: Any = environment.connect(NOTIFICATION)
+        self.database = environment.connect(NOTIFICATION)
 
     async def mark(self) -> Mark:
         async with self.database.statement() as connection:

@@ -83,7 +83,7 @@ class Model(Side):
 class Repositories(Side):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.database: Any = environment.connect(STOCK)
+        self.database = environment.connect(STOCK)
 
     async def fill(self) -> None:
         for item, quantity in PORTIONS.items():
