@@ -33,6 +33,7 @@ from cafeteria.protocol_model.scheduler import Scheduler
 
 ASK_AFTER = timedelta(seconds=2)
 CHECK_AFTER = timedelta(seconds=5)
+PURGEABLE = {OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.COLLECTED, OrderStatus.READY}
 
 
 class OrderRow:
@@ -61,10 +62,11 @@ class OrderRow:
 class KeyRow:
     """A row of `gateway.idempotency_keys`."""
 
-    __slots__ = ("answer", "key", "order_id", "request_hash")
+    __slots__ = ("answer", "key", "made_at", "order_id", "request_hash")
 
-    def __init__(self, placing: Placing) -> None:
+    def __init__(self, placing: Placing, at: datetime) -> None:
         self.key = placing.key
+        self.made_at = at
         self.order_id = placing.order.id
         self.request_hash = placing.request_hash
         self.answer: Answer | None = None
@@ -146,7 +148,7 @@ class GatewayTables:
         if found is not None and self.guards.idempotency_row:
             return Received(found, is_new=False)
         order = pending_order(placing.order, at=self.scheduler.now)
-        row = KeyRow(placing)
+        row = KeyRow(placing, order.created_at)
         self.keys[placing.key] = self.keys_of_orders[order.id] = row
         self.orders[order.id] = OrderRow(as_received(order))
         return Received(self._keyed_order(row), is_new=True)
@@ -263,6 +265,17 @@ class GatewayTables:
         if row.stored.status is OrderStatus.CANCELLED and row.released_at is None:
             row.released_at = answer.released_at
             row.next_ask_at = None
+
+    def purge_keys(self, made_before: datetime) -> int:
+        """Purge: delete old keys of settled orders. Keys outlive every schedule; the conformance test runs this alone."""
+        purged = [
+            row
+            for row in self.keys.values()
+            if row.made_at < made_before and self.orders[row.order_id].stored.status in PURGEABLE
+        ]
+        for row in purged:
+            del self.keys[row.key], self.keys_of_orders[row.order_id]
+        return len(purged)
 
     def find_unconfirmed(self, at: datetime) -> list[Unconfirmed]:
         """Reconcile: find overdue orders that have no message in the outbox already."""

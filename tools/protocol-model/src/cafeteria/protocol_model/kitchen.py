@@ -116,7 +116,8 @@ class KitchenTables:
                 continue
             row.ticket = move.moved
             row.due_at = move.due_at
-            row.changed_at = move.at
+            if move.status is not TicketStatus.CANCELLED:  # it has no time of its own in the kitchen's rows
+                row.changed_at = move.at
             row.confirm_at = move.at + CONFIRM_AFTER
             row.history.append(move.status)
             if telling:

@@ -17,7 +17,7 @@ NOTHING: frozenset[UUID] = frozenset()
 def reconcile(
     tables: GatewayTables, *, kitchen: Sequence[Listener], notification: Sequence[Listener]
 ) -> Steps:
-    """Ask both receivers about unconfirmed deliveries, and send again what they lack."""
+    """Ask both receivers about unconfirmed deliveries, and send again what they lack. Store nothing if none answers."""
     at = tables.scheduler.now
     due = yield Commit("reconcile reads what is unconfirmed", tables.find_unconfirmed, at)
     if due is LOST or not due:
@@ -26,6 +26,8 @@ def reconcile(
     notified = [_version(order) for order in due if _must_be_notified(order)]
     kitchen_lacks = yield from _missing("known to the kitchen?", kitchen, cooked)
     notification_lacks = yield from _missing("known to notification?", notification, notified)
+    if kitchen_lacks is None and notification_lacks is None:
+        return
     findings = [_finding_of(order, kitchen_lacks, notification_lacks) for order in due]
     yield Commit(
         "reconcile writes down what it found",
