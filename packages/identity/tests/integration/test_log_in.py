@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import jwt
 from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 
@@ -28,6 +29,7 @@ async def test_the_right_password_gives_tokens_that_are_accepted(identity, serve
     assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
     key = load_pem_private_key(servers.credentials.signing_key_file.read_bytes(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
     claims = jwt.decode(body["access_token"], key.public_key(), algorithms=["EdDSA"], audience="cafeteria")
     assert (claims["sub"], claims["role"], claims["exp"] - claims["iat"]) == ("210041101", "student", 900)
     me = await identity.web.get("/v1/me", headers={"Authorization": f"Bearer {body['access_token']}"})

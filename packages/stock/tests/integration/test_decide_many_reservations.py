@@ -16,6 +16,7 @@ from cafeteria.contracts.stock import (
     OrdersDecided,
     ReserveOrders,
     ReserveStock,
+    StockDecided,
 )
 from cafeteria.contracts.subjects import RESERVE
 from cafeteria.contracts.values import RejectionReason
@@ -100,7 +101,7 @@ async def test_more_orders_than_a_request_may_name_are_refused_and_nothing_is_de
 async def test_a_reply_holds_what_fits_and_asking_for_the_others_gets_the_rest(stock: Any) -> None:
     items = [await stock.stock_up(MAX_ORDERS, name=LONGEST_NAME) for _ in range(20)]
     orders = [stock.order(dict.fromkeys(items, 1)) for _ in range(MAX_ORDERS)]
-    left, answered = list(orders), []
+    left, answered = list(orders), list[StockDecided]()
     while left:
         reply = await raw_reply(stock, left)
         assert len(reply) <= MAX_REPLY_BYTES
