@@ -1,15 +1,21 @@
 """Cancelling before, while and after the kitchen has the order, and while a peer does not answer."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import FakeKitchen, FakeStock, RunningGateway
 
 
 async def test_a_verified_order_is_cancelled_released_and_cancelling_again_answers_the_same(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     answer = await gateway.cancel(order["id"])
@@ -17,7 +23,7 @@ async def test_a_verified_order_is_cancelled_released_and_cancelling_again_answe
     assert (answer.json()["status"], answer.json()["version"]) == ("CANCELLED", 3)
     again = await gateway.cancel(order["id"])
     assert (again.status_code, again.content) == (200, answer.content)
-    await wait_until(lambda: is_released(gateway, order["id"]))
+    await until(lambda: is_released(gateway, order["id"]))
     assert list(stock.released) == [UUID(order["id"])]
     row = await gateway.row(order["id"])
     assert row["kitchen_seen_at"] is not None
@@ -25,7 +31,7 @@ async def test_a_verified_order_is_cancelled_released_and_cancelling_again_answe
 
 
 async def test_the_kitchen_learns_the_whole_order_with_the_request_to_cancel(
-    gateway: Any, stock: Any, kitchen: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     await gateway.cancel(order["id"])
@@ -35,18 +41,18 @@ async def test_the_kitchen_learns_the_whole_order_with_the_request_to_cancel(
 
 
 async def test_cancelling_in_parallel_cancels_once(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     answers = await asyncio.gather(*(gateway.cancel(order["id"]) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
-    await wait_until(lambda: is_released(gateway, order["id"]))
+    await until(lambda: is_released(gateway, order["id"]))
     assert len(stock.released) == 1
 
 
 async def test_an_order_that_is_being_cooked_stays_and_its_new_state_is_known_at_once(
-    gateway: Any, stock: Any, kitchen: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     kitchen.begun.add(UUID(order["id"]))
@@ -56,14 +62,18 @@ async def test_an_order_that_is_being_cooked_stays_and_its_new_state_is_known_at
     assert stock.released == {}
 
 
-async def test_a_rejected_order_is_not_cancelled(gateway: Any, stock: Any, kitchen: Any) -> None:
+async def test_a_rejected_order_is_not_cancelled(
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
+) -> None:
     refusal = await gateway.order({new_id(): 1})
     answer = await gateway.cancel(refusal.json()["order_id"])
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/too-late-to-cancel")
     assert kitchen.request_count == 0
 
 
-async def test_another_students_order_is_not_there_to_cancel(gateway: Any, stock: Any, kitchen: Any) -> None:
+async def test_another_students_order_is_not_there_to_cancel(
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
+) -> None:
     order = await an_order(gateway, stock)
     assert (await gateway.cancel(order["id"], student="210041102")).status_code == 404
     assert (await gateway.cancel(str(new_id()))).status_code == 404
@@ -71,7 +81,7 @@ async def test_another_students_order_is_not_there_to_cancel(gateway: Any, stock
 
 
 async def test_while_the_kitchen_does_not_answer_a_cancel_is_unknown_and_the_order_stays(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     kitchen.stop_answering()
@@ -80,23 +90,25 @@ async def test_while_the_kitchen_does_not_answer_a_cancel_is_unknown_and_the_ord
     assert answer.headers["Retry-After"]
     assert await gateway.status(order["id"]) == "STOCK_VERIFIED"
     kitchen.resume_answering()
-    await wait_until(lambda: kitchen.cancelled)  # it had received the request
+    await until(lambda: kitchen.cancelled)  # it had received the request
     assert (await gateway.cancel(order["id"])).status_code == 200
 
 
 async def test_while_stock_does_not_answer_the_order_is_cancelled_and_is_released_after(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     stock.stop_answering()
     assert (await gateway.cancel(order["id"])).status_code == 200
     assert (await gateway.row(order["id"]))["released_at"] is None
     stock.resume_answering()
-    await wait_until(lambda: is_released(gateway, order["id"]))
+    await until(lambda: is_released(gateway, order["id"]))
     assert len(stock.released) == 1
 
 
-async def test_a_pending_order_is_first_decided(gateway: Any, stock: Any, kitchen: Any) -> None:
+async def test_a_pending_order_is_first_decided(
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
+) -> None:
     item = stock.stock_up(10)
     stock.loses_replies = True
     order = (await gateway.order({item: 1})).json()
@@ -107,7 +119,7 @@ async def test_a_pending_order_is_first_decided(gateway: Any, stock: Any, kitche
 
 
 async def test_an_order_that_stock_cannot_decide_now_is_not_cancelled_now(
-    gateway: Any, stock: Any, kitchen: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     item = stock.stock_up(10)
     stock.stop_answering()
@@ -118,23 +130,23 @@ async def test_an_order_that_stock_cannot_decide_now_is_not_cancelled_now(
 
 
 async def test_the_kitchens_event_after_the_answer_changes_nothing(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     cancelled = await gateway.cancel(order["id"])
-    await wait_until(lambda: is_released(gateway, order["id"]))
+    await until(lambda: is_released(gateway, order["id"]))
     before = dict(await gateway.row(order["id"]))
     await kitchen.publish_status(order, OrderStatus.CANCELLED, student_id="210041101")
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     assert dict(await gateway.row(order["id"])) == before
     assert (await gateway.cancel(order["id"])).content == cancelled.content
 
 
-async def an_order(gateway: Any, stock: Any) -> dict[str, Any]:
+async def an_order(gateway: RunningGateway, stock: FakeStock) -> dict[str, Any]:
     answer = await gateway.order({stock.stock_up(10): 1})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
 
 
-async def is_released(gateway: Any, order_id: str) -> bool:
+async def is_released(gateway: RunningGateway, order_id: str) -> bool:
     return (await gateway.row(order_id))["released_at"] is not None

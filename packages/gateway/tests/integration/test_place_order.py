@@ -1,8 +1,10 @@
 """Placing an order and repeating it, over HTTP, against real servers."""
 
+from __future__ import annotations
+
 import asyncio
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -10,12 +12,17 @@ import pytest
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
 from cafeteria.gateway.use_cases.settle_orders import DECIDE_WITHIN_S
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import FakeStock, OpenGateway, RunGateway, RunningGateway
+
 
 ANOTHER_STUDENT = "210041102"
 
 
 async def test_an_order_is_accepted_with_stocks_prices_and_published_to_kitchen_and_notification(
-    gateway: Any, stock: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     biryani, dates = stock.stock_up(10), stock.stock_up(10)
     answer = await gateway.order({biryani: 2, dates: 1})
@@ -25,8 +32,8 @@ async def test_an_order_is_accepted_with_stocks_prices_and_published_to_kitchen_
     assert [line["unit_price"] for line in order["lines"]] == ["45.50", "45.50"]
     assert await gateway.read(order["id"]) == order
     assert stock.portions == {biryani: 8, dates: 9}
-    (work,) = await wait_until(lambda: gateway.published(subjects.WORK_PLACED))
-    (status_event,) = await wait_until(lambda: gateway.published(subjects.GATEWAY_STATUS))
+    (work,) = await until(lambda: gateway.published(subjects.WORK_PLACED))
+    (status_event,) = await until(lambda: gateway.published(subjects.GATEWAY_STATUS))
     assert (str(work.order_id), work.version, len(work.lines)) == (order["id"], 2, 2)
     assert [(step.status, step.version) for step in work.earlier] == [("PENDING", 1), ("STOCK_VERIFIED", 2)]
     assert (status_event.status, status_event.version, [step.status for step in status_event.earlier]) == (
@@ -38,7 +45,7 @@ async def test_an_order_is_accepted_with_stocks_prices_and_published_to_kitchen_
 
 @pytest.mark.usefixtures("long_deadlines")
 async def test_fifty_parallel_requests_with_one_key_make_one_order_and_get_the_same_bytes(
-    gateway: Any, stock: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     item = stock.stock_up(100)
     answers = await asyncio.gather(*(gateway.order({item: 1}, key="iftar-1") for _ in range(50)))
@@ -52,7 +59,7 @@ async def test_fifty_parallel_requests_with_one_key_make_one_order_and_get_the_s
 
 @pytest.mark.usefixtures("long_deadlines")
 async def test_two_gateways_give_fifty_parallel_requests_with_one_key_the_same_bytes(
-    open_gateway: Any, stock: Any, wait_until: Any
+    open_gateway: OpenGateway, stock: FakeStock
 ) -> None:
     one, other = await open_gateway(), await open_gateway()
     item = stock.stock_up(100)
@@ -62,12 +69,12 @@ async def test_two_gateways_give_fifty_parallel_requests_with_one_key_the_same_b
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
     assert (await one.count("orders"), stock.portions[item]) == (1, 99)
-    await wait_until(one.has_published_all)
+    await until(one.has_published_all)
     assert len(await one.published(subjects.WORK_PLACED)) == 1
 
 
 async def test_a_repeat_is_replayed_to_the_byte_and_quotes_around_the_key_do_not_matter(
-    gateway: Any, stock: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     item = stock.stock_up(1)
     first = await gateway.order({item: 1}, key="iftar-1")
@@ -80,7 +87,7 @@ async def test_a_repeat_is_replayed_to_the_byte_and_quotes_around_the_key_do_not
 
 
 async def test_a_key_with_another_body_is_refused_and_the_order_of_lines_is_no_other_body(
-    gateway: Any, stock: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     one, other = stock.stock_up(10), stock.stock_up(10)
     first = await gateway.order({one: 1, other: 2}, key="k")
@@ -92,7 +99,9 @@ async def test_a_key_with_another_body_is_refused_and_the_order_of_lines_is_no_o
     assert changed.json()["order_id"] == first.json()["id"]
 
 
-async def test_another_students_same_key_is_an_order_of_its_own(gateway: Any, stock: Any) -> None:
+async def test_another_students_same_key_is_an_order_of_its_own(
+    gateway: RunningGateway, stock: FakeStock
+) -> None:
     item = stock.stock_up(10)
     mine = await gateway.order({item: 1}, key="k")
     theirs = await gateway.order({item: 1}, key="k", student=ANOTHER_STUDENT)
@@ -105,7 +114,7 @@ async def test_another_students_same_key_is_an_order_of_its_own(gateway: Any, st
 
 
 async def test_a_key_of_yesterday_whose_order_has_ended_makes_a_new_order(
-    open_gateway: Any, stock: Any, wait_until: Any
+    open_gateway: OpenGateway, stock: FakeStock
 ) -> None:
     gateway, item = await open_gateway(), stock.stock_up(0)
     refused = await gateway.order({item: 1}, key="daily")
@@ -118,13 +127,15 @@ async def test_a_key_of_yesterday_whose_order_has_ended_makes_a_new_order(
     async def is_purged() -> bool:
         return await gateway.count("idempotency_keys") == 0
 
-    await wait_until(is_purged)
+    await until(is_purged)
     again = await next_day.order({item: 1}, key="daily")
     assert again.status_code == 409
     assert again.json()["order_id"] != refused.json()["order_id"]
 
 
-async def test_invalid_orders_are_refused_and_nothing_is_stored(gateway: Any, stock: Any) -> None:
+async def test_invalid_orders_are_refused_and_nothing_is_stored(
+    gateway: RunningGateway, stock: FakeStock
+) -> None:
     item = str(stock.stock_up(10))
     line = {"item_id": item, "quantity": 1}
     bodies: list[Any] = [
@@ -158,7 +169,9 @@ async def test_invalid_orders_are_refused_and_nothing_is_stored(gateway: Any, st
     assert await gateway.count("idempotency_keys") == 0
 
 
-async def test_refusals_of_stock_are_final_answers_and_replayed_to_the_byte(gateway: Any, stock: Any) -> None:
+async def test_refusals_of_stock_are_final_answers_and_replayed_to_the_byte(
+    gateway: RunningGateway, stock: FakeStock
+) -> None:
     item = stock.stock_up(1)
     short = await gateway.order({item: 2}, key="short")
     assert (short.status_code, short.json()["type"]) == (409, "/problems/out-of-stock")
@@ -174,7 +187,7 @@ async def test_refusals_of_stock_are_final_answers_and_replayed_to_the_byte(gate
 
 
 async def test_while_stock_does_not_answer_the_order_is_received_within_a_second_and_a_half_and_verifies_by_itself(
-    gateway: Any, stock: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     item = stock.stock_up(10)
     stock.stop_answering()
@@ -184,24 +197,24 @@ async def test_while_stock_does_not_answer_the_order_is_received_within_a_second
     assert perf_counter() - began < 5  # more than promised, for a busy machine: stock does not answer at all
     assert (answer.status_code, answer.json()["status"], answer.json()["total"]) == (202, "PENDING", None)
     order_id = answer.json()["id"]
-    pending = await wait_until(lambda: gateway.published(subjects.GATEWAY_STATUS, order_id=order_id))
+    pending = await until(lambda: gateway.published(subjects.GATEWAY_STATUS, order_id=order_id))
     assert [event.status for event in pending] == ["PENDING"]
     stock.resume_answering()
-    await wait_until(lambda: is_verified(gateway, order_id))
+    await until(lambda: is_verified(gateway, order_id))
     assert stock.portions[item] == 9
     again = await gateway.order({item: 1}, key="k")
     assert (again.status_code, again.json()["id"]) == (201, order_id)
 
 
 @pytest.mark.usefixtures("long_deadlines")
-async def test_without_stock_the_order_is_received_at_once(gateway: Any, clean: None) -> None:
+async def test_without_stock_the_order_is_received_at_once(gateway: RunningGateway, clean: None) -> None:
     began = perf_counter()
     answer = await gateway.order({new_id(): 1})
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
     assert perf_counter() - began < 5  # a student who waited for the decision would wait four times as long
 
 
-async def test_a_lost_reply_is_asked_for_by_the_repeat(gateway: Any, stock: Any) -> None:
+async def test_a_lost_reply_is_asked_for_by_the_repeat(gateway: RunningGateway, stock: FakeStock) -> None:
     item = stock.stock_up(1)
     stock.loses_replies = True
     assert (await gateway.order({item: 1}, key="k")).status_code == 202
@@ -213,7 +226,7 @@ async def test_a_lost_reply_is_asked_for_by_the_repeat(gateway: Any, stock: Any)
 
 
 async def test_a_stopping_gateway_answers_its_requests_and_the_next_continues_the_order(
-    run_gateway: Any, stock: Any, wait_until: Any
+    run_gateway: RunGateway, stock: FakeStock
 ) -> None:
     item = stock.stock_up(1)
     stock.stop_answering()
@@ -225,17 +238,19 @@ async def test_a_stopping_gateway_answers_its_requests_and_the_next_continues_th
                 headers=gateway.headers(key="k"),
             )
             ordering = asyncio.create_task(sending)
-            await wait_until(lambda: stock.request_count)
+            await until(lambda: stock.request_count)
             stopping_at = perf_counter()
         assert perf_counter() - stopping_at < 10  # stock would never answer
         assert (await ordering).status_code == 202
     stock.resume_answering()
     async with run_gateway() as gateway:
-        await wait_until(lambda: is_verified(gateway, ordering.result().json()["id"]))
+        await until(lambda: is_verified(gateway, ordering.result().json()["id"]))
     assert stock.portions[item] == 0
 
 
-async def test_orders_are_read_newest_first_a_page_at_a_time(gateway: Any, stock: Any) -> None:
+async def test_orders_are_read_newest_first_a_page_at_a_time(
+    gateway: RunningGateway, stock: FakeStock
+) -> None:
     item = stock.stock_up(10)
     made = [(await gateway.order({item: 1})).json()["id"] for _ in range(5)]
     await gateway.order({item: 1}, student=ANOTHER_STUDENT)
@@ -251,5 +266,5 @@ async def test_orders_are_read_newest_first_a_page_at_a_time(gateway: Any, stock
     assert wrong.status_code == 400
 
 
-async def is_verified(gateway: Any, order_id: str) -> bool:
+async def is_verified(gateway: RunningGateway, order_id: str) -> bool:
     return bool(await gateway.status(order_id) == "STOCK_VERIFIED")

@@ -1,7 +1,9 @@
 """Project: events twice, out of order and unreadable."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -11,12 +13,17 @@ from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack, FakeKitchen, FakeStock, RunningGateway
+
 
 STUDENT = "210041101"
 
 
 async def test_events_twice_and_out_of_order_leave_the_highest_state(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     for status in (
@@ -27,7 +34,7 @@ async def test_events_twice_and_out_of_order_leave_the_highest_state(
         OrderStatus.IN_KITCHEN,
     ):
         await kitchen.publish_status(order, status, student_id=STUDENT)
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     row = await gateway.row(order["id"])
     assert (row["status"], row["version"]) == ("COLLECTED", 5)
     assert row["kitchen_seen_at"] is not None
@@ -36,18 +43,18 @@ async def test_events_twice_and_out_of_order_leave_the_highest_state(
 
 
 async def test_after_the_kitchens_first_event_the_gateway_stops_reconciling_delivery(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     assert (await gateway.row(order["id"]))["next_check_at"] is not None
     await kitchen.publish_status(order, OrderStatus.IN_KITCHEN, student_id=STUDENT)
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     assert (await gateway.row(order["id"]))["next_check_at"] is None
 
 
 @pytest.mark.usefixtures("long_deadlines")
 async def test_many_events_are_projected_in_batches(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     item = stock.stock_up(1_000)
     orders = [
@@ -55,48 +62,48 @@ async def test_many_events_are_projected_in_batches(
     ]
     for status in (OrderStatus.IN_KITCHEN, OrderStatus.READY):
         await asyncio.gather(*(kitchen.publish_status(order, status, student_id=STUDENT) for order in orders))
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     states = await gateway.admin_database.fetch("SELECT DISTINCT status FROM gateway.orders")
     assert [row["status"] for row in states] == ["READY"]
 
 
 async def test_an_order_that_has_ended_does_not_change_again(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     refused = (await gateway.order({new_id(): 1})).json()["order_id"]
     await kitchen.publish_status({"id": refused}, OrderStatus.READY, student_id=STUDENT)
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     assert await gateway.status(refused) == "REJECTED"
 
 
 async def test_a_pending_row_from_a_backup_follows_the_kitchen_and_its_repeat_is_answered(
-    gateway: Any, stock: Any, kitchen: Any, broken_stack: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen, broken_stack: BrokenStack
 ) -> None:
     item = stock.stock_up(1)
     pending = await broken_stack.received({item: 1})
     await broken_stack.change(pending, "next_ask_at = now() + interval '1 hour'")
     order = {"id": str(pending.id)}
     await kitchen.publish_status(order, OrderStatus.READY, student_id=STUDENT)
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     assert await gateway.status(order["id"]) == "READY"
     repeat = await gateway.order({item: 1}, key="k")
     assert (repeat.status_code, repeat.json()["status"]) == (201, "READY")
 
 
 async def test_an_unreadable_event_is_kept_for_a_person_and_its_neighbours_are_taken(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     await kitchen.publish_raw(b'{"order_id": "poison"}')
     await kitchen.publish_status(order, OrderStatus.READY, student_id=STUDENT)
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     assert await gateway.status(order["id"]) == "READY"
     (letter,) = await gateway.admin_database.fetch("SELECT * FROM gateway.dead_letters")
     assert (letter["stream"], letter["body"]) == ("NOTIFICATION", b'{"order_id": "poison"}')
 
 
 async def test_an_event_that_the_kitchen_may_not_publish_changes_nothing(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
     event = OrderStatusChanged(
@@ -107,11 +114,11 @@ async def test_an_event_that_the_kitchen_may_not_publish_changes_nothing(
         at=now(),
     )
     await kitchen.publish_raw(msgspec.json.encode(event))
-    await wait_until(gateway.has_read_all)
+    await until(gateway.has_read_all)
     assert await gateway.status(order["id"]) == "STOCK_VERIFIED"
 
 
-async def an_order(gateway: Any, stock: Any) -> dict[str, Any]:
+async def an_order(gateway: RunningGateway, stock: FakeStock) -> dict[str, Any]:
     answer = await gateway.order({stock.stock_up(10): 1})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())

@@ -1,20 +1,28 @@
 """Purge: old keys go once their order has ended; orders stay."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
 
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.gateway.domain import Placing
 from cafeteria.gateway.use_cases.purge_keys import PurgeKeys
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack
+
 
 HALEEM = UUID(int=1)
 DAY = timedelta(days=1)
 
 
 async def test_keys_older_than_a_day_are_purged_once_their_order_has_ended(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     states = {
         "ended": "status = 'REJECTED', version = 2, rejection_reason = 'EXPIRED'",

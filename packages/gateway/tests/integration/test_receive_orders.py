@@ -1,7 +1,10 @@
 """Receive: one order to a key, dated by the database."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
@@ -11,12 +14,19 @@ import pytest
 from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.answers import to_view
+from cafeteria.gateway.domain import Placing
 from cafeteria.gateway.repository import receive_orders, retry_pending
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack
+
 
 HALEEM = UUID(int=1)
 
 
-async def test_the_same_key_twice_in_one_batch_makes_one_order(broken_stack: Any, placing: Any) -> None:
+async def test_the_same_key_twice_in_one_batch_makes_one_order(
+    broken_stack: BrokenStack, placing: Callable[..., Placing]
+) -> None:
     first, second = placing({HALEEM: 1}, key="k"), placing({HALEEM: 1}, key="k")
     new = await broken_stack.receive([first, second])
     assert len(new) == 1
@@ -26,7 +36,7 @@ async def test_the_same_key_twice_in_one_batch_makes_one_order(broken_stack: Any
 
 
 async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     order = placing({HALEEM: 1}, key="k")
     async with broken_stack.database.statement() as connection:
@@ -41,7 +51,11 @@ async def test_an_order_is_dated_by_the_database_and_its_age_is_read_with_it(
 
 @pytest.mark.parametrize(("age", "age_ms"), [("100 years", 3_155_760_000_000), ("-1 hour", 0)])
 async def test_no_age_is_too_great_to_be_read_and_none_is_below_0(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any, age: str, age_ms: int
+    broken_stack: BrokenStack,
+    admin_database: asyncpg.Connection,
+    placing: Callable[..., Placing],
+    age: str,
+    age_ms: int,
 ) -> None:
     """A month in milliseconds exceeds four bytes; a clock may be set back."""
     order = placing({HALEEM: 1}, key="k")

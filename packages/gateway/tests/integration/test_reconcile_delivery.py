@@ -1,6 +1,9 @@
 """Reconcile delivery: what the findings of a check change, and which messages are published again."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
@@ -10,13 +13,18 @@ from cafeteria.chassis.messaging.reconciliation import finding_of
 from cafeteria.contracts import subjects
 from cafeteria.contracts.subjects import KITCHEN, NOTIFICATION
 from cafeteria.gateway.answers import settlement
+from cafeteria.gateway.domain import Placing
 from cafeteria.gateway.repository import reconcile_delivery, settle_orders
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack
+
 
 HALEEM = UUID(int=1)
 
 
 async def test_of_two_replicas_with_the_same_finding_one_gets_the_messages(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     order = placing({HALEEM: 1}, key="k")
     await broken_stack.receive([order])
@@ -30,7 +38,7 @@ async def test_of_two_replicas_with_the_same_finding_one_gets_the_messages(
 
 
 async def test_a_finding_about_a_pending_order_does_not_end_the_checks_of_the_decided_one(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     """The decision is stored between the check and the finding, and its own time to check is past already."""
     order = placing({HALEEM: 1}, key="k")
@@ -59,9 +67,9 @@ async def test_a_finding_about_a_pending_order_does_not_end_the_checks_of_the_de
     ids=["verified", "cooking", "cancelled"],
 )
 async def test_a_cook_command_is_sent_again_only_while_the_order_is_verified(
-    broken_stack: Any,
+    broken_stack: BrokenStack,
     admin_database: asyncpg.Connection,
-    placing: Any,
+    placing: Callable[..., Placing],
     assignment: str,
     sent_again: list[Any],
 ) -> None:

@@ -1,17 +1,25 @@
 """Retry pending: replicas claim different orders, and publish PENDING once."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
 
+from cafeteria.gateway.domain import Placing
 from cafeteria.gateway.repository import retry_pending
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack
+
 
 HALEEM = UUID(int=1)
 
 
 async def test_two_replicas_claim_different_orders_and_publish_each_once(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     await broken_stack.receive([placing({HALEEM: 1}, key=f"k{number}") for number in range(20)])
     # a claimed old order is due again after four seconds, a new one after one

@@ -1,19 +1,30 @@
 """A caller awaits an order's running request to stock, and sends one alone if that ends without an answer."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
+
+from cafeteria.gateway.domain import Placing
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import FakeKitchen, FakeStock, RunningGateway
+
 
 _ONLY_REPEATS_ASK = "UPDATE gateway.orders SET next_ask_at = now() + interval '1 hour'"
 
 
 @pytest.mark.usefixtures("long_deadlines")
-async def test_a_repeat_joins_the_running_request(gateway: Any, stock: Any, wait_until: Any) -> None:
+async def test_a_repeat_joins_the_running_request(gateway: RunningGateway, stock: FakeStock) -> None:
     item = stock.stock_up(10)
-    first = await begin_order(gateway, stock, item, wait_until)
+    first = await begin_order(gateway, stock, item)
     repeat = asyncio.create_task(gateway.order({item: 1}, key="k"))
-    await wait_until(lambda: has_joined(gateway, callers=2))
+    await until(lambda: has_joined(gateway, callers=2))
     stock.resume_answering()
     answers = await asyncio.gather(first, repeat)
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -23,7 +34,7 @@ async def test_a_repeat_joins_the_running_request(gateway: Any, stock: Any, wait
 
 @pytest.mark.usefixtures("long_deadlines")
 async def test_a_repeat_whose_joined_request_gets_no_answer_asks_alone(
-    gateway: Any, stock: Any, placing: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(10)
     stock.stop_answering()
@@ -31,9 +42,9 @@ async def test_a_repeat_whose_joined_request_gets_no_answer_asks_alone(
     placings = [placing({item: 1}) for _ in range(3)]
     place_order = gateway.service.place_order
     first = asyncio.gather(*map(place_order, placings))
-    await wait_until(lambda: stock.request_count)
+    await until(lambda: stock.request_count)
     repeats = [asyncio.create_task(place_order(placings[0])) for _ in range(5)]
-    await wait_until(lambda: has_joined(gateway, callers=6))
+    await until(lambda: has_joined(gateway, callers=6))
     stock.resume_answering()
     assert [placed.status for placed in await first] == [202, 202, 202]
     assert {placed.status for placed in await asyncio.gather(*repeats)} == {201}
@@ -42,13 +53,13 @@ async def test_a_repeat_whose_joined_request_gets_no_answer_asks_alone(
 
 @pytest.mark.usefixtures("long_deadlines")
 async def test_a_cancel_of_a_pending_order_joins_its_request(
-    gateway: Any, stock: Any, kitchen: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     item = stock.stock_up(10)
-    first = await begin_order(gateway, stock, item, wait_until)
+    first = await begin_order(gateway, stock, item)
     order_id = str(await gateway.admin_database.fetchval("SELECT id FROM gateway.orders"))
     cancelling = asyncio.create_task(gateway.cancel(order_id))
-    await wait_until(lambda: has_joined(gateway, callers=2))
+    await until(lambda: has_joined(gateway, callers=2))
     stock.resume_answering()
     assert (await first).status_code == 201
     assert (await cancelling).json()["status"] == "CANCELLED"
@@ -57,19 +68,19 @@ async def test_a_cancel_of_a_pending_order_joins_its_request(
 
 @pytest.mark.usefixtures("long_deadlines")
 async def test_retry_pending_leaves_orders_whose_request_runs_to_it(
-    gateway: Any, stock: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     item = stock.stock_up(10)
-    first = await begin_order(gateway, stock, item, wait_until)
+    first = await begin_order(gateway, stock, item)
     await gateway.admin_database.execute("UPDATE gateway.orders SET next_ask_at = now()")
-    await wait_until(lambda: has_been_claimed(gateway))
+    await until(lambda: has_been_claimed(gateway))
     stock.resume_answering()
     assert (await first).status_code == 201
     assert stock.request_count == 1
 
 
 async def test_every_answer_to_a_key_shows_the_date_that_the_database_has_given(
-    gateway: Any, stock: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock
 ) -> None:
     item = stock.stock_up(10)
     stock.loses_replies = True
@@ -85,18 +96,18 @@ async def test_every_answer_to_a_key_shows_the_date_that_the_database_has_given(
     assert final[0].json()["created_at"] == pending[0].json()["created_at"]
 
 
-async def begin_order(gateway: Any, stock: Any, item: Any, wait_until: Any) -> asyncio.Task[Any]:
+async def begin_order(gateway: RunningGateway, stock: FakeStock, item: UUID) -> asyncio.Task[Any]:
     """Start an order; stock has its request and does not answer yet."""
     stock.stop_answering()
     ordering = asyncio.create_task(gateway.order({item: 1}, key="k"))
-    await wait_until(lambda: stock.request_count)
+    await until(lambda: stock.request_count)
     return ordering
 
 
-def has_joined(gateway: Any, *, callers: int) -> bool:
+def has_joined(gateway: RunningGateway, *, callers: int) -> bool:
     requests = gateway.service.settle_orders._running.values()
     return any(len(request._callbacks or ()) == callers for request in requests)
 
 
-async def has_been_claimed(gateway: Any) -> bool:
+async def has_been_claimed(gateway: RunningGateway) -> bool:
     return bool(await gateway.admin_database.fetchval("SELECT next_ask_at > now() FROM gateway.orders"))

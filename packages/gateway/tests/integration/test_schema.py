@@ -1,6 +1,9 @@
 """The tables against a real server: what the migrations create, and rows that cannot be stored."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
@@ -10,12 +13,18 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from cafeteria.gateway.domain import Placing
 from cafeteria.gateway.tables import Base
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack
+
 
 HALEEM = UUID(int=1)
 
 
-async def test_the_migration_creates_the_tables_that_the_code_declares(servers: Any) -> None:
+async def test_the_migration_creates_the_tables_that_the_code_declares(servers: FixtureServers) -> None:
     engine = create_async_engine(servers.postgres_admin_url.replace("postgresql", "postgresql+asyncpg", 1))
 
     def differences(connection: Connection) -> list[Any]:
@@ -54,7 +63,11 @@ async def test_the_migration_creates_the_tables_that_the_code_declares(servers: 
     ],
 )
 async def test_invalid_rows_cannot_be_stored(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any, assignment: str, constraint: str
+    broken_stack: BrokenStack,
+    admin_database: asyncpg.Connection,
+    placing: Callable[..., Placing],
+    assignment: str,
+    constraint: str,
 ) -> None:
     await broken_stack.receive([placing({HALEEM: 1}, key="k")])
     with pytest.raises(asyncpg.CheckViolationError) as refused:
@@ -63,7 +76,7 @@ async def test_invalid_rows_cannot_be_stored(
 
 
 async def test_the_jobs_read_by_their_indexes_however_many_orders_are_done(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     await admin_database.execute(
         """INSERT INTO gateway.orders (id, student_id, status, created_at, updated_at, lines, version,

@@ -1,7 +1,10 @@
 """Reserve and settle: orders of one commit share one request to stock; each is settled by its own decision alone."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
@@ -10,20 +13,27 @@ import pytest
 from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import MAX_ORDERS
 from cafeteria.gateway.answers import settlement
+from cafeteria.gateway.domain import Placing
 from cafeteria.gateway.repository import settle_orders
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import BrokenStack, FakeStock, LosesConnection, OpenGateway, RunningGateway
+
 
 HALEEM = UUID(int=1)
 
 pytestmark = pytest.mark.usefixtures("long_deadlines")
 
 
-async def place_together(gateway: Any, placings: list[Any]) -> list[Any]:
+async def place_together(gateway: RunningGateway, placings: list[Any]) -> list[Any]:
     """Place orders that all wait before the first commit begins, so that they are one batch."""
     return await asyncio.gather(*map(gateway.service.place_order, placings))
 
 
 async def test_a_batch_is_one_request_of_new_orders_with_their_traces(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(6)
     placings = [placing({item: 1}) for _ in range(8)]
@@ -37,7 +47,7 @@ async def test_a_batch_is_one_request_of_new_orders_with_their_traces(
 
 
 async def test_more_orders_than_a_request_may_name_are_asked_about_in_several(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(1_000)
     placed = await place_together(gateway, [placing({item: 1}) for _ in range(300)])
@@ -62,7 +72,7 @@ async def test_more_orders_than_a_request_may_name_are_asked_about_in_several(
     ids=str,
 )
 async def test_a_decision_that_makes_no_sense_leaves_its_order_pending_and_the_others_settled(
-    gateway: Any, stock: Any, placing: Any, decision: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing], decision: Any
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(3)]
@@ -79,7 +89,7 @@ async def test_a_decision_that_makes_no_sense_leaves_its_order_pending_and_the_o
 
 
 async def test_an_order_missing_in_a_reply_is_asked_about_again_at_once_and_stays_pending(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(3)]
@@ -90,7 +100,7 @@ async def test_an_order_missing_in_a_reply_is_asked_about_again_at_once_and_stay
 
 
 async def test_orders_that_did_not_fit_into_a_reply_are_answered_in_time(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(10)
     stock.holds = 2
@@ -100,7 +110,7 @@ async def test_orders_that_did_not_fit_into_a_reply_are_answered_in_time(
 
 
 async def test_the_decision_on_another_order_settles_nothing_of_it(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     """Even if that one is PENDING too: only the reply to an order's own request counts."""
     item = stock.stock_up(10)
@@ -114,7 +124,7 @@ async def test_the_decision_on_another_order_settles_nothing_of_it(
 
 
 async def test_a_request_that_stock_refuses_is_asked_in_halves_down_to_the_order_that_it_refuses(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(200)
     placings = [placing({item: 1}) for _ in range(MAX_ORDERS)]
@@ -128,7 +138,7 @@ async def test_a_request_that_stock_refuses_is_asked_in_halves_down_to_the_order
 
 
 async def test_a_stock_whose_database_is_down_is_not_asked_in_halves(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(10)
     stock.is_away_for = 1
@@ -139,7 +149,7 @@ async def test_a_stock_whose_database_is_down_is_not_asked_in_halves(
 
 
 async def test_an_order_that_cannot_be_settled_leaves_the_others_settled(
-    gateway: Any, stock: Any, placing: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing]
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(4)]
@@ -155,7 +165,7 @@ async def test_an_order_that_cannot_be_settled_leaves_the_others_settled(
 
 
 async def test_stock_is_asked_although_nobody_waits_any_more(
-    gateway: Any, stock: Any, placing: Any, servers: Any, wait_until: Any
+    gateway: RunningGateway, stock: FakeStock, placing: Callable[..., Placing], servers: FixtureServers
 ) -> None:
     item = stock.stock_up(10)
     placings = [placing({item: 1}) for _ in range(3)]
@@ -163,14 +173,17 @@ async def test_stock_is_asked_although_nobody_waits_any_more(
         async with other.transaction():
             await other.execute("LOCK TABLE gateway.orders IN ACCESS EXCLUSIVE MODE")
             placing_them = asyncio.ensure_future(place_together(gateway, placings))
-            await wait_until(lambda: gateway.service.receive_orders.batcher.running_for_s)
+            await until(lambda: gateway.service.receive_orders.batcher.running_for_s)
             placing_them.cancel()
-        await wait_until(lambda: all_verified(gateway, [each.order.id for each in placings]))
+        await until(lambda: all_verified(gateway, [each.order.id for each in placings]))
     assert [len(asked) for asked in stock.asked] == [3]
 
 
 async def test_orders_whose_commit_had_an_unknown_outcome_are_each_asked_about_alone(
-    gateway: Any, stock: Any, placing: Any, loses_connection: Any
+    gateway: RunningGateway,
+    stock: FakeStock,
+    placing: Callable[..., Placing],
+    loses_connection: type[LosesConnection],
 ) -> None:
     item = stock.stock_up(10)
     receive_orders = gateway.service.receive_orders
@@ -181,20 +194,20 @@ async def test_orders_whose_commit_had_an_unknown_outcome_are_each_asked_about_a
 
 
 async def test_retry_pending_asks_about_five_hundred_orders_in_four_requests(
-    open_gateway: Any, stock: Any, broken_stack: Any, wait_until: Any
+    open_gateway: OpenGateway, stock: FakeStock, broken_stack: BrokenStack
 ) -> None:
     item = stock.stock_up(1_000)
     await broken_stack.received_many({item: 1}, 500)
     await broken_stack.make_due("created_at", "next_ask_at", age_s=10)
     gateway = await open_gateway()
-    await wait_until(lambda: is_empty_of(gateway, "PENDING"), timeout_s=20)
+    await until(lambda: is_empty_of(gateway, "PENDING"), timeout_s=20)
     assert sorted(map(len, stock.asked)) == [116, 128, 128, 128]
     assert all(10_000 <= order.age_ms < 40_000 for asked in stock.asked for order in asked)
     assert stock.portions[item] == 500
 
 
 async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twice(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     keys = [f"k{number}" for number in range(40)]
     batches = [
@@ -218,7 +231,7 @@ async def test_batches_that_overlap_in_any_order_neither_deadlock_nor_order_twic
 
 
 async def test_the_status_event_precedes_the_cook_command_in_the_outbox(
-    broken_stack: Any, admin_database: asyncpg.Connection, placing: Any
+    broken_stack: BrokenStack, admin_database: asyncpg.Connection, placing: Callable[..., Placing]
 ) -> None:
     orders = [placing({HALEEM: 1}, key=f"k{number}") for number in range(10)]
     await broken_stack.receive(orders)
@@ -233,11 +246,11 @@ async def test_the_status_event_precedes_the_cook_command_in_the_outbox(
     ]
 
 
-async def all_verified(gateway: Any, order_ids: list[UUID]) -> bool:
+async def all_verified(gateway: RunningGateway, order_ids: list[UUID]) -> bool:
     return [await gateway.status(str(each)) for each in order_ids] == ["STOCK_VERIFIED"] * len(order_ids)
 
 
-async def is_empty_of(gateway: Any, status: str) -> bool:
+async def is_empty_of(gateway: RunningGateway, status: str) -> bool:
     count = await gateway.admin_database.fetchval(
         "SELECT count(*) FROM gateway.orders WHERE status = $1", status
     )

@@ -1,7 +1,7 @@
 """Fixtures of identity on real servers: clients that call it over HTTP, and a connection that reads its tables."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,12 +11,14 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.app import create_app
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.servers import FixtureServers
 
 STUDENT = "210041101"
 PASSWORD = "iftar-rush-2026"
@@ -105,7 +107,10 @@ OpenIdentity = Callable[..., Awaitable[Identity]]
 
 @pytest.fixture
 async def open_identity(
-    clean: None, servers: Any, service_settings: Any, serve: Any
+    clean: None,
+    servers: FixtureServers,
+    service_settings: Callable[..., Any],
+    serve: Callable[[ServiceApp], AbstractAsyncContextManager[str]],
 ) -> AsyncIterator[OpenIdentity]:
     """Start an identity with these settings; it stops with the test."""
     async with AsyncExitStack() as stack:
@@ -128,7 +133,7 @@ async def identity(open_identity: OpenIdentity) -> Identity:
 
 
 @pytest.fixture
-async def database(clean: None, service_settings: Any) -> AsyncIterator[Database]:
+async def database(clean: None, service_settings: Callable[..., Any]) -> AsyncIterator[Database]:
     """A pool of identity's own role."""
     database = Database.connect(service_settings("identity", IdentitySettings), service="identity")
     yield database

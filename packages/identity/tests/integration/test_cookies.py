@@ -1,7 +1,14 @@
 """The cookies of browsers: their attributes, and the pages that may use them."""
 
+from __future__ import annotations
 
-async def test_a_browser_gets_cookies_that_no_script_reads(identity) -> None:
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Identity, OpenIdentity
+
+
+async def test_a_browser_gets_cookies_that_no_script_reads(identity: Identity) -> None:
     await identity.add_user()
     answer = await identity.login(cookie=True)
     cookies = {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
@@ -14,7 +21,7 @@ async def test_a_browser_gets_cookies_that_no_script_reads(identity) -> None:
     assert answer.cookies["cafeteria_refresh"] == answer.json()["refresh_token"]
 
 
-async def test_a_browser_needs_only_its_cookies(identity) -> None:
+async def test_a_browser_needs_only_its_cookies(identity: Identity) -> None:
     await identity.add_user()
     await identity.login(cookie=True)
     assert (await identity.web.get("/v1/me")).json()["student_id"] == "210041101"
@@ -28,7 +35,7 @@ async def test_a_browser_needs_only_its_cookies(identity) -> None:
     assert (await identity.refresh(second)).status_code == 401
 
 
-async def test_cookies_are_secure_for_clients_that_use_https(open_identity) -> None:
+async def test_cookies_are_secure_for_clients_that_use_https(open_identity: OpenIdentity) -> None:
     identity = await open_identity(IDENTITY_TRUSTED_PROXIES="127.0.0.1")
     await identity.add_user()
     body = {"student_id": "210041101", "password": "iftar-rush-2026", "cookie": True}
@@ -38,14 +45,14 @@ async def test_cookies_are_secure_for_clients_that_use_https(open_identity) -> N
     assert ["Secure" in line for line in https.headers.get_list("set-cookie")] == [True] * 3
 
 
-async def test_cookies_are_secure_if_the_setting_demands_it(open_identity) -> None:
+async def test_cookies_are_secure_if_the_setting_demands_it(open_identity: OpenIdentity) -> None:
     identity = await open_identity(secure_cookies=True)
     await identity.add_user()
     answer = await identity.login(cookie=True)
     assert ["Secure" in line for line in answer.headers.get_list("set-cookie")] == [True] * 3
 
 
-async def test_a_page_of_a_foreign_origin_cannot_use_a_browsers_session(open_identity) -> None:
+async def test_a_page_of_a_foreign_origin_cannot_use_a_browsers_session(open_identity: OpenIdentity) -> None:
     identity = await open_identity(CAFETERIA_ALLOWED_ORIGINS="https://canteen.example")
     await identity.add_user()
     await identity.login(cookie=True)

@@ -1,9 +1,19 @@
 """Operators create accounts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Identity
+
+
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
 
-async def test_an_operator_creates_a_student_who_can_log_in(identity, tokens) -> None:
+async def test_an_operator_creates_a_student_who_can_log_in(identity: Identity, tokens: Tokens) -> None:
     body = {"student_id": "210041999", "password": "a-new-password", "full_name": "Rumana"}
     answer = await identity.web.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
     assert answer.status_code == 201
@@ -11,13 +21,15 @@ async def test_an_operator_creates_a_student_who_can_log_in(identity, tokens) ->
     assert (await identity.login("210041999", "a-new-password")).status_code == 200
 
 
-async def test_an_account_may_have_another_role(identity, tokens) -> None:
+async def test_an_account_may_have_another_role(identity: Identity, tokens: Tokens) -> None:
     body = {"student_id": "kitchen-2", "password": "a-new-password", "role": "kitchen"}
     answer = await identity.web.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
     assert answer.json() == {"student_id": "kitchen-2", "role": "kitchen", "full_name": None}
 
 
-async def test_a_taken_id_is_a_conflict_and_its_account_stays_as_it_is(identity, tokens) -> None:
+async def test_a_taken_id_is_a_conflict_and_its_account_stays_as_it_is(
+    identity: Identity, tokens: Tokens
+) -> None:
     await identity.add_user()
     before = await identity.database.fetchrow("SELECT * FROM identity.users")
     body = {"student_id": "210041101", "password": "another-password", "role": "operator"}
@@ -26,7 +38,7 @@ async def test_a_taken_id_is_a_conflict_and_its_account_stays_as_it_is(identity,
     assert await identity.database.fetchrow("SELECT * FROM identity.users") == before
 
 
-async def test_only_operators_create_accounts(identity, tokens) -> None:
+async def test_only_operators_create_accounts(identity: Identity, tokens: Tokens) -> None:
     body = {"student_id": "210041999", "password": "a-new-password"}
     for token in (tokens.student(), tokens.kitchen()):
         answer = await identity.web.post("/v1/students", json=body, headers=tokens.header(token))
@@ -35,7 +47,7 @@ async def test_only_operators_create_accounts(identity, tokens) -> None:
     assert await identity.database.fetchval("SELECT count(*) FROM identity.users") == 0
 
 
-async def test_values_that_cannot_be_stored_are_refused(identity, tokens) -> None:
+async def test_values_that_cannot_be_stored_are_refused(identity: Identity, tokens: Tokens) -> None:
     fine = {"student_id": "210041999", "password": "a-new-password"}
     for wrong in (
         {"password": "short"},
@@ -61,7 +73,7 @@ async def test_values_that_cannot_be_stored_are_refused(identity, tokens) -> Non
     assert await identity.database.fetchval("SELECT count(*) FROM identity.users") == 0
 
 
-async def test_a_name_is_stored_in_one_spelling(identity, tokens) -> None:
+async def test_a_name_is_stored_in_one_spelling(identity: Identity, tokens: Tokens) -> None:
     names = {" Zoe\u0308 \u00a0Ng ": "Zoë Ng", "রুমানা\u3000আয়না": "রুমানা আয়না", "می\u200cنا 🍛": "می\u200cنا 🍛"}
     for number, (sent, kept) in enumerate(names.items()):
         body = {"student_id": f"21004199{number}", "password": "a-new-password", "full_name": sent}

@@ -1,15 +1,23 @@
 """Operators find accounts: by a part of the id or the name, in pages."""
 
-import asyncio
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Identity
 
 
 class Operator:
     """Reads the list as an operator."""
 
-    def __init__(self, identity: Any, header: dict[str, str]) -> None:
+    def __init__(self, identity: Identity, header: dict[str, str]) -> None:
         self._identity = identity
         self._header = header
 
@@ -24,11 +32,13 @@ class Operator:
 
 
 @pytest.fixture
-async def operator(identity: Any, tokens: Any) -> Operator:
+async def operator(identity: Identity, tokens: Tokens) -> Operator:
     return Operator(identity, tokens.header(tokens.operator()))
 
 
-async def test_an_operator_sees_all_accounts_newest_first_without_secrets(identity, operator) -> None:
+async def test_an_operator_sees_all_accounts_newest_first_without_secrets(
+    identity: Identity, operator: Operator
+) -> None:
     await identity.add_user(full_name="Ada")
     await identity.add_user("kitchen-1", role="kitchen", disabled=True)
     answer = await operator.get()
@@ -68,7 +78,7 @@ async def test_an_operator_sees_all_accounts_newest_first_without_secrets(identi
     ],
 )
 async def test_a_search_text_is_part_of_the_id_or_the_name_in_any_case(
-    identity, operator, search: str, found: set[str]
+    identity: Identity, operator: Operator, search: str, found: set[str]
 ) -> None:
     await identity.add_user("210041101", full_name="Ada Lovelace")
     await identity.add_user("210041102", full_name="Zoë Ng")
@@ -77,7 +87,9 @@ async def test_a_search_text_is_part_of_the_id_or_the_name_in_any_case(
     assert set(await operator.ids(search=search)) == found
 
 
-async def test_the_pages_have_no_gap_and_no_repeat_while_students_are_created(identity, operator) -> None:
+async def test_the_pages_have_no_gap_and_no_repeat_while_students_are_created(
+    identity: Identity, operator: Operator
+) -> None:
     there = [f"2100411{number:02}" for number in range(7)]
     for student_id in there:
         await identity.add_user(student_id)
@@ -92,7 +104,7 @@ async def test_the_pages_have_no_gap_and_no_repeat_while_students_are_created(id
     assert seen == there[::-1]
 
 
-async def test_a_search_has_pages_of_its_own(identity, operator) -> None:
+async def test_a_search_has_pages_of_its_own(identity: Identity, operator: Operator) -> None:
     for number in range(6):
         await identity.add_user(f"2100411{number}", full_name="even" if number % 2 == 0 else "odd")
     first = (await operator.get(search="even", limit=2)).json()
@@ -102,14 +114,14 @@ async def test_a_search_has_pages_of_its_own(identity, operator) -> None:
     assert second["next_cursor"] is None
 
 
-async def test_a_full_last_page_has_no_next_one(identity, operator) -> None:
+async def test_a_full_last_page_has_no_next_one(identity: Identity, operator: Operator) -> None:
     await identity.add_user("210041101")
     await identity.add_user("210041102")
     assert (await operator.get(limit=2)).json()["next_cursor"] is None
     assert (await operator.get(limit=1)).json()["next_cursor"] is not None
 
 
-async def test_only_operators_read_the_list(identity, tokens) -> None:
+async def test_only_operators_read_the_list(identity: Identity, tokens: Tokens) -> None:
     for token in (tokens.student(), tokens.kitchen()):
         answer = await identity.web.get("/v1/students", headers=tokens.header(token))
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
@@ -131,13 +143,13 @@ async def test_only_operators_read_the_list(identity, tokens) -> None:
         "search=" + "x" * 121,
     ],
 )
-async def test_a_malformed_query_is_refused(identity, tokens, query: str) -> None:
+async def test_a_malformed_query_is_refused(identity: Identity, tokens: Tokens, query: str) -> None:
     answer = await identity.web.get(f"/v1/students?{query}", headers=tokens.header(tokens.operator()))
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-request")
 
 
 async def test_without_postgres_the_list_is_unavailable_and_then_back(
-    identity, operator, servers, wait_until
+    identity: Identity, operator: Operator, servers: FixtureServers
 ) -> None:
     await identity.add_user()
     assert await operator.ids() == ["210041101"]
@@ -149,33 +161,5 @@ async def test_without_postgres_the_list_is_unavailable_and_then_back(
     async def is_back() -> bool:
         return bool((await operator.get()).status_code == 200)
 
-    await wait_until(is_back)
+    await until(is_back)
     assert await operator.ids() == ["210041101"]
-
-
-@pytest.mark.parametrize("table", ["users", "login_attempts"])
-async def test_a_missing_table_is_an_unavailable_database(identity, tokens, table: str) -> None:
-    await identity.add_user()
-    header = tokens.header(tokens.operator())
-    await identity.database.execute(f"ALTER TABLE identity.{table} RENAME TO moved")
-    try:
-        path = "/v1/students" if table == "users" else "/v1/students/210041101/logins"
-        refused = await identity.web.get(path, headers=header)
-    finally:
-        await identity.database.execute(f"ALTER TABLE identity.moved RENAME TO {table}")
-    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
-    assert (await identity.web.get(path, headers=header)).status_code == 200
-
-
-async def test_a_list_that_waits_too_long_is_unavailable_and_its_connection_is_replaced(
-    identity, tokens
-) -> None:
-    await identity.add_user("operator-1", role="operator")
-    header = tokens.header(tokens.operator())
-    paths = ["/v1/students", "/v1/students/operator-1/logins", "/v1/me"] * 4
-    async with identity.database.transaction():
-        await identity.database.execute("LOCK TABLE identity.users")
-        refused = await asyncio.gather(*(identity.web.get(path, headers=header) for path in paths))
-    assert {answer.status_code for answer in refused} == {503}
-    answers = await asyncio.gather(*(identity.web.get(path, headers=header) for path in paths))
-    assert {answer.status_code for answer in answers} == {200}

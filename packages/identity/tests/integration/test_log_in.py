@@ -1,13 +1,21 @@
 """Log in over HTTP: the tokens, the refusals, and the limits of attempts."""
 
+from __future__ import annotations
+
 import asyncio
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import jwt
 from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import Identity, OpenIdentity
 
 
 def visible_parts(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -18,7 +26,9 @@ def visible_parts(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str
     return answer.status_code, body, headers
 
 
-async def test_the_right_password_gives_tokens_that_are_accepted(identity, servers) -> None:
+async def test_the_right_password_gives_tokens_that_are_accepted(
+    identity: Identity, servers: FixtureServers
+) -> None:
     await identity.add_user(full_name="Ada")
     answer = await identity.login()
     assert answer.status_code == 200
@@ -28,13 +38,16 @@ async def test_the_right_password_gives_tokens_that_are_accepted(identity, serve
     assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
     key = load_pem_private_key(servers.credentials.signing_key_file.read_bytes(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
     claims = jwt.decode(body["access_token"], key.public_key(), algorithms=["EdDSA"], audience="cafeteria")
     assert (claims["sub"], claims["role"], claims["exp"] - claims["iat"]) == ("210041101", "student", 900)
     me = await identity.web.get("/v1/me", headers={"Authorization": f"Bearer {body['access_token']}"})
     assert me.json() == {"student_id": "210041101", "role": "student", "full_name": "Ada"}
 
 
-async def test_an_unknown_id_a_wrong_password_and_a_disabled_account_get_the_same_answer(identity) -> None:
+async def test_an_unknown_id_a_wrong_password_and_a_disabled_account_get_the_same_answer(
+    identity: Identity,
+) -> None:
     await identity.add_user()
     await identity.add_user("210041102", disabled=True)
     wrong = visible_parts(await identity.login("210041101", "not-the-password"))
@@ -47,7 +60,7 @@ async def test_an_unknown_id_a_wrong_password_and_a_disabled_account_get_the_sam
     assert headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_an_unknown_id_takes_as_long_as_a_wrong_password(open_identity) -> None:
+async def test_an_unknown_id_takes_as_long_as_a_wrong_password(open_identity: OpenIdentity) -> None:
     identity = await open_identity(logins_per_client=100, logins_per_student=100)
     await identity.add_user()
 
@@ -63,7 +76,7 @@ async def test_an_unknown_id_takes_as_long_as_a_wrong_password(open_identity) ->
     assert 0.5 < unknown / wrong < 2
 
 
-async def test_every_attempt_is_in_the_audit_with_its_outcome(identity) -> None:
+async def test_every_attempt_is_in_the_audit_with_its_outcome(identity: Identity) -> None:
     user_id = await identity.add_user()
     await identity.add_user("210041102", disabled=True)
     await identity.login()
@@ -87,14 +100,14 @@ async def test_every_attempt_is_in_the_audit_with_its_outcome(identity) -> None:
     assert all(row["response_time_ms"] >= 5 for row in rows[:5])
 
 
-async def test_a_flood_of_refused_attempts_leaves_one_audit_row_a_minute(identity) -> None:
+async def test_a_flood_of_refused_attempts_leaves_one_audit_row_a_minute(identity: Identity) -> None:
     answers = [await identity.login("999999999") for _ in range(9)]
     assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 6
     outcomes = [outcome for _, outcome, _ in await identity.attempts()]
     assert outcomes == ["unknown_user"] * 3 + ["throttled"]
 
 
-async def test_the_fourth_attempt_of_a_minute_is_refused_whatever_its_password(identity) -> None:
+async def test_the_fourth_attempt_of_a_minute_is_refused_whatever_its_password(identity: Identity) -> None:
     await identity.add_user()
     answers = [
         await identity.login(password=password) for password in ("wrong-1", "iftar-rush-2026", "wrong-2")
@@ -106,12 +119,14 @@ async def test_the_fourth_attempt_of_a_minute_is_refused_whatever_its_password(i
     assert 1 <= int(fourth.headers["retry-after"]) <= 60
 
 
-async def test_an_unknown_id_is_limited_like_any_other(identity) -> None:
+async def test_an_unknown_id_is_limited_like_any_other(identity: Identity) -> None:
     answers = [await identity.login("999999999") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
 
 
-async def test_another_student_and_another_address_have_their_own_windows(open_identity) -> None:
+async def test_another_student_and_another_address_have_their_own_windows(
+    open_identity: OpenIdentity,
+) -> None:
     identity = await open_identity(trusted_proxies=("127.0.0.1",))
     await identity.add_user()
     await identity.add_user("210041102")
@@ -123,7 +138,7 @@ async def test_another_student_and_another_address_have_their_own_windows(open_i
     assert (await identity.login(web=elsewhere)).status_code == 200
 
 
-async def test_many_addresses_together_reach_the_limit_of_the_student_id(open_identity) -> None:
+async def test_many_addresses_together_reach_the_limit_of_the_student_id(open_identity: OpenIdentity) -> None:
     identity = await open_identity(logins_per_student=5, trusted_proxies=("127.0.0.1",))
     await identity.add_user()
     clients = [identity.another_client(address=f"127.0.0.{number}") for number in range(2, 10)]
@@ -132,13 +147,13 @@ async def test_many_addresses_together_reach_the_limit_of_the_student_id(open_id
     assert statuses == [401] * 5 + [429] * 3
 
 
-async def test_of_many_simultaneous_attempts_three_are_judged(identity) -> None:
+async def test_of_many_simultaneous_attempts_three_are_judged(identity: Identity) -> None:
     await identity.add_user()
     answers = await asyncio.gather(*(identity.login(password="wrong") for _ in range(12)))
     assert sorted(answer.status_code for answer in answers) == [401] * 3 + [429] * 9
 
 
-async def test_a_full_queue_refuses_at_once_and_counts_nothing(open_identity) -> None:
+async def test_a_full_queue_refuses_at_once_and_counts_nothing(open_identity: OpenIdentity) -> None:
     identity = await open_identity(hash_threads=1, hash_queue=1)
     for number in range(12):
         await identity.add_user(f"21004110{number}")
@@ -152,7 +167,7 @@ async def test_a_full_queue_refuses_at_once_and_counts_nothing(open_identity) ->
     assert counted == len(await identity.attempts()) == 12 - len(refused)
 
 
-async def test_a_login_replaces_an_outdated_hash(identity) -> None:
+async def test_a_login_replaces_an_outdated_hash(identity: Identity) -> None:
     cheap = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("iftar-rush-2026")
     await identity.add_user(password_hash=cheap)
     assert (await identity.login(password="wrong")).status_code == 401
@@ -163,7 +178,7 @@ async def test_a_login_replaces_an_outdated_hash(identity) -> None:
     assert (await identity.login()).status_code == 200
 
 
-async def test_the_forwarded_address_of_an_untrusted_client_is_ignored(identity) -> None:
+async def test_the_forwarded_address_of_an_untrusted_client_is_ignored(identity: Identity) -> None:
     await identity.add_user()
     headers = [{"X-Forwarded-For": f"203.0.113.{number}"} for number in range(4)]
     answers = [
@@ -175,7 +190,7 @@ async def test_the_forwarded_address_of_an_untrusted_client_is_ignored(identity)
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
 
 
-async def test_a_trusted_proxys_forwarded_address_is_counted(open_identity) -> None:
+async def test_a_trusted_proxys_forwarded_address_is_counted(open_identity: OpenIdentity) -> None:
     identity = await open_identity(IDENTITY_TRUSTED_PROXIES="127.0.0.0/8")
     await identity.add_user()
     for number in (1, 2, 1, 1, 1):
@@ -191,7 +206,7 @@ async def test_a_trusted_proxys_forwarded_address_is_counted(open_identity) -> N
     assert [str(row["client_ip"]) for row in rows] == [f"203.0.113.{number}" for number in (1, 2, 1, 1, 1)]
 
 
-async def test_a_malformed_login_is_refused_and_not_audited(identity) -> None:
+async def test_a_malformed_login_is_refused_and_not_audited(identity: Identity) -> None:
     bodies: list[Any] = [
         {},
         {"student_id": "210041101"},
@@ -212,7 +227,7 @@ async def test_a_malformed_login_is_refused_and_not_audited(identity) -> None:
 
 
 async def test_clients_behind_a_proxy_have_their_own_windows_in_every_spelling_of_the_header(
-    open_identity,
+    open_identity: OpenIdentity,
 ) -> None:
     identity = await open_identity(IDENTITY_TRUSTED_PROXIES="127.0.0.0/8")
     await identity.add_user()

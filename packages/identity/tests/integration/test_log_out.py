@@ -1,7 +1,14 @@
 """A logout ends a session, and never fails."""
 
+from __future__ import annotations
 
-async def test_a_logout_ends_the_session(identity) -> None:
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Identity
+
+
+async def test_a_logout_ends_the_session(identity: Identity) -> None:
     await identity.add_user()
     first = (await identity.signed_in())["refresh_token"]
     second = (await identity.refresh(first)).json()["refresh_token"]
@@ -10,7 +17,7 @@ async def test_a_logout_ends_the_session(identity) -> None:
     assert (await identity.refresh(second)).status_code == 401
 
 
-async def test_a_logout_always_succeeds(identity) -> None:
+async def test_a_logout_always_succeeds(identity: Identity) -> None:
     await identity.add_user()
     token = (await identity.signed_in())["refresh_token"]
     for body in ({"refresh_token": token}, {"refresh_token": token}, {"refresh_token": "made-up"}, {}):

@@ -1,11 +1,19 @@
 """A password works from every keyboard, although systems send the same letters in different forms."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from argon2 import PasswordHasher
 
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Identity, OpenIdentity
+
 
 SPELLINGS = {
     "a letter with its accent": ("k\u00e4se-und-brot", "ka\u0308se-und-brot"),
@@ -19,7 +27,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize(("one", "other"), SPELLINGS.values(), ids=SPELLINGS.keys())
 async def test_a_password_is_the_same_in_all_its_spellings(
-    open_identity, tokens, one: str, other: str
+    open_identity: OpenIdentity, tokens: Tokens, one: str, other: str
 ) -> None:
     identity = await open_identity(logins_per_client=10)
     operator = tokens.header(tokens.operator())
@@ -30,7 +38,9 @@ async def test_a_password_is_the_same_in_all_its_spellings(
         assert [answer.status_code for answer in answers] == [200, 200, 401]
 
 
-async def test_a_hash_of_version_0_1_accepts_the_form_that_made_it_and_then_all_forms(open_identity) -> None:
+async def test_a_hash_of_version_0_1_accepts_the_form_that_made_it_and_then_all_forms(
+    open_identity: OpenIdentity,
+) -> None:
     identity = await open_identity(logins_per_client=10)
     composed, decomposed = SPELLINGS["a letter with its accent"]
     hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=PARALLELISM)
@@ -46,14 +56,16 @@ async def test_a_hash_of_version_0_1_accepts_the_form_that_made_it_and_then_all_
     assert await identity.database.fetchval("SELECT password_hash FROM identity.users") == renewed
 
 
-async def test_a_plain_password_needs_no_new_hash(identity) -> None:
+async def test_a_plain_password_needs_no_new_hash(identity: Identity) -> None:
     await identity.add_user()
     before = await identity.database.fetchval("SELECT password_hash FROM identity.users")
     assert (await identity.login()).status_code == 200
     assert await identity.database.fetchval("SELECT password_hash FROM identity.users") == before
 
 
-async def test_the_length_of_a_new_password_is_that_of_the_form_that_is_hashed(identity, tokens) -> None:
+async def test_the_length_of_a_new_password_is_that_of_the_form_that_is_hashed(
+    identity: Identity, tokens: Tokens
+) -> None:
     operator = tokens.header(tokens.operator())
     short, long = "a\u0308" * 4, "\u00e4" * 200
     for password, status in ((short, 400), (long, 400), ("\u00e4" * 8, 201)):
@@ -64,7 +76,7 @@ async def test_the_length_of_a_new_password_is_that_of_the_form_that_is_hashed(i
 
 
 @pytest.mark.parametrize("written", ["iftar\\u0000-2026", "iftar-\\ud800-2026", "iftar-\\udc00-2026"])
-async def test_unusable_characters_are_refused(identity, tokens, written: str) -> None:
+async def test_unusable_characters_are_refused(identity: Identity, tokens: Tokens, written: str) -> None:
     headers = {"Content-Type": "application/json", **tokens.header(tokens.operator())}
     body = json.dumps({"student_id": "210041901", "password": "?"}).replace("?", written)
     login = await identity.web.post("/v1/login", content=body, headers=headers)

@@ -1,5 +1,7 @@
 """Identity as a process: what it logs, how it stops, and why it does not start."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -8,9 +10,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Identity
+
 
 START_TIMEOUT_S = 30.0
 PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd")
@@ -63,7 +72,7 @@ async def identity_process(environment: dict[str, str]) -> AsyncIterator[Process
             await process.communicate()
 
 
-async def use_everything(identity, web: httpx.AsyncClient, operator: dict[str, str]) -> list[str]:
+async def use_everything(identity: Identity, web: httpx.AsyncClient, operator: dict[str, str]) -> list[str]:
     """Send right and wrong requests to every route; return the tokens of the answers."""
     requests: list[tuple[str, Any]] = [
         ("/v1/login", {"student_id": "210041101", "password": PASSWORDS[0], "cookie": True}),
@@ -96,7 +105,9 @@ async def use_everything(identity, web: httpx.AsyncClient, operator: dict[str, s
     return [body[name] for body in bodies for name in ("access_token", "refresh_token")]
 
 
-async def test_no_password_token_or_key_is_ever_logged(identity, servers, tokens) -> None:
+async def test_no_password_token_or_key_is_ever_logged(
+    identity: Identity, servers: FixtureServers, tokens: Tokens
+) -> None:
     await identity.add_user()
     environment = {**servers.environment("identity"), "CAFETERIA_LOG_LEVEL": "debug"}
     async with identity_process(environment) as process:
@@ -125,7 +136,7 @@ async def test_no_password_token_or_key_is_ever_logged(identity, servers, tokens
 
 
 async def test_a_process_without_a_usable_key_reports_the_reason_in_a_sentence(
-    servers, tmp_path: Path
+    servers: FixtureServers, tmp_path: Path
 ) -> None:
     broken = tmp_path / "key.pem"
     broken.write_text("no key")

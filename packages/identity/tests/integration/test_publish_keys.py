@@ -1,6 +1,10 @@
 """Public keys over HTTP and the bus, also without NATS or Postgres."""
 
+from __future__ import annotations
+
 import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from nats.errors import Error as NatsError
 
@@ -8,9 +12,14 @@ from cafeteria.chassis.messaging import Bus, NoAnswer
 from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.identity import FetchJwks, Jwks
 from cafeteria.contracts.subjects import GATEWAY, JWKS
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import Identity, OpenIdentity
 
 
-async def test_the_keys_are_public_and_may_be_cached(identity) -> None:
+async def test_the_keys_are_public_and_may_be_cached(identity: Identity) -> None:
     answer = await identity.web.get("/.well-known/jwks.json")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "public, max-age=300"
@@ -24,7 +33,9 @@ async def test_the_keys_are_public_and_may_be_cached(identity) -> None:
     assert set(key) == {"kid", "x", "kty", "crv", "alg", "use"}
 
 
-async def test_the_bus_gives_the_same_keys(identity, servers, service_settings) -> None:
+async def test_the_bus_gives_the_same_keys(
+    identity: Identity, servers: FixtureServers, service_settings: Callable[..., Any]
+) -> None:
     over_http = (await identity.web.get("/.well-known/jwks.json")).json()
     async with (
         servers.without_identity(),
@@ -36,7 +47,7 @@ async def test_the_bus_gives_the_same_keys(identity, servers, service_settings) 
 
 
 async def test_without_nats_logins_work_and_key_requests_are_answered_when_it_is_back(
-    open_identity, servers, service_settings, wait_until
+    open_identity: OpenIdentity, servers: FixtureServers, service_settings: Callable[..., Any]
 ) -> None:
     async with servers.without_identity():
         await servers.nats.stop()
@@ -49,17 +60,17 @@ async def test_without_nats_logins_work_and_key_requests_are_answered_when_it_is
         assert ready.json()["dependencies"]["postgres"] == "ok"
         assert (await identity.web.get("/health/live")).status_code == 200
         await servers.nats.start()
-        await wait_until(lambda: is_ready(identity))
+        await until(lambda: is_ready(identity))
         async with Bus(service_settings(GATEWAY, ServiceSettings), service=GATEWAY) as bus:
             await bus.connected()
-            await wait_until(lambda: answers(bus))
+            await until(lambda: answers(bus))
             await servers.nats.stop()
             await servers.nats.start()
-            await wait_until(lambda: answers(bus))
-            await wait_until(lambda: is_ready(identity))
+            await until(lambda: answers(bus))
+            await until(lambda: is_ready(identity))
 
 
-async def is_ready(identity) -> bool:
+async def is_ready(identity: Identity) -> bool:
     return (await identity.web.get("/health/ready")).status_code == 200
 
 
@@ -71,7 +82,9 @@ async def answers(bus: Bus) -> bool:
     return len(answer.keys) == 1
 
 
-async def test_without_postgres_logins_get_503_and_keys_are_published(identity, servers, wait_until) -> None:
+async def test_without_postgres_logins_get_503_and_keys_are_published(
+    identity: Identity, servers: FixtureServers
+) -> None:
     await identity.add_user()
     tokens = await identity.signed_in()
     await servers.postgres.stop()
@@ -82,5 +95,5 @@ async def test_without_postgres_logins_get_503_and_keys_are_published(identity, 
     ready = await identity.web.get("/health/ready")
     assert ready.json()["dependencies"]["postgres"].startswith("unavailable")
     await servers.postgres.start()
-    await wait_until(lambda: is_ready(identity))
+    await until(lambda: is_ready(identity))
     assert (await identity.refresh(tokens["refresh_token"])).status_code == 200

@@ -1,6 +1,9 @@
 """A purge deletes expired refresh tokens and ended login windows, and nothing else."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,11 +12,15 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.use_cases import purge_logins
 from cafeteria.identity.use_cases.purge_logins import PurgeLogins
 
+if TYPE_CHECKING:
+    from conftest import Identity
+
+
 WINDOW = timedelta(seconds=60)
 
 
 async def test_a_purge_deletes_in_batches_what_has_ended(
-    identity, database: Database, monkeypatch: pytest.MonkeyPatch
+    identity: Identity, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(purge_logins, "BATCH_ROWS", 2)
     user_id = await identity.add_user()
@@ -44,7 +51,7 @@ async def test_a_purge_deletes_in_batches_what_has_ended(
     assert [row["student_id"] for row in windows] == ["210040", "2100430"]
 
 
-async def test_a_purge_keeps_the_audit(identity, database: Database) -> None:
+async def test_a_purge_keeps_the_audit(identity: Identity, database: Database) -> None:
     await identity.login("999999999")
     await PurgeLogins(database, window=timedelta(0)).run()
     assert await identity.database.fetchval("SELECT count(*) FROM identity.login_windows") == 0

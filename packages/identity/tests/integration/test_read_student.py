@@ -1,7 +1,16 @@
 """A signed-in person reads their own account."""
 
+from __future__ import annotations
 
-async def test_a_person_reads_their_own_account(identity) -> None:
+from typing import TYPE_CHECKING
+
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Identity
+
+
+async def test_a_person_reads_their_own_account(identity: Identity) -> None:
     await identity.add_user("kitchen-9", role="kitchen", full_name="Rumana")
     token = (await identity.signed_in("kitchen-9"))["access_token"]
     me = await identity.web.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
@@ -9,7 +18,7 @@ async def test_a_person_reads_their_own_account(identity) -> None:
     assert me.json() == {"student_id": "kitchen-9", "role": "kitchen", "full_name": "Rumana"}
 
 
-async def test_a_token_without_an_account_reads_nothing(identity, tokens) -> None:
+async def test_a_token_without_an_account_reads_nothing(identity: Identity, tokens: Tokens) -> None:
     assert (await identity.web.get("/v1/me")).status_code == 401
     unknown = await identity.web.get("/v1/me", headers=tokens.header(tokens.student("nobody-1")))
     assert unknown.status_code == 401

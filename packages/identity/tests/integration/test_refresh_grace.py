@@ -1,14 +1,19 @@
 """A refresh token used twice within ten seconds is two tabs or a lost answer; later it is a copy."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cafeteria.identity.domain import MAX_SUCCESSORS
 
+if TYPE_CHECKING:
+    from conftest import Identity
 
-async def tokens_of(identity: Any) -> tuple[int, int, bool]:
+
+async def tokens_of(identity: Identity) -> tuple[int, int, bool]:
     """The number of refresh tokens and of families, and whether a family has ended."""
     row = await identity.database.fetchrow(
         "SELECT count(*) AS tokens, count(DISTINCT family) AS families, count(revoked_at) > 0 AS is_ended"
@@ -17,19 +22,19 @@ async def tokens_of(identity: Any) -> tuple[int, int, bool]:
     return row["tokens"], row["families"], row["is_ended"]
 
 
-async def make_uses_older(identity: Any, seconds: float) -> None:
+async def make_uses_older(identity: Identity, seconds: float) -> None:
     await identity.database.execute(
         "UPDATE identity.refresh_tokens SET used_at = used_at - make_interval(secs => $1)", seconds
     )
 
 
-async def signed_in(identity: Any) -> str:
+async def signed_in(identity: Identity) -> str:
     await identity.add_user()
     return str((await identity.signed_in())["refresh_token"])
 
 
 @pytest.mark.parametrize("apart_s", [0.02, 0.05, 0.1, 0.2])
-async def test_a_second_tab_gets_a_session_of_the_same_family(identity: Any, apart_s: float) -> None:
+async def test_a_second_tab_gets_a_session_of_the_same_family(identity: Identity, apart_s: float) -> None:
     token = await signed_in(identity)
     first = await identity.refresh(token)
     await asyncio.sleep(apart_s)  # the test is about this distance; it waits for nothing
@@ -45,7 +50,7 @@ async def test_a_second_tab_gets_a_session_of_the_same_family(identity: Any, apa
     assert me.status_code == 200
 
 
-async def test_parallel_refreshes_all_get_a_session(identity: Any) -> None:
+async def test_parallel_refreshes_all_get_a_session(identity: Identity) -> None:
     token = await signed_in(identity)
     # hold the family's lock until all requests wait for it: then they run at the same time
     async with identity.database.transaction():
@@ -61,7 +66,7 @@ async def test_parallel_refreshes_all_get_a_session(identity: Any) -> None:
     assert await tokens_of(identity) == (11, 1, False)
 
 
-async def until_waiting(identity: Any, number: int) -> None:
+async def until_waiting(identity: Identity, number: int) -> None:
     """Wait until this number of identity's connections wait for a lock."""
     async with asyncio.timeout(10):
         while number > await identity.database.fetchval(
@@ -72,7 +77,7 @@ async def until_waiting(identity: Any, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_repeat_counts_from_the_first_use_and_prolongs_nothing(identity: Any) -> None:
+async def test_a_repeat_counts_from_the_first_use_and_prolongs_nothing(identity: Identity) -> None:
     token = await signed_in(identity)
     await identity.refresh(token)
     await make_uses_older(identity, 5)
@@ -82,7 +87,7 @@ async def test_a_repeat_counts_from_the_first_use_and_prolongs_nothing(identity:
     assert (await tokens_of(identity))[2]
 
 
-async def test_eleven_seconds_later_it_is_a_copy_and_the_whole_family_ends(identity: Any) -> None:
+async def test_eleven_seconds_later_it_is_a_copy_and_the_whole_family_ends(identity: Identity) -> None:
     token = await signed_in(identity)
     siblings = [(await identity.refresh(token)).json()["refresh_token"] for _ in range(2)]
     await make_uses_older(identity, 11)
@@ -92,7 +97,7 @@ async def test_eleven_seconds_later_it_is_a_copy_and_the_whole_family_ends(ident
     assert await tokens_of(identity) == (3, 1, True)
 
 
-async def test_parallel_copies_eleven_seconds_later_get_nothing(identity: Any) -> None:
+async def test_parallel_copies_eleven_seconds_later_get_nothing(identity: Identity) -> None:
     token = await signed_in(identity)
     sibling = (await identity.refresh(token)).json()["refresh_token"]
     await make_uses_older(identity, 11)
@@ -102,7 +107,7 @@ async def test_parallel_copies_eleven_seconds_later_get_nothing(identity: Any) -
     assert await tokens_of(identity) == (2, 1, True)
 
 
-async def test_after_a_logout_the_old_token_gives_nothing(identity: Any) -> None:
+async def test_after_a_logout_the_old_token_gives_nothing(identity: Identity) -> None:
     token = await signed_in(identity)
     sibling = (await identity.refresh(token)).json()["refresh_token"]
     await identity.web.post("/v1/logout", json={"refresh_token": sibling})
@@ -110,7 +115,7 @@ async def test_after_a_logout_the_old_token_gives_nothing(identity: Any) -> None
     assert (await tokens_of(identity))[0] == 2
 
 
-async def test_a_logout_among_parallel_refreshes_ends_them_all(identity: Any) -> None:
+async def test_a_logout_among_parallel_refreshes_ends_them_all(identity: Identity) -> None:
     token = await signed_in(identity)
     requests = [identity.refresh(token) for _ in range(4)]
     *answers, _ = await asyncio.gather(
@@ -122,7 +127,7 @@ async def test_a_logout_among_parallel_refreshes_ends_them_all(identity: Any) ->
     )
 
 
-async def test_a_disabled_account_gets_nothing_for_a_repeat(identity: Any) -> None:
+async def test_a_disabled_account_gets_nothing_for_a_repeat(identity: Identity) -> None:
     token = await signed_in(identity)
     await identity.refresh(token)
     await identity.database.execute("UPDATE identity.users SET disabled_at = now()")
@@ -130,7 +135,7 @@ async def test_a_disabled_account_gets_nothing_for_a_repeat(identity: Any) -> No
     assert await tokens_of(identity) == (2, 1, False)
 
 
-async def test_one_token_gives_a_bounded_number_of_sessions_and_ends_none(identity: Any) -> None:
+async def test_one_token_gives_a_bounded_number_of_sessions_and_ends_none(identity: Identity) -> None:
     token = await signed_in(identity)
     answers = await asyncio.gather(*(identity.refresh(token) for _ in range(MAX_SUCCESSORS + 3)))
     statuses = sorted(answer.status_code for answer in answers)
@@ -140,7 +145,7 @@ async def test_one_token_gives_a_bounded_number_of_sessions_and_ends_none(identi
     assert (await identity.refresh(renewed)).status_code == 200
 
 
-async def test_two_tabs_with_one_cookie_both_stay_signed_in(identity: Any) -> None:
+async def test_two_tabs_with_one_cookie_both_stay_signed_in(identity: Identity) -> None:
     await identity.add_user()
     await identity.login(cookie=True)
     cookie = {"Cookie": f"cafeteria_refresh={identity.web.cookies['cafeteria_refresh']}"}

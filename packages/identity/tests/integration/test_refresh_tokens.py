@@ -1,9 +1,15 @@
 """Refresh tokens: each gives a successor, and a copied one ends its session."""
 
+from __future__ import annotations
+
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Identity
 
 
-async def is_family_revoked(identity) -> bool:
+async def is_family_revoked(identity: Identity) -> bool:
     return bool(
         await identity.database.fetchval(
             "SELECT count(*) FROM identity.refresh_tokens WHERE revoked_at IS NOT NULL AND id = family"
@@ -11,7 +17,7 @@ async def is_family_revoked(identity) -> bool:
     )
 
 
-async def test_a_refresh_gives_new_tokens(identity) -> None:
+async def test_a_refresh_gives_new_tokens(identity: Identity) -> None:
     await identity.add_user()
     first = await identity.signed_in()
     answer = await identity.refresh(first["refresh_token"])
@@ -24,14 +30,14 @@ async def test_a_refresh_gives_new_tokens(identity) -> None:
     assert (await identity.refresh(second["refresh_token"])).status_code == 200
 
 
-async def test_only_the_hash_of_a_token_is_kept(identity) -> None:
+async def test_only_the_hash_of_a_token_is_kept(identity: Identity) -> None:
     await identity.add_user()
     token = (await identity.signed_in())["refresh_token"]
     kept = await identity.database.fetchval("SELECT token_hash FROM identity.refresh_tokens")
     assert kept == sha256(token.encode()).digest()
 
 
-async def test_a_used_token_that_is_sent_again_later_ends_its_family(identity) -> None:
+async def test_a_used_token_that_is_sent_again_later_ends_its_family(identity: Identity) -> None:
     await identity.add_user()
     first = (await identity.signed_in())["refresh_token"]
     second = (await identity.refresh(first)).json()["refresh_token"]
@@ -44,7 +50,7 @@ async def test_a_used_token_that_is_sent_again_later_ends_its_family(identity) -
     assert (await identity.refresh(third)).status_code == 401
 
 
-async def test_another_family_of_the_same_student_remains_valid(identity) -> None:
+async def test_another_family_of_the_same_student_remains_valid(identity: Identity) -> None:
     await identity.add_user()
     stolen, other = (
         (await identity.signed_in())["refresh_token"],
@@ -56,7 +62,7 @@ async def test_another_family_of_the_same_student_remains_valid(identity) -> Non
     assert (await identity.refresh(other)).status_code == 200
 
 
-async def test_a_session_expires(identity) -> None:
+async def test_a_session_expires(identity: Identity) -> None:
     await identity.add_user()
     token = (await identity.signed_in())["refresh_token"]
     token = (await identity.refresh(token)).json()["refresh_token"]
@@ -67,14 +73,14 @@ async def test_a_session_expires(identity) -> None:
     assert (await identity.refresh(token)).status_code == 401
 
 
-async def test_renewing_does_not_prolong_a_session(identity) -> None:
+async def test_renewing_does_not_prolong_a_session(identity: Identity) -> None:
     await identity.add_user()
     await identity.refresh((await identity.signed_in())["refresh_token"])
     ends = await identity.database.fetch("SELECT DISTINCT expires_at FROM identity.refresh_tokens")
     assert len(ends) == 1
 
 
-async def test_a_disabled_student_gets_no_tokens_and_no_profile(identity) -> None:
+async def test_a_disabled_student_gets_no_tokens_and_no_profile(identity: Identity) -> None:
     await identity.add_user()
     tokens = await identity.signed_in()
     await identity.database.execute("UPDATE identity.users SET disabled_at = now()")
@@ -83,7 +89,7 @@ async def test_a_disabled_student_gets_no_tokens_and_no_profile(identity) -> Non
     assert me.status_code == 401
 
 
-async def test_the_next_refresh_gives_a_token_of_the_new_role(identity) -> None:
+async def test_the_next_refresh_gives_a_token_of_the_new_role(identity: Identity) -> None:
     await identity.add_user()
     tokens = await identity.signed_in()
     await identity.database.execute("UPDATE identity.users SET role = 'operator'")
@@ -96,7 +102,7 @@ async def test_the_next_refresh_gives_a_token_of_the_new_role(identity) -> None:
     assert answer.status_code == 201
 
 
-async def test_unknown_and_absent_tokens_are_refused(identity) -> None:
+async def test_unknown_and_absent_tokens_are_refused(identity: Identity) -> None:
     for body in ({"refresh_token": "made-up"}, {"refresh_token": ""}, {}, None):
         answer = await identity.web.post("/v1/token/refresh", json=body)
         assert answer.status_code == 401, body

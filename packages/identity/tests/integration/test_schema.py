@@ -10,9 +10,10 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cafeteria.identity.tables import Base
+from cafeteria.testkit.servers import FixtureServers
 
 
-async def test_the_service_cannot_change_the_audit(servers, clean: None) -> None:
+async def test_the_service_cannot_change_the_audit(servers: FixtureServers, clean: None) -> None:
     async with servers.database_as("identity") as connection:
         for statement in (
             "UPDATE identity.login_attempts SET success = true",
@@ -24,7 +25,7 @@ async def test_the_service_cannot_change_the_audit(servers, clean: None) -> None
                 await connection.execute(statement)
 
 
-async def test_the_migrations_create_the_declared_tables(servers) -> None:
+async def test_the_migrations_create_the_declared_tables(servers: FixtureServers) -> None:
     engine = create_async_engine(make_url(servers.postgres_admin_url).set(drivername="postgresql+asyncpg"))
     try:
         async with engine.connect() as connection:

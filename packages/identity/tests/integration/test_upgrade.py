@@ -1,13 +1,13 @@
 """A migrated database of version 0.1 keeps its sessions."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import make_url
 
 from cafeteria.chassis.database.migrations import migrate
+from cafeteria.testkit.servers import FixtureServers
 
 DATABASE = "identity_of_0_1"
 
@@ -24,7 +24,7 @@ SELECT uuidv7(), family.id, person.id, sha256('live'), now(), now() + interval '
 
 
 @pytest.fixture
-async def old_database(servers: Any) -> AsyncIterator[str]:
+async def old_database(servers: FixtureServers) -> AsyncIterator[str]:
     """The administrator's URL of a database with version 0.1's schema."""
     async with servers.database_as_admin() as admin:
         await admin.execute(f"CREATE DATABASE {DATABASE}")

@@ -23,7 +23,9 @@ from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCH
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
 from cafeteria.notification.app import create_app
 from cafeteria.provisioning.plain_http import plain_http
-from cafeteria.testkit.plugin import outbox_row
+from cafeteria.testkit.plugin import outbox_row, until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
 
 STUDENT = "210041101"
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
@@ -130,8 +132,8 @@ class Notification:
         *,
         apps: list[ServiceApp],
         urls: list[str],
-        servers: Any,
-        tokens: Any,
+        servers: FixtureServers,
+        tokens: Tokens,
         database: asyncpg.Connection,
         gateway: Bus,
         kitchen: Bus,
@@ -214,11 +216,12 @@ class Notification:
 
 
 OpenNotification = Callable[..., Awaitable[Notification]]
+MakeOrder = Callable[..., Order]
 
 
 @pytest.fixture
 async def open_notification(
-    clean: None, servers: Any, service_settings: Any, tokens: Any, wait_until: Any
+    clean: None, servers: FixtureServers, service_settings: Callable[..., Any], tokens: Tokens
 ) -> AsyncIterator[OpenNotification]:
     """Start replicas of notification; they stop with the test."""
     async with AsyncExitStack() as stack:
@@ -236,7 +239,7 @@ async def open_notification(
             database = await asyncpg.connect(servers.postgres_admin_url)
             stack.push_async_callback(database.close)
             gateway, kitchen = await bus_of(GATEWAY), await bus_of(KITCHEN)
-            await wait_until(lambda: all_ready(urls))
+            await until(lambda: all_ready(urls))
             return Notification(
                 apps=apps,
                 urls=urls,
@@ -267,5 +270,5 @@ async def all_ready(urls: Sequence[str]) -> bool:
 
 
 @pytest.fixture
-def make_order() -> Callable[..., Order]:
+def make_order() -> MakeOrder:
     return Order

@@ -1,5 +1,7 @@
 """A stream ends when its token expires, when the process stops, and when its client does not read."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -7,7 +9,7 @@ import signal
 import socket
 import sys
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -15,30 +17,37 @@ import pytest
 from cafeteria.contracts.subjects import NOTIFICATION
 from cafeteria.contracts.values import OrderStatus, Role
 from cafeteria.notification.sse_hub import HEARTBEAT_S
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import MakeOrder, Notification, OpenNotification
+
 
 STUDENT = "210041101"
 PATH = (OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
 QUIET_LEVELS = ('"level":"debug"', '"level":"info"')
 
 
-async def test_a_stream_ends_when_its_token_expires(notification: Any, tokens: Any) -> None:
+async def test_a_stream_ends_when_its_token_expires(notification: Notification, tokens: Tokens) -> None:
     brief = tokens.sign(STUDENT, Role.STUDENT, lifetime=timedelta(seconds=2))
     async with notification.watch(token=brief) as watcher, notification.watch() as lasting:
         await asyncio.wait_for(watcher.ended.wait(), 20)
         assert not lasting.ended.is_set()
 
 
-async def test_a_stream_gets_heartbeats(notification: Any, wait_until: Any) -> None:
+async def test_a_stream_gets_heartbeats(notification: Notification) -> None:
     follow_events = notification.apps[0].state.service.follow_events
     async with notification.watch() as watcher:
-        await wait_until(lambda: watcher.last_id)
+        await until(lambda: watcher.last_id)
         for _ in range(HEARTBEAT_S):  # as the job does once a second
             await follow_events.keep_alive()
-        await wait_until(lambda: watcher.comments)
+        await until(lambda: watcher.comments)
 
 
 async def test_a_client_that_does_not_read_is_closed_and_resumes(
-    notification: Any, make_order: Any, wait_until: Any
+    notification: Notification, make_order: MakeOrder
 ) -> None:
     stuck = connect_without_reading(notification)
 
@@ -47,7 +56,7 @@ async def test_a_client_that_does_not_read_is_closed_and_resumes(
 
     async with notification.watch() as watcher:
         try:
-            await wait_until(both_are_open)
+            await until(both_are_open)
             logged = 0
             while await both_are_open():
                 logged += 1_000
@@ -56,9 +65,9 @@ async def test_a_client_that_does_not_read_is_closed_and_resumes(
                 await notification.publish(
                     other.enters(OrderStatus.PENDING)
                 )  # its push includes the filled rows
-                await wait_until(lambda logged=logged: len(watcher.events) >= logged)
+                await until(lambda logged=logged: len(watcher.events) >= logged)
             async with notification.watch(last_event_id="0") as resumed:
-                await wait_until(lambda: len(resumed.events) >= logged)
+                await until(lambda: len(resumed.events) >= logged)
                 assert len({event.id for event in resumed.events}) == logged
             assert not watcher.ended.is_set()
         finally:
@@ -66,12 +75,12 @@ async def test_a_client_that_does_not_read_is_closed_and_resumes(
 
 
 async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
-    open_notification: Any, service_process: Any, make_order: Any, wait_until: Any, tokens: Any
+    open_notification: OpenNotification, service_process: Any, make_order: MakeOrder, tokens: Tokens
 ) -> None:
     notification = await open_notification(replicas=0)
     process, url, first_lines = await service_process()
     notification.urls = [url]
-    await wait_until(lambda: is_ready(url), timeout_s=30)
+    await until(lambda: is_ready(url), timeout_s=30)
     token = tokens.student()
     order = make_order()
     stuck = connect_without_reading(notification)
@@ -81,7 +90,7 @@ async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
         httpx.AsyncClient(base_url=url, cookies={"cafeteria_access": token}) as web,
     ):
         await notification.publish(*(order.enters(status) for status in PATH))
-        await wait_until(lambda: len(first.events) == len(second.events) == 4)
+        await until(lambda: len(first.events) == len(second.events) == 4)
         assert (await web.get("/v1/notifications")).status_code == 200
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):  # a process that is cut off after three seconds logs it
@@ -98,7 +107,7 @@ async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
 
 
 @pytest.fixture
-async def service_process(servers: Any) -> Any:
+async def service_process(servers: FixtureServers) -> Any:
     """Start `python -m cafeteria.notification`; the process is killed at the end of the test if it still runs.
 
     Returns the process, its URL, and the log lines up to the one with the URL.
@@ -142,7 +151,7 @@ async def is_ready(url: str) -> bool:
             return False
 
 
-def connect_without_reading(notification: Any) -> socket.socket:
+def connect_without_reading(notification: Notification) -> socket.socket:
     """Open a stream with small buffers and never read it."""
     host, port = notification.urls[0].removeprefix("http://").split(":")
     client = socket.socket()

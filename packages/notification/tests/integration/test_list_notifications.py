@@ -1,21 +1,29 @@
 """The delivery log, a page at a time."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import MakeOrder, Notification
+
 
 PENDING = OrderStatus.PENDING
 PATH = (PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.IN_KITCHEN, OrderStatus.READY)
 
 
 async def test_the_log_is_read_page_by_page_newest_first(
-    notification: Any, make_order: Any, tokens: Any, wait_until: Any
+    notification: Notification, make_order: MakeOrder, tokens: Tokens
 ) -> None:
     order, other = make_order(), make_order("210041102")
     await notification.publish(*(order.enters(status) for status in PATH), other.enters(PENDING))
-    await wait_until(lambda: notification.logged(other.id))
+    await until(lambda: notification.logged(other.id))
     seen: list[dict[str, Any]] = []
     cursor = None
     async with httpx.AsyncClient(

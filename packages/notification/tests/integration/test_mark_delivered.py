@@ -1,14 +1,21 @@
 """A logged status stores when a stream first showed it."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import MakeOrder, Notification
+
 
 PENDING = OrderStatus.PENDING
 
 
 async def test_a_status_is_marked_once_a_stream_has_shown_it(
-    notification: Any, make_order: Any, wait_until: Any
+    notification: Notification, make_order: MakeOrder
 ) -> None:
     live, missed = make_order(), make_order("210041102")
 
@@ -20,16 +27,16 @@ async def test_a_status_is_marked_once_a_stream_has_shown_it(
 
     async with notification.watch() as watcher:
         await notification.publish(missed.enters(PENDING), live.enters(PENDING))
-        await wait_until(lambda: watcher.events)
+        await until(lambda: watcher.events)
 
         async def only_the_missed() -> bool:
             return await undelivered() == [missed.student_id]
 
-        await wait_until(only_the_missed)
+        await until(only_the_missed)
     async with notification.watch(student_id=missed.student_id) as late:
-        await wait_until(lambda: late.events)
+        await until(lambda: late.events)
 
         async def none() -> bool:
             return not await undelivered()
 
-        await wait_until(none)
+        await until(none)

@@ -8,7 +8,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +29,7 @@ from cafeteria.notification.repository import (
     mark_delivered,
     record_statuses,
 )
+from cafeteria.testkit.servers import FixtureServers
 
 STUDENT = "210041101"
 OLD_ROWS = 200_000
@@ -41,13 +44,13 @@ WHERE schemaname = 'notification'
 Query = Callable[[AsyncConnection], Awaitable[Any]]
 
 
-def window(*, seen: int | None, order_id: Any = None) -> ReplayWindow:
+def window(*, seen: int | None, order_id: UUID = None) -> ReplayWindow:
     viewer = Viewer(student_id=STUDENT, order_id=order_id)
     place = None if seen is None else LogPlace(seen, 0)
     return ReplayWindow.open(viewer, seen=place, newest=NEWEST, now=datetime.now(UTC))
 
 
-def pending(order_id: Any) -> Status:
+def pending(order_id: UUID) -> Status:
     return Status(
         order_id=order_id, student_id=STUDENT, status=OrderStatus.PENDING, version=1, at=datetime.now(UTC)
     )
@@ -85,7 +88,7 @@ QUERIES: dict[str, Query] = {
 
 
 @pytest.fixture(scope="module")
-async def many_old_rows(servers: Any) -> AsyncIterator[Database]:
+async def many_old_rows(servers: FixtureServers) -> AsyncIterator[Database]:
     await servers.clean()
     database = Database.connect(servers.settings(NOTIFICATION, ServiceSettings), service=NOTIFICATION)
     async with servers.database_as_admin() as admin:
@@ -106,7 +109,9 @@ async def many_old_rows(servers: Any) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="module", params=["without statistics", "with statistics"])
-async def statistics(request: Any, many_old_rows: Database, servers: Any) -> None:
+async def statistics(
+    request: pytest.FixtureRequest, many_old_rows: Database, servers: FixtureServers
+) -> None:
     """Postgres has none until ANALYZE."""
     if request.param == "with statistics":
         async with servers.database_as_admin() as admin:
@@ -130,7 +135,7 @@ class RolledBack(Exception):
     """Rolls a query back, so that each one finds the same rows."""
 
 
-async def fill(admin: Any, rows: int, *, first: int, at: datetime) -> None:
+async def fill(admin: asyncpg.Connection, rows: int, *, first: int, at: datetime) -> None:
     await admin.execute(
         """
         INSERT INTO notification.notifications

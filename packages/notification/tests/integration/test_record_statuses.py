@@ -1,6 +1,8 @@
 """The log: which statuses it holds, and which events become dead letters."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
@@ -8,13 +10,18 @@ import msgspec
 from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE
 from cafeteria.contracts.subjects import GATEWAY_STATUS
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import MakeOrder, Notification, OpenNotification
+
 
 PENDING, STOCK_VERIFIED, READY = OrderStatus.PENDING, OrderStatus.STOCK_VERIFIED, OrderStatus.READY
 PATH = (PENDING, STOCK_VERIFIED, OrderStatus.IN_KITCHEN, READY)
 
 
 async def test_an_unreadable_message_is_a_dead_letter_and_reading_continues(
-    notification: Any, make_order: Any, wait_until: Any
+    notification: Notification, make_order: MakeOrder
 ) -> None:
     order = make_order()
     impossible = make_order("no student!").enters(PENDING)
@@ -23,7 +30,7 @@ async def test_an_unreadable_message_is_a_dead_letter_and_reading_continues(
             GATEWAY_STATUS.subject, b"{not json", headers={"Nats-Msg-Id": "broken"}
         )
         await notification.publish(impossible, order.enters(PENDING))
-        await wait_until(lambda: watcher.events)
+        await until(lambda: watcher.events)
     rows = await notification.database.fetch(
         "SELECT stream, item, message_id, body, error FROM notification.dead_letters ORDER BY sequence"
     )
@@ -37,7 +44,7 @@ async def test_an_unreadable_message_is_a_dead_letter_and_reading_continues(
 
 
 async def test_an_unreadable_event_hides_no_other_in_its_message(
-    notification: Any, make_order: Any, wait_until: Any
+    notification: Notification, make_order: MakeOrder
 ) -> None:
     order = make_order()
     good = msgspec.json.encode(order.enters(PENDING))
@@ -45,19 +52,19 @@ async def test_an_unreadable_event_hides_no_other_in_its_message(
     body = b'{"events":[{"order_id":7},%b,%b,"junk"]}' % (impossible, good)
     async with notification.watch() as watcher:
         await notification.gateway.client.jetstream().publish(GATEWAY_STATUS.subject, body)
-        await wait_until(lambda: watcher.events)
+        await until(lambda: watcher.events)
         rows = await notification.database.fetch("SELECT item FROM notification.dead_letters ORDER BY item")
     assert [row["item"] for row in rows] == [0, 1, 3]
     assert [event.order_id for event in watcher.events] == [order.id]
 
 
 async def test_a_batch_that_fails_is_retried_and_not_skipped(
-    notification: Any, make_order: Any, wait_until: Any
+    notification: Notification, make_order: MakeOrder
 ) -> None:
     first, second = make_order(), make_order()
     async with notification.watch() as watcher:
         await notification.publish(first.enters(PENDING))
-        await wait_until(lambda: watcher.events)
+        await until(lambda: watcher.events)
         await notification.servers.postgres.stop()
         await notification.publish(second.enters(PENDING), first.enters(STOCK_VERIFIED))
         async with httpx.AsyncClient(base_url=notification.urls[0], timeout=20) as web:
@@ -68,7 +75,7 @@ async def test_a_batch_that_fails_is_retried_and_not_skipped(
             answer = await web.get("/v1/notifications", headers=signed_in)
             assert answer.status_code == 503
         await notification.servers.postgres.start()
-        await wait_until(lambda: len(watcher.events) >= 3)
+        await until(lambda: len(watcher.events) >= 3)
         assert [(event.order_id, event.status) for event in watcher.events] == [
             (first.id, PENDING),
             (second.id, PENDING),
@@ -76,9 +83,7 @@ async def test_a_batch_that_fails_is_retried_and_not_skipped(
         ]
 
 
-async def test_only_open_orders_are_stored_as_open(
-    notification: Any, make_order: Any, wait_until: Any
-) -> None:
+async def test_only_open_orders_are_stored_as_open(notification: Notification, make_order: MakeOrder) -> None:
     ready, cooking, rejected = make_order(), make_order(), make_order()
     late = ready.enters(PENDING)
     await notification.publish(
@@ -91,7 +96,7 @@ async def test_only_open_orders_are_stored_as_open(
     async def is_rejected() -> bool:
         return OrderStatus.REJECTED in await notification.logged(rejected.id)
 
-    await wait_until(is_rejected)
+    await until(is_rejected)
 
     async def open_orders() -> set[Any]:
         return {
@@ -104,16 +109,16 @@ async def test_only_open_orders_are_stored_as_open(
 
 
 async def test_after_a_restart_it_reads_on_where_it_was(
-    open_notification: Any, make_order: Any, wait_until: Any
+    open_notification: OpenNotification, make_order: MakeOrder
 ) -> None:
     order = make_order()
     before = await open_notification()
     await before.publish(order.enters(PENDING))
-    await wait_until(lambda: before.logged(order.id))
+    await until(lambda: before.logged(order.id))
     after = await open_notification()
     async with after.watch(last_event_id="0") as watcher:
         await after.publish(order.enters(STOCK_VERIFIED))
-        await wait_until(lambda: len(watcher.events) >= 2)
+        await until(lambda: len(watcher.events) >= 2)
         assert watcher.statuses() == [PENDING, STOCK_VERIFIED]
     row = await before.database.fetchrow(
         "SELECT position, stream_sequence FROM notification.position_counter"

@@ -79,7 +79,7 @@ def add_stream(hub: SseHub) -> AddStream:
         student_id: str = STUDENT, *, order: int | None = None, lifetime_s: float = 3600, after: int = 0
     ) -> tuple[EventStream, Client]:
         client = Client()
-        viewer = Viewer(student_id=student_id, order_id=order and UUID(int=order))
+        viewer = Viewer(student_id=student_id, order_id=None if order is None else UUID(int=order))
         stream = EventStream(
             hub, viewer, expires_at=NOW + timedelta(seconds=lifetime_s), write=client, abort=client.abort
         )

@@ -1,7 +1,7 @@
 """Real services on real servers: requests arrive over NATS as from the gateway; an administrator reads the tables."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
+from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.chassis.runtime.settings import ServiceSettings
@@ -24,6 +25,9 @@ from cafeteria.contracts.subjects import GATEWAY, RELEASE, RESERVE
 from cafeteria.contracts.values import Line
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.stock.app import create_app
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
 
 DEADLINE_S = 20.0
 
@@ -121,7 +125,7 @@ OpenStock = Callable[..., Awaitable[Stock]]
 
 
 @pytest.fixture
-def stock_settings(clean: None, service_settings: Any) -> ServiceSettings:
+def stock_settings(clean: None, service_settings: Callable[..., Any]) -> ServiceSettings:
     settings: ServiceSettings = service_settings("stock", ServiceSettings)
     return settings
 
@@ -129,11 +133,10 @@ def stock_settings(clean: None, service_settings: Any) -> ServiceSettings:
 @pytest.fixture
 async def open_stock(
     stock_settings: ServiceSettings,
-    servers: Any,
-    service_settings: Any,
-    serve: Any,
-    tokens: Any,
-    wait_until: Any,
+    servers: FixtureServers,
+    service_settings: Callable[..., Any],
+    serve: Callable[[ServiceApp], AbstractAsyncContextManager[str]],
+    tokens: Tokens,
 ) -> AsyncIterator[OpenStock]:
     """Start so many stock services; they stop with the test."""
     async with AsyncExitStack() as stack:
@@ -150,7 +153,7 @@ async def open_stock(
             stack.push_async_callback(admin.close)
             stock = Stock(urls=urls, bus=bus, admin=admin, operator=tokens.operator())
             stack.push_async_callback(stock.web.aclose)
-            await wait_until(stock.is_ready)
+            await until(stock.is_ready)
             return stock
 
         yield open_with

@@ -1,9 +1,11 @@
 """The database connection dies around a COMMIT: the batch is there whole or not at all, and a repeat gets the decision."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,8 +15,15 @@ from cafeteria.chassis.database.database import (
 )
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.messaging import NoAnswer, PeerRefused
+from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.stock import Decision, ReleaseStock, ReserveStock, StockDecided
 from cafeteria.stock.use_cases.decide_reservations import DecideReservations
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import Stock
+
 
 _KILL = """
 SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'cafeteria-stock'
@@ -22,13 +31,13 @@ SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE applic
 
 
 async def test_a_batch_whose_connection_dies_is_done_again_and_counts_once(
-    stock: Any, servers: Any, wait_until: Any
+    stock: Stock, servers: FixtureServers
 ) -> None:
     haleem = await stock.stock_up(10)
     orders = [stock.order({haleem: 1}) for _ in range(5)]
     async with held_up(servers, haleem):
         asking = asyncio.gather(*map(stock.reserve, orders))
-        await wait_until(lambda: terminate_waiting(stock))
+        await until(lambda: terminate_waiting(stock))
 
     answers = await asking
 
@@ -38,14 +47,14 @@ async def test_a_batch_whose_connection_dies_is_done_again_and_counts_once(
 
 
 async def test_a_batch_that_dies_twice_is_undecided_and_asking_again_decides(
-    stock: Any, servers: Any, wait_until: Any
+    stock: Stock, servers: FixtureServers
 ) -> None:
     haleem = await stock.stock_up(10)
     order = stock.order({haleem: 2})
     async with held_up(servers, haleem):
         asking = asyncio.gather(stock.reserve(order), return_exceptions=True)
-        await wait_until(lambda: terminate_waiting(stock))
-        await wait_until(lambda: terminate_waiting(stock))
+        await until(lambda: terminate_waiting(stock))
+        await until(lambda: terminate_waiting(stock))
         answers = await asking
 
     assert [type(answer) for answer in answers] == [PeerRefused]
@@ -55,7 +64,7 @@ async def test_a_batch_that_dies_twice_is_undecided_and_asking_again_decides(
     await stock.check_balance()
 
 
-async def test_connections_that_die_at_any_moment_lose_and_double_nothing(two_stocks: Any) -> None:
+async def test_connections_that_die_at_any_moment_lose_and_double_nothing(two_stocks: Stock) -> None:
     haleem = await two_stocks.stock_up(150)
     orders = [two_stocks.order({haleem: 1}) for _ in range(200)]
     answers: list[StockDecided] = []
@@ -81,7 +90,9 @@ async def test_connections_that_die_at_any_moment_lose_and_double_nothing(two_st
     await two_stocks.check_balance()
 
 
-async def test_a_commit_whose_answer_is_lost_counts_once(stock: Any, stock_settings: Any) -> None:
+async def test_a_commit_whose_answer_is_lost_counts_once(
+    stock: Stock, stock_settings: ServiceSettings
+) -> None:
     haleem = await stock.stock_up(10)
     orders = [stock.order({haleem: 1}) for _ in range(5)]
     database = Database.connect(stock_settings, service="stock")
@@ -119,14 +130,14 @@ class LosesItsFirstAnswer:
 
 
 @asynccontextmanager
-async def held_up(servers: Any, item_id: UUID) -> AsyncIterator[None]:
+async def held_up(servers: FixtureServers, item_id: UUID) -> AsyncIterator[None]:
     """Every change of this item waits."""
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute("SELECT FROM stock.inventory WHERE item_id = $1 FOR UPDATE", item_id)
         yield
 
 
-async def ask_until_answered(stock: Any, order: ReserveStock) -> StockDecided:
+async def ask_until_answered(stock: Stock, order: ReserveStock) -> StockDecided:
     """As the gateway does: an error is no answer."""
     while True:
         try:
@@ -135,6 +146,6 @@ async def ask_until_answered(stock: Any, order: ReserveStock) -> StockDecided:
             await asyncio.sleep(0)
 
 
-async def terminate_waiting(stock: Any) -> bool:
+async def terminate_waiting(stock: Stock) -> bool:
     """Whether a backend of stock was waiting for a lock, and is dead now."""
     return bool(await stock.admin.fetchval(f"{_KILL} AND wait_event_type = 'Lock'"))

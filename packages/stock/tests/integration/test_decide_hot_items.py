@@ -1,17 +1,23 @@
 """A hot item sells exactly its portions, and no order is refused while portions remain."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cafeteria.contracts.stock import Decision
 
+if TYPE_CHECKING:
+    from conftest import OpenStock, Stock
+
+
 PORTIONS, BUYERS = 300, 400
 
 
 @pytest.mark.parametrize("services", [1, 2])
-async def test_three_hundred_portions_and_four_hundred_buyers(open_stock: Any, services: int) -> None:
+async def test_three_hundred_portions_and_four_hundred_buyers(open_stock: OpenStock, services: int) -> None:
     stock = await open_stock(services=services)
     haleem = await stock.stock_up(PORTIONS)
     orders = [stock.order({haleem: 1}) for _ in range(BUYERS)]
@@ -26,7 +32,7 @@ async def test_three_hundred_portions_and_four_hundred_buyers(open_stock: Any, s
     await stock.check_balance()
 
 
-async def test_orders_of_several_items_on_two_replicas_never_deadlock(two_stocks: Any) -> None:
+async def test_orders_of_several_items_on_two_replicas_never_deadlock(two_stocks: Stock) -> None:
     items = [await two_stocks.stock_up(40, name=f"item {number}") for number in range(4)]
     orders = [
         two_stocks.order({items[(number + step) % 4]: 1 for step in range(1 + number % 4)})
@@ -44,7 +50,7 @@ async def test_orders_of_several_items_on_two_replicas_never_deadlock(two_stocks
     await two_stocks.check_balance()
 
 
-async def last_reserved_before_first_refused(stock: Any) -> bool:
+async def last_reserved_before_first_refused(stock: Stock) -> bool:
     """Both services run in this process, on one clock, and note the moment after they have read."""
     moments = await stock.admin.fetchrow("""
         SELECT max(decided_at) FILTER (WHERE decision = 'RESERVED') AS last_reserved,

@@ -1,8 +1,10 @@
 """Many orders in one request are decided in one commit, each separately, in one reply of limited size."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -16,14 +18,20 @@ from cafeteria.contracts.stock import (
     OrdersDecided,
     ReserveOrders,
     ReserveStock,
+    StockDecided,
 )
 from cafeteria.contracts.subjects import RESERVE
 from cafeteria.contracts.values import RejectionReason
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import Stock
+
 
 LONGEST_NAME = "\U00010348" * 120  # four bytes each on the wire
 
 
-async def test_a_request_is_decided_in_one_commit_and_answered_in_the_order_asked(stock: Any) -> None:
+async def test_a_request_is_decided_in_one_commit_and_answered_in_the_order_asked(stock: Stock) -> None:
     haleem = await stock.stock_up(100)
     orders = [stock.order({haleem: 1}) for _ in range(MAX_ORDERS)][::-1]
 
@@ -35,7 +43,7 @@ async def test_a_request_is_decided_in_one_commit_and_answered_in_the_order_aske
     await stock.check_balance()
 
 
-async def test_an_order_named_twice_in_a_request_has_one_decision(stock: Any) -> None:
+async def test_an_order_named_twice_in_a_request_has_one_decision(stock: Stock) -> None:
     haleem = await stock.stock_up(5)
     order = stock.order({haleem: 2})
 
@@ -46,7 +54,7 @@ async def test_an_order_named_twice_in_a_request_has_one_decision(stock: Any) ->
 
 
 async def test_an_order_that_cannot_be_decided_is_left_out_and_its_neighbours_are_decided(
-    stock: Any,
+    stock: Stock,
 ) -> None:
     haleem = await stock.stock_up(100)
     good = [stock.order({haleem: 1}) for _ in range(3)]
@@ -75,7 +83,7 @@ async def test_an_order_that_cannot_be_decided_is_left_out_and_its_neighbours_ar
     ],
 )
 async def test_an_order_that_cannot_be_read_is_left_out_and_its_neighbours_are_decided(
-    stock: Any, unreadable: bytes
+    stock: Stock, unreadable: bytes
 ) -> None:
     haleem = await stock.stock_up(5)
     orders = [msgspec.json.encode(stock.order({haleem: 1})) for _ in range(2)]
@@ -87,7 +95,7 @@ async def test_an_order_that_cannot_be_read_is_left_out_and_its_neighbours_are_d
     assert [each.decision for each in decided.decisions] == [Decision.RESERVED] * 2
 
 
-async def test_more_orders_than_a_request_may_name_are_refused_and_nothing_is_decided(stock: Any) -> None:
+async def test_more_orders_than_a_request_may_name_are_refused_and_nothing_is_decided(stock: Stock) -> None:
     haleem = await stock.stock_up(200)
 
     with pytest.raises(PeerRefused) as refusal:
@@ -97,10 +105,10 @@ async def test_more_orders_than_a_request_may_name_are_refused_and_nothing_is_de
     assert await stock.quantity(haleem) == 200
 
 
-async def test_a_reply_holds_what_fits_and_asking_for_the_others_gets_the_rest(stock: Any) -> None:
+async def test_a_reply_holds_what_fits_and_asking_for_the_others_gets_the_rest(stock: Stock) -> None:
     items = [await stock.stock_up(MAX_ORDERS, name=LONGEST_NAME) for _ in range(20)]
     orders = [stock.order(dict.fromkeys(items, 1)) for _ in range(MAX_ORDERS)]
-    left, answered = list(orders), []
+    left, answered = list(orders), list[StockDecided]()
     while left:
         reply = await raw_reply(stock, left)
         assert len(reply) <= MAX_REPLY_BYTES
@@ -115,7 +123,7 @@ async def test_a_reply_holds_what_fits_and_asking_for_the_others_gets_the_rest(s
     await stock.check_balance()
 
 
-async def test_an_expired_order_does_not_expire_its_neighbours(stock: Any) -> None:
+async def test_an_expired_order_does_not_expire_its_neighbours(stock: Stock) -> None:
     haleem = await stock.stock_up(5)
     orders = [stock.order({haleem: 1}, age_ms=age_ms) for age_ms in (0, 60_001, 60_000)]
 
@@ -124,7 +132,9 @@ async def test_an_expired_order_does_not_expire_its_neighbours(stock: Any) -> No
     assert [each.reason for each in decisions] == [None, RejectionReason.EXPIRED, None]
 
 
-async def test_with_the_database_away_a_request_is_answered_by_an_error(stock: Any, servers: Any) -> None:
+async def test_with_the_database_away_a_request_is_answered_by_an_error(
+    stock: Stock, servers: FixtureServers
+) -> None:
     haleem = await stock.stock_up(5)
     await servers.postgres.stop()
     try:
@@ -135,14 +145,14 @@ async def test_with_the_database_away_a_request_is_answered_by_an_error(stock: A
     assert refusal.value.peer_code == "503"
 
 
-async def raw_reply(stock: Any, orders: list[ReserveStock]) -> bytes:
+async def raw_reply(stock: Stock, orders: list[ReserveStock]) -> bytes:
     body = msgspec.json.encode(ReserveOrders(orders=tuple(orders)))
     reply = await stock.bus.client.request(RESERVE.subject, body, timeout=20)
     return bytes(reply.data)
 
 
 @asynccontextmanager
-async def refused_by_the_database(stock: Any, order: ReserveStock) -> AsyncIterator[None]:
+async def refused_by_the_database(stock: Stock, order: ReserveStock) -> AsyncIterator[None]:
     """While this holds, no decision on the order can be written."""
     await stock.admin.execute(
         f"ALTER TABLE stock.reservations ADD CONSTRAINT poison CHECK (order_id <> '{order.order_id}')"

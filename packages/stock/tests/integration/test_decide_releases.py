@@ -1,7 +1,9 @@
 """What was taken comes back once; what was never taken can never be taken afterwards."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -9,8 +11,11 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.values import RejectionReason
 
+if TYPE_CHECKING:
+    from conftest import Stock
 
-async def test_a_release_gives_the_portions_back_and_leaves_the_decision(stock: Any) -> None:
+
+async def test_a_release_gives_the_portions_back_and_leaves_the_decision(stock: Stock) -> None:
     haleem, jilapi = await stock.stock_up(5), await stock.stock_up(5)
     order = stock.order({haleem: 2, jilapi: 1})
     decided = await stock.reserve(order)
@@ -29,7 +34,7 @@ async def test_a_release_gives_the_portions_back_and_leaves_the_decision(stock: 
     await stock.check_balance()
 
 
-async def test_parallel_repeats_release_once_and_answer_the_same_moment(two_stocks: Any) -> None:
+async def test_parallel_repeats_release_once_and_answer_the_same_moment(two_stocks: Stock) -> None:
     haleem = await two_stocks.stock_up(5)
     order = two_stocks.order({haleem: 2})
     await two_stocks.reserve(order)
@@ -43,7 +48,7 @@ async def test_parallel_repeats_release_once_and_answer_the_same_moment(two_stoc
     await two_stocks.check_balance()
 
 
-async def test_an_order_released_before_it_arrives_is_refused_when_it_does(stock: Any) -> None:
+async def test_an_order_released_before_it_arrives_is_refused_when_it_does(stock: Stock) -> None:
     haleem = await stock.stock_up(5)
     order = stock.order({haleem: 2})
 
@@ -56,7 +61,7 @@ async def test_an_order_released_before_it_arrives_is_refused_when_it_does(stock
     assert await stock.quantity(haleem) == 5
 
 
-async def test_a_refused_order_has_nothing_to_give_back(stock: Any) -> None:
+async def test_a_refused_order_has_nothing_to_give_back(stock: Stock) -> None:
     haleem = await stock.stock_up(1)
     order = stock.order({haleem: 2})
     refused = await stock.reserve(order)
@@ -70,7 +75,7 @@ async def test_a_refused_order_has_nothing_to_give_back(stock: Any) -> None:
     await stock.check_balance()
 
 
-async def test_what_came_back_can_be_sold_again(stock: Any) -> None:
+async def test_what_came_back_can_be_sold_again(stock: Stock) -> None:
     haleem = await stock.stock_up(2)
     order = stock.order({haleem: 2})
     await stock.reserve(order)
@@ -82,7 +87,7 @@ async def test_what_came_back_can_be_sold_again(stock: Any) -> None:
 
 
 async def test_reserve_and_release_side_by_side_keep_the_ledger_balanced_at_every_commit(
-    two_stocks: Any,
+    two_stocks: Stock,
 ) -> None:
     haleem, jilapi = await two_stocks.stock_up(60), await two_stocks.stock_up(60)
     orders = [two_stocks.order({haleem: 1, jilapi: 2}, order_id=new_id()) for _ in range(120)]

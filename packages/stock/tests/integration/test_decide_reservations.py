@@ -1,8 +1,10 @@
 """Each order has one decision for ever, however often and on however many replicas it is requested."""
 
+from __future__ import annotations
+
 import asyncio
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,10 +12,14 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.stock import MAX_AGE_MS, Decision, ItemPrice
 from cafeteria.contracts.values import RejectionReason
 
+if TYPE_CHECKING:
+    from conftest import Stock
+
+
 YEARS_MS = 10 * 366 * 86_400_000
 
 
-async def test_an_order_takes_its_portions_at_the_price_of_the_moment(stock: Any) -> None:
+async def test_an_order_takes_its_portions_at_the_price_of_the_moment(stock: Stock) -> None:
     haleem = await stock.stock_up(5, name="Haleem", price="120.50")
     jilapi = await stock.stock_up(9, name="Jilapi", price="15.00")
     order = stock.order({haleem: 2, jilapi: 3})
@@ -29,7 +35,7 @@ async def test_an_order_takes_its_portions_at_the_price_of_the_moment(stock: Any
     await stock.check_balance()
 
 
-async def test_a_repeat_gets_the_same_answer_after_everything_has_changed(stock: Any) -> None:
+async def test_a_repeat_gets_the_same_answer_after_everything_has_changed(stock: Stock) -> None:
     haleem = await stock.stock_up(2)
     order = stock.order({haleem: 2})
     first = await stock.reserve(order)
@@ -41,7 +47,7 @@ async def test_a_repeat_gets_the_same_answer_after_everything_has_changed(stock:
     assert await stock.ledger_of(order.order_id) == [("DEDUCT", 2)]
 
 
-async def test_a_refusal_stays_after_a_restock(stock: Any) -> None:
+async def test_a_refusal_stays_after_a_restock(stock: Stock) -> None:
     haleem = await stock.stock_up(1)
     order = stock.order({haleem: 2})
     refused = await stock.reserve(order)
@@ -54,7 +60,7 @@ async def test_a_refusal_stays_after_a_restock(stock: Any) -> None:
     await stock.check_balance()
 
 
-async def test_an_order_that_cannot_be_had_whole_takes_nothing(stock: Any) -> None:
+async def test_an_order_that_cannot_be_had_whole_takes_nothing(stock: Stock) -> None:
     there, short = await stock.stock_up(5), await stock.stock_up(1)
     off_sale, nowhere = await stock.stock_up(5), new_id()
     await stock.change(off_sale, on_sale=False)
@@ -68,7 +74,7 @@ async def test_an_order_that_cannot_be_had_whole_takes_nothing(stock: Any) -> No
     await stock.check_balance()
 
 
-async def test_an_order_that_comes_too_late_is_refused_for_ever(stock: Any) -> None:
+async def test_an_order_that_comes_too_late_is_refused_for_ever(stock: Stock) -> None:
     haleem = await stock.stock_up(5)
     late = stock.order({haleem: 1}, age_ms=MAX_AGE_MS + 1)
     again = stock.order({haleem: 1}, order_id=late.order_id)
@@ -78,7 +84,7 @@ async def test_an_order_that_comes_too_late_is_refused_for_ever(stock: Any) -> N
     assert await stock.quantity(haleem) == 5
 
 
-async def test_fifty_parallel_repeats_are_one_decision_and_one_deduction(two_stocks: Any) -> None:
+async def test_fifty_parallel_repeats_are_one_decision_and_one_deduction(two_stocks: Stock) -> None:
     haleem = await two_stocks.stock_up(100)
     order = two_stocks.order({haleem: 3})
 
@@ -91,7 +97,7 @@ async def test_fifty_parallel_repeats_are_one_decision_and_one_deduction(two_sto
     await two_stocks.check_balance()
 
 
-async def test_an_impossible_request_fails_alone(stock: Any) -> None:
+async def test_an_impossible_request_fails_alone(stock: Stock) -> None:
     haleem = await stock.stock_up(100)
     good = stock.order({haleem: 1})
     empty = stock.order({})
@@ -112,7 +118,7 @@ async def test_an_impossible_request_fails_alone(stock: Any) -> None:
     await stock.check_balance()
 
 
-async def test_a_row_that_the_database_refuses_fails_alone(stock: Any) -> None:
+async def test_a_row_that_the_database_refuses_fails_alone(stock: Stock) -> None:
     """For any reason: the batch is halved until the bad row is alone."""
     haleem = await stock.stock_up(100)
     orders = [stock.order({haleem: 1}) for _ in range(30)]

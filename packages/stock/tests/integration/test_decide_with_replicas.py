@@ -3,25 +3,33 @@
 An administrator's transaction stands in for the other replica, because it can stop at the point that matters.
 """
 
+from __future__ import annotations
+
 from asyncio import create_task
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.values import RejectionReason
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import Stock
+
 
 _WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cafeteria-stock' AND wait_event_type = 'Lock'
 """
 
 
-async def test_an_item_that_moved_is_read_again(stock: Any, servers: Any, wait_until: Any) -> None:
+async def test_an_item_that_moved_is_read_again(stock: Stock, servers: FixtureServers) -> None:
     haleem = await stock.stock_up(5, price="120.00")
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute("UPDATE stock.inventory SET version = version + 1")
         await other.execute("UPDATE stock.items SET price = 99")
         asking = create_task(stock.reserve(stock.order({haleem: 1})))
-        await wait_until(lambda: stock.admin.fetchval(_WAITING))
+        await until(lambda: stock.admin.fetchval(_WAITING))
 
     answer = await asking
 
@@ -32,7 +40,7 @@ async def test_an_item_that_moved_is_read_again(stock: Any, servers: Any, wait_u
 
 
 async def test_portions_that_were_sold_meanwhile_are_not_sold_again(
-    stock: Any, servers: Any, wait_until: Any
+    stock: Stock, servers: FixtureServers
 ) -> None:
     haleem = await stock.stock_up(5)
     first = stock.order({haleem: 4})
@@ -44,7 +52,7 @@ async def test_portions_that_were_sold_meanwhile_are_not_sold_again(
             haleem,
         )
         asking = create_task(stock.reserve(stock.order({haleem: 2})))
-        await wait_until(lambda: stock.admin.fetchval(_WAITING))
+        await until(lambda: stock.admin.fetchval(_WAITING))
 
     answer = await asking
 
@@ -53,7 +61,7 @@ async def test_portions_that_were_sold_meanwhile_are_not_sold_again(
     await stock.check_balance()
 
 
-async def test_a_decision_that_was_stored_meanwhile_stays(stock: Any, servers: Any, wait_until: Any) -> None:
+async def test_a_decision_that_was_stored_meanwhile_stays(stock: Stock, servers: FixtureServers) -> None:
     haleem = await stock.stock_up(5)
     order, neighbour = stock.order({haleem: 1}), stock.order({haleem: 2})
     async with servers.database_as_admin() as other, other.transaction():
@@ -62,7 +70,7 @@ async def test_a_decision_that_was_stored_meanwhile_stays(stock: Any, servers: A
             order.order_id,
         )
         asking = create_task(stock.reserve(order)), create_task(stock.reserve(neighbour))
-        await wait_until(lambda: stock.admin.fetchval(_WAITING))
+        await until(lambda: stock.admin.fetchval(_WAITING))
 
     assert (await asking[0]).reason is RejectionReason.EXPIRED
     assert (await asking[1]).decision is Decision.RESERVED
@@ -72,7 +80,7 @@ async def test_a_decision_that_was_stored_meanwhile_stays(stock: Any, servers: A
 
 
 async def test_a_release_that_happened_meanwhile_is_not_repeated(
-    stock: Any, servers: Any, wait_until: Any
+    stock: Stock, servers: FixtureServers
 ) -> None:
     haleem = await stock.stock_up(5)
     order = stock.order({haleem: 2})
@@ -89,7 +97,7 @@ async def test_a_release_that_happened_meanwhile_is_not_repeated(
             haleem,
         )
         asking = create_task(stock.release(order.order_id))
-        await wait_until(lambda: stock.admin.fetchval(_WAITING))
+        await until(lambda: stock.admin.fetchval(_WAITING))
 
     assert (await asking).released_at == released_at
     assert await stock.quantity(haleem) == 5
@@ -97,7 +105,7 @@ async def test_a_release_that_happened_meanwhile_is_not_repeated(
     await stock.check_balance()
 
 
-async def conflicts(stock: Any) -> float:
+async def conflicts(stock: Stock) -> float:
     page = (await stock.web.get("/metrics")).text
     [line] = [line for line in page.splitlines() if line.startswith("stock_batch_conflicts_total ")]
     return float(line.split()[1])

@@ -1,12 +1,20 @@
 """Operators create, change and restock items; nobody else may."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Stock
+
 
 NEW_ITEM = {"name": "Beef haleem", "price": "120.50", "quantity": 40}
 
 
-async def test_a_new_item_has_its_quantity_as_first_restock(stock: Any) -> None:
+async def test_a_new_item_has_its_quantity_as_first_restock(stock: Stock) -> None:
     made = await stock.web.post("/v1/items", json=NEW_ITEM)
 
     assert made.status_code == 201
@@ -36,14 +44,14 @@ IMPOSSIBLE_ITEMS: list[dict[str, Any]] = [
 ]
 
 
-async def test_an_impossible_item_is_a_problem_of_the_client(stock: Any) -> None:
+async def test_an_impossible_item_is_a_problem_of_the_client(stock: Stock) -> None:
     for wrong in IMPOSSIBLE_ITEMS:
         stock.check_problem(await stock.web.post("/v1/items", json={**NEW_ITEM, **wrong}), wrong)
 
     assert (await stock.web.get("/v1/items")).json()["items"] == []
 
 
-async def test_a_change_raises_the_version_and_leaves_the_quantity(stock: Any) -> None:
+async def test_a_change_raises_the_version_and_leaves_the_quantity(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     renamed = await stock.change(haleem, name="Mutton haleem", price="150.00")
@@ -56,7 +64,7 @@ async def test_a_change_raises_the_version_and_leaves_the_quantity(stock: Any) -
     await stock.check_balance()
 
 
-async def test_an_impossible_change_changes_nothing(stock: Any) -> None:
+async def test_an_impossible_change_changes_nothing(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
     impossible: list[dict[str, Any]] = [{"price": "1.005"}, {"quantity": 5}, {"on_sale": "no"}]
 
@@ -66,7 +74,7 @@ async def test_an_impossible_change_changes_nothing(stock: Any) -> None:
     assert (await stock.web.get("/v1/items")).json()["items"][0]["version"] == 1
 
 
-async def test_a_restock_adds_portions_and_records_the_operator(stock: Any, tokens: Any) -> None:
+async def test_a_restock_adds_portions_and_records_the_operator(stock: Stock, tokens: Tokens) -> None:
     haleem = await stock.stock_up(7)
 
     answer = await stock.web.post(
@@ -82,7 +90,7 @@ async def test_a_restock_adds_portions_and_records_the_operator(stock: Any, toke
     await stock.check_balance()
 
 
-async def test_an_impossible_restock_adds_nothing(stock: Any) -> None:
+async def test_an_impossible_restock_adds_nothing(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     for quantity in (0, -3, 1_000_001, "many"):
@@ -92,7 +100,7 @@ async def test_an_impossible_restock_adds_nothing(stock: Any) -> None:
     assert await stock.quantity(haleem) == 7
 
 
-async def test_a_full_store_takes_no_more(stock: Any) -> None:
+async def test_a_full_store_takes_no_more(stock: Stock) -> None:
     haleem = await stock.stock_up(0)
     await stock.admin.execute("UPDATE stock.inventory SET quantity = 999999999")
 
@@ -102,7 +110,7 @@ async def test_a_full_store_takes_no_more(stock: Any) -> None:
     assert await stock.quantity(haleem) == 999_999_999
 
 
-async def test_an_unknown_item_is_not_found(stock: Any) -> None:
+async def test_an_unknown_item_is_not_found(stock: Stock) -> None:
     nowhere = f"/v1/items/{uuid4()}"
 
     answers = [
@@ -116,7 +124,7 @@ async def test_an_unknown_item_is_not_found(stock: Any) -> None:
     assert {answer.json()["type"] for answer in answers} == {"/problems/not-found"}
 
 
-async def test_only_an_operator_changes_items_or_reads_the_ledger(stock: Any, tokens: Any) -> None:
+async def test_only_an_operator_changes_items_or_reads_the_ledger(stock: Stock, tokens: Tokens) -> None:
     haleem = await stock.stock_up(7)
 
     async def ask_all(headers: dict[str, str]) -> set[int]:

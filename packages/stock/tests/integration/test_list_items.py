@@ -1,11 +1,21 @@
 """Items are listed by name in pages, for anybody: searched, filtered, without gaps and repeats while items are added."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import Stock
+
 
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
 DISHES = (
@@ -20,14 +30,14 @@ DISHES = (
 )
 
 
-async def names(stock: Any, **query: Any) -> list[str]:
+async def names(stock: Stock, **query: Any) -> list[str]:
     """The names on one page."""
     answer = await stock.web.get("/v1/items", params=query)
     assert answer.status_code == 200, answer.text
     return [item["name"] for item in answer.json()["items"]]
 
 
-async def pages(stock: Any, **query: Any) -> AsyncIterator[list[dict[str, Any]]]:
+async def pages(stock: Stock, **query: Any) -> AsyncIterator[list[dict[str, Any]]]:
     """One page after the other, until there is no next cursor."""
     cursor: dict[str, str] = {}
     while True:
@@ -42,14 +52,14 @@ async def pages(stock: Any, **query: Any) -> AsyncIterator[list[dict[str, Any]]]
 
 
 @pytest.fixture
-async def menu(stock: Any) -> Any:
+async def menu(stock: Stock) -> Any:
     for name in DISHES:
         await stock.stock_up(1, name=name)
     return stock
 
 
 @pytest.mark.parametrize("role", ["nobody", "student", "kitchen", "operator"])
-async def test_anybody_may_list_items(stock: Any, tokens: Any, role: str) -> None:
+async def test_anybody_may_list_items(stock: Stock, tokens: Tokens, role: str) -> None:
     await stock.stock_up(1, name="Piyaju")
     headers = {"Authorization": ""} if role == "nobody" else tokens.header(getattr(tokens, role)())
 
@@ -58,7 +68,7 @@ async def test_anybody_may_list_items(stock: Any, tokens: Any, role: str) -> Non
     assert (answer.status_code, [item["name"] for item in answer.json()["items"]]) == (200, ["Piyaju"])
 
 
-async def test_items_are_listed_by_name_and_those_of_one_name_by_age(stock: Any) -> None:
+async def test_items_are_listed_by_name_and_those_of_one_name_by_age(stock: Stock) -> None:
     wanted = [("Piyaju", 1), ("Beguni", 2), ("Jilapi", 3), ("Beguni", 4), ("Beguni", 5)]
     for name, quantity in wanted:
         await stock.stock_up(quantity, name=name)
@@ -71,14 +81,14 @@ async def test_items_are_listed_by_name_and_those_of_one_name_by_age(stock: Any)
 @pytest.mark.parametrize(
     ("items", "limit", "sizes"), [(0, 2, [0]), (2, 2, [2]), (5, 2, [2, 2, 1]), (20, 20, [20])]
 )
-async def test_pages_end_with_the_last_item(stock: Any, items: int, limit: int, sizes: list[int]) -> None:
+async def test_pages_end_with_the_last_item(stock: Stock, items: int, limit: int, sizes: list[int]) -> None:
     for letter in LETTERS[:items]:
         await stock.stock_up(1, name=letter)
 
     assert [len(page) async for page in pages(stock, limit=limit)] == sizes
 
 
-async def test_a_page_has_fifty_items_unless_asked_otherwise(stock: Any) -> None:
+async def test_a_page_has_fifty_items_unless_asked_otherwise(stock: Stock) -> None:
     for number in range(51):
         await stock.stock_up(1, name=f"Dish {number:02}")
 
@@ -86,7 +96,7 @@ async def test_a_page_has_fifty_items_unless_asked_otherwise(stock: Any) -> None
     assert len(await names(stock, limit=200)) == 51
 
 
-async def test_pages_have_no_gap_and_no_repeat_while_items_are_added_and_changed(stock: Any) -> None:
+async def test_pages_have_no_gap_and_no_repeat_while_items_are_added_and_changed(stock: Stock) -> None:
     for letter in LETTERS:
         await stock.stock_up(1, name=letter)
     found: list[str] = []
@@ -108,7 +118,7 @@ async def test_pages_have_no_gap_and_no_repeat_while_items_are_added_and_changed
     assert "0 before all others" not in found
 
 
-async def test_pages_are_whole_while_other_operators_add_items(stock: Any) -> None:
+async def test_pages_are_whole_while_other_operators_add_items(stock: Stock) -> None:
     for letter in LETTERS:
         await stock.stock_up(1, name=letter)
     walking = True
@@ -164,7 +174,7 @@ async def test_a_search_for_nothing_lists_every_item(menu: Any, search: str) -> 
     assert sorted(await names(menu, search=search)) == sorted(DISHES)
 
 
-async def test_a_search_and_a_filter_hold_on_every_page(stock: Any) -> None:
+async def test_a_search_and_a_filter_hold_on_every_page(stock: Stock) -> None:
     for number in range(12):
         item_id = await stock.stock_up(1, name=f"{'Tea' if number % 2 else 'Juice'} {number:02}")
         if number % 3 == 0:
@@ -179,7 +189,7 @@ async def test_a_search_and_a_filter_hold_on_every_page(stock: Any) -> None:
     assert len(await walk(on_sale="true")) == 8
 
 
-async def test_an_item_is_listed_as_it_is_now(stock: Any) -> None:
+async def test_an_item_is_listed_as_it_is_now(stock: Stock) -> None:
     haleem = await stock.stock_up(7, price="120.50")
     await stock.reserve(stock.order({haleem: 2}))
     changed = await stock.change(haleem, on_sale=False)
@@ -210,14 +220,14 @@ IMPOSSIBLE_QUERIES: list[dict[str, Any]] = [
 ]
 
 
-async def test_an_impossible_query_is_a_problem_of_the_client(stock: Any) -> None:
+async def test_an_impossible_query_is_a_problem_of_the_client(stock: Stock) -> None:
     for wrong in IMPOSSIBLE_QUERIES:
         stock.check_problem(await stock.web.get("/v1/items", params=wrong), wrong)
     for raw in ("search=%ff", "search=%zz"):
         stock.check_problem(await stock.web.get(f"/v1/items?{raw}"), raw)
 
 
-async def test_the_longest_name_leads_to_the_next_page(stock: Any) -> None:
+async def test_the_longest_name_leads_to_the_next_page(stock: Stock) -> None:
     longest = "\U00010348" * 120
     for _ in range(2):
         await stock.stock_up(1, name=longest)
@@ -226,7 +236,9 @@ async def test_the_longest_name_leads_to_the_next_page(stock: Any) -> None:
     assert await names(stock, search=longest) == [longest, longest]
 
 
-async def test_with_the_table_locked_the_list_is_unavailable_and_comes_back(stock: Any, servers: Any) -> None:
+async def test_with_the_table_locked_the_list_is_unavailable_and_comes_back(
+    stock: Stock, servers: FixtureServers
+) -> None:
     await stock.stock_up(1, name="Haleem")
     async with servers.database_as_admin() as other, other.transaction():
         await other.execute("LOCK TABLE stock.items IN ACCESS EXCLUSIVE MODE")
@@ -241,7 +253,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_a_list_whose_connection_dies_is_unavailable_and_comes_back(
-    stock: Any, servers: Any, wait_until: Any
+    stock: Stock, servers: FixtureServers
 ) -> None:
     await stock.stock_up(1, name="Haleem")
     async with servers.database_as_admin() as other, other.transaction():
@@ -256,11 +268,11 @@ async def test_a_list_whose_connection_dies_is_unavailable_and_comes_back(
                 )
             )
 
-        await wait_until(is_killed)
+        await until(is_killed)
         assert refusal(await asking) == (503, "/problems/unavailable")
 
     async def is_back() -> bool:
         answer = await stock.web.get("/v1/items")
         return bool(answer.status_code == 200)
 
-    await wait_until(is_back)
+    await until(is_back)

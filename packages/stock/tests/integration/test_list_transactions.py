@@ -1,9 +1,14 @@
 """The ledger of an item is read in pages, newest entries first."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conftest import Stock
 
 
-async def test_the_ledger_is_read_page_by_page_newest_first(stock: Any) -> None:
+async def test_the_ledger_is_read_page_by_page_newest_first(stock: Stock) -> None:
     haleem, jilapi = await stock.stock_up(50), await stock.stock_up(50)
     orders = [stock.order({haleem: 1 + number, jilapi: 1}) for number in range(5)]
     for order in orders:
@@ -33,7 +38,7 @@ async def test_the_ledger_is_read_page_by_page_newest_first(stock: Any) -> None:
     assert pages[0][0]["order_id"] == str(orders[2].order_id)
 
 
-async def test_a_page_that_ends_with_the_ledger_has_no_next(stock: Any) -> None:
+async def test_a_page_that_ends_with_the_ledger_has_no_next(stock: Stock) -> None:
     haleem = await stock.stock_up(50)
     await stock.reserve(stock.order({haleem: 1}))
 
@@ -42,7 +47,7 @@ async def test_a_page_that_ends_with_the_ledger_has_no_next(stock: Any) -> None:
     assert answer.json()["next_cursor"] is None
 
 
-async def test_a_page_that_cannot_be_is_a_problem_of_the_client(stock: Any) -> None:
+async def test_a_page_that_cannot_be_is_a_problem_of_the_client(stock: Stock) -> None:
     haleem = await stock.stock_up(1)
     impossible: list[dict[str, Any]] = [
         {"cursor": "nonsense"},

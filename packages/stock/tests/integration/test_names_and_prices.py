@@ -2,10 +2,16 @@
 
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
+from __future__ import annotations
+
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
+
+if TYPE_CHECKING:
+    from conftest import Stock
+
 
 NEW_ITEM = {"name": "Beef haleem", "price": "120.50", "quantity": 40}
 INVALID = "/problems/invalid-request"
@@ -75,7 +81,7 @@ IMPOSSIBLE_PRICES = [
 ]
 
 
-async def send(stock: Any, method: str, path: str, body: str) -> httpx.Response:
+async def send(stock: Stock, method: str, path: str, body: str) -> httpx.Response:
     """A body as it is written here: no library makes its numbers prettier."""
     answer: httpx.Response = await stock.web.request(
         method, path, content=body.encode(), headers={"Content-Type": "application/json"}
@@ -83,7 +89,7 @@ async def send(stock: Any, method: str, path: str, body: str) -> httpx.Response:
     return answer
 
 
-async def test_a_name_that_nobody_could_read_is_refused_on_every_route(stock: Any) -> None:
+async def test_a_name_that_nobody_could_read_is_refused_on_every_route(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     for name in UNUSABLE_NAMES:
@@ -96,7 +102,7 @@ async def test_a_name_that_nobody_could_read_is_refused_on_every_route(stock: An
     assert (kept["name"], kept["version"]) == ("Haleem", 1)
 
 
-async def test_a_name_is_kept_in_one_form_on_every_route(stock: Any) -> None:
+async def test_a_name_is_kept_in_one_form_on_every_route(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     for sent, kept in NAMES.items():
@@ -109,7 +115,7 @@ async def test_a_name_is_kept_in_one_form_on_every_route(stock: Any) -> None:
     assert listed == set(NAMES.values())
 
 
-async def test_a_price_that_is_not_digits_with_two_places_is_refused(stock: Any) -> None:
+async def test_a_price_that_is_not_digits_with_two_places_is_refused(stock: Stock) -> None:
     haleem = await stock.stock_up(7, price="120.00")
 
     for price in IMPOSSIBLE_PRICES:
@@ -123,7 +129,7 @@ async def test_a_price_that_is_not_digits_with_two_places_is_refused(stock: Any)
     assert (kept["price"], kept["version"]) == ("120.00", 1)
 
 
-async def test_a_price_is_kept_to_the_cent(stock: Any) -> None:
+async def test_a_price_is_kept_to_the_cent(stock: Stock) -> None:
     answers = [await stock.web.post("/v1/items", json={**NEW_ITEM, "price": price}) for price in PRICES]
 
     assert [answer.json()["price"] for answer in answers] == list(PRICES.values())

@@ -1,18 +1,28 @@
 """An operator's request with a key happens once, however often and wherever it is sent."""
 
+from __future__ import annotations
+
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import httpx
+
+from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
+from cafeteria.testkit.tokens import Tokens
+
+if TYPE_CHECKING:
+    from conftest import OpenStock, Stock
+
 
 NEW_ITEM = {"name": "Beef haleem", "price": "120.50", "quantity": 40}
 REUSED = "/problems/idempotency-key-reused"
 
 
 async def restock(
-    stock: Any, item_id: UUID, quantity: Any = 5, *, key: str | None = "k", url: str = "", **headers: str
+    stock: Stock, item_id: UUID, quantity: Any = 5, *, key: str | None = "k", url: str = "", **headers: str
 ) -> httpx.Response:
     answer: httpx.Response = await stock.web.post(
         f"{url}/v1/items/{item_id}/restock",
@@ -22,7 +32,7 @@ async def restock(
     return answer
 
 
-async def create(stock: Any, body: Any = NEW_ITEM, *, key: str = "k", url: str = "") -> httpx.Response:
+async def create(stock: Stock, body: Any = NEW_ITEM, *, key: str = "k", url: str = "") -> httpx.Response:
     content = body if isinstance(body, str) else json.dumps(body)
     headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
     answer: httpx.Response = await stock.web.post(f"{url}/v1/items", content=content, headers=headers)
@@ -33,11 +43,11 @@ def is_replay(answer: httpx.Response) -> bool:
     return answer.headers.get("Idempotent-Replayed") == "true"
 
 
-async def keys_of(stock: Any) -> list[str]:
+async def keys_of(stock: Stock) -> list[str]:
     return [row["key"] for row in await stock.admin.fetch("SELECT key FROM stock.operations ORDER BY key")]
 
 
-async def test_a_repeated_restock_adds_once_and_gets_the_same_bytes(stock: Any) -> None:
+async def test_a_repeated_restock_adds_once_and_gets_the_same_bytes(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     first, second = await restock(stock, haleem), await restock(stock, haleem)
@@ -50,7 +60,7 @@ async def test_a_repeated_restock_adds_once_and_gets_the_same_bytes(stock: Any) 
     await stock.check_balance()
 
 
-async def test_a_replay_answers_as_it_was_then(stock: Any) -> None:
+async def test_a_replay_answers_as_it_was_then(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
     first = await restock(stock, haleem)
     await stock.change(haleem, name="Mutton haleem")
@@ -60,7 +70,7 @@ async def test_a_replay_answers_as_it_was_then(stock: Any) -> None:
     assert await stock.quantity(haleem) == 42
 
 
-async def test_a_repeated_creation_makes_one_item(stock: Any) -> None:
+async def test_a_repeated_creation_makes_one_item(stock: Stock) -> None:
     first, second = await create(stock), await create(stock, {**NEW_ITEM})
     written_otherwise = await create(
         stock, '{ "quantity": 40, "price": "120.5", "name": " Beef  haleem" }', key='"k"'
@@ -73,7 +83,7 @@ async def test_a_repeated_creation_makes_one_item(stock: Any) -> None:
     await stock.check_balance()
 
 
-async def test_parallel_repeats_at_two_replicas_happen_once(two_stocks: Any) -> None:
+async def test_parallel_repeats_at_two_replicas_happen_once(two_stocks: Stock) -> None:
     haleem = await two_stocks.stock_up(7)
     urls = two_stocks.urls * 5
 
@@ -89,7 +99,7 @@ async def test_parallel_repeats_at_two_replicas_happen_once(two_stocks: Any) -> 
     await two_stocks.check_balance()
 
 
-async def test_without_a_key_each_request_counts(stock: Any) -> None:
+async def test_without_a_key_each_request_counts(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     answers = [await restock(stock, haleem, key=None) for _ in range(2)]
@@ -99,7 +109,7 @@ async def test_without_a_key_each_request_counts(stock: Any) -> None:
     assert await keys_of(stock) == []
 
 
-async def test_a_key_of_another_request_is_refused_and_nothing_happens(stock: Any) -> None:
+async def test_a_key_of_another_request_is_refused_and_nothing_happens(stock: Stock) -> None:
     haleem, jilapi = await stock.stock_up(7), await stock.stock_up(7)
     await restock(stock, haleem)
 
@@ -116,7 +126,7 @@ async def test_a_key_of_another_request_is_refused_and_nothing_happens(stock: An
     assert len((await stock.web.get("/v1/items")).json()["items"]) == 3
 
 
-async def test_of_parallel_requests_with_one_key_and_two_bodies_one_happens(stock: Any) -> None:
+async def test_of_parallel_requests_with_one_key_and_two_bodies_one_happens(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     answers = await asyncio.gather(*(restock(stock, haleem, 1 + number % 2) for number in range(8)))
@@ -126,7 +136,7 @@ async def test_of_parallel_requests_with_one_key_and_two_bodies_one_happens(stoc
     await stock.check_balance()
 
 
-async def test_a_key_is_its_operators_and_its_routes_own(stock: Any, tokens: Any) -> None:
+async def test_a_key_is_its_operators_and_its_routes_own(stock: Stock, tokens: Tokens) -> None:
     haleem = await stock.stock_up(7)
     await restock(stock, haleem)
 
@@ -138,7 +148,7 @@ async def test_a_key_is_its_operators_and_its_routes_own(stock: Any, tokens: Any
     assert await keys_of(stock) == ["operator-1:create:k", "operator-1:restock:k", "operator-2:restock:k"]
 
 
-async def test_what_was_refused_leaves_its_key_unused(stock: Any, tokens: Any) -> None:
+async def test_what_was_refused_leaves_its_key_unused(stock: Stock, tokens: Tokens) -> None:
     haleem = await stock.stock_up(7)
     await stock.admin.execute("UPDATE stock.inventory SET quantity = 999999999")
 
@@ -157,7 +167,7 @@ async def test_what_was_refused_leaves_its_key_unused(stock: Any, tokens: Any) -
     assert (await restock(stock, haleem)).json()["quantity"] == 12
 
 
-async def test_a_request_that_timed_out_is_done_once_by_its_repeat(stock: Any) -> None:
+async def test_a_request_that_timed_out_is_done_once_by_its_repeat(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
     async with stock.admin.transaction():
         await stock.admin.execute("SELECT FROM stock.inventory FOR UPDATE")
@@ -170,7 +180,7 @@ async def test_a_request_that_timed_out_is_done_once_by_its_repeat(stock: Any) -
     await stock.check_balance()
 
 
-async def test_a_key_that_is_none_is_refused(stock: Any) -> None:
+async def test_a_key_that_is_none_is_refused(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 
     for key in ("two words", "a,b", "x" * 256, '""'):
@@ -184,7 +194,7 @@ async def test_a_key_that_is_none_is_refused(stock: Any) -> None:
 
 
 async def test_a_key_is_forgotten_after_a_day(
-    clean: None, servers: Any, open_stock: Any, wait_until: Any
+    clean: None, servers: FixtureServers, open_stock: OpenStock
 ) -> None:
     async with servers.database_as_admin() as admin:
         await admin.execute(
@@ -197,4 +207,4 @@ async def test_a_key_is_forgotten_after_a_day(
     async def is_purged() -> bool:
         return await keys_of(stock) == ["operator-1:create:23"]
 
-    await wait_until(is_purged)
+    await until(is_purged)

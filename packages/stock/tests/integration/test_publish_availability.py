@@ -1,17 +1,24 @@
 """Availability is published: all items each second, changes soon; the highest version is the newest."""
 
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 from cafeteria.contracts.stock import AvailabilityChanged, ItemAvailability
 from cafeteria.contracts.subjects import AVAILABILITY
 from cafeteria.stock.use_cases import publish_availability
+from cafeteria.testkit.plugin import until
+
+if TYPE_CHECKING:
+    from conftest import Stock
 
 
 @pytest.fixture
-async def received(stock: Any) -> list[AvailabilityChanged]:
+async def received(stock: Stock) -> list[AvailabilityChanged]:
     """The availability messages that a gateway receives from now on."""
     messages: list[AvailabilityChanged] = []
     await stock.bus.subscribe(AVAILABILITY, messages.append)
@@ -29,13 +36,13 @@ def newest(messages: list[AvailabilityChanged], *, complete: bool) -> dict[Any, 
     return found
 
 
-async def test_all_items_are_published_again_and_again(stock: Any, received: Any, wait_until: Any) -> None:
+async def test_all_items_are_published_again_and_again(stock: Stock, received: Any) -> None:
     haleem = await stock.stock_up(5, name="Haleem", price="120.00")
     jilapi = await stock.stock_up(0, name="Jilapi", price="15.00")
 
     for _ in range(2):
         received.clear()
-        await wait_until(lambda: set(newest(received[-1:], complete=True)) == {haleem, jilapi})
+        await until(lambda: set(newest(received[-1:], complete=True)) == {haleem, jilapi})
 
     assert newest(received, complete=True)[haleem] == ItemAvailability(
         item_id=haleem, name="Haleem", unit_price=Decimal("120.00"), available=5, version=1
@@ -43,7 +50,7 @@ async def test_all_items_are_published_again_and_again(stock: Any, received: Any
 
 
 async def test_every_change_of_an_item_is_published_with_a_higher_version(
-    stock: Any, received: Any, wait_until: Any
+    stock: Stock, received: Any
 ) -> None:
     haleem = await stock.stock_up(5)
     order = stock.order({haleem: 2})
@@ -57,12 +64,12 @@ async def test_every_change_of_an_item_is_published_with_a_higher_version(
     ]
     for version, (available, step) in enumerate(steps, start=1):
         await step()
-        changed = await wait_until(lambda wanted=version: of_version(received, haleem, wanted))
+        changed = await until(lambda wanted=version: of_version(received, haleem, wanted))
         assert changed.available == available
 
 
 async def test_many_changes_are_published_in_few_messages(
-    stock: Any, received: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+    stock: Stock, received: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         publish_availability, "COALESCE_S", 0.5
@@ -71,12 +78,12 @@ async def test_many_changes_are_published_in_few_messages(
     for _ in range(100):
         await stock.reserve(stock.order({haleem: 1}))
 
-    await wait_until(lambda: of_version(received, haleem, 101))
+    await until(lambda: of_version(received, haleem, 101))
 
     assert len([message for message in received if not message.complete]) < 100
 
 
-def of_version(messages: list[AvailabilityChanged], item_id: Any, version: int) -> Any:
+def of_version(messages: list[AvailabilityChanged], item_id: UUID, version: int) -> Any:
     """From a message with changes, not from a complete one."""
     changed = newest(messages, complete=False).get(item_id)
     return changed if changed is not None and changed.version == version else None

@@ -1,6 +1,8 @@
 """The schema itself keeps decisions and ledgers unchanged, and sells nothing twice."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
@@ -11,6 +13,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.stock.tables import Base
+from cafeteria.testkit.servers import FixtureServers
+
+if TYPE_CHECKING:
+    from conftest import Stock
 
 
 @pytest.mark.parametrize(
@@ -34,14 +40,16 @@ from cafeteria.stock.tables import Base
     ],
 )
 async def test_the_service_may_not_rewrite_decisions_and_ledgers(
-    clean: None, servers: Any, statement: str
+    clean: None, servers: FixtureServers, statement: str
 ) -> None:
     async with servers.database_as("stock") as role:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await role.execute(statement)
 
 
-async def test_the_service_may_release_a_decision_and_nothing_more(stock: Any, servers: Any) -> None:
+async def test_the_service_may_release_a_decision_and_nothing_more(
+    stock: Stock, servers: FixtureServers
+) -> None:
     haleem = await stock.stock_up(1)
     order = stock.order({haleem: 1})
     await stock.reserve(order)
@@ -97,7 +105,7 @@ async def test_the_service_may_release_a_decision_and_nothing_more(stock: Any, s
     ],
 )
 async def test_a_state_that_cannot_be_is_refused_by_name(
-    clean: None, servers: Any, statement: str, constraint: str
+    clean: None, servers: FixtureServers, statement: str, constraint: str
 ) -> None:
     async with servers.database_as("stock") as role:
         await role.execute("INSERT INTO items VALUES ($1, 'Haleem', 120, now())", new_id())
@@ -108,7 +116,9 @@ async def test_a_state_that_cannot_be_is_refused_by_name(
     assert refused.value.constraint_name == constraint
 
 
-async def test_the_migrations_make_the_tables_that_the_code_declares(clean: None, servers: Any) -> None:
+async def test_the_migrations_make_the_tables_that_the_code_declares(
+    clean: None, servers: FixtureServers
+) -> None:
     url = make_url(servers.postgres_admin_url).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url)
     try:

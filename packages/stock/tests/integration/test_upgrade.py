@@ -1,19 +1,19 @@
 """A database of version 0.1 comes up to today with its items."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import make_url
 
 from cafeteria.chassis.database.migrations import migrate
+from cafeteria.testkit.servers import FixtureServers
 
 DATABASE = "stock_of_0_1"
 
 
 @pytest.fixture
-async def old_database(servers: Any) -> AsyncIterator[str]:
+async def old_database(servers: FixtureServers) -> AsyncIterator[str]:
     """The administrator's URL of a database with version 0.1's schema."""
     async with servers.database_as_admin() as admin:
         await admin.execute(f"CREATE DATABASE {DATABASE}")
