@@ -82,7 +82,7 @@ def command(process: psutil.Process) -> str:
 
 @pytest.fixture
 def up() -> Up:
-    """Run `just up` on a data directory with extra variables, or another `command`; the context gives an `UpProcess`."""
+    """Run `just up`, or another `command`, on a data directory with extra variables; gives an `UpProcess`."""
     return started
 
 

@@ -43,7 +43,7 @@ ANSWER_TIMEOUT_S = 30.0  # for one answer of a busy machine
 
 @pytest.mark.timeout(400)  # two starts of the whole stack, each of which may take 180 s
 async def test_one_command_runs_the_whole_stack_and_leaves_no_process(
-    up: Up, home: DataDirectory, wait_until: WaitUntil
+    up: "Up", home: DataDirectory, wait_until: WaitUntil
 ) -> None:
     async with up(home, command=(str(ROOT / "just"), "up")) as running:
         await running.prints(OPEN)
@@ -76,7 +76,7 @@ def nothing_is_open_to_others(home: DataDirectory) -> bool:
     return not [path for path in home.root.rglob("*") if path.lstat().st_mode & 0o077]
 
 
-async def check_first_order_becomes_ready(running: UpProcess) -> None:
+async def check_first_order_becomes_ready(running: "UpProcess") -> None:
     async with run_in_shell(first_order(urlsplit(running.url(GATEWAY)).port or 0)) as lines:
         assert await statuses(lines) == STATUSES
 
@@ -114,7 +114,7 @@ async def statuses(lines: asyncio.StreamReader) -> list[str]:
     return found
 
 
-async def check_addresses_and_accounts_are_printed(running: UpProcess) -> None:
+async def check_addresses_and_accounts_are_printed(running: "UpProcess") -> None:
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
         for service in SERVICES:
             answer = await client.get(f"{running.url(service)}/health/ready")
@@ -127,14 +127,14 @@ async def check_addresses_and_accounts_are_printed(running: UpProcess) -> None:
     await rename_a_dish(running)
 
 
-async def log_in(client: httpx.AsyncClient, running: UpProcess, account: str) -> dict[str, str]:
+async def log_in(client: httpx.AsyncClient, running: "UpProcess", account: str) -> dict[str, str]:
     body = {"student_id": account, "password": demo_data.PASSWORD}
     answer = await client.post(f"{running.url('identity')}/v1/login", json=body)
     assert answer.status_code == httpx.codes.OK, answer.text
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-async def rename_a_dish(running: UpProcess) -> None:
+async def rename_a_dish(running: "UpProcess") -> None:
     """Change a row, so that the second start can show that it keeps the data."""
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
         header = await log_in(client, running, demo_data.OPERATOR)
@@ -144,7 +144,7 @@ async def rename_a_dish(running: UpProcess) -> None:
         assert answer.status_code == httpx.codes.OK, answer.text
 
 
-async def check_the_data_is_kept(running: UpProcess) -> None:
+async def check_the_data_is_kept(running: "UpProcess") -> None:
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
         items = (await client.get(f"{running.url('stock')}/v1/items")).json()["items"]
         await log_in(client, running, demo_data.STUDENTS[1])
@@ -152,13 +152,13 @@ async def check_the_data_is_kept(running: UpProcess) -> None:
     assert "Sehri Box" in {item["name"] for item in items}
 
 
-def check_no_command_line_contains_a_secret(running: UpProcess, home: DataDirectory) -> None:
+def check_no_command_line_contains_a_secret(running: "UpProcess", home: DataDirectory) -> None:
     lines = [" ".join(process.cmdline()) for process in running.children()]
     assert len(lines) > len(SERVICES)
     assert not [secret for secret in secrets_of(home) for line in lines if secret in line]
 
 
-def check_no_output_contains_a_secret(running: UpProcess, home: DataDirectory) -> None:
+def check_no_output_contains_a_secret(running: "UpProcess", home: DataDirectory) -> None:
     written = [running.output, *(log.read_text() for log in home.logs.iterdir())]
     assert not [secret for secret in secrets_of(home) for text in written if secret in text]
 
@@ -168,7 +168,7 @@ def secrets_of(home: DataDirectory) -> list[str]:
     return [line for file in files for line in file.read_text().split() if len(line) > 20]
 
 
-async def check_a_killed_service_restarts(running: UpProcess, wait_until: WaitUntil) -> None:
+async def check_a_killed_service_restarts(running: "UpProcess", wait_until: WaitUntil) -> None:
     killed = running.child("cafeteria.stock")
     killed.kill()
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
@@ -186,7 +186,7 @@ async def check_a_killed_service_restarts(running: UpProcess, wait_until: WaitUn
     await running.prints("stock ended (SIGKILL), it is started again")
 
 
-async def check_a_second_stack_is_refused(up: Up, home: DataDirectory) -> None:
+async def check_a_second_stack_is_refused(up: "Up", home: DataDirectory) -> None:
     async with up(home) as second:
         assert await second.exit_code() == 1
     assert "A stack is running on" in second.output
@@ -211,7 +211,7 @@ async def reset(home: DataDirectory) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
-async def check_ctrl_c_ends_all_processes(running: UpProcess) -> None:
+async def check_ctrl_c_ends_all_processes(running: "UpProcess") -> None:
     """Services are in the supervisor's process group, so a terminal's signal reaches all of them."""
     children = running.children()
     group = os.getpgid(running.child("cafeteria.kitchen").pid)
@@ -227,7 +227,7 @@ async def check_ctrl_c_ends_all_processes(running: UpProcess) -> None:
     assert str(running.home.root) in running.output.splitlines()[-1]
 
 
-async def check_a_killed_supervisor_leaves_no_process(running: UpProcess, wait_until: WaitUntil) -> None:
+async def check_a_killed_supervisor_leaves_no_process(running: "UpProcess", wait_until: WaitUntil) -> None:
     children = running.children()
     running.process.kill()
     await wait_until(lambda: not [each for each in children if is_alive(each)])

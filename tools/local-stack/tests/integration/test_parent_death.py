@@ -136,7 +136,7 @@ async def watcher_after_a_child(folder: Path) -> psutil.Process:
 
 
 async def test_servers_and_a_service_end_with_a_killed_supervisor_without_the_kernels_signal(
-    up: Up, home: DataDirectory, wait_until: WaitUntil
+    up: "Up", home: DataDirectory, wait_until: WaitUntil
 ) -> None:
     async with up(home, command=(sys.executable, "-c", WITH_ONE_SERVICE)) as running:
         await running.prints("open")

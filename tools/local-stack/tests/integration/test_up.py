@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Up
 
 
-async def test_a_port_in_use_is_named_before_any_process_starts(up: Up, home: DataDirectory) -> None:
+async def test_a_port_in_use_is_named_before_any_process_starts(up: "Up", home: DataDirectory) -> None:
     base = ports.free_ports(5)
     with socket.create_server((ports.HOST, base + 2)):
         async with up(home, CAFETERIA_PORT_BASE=str(base)) as running:
@@ -28,7 +28,7 @@ async def test_a_port_in_use_is_named_before_any_process_starts(up: Up, home: Da
 
 
 @pytest.mark.parametrize("variable", ["CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT"])
-async def test_a_servers_port_in_use_is_named(up: Up, home: DataDirectory, variable: str) -> None:
+async def test_a_servers_port_in_use_is_named(up: "Up", home: DataDirectory, variable: str) -> None:
     port = ports.free_port()
     with socket.create_server((ports.HOST, port)):
         async with up(home, **{variable: str(port)}) as running:
@@ -37,7 +37,7 @@ async def test_a_servers_port_in_use_is_named(up: Up, home: DataDirectory, varia
     assert "Traceback" not in running.output
 
 
-async def test_data_of_another_postgres_version_is_not_changed(up: Up, home: DataDirectory) -> None:
+async def test_data_of_another_postgres_version_is_not_changed(up: "Up", home: DataDirectory) -> None:
     home.postgres.mkdir(parents=True)
     version = home.postgres / "PG_VERSION"
     version.write_text("17\n")
@@ -50,7 +50,7 @@ async def test_data_of_another_postgres_version_is_not_changed(up: Up, home: Dat
     assert version.read_text() == "17\n"
 
 
-async def test_a_service_that_cannot_start_is_named_with_the_reason(up: Up, home: DataDirectory) -> None:
+async def test_a_service_that_cannot_start_is_named_with_the_reason(up: "Up", home: DataDirectory) -> None:
     async with up(home, IDENTITY_SESSION_S="sometimes") as running:
         assert await running.exit_code() == 1
     assert "IDENTITY_SESSION_S" in running.output
@@ -58,7 +58,7 @@ async def test_a_service_that_cannot_start_is_named_with_the_reason(up: Up, home
     assert "Traceback" not in running.output
 
 
-async def test_a_signal_ends_a_start(up: Up, home: DataDirectory) -> None:
+async def test_a_signal_ends_a_start(up: "Up", home: DataDirectory) -> None:
     async with up(home) as running:
         await running.prints("starting on")
         os.killpg(running.process.pid, signal.SIGTERM)
@@ -66,7 +66,7 @@ async def test_a_signal_ends_a_start(up: Up, home: DataDirectory) -> None:
     assert "Traceback" not in running.output
 
 
-async def test_a_data_directory_that_cannot_be_written_is_named(up: Up, tmp_path: Path) -> None:
+async def test_a_data_directory_that_cannot_be_written_is_named(up: "Up", tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     async with up(DataDirectory(root=tmp_path / "file" / "home")) as running:
         assert await running.exit_code() == 1
@@ -82,7 +82,7 @@ async def test_a_data_directory_that_cannot_be_written_is_named(up: Up, tmp_path
     ],
 )
 async def test_an_invalid_setting_is_named_and_no_process_starts(
-    up: Up, home: DataDirectory, variable: str, value: str
+    up: "Up", home: DataDirectory, variable: str, value: str
 ) -> None:
     async with up(home, **{variable: value}) as running:
         assert await running.exit_code() == 2
@@ -92,7 +92,7 @@ async def test_an_invalid_setting_is_named_and_no_process_starts(
     assert not home.postgres.exists()
 
 
-async def test_an_unreachable_external_server_is_named(up: Up, home: DataDirectory) -> None:
+async def test_an_unreachable_external_server_is_named(up: "Up", home: DataDirectory) -> None:
     url = "postgresql://postgres:guess@127.0.0.1:1/cafeteria"
     async with up(home, CAFETERIA_POSTGRES_URL=url) as running:
         assert await running.exit_code() == 1

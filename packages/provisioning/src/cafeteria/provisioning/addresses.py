@@ -14,7 +14,7 @@ from cafeteria.provisioning.errors import SettingError
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _DATABASE = re.compile(r"(/[^/]*)?")
-_LISTEN_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared, and replaced by an address that a client can reach
+_LISTEN_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only replaced
 
 
 @dataclass(frozen=True, kw_only=True)

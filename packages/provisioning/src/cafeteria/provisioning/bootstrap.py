@@ -2,7 +2,7 @@
 
     python -m cafeteria.provisioning.bootstrap --prepare FOLDER   write secrets and `nats.conf`
     python -m cafeteria.provisioning.bootstrap                    prepare both servers once
-    python -m cafeteria.provisioning.bootstrap --watch            the same, then restore lost streams until it is stopped
+    python -m cafeteria.provisioning.bootstrap --watch            the same, then restore lost streams until stopped
 
 Every step creates or updates, so it may run at any time, and several runs may overlap.
 """
@@ -116,7 +116,7 @@ def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
 
 
 async def _run(*, watch: bool, ready_file: Path | None) -> None:
-    """Prepare both servers. SIGTERM ends it at once: the kernel has no default action for a container's first process."""
+    """Prepare both servers. SIGTERM cancels it: in a container, the first process has no default action."""
     this_task = asyncio.current_task()
     if this_task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)

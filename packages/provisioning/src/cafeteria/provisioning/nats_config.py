@@ -15,7 +15,9 @@ from cafeteria.provisioning.credentials import ADMIN
 MAX_PAYLOAD_BYTES = 1 << 20  # a list of a few thousand items; a larger message is a fault of its sender
 STORE_HEADROOM_BYTES = 1 << 30  # beyond the streams' own limits: indexes and messages that await compaction
 CONSUMER_MEMORY_BYTES = 64 << 20  # ephemeral consumers; no stream is in memory
-MAX_CONSUMERS = 64  # per stream: the services have fewer than twenty, and an administrator may need some; each costs memory
+MAX_CONSUMERS = (
+    64  # per stream: services have fewer than twenty, an administrator may need some; each costs memory
+)
 
 
 @dataclass(frozen=True, kw_only=True)

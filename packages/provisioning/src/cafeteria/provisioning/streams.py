@@ -97,7 +97,7 @@ def consumer_configs(stream: str) -> list[dict[str, Any]]:
 
 
 class BusAdmin:
-    """The administrator's connection to NATS. Use it as a context manager; it reconnects without limit."""
+    """The administrator's connection to NATS, a context manager. It reconnects without limit."""
 
     def __init__(self, admin_url: str, *, stream_max_bytes: int) -> None:
         self._url = urlsplit(admin_url)
@@ -108,7 +108,7 @@ class BusAdmin:
         self._nearly_full: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        """Raises `ServerUnavailableError` without a login within CONNECT_TIMEOUT_S; later it reconnects without limit."""
+        """Connect. Raises `ServerUnavailableError` if there is no login within CONNECT_TIMEOUT_S."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._connect()
@@ -182,13 +182,14 @@ class BusAdmin:
         return unquote(self._url.username or ADMIN)
 
     async def _record_error(self, error: Exception) -> None:
-        """Without a callback nats-py logs a traceback for each failed attempt. Later errors do not replace a refused login."""
+        """Record the error, which nats-py would log with a traceback. Later errors do not replace a refused login."""
         if "authorization" not in self._last_error.lower():
             self._last_error = str(error) or repr(error)
 
     async def _ensure_stream(self, stream: Stream) -> list[str]:
-        """No service can read messages in an earlier release's format, so this purges them. The services publish undelivered
-        messages again from their tables.
+        """Update the stream, and purge it if its messages have an earlier release's format, which no service can read.
+
+        The services publish undelivered messages again from their tables.
         """
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
         info = await self._info(f"STREAM.INFO.{stream.name}")

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.provisioning.errors import SettingError, StackError
 
-_DESCRIPTORS = (
-    65_536  # children inherit the limit: a JetStream store has many files, a service many event streams
-)
+_DESCRIPTORS = 65_536  # children inherit it: a store has many files, a service many event streams
 _PRIVATE_UMASK = 0o077
 _NO_SPACE = {
     errno.ENOSPC: "its disk is full",

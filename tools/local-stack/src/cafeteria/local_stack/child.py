@@ -29,8 +29,8 @@ MAX_LINE_BYTES = 1 << 20  # a longer line is a fault of the program, and is cut
 class Program:
     """The command, environment and signals of a child process.
 
-    `own_group`: signals to this process' group, such as Ctrl-C's, do not reach it. `yields`: it has a session of its own,
-    which gets a sixth of a share on busy processors. `stop_signal` requests an orderly end; the child receives
+    `own_group`: signals to this process' group, such as Ctrl-C's, do not reach it. `yields`: it has a session of its
+    own, which gets a sixth of a share on busy processors. `stop_signal` requests an orderly end; the child receives
     `death_signal` when this process dies.
     """
 

@@ -42,7 +42,7 @@ async def up(home: DataDirectory, plan: Plan) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     if not stop_requested.is_set():
-        raise StackError("The stack ended without a signal: the lines above say why. The data is kept.")
+        raise StackError("The stack ended without a signal. The data is kept: run `just up` again.")
     terminal.write(
         f"stopped: services and servers have ended; the data is in {home.root} for the next `just up`"
     )

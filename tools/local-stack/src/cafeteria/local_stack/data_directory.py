@@ -63,11 +63,7 @@ class DataDirectory:
         self._prepare_root()
         if self.postgres.exists():
             ownership.claim(self.postgres)
-        for folder in (
-            self.nats,
-            self.logs,
-            self.secrets,
-        ):  # secrets last: unmarked ones identify data of version 0.1
+        for folder in (self.nats, self.logs, self.secrets):  # unmarked secrets identify version 0.1: last
             ownership.claim(folder)
 
     @contextmanager
@@ -119,11 +115,11 @@ class DataDirectory:
     def _refuse_unusable(self) -> None:
         if self.root.is_symlink() and not self.root.exists():
             raise SettingError(
-                f"{self.root} is a link to {self.root.readlink()}, which does not exist: mount its disk, or remove the link."
+                f"{self.root} is a link to {self.root.readlink()}, which does not exist: mount its disk, or remove it."
             )
         if self.root.resolve() in (Path("/"), Path(os.environ.get("HOME") or "/").resolve()):
             raise SettingError(
-                f"CAFETERIA_HOME is {self.root}, which is also the folder of other files: name a folder for this stack alone."
+                f"CAFETERIA_HOME is {self.root}, which contains other files too: name a folder for this stack alone."
             )
 
     def _refuse_lost_database(self) -> None:
@@ -162,7 +158,7 @@ class DataDirectory:
     def _open_lock(self) -> int:
         """Open the lock file. Raises `SettingError` for any other file of this name, which it leaves as it is."""
         foreign = SettingError(
-            f"{self.lock} is not a file of this stack, so it stays as it is: move it away, or set CAFETERIA_HOME to another folder."
+            f"{self.lock} is not a file of this stack, so it is kept: move it away, or set CAFETERIA_HOME to another folder."
         )
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:

@@ -1,9 +1,10 @@
 """Imports services once and forks for each start request.
 
-Run as a script by `fork_server`: `python -P fork_server_process.py <service> …`. Each line on standard input is a start request: a
-JSON object with the `module` to run, its `environment`, `log`, `own_session` and `niceness`. Each line on standard output
-is a JSON object with the `pid` of a new fork, or with the `pid` and `exit_code` of an ended one. A fork runs
-`python -m <module>` unchanged; only the imports, two seconds of processor time per start, happened before.
+`fork_server` runs it as a script: `python -P fork_server_process.py <service> …`. Each line on standard input is a
+start request: a JSON object with the `module` to run, its `environment`, `log`, `own_session` and `niceness`. Each
+line on standard output is a JSON object with the `pid` of a new fork, or with the `pid` and `exit_code` of an ended
+one. A fork runs `python -m <module>` unchanged; only the imports, two seconds of processor time per start, happened
+before.
 """
 
 import gc

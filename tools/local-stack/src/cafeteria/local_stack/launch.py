@@ -1,9 +1,9 @@
 """Replaces itself by another program that cannot outlive the process that started it.
 
-Run as a script, `python -I -S launch.py <death signal> <parent> <watch> <uid> <gid> <niceness> <program> [argument …]`, because
-a fork that runs Python in a process with threads may hang; this one is a new interpreter. `watch` is the pipe of
-`parent_death`, or -1 where the kernel sends the death signal. The kernel drops that signal when a process changes its
-user, so this changes the user first. uid -1 keeps the user.
+`child.spawn` runs it as a script, `python -I -S launch.py <death signal> <parent> <watch> <uid> <gid> <niceness>
+<program> [argument …]`, because a fork that runs Python in a process with threads may hang; this one is a new
+interpreter. `watch` is the pipe of `parent_death`, or -1 where the kernel sends the death signal. The kernel drops
+that signal when a process changes its user, so this changes the user first. uid -1 keeps the user.
 """
 
 import ctypes
@@ -46,7 +46,7 @@ def allow_descriptors() -> None:
 
 
 def yield_to_other_sessions(niceness: int) -> None:
-    """Set the niceness of the session: Linux may share processors among sessions, and then ignores a thread's own."""
+    """Set the session's niceness: Linux may share processors among sessions and ignore a thread's own."""
     with suppress(OSError), open("/proc/self/autogroup", "w") as autogroup:  # noqa: PTH123 - pathlib takes 10 ms to import
         autogroup.write(str(niceness))
 

@@ -1,8 +1,8 @@
 """Ends the children of a killed supervisor on systems whose kernel sends no signal at a parent's death.
 
-`parent_death` runs it as a script, one per supervisor. A line on standard input, `<pid> <signal>`, names the signal for a
-process after the supervisor's end; signal 0 removes an ended process from the list. The pipe reaches end of file with the
-supervisor, because the kernel closes the pipe however the supervisor ends.
+`parent_death` runs it as a script, one per supervisor. A line on standard input, `<pid> <signal>`, names the signal
+for a process after the supervisor's end; signal 0 removes an ended process from the list. The pipe reaches end of
+file with the supervisor, because the kernel closes the pipe however the supervisor ends.
 """
 
 import os

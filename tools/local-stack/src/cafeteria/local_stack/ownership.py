@@ -1,7 +1,7 @@
 """Marks the folders that the stack created: it uses and removes those and nothing else on the disk.
 
-The stack claims only empty folders and puts a file `made-by-cafeteria` into each, which moves with the content. A folder
-may be a link to another disk or a mounted disk; the stack removes only its own files inside.
+The stack claims only empty folders and puts a file `made-by-cafeteria` into each, which moves with the content. A
+folder may be a link to another disk or a mounted disk; the stack removes only its own files inside.
 """
 
 import os
@@ -146,7 +146,7 @@ def _is_marked(folder: Path) -> bool:
 
 
 def _is_of_first_version(folder: Path) -> bool:
-    """Whether version 0.1, which had no markers, created the folder: its secrets and a database's settings show it."""
+    """Whether version 0.1 created the folder, which had no markers: secrets and a database's settings show it."""
     secrets = folder.parent / "secrets"
     made = ("postgres-admin", "identity-signing-key.pem")
     if _is_marked(secrets) or not all((secrets / name).is_file() for name in made):

@@ -28,9 +28,9 @@ class Plan:
     """The ports, servers and environments of a stack.
 
     Services listen on the IP address `host`. A port of None is any free one. With a `postgres_url` or `nats_url` (the
-    administrator's, with credentials) the stack uses that server and starts none. `idle` services wait for `Stack.start`.
-    Services inherit `environment`; `service_environments` adds variables by service. With a `fork_server` the services
-    are its forks instead of new interpreters.
+    administrator's, with credentials) the stack uses that server and starts none. `idle` services wait for
+    `Stack.start`. Services inherit `environment`; `service_environments` adds variables by service. With a
+    `fork_server` the services are its forks instead of new interpreters.
     """
 
     host: str = ports.HOST

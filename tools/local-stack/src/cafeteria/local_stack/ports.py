@@ -17,8 +17,9 @@ _ANSWER_S = 0.5  # on the loopback address the kernel answers at once
 
 
 def is_free(port: int, *, host: str = HOST) -> bool:
-    """Whether no server listens on the port. On macOS 127.0.0.1 can be bound beside a server on all addresses, so this
-    also tries to connect.
+    """Whether no server listens on the port.
+
+    On macOS 127.0.0.1 can be bound beside a server on all addresses, so this also tries to connect.
     """
     return _can_be_bound(host, port) and not _accepts_connections(host, port)
 
@@ -66,9 +67,10 @@ def free_ports(count: int) -> int:
 
 
 def _reserve(port: int) -> int | None:
-    """Bind the UDP port of the same number, which no server here uses, and return its descriptor, or None if it is bound.
+    """Bind the UDP port of the same number and return its descriptor, or None if it is bound already.
 
-    The process that has it owns the TCP port; the kernel frees it when the process ends.
+    No server here uses UDP. The process that has the descriptor owns the TCP port; the kernel frees it when the
+    process ends.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reservation:
         try:

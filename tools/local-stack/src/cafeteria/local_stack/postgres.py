@@ -198,7 +198,7 @@ class PostgresServer:
             raise StackError(f"{user} still uses {self._home.postgres}: stop it first.")
         if pid_file.exists():
             logger.warning(
-                "Postgres did not shut down properly the last time: its stale pid file is removed and its data recovered."
+                "Postgres did not shut down properly the last time: its stale pid file is removed, and it recovers its data."
             )
             pid_file.unlink()
 
@@ -209,7 +209,7 @@ class PostgresServer:
 
 
 def _reachable_folder(home: Path, account: system_user.SystemUser) -> Path:
-    """Return a folder for a database whose data directory is private: temporary if that is temporary, else permanent."""
+    """Return a folder outside a private data directory: a temporary one for a temporary data directory."""
     temporary = Path(tempfile.gettempdir()).resolve()  # on macOS the name is a link
     if home.resolve().is_relative_to(temporary) and account.can_reach(temporary):
         return temporary
@@ -218,7 +218,7 @@ def _reachable_folder(home: Path, account: system_user.SystemUser) -> Path:
 
 
 def _move_up(draft: Path, data: Path) -> None:
-    """Move the database into its folder, PG_VERSION last, so that after a power cut that file implies all others."""
+    """Move the database into its folder, PG_VERSION last: even after a power cut that file implies the others."""
     version = draft / "PG_VERSION"
     for entry in (*(each for each in draft.iterdir() if each != version), version):
         if entry == version:

@@ -40,8 +40,8 @@ EchoFor = Callable[[str], Echo]
 class Stack:
     """Use it as a context manager: inside, every process that is not idle is ready; afterwards none runs.
 
-    `echo_for` returns, for a member's name, a function that receives each line of its output; without it the output goes
-    to `<home>/logs` only. `keep` restarts a process that died.
+    `echo_for` returns, for a member's name, a function that receives each line of its output; without it the output
+    goes to `<home>/logs` only. `keep` restarts a process that died.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Stack:
         self._members = dict(self._servers.members)
         stack.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
         await self._servers.start()
-        from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - the import takes a second and a half, which a start that failed above does not need
+        from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - a slow import, which a failed start does not need
 
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))

@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 class SupervisedProcess:
     """A process that restarts when it dies, if `keep` is set.
 
-    Every start calls `program`, so that a changed environment takes effect. `ready` returns once the child answers, and
-    raises `StackError` if it ended instead.
+    Every start calls `program`, so that a changed environment takes effect. `ready` returns once the child answers,
+    and raises `StackError` if it ended instead.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class SupervisedProcess:
         return await self._child.wait() if self._child else 0
 
     async def ready(self) -> None:
-        """Wait until the process is ready; after a `kill` wait for its successor. Raises `StackError` if there is none."""
+        """Wait until the process, or its successor after a `kill`, is ready. Raises `StackError` if there is none."""
         while (child := self._child) is not None:
             replaced = self._replaced
             try:

@@ -1,7 +1,7 @@
 """Chooses the system user that runs Postgres, which refuses root: under root it is an unprivileged user.
 
-That user cannot enter private folders, and the stack opens no folder for it: it puts data and programs into folders that
-the user can reach.
+That user cannot enter private folders, and the stack opens no folder for it: it puts data and programs into folders
+that the user can reach.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Caches asyncpg's query about array types for all connections of a test process.
 
-The result is the same for all connections, because the oids of built-in types are fixed. The query costs Postgres 14 ms of
-processor time, more than the connection itself, and tests open thousands. Services in their own processes have no cache.
+The result is the same for all connections, because the oids of built-in types are fixed. The query costs Postgres 14
+ms of processor time, more than the connection itself, and tests open thousands. Services in their own processes have
+no cache.
 """
 
 import contextlib

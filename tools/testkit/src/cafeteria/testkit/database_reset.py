@@ -1,7 +1,7 @@
 """Resets every table to its state after the migrations; it is fast if a test wrote little.
 
-It deletes rows: TRUNCATE creates new files for a table and its indexes, which costs Postgres 20 ms for a few small ones,
-while a DELETE of a test's rows costs less than 1 ms. It truncates tables above _LARGE_BYTES.
+It deletes rows: TRUNCATE creates new files for a table and its indexes, which costs Postgres 20 ms for a few small
+ones, while a DELETE of a test's rows costs less than 1 ms. It truncates tables above _LARGE_BYTES.
 """
 
 import asyncpg

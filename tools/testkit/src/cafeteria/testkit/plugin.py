@@ -98,7 +98,7 @@ def wait_until() -> Callable[..., Awaitable[Any]]:
 
 @contextlib.asynccontextmanager
 async def in_own_task(context: AbstractAsyncContextManager[str]) -> AsyncIterator[str]:
-    """Enter and exit `context` in one task of its own: fixtures end in another task, which an app's lifespan forbids."""
+    """Enter and exit `context` in one task: an app's lifespan needs that, but fixtures end in another task."""
     entered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     exit_requested = asyncio.Event()
 
