@@ -1,4 +1,4 @@
-"""The bootstrap may run at any time: it changes what is not as it should be, and nothing else."""
+"""The bootstrap may run at any time: it repairs differences and changes nothing else."""
 
 import asyncio
 import json
@@ -16,16 +16,12 @@ from cafeteria.contracts import subjects
 from cafeteria.local_stack.tasks import ended
 from cafeteria.provisioning import demo_data, streams
 from cafeteria.provisioning.bootstrap import main, prepare_bus, prepare_database, watch_bus
-from cafeteria.provisioning.errors import ServerAwayError, StackError
+from cafeteria.provisioning.errors import ServerUnavailableError, StackError
 from cafeteria.provisioning.streams import BusAdmin
 from cafeteria.provisioning.targets import Targets
 from cafeteria.testkit.servers import FixtureServers
 
 WaitUntil = Callable[..., Any]
-EVERYTHING = [
-    *(f"stream {stream.name}" for stream in subjects.STREAMS),
-    *(f"durable {durable.stream}/{durable.name}" for durable in subjects.DURABLES),
-]
 
 
 @pytest.fixture
@@ -34,16 +30,16 @@ async def targets(servers: FixtureServers, clean: None) -> AsyncIterator[Targets
     await servers.clean()
 
 
-async def test_twice_changes_nothing(servers: FixtureServers, targets: Targets) -> None:
+async def test_a_second_run_changes_nothing(servers: FixtureServers, targets: Targets) -> None:
     assert await prepare_bus(targets) == []
     await prepare_database(targets)
     async with servers.database_as_admin() as admin:
-        before = await everything(admin)
+        before = await stored_rows(admin)
         await prepare_database(targets)
-        assert await everything(admin) == before
+        assert await stored_rows(admin) == before
 
 
-async def everything(admin: asyncpg.Connection) -> list[Any]:
+async def stored_rows(admin: asyncpg.Connection) -> list[Any]:
     counted = "SELECT count(*) FROM"
     return [
         await admin.fetch("SELECT * FROM identity.users ORDER BY id"),
@@ -52,13 +48,12 @@ async def everything(admin: asyncpg.Connection) -> list[Any]:
     ]
 
 
-async def test_two_at_once_do_not_get_in_each_others_way(targets: Targets) -> None:
+async def test_concurrent_runs_leave_the_bus_complete(targets: Targets) -> None:
     await asyncio.gather(prepare_bus(targets), prepare_bus(targets), prepare_bus(targets))
-    for service_turn in range(2):
-        assert await prepare_bus(targets) == [], service_turn
+    assert await prepare_bus(targets) == []
 
 
-async def test_a_stream_is_what_the_design_says(servers: FixtureServers, clean: None) -> None:
+async def test_streams_and_durables_have_the_designed_settings(servers: FixtureServers, clean: None) -> None:
     async with servers.bus_as("admin") as client:
         for stream in subjects.STREAMS:
             answer = await client.request(f"$JS.API.STREAM.INFO.{stream.name}", b"", timeout=10)
@@ -91,10 +86,10 @@ async def test_a_changed_setting_reaches_the_stream_and_its_messages_stay(
         assert info.state.messages == 1
 
 
-async def test_what_a_stream_holds_in_an_older_form_is_removed_once(
+async def test_messages_of_an_older_wire_format_are_purged_once(
     servers: FixtureServers, targets: Targets
 ) -> None:
-    """Its readers could not read it; the services send again what was not delivered."""
+    """No service can read them; the services publish undelivered messages again."""
     stream = subjects.KITCHEN_STREAM
     older = streams.stream_config(stream, max_bytes=targets.stream_max_bytes) | {"metadata": {}}
     async with servers.bus_as("admin") as client:
@@ -107,7 +102,7 @@ async def test_what_a_stream_holds_in_an_older_form_is_removed_once(
         assert (await client.jetstream().stream_info(stream.name)).state.messages == 1
 
 
-async def test_a_stream_that_fills_up_is_said_once(
+async def test_a_nearly_full_stream_is_logged_once(
     servers: FixtureServers, targets: Targets, caplog: pytest.LogCaptureFixture
 ) -> None:
     small = replace(targets, stream_max_bytes=100_000)
@@ -118,14 +113,12 @@ async def test_a_stream_that_fills_up_is_said_once(
                 await client.jetstream().publish(subjects.WORK_PLACED.subject, b"x" * 10_000)
         for _ in range(2):
             await admin.ensure()
-    said = [record.getMessage() for record in caplog.records if "full" in record.getMessage()]
-    assert len(said) == 1
-    assert subjects.KITCHEN_STREAM.name in said[0]
+    warnings = [record.getMessage() for record in caplog.records if "full" in record.getMessage()]
+    assert len(warnings) == 1
+    assert subjects.KITCHEN_STREAM.name in warnings[0]
 
 
-async def test_a_durable_that_somebody_changed_is_set_right(
-    servers: FixtureServers, targets: Targets
-) -> None:
+async def test_a_changed_durable_gets_its_settings_back(servers: FixtureServers, targets: Targets) -> None:
     durable = subjects.KITCHEN_WORK
     wrong = streams.durable_config(durable) | {"ack_wait": 60 * 10**9, "max_ack_pending": 1}
     async with servers.bus_as("admin") as client:
@@ -137,7 +130,9 @@ async def test_a_durable_that_somebody_changed_is_set_right(
         assert info.config.ack_wait == streams.ACK_WAIT_S
 
 
-async def test_what_cannot_be_changed_is_said(servers: FixtureServers, targets: Targets) -> None:
+async def test_a_change_that_nats_refuses_is_an_error_that_names_it(
+    servers: FixtureServers, targets: Targets
+) -> None:
     stream = subjects.KITCHEN_STREAM
     async with servers.bus_as("admin") as client:
         await client.jetstream().delete_stream(stream.name)
@@ -148,7 +143,7 @@ async def test_what_cannot_be_changed_is_said(servers: FixtureServers, targets: 
         await client.jetstream().delete_stream(stream.name)
 
 
-async def test_a_wiped_store_is_made_anew_by_the_watch(
+async def test_the_watch_restores_a_lost_store(
     servers: FixtureServers, targets: Targets, wait_until: WaitUntil
 ) -> None:
     watch = asyncio.create_task(watch_bus(targets))
@@ -156,22 +151,22 @@ async def test_a_wiped_store_is_made_anew_by_the_watch(
         await servers.lose_nats_store()
         async with servers.bus_as("gateway") as gateway:
 
-            async def is_there() -> bool:
+            async def has_consumer() -> bool:
                 try:
-                    await gateway.jetstream().consumer_info(*GATEWAYS_OWN)
+                    await gateway.jetstream().consumer_info(*GATEWAYS_DURABLE)
                 except NotFoundError:
                     return False
                 return True
 
-            await wait_until(is_there)
+            await wait_until(has_consumer)
     finally:
         await ended(watch)
 
 
-GATEWAYS_OWN = (subjects.GATEWAY_PROJECTION.stream, subjects.GATEWAY_PROJECTION.name)
+GATEWAYS_DURABLE = (subjects.GATEWAY_PROJECTION.stream, subjects.GATEWAY_PROJECTION.name)
 
 
-async def test_a_watch_that_finds_no_server_waits_for_it(
+async def test_a_watch_that_starts_without_a_server_waits_for_it(
     servers: FixtureServers,
     targets: Targets,
     wait_until: WaitUntil,
@@ -183,14 +178,14 @@ async def test_a_watch_that_finds_no_server_waits_for_it(
     try:
         with monkeypatch.context() as impatient:
             impatient.setattr(streams, "CONNECT_TIMEOUT_S", 0.2)
-            await wait_until(lambda: "did not let admin in" in caplog.text)
+            await wait_until(lambda: "accepted no login of admin" in caplog.text)
         await servers.lose_nats_store()
         await wait_until(lambda: "made on the bus" in caplog.text)
     finally:
         await ended(watch)
 
 
-async def test_a_stream_that_is_deleted_while_the_watch_looks_comes_back(
+async def test_the_watch_restores_a_deleted_stream(
     servers: FixtureServers, targets: Targets, wait_until: WaitUntil
 ) -> None:
     watch = asyncio.create_task(watch_bus(targets))
@@ -200,18 +195,20 @@ async def test_a_stream_that_is_deleted_while_the_watch_looks_comes_back(
             before = (await context.stream_info(subjects.KITCHEN_STREAM.name)).created
             await context.delete_stream(subjects.KITCHEN_STREAM.name)
 
-            async def is_new() -> bool:
+            async def is_restored() -> bool:
                 try:
                     return (await context.stream_info(subjects.KITCHEN_STREAM.name)).created != before
                 except NotFoundError:
                     return False
 
-            await wait_until(is_new)
+            await wait_until(is_restored)
     finally:
         await ended(watch)
 
 
-async def test_a_server_that_flushes_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_flushes_after_the_acknowledgement_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Late(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             return httpx.Response(200, json={"config": {"sync_interval": 120_000_000_000}})
@@ -223,13 +220,13 @@ async def test_a_server_that_flushes_late_is_refused(monkeypatch: pytest.MonkeyP
         await streams.require_synchronous("http://nats")
 
 
-async def test_a_database_that_is_away_or_lets_nobody_in_is_named(
+async def test_an_unreachable_or_refusing_database_is_an_error_that_names_it(
     servers: FixtureServers, targets: Targets
 ) -> None:
     nowhere = replace(targets, postgres_url="postgresql://postgres:x@127.0.0.1:1/cafeteria")
-    with pytest.raises(ServerAwayError, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(ServerUnavailableError, match=r"127\.0\.0\.1:1"):
         await prepare_database(nowhere)
-    with pytest.raises(StackError, match="did not let the administrator in"):
+    with pytest.raises(StackError, match="refused the administrator's login"):
         await prepare_database(replace(targets, postgres_url=with_password(targets.postgres_url, "guess")))
     with pytest.raises(StackError, match="sslmode"):
         await prepare_database(replace(targets, postgres_url=f"{targets.postgres_url}?sslmode=perhaps"))
@@ -240,23 +237,23 @@ def with_password(url: str, password: str) -> str:
     return f"{before.rpartition(':')[0]}:{password}@{address}"
 
 
-async def test_a_bus_that_does_not_let_the_administrator_in_is_named(
+async def test_a_bus_that_refuses_the_administrator_is_an_error_with_the_reason(
     targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "CONNECT_TIMEOUT_S", 1.0)
-    with pytest.raises(ServerAwayError, match=r"(?i)authorization"):
+    with pytest.raises(ServerUnavailableError, match=r"(?i)authorization"):
         async with BusAdmin(with_password(targets.nats_url, "guess"), stream_max_bytes=1):
             pass
 
 
-async def test_demo_data_adds_up_and_is_added_only_where_there_is_none(
+async def test_demo_data_is_consistent_and_inserted_only_where_it_is_missing(
     servers: FixtureServers, targets: Targets
 ) -> None:
     await prepare_database(targets)
     async with servers.database_as("stock") as stock, servers.database_as("identity") as identity:
-        sold = "SELECT count(*), min(quantity), max(quantity), sum(quantity) FROM"
-        assert tuple(await stock.fetchrow(f"{sold} inventory")) == (20, 1000, 1000, 20_000)
-        assert tuple(await stock.fetchrow(f"{sold} restocks")) == (20, 1000, 1000, 20_000)
+        totals = "SELECT count(*), min(quantity), max(quantity), sum(quantity) FROM"
+        assert await stock.fetchrow(f"{totals} inventory") == (20, 1000, 1000, 20_000)
+        assert await stock.fetchrow(f"{totals} restocks") == (20, 1000, 1000, 20_000)
         roles = await identity.fetch("SELECT role, count(*) FROM users GROUP BY role ORDER BY role")
         assert [tuple(row) for row in roles] == [("kitchen", 1), ("operator", 1), ("student", 200)]
         await stock.execute("UPDATE items SET name = 'Sehri Box' WHERE name = 'Firni'")
@@ -266,7 +263,7 @@ async def test_demo_data_adds_up_and_is_added_only_where_there_is_none(
         assert await identity.fetchval("SELECT count(*) FROM users") == 202
 
 
-def test_preparations_for_containers_are_for_their_owners_eyes(tmp_path: Path) -> None:
+def test_only_their_owner_can_read_the_files_for_containers(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     assert main(["--prepare", str(folder)]) == 0
     first = {path.name: path.read_text() for path in folder.iterdir()}
@@ -277,5 +274,5 @@ def test_preparations_for_containers_are_for_their_owners_eyes(tmp_path: Path) -
     assert first["nats-gateway"] in first["nats.conf"]
 
 
-def test_the_demo_password_is_the_published_one() -> None:
+def test_the_demo_password_is_the_documented_one() -> None:
     assert demo_data.PASSWORD == "iftar-rush-2026"

@@ -1,8 +1,9 @@
-"""Each service's user may do its own work on the bus, and is refused everything else: tried, not assumed."""
+"""A real server allows each service's user its own work on the bus and refuses everything else."""
 
 import asyncio
 import json
-from typing import Any, Self
+from collections.abc import Awaitable
+from typing import Self
 
 import pytest
 from nats.micro import add_service
@@ -37,11 +38,11 @@ JETSTREAM = (
     f"$JS.API.CONSUMER.RESET.{NOTIFICATION}.{PROJECTION}",
     "$JS.API.CONSUMER.RESET.KITCHEN.kitchen-work",
 )
-"""What is the administrator's alone, under the name that a service would have to use, too."""
+"""Subjects of the administrator only; the tests also try them under a service's API prefix."""
 
 
 class Connection:
-    """A user's connection that keeps what the server refused."""
+    """A user's connection that records the server's refusals."""
 
     def __init__(self, servers: FixtureServers, user: str) -> None:
         self._servers = servers
@@ -50,7 +51,7 @@ class Connection:
         self.client = BusClient()
 
     async def __aenter__(self) -> Self:
-        async def note(error: Exception) -> None:
+        async def record(error: Exception) -> None:
             self.refused.append(str(error).lower())
 
         await self.client.connect(
@@ -58,15 +59,15 @@ class Connection:
             user=self._user,
             password=self._servers.credentials.nats_password(self._user),
             inbox_prefix=inbox_prefix(self._user).encode(),
-            error_cb=note,
+            error_cb=record,
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.close()
 
-    async def tries(self, action: Any) -> list[str]:
-        """What the server refuses of `action`: its words come before the answer to a ping that follows."""
+    async def refusals(self, action: Awaitable[object]) -> list[str]:
+        """Await `action` and return the server's refusals, which arrive before the reply to a later ping."""
         before = len(self.refused)
         await action
         await self.client.flush_all()
@@ -74,7 +75,7 @@ class Connection:
 
 
 def forbidden_subjects(service: str) -> list[str]:
-    """Everything that is somebody else's to say."""
+    """Return the subjects that the service must not publish to."""
     topics = [topic.subject for topic in subjects.TOPICS if topic.owner != service]
     return [
         *topics,
@@ -87,29 +88,29 @@ def forbidden_subjects(service: str) -> list[str]:
 
 
 @pytest.mark.parametrize("service", subjects.SERVICES)
-async def test_a_service_cannot_say_what_is_not_its_own(servers: FixtureServers, service: str) -> None:
+async def test_a_service_cannot_publish_to_foreign_subjects(servers: FixtureServers, service: str) -> None:
     async with Connection(servers, service) as connection:
         for subject in forbidden_subjects(service):
-            refused = await connection.tries(connection.client.publish(subject, b"{}"))
+            refused = await connection.refusals(connection.client.publish(subject, b"{}"))
             assert any(subject.lower() in each for each in refused), f"{service} may publish {subject}"
 
 
 @pytest.mark.parametrize("service", subjects.SERVICES)
-async def test_only_callers_may_ask(servers: FixtureServers, service: str) -> None:
+async def test_only_its_callers_may_publish_a_request(servers: FixtureServers, service: str) -> None:
     callers = {
         subjects.GATEWAY: {"stock.rpc.v1.reserve", "stock.rpc.v1.release", "kitchen.rpc.v1.cancel"}
         | {"kitchen.rpc.v1.known", "notification.rpc.v1.known"},
         subjects.KITCHEN: {"gateway.rpc.v1.known", "notification.rpc.v1.known"},
     }
-    mine = callers.get(service, set()) | {subjects.JWKS.subject}
+    allowed = callers.get(service, set()) | {subjects.JWKS.subject}
     async with Connection(servers, service) as connection:
         for rpc in subjects.RPCS:
-            refused = await connection.tries(connection.client.publish(rpc.subject, b"{}"))
-            assert bool(refused) == (rpc.subject not in mine), rpc.subject
+            refused = await connection.refusals(connection.client.publish(rpc.subject, b"{}"))
+            assert bool(refused) == (rpc.subject not in allowed), rpc.subject
 
 
 @pytest.mark.parametrize("service", subjects.SERVICES)
-async def test_nobody_hears_what_is_meant_for_another(servers: FixtureServers, service: str) -> None:
+async def test_a_service_cannot_subscribe_to_foreign_subjects(servers: FixtureServers, service: str) -> None:
     others = [other for other in subjects.SERVICES if other != service]
     forbidden = [
         *(f"{inbox_prefix(other)}.>" for other in others),
@@ -124,13 +125,15 @@ async def test_nobody_hears_what_is_meant_for_another(servers: FixtureServers, s
     ]
     async with Connection(servers, service) as connection:
         for subject in forbidden:
-            refused = await connection.tries(connection.client.subscribe(subject))
+            refused = await connection.refusals(connection.client.subscribe(subject))
             assert refused, f"{service} may subscribe to {subject}"
 
 
 @pytest.mark.parametrize("login", [{}, {"user": "gateway"}, {"user": "gateway", "pass": "guess"}])
-async def test_a_stranger_is_refused(servers: FixtureServers, login: dict[str, str]) -> None:
-    """Spoken by hand: nats-py leaves sockets open when a login is refused."""
+async def test_a_client_without_valid_credentials_is_refused(
+    servers: FixtureServers, login: dict[str, str]
+) -> None:
+    """The test writes the protocol itself, because nats-py leaves sockets open after a refused login."""
     port = int(servers.nats_url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert (await reader.readline()).startswith(b"INFO")
@@ -140,7 +143,7 @@ async def test_a_stranger_is_refused(servers: FixtureServers, login: dict[str, s
     await writer.wait_closed()
 
 
-async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
+async def test_only_its_owner_can_read_and_acknowledge_a_durable(
     servers: FixtureServers, clean: None
 ) -> None:
     durable = subjects.KITCHEN_WORK
@@ -148,10 +151,10 @@ async def test_a_durable_is_read_and_acknowledged_by_its_owner_alone(
         await gateway.jetstream().publish(subjects.WORK_PLACED.subject, b"{}", headers={"Nats-Msg-Id": "a"})
         reader = await kitchen.jetstream().pull_subscribe_bind(durable.name, stream=durable.stream)
         [message] = await reader.fetch(1, timeout=10)
-        async with Connection(servers, subjects.GATEWAY) as stranger:
-            assert await stranger.tries(stranger.client.publish(message.reply, b"+ACK"))
+        async with Connection(servers, subjects.GATEWAY) as intruder:
+            assert await intruder.refusals(intruder.client.publish(message.reply, b"+ACK"))
             pull = f"{subjects.STREAMS_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}"
-            assert await stranger.tries(stranger.client.publish(pull, b"", reply="_INBOX_gateway.x"))
+            assert await intruder.refusals(intruder.client.publish(pull, b"", reply="_INBOX_gateway.x"))
         assert await outstanding(kitchen) == 1
         await message.ack_sync(timeout=10)
         assert await outstanding(kitchen) == 0
@@ -163,7 +166,7 @@ async def outstanding(kitchen: BusClient) -> int | None:
     return info.num_ack_pending
 
 
-async def test_notification_reads_by_a_consumer_that_it_sets_to_a_place(
+async def test_notification_reads_from_the_sequence_to_which_it_resets_its_consumer(
     servers: FixtureServers, clean: None
 ) -> None:
     name = subjects.NOTIFICATION_READERS.names[3]
@@ -173,17 +176,17 @@ async def test_notification_reads_by_a_consumer_that_it_sets_to_a_place(
             for number in (1, 2)
         ]
     async with servers.bus_as(subjects.NOTIFICATION) as notification:
-        for place, number in ((second, b"2"), (first, b"1")):
+        for sequence, number in ((second, b"2"), (first, b"1")):
             reset = f"{subjects.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{name}"
-            answer = await notification.request(reset, json.dumps({"seq": place}).encode(), timeout=10)
-            assert json.loads(answer.data)["reset_seq"] == place
+            answer = await notification.request(reset, json.dumps({"seq": sequence}).encode(), timeout=10)
+            assert json.loads(answer.data)["reset_seq"] == sequence
             arriving = await notification.subscribe(inbox := notification.new_inbox())
             pull = f"{subjects.STREAMS_API}.CONSUMER.MSG.NEXT.{NOTIFICATION}.{name}"
             await notification.publish(pull, b'{"batch": 1}', reply=inbox)
             assert (await arriving.next_msg(timeout=10)).data == number
 
 
-async def test_notification_cannot_touch_the_gateways_durable(servers: FixtureServers, clean: None) -> None:
+async def test_notification_cannot_use_the_gateways_durable(servers: FixtureServers, clean: None) -> None:
     async with Connection(servers, subjects.NOTIFICATION) as notification:
         for subject in (
             f"$JS.ACK.{NOTIFICATION}.{PROJECTION}.1.1.1.1.0",
@@ -193,10 +196,10 @@ async def test_notification_cannot_touch_the_gateways_durable(servers: FixtureSe
             f"{subjects.STREAMS_API}.CONSUMER.DELETE.{NOTIFICATION}.{PROJECTION}",
             f"{subjects.STREAMS_API}.CONSUMER.RESET.{NOTIFICATION}.{PROJECTION}",
         ):
-            assert await notification.tries(notification.client.publish(subject, b"{}")), subject
+            assert await notification.refusals(notification.client.publish(subject, b"{}")), subject
 
 
-async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServers) -> None:
+async def test_a_service_replies_to_requests_and_to_discovery(servers: FixtureServers) -> None:
     async with servers.bus_as(subjects.STOCK) as stock, servers.bus_as(subjects.GATEWAY) as gateway:
         service = await add_service(
             stock, name="cafeteria-stock", version="1.0.0", queue_group=subjects.STOCK
@@ -211,6 +214,6 @@ async def test_a_service_answers_requests_and_shows_itself(servers: FixtureServe
         assert reply.data == b"decided"
         async with servers.bus_as("admin") as admin:
             for verb in ("PING", "INFO", "STATS"):
-                shown = await admin.request(f"$SRV.{verb}.cafeteria-stock", timeout=10)
-                assert json.loads(shown.data)["name"] == "cafeteria-stock"
+                discovered = await admin.request(f"$SRV.{verb}.cafeteria-stock", timeout=10)
+                assert json.loads(discovered.data)["name"] == "cafeteria-stock"
         await service.stop()

@@ -1,10 +1,12 @@
-"""A reply subject is chosen by the one who asks. Whatever it is, an answer reaches nothing that the asker may not reach.
+"""No reply reaches a subject that its caller may not publish to, whatever reply subject the caller chooses.
 
-Every caller, every owner's and JetStream's own answers, every kind of foreign subject: tried on a real server.
+The tests try every caller, the replies of every owner and of JetStream, and every kind of foreign subject on a real
+server.
 """
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -19,43 +21,47 @@ from cafeteria.testkit.servers import FixtureServers
 STORED_SUBJECTS = tuple(subject for stream in subjects.STREAMS for subject in stream.subjects)
 
 
-class Witness:
-    """Hears, as every user, all that this user may hear, and remembers what came where."""
+class BusRecorder:
+    """Subscribes as every user to all that the user may receive, and records the messages."""
 
     def __init__(self) -> None:
         self.clients: dict[str, BusClient] = {}
-        self.heard: list[tuple[str, str, bytes]] = []
+        self.received: list[tuple[str, str, bytes]] = []
 
-    async def enter(self, servers: FixtureServers, running: AsyncExitStack) -> None:
+    async def start(self, servers: FixtureServers, open_clients: AsyncExitStack) -> None:
         for user in (*subjects.SERVICES, "admin"):
-            client = self.clients[user] = await running.enter_async_context(servers.bus_as(user))
-            for subject in self._hears(user):
-                await client.subscribe(subject, cb=self._noter(user))
+            client = self.clients[user] = await open_clients.enter_async_context(servers.bus_as(user))
+            for subject in self._subjects_of(user):
+                await client.subscribe(subject, cb=self._callback(user))
             await client.flush_all()
 
-    def _hears(self, user: str) -> tuple[str, ...]:
+    def _subjects_of(self, user: str) -> tuple[str, ...]:
         if user == "admin":
-            return ("_INBOX.>", "_INBOX_bootstrap.>", f"{inbox_prefix('admin')}.abc")  # not its own answers
-        mine = {rpc.subject for rpc in subjects.RPCS if rpc.owner == user}
-        return tuple(subject for subject in rights_of(user).subscribe if subject not in mine)
+            return (
+                "_INBOX.>",
+                "_INBOX_bootstrap.>",
+                f"{inbox_prefix('admin')}.abc",
+            )  # not the replies to its own requests
+        own = {rpc.subject for rpc in subjects.RPCS if rpc.owner == user}
+        return tuple(subject for subject in rights_of(user).subscribe if subject not in own)
 
-    def _noter(self, user: str) -> Any:
-        async def note(message: Msg) -> None:
-            self.heard.append((user, message.subject, message.data))
+    def _callback(self, user: str) -> Callable[[Msg], Awaitable[None]]:
+        async def record(message: Msg) -> None:
+            self.received.append((user, message.subject, message.data))
 
-        return note
+        return record
 
 
 @pytest.fixture
-async def witness(servers: FixtureServers, clean: None) -> Any:
-    async with AsyncExitStack() as running, servers.without_identity():
-        witness = Witness()
-        await witness.enter(servers, running)
-        yield witness
+async def recorder(servers: FixtureServers, clean: None) -> AsyncIterator[BusRecorder]:
+    async with AsyncExitStack() as open_clients, servers.without_identity():
+        recorder = BusRecorder()
+        await recorder.start(servers, open_clients)
+        yield recorder
 
 
 def foreign_subjects(caller: str) -> list[str]:
-    """Everything that an answer must not reach: what others hear, what is stored, what commands the streams."""
+    """Return the subjects that no reply may reach: other users' subjects, stored ones, commands to JetStream."""
     others = [service for service in (*subjects.SERVICES, "admin") if service != caller]
     found = [
         *(f"{inbox_prefix(other)}.abc" for other in others),
@@ -80,59 +86,63 @@ async def state_of_streams(admin: BusClient) -> dict[str, tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("caller", subjects.SERVICES)
-async def test_an_owners_answer_reaches_only_what_its_caller_may_reach(witness: Witness, caller: str) -> None:
-    """The owner answers with no body at all, which JetStream would take for a command."""
-    asked: list[str] = []
+async def test_an_owners_reply_reaches_only_subjects_that_its_caller_may_reach(
+    recorder: BusRecorder, caller: str
+) -> None:
+    """The owner replies without a body, which JetStream would accept as a command."""
+    requested: list[str] = []
 
     async def answer(message: Msg) -> None:
-        asked.append(message.subject)
+        requested.append(message.subject)
         await message.respond(b"")
 
     mine = [rpc for rpc in subjects.RPCS if caller in RPC_CALLERS[rpc.subject]]
     for rpc in mine:
-        await witness.clients[rpc.owner].subscribe(rpc.subject, cb=answer)
-        await witness.clients[rpc.owner].flush_all()
-    before = await state_of_streams(witness.clients["admin"])
-    client = witness.clients[caller]
+        await recorder.clients[rpc.owner].subscribe(rpc.subject, cb=answer)
+        await recorder.clients[rpc.owner].flush_all()
+    before = await state_of_streams(recorder.clients["admin"])
+    client = recorder.clients[caller]
     forbidden = foreign_subjects(caller)
     for rpc in mine:
         for subject in forbidden:
             await client.publish(rpc.subject, b"{}", reply=subject)
         assert (await client.request(rpc.subject, b"{}", timeout=10)).data == b""
-    await settled(witness, caller)
-    assert len(asked) >= len(mine) * len(forbidden)
-    assert await state_of_streams(witness.clients["admin"]) == before
-    assert heard_by_others(witness, caller) == []
+    await settled(recorder, caller)
+    assert len(requested) >= len(mine) * len(forbidden)
+    assert await state_of_streams(recorder.clients["admin"]) == before
+    assert received_by_others(recorder, caller) == []
 
 
 @pytest.mark.parametrize("caller", [subjects.GATEWAY, subjects.KITCHEN, subjects.NOTIFICATION])
-async def test_what_jetstream_answers_reaches_only_what_its_caller_may_reach(
-    witness: Witness, caller: str
+async def test_a_jetstream_reply_reaches_only_subjects_that_its_caller_may_reach(
+    recorder: BusRecorder, caller: str
 ) -> None:
-    """Its answers, its acknowledgements, and the messages that it delivers."""
-    admin, client = witness.clients["admin"], witness.clients[caller]
+    """Replies of the API, acknowledgements, and delivered messages."""
+    admin, client = recorder.clients["admin"], recorder.clients[caller]
     for subject in STORED_SUBJECTS:
         await admin.jetstream().publish(subject, b"")
-    questions = {
+    requests = {
         subject: b'{"batch": 100, "no_wait": true}' if ".MSG.NEXT." in subject else b""
         for subject in rights_of(caller).publish
         if subject.startswith(subjects.STREAMS_API)
     }
     before = await state_of_streams(admin)
-    for question, body in questions.items():
+    for request, body in requests.items():
         for subject in foreign_subjects(caller):
-            await client.publish(question, body, reply=subject)
-    await settled(witness, caller)
-    assert questions
+            await client.publish(request, body, reply=subject)
+        if ".ACK." not in request:  # JetStream replies to nothing but a wildcard there
+            await client.request(request, body, timeout=10)  # its reply follows those to the foreign subjects
+    await settled(recorder, caller)
+    assert requests
     assert await state_of_streams(admin) == before
-    assert heard_by_others(witness, caller) == []
+    assert received_by_others(recorder, caller) == []
 
 
 @pytest.mark.parametrize("publisher", [subjects.GATEWAY, subjects.KITCHEN])
-async def test_an_acknowledgement_of_storing_reaches_only_what_its_publisher_may_reach(
-    witness: Witness, publisher: str
+async def test_a_publish_acknowledgement_reaches_only_subjects_that_its_publisher_may_reach(
+    recorder: BusRecorder, publisher: str
 ) -> None:
-    admin, client = witness.clients["admin"], witness.clients[publisher]
+    admin, client = recorder.clients["admin"], recorder.clients[publisher]
     mine = [topic.subject for topic in subjects.TOPICS if topic.owner == publisher]
     forbidden = foreign_subjects(publisher)
     before = await state_of_streams(admin)
@@ -140,27 +150,27 @@ async def test_an_acknowledgement_of_storing_reaches_only_what_its_publisher_may
         for subject in forbidden:
             await client.publish(topic, b"", reply=subject)
         await client.jetstream().publish(topic, b"")  # a stream stores and acknowledges in order
-    await settled(witness, publisher)
+    await settled(recorder, publisher)
     after = await state_of_streams(admin)
     stored = sum(after[name][1] - before[name][1] for name in after)
     assert stored == len(mine) * (len(forbidden) + 1)
     assert {name: state[0] for name, state in after.items()} == {name: s[0] for name, s in before.items()}
-    assert heard_by_others(witness, publisher) == []
+    assert received_by_others(recorder, publisher) == []
 
 
-async def test_a_place_for_answers_lasts_no_longer_than_its_request(
+async def test_a_request_leaves_no_reply_state_in_the_server(
     servers: FixtureServers, clean: None, wait_until: Any
 ) -> None:
-    """The server keeps one for each request that is open; a reader opens one after the other, for months."""
+    """The server keeps state for each open request; a reader opens one after another for months."""
     from cafeteria.chassis.messaging.pull_requests import PullRequests  # noqa: PLC0415
 
     async with servers.bus_as(subjects.NOTIFICATION) as client, servers.bus_as("admin") as admin:
         got: list[Msg] = []
         names = subjects.NOTIFICATION_READERS
         requests = PullRequests(
-            client, names.stream, names.names[-1], on_message=got.append, on_trouble=lambda _: None
+            client, names.stream, names.names[-1], on_message=got.append, on_failure=lambda _: None
         )
-        await admin.jetstream().stream_info(names.stream)  # from now on it listens for answers
+        await admin.jetstream().stream_info(names.stream)  # from now on the client has its inbox for replies
         tasks = len(asyncio.all_tasks())
         for number in range(50):
             await requests.ask()
@@ -171,22 +181,21 @@ async def test_a_place_for_answers_lasts_no_longer_than_its_request(
         assert len(asyncio.all_tasks()) <= tasks + 1
         await requests.close()
         assert inboxes_of(client) == 0
-        await wait_until(lambda: len(asyncio.all_tasks()) <= tasks)  # those of the inboxes are cancelled
+        await wait_until(lambda: len(asyncio.all_tasks()) <= tasks)  # the tasks of the inboxes are cancelled
 
 
 def inboxes_of(client: BusClient) -> int:
-    """Of pulls; that of requests is one for all."""
+    """Count the inboxes of pulls; all requests share one other inbox."""
     subjects = [subscription.subject for subscription in client._subs.values()]
     return sum(subject.startswith("_INBOX") and "*" not in subject for subject in subjects)
 
 
-async def settled(witness: Witness, caller: str) -> None:
-    """What was published has been answered, and the answers have been delivered."""
+async def settled(recorder: BusRecorder, caller: str) -> None:
+    """Return once the server has replied to all published messages and delivered the replies."""
     for _ in range(2):
-        for client in (witness.clients[caller], *witness.clients.values()):
+        for client in (recorder.clients[caller], *recorder.clients.values()):
             await client.flush_all()
-        await asyncio.sleep(0.1)
 
 
-def heard_by_others(witness: Witness, caller: str) -> list[tuple[str, str, bytes]]:
-    return [each for each in witness.heard if each[0] != caller]
+def received_by_others(recorder: BusRecorder, caller: str) -> list[tuple[str, str, bytes]]:
+    return [each for each in recorder.received if each[0] != caller]

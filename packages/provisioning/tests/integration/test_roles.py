@@ -1,4 +1,4 @@
-"""Each service's role may do its own work in Postgres, and is refused everything else: tried, not assumed."""
+"""A real Postgres allows each service's role its own work and refuses everything else."""
 
 import asyncpg
 import pytest
@@ -27,7 +27,7 @@ async def tables_of(servers: FixtureServers, service: str) -> list[str]:
 
 
 @pytest.mark.parametrize("service", subjects.SERVICES)
-async def test_a_service_reads_its_own_tables_and_nobody_elses(servers: FixtureServers, service: str) -> None:
+async def test_a_service_can_read_its_own_tables_only(servers: FixtureServers, service: str) -> None:
     async with servers.database_as(service) as connection:
         for owner in subjects.SERVICES:
             for table in await tables_of(servers, owner):
@@ -40,7 +40,9 @@ async def test_a_service_reads_its_own_tables_and_nobody_elses(servers: FixtureS
 
 
 @pytest.mark.parametrize("service", LEDGERS)
-async def test_what_is_written_in_a_ledger_stays(servers: FixtureServers, service: str) -> None:
+async def test_a_service_cannot_change_or_delete_rows_of_its_ledger(
+    servers: FixtureServers, service: str
+) -> None:
     async with servers.database_as(service) as connection:
         for table in LEDGERS[service]:
             rights = [
@@ -71,7 +73,9 @@ async def test_what_is_written_in_a_ledger_stays(servers: FixtureServers, servic
         "SELECT rolpassword FROM pg_authid",
     ],
 )
-async def test_a_service_owns_nothing(servers: FixtureServers, service: str, statement: str) -> None:
+async def test_a_service_can_create_nothing_and_take_no_other_role(
+    servers: FixtureServers, service: str, statement: str
+) -> None:
     async with servers.database_as(service) as connection:
         with pytest.raises(REFUSED):
             await connection.execute(statement)
@@ -95,13 +99,13 @@ async def test_a_service_finds_its_tables_without_naming_its_schema(
 
 
 @pytest.mark.parametrize("service", subjects.SERVICES)
-async def test_nobody_logs_in_with_a_wrong_password_or_none(servers: FixtureServers, service: str) -> None:
+async def test_a_wrong_or_empty_password_is_refused(servers: FixtureServers, service: str) -> None:
     for password in ("guess", ""):
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(servers.postgres_url, user=service, password=password)
 
 
-async def test_nobody_logs_in_as_the_owner(servers: FixtureServers) -> None:
+async def test_the_owner_role_cannot_log_in(servers: FixtureServers) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(servers.postgres_url, user="cafeteria_owner", password="guess")
 
@@ -114,7 +118,7 @@ async def test_every_table_belongs_to_the_owner(servers: FixtureServers) -> None
     assert [row[0] for row in owners] == ["cafeteria_owner"]
 
 
-async def test_a_new_password_counts_from_the_next_bootstrap_on(servers: FixtureServers) -> None:
+async def test_a_new_password_is_valid_after_the_next_bootstrap(servers: FixtureServers) -> None:
     async def log_in(password: str) -> None:
         await (await asyncpg.connect(servers.postgres_url, user="stock", password=password)).close()
 
@@ -128,7 +132,7 @@ async def test_a_new_password_counts_from_the_next_bootstrap_on(servers: Fixture
     await log_in(servers.credentials.postgres_password("stock"))
 
 
-async def test_a_right_that_somebody_added_is_taken_away_again(servers: FixtureServers) -> None:
+async def test_the_bootstrap_revokes_an_added_right(servers: FixtureServers) -> None:
     async with servers.database_as_admin() as admin:
         await admin.execute("GRANT CREATE ON SCHEMA stock TO stock; GRANT USAGE ON SCHEMA stock TO PUBLIC")
         await admin.execute("ALTER ROLE stock CREATEDB")

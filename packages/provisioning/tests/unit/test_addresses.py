@@ -1,4 +1,4 @@
-"""Addresses that a person gives: one that works, or a sentence with the variable's name and nothing of a password."""
+"""A server address in the settings is valid, or an error names its variable and repeats no password."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from cafeteria.provisioning.addresses import (
     MONITOR,
     NATS,
     POSTGRES,
-    Kind,
+    AddressKind,
     checked,
     listening_host,
     reaching_host,
@@ -32,7 +32,7 @@ READERS = {
     ("kind", "url"),
     [
         (POSTGRES, "postgresql://db"),
-        (POSTGRES, "postgres://me:p%40ss@db.campus.example:5432/canteen"),
+        (POSTGRES, "postgres://me:p%40ss@db.campus.example:5432/orders"),
         (POSTGRES, "postgresql://me:a@b@10.0.0.7:1/"),
         (POSTGRES, "postgresql://[2001:db8::1]:5432/cafeteria"),
         (NATS, "nats://bus"),
@@ -41,7 +41,7 @@ READERS = {
         (MONITOR, "https://bus:8222/"),
     ],
 )
-def test_one_address_is_taken_as_it_is(kind: Kind, url: str) -> None:
+def test_a_single_valid_address_is_accepted_unchanged(kind: AddressKind, url: str) -> None:
     assert checked("VARIABLE", url, kind) == url
 
 
@@ -98,7 +98,7 @@ MONITOR_REFUSED = [
         *(("CAFETERIA_NATS_MONITOR_URL", url) for url in MONITOR_REFUSED),
     ],
 )
-def test_what_is_not_understood_is_refused_by_name(variable: str, url: str) -> None:
+def test_an_invalid_address_is_refused_with_its_variables_name(variable: str, url: str) -> None:
     with pytest.raises(SettingError, match=f"^{variable} must be one address") as refused:
         READERS[variable]({variable: url})
     assert PASSWORD not in str(refused.value)
@@ -106,19 +106,19 @@ def test_what_is_not_understood_is_refused_by_name(variable: str, url: str) -> N
     assert refused.value.exit_code == 2
 
 
-def test_a_parameter_is_named() -> None:
+def test_an_unsupported_parameter_is_named_in_the_error() -> None:
     with pytest.raises(SettingError, match="`sslmode`"):
         checked("CAFETERIA_POSTGRES_URL", POSTGRES_REFUSED[0], POSTGRES)
 
 
-def test_a_service_is_handed_an_ipv6_address_in_brackets() -> None:
+def test_a_service_receives_an_ipv6_address_in_brackets() -> None:
     assert without_credentials("postgresql://me:secret@[::1]:5432/c") == "postgresql://[::1]:5432/c"
 
 
 @pytest.mark.parametrize(
-    "text", ["192.0.2.1", "canteen.example", "::2", "fe80::1%lo", "127.0.0.1:8000", "*", "1"]
+    "text", ["192.0.2.1", "cafeteria.example", "::2", "fe80::1%lo", "127.0.0.1:8000", "*", "1"]
 )
-def test_a_host_that_is_not_of_this_machine_is_refused(text: str) -> None:
+def test_a_host_that_is_no_ip_address_of_this_machine_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match="CAFETERIA_HOST"):
         listening_host(text)
 
@@ -128,13 +128,13 @@ def test_a_host_that_is_not_of_this_machine_is_refused(text: str) -> None:
     [
         (None, "127.0.0.1"),
         ("localhost", "127.0.0.1"),
-        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - only asked about
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - only a test case
         ("127.0.0.2", "127.0.0.2"),
     ],
 )
-def test_services_are_reached_where_they_listen(text: str | None, reached: str) -> None:
+def test_a_client_reaches_services_at_an_address_on_which_they_listen(text: str | None, reached: str) -> None:
     assert reaching_host(listening_host(text)) == reached
 
 
-def test_an_ipv6_host_is_reached_in_brackets() -> None:
+def test_a_client_reaches_an_ipv6_host_in_brackets() -> None:
     assert bracketed(reaching_host("::")) == bracketed("::1") == "[::1]"

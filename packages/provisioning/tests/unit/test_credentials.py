@@ -1,4 +1,4 @@
-"""Secrets are made once, differ, and are for their owner alone."""
+"""Secrets are created once, differ from one another, and only their owner can read them."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_they_are_made_once(tmp_path: Path) -> None:
+def test_a_second_call_keeps_all_secrets(tmp_path: Path) -> None:
     Credentials.ensure(tmp_path / "secrets")
     first = contents(tmp_path / "secrets")
     Credentials.ensure(tmp_path / "secrets")
@@ -26,7 +26,7 @@ def test_they_are_made_once(tmp_path: Path) -> None:
     assert len(set(first.values())) == len(first) == 2 * len((ADMIN, *SERVICES)) + 1
 
 
-def test_only_their_owner_reads_them(tmp_path: Path) -> None:
+def test_only_their_owner_can_read_secrets_whatever_the_umask(tmp_path: Path) -> None:
     mask = os.umask(0)
     try:
         folder = Credentials.ensure(tmp_path / "secrets").folder
@@ -36,7 +36,7 @@ def test_only_their_owner_reads_them(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_what_is_missing_is_added_to_what_is_there(tmp_path: Path) -> None:
+def test_a_missing_secret_is_created_and_the_others_stay(tmp_path: Path) -> None:
     credentials = Credentials.ensure(tmp_path)
     kept = credentials.nats_password("stock")
     credentials.postgres_file("stock").unlink()
@@ -45,13 +45,13 @@ def test_what_is_missing_is_added_to_what_is_there(tmp_path: Path) -> None:
     assert credentials.postgres_password("stock")
 
 
-def test_of_many_at_once_all_see_the_same(tmp_path: Path) -> None:
-    def one(number: int) -> str:
+def test_concurrent_calls_return_the_same_secrets(tmp_path: Path) -> None:
+    def read_secrets(_number: int) -> str:
         credentials = Credentials.ensure(tmp_path)
         return credentials.postgres_password(ADMIN) + credentials.signing_key_file.read_text()
 
     with ThreadPoolExecutor(8) as threads:
-        assert len(set(threads.map(one, range(8)))) == 1
+        assert len(set(threads.map(read_secrets, range(8)))) == 1
 
 
 def test_the_signing_key_is_an_ed25519_key_in_pem(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_signing_key_is_an_ed25519_key_in_pem(tmp_path: Path) -> None:
     assert isinstance(load_pem_private_key(pem, password=None), Ed25519PrivateKey)
 
 
-def test_a_verifier_holds_no_password_and_never_repeats() -> None:
+def test_a_verifier_contains_no_password_and_never_repeats() -> None:
     first, second = scram.verifier("iftar"), scram.verifier("iftar")
     assert first != second
     assert first.startswith("SCRAM-SHA-256$4096:")

@@ -1,4 +1,4 @@
-"""Which servers the bootstrap works on: read from the environment, with passwords that nobody is shown."""
+"""The bootstrap reads its servers from the environment and shows no password."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ def credentials(tmp_path: Path) -> Credentials:
 
 
 @pytest.mark.parametrize("url_of", [postgres_admin_url, nats_admin_url])
-def test_an_administrators_url_is_filled_in_where_it_says_nothing(
+def test_an_administrators_url_gets_the_credentials_that_it_lacks(
     url_of: Callable[[str, Credentials], str], credentials: Credentials
 ) -> None:
     filled = url_of("x://db:1234", credentials)
@@ -31,12 +31,12 @@ def test_an_administrators_url_is_filled_in_where_it_says_nothing(
     assert url_of("x://me:p%40ss@db:1", credentials).count("me:p%40ss@db:1") == 1
 
 
-def test_a_service_is_handed_no_credentials() -> None:
+def test_a_service_receives_no_credentials() -> None:
     assert without_credentials("nats://admin:secret@bus:4222") == "nats://bus:4222"
     assert without_credentials("postgresql://me:secret@db:5432/cafeteria") == "postgresql://db:5432/cafeteria"
 
 
-def test_the_bootstrap_needs_servers(tmp_path: Path) -> None:
+def test_the_bootstrap_refuses_to_run_without_a_servers_url(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="CAFETERIA_POSTGRES_URL is not set"):
         Targets.from_environment({"CAFETERIA_SECRETS_DIR": str(tmp_path)})
 
@@ -60,5 +60,5 @@ def test_secrets_are_in_the_data_folder_unless_a_folder_of_their_own_is_named(
     monkeypatch.chdir(tmp_path)
     assert secrets_folder({}) == tmp_path / ".cafeteria" / "secrets"
     assert secrets_folder({"CAFETERIA_HOME": "/srv/caf"}) == Path("/srv/caf/secrets")
-    named = {"CAFETERIA_HOME": "/srv/caf", "CAFETERIA_SECRETS_DIR": "/run/secrets"}
-    assert secrets_folder(named) == Path("/run/secrets")
+    environment = {"CAFETERIA_HOME": "/srv/caf", "CAFETERIA_SECRETS_DIR": "/run/secrets"}
+    assert secrets_folder(environment) == Path("/run/secrets")

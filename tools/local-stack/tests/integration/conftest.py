@@ -1,4 +1,4 @@
-"""`just up` as a process of its own, watched from outside."""
+"""Fixtures that run `just up` as a separate process and observe its output, children and end."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,16 @@ import pytest
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
 
-START_TIMEOUT_S = 180.0  # five interpreters at once, on a machine that may be busy with other tests
+START_TIMEOUT_S = 180.0  # five interpreters start together, perhaps beside other tests
 UP = (sys.executable, "-m", "cafeteria.local_stack", "up")
-OPEN = "keeps the data"  # the last line before the stack only runs
+OPEN = "keeps the data"  # the end of the last line of a start
 
 
-class Supervised:
-    """A running `up`: its output so far, its children, its end."""
+Up = Callable[..., AbstractAsyncContextManager["UpProcess"]]
+
+
+class UpProcess:
+    """A running `up`: its output so far, its children and its exit code."""
 
     def __init__(self, process: Process, home: DataDirectory) -> None:
         self.process = process
@@ -39,7 +42,7 @@ class Supervised:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, part: str) -> psutil.Process:
-        """The direct child whose command line holds `part`."""
+        """Return the direct child whose command line contains `part`."""
         found = [each for each in psutil.Process(self.process.pid).children() if part in command(each)]
         assert len(found) == 1, found
         return found[0]
@@ -49,13 +52,13 @@ class Supervised:
         assert found, self.output
         return found[1]
 
-    async def says(self, words: str) -> None:
-        """Wait for a line; fails at once when the process ends without it."""
+    async def prints(self, text: str) -> None:
+        """Wait until the output contains `text`; fail at once if the process ends without it."""
         async with asyncio.timeout(START_TIMEOUT_S), self._changed:
-            await self._changed.wait_for(lambda: words in self.output or self._reader.done())
-        assert words in self.output, self.output
+            await self._changed.wait_for(lambda: text in self.output or self._reader.done())
+        assert text in self.output, self.output
 
-    async def ends(self) -> int:
+    async def exit_code(self) -> int:
         code = await self.process.wait()
         await self._reader
         return code
@@ -78,14 +81,14 @@ def command(process: psutil.Process) -> str:
 
 
 @pytest.fixture
-def up() -> Callable[..., AbstractAsyncContextManager[Supervised]]:
-    """Starts `just up` on a home, with variables, or by another command; entered, it gives what `Supervised` is."""
+def up() -> Up:
+    """Run `just up`, or another `command`, on a data directory with extra variables; gives an `UpProcess`."""
     return started
 
 
 @pytest.fixture
 def home() -> Iterator[DataDirectory]:
-    """A data folder on a short path that Postgres' user can reach, gone afterwards."""
+    """A temporary data directory on a short path that Postgres' user can reach."""
     with temporary_data_directory() as folder:
         yield folder
 
@@ -93,8 +96,8 @@ def home() -> Iterator[DataDirectory]:
 @contextlib.asynccontextmanager
 async def started(
     home: DataDirectory, *, command: tuple[str, ...] = UP, **variables: str
-) -> AsyncIterator[Supervised]:
-    """In a process group of its own, as a terminal starts it; its five ports are any free ones."""
+) -> AsyncIterator[UpProcess]:
+    """Run it in its own process group, as a terminal does, with five free ports for the services."""
     defaults = {"PYTHONUNBUFFERED": "1", "CAFETERIA_PORT_BASE": str(ports.free_ports(5))}
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -105,10 +108,10 @@ async def started(
         process_group=0,
         umask=0,
     )
-    running = Supervised(process, home)
+    running = UpProcess(process, home)
     try:
         yield running
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await running.ends()
+        await running.exit_code()

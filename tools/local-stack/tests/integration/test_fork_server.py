@@ -1,8 +1,8 @@
-"""A fork server's forks are processes like any other, and end with it, however it ends, on any system."""
+"""Forks are full processes, and they end with their fork server, however it ends, on every system."""
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,16 @@ from cafeteria.local_stack.service import service_program
 from cafeteria.provisioning.errors import StackError
 
 WaitUntil = Callable[..., Any]
+Start = Callable[..., Awaitable[tuple[Child, psutil.Process]]]
 START_TIMEOUT_S = 60.0
-GRACE_S = 30.0  # it ends by itself in three seconds, of a machine that has them
+GRACE_S = 30.0  # a service ends within three seconds on a machine that is not busy
 
 
 @pytest.fixture
-def start(tmp_path: Path, wait_until: WaitUntil) -> Callable[..., Any]:
-    """Stock from a fork server, without its servers, once it listens or has ended; its output goes to `log`."""
+def start(tmp_path: Path, wait_until: WaitUntil) -> Start:
+    """Start stock from a fork server, without Postgres and NATS; return once it listens or has ended."""
 
-    async def start(fork_server: ForkServer, **variables: str) -> tuple[Child, psutil.Process]:
+    async def start_stock(fork_server: ForkServer, **variables: str) -> tuple[Child, psutil.Process]:
         port = ports.free_port()
         environment = {
             **os.environ,
@@ -42,16 +43,16 @@ def start(tmp_path: Path, wait_until: WaitUntil) -> Callable[..., Any]:
         )
         return child, process
 
-    return start
+    return start_stock
 
 
 @pytest.mark.parametrize(
     ("number", "state"), [(signal.SIGKILL, signal.SIGCONT), (signal.SIGTERM, signal.SIGSTOP)]
 )
-async def test_forks_end_with_their_fork_server_also_when_they_are_frozen(
-    start: Any, wait_until: WaitUntil, number: signal.Signals, state: signal.Signals
+async def test_forks_end_with_their_fork_server_even_if_frozen(
+    start: Start, wait_until: WaitUntil, number: signal.Signals, state: signal.Signals
 ) -> None:
-    """Where the fork server itself was killed, one that is frozen ends once it goes on."""
+    """After SIGKILL to the fork server, a frozen fork ends once it continues."""
     async with ForkServer(["stock"]) as loaded:
         child, process = await start(loaded)
         child.signal(state)
@@ -62,7 +63,7 @@ async def test_forks_end_with_their_fork_server_also_when_they_are_frozen(
             await start(loaded)
 
 
-async def test_a_fork_that_is_killed_takes_nobody_with_it(fork_server: ForkServer, start: Any) -> None:
+async def test_the_end_of_one_fork_does_not_affect_others(fork_server: ForkServer, start: Start) -> None:
     (first, _), (second, process) = await start(fork_server), await start(fork_server)
     first.signal(signal.SIGKILL)
     assert await first.wait() == -signal.SIGKILL
@@ -72,7 +73,9 @@ async def test_a_fork_that_is_killed_takes_nobody_with_it(fork_server: ForkServe
     assert await third.stop(grace_s=GRACE_S) == await second.stop(grace_s=GRACE_S) == 0
 
 
-async def test_a_fork_says_what_the_service_says(fork_server: ForkServer, start: Any, tmp_path: Path) -> None:
+async def test_a_fork_writes_the_services_output_and_returns_its_exit_code(
+    fork_server: ForkServer, start: Start, tmp_path: Path
+) -> None:
     child, _ = await start(fork_server, CAFETERIA_LOG_LEVEL="loud")
     assert await child.wait() == 2
     assert (tmp_path / "log").read_text().startswith("stock: CAFETERIA_LOG_LEVEL")

@@ -1,13 +1,14 @@
-"""No process outlives a supervisor that was killed, by the kernel's signal and where the kernel sends none."""
+"""No process outlives a killed supervisor, on kernels with and without a parent-death signal."""
 
 import asyncio
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -16,7 +17,9 @@ from cafeteria.local_stack import parent_death
 from cafeteria.local_stack.child import Child, Program, is_alive
 from cafeteria.local_stack.data_directory import DataDirectory
 
-Up = Callable[..., AbstractAsyncContextManager[Any]]
+if TYPE_CHECKING:
+    from conftest import Up
+
 WaitUntil = Callable[..., Any]
 
 KERNEL = pytest.param(
@@ -26,7 +29,8 @@ KERNEL = pytest.param(
         not parent_death.has_parent_death_signal(), reason="this kernel sends no signal at a parent's death"
     ),
 )
-WATCHER = pytest.param("parent_death.has_parent_death_signal = lambda: False", id="by the watcher")
+WITHOUT_KERNEL_SIGNAL = "parent_death.has_parent_death_signal = lambda: False"
+WATCHER = pytest.param(WITHOUT_KERNEL_SIGNAL, id="by the watcher")
 WITH_ONE_SERVICE = f"""
 import asyncio
 from cafeteria.contracts.subjects import IDENTITY, SERVICES
@@ -35,7 +39,7 @@ from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 
-{WATCHER.values[0]}
+{WITHOUT_KERNEL_SIGNAL}
 plan = Plan(idle=frozenset(SERVICES) - {{IDENTITY}})
 
 async def main():
@@ -55,10 +59,10 @@ from cafeteria.local_stack.child import Child, Program
 {change}
 
 async def main():
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-    passing = Program(argv=(sys.executable, "-c", "pass"))
-    await (await Child.start(passing, log=Path(sys.argv[1]))).wait()
-    program = Program(argv=(sys.executable, "-c", deaf), own_group=True)
+    ignores_sigterm = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    short = Program(argv=(sys.executable, "-c", "pass"))
+    await (await Child.start(short, log=Path(sys.argv[1]))).wait()
+    program = Program(argv=(sys.executable, "-c", ignores_sigterm), own_group=True)
     child = await Child.start(program, log=Path(sys.argv[1]))
     print(child.pid, flush=True)
     await child.wait()
@@ -68,7 +72,7 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def parent_and_child(folder: Path, change: str) -> AsyncIterator[tuple[Any, psutil.Process]]:
+async def parent_and_child(folder: Path, change: str) -> AsyncIterator[tuple[Process, psutil.Process]]:
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT.format(change=change), str(folder / "log")),
         stdout=asyncio.subprocess.PIPE,
@@ -85,24 +89,24 @@ async def parent_and_child(folder: Path, change: str) -> AsyncIterator[tuple[Any
 
 @pytest.mark.parametrize("change", [KERNEL, WATCHER])
 @pytest.mark.parametrize("when", ["at once", "later"])
-async def test_a_child_does_not_outlive_a_parent_that_was_killed(
+async def test_a_child_ends_with_its_killed_parent(
     tmp_path: Path, wait_until: WaitUntil, change: str, when: str
 ) -> None:
-    """At once: while the child may not have become its program yet."""
+    """`at once` kills the parent before the child may have become its program."""
     async with parent_and_child(tmp_path, change) as (parent, child):
-        family = psutil.Process(parent.pid).children(recursive=True)
-        assert child in family
+        processes = psutil.Process(parent.pid).children(recursive=True)
+        assert child in processes
         if when == "later":
             await wait_until(lambda: "up" in (tmp_path / "log").read_text())
         parent.kill()
         await parent.wait()
-        await wait_until(lambda: not [each for each in family if is_alive(each)])
+        await wait_until(lambda: not [each for each in processes if is_alive(each)])
 
 
-async def test_a_signal_to_the_group_leaves_the_watcher_for_those_that_are_deaf_to_it(
+async def test_the_watcher_survives_a_signal_to_the_group_and_ends_a_child_that_ignores_it(
     tmp_path: Path, wait_until: WaitUntil
 ) -> None:
-    async with parent_and_child(tmp_path, WATCHER.values[0]) as (parent, child):
+    async with parent_and_child(tmp_path, WITHOUT_KERNEL_SIGNAL) as (parent, child):
         await wait_until(lambda: "up" in (tmp_path / "log").read_text())
         child.terminate()
         os.killpg(parent.pid, signal.SIGTERM)
@@ -110,18 +114,18 @@ async def test_a_signal_to_the_group_leaves_the_watcher_for_those_that_are_deaf_
         await wait_until(lambda: not is_alive(child))
 
 
-async def test_a_watcher_that_ended_is_followed_by_another(
+async def test_an_ended_watcher_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     monkeypatch.setattr(parent_death, "has_parent_death_signal", lambda: False)
-    before = await a_watcher(tmp_path)
+    before = await watcher_after_a_child(tmp_path)
     before.kill()
     await wait_until(lambda: not is_alive(before))
-    assert (await a_watcher(tmp_path)).pid != before.pid
+    assert (await watcher_after_a_child(tmp_path)).pid != before.pid
 
 
-async def a_watcher(folder: Path) -> psutil.Process:
-    """That of this process; a child that registers with it ends as ever."""
+async def watcher_after_a_child(folder: Path) -> psutil.Process:
+    """Start a child, which registers and ends, and return this process' watcher."""
     child = await Child.start(Program(argv=(sys.executable, "-c", "pass")), log=folder / "log")
     assert await child.wait() == 0
     return next(
@@ -131,15 +135,15 @@ async def a_watcher(folder: Path) -> psutil.Process:
     )
 
 
-async def test_real_servers_and_a_service_end_with_a_killed_supervisor_where_the_kernel_does_not_help(
-    up: Up, home: DataDirectory, wait_until: WaitUntil
+async def test_servers_and_a_service_end_with_a_killed_supervisor_without_the_kernels_signal(
+    up: "Up", home: DataDirectory, wait_until: WaitUntil
 ) -> None:
     async with up(home, command=(sys.executable, "-c", WITH_ONE_SERVICE)) as running:
-        await running.says("open")
-        family = running.children()
-        assert {"postgres", "nats-server"} <= {process.name() for process in family}
-        assert [process for process in family if "cafeteria.identity" in process.cmdline()]
-        assert [process for process in family if parent_death.SCRIPT in process.cmdline()]
+        await running.prints("open")
+        processes = running.children()
+        assert {"postgres", "nats-server"} <= {process.name() for process in processes}
+        assert [process for process in processes if "cafeteria.identity" in process.cmdline()]
+        assert [process for process in processes if parent_death.SCRIPT in process.cmdline()]
         running.process.kill()
-        await wait_until(lambda: not [each for each in family if is_alive(each)])
-    assert not (home.postgres / "postmaster.pid").exists()  # it ended in good order
+        await wait_until(lambda: not [each for each in processes if is_alive(each)])
+    assert not (home.postgres / "postmaster.pid").exists()  # Postgres shut down properly

@@ -1,4 +1,4 @@
-"""The whole system as one object, as end-to-end tests and fault injection use it."""
+"""The stack starts, restarts, freezes and stops its processes as end-to-end tests and fault injection need it."""
 
 import asyncio
 import signal
@@ -10,6 +10,7 @@ import pytest
 
 from cafeteria.contracts import subjects
 from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
 from cafeteria.provisioning import demo_data
@@ -19,8 +20,8 @@ WaitUntil = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-async def stack(fork_server) -> AsyncIterator[Stack]:
-    """One for all: a start takes seconds."""
+async def stack(fork_server: ForkServer) -> AsyncIterator[Stack]:
+    """One stack for all tests, because a start takes seconds."""
     with temporary_data_directory() as home:
         plan = Plan(
             replicas={"gateway": 2},
@@ -31,12 +32,12 @@ async def stack(fork_server) -> AsyncIterator[Stack]:
             yield running
 
 
-async def get(url: str, *, patience_s: float = 20) -> httpx.Response:
-    async with plain_http(timeout_s=patience_s) as client:
+async def get(url: str, *, timeout_s: float = 20) -> httpx.Response:
+    async with plain_http(timeout_s=timeout_s) as client:
         return await client.get(url)
 
 
-async def test_each_member_has_an_address_and_every_replica_its_own(stack: Stack) -> None:
+async def test_every_replica_has_its_own_address(stack: Stack) -> None:
     assert set(stack.names) == {*subjects.SERVICES, "gateway-2", "postgres", "nats"}
     assert stack.url("gateway") != stack.url("gateway-2")
     for member in ("gateway", "gateway-2"):
@@ -44,14 +45,14 @@ async def test_each_member_has_an_address_and_every_replica_its_own(stack: Stack
         assert len(menu["items"]) == len(demo_data.MENU)
 
 
-async def test_a_killed_member_comes_back(stack: Stack) -> None:
+async def test_a_killed_process_restarts(stack: Stack) -> None:
     first = stack.pid("gateway-2")
     stack.kill("gateway-2", signal.SIGKILL)
     await stack.ready("gateway-2")
     assert stack.pid("gateway-2") != first
 
 
-async def test_a_stopped_member_stays_away_until_it_is_started_with_what_is_new(
+async def test_a_stopped_process_stays_down_until_a_start_with_its_new_environment(
     stack: Stack, wait_until: WaitUntil
 ) -> None:
     await stack.stop("kitchen")
@@ -62,29 +63,31 @@ async def test_a_stopped_member_stays_away_until_it_is_started_with_what_is_new(
     await stack.start("kitchen")
     assert (await get(f"{stack.url('kitchen')}/v1/load")).status_code == httpx.codes.UNAUTHORIZED
     assert "service_stopped" in stack.log("kitchen")
-    await wait_until(lambda: stack.log("kitchen").count("service_started") == 2)  # ready a moment before
+    await wait_until(
+        lambda: stack.log("kitchen").count("service_started") == 2
+    )  # it is ready a moment before it logs
 
 
-async def test_a_frozen_member_is_silent_and_then_goes_on(stack: Stack) -> None:
+async def test_a_frozen_process_does_not_answer_and_then_continues(stack: Stack) -> None:
     url = f"{stack.url('notification')}/health/live"
     with stack.frozen("notification"), pytest.raises(httpx.TimeoutException):
-        await get(url, patience_s=2)
+        await get(url, timeout_s=2)
     assert (await get(url)).status_code == httpx.codes.OK
 
 
-async def test_a_frozen_postgres_is_frozen_with_all_its_sessions(stack: Stack, wait_until: WaitUntil) -> None:
-    """A service that has given its sessions up by then may need a moment for new ones."""
+async def test_freezing_postgres_also_freezes_its_sessions(stack: Stack, wait_until: WaitUntil) -> None:
+    """A service that has closed its sessions in the meantime needs a moment for new ones."""
     url = f"{stack.url('stock')}/v1/items"
 
     async def answers() -> bool:
         return (await get(url)).status_code == httpx.codes.OK
 
     with stack.frozen("postgres"), pytest.raises(httpx.TimeoutException):
-        await get(url, patience_s=1)
+        await get(url, timeout_s=1)
     await wait_until(answers)
 
 
-async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
+async def test_a_lost_store_is_restored_without_a_restart_of_services(
     stack: Stack, wait_until: WaitUntil
 ) -> None:
     pids = {name: stack.pid(name) for name in subjects.SERVICES}
@@ -97,7 +100,7 @@ async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
             isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.OK for answer in answers
         )
 
-    async def streams_are_there() -> bool:
+    async def durables_exist() -> bool:
         page = (await get(f"{stack.servers.monitor_url}/jsz?streams=1&consumers=1")).json()
         streams = [
             each for account in page.get("account_details", []) for each in account.get("stream_detail", [])
@@ -105,12 +108,12 @@ async def test_a_lost_store_is_made_anew_and_services_need_no_restart(
         durables = [each["name"] for stream in streams for each in stream.get("consumer_detail", [])]
         return {each.name for each in subjects.DURABLES} <= set(durables)
 
-    await wait_until(streams_are_there, timeout_s=20)
+    await wait_until(durables_exist, timeout_s=20)
     await wait_until(all_ready, timeout_s=20)
     assert {name: stack.pid(name) for name in subjects.SERVICES} == pids
 
 
-async def test_services_are_handed_no_administrators_password(stack: Stack, home: DataDirectory) -> None:
+async def test_services_do_not_receive_the_administrators_password(stack: Stack, home: DataDirectory) -> None:
     administrator = stack.servers.credentials.postgres_password("admin")
     for name in subjects.SERVICES:
         environment = stack.environment_of(name)

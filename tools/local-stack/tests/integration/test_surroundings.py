@@ -1,4 +1,4 @@
-"""The stack on a machine that is not as others: libpq's environment, a small shared memory, another administrator."""
+"""The stack works with libpq's environment, a small shared memory and an administrator with few rights."""
 
 import asyncio
 import os
@@ -43,8 +43,8 @@ LIBPQ = {
 
 
 @pytest.fixture(scope="module")
-async def cluster() -> AsyncIterator[Servers]:
-    """Servers that no bootstrap has seen, started in a shell that is set up for other databases."""
+async def servers() -> AsyncIterator[Servers]:
+    """Servers before any bootstrap, started in a shell with settings for other databases."""
     with temporary_data_directory() as home, pytest.MonkeyPatch.context() as shell:
         for name, value in LIBPQ.items():
             shell.setenv(name, value)
@@ -62,25 +62,25 @@ async def cluster() -> AsyncIterator[Servers]:
 
 
 @pytest.fixture
-async def admin(cluster: Servers) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(cluster.postgres_admin_url, database="postgres")
+async def admin(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(servers.postgres_admin_url, database="postgres")
     yield connection
     await connection.close()
 
 
-def targets_of(cluster: Servers, database: str, *, user: str = "") -> Targets:
-    parts = urlsplit(cluster.postgres_admin_url)
+def targets_of(servers: Servers, database: str, *, user: str = "") -> Targets:
+    parts = urlsplit(servers.postgres_admin_url)
     netloc = f"{user}@127.0.0.1:{parts.port}" if user else parts.netloc
     return replace(
-        cluster.targets(), postgres_url=parts._replace(netloc=netloc, path=f"/{database}").geturl()
+        servers.targets(), postgres_url=parts._replace(netloc=netloc, path=f"/{database}").geturl()
     )
 
 
-async def test_a_role_of_somebody_else_is_left_alone(cluster: Servers, admin: asyncpg.Connection) -> None:
-    await admin.execute("CREATE ROLE stock LOGIN CREATEDB PASSWORD 'theirs'")
+async def test_a_foreign_role_is_not_changed(servers: Servers, admin: asyncpg.Connection) -> None:
+    await admin.execute("CREATE ROLE stock LOGIN CREATEDB PASSWORD 'foreign'")
     before = await roles(admin)
     with pytest.raises(StackError, match="did not make: stock"):
-        await prepare_schemas(targets_of(cluster, "cafeteria"))
+        await prepare_schemas(targets_of(servers, "cafeteria"))
     assert await roles(admin) == before
     assert not await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'cafeteria')")
     await admin.execute("DROP ROLE stock")
@@ -98,47 +98,49 @@ async def roles(admin: asyncpg.Connection) -> list[asyncpg.Record]:
         ("CREATE TABLE salaries (id int)", "table salaries"),
     ],
 )
-async def test_a_database_of_somebody_else_is_left_alone(
-    cluster: Servers, admin: asyncpg.Connection, made: str, named: str
+async def test_a_foreign_database_is_not_changed(
+    servers: Servers, admin: asyncpg.Connection, made: str, named: str
 ) -> None:
     await admin.execute("CREATE DATABASE office")
-    theirs = await connect(targets_of(cluster, "office").postgres_url)
-    await theirs.execute(made)
+    foreign = await connect(targets_of(servers, "office").postgres_url)
+    await foreign.execute(made)
     before = (
         await roles(admin),
         await admin.fetchval("SELECT datacl FROM pg_database WHERE datname = 'office'"),
     )
     with pytest.raises(StackError, match=named):
-        await prepare_schemas(targets_of(cluster, "office"))
+        await prepare_schemas(targets_of(servers, "office"))
     assert before == (
         await roles(admin),
         await admin.fetchval("SELECT datacl FROM pg_database WHERE datname = 'office'"),
     )
-    await theirs.close()
+    await foreign.close()
     await admin.execute("DROP DATABASE office")
 
 
-async def test_an_administrator_who_may_not_is_told_so(cluster: Servers, admin: asyncpg.Connection) -> None:
+async def test_an_administrator_without_createrole_gets_an_error_that_says_so(
+    servers: Servers, admin: asyncpg.Connection
+) -> None:
     await admin.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
     with pytest.raises(StackError, match="needs CREATEROLE"):
-        await prepare_schemas(targets_of(cluster, "lunch", user="guest:guest"))
+        await prepare_schemas(targets_of(servers, "lunch", user="guest:guest"))
     await admin.execute("DROP ROLE guest")
 
 
-async def test_an_administrator_who_is_no_superuser_may_run_it_twice(
-    cluster: Servers, admin: asyncpg.Connection
+async def test_an_administrator_without_superuser_rights_can_run_the_bootstrap_twice(
+    servers: Servers, admin: asyncpg.Connection
 ) -> None:
     await admin.execute("CREATE ROLE boss LOGIN CREATEROLE CREATEDB PASSWORD 'b/o:s@s'")
-    targets = targets_of(cluster, "cafeteria", user="boss:b%2Fo%3As%40s")
+    targets = targets_of(servers, "cafeteria", user="boss:b%2Fo%3As%40s")
     await prepare_database(targets)
     first = await service_roles(admin)
     await prepare_database(targets)
     assert await service_roles(admin) == first
-    await as_the_first_version_left_it(admin)
+    await remove_marks(admin)
     await prepare_database(targets)
     assert await service_roles(admin) == first
     await admin.execute("ALTER ROLE stock CREATEDB INHERIT")
-    await prepare_database(cluster.targets())
+    await prepare_database(servers.targets())
     assert await service_roles(admin) == first
 
 
@@ -157,26 +159,26 @@ async def service_roles(admin: asyncpg.Connection) -> list[tuple[object, ...]]:
     return [tuple(row) for row in found]
 
 
-async def as_the_first_version_left_it(admin: asyncpg.Connection) -> None:
+async def remove_marks(admin: asyncpg.Connection) -> None:
     for role in (*SERVICES, "cafeteria_owner"):
         await admin.execute(f"COMMENT ON ROLE {role} IS NULL")
 
 
-def test_services_do_not_inherit_libpqs_environment(cluster: Servers) -> None:
+def test_services_do_not_inherit_libpqs_environment(servers: Servers) -> None:
     home = DataDirectory(root=Path("/nowhere"))
-    given = service_environment("stock", inherited={**LIBPQ, "LANG": "C"}, home=home, servers=cluster, port=1)
+    given = service_environment("stock", inherited={**LIBPQ, "LANG": "C"}, home=home, servers=servers, port=1)
     assert not LIBPQ.keys() & given.keys()
     assert given["LANG"] == "C"
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("unshare"), reason="only root makes a shared memory of its own"
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can mount a shared memory"
 )
 @pytest.mark.parametrize(
     "shared_memory", ["mount -t tmpfs -o size=64k none /dev/shm", "mount -t tmpfs -o mode=0 none /dev"]
 )
-async def test_without_shared_memory_postgres_starts(shared_memory: str) -> None:
-    """The second leaves no /dev/shm at all, and nothing else of /dev but what a shell needs."""
+async def test_postgres_starts_without_shared_memory(shared_memory: str) -> None:
+    """The second case removes /dev/shm and everything in /dev that a shell does not need."""
     nodes = "mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/urandom c 1 9; chmod 755 /dev"
     migrate = f"{sys.executable} -m cafeteria.local_stack migrate"
     with temporary_data_directory() as home:

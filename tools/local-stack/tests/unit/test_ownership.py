@@ -1,4 +1,4 @@
-"""The stack removes what it made, and nothing else, whatever its folders are and whatever lies beside them."""
+"""The stack removes only the files that it created, whatever its folders are and contain."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ from cafeteria.provisioning.errors import SettingError, StackError
 
 @pytest.fixture
 def home(tmp_path: Path) -> DataDirectory:
-    return DataDirectory(root=tmp_path / "canteen")
+    return DataDirectory(root=tmp_path / "data")
 
 
-def fill(home: DataDirectory) -> None:
-    """As a start leaves it."""
+def create_files(home: DataDirectory) -> None:
+    """Create the files of a started stack."""
     home.create()
     Credentials.ensure(home.secrets)
     ownership.claim(home.postgres)
@@ -31,8 +31,8 @@ def fill(home: DataDirectory) -> None:
     (home.logs / "gateway.log").write_text("a line\n")
 
 
-def without_markers(home: DataDirectory) -> None:
-    """As version 0.1 left it."""
+def remove_markers(home: DataDirectory) -> None:
+    """Remove the markers, which version 0.1 did not have."""
     for name in CONTENT:
         (home.root / name / MARKER).unlink()
 
@@ -47,20 +47,20 @@ def move_and_link(folder: Path, target: Path) -> None:
     folder.symlink_to(target)
 
 
-def test_what_was_made_is_removed_and_made_again(home: DataDirectory) -> None:
-    fill(home)
+def test_the_stacks_files_are_removed_and_can_be_created_again(home: DataDirectory) -> None:
+    create_files(home)
     assert home.wipe() == []
     assert tree(home.root) == {"running"}
-    fill(home)
+    create_files(home)
     assert home.wipe() == []
     assert home.wipe() == []
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_of_a_link_the_content_goes_and_neighbours_stay(
+def test_a_linked_folder_is_emptied_and_its_neighbours_stay(
     home: DataDirectory, tmp_path: Path, name: str
 ) -> None:
-    fill(home)
+    create_files(home)
     disk = tmp_path / "disk"
     move_and_link(home.root / name, disk / "data")
     (disk / "holiday.jpg").touch()
@@ -69,15 +69,15 @@ def test_of_a_link_the_content_goes_and_neighbours_stay(
     assert home.wipe() == []
     assert tree(disk) == {"data", "holiday.jpg", "photos"}
     assert (home.root / name).is_symlink()
-    fill(home)
+    create_files(home)
     assert (disk / "data" / MARKER).exists()
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_a_link_to_somebody_elses_folder_is_refused_and_nothing_is_removed(
+def test_a_link_to_a_foreign_folder_is_refused_and_nothing_is_removed(
     home: DataDirectory, tmp_path: Path, name: str
 ) -> None:
-    fill(home)
+    create_files(home)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "PG_VERSION").write_text("18\n")
     (home.root / name).rename(tmp_path / "moved away")
@@ -90,8 +90,8 @@ def test_a_link_to_somebody_elses_folder_is_refused_and_nothing_is_removed(
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_a_link_to_nothing_is_refused(home: DataDirectory, tmp_path: Path, name: str) -> None:
-    fill(home)
+def test_a_broken_link_is_refused(home: DataDirectory, tmp_path: Path, name: str) -> None:
+    create_files(home)
     move_and_link(home.root / name, tmp_path / "disk" / "data")
     (tmp_path / "disk").rename(tmp_path / "unmounted")
     for refused in (home.create, home.wipe):
@@ -100,25 +100,25 @@ def test_a_link_to_nothing_is_refused(home: DataDirectory, tmp_path: Path, name:
     assert not (tmp_path / "disk").exists()
 
 
-def test_a_home_that_is_a_link_to_nothing_is_refused(home: DataDirectory) -> None:
+def test_a_data_directory_that_is_a_broken_link_is_refused(home: DataDirectory) -> None:
     home.root.symlink_to("nowhere")
     for refused in (home.create, home.wipe):
         with pytest.raises(SettingError, match="mount its disk"):
             refused()
 
 
-def test_a_home_that_is_a_link_works(home: DataDirectory, tmp_path: Path) -> None:
-    (tmp_path / "disk" / "canteen").mkdir(parents=True)
+def test_a_data_directory_may_be_a_link(home: DataDirectory, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "stack").mkdir(parents=True)
     (tmp_path / "disk" / "photos").mkdir()
-    home.root.symlink_to(tmp_path / "disk" / "canteen")
-    fill(home)
+    home.root.symlink_to(tmp_path / "disk" / "stack")
+    create_files(home)
     home.wipe()
-    assert tree(tmp_path / "disk") == {"canteen", "canteen/running", "photos"}
+    assert tree(tmp_path / "disk") == {"stack", "stack/running", "photos"}
 
 
-def test_a_database_whose_disk_is_away_is_no_empty_one(home: DataDirectory, tmp_path: Path) -> None:
-    """A mount point is there without its disk, and empty."""
-    fill(home)
+def test_a_database_on_an_unmounted_disk_is_not_replaced(home: DataDirectory, tmp_path: Path) -> None:
+    """A mount point without its disk is an empty folder."""
+    create_files(home)
     move_and_link(home.postgres, tmp_path / "disk")
     home.database_record.write_text(f"{tmp_path / 'disk'}\n")
     (tmp_path / "disk").rename(tmp_path / "unmounted")
@@ -129,8 +129,8 @@ def test_a_database_whose_disk_is_away_is_no_empty_one(home: DataDirectory, tmp_
     home.create()
 
 
-def test_what_lies_among_it_stays_and_is_named(home: DataDirectory) -> None:
-    fill(home)
+def test_foreign_files_stay_and_are_named(home: DataDirectory) -> None:
+    create_files(home)
     foreign = [home.root / name / "notes.txt" for name in CONTENT] + [home.postgres / "pg_dump.sql"]
     for path in foreign:
         path.write_text("mine")
@@ -142,8 +142,8 @@ def test_what_lies_among_it_stays_and_is_named(home: DataDirectory) -> None:
     home.create()
 
 
-def test_links_inside_are_removed_and_not_followed(home: DataDirectory, tmp_path: Path) -> None:
-    fill(home)
+def test_links_inside_a_folder_are_removed_and_not_followed(home: DataDirectory, tmp_path: Path) -> None:
+    create_files(home)
     disk = tmp_path / "disk"
     disk.mkdir()
     (disk / "file").touch()
@@ -156,9 +156,9 @@ def test_links_inside_are_removed_and_not_followed(home: DataDirectory, tmp_path
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_folders_of_somebody_else_are_neither_used_nor_removed(home: DataDirectory, name: str) -> None:
-    theirs = home.root / name / "mine"
-    theirs.mkdir(parents=True)
+def test_foreign_folders_are_neither_used_nor_removed(home: DataDirectory, name: str) -> None:
+    foreign = home.root / name / "mine"
+    foreign.mkdir(parents=True)
     mode = stat.S_IMODE(home.root.stat().st_mode)
     for refused in (home.create, home.wipe):
         with pytest.raises(SettingError, match=name):
@@ -167,7 +167,7 @@ def test_folders_of_somebody_else_are_neither_used_nor_removed(home: DataDirecto
     assert stat.S_IMODE(home.root.stat().st_mode) == mode
 
 
-def test_a_lock_of_somebody_else_is_not_written_over(home: DataDirectory, tmp_path: Path) -> None:
+def test_a_foreign_file_with_the_locks_name_is_not_overwritten(home: DataDirectory, tmp_path: Path) -> None:
     home.create()
     home.lock.write_text("a diary of my running\n")
     with pytest.raises(SettingError, match="running"), home.held():
@@ -180,7 +180,7 @@ def test_a_lock_of_somebody_else_is_not_written_over(home: DataDirectory, tmp_pa
 
 
 @pytest.mark.parametrize("root", ["/", "the home folder"])
-def test_a_folder_where_everything_lies_is_no_home(
+def test_the_root_and_the_home_folder_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -191,29 +191,29 @@ def test_a_folder_where_everything_lies_is_no_home(
     assert tree(tmp_path) == set()
 
 
-def test_data_of_the_first_version_is_marked_by_a_start(home: DataDirectory) -> None:
-    fill(home)
-    without_markers(home)
-    with pytest.raises(SettingError, match="by its next start"):
+def test_a_start_marks_data_of_version_0_1(home: DataDirectory) -> None:
+    create_files(home)
+    remove_markers(home)
+    with pytest.raises(SettingError, match="next start marks"):
         home.wipe()
     home.create()
     assert home.wipe() == []
     assert tree(home.root) == {"running"}
 
 
-def test_somebody_elses_database_behind_a_home_of_the_first_version_is_not_marked(
+def test_a_foreign_database_beside_data_of_version_0_1_is_not_marked(
     home: DataDirectory,
 ) -> None:
-    fill(home)
-    without_markers(home)
+    create_files(home)
+    remove_markers(home)
     (home.postgres / "cafeteria.conf").unlink()
     with pytest.raises(SettingError, match="postgres"):
         home.create()
     assert not (home.postgres / MARKER).exists()
 
 
-def test_a_disk_inside_is_not_touched(home: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(home)
+def test_a_disk_mounted_inside_is_not_removed(home: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_files(home)
     mounted = type("Partition", (), {"mountpoint": str((home.nats / "store").resolve())})
     monkeypatch.setattr(ownership.psutil, "disk_partitions", lambda **_: [mounted])
     before = tree(home.root)
@@ -222,13 +222,13 @@ def test_a_disk_inside_is_not_touched(home: DataDirectory, monkeypatch: pytest.M
     assert tree(home.root) == before
 
 
-def test_a_removal_that_was_cut_short_anywhere_can_be_repeated_or_started_on(
+def test_a_start_and_a_removal_work_after_an_interrupted_removal(
     home: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PG_VERSION goes before the rest of a database, or a start would take what is left for a whole one."""
+    """PG_VERSION is removed first: with it a start would use an incomplete database."""
     removed, remove = 0, ownership._remove
 
-    def cut_short(after: int) -> Callable[[Path], None]:
+    def interrupted(after: int) -> Callable[[Path], None]:
         def remove_some(path: Path) -> None:
             nonlocal removed
             if removed == after:
@@ -239,9 +239,9 @@ def test_a_removal_that_was_cut_short_anywhere_can_be_repeated_or_started_on(
         return remove_some
 
     for after in range(30):
-        fill(home)
+        create_files(home)
         removed = 0
-        monkeypatch.setattr(ownership, "_remove", cut_short(after))
+        monkeypatch.setattr(ownership, "_remove", interrupted(after))
         try:
             home.wipe()
         except KeyboardInterrupt:
@@ -260,15 +260,15 @@ def test_a_removal_that_was_cut_short_anywhere_can_be_repeated_or_started_on(
 def test_modes_do_not_depend_on_the_umask(home: DataDirectory, umask: int) -> None:
     before = os.umask(umask)
     try:
-        fill(DataDirectory(root=home.root / "inner"))
+        create_files(DataDirectory(root=home.root / "inner"))
     finally:
         os.umask(before)
     assert stat.S_IMODE(home.root.stat().st_mode) == 0o755
     assert_private(DataDirectory(root=home.root / "inner"))
 
 
-def test_what_is_open_to_others_is_closed_by_a_start(home: DataDirectory) -> None:
-    fill(home)
+def test_a_start_removes_others_access(home: DataDirectory) -> None:
+    create_files(home)
     for path in (home.root, *home.root.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
     home.create()
@@ -278,14 +278,14 @@ def test_what_is_open_to_others_is_closed_by_a_start(home: DataDirectory) -> Non
 
 
 def assert_private(home: DataDirectory) -> None:
-    """Under root another user passes through the home to Postgres' data."""
+    """Check the modes; under root Postgres' user may enter the data directory."""
     passable = 0o711 if os.geteuid() == 0 else 0o700
     assert stat.S_IMODE(home.root.stat().st_mode) == passable
     assert {stat.S_IMODE((home.root / name).stat().st_mode) for name in CONTENT} == {0o700}
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.secrets.iterdir()} == {0o600}
 
 
-def test_a_folder_with_files_of_others_keeps_its_mode(home: DataDirectory) -> None:
+def test_a_data_directory_with_foreign_files_keeps_its_mode(home: DataDirectory) -> None:
     home.root.mkdir()
     (home.root / "photos").mkdir()
     home.root.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What the environment says, and what is said about an environment that makes no sense."""
+"""A plan follows the environment, and an invalid variable is an error that names it."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.provisioning.errors import SettingError, StackError
 
 
-def test_services_follow_one_another_from_the_port_that_was_told() -> None:
+def test_services_have_consecutive_ports_from_the_given_base() -> None:
     ports = Plan.from_environment({"CAFETERIA_PORT_BASE": "9000"}).service_ports()
     assert ports == {service: 9000 + PORT_OFFSETS[service] for service in SERVICES}
 
 
-def test_replicas_get_ports_of_their_own() -> None:
+def test_every_replica_has_its_own_port() -> None:
     ports = Plan(port_base=9000, replicas={"gateway": 3}).service_ports()
     assert len(ports) == len(set(ports.values())) == len(SERVICES) + 2
     assert {"gateway", "gateway-2", "gateway-3"} <= set(ports)
 
 
-def test_a_replicas_name_tells_its_service() -> None:
+def test_a_replicas_name_contains_its_service() -> None:
     for service in SERVICES:
         assert service_of(member_name(service, 1)) == service_of(member_name(service, 2)) == service
         assert member_name(service, 1) == service
@@ -31,7 +31,7 @@ def test_a_replicas_name_tells_its_service() -> None:
     "variable", ["CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT"]
 )
 @pytest.mark.parametrize("text", ["eight", "0", "65536", "-1", "80.5"])
-def test_a_port_that_is_none_is_named(variable: str, text: str) -> None:
+def test_an_invalid_port_is_an_error_that_names_its_variable(variable: str, text: str) -> None:
     with pytest.raises(StackError, match=variable):
         Plan.from_environment({variable: text})
 
@@ -48,12 +48,12 @@ def test_a_port_that_is_none_is_named(variable: str, text: str) -> None:
         ("CAFETERIA_NATS_MONITOR_URL", "bus:8222"),
     ],
 )
-def test_what_makes_no_sense_is_named(variable: str, text: str) -> None:
+def test_an_invalid_value_is_an_error_that_names_its_variable(variable: str, text: str) -> None:
     with pytest.raises(StackError, match=variable):
         Plan.from_environment({variable: text})
 
 
-def test_a_variable_is_also_read_from_a_file(tmp_path: Path) -> None:
+def test_a_variable_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("postgresql://postgres:secret@db/cafeteria\n")
     plan = Plan.from_environment({"CAFETERIA_POSTGRES_URL_FILE": str(tmp_path / "url")})
     assert plan.postgres_url == "postgresql://postgres:secret@db/cafeteria"
@@ -62,7 +62,7 @@ def test_a_variable_is_also_read_from_a_file(tmp_path: Path) -> None:
         Plan.from_environment({"CAFETERIA_POSTGRES_URL_FILE": str(tmp_path / "nothing")})
 
 
-def test_the_home_is_in_the_project_unless_it_is_moved(
+def test_the_data_directory_is_in_the_project_unless_a_variable_moves_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -78,6 +78,6 @@ def test_the_home_is_in_the_project_unless_it_is_moved(
         {"CAFETERIA_NATS_PORT": "7000", "CAFETERIA_POSTGRES_PORT": "7000"},
     ],
 )
-def test_one_port_for_two_is_refused(variables: dict[str, str]) -> None:
+def test_one_port_for_two_servers_is_refused(variables: dict[str, str]) -> None:
     with pytest.raises(SettingError, match="both ask for port"):
         Plan.from_environment(variables)

@@ -1,4 +1,4 @@
-"""A wait ends with the first true value, of a plain function or a coroutine, or says what it last saw."""
+"""A wait returns the first true value of a function or coroutine, or raises an error with the last value."""
 
 from collections.abc import Iterator
 
@@ -24,11 +24,11 @@ async def test_a_coroutine_is_awaited(values: Iterator[int]) -> None:
     assert await until(condition, poll_s=0) == 7
 
 
-async def test_the_last_value_is_told_when_time_is_over() -> None:
+async def test_the_timeout_error_contains_the_last_value() -> None:
     with pytest.raises(TimeoutError, match=r"within 0 s; the last value was \[\]"):
         await until(list, timeout_s=0)
 
 
-async def test_a_condition_is_looked_at_once_even_if_there_is_no_time() -> None:
+async def test_a_condition_is_checked_once_even_without_time() -> None:
     assert await is_true_within(-1, lambda: True)
     assert not await is_true_within(-1, lambda: False)

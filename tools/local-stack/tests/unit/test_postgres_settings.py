@@ -1,4 +1,4 @@
-"""The settings of the embedded Postgres on machines that have less than others."""
+"""The settings of the embedded Postgres fit machines with little memory."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,9 @@ import pytest
 from cafeteria.local_stack import postgres_settings
 from cafeteria.local_stack.postgres_settings import render_settings, shared_memory_type
 
-ROOMY = "max_connections = 100\t\t\t# (change requires restart)\nshared_buffers = 128MB\n#autovacuum = on\n"
+ENOUGH_MEMORY = (
+    "max_connections = 100\t\t\t# (change requires restart)\nshared_buffers = 128MB\n#autovacuum = on\n"
+)
 
 
 def rendered(tmp_path: Path, initdbs: str) -> dict[str, str]:
@@ -17,21 +19,21 @@ def rendered(tmp_path: Path, initdbs: str) -> dict[str, str]:
     return dict(line.split(" = ", 1) for line in lines)
 
 
-def test_where_there_is_room_the_settings_are_ours(tmp_path: Path) -> None:
-    settings = rendered(tmp_path, ROOMY)
+def test_a_machine_with_enough_memory_gets_the_stacks_settings(tmp_path: Path) -> None:
+    settings = rendered(tmp_path, ENOUGH_MEMORY)
     assert settings["shared_buffers"] == "256MB"
     assert settings["max_connections"] == "100"
     assert settings["port"] == "5000"
 
 
-def test_what_initdb_found_too_much_stays_as_it_found_it(tmp_path: Path) -> None:
+def test_lower_limits_of_initdb_are_kept(tmp_path: Path) -> None:
     settings = rendered(tmp_path, "max_connections = 40\nshared_buffers = 16MB\n")
     assert settings["shared_buffers"] == "16MB"
     assert settings["max_connections"] == "40"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is no folder")
-def test_without_room_in_shared_memory_files_take_its_place(
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such folder")
+def test_without_enough_shared_memory_postgres_uses_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_settings, "_SHARED_MEMORY", tmp_path / "absent")
@@ -41,6 +43,6 @@ def test_without_room_in_shared_memory_files_take_its_place(
     assert shared_memory_type() == "mmap"
     tmp_path.chmod(0o1777)
     assert shared_memory_type() == "posix"
-    monkeypatch.setattr(postgres_settings, "_SHARED_MEMORY_ROOM_BYTES", 1 << 60)
+    monkeypatch.setattr(postgres_settings, "_SHARED_MEMORY_MIN_BYTES", 1 << 60)
     assert shared_memory_type() == "mmap"
-    assert rendered(tmp_path, ROOMY)["dynamic_shared_memory_type"] == "mmap"
+    assert rendered(tmp_path, ENOUGH_MEMORY)["dynamic_shared_memory_type"] == "mmap"

@@ -1,4 +1,4 @@
-"""Logs that stay short under a writer that goes on, and disks whose end is announced."""
+"""Upkeep rotates logs under a running writer and warns before a disk is full."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cafeteria.local_stack import upkeep
-from cafeteria.local_stack.upkeep import LOGS_KEPT, LOW_FILES, LOW_ROOM_BYTES, Room, rotate_logs
+from cafeteria.local_stack.upkeep import LOGS_KEPT, LOW_FILES, LOW_SPACE_BYTES, DiskSpace, rotate_logs
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "gateway.log"
 
 
-def test_a_log_stays_short_and_its_writer_goes_on(log: Path) -> None:
-    with log.open("ab", buffering=0) as writer:  # as a server holds it
+def test_a_long_log_is_rotated_and_its_writer_continues(log: Path) -> None:
+    with log.open("ab", buffering=0) as writer:  # as a server opens it
         for number in range(LOGS_KEPT + 3):
             writer.write(f"{number}\n".encode() * 501)
             rotate_logs(log.parent)
@@ -35,7 +35,7 @@ def test_a_log_stays_short_and_its_writer_goes_on(log: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in log.parent.glob("*.log.*")} == {0o600}
 
 
-def test_a_short_log_and_a_link_are_left_alone(log: Path) -> None:
+def test_a_short_log_and_a_link_are_not_rotated(log: Path) -> None:
     log.write_bytes(b"x" * 1000)
     elsewhere = log.parent / "elsewhere.txt"
     elsewhere.write_bytes(b"x" * 5000)
@@ -44,7 +44,7 @@ def test_a_short_log_and_a_link_are_left_alone(log: Path) -> None:
     assert sorted(path.name for path in log.parent.iterdir()) == ["elsewhere.txt", log.name, "stock.log"]
 
 
-def test_a_disk_without_room_for_the_copy_is_said_and_loses_nothing(
+def test_a_rotation_on_a_full_disk_is_logged_and_loses_nothing(
     log: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -59,40 +59,40 @@ def test_a_disk_without_room_for_the_copy_is_said_and_loses_nothing(
 
 
 class Disk:
-    """What the system says of the one disk that there is."""
+    """The result of `os.statvfs` for a single disk."""
 
     def __init__(self, *, free: int, files: int = 1_000_000) -> None:
         self.f_bavail, self.f_frsize, self.f_files, self.f_favail = free, 1, 2_000_000, files
 
 
-def looks(room: Room, monkeypatch: pytest.MonkeyPatch, *disks: Disk) -> Iterator[None]:
+def checks(disk_space: DiskSpace, monkeypatch: pytest.MonkeyPatch, *disks: Disk) -> Iterator[None]:
     for disk in disks:
         monkeypatch.setattr(os, "statvfs", lambda _place, disk=disk: disk)
-        room.look()
+        disk_space.check()
         yield
 
 
-def test_a_disk_that_fills_up_is_said_once_and_again_at_half(
+def test_a_nearly_full_disk_is_logged_once_and_again_at_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    low = LOW_ROOM_BYTES - 1
-    room = Room([tmp_path, tmp_path / "not" / "there yet"])
-    said = [
+    low = LOW_SPACE_BYTES - 1
+    disk_space = DiskSpace([tmp_path, tmp_path / "not" / "there yet"])
+    warnings = [
         len(caplog.records)
-        for _ in looks(
-            room,
+        for _ in checks(
+            disk_space,
             monkeypatch,
-            *(Disk(free=LOW_ROOM_BYTES), Disk(free=low), Disk(free=low * 3 // 4), Disk(free=low // 3)),
-            *(Disk(free=LOW_ROOM_BYTES), Disk(free=low)),
+            *(Disk(free=LOW_SPACE_BYTES), Disk(free=low), Disk(free=low * 3 // 4), Disk(free=low // 3)),
+            *(Disk(free=LOW_SPACE_BYTES), Disk(free=low)),
         )
     ]
-    assert said == [0, 1, 1, 2, 2, 3]
+    assert warnings == [0, 1, 1, 2, 2, 3]
     assert "nearly full (2.0 GiB left)" in caplog.text
     assert str(tmp_path) in caplog.text
 
 
-def test_a_disk_that_takes_no_more_files_is_full_too(
+def test_a_disk_without_free_inodes_counts_as_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    list(looks(Room([tmp_path]), monkeypatch, Disk(free=1 << 40, files=LOW_FILES - 1)))
+    list(checks(DiskSpace([tmp_path]), monkeypatch, Disk(free=1 << 40, files=LOW_FILES - 1)))
     assert "nearly full" in caplog.text

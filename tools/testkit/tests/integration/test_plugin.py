@@ -1,4 +1,4 @@
-"""What every other package's integration tests stand on."""
+"""The plugin's fixtures give integration tests clean, real servers."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -21,7 +21,7 @@ from cafeteria.testkit.servers import FixtureServers
 Serve = Callable[[ServiceApp], AbstractAsyncContextManager[str]]
 
 
-async def test_every_schema_is_migrated_and_the_streams_are_there(servers: FixtureServers) -> None:
+async def test_the_servers_have_migrated_schemas_and_streams(servers: FixtureServers) -> None:
     assert servers.migrated == subjects.SERVICES
     async with servers.bus_as("admin") as client:
         for stream in subjects.STREAMS:
@@ -29,9 +29,7 @@ async def test_every_schema_is_migrated_and_the_streams_are_there(servers: Fixtu
             assert (info.config.metadata or {})["wire"] == WIRE
 
 
-async def test_clean_brings_tables_and_streams_back_to_their_first_state(
-    servers: FixtureServers, clean: None
-) -> None:
+async def test_clean_empties_tables_and_streams(servers: FixtureServers, clean: None) -> None:
     async with servers.database_as("stock") as connection:
         await connection.execute(
             "INSERT INTO items (id, name, price, on_sale, created_at) "
@@ -57,9 +55,7 @@ async def test_clean_keeps_the_rows_that_a_migration_inserted(servers: FixtureSe
         assert len(before) == 1
 
 
-async def test_clean_starts_the_servers_that_a_test_left_stopped(
-    servers: FixtureServers, clean: None
-) -> None:
+async def test_clean_starts_stopped_servers(servers: FixtureServers, clean: None) -> None:
     await servers.nats.stop()
     await servers.postgres.stop()
     await servers.clean()
@@ -68,7 +64,7 @@ async def test_clean_starts_the_servers_that_a_test_left_stopped(
         assert client.is_connected
 
 
-async def test_a_new_connection_reads_and_writes_every_array_that_another_has(
+async def test_a_second_connection_reads_and_writes_arrays_with_cached_types(
     servers: FixtureServers, clean: None
 ) -> None:
     ids, words, numbers = [new_id(), new_id()], ["a", None], [1, 2**40]
@@ -77,12 +73,12 @@ async def test_a_new_connection_reads_and_writes_every_array_that_another_has(
             row = await connection.fetchrow(
                 "SELECT $1::uuid[], $2::varchar[], $3::bigint[]", ids, words, numbers
             )
-            assert list(row) == [ids, words, numbers]
+            assert row == (ids, words, numbers)
             await connection.execute("CREATE TYPE pg_temp.mood AS ENUM ('hungry')")
             assert await connection.fetchval("SELECT ARRAY['hungry']::pg_temp.mood[]") == ["hungry"]
 
 
-async def test_somebody_answers_for_identity_until_told_otherwise(
+async def test_a_stand_in_answers_for_identity_except_without_identity(
     servers: FixtureServers, clean: None
 ) -> None:
     async with servers.bus_as("gateway") as client:
@@ -94,7 +90,7 @@ async def test_somebody_answers_for_identity_until_told_otherwise(
         await client.request(subjects.JWKS.subject, b"{}", timeout=10)
 
 
-async def test_an_app_is_served_on_a_port_of_its_own(servers: FixtureServers, serve: Serve) -> None:
+async def test_an_app_is_served_on_its_own_port(servers: FixtureServers, serve: Serve) -> None:
     @get("/hello", sync_to_thread=False)
     def hello() -> str:
         return "Iftar Mubarak"
@@ -105,6 +101,6 @@ async def test_an_app_is_served_on_a_port_of_its_own(servers: FixtureServers, se
         assert (await client.get(f"{url}/hello")).text == "Iftar Mubarak"
 
 
-async def test_a_wrong_password_opens_nothing(servers: FixtureServers) -> None:
+async def test_a_wrong_password_is_refused(servers: FixtureServers) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(servers.postgres_url, user="stock", password="guess")

@@ -1,4 +1,4 @@
-"""The testkit's tokens are accepted where identity's are, in every role, and until they expire."""
+"""A service accepts the testkit's tokens as it accepts identity's: in every role, until they expire."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ def signing_key_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def verifier(signing_key_file: Path) -> TokenVerifier:
-    """Knows the public half of the key, as a service does."""
+    """A verifier with the public key, as a service has it."""
 
     async def fetch() -> Jwks:
         return SigningKeys.load(str(signing_key_file)).jwks

@@ -1,6 +1,6 @@
-"""The addresses that a person gives, checked once at the start: what is not understood is refused by its variable's name.
+"""Checks the server addresses in the settings once at the start and names the variable of an invalid one.
 
-No sentence here repeats an address, for it may hold a password.
+No error text repeats an address, because it may contain a password.
 """
 
 import ipaddress
@@ -14,12 +14,12 @@ from cafeteria.provisioning.errors import SettingError
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _DATABASE = re.compile(r"(/[^/]*)?")
-_LISTEN_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, and where it is reached
+_LISTEN_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only replaced
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What an address of one kind looks like."""
+class AddressKind:
+    """The form of one kind of address: its schemes, its path and whether it may name a user."""
 
     example: str
     schemes: tuple[str, ...]
@@ -27,38 +27,41 @@ class Kind:
     has_user: bool = True
 
 
-POSTGRES = Kind(
+POSTGRES = AddressKind(
     example="postgresql://user:password@127.0.0.1:5432/cafeteria",
     schemes=("postgresql", "postgres"),
     path=_DATABASE,
 )
-NATS = Kind(example="nats://user:password@127.0.0.1:4222", schemes=("nats",), path=re.compile("/?"))
-MONITOR = Kind(
+NATS = AddressKind(example="nats://user:password@127.0.0.1:4222", schemes=("nats",), path=re.compile("/?"))
+MONITOR = AddressKind(
     example="http://127.0.0.1:8222", schemes=("http", "https"), path=re.compile("/?"), has_user=False
 )
 
 
-def checked(variable: str, url: str | None, kind: Kind) -> str | None:
-    """`url` as it is. Raises `SettingError` unless it is one address of this kind and nothing more."""
+def checked(variable: str, url: str | None, kind: AddressKind) -> str | None:
+    """Return `url` unchanged. Raises `SettingError` unless it is exactly one address of this kind."""
     if url is None:
         return None
     try:
-        wrong = _what_is_wrong(urlsplit(url), kind)
-    except ValueError:  # brackets that do not match, a port that is no number
-        wrong = "its host or port cannot be read"
-    if wrong or not url.isprintable() or " " in url:
-        wrong = wrong or "it holds blanks or control characters"
-        raise SettingError(f"{variable} must be one address like {kind.example}: {wrong}.")
+        fault = _fault_of(urlsplit(url), kind)
+    except ValueError:  # unmatched brackets or a port that is not a number
+        fault = "its host or port cannot be read"
+    if fault or not url.isprintable() or " " in url:
+        fault = fault or "it contains blanks or control characters"
+        raise SettingError(f"{variable} must be one address like {kind.example}: {fault}.")
     return url
 
 
 def host_and_port(parts: SplitResult, *, default_port: int) -> str:
-    """As it stands in a URL; an IPv6 address has brackets there."""
+    """Return `host:port` as a URL writes it: with brackets around an IPv6 address."""
     return f"{bracketed(parts.hostname or '')}:{parts.port or default_port}"
 
 
 def listening_host(text: str | None) -> str:
-    """Where services listen: an IP address of this machine. Raises `SettingError`."""
+    """Return the IP address of this machine on which services listen.
+
+    Raises `SettingError` for any other text.
+    """
     host = "127.0.0.1" if text in (None, "localhost") else str(text)
     try:
         is_six = ipaddress.ip_address(host).version == 6  # noqa: PLR2004 - IPv6
@@ -72,24 +75,24 @@ def listening_host(text: str | None) -> str:
 
 
 def reaching_host(host: str) -> str:
-    """Where something that listens on `host` is reached from this machine."""
+    """Return the address at which a client on this machine reaches a server that listens on `host`."""
     return _LISTEN_EVERYWHERE.get(host, host)
 
 
-def _what_is_wrong(parts: SplitResult, kind: Kind) -> str | None:
+def _fault_of(parts: SplitResult, kind: AddressKind) -> str | None:
     if parts.scheme not in kind.schemes:
         offered = " or ".join(f"{scheme}://" for scheme in kind.schemes)
         return f"it must begin with {offered}"
     if "," in parts.netloc.rpartition("@")[2]:
-        return "it holds several"
+        return "it contains several addresses"
     if parts.query or parts.fragment:
-        named = ", ".join(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-        return f"`{named or '#'}` behind it is not understood here, so leave it out"
+        names = ", ".join(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+        return f"parameters such as `{names or '#'}` are not supported, so leave them out"
     if not _is_host(parts.hostname or "") or parts.port == 0:
         return "its host or port cannot be read (in a password, write / ? # @ : as %2F %3F %23 %40 %3A)"
     if not kind.path.fullmatch(parts.path):
-        return "what follows host and port cannot be used"
-    return None if kind.has_user or not parts.username else "it takes no user"
+        return "the part after host and port is not supported"
+    return None if kind.has_user or not parts.username else "it must not name a user"
 
 
 def _is_host(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The administrator's connection to Postgres, which takes nothing from libpq's environment variables."""
+"""Connects to Postgres as the administrator and ignores libpq's environment variables."""
 
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,13 +17,15 @@ async def connect(
     database: str | None = None,
     **arguments: Any,
 ) -> asyncpg.Connection:
-    """Connect to `url`, as `user` and to `database` where they are given; `arguments` are asyncpg's own.
+    """Connect to `url`; `user`, `password` and `database` replace the URL's, `arguments` go to asyncpg.
 
-    Raises `SettingError` for parameters behind the URL, and what asyncpg raises.
+    Raises `SettingError` for a URL with parameters, and asyncpg's errors.
     """
     parts = urlsplit(url)
     if parts.query:
-        raise SettingError(f"CAFETERIA_POSTGRES_URL cannot be used: `{parts.query}` is not understood here.")
+        raise SettingError(
+            f"CAFETERIA_POSTGRES_URL cannot be used: remove its parameters `{parts.query}`, which are not supported."
+        )
     return await asyncpg.connect(
         host=parts.hostname,
         port=parts.port or 5432,

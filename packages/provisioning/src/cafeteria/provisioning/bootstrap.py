@@ -1,10 +1,10 @@
-"""Makes servers ready for the services: roles, schemas, tables, demo data; streams and durables.
+"""Prepares Postgres and NATS for the services: roles, schemas, tables, demo data, streams and durables.
 
-    python -m cafeteria.provisioning.bootstrap --prepare FOLDER   secrets, and the NATS configuration
-    python -m cafeteria.provisioning.bootstrap                    everything above, once
-    python -m cafeteria.provisioning.bootstrap --watch            the same, then look after the streams for ever
+    python -m cafeteria.provisioning.bootstrap --prepare FOLDER   write secrets and `nats.conf`
+    python -m cafeteria.provisioning.bootstrap                    prepare both servers once
+    python -m cafeteria.provisioning.bootstrap --watch            the same, then restore lost streams until stopped
 
-Every step creates or updates, so it may run at any time, and twice at once.
+Every step creates or updates, so it may run at any time, and several runs may overlap.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from cafeteria.chassis.database.migrations import migrate
 from cafeteria.contracts.subjects import SERVICES
 from cafeteria.provisioning.credentials import Credentials
 from cafeteria.provisioning.demo_data import ensure_demo_data
-from cafeteria.provisioning.errors import ServerAwayError, StackError
+from cafeteria.provisioning.errors import ServerUnavailableError, StackError
 from cafeteria.provisioning.nats_config import NatsPlan, render
 from cafeteria.provisioning.private_files import PRIVATE_FILE, PRIVATE_FOLDER, write_private
 from cafeteria.provisioning.roles import ensure_database, ensure_roles
@@ -38,62 +38,65 @@ logger = logging.getLogger(__name__)
 
 
 async def prepare_database(targets: Targets) -> None:
-    """Roles, schemas, tables and, if wanted, demo data."""
+    """Create roles, schemas, tables and, if the settings ask for it, demo data."""
     await prepare_schemas(targets)
     if targets.with_demo_data:
         await ensure_demo_data(targets.postgres_url)
 
 
 async def prepare_schemas(targets: Targets) -> None:
-    """Roles, schemas, and every service's tables at its newest revision.
+    """Create roles and schemas, and migrate every service's tables to the newest revision.
 
-    Raises `ServerAwayError`, or `StackError` when the address is none or the administrator is not let in.
+    Raises `ServerUnavailableError` when Postgres does not answer, and `StackError` when it refuses the administrator.
     """
     address = without_credentials(targets.postgres_url)
     try:
         await ensure_database(targets.postgres_url)
         await ensure_roles(targets.postgres_url, password_of=targets.credentials.postgres_password)
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
-        raise ServerAwayError(f"Postgres at {address} does not answer: {error}.") from None
+        raise ServerUnavailableError(f"Postgres at {address} does not answer: {error}.") from None
     except asyncpg.InvalidAuthorizationSpecificationError as error:
-        raise StackError(f"Postgres at {address} did not let the administrator in: {error}.") from None
+        raise StackError(f"Postgres at {address} refused the administrator's login: {error}.") from None
     except asyncpg.InsufficientPrivilegeError as error:
         raise StackError(
-            f"Postgres at {address} does not allow this to the administrator, who needs CREATEROLE, and CREATEDB or an "
-            f"own, empty database: {error}."
+            f"Postgres at {address} refuses this to the administrator, who needs CREATEROLE, and CREATEDB or an "
+            f"empty database of their own: {error}."
         ) from None
     for service in SERVICES:
         await migrate(service, targets.postgres_url)
 
 
 async def prepare_bus(targets: Targets) -> list[str]:
-    """Streams and durables; returns what was created or changed."""
+    """Create streams and durables; return the names of those created or changed."""
     if targets.monitor_url:
         await require_synchronous(targets.monitor_url)
     else:
         logger.warning(
-            "nobody has looked whether NATS flushes each message before it acknowledges it: "
-            "set CAFETERIA_NATS_MONITOR_URL"
+            "whether NATS flushes each message before it acknowledges it is unknown: "
+            "set CAFETERIA_NATS_MONITOR_URL to check it"
         )
     async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
         return await admin.ensure()
 
 
 async def watch_bus(targets: Targets) -> None:
-    """Make what is missing on the bus, for ever. A server that is away at first is waited for."""
+    """Restore missing streams and durables until cancelled; wait for a server that does not answer yet."""
     while True:
         try:
             async with BusAdmin(targets.nats_url, stream_max_bytes=targets.stream_max_bytes) as admin:
-                await admin.keep()
-        except ServerAwayError as error:
+                await admin.watch()
+        except ServerUnavailableError as error:
             logger.warning("%s", error)
 
 
 def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
-    """Secrets and `nats.conf` for servers in containers, which listen on all of their own addresses."""
+    """Write secrets and `nats.conf` for containers, in which NATS listens on all addresses.
+
+    `owner` is the uid and gid that the files belong to afterwards; None keeps this process's.
+    """
     credentials = Credentials.ensure(folder)
     plan = NatsPlan(
-        host="0.0.0.0",  # noqa: S104 - inside a container; what is published is compose's business
+        host="0.0.0.0",  # noqa: S104 - inside a container; compose decides which ports are published
         port=4222,
         monitor_port=8222,
         store=Path("/data"),
@@ -102,24 +105,24 @@ def write_preparations(folder: Path, *, owner: tuple[int, int] | None) -> None:
     )
     config = folder / "nats.conf"
     write_private(config, render(plan))
-    made = (*credentials.files, config)
-    for path in made:
+    written = (*credentials.files, config)
+    for path in written:
         path.chmod(PRIVATE_FILE)
-    if set(folder.iterdir()) == set(made):
+    if set(folder.iterdir()) == set(written):
         folder.chmod(PRIVATE_FOLDER)
     if owner:
-        for path in (folder, *made):
+        for path in (folder, *written):
             os.chown(path, *owner)
 
 
 async def _run(*, watch: bool, ready_file: Path | None) -> None:
-    """SIGTERM ends it at once: a container's first process gets no help from the kernel with that."""
-    myself = asyncio.current_task()
-    if myself:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, myself.cancel)
+    """Prepare both servers. SIGTERM cancels it: in a container, the first process has no default action."""
+    this_task = asyncio.current_task()
+    if this_task:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)
     targets = Targets.from_environment()
-    await _once_it_answers(lambda: prepare_database(targets))
-    await _once_it_answers(lambda: prepare_bus(targets))
+    await _retry_until_available(lambda: prepare_database(targets))
+    await _retry_until_available(lambda: prepare_bus(targets))
     logger.info("database and bus are ready")
     if ready_file:
         await asyncio.to_thread(ready_file.touch)
@@ -127,13 +130,13 @@ async def _run(*, watch: bool, ready_file: Path | None) -> None:
         await watch_bus(targets)
 
 
-async def _once_it_answers(step: Callable[[], Awaitable[object]]) -> None:
-    """Raises `ServerAwayError` when the server stays away."""
+async def _retry_until_available(step: Callable[[], Awaitable[object]]) -> None:
+    """Repeat `step` until its server answers. Raises `ServerUnavailableError` after SERVER_TIMEOUT_S."""
     deadline = time.monotonic() + SERVER_TIMEOUT_S
     while True:
         try:
             await step()
-        except ServerAwayError:
+        except ServerUnavailableError:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(RETRY_S)
@@ -146,9 +149,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--prepare", type=Path, metavar="FOLDER", help="write secrets and nats.conf, then end"
     )
-    parser.add_argument("--owner", metavar="UID:GID", help="with --prepare: whom those files belong to")
-    parser.add_argument("--watch", action="store_true", help="go on looking after the streams")
-    parser.add_argument("--ready-file", type=Path, help="made once everything is ready, for health checks")
+    parser.add_argument("--owner", metavar="UID:GID", help="with --prepare: the owner of those files")
+    parser.add_argument("--watch", action="store_true", help="keep running and restore lost streams")
+    parser.add_argument("--ready-file", type=Path, help="written once everything is ready, for health checks")
     return parser.parse_args(argv)
 
 
@@ -171,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
                 asyncio.run(_run(watch=arguments.watch, ready_file=arguments.ready_file))
     except StackError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
+        print(error, file=sys.stderr)  # noqa: T201 - one sentence for a person at a terminal
         return error.exit_code
     return 0
 

@@ -1,11 +1,11 @@
-"""Who may publish and subscribe to what on the bus: allow-lists per service, as small as they can be.
+"""Defines the subjects that each service may publish and subscribe to: allow-lists, as small as possible.
 
-Each service lives in an account of its own, and the streams in another. Between accounts only what `grants` lists
-passes, and an answer goes back into the account that asked. So a reply subject, which the one who asks chooses freely,
-never reaches anything that the one who asks could not have published to: not by an owner's answer, not by JetStream's.
+Each service has its own NATS account, and the streams have another. Only the subjects of `grants` pass between
+accounts, and a reply returns to the account of its request. A caller chooses the reply subject freely, but neither an
+owner's reply nor JetStream's reaches a subject that the caller could not publish to.
 
-Owners come from the contracts; who asks whom stands here, and a test holds this table against the
-contracts, so that a new subject without a word on its callers is found at once.
+The contracts name each subject's owner; this module names its callers. A test compares both, so it fails for a new
+subject without callers.
 """
 
 from collections.abc import Iterable
@@ -25,52 +25,52 @@ RPC_CALLERS: dict[str, tuple[str, ...]] = {
     subjects.NOTIFICATION_DELIVERY.subject: (subjects.GATEWAY, subjects.KITCHEN),
     subjects.JWKS.subject: subjects.SERVICES,
 }
-"""Who may ask for an answer."""
+"""The services that may send each request."""
 
 TOPIC_READERS: dict[str, tuple[str, ...]] = {subjects.AVAILABILITY.subject: (subjects.GATEWAY,)}
-"""Who may hear a topic that no stream stores."""
+"""The services that may subscribe to each topic that no stream stores."""
 
 STREAMS_ACCOUNT = "bus"
-"""Holds the streams, their consumers, and the administrator. A service's account has the service's name."""
+"""The account of the streams, their consumers and the administrator; a service's account has the service's name."""
 
 SERVICE_NAME_PREFIX = "cafeteria-"
-"""What the chassis puts before a service's name when it registers with the micro protocol."""
+"""The chassis's prefix of a service's name in the micro protocol."""
 
-ANSWERS = "_R_.>"
-"""Where the server takes the answers to what came from another account; it knows each by a secret of its own."""
+CROSS_ACCOUNT_REPLIES = "_R_.>"
+"""The server's reply subjects for requests from another account; each contains a secret of the server."""
 
-SERVICE_QUESTIONS = "$SRV.>"
+SERVICE_DISCOVERY = "$SRV.>"
 Reading = TypeVar("Reading", Durable, Readers)
 
 STORED = frozenset(subject for stream in subjects.STREAMS for subject in stream.subjects)
 
 
 class Kind(Enum):
-    """How a subject passes: a request with one answer or with many, or a message that nobody answers."""
+    """The kind of traffic on a granted subject: a request with one or many replies, or a message without a reply."""
 
-    ONE_ANSWER = "one answer"
-    MANY_ANSWERS = "many answers"
-    NO_ANSWER = "no answer"
+    ONE_REPLY = "one reply"
+    MANY_REPLIES = "many replies"
+    NO_REPLY = "no reply"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """Users of the account `to` may publish `subject` into the account `owner`, or hear it from there (NO_ANSWER)."""
+    """Users of the account `to` may publish `subject` into the account `owner`, or receive it from there (NO_REPLY)."""
 
     owner: str
     to: str
     subject: str
-    kind: Kind = Kind.ONE_ANSWER
+    kind: Kind = Kind.ONE_REPLY
 
     @property
     def name(self) -> str:
-        """What users of `to` call the subject."""
+        """The name of the subject in the account `to`."""
         return self.subject.replace("$JS.API.", f"{subjects.STREAMS_API}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rights:
-    """What a service's user may publish and subscribe to in its account. Sorted."""
+    """The subjects that a service's user may publish and subscribe to in its account, sorted."""
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
@@ -81,7 +81,7 @@ def inbox_prefix(user: str) -> str:
 
 
 def grants() -> tuple[Grant, ...]:
-    """Everything that passes from one account to another."""
+    """Return every subject that passes from one account to another."""
     return (
         *_between_services(),
         *(grant for service in subjects.SERVICES for grant in _with_streams(service)),
@@ -89,36 +89,36 @@ def grants() -> tuple[Grant, ...]:
 
 
 def rights_of(service: str) -> Rights:
-    publish = {grant.name for grant in grants() if grant.to == service and grant.kind is not Kind.NO_ANSWER}
+    publish = {grant.name for grant in grants() if grant.to == service and grant.kind is not Kind.NO_REPLY}
     publish |= {topic.subject for topic in subjects.TOPICS if topic.owner == service}
     publish |= {subject for subject, callers in RPC_CALLERS.items() if service in callers}
-    subscribe = {f"{inbox_prefix(service)}.>", *_asked(service)}
+    subscribe = {f"{inbox_prefix(service)}.>", *_requests_of(service)}
     subscribe |= {subject for subject, readers in TOPIC_READERS.items() if service in readers}
-    if _asked(service):
-        publish.add(ANSWERS)
-        if any(service in RPC_CALLERS[subject] for subject in _asked(service)):
-            publish.add(f"{inbox_prefix(service)}.>")  # it asks itself, too
-        subscribe.update(_shows_itself(service))
+    if _requests_of(service):
+        publish.add(CROSS_ACCOUNT_REPLIES)
+        if any(service in RPC_CALLERS[subject] for subject in _requests_of(service)):
+            publish.add(f"{inbox_prefix(service)}.>")  # it also sends requests to itself
+        subscribe.update(_discovery_subjects(service))
     return Rights(publish=tuple(sorted(publish)), subscribe=tuple(sorted(subscribe)))
 
 
-def _asked(service: str) -> tuple[str, ...]:
+def _requests_of(service: str) -> tuple[str, ...]:
     return tuple(rpc.subject for rpc in subjects.RPCS if rpc.owner == service)
 
 
 def _between_services() -> Iterable[Grant]:
-    """An owner that asks itself needs no grant: it is in its own account."""
+    """An owner's request to itself needs no grant, because it stays in one account."""
     for rpc in subjects.RPCS:
         for caller in RPC_CALLERS[rpc.subject]:
             if caller != rpc.owner:
                 yield Grant(owner=rpc.owner, to=caller, subject=rpc.subject)
     for topic in subjects.TOPICS:
         for reader in TOPIC_READERS.get(topic.subject, ()):
-            yield Grant(owner=topic.owner, to=reader, subject=topic.subject, kind=Kind.NO_ANSWER)
+            yield Grant(owner=topic.owner, to=reader, subject=topic.subject, kind=Kind.NO_REPLY)
 
 
 def _with_streams(service: str) -> Iterable[Grant]:
-    """The service stores, reads and acknowledges; the administrator may ask what runs there."""
+    """The service publishes, reads and acknowledges; the administrator may query the service's instances."""
     for subject in sorted(
         STORED.intersection(topic.subject for topic in subjects.TOPICS if topic.owner == service)
     ):
@@ -135,17 +135,17 @@ def _with_streams(service: str) -> Iterable[Grant]:
             yield from _reading(service, readers.stream, name)
             reset = f"$JS.API.CONSUMER.RESET.{readers.stream}.{name}"
             yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=reset)
-    if _asked(service):
-        yield Grant(owner=service, to=STREAMS_ACCOUNT, subject=SERVICE_QUESTIONS, kind=Kind.MANY_ANSWERS)
+    if _requests_of(service):
+        yield Grant(owner=service, to=STREAMS_ACCOUNT, subject=SERVICE_DISCOVERY, kind=Kind.MANY_REPLIES)
 
 
 def _reading(service: str, stream: str, name: str) -> Iterable[Grant]:
     yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=f"$JS.API.CONSUMER.INFO.{stream}.{name}")
     pull = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
-    yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=pull, kind=Kind.MANY_ANSWERS)
+    yield Grant(owner=STREAMS_ACCOUNT, to=service, subject=pull, kind=Kind.MANY_REPLIES)
 
 
-def _shows_itself(service: str) -> Iterable[str]:
+def _discovery_subjects(service: str) -> Iterable[str]:
     name = f"{SERVICE_NAME_PREFIX}{service}"
     for verb in ("PING", "INFO", "STATS"):
         yield from (f"$SRV.{verb}", f"$SRV.{verb}.{name}", f"$SRV.{verb}.{name}.*")
@@ -156,7 +156,7 @@ def _owned_by(service: str, every: Iterable[Reading]) -> Iterable[Reading]:
 
 
 def _streams_of(service: str) -> Iterable[Stream]:
-    """The streams that a service writes to or reads."""
+    """Yield the streams that a service publishes to or reads."""
     written = {topic.subject for topic in subjects.TOPICS if topic.owner == service}
     read = {reading.stream for reading in (*subjects.DURABLES, *subjects.READERS) if reading.owner == service}
     return (

@@ -1,6 +1,6 @@
-"""The stack's secrets: made once, kept in files that only their owner can read, never shown.
+"""Creates the secrets once, in files that only their owner can read.
 
-Passwords travel to servers and services by file; they stand on no command line and in no log.
+Servers and services receive passwords as files; no command line and no log contains one.
 """
 
 import os
@@ -16,27 +16,27 @@ from cafeteria.contracts.subjects import SERVICES
 ADMIN = "admin"
 """The NATS user of the bootstrap, and the file name of the Postgres administrator's password."""
 
-_PASSWORD_BYTES = 24  # 192 bits: nobody guesses it, and its text is safe in URLs and configuration
+_PASSWORD_BYTES = 24  # 192 bits: no guess finds it, and its text is safe in URLs and configuration files
 
 
 class Credentials:
-    """Reads what `ensure` made."""
+    """Reads the files that `ensure` created."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @classmethod
     def ensure(cls, folder: Path) -> "Credentials":
-        """Make what is missing; what is there stays."""
+        """Create the missing secrets and keep the existing ones."""
         if not folder.exists():
             folder.mkdir(parents=True)
             folder.chmod(0o700)
         credentials = cls(folder)
         for user in (ADMIN, *SERVICES):
-            _keep(credentials.postgres_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
-            _keep(credentials.nats_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
+            _write_once(credentials.postgres_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
+            _write_once(credentials.nats_file(user), secrets.token_urlsafe(_PASSWORD_BYTES))
         if not credentials.signing_key_file.exists():
-            _keep(credentials.signing_key_file, _new_signing_key())
+            _write_once(credentials.signing_key_file, _new_signing_key())
         return credentials
 
     @property
@@ -51,7 +51,7 @@ class Credentials:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that `ensure` makes."""
+        """Every file that `ensure` creates."""
         users = (ADMIN, *SERVICES)
         return (*map(self.postgres_file, users), *map(self.nats_file, users), self.signing_key_file)
 
@@ -66,8 +66,8 @@ class Credentials:
         return self.nats_file(user).read_text().strip()
 
 
-def _keep(path: Path, content: str) -> None:
-    """Write the file whole or not at all, unless there is one: of two writers at once the first wins."""
+def _write_once(path: Path, content: str) -> None:
+    """Write the file atomically unless it exists; of two concurrent writers the first one wins."""
     if path.exists():
         return
     descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)  # readable by its owner alone

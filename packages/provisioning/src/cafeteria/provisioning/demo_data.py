@@ -1,7 +1,7 @@
-"""A canteen to try the system on: dishes, students and staff. Inserted only where there is none, never changed.
+"""Inserts demo dishes and accounts where there are none, and never changes existing rows.
 
-Written by the administrator, because no service may know another's tables: an item with its shelf and its
-first restock, so that the ledger adds up from the start.
+The administrator writes them, because no service may use another's tables. Each item has its inventory row and a first
+restock, so that the ledger is consistent from the start.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.values import Role
 from cafeteria.provisioning.administrator import connect
 
-PASSWORD = "iftar-rush-2026"  # noqa: S105 - a demonstration's password is published
+PASSWORD = "iftar-rush-2026"  # noqa: S105 - the demo password is public
 PORTIONS = 1_000
 ACTOR = "demo data"
 STUDENTS = tuple(str(number) for number in range(210_041_101, 210_041_301))
@@ -54,39 +54,39 @@ MENU = (
 
 
 async def ensure_demo_data(admin_url: str) -> None:
-    """People who are missing are added; dishes only while there is no item at all, for names may change."""
+    """Add missing accounts, and the dishes only while there is no item at all, because operators rename items."""
     connection = await connect(admin_url)
     try:
         async with connection.transaction():
-            await _ensure_people(connection)
+            await _ensure_accounts(connection)
             await _ensure_menu(connection)
     finally:
         await connection.close()
 
 
-async def _ensure_people(connection: asyncpg.Connection) -> None:
-    there = {row[0] for row in await connection.fetch("SELECT student_id FROM identity.users")}
-    for role, people in _PEOPLE.items():
-        if missing := [person for person in people if person not in there]:
-            await _insert_people(connection, role, missing)
+async def _ensure_accounts(connection: asyncpg.Connection) -> None:
+    existing = {row[0] for row in await connection.fetch("SELECT student_id FROM identity.users")}
+    for role, accounts in _ACCOUNTS.items():
+        if missing := [account for account in accounts if account not in existing]:
+            await _insert_accounts(connection, role, missing)
 
 
-async def _insert_people(connection: asyncpg.Connection, role: Role, people: list[str]) -> None:
-    """One hash serves a role: everybody here has the same published password, so salts of their own would hide
-    nothing, and 200 hashes would take eight seconds of the start.
+async def _insert_accounts(connection: asyncpg.Connection, role: Role, accounts: list[str]) -> None:
+    """All accounts of a role share one hash: their password is public, so separate salts would hide nothing, and 200
+    hashes would add eight seconds to the start.
     """
     password_hash = await asyncio.to_thread(_hashed)
     at = now()
     await connection.executemany(
         "INSERT INTO identity.users (id, student_id, password_hash, created_at, updated_at, role)"
         " VALUES ($1, $2, $3, $4, $4, $5) ON CONFLICT (student_id) DO NOTHING",
-        [(new_id(), person, password_hash, at, role.value) for person in people],
+        [(new_id(), account, password_hash, at, role.value) for account in accounts],
     )
 
 
 def _hashed() -> str:
-    """As identity itself hashes, so that nobody is hashed anew at the first login."""
-    from argon2 import PasswordHasher  # noqa: PLC0415 - only where somebody is missing
+    """Hash with identity's own parameters, so that the first login does not hash the password again."""
+    from argon2 import PasswordHasher  # noqa: PLC0415 - only when an account is missing
 
     from cafeteria.identity import password_hashing  # noqa: PLC0415 - the same
 
@@ -118,7 +118,7 @@ async def _ensure_menu(connection: asyncpg.Connection) -> None:
     )
 
 
-_PEOPLE: dict[Role, tuple[str, ...]] = {
+_ACCOUNTS: dict[Role, tuple[str, ...]] = {
     Role.STUDENT: STUDENTS,
     Role.KITCHEN: (KITCHEN,),
     Role.OPERATOR: (OPERATOR,),

@@ -1,19 +1,19 @@
-"""What a person at the terminal is told: one sentence, what is wrong and what to do, never a traceback."""
+"""Errors that a terminal shows as one sentence without a traceback: what is wrong and what to do."""
 
 from typing import ClassVar
 
 
 class StackError(Exception):
-    """The stack cannot go on; its text is shown as it is."""
+    """The stack cannot continue. The command prints the text and exits with `exit_code`."""
 
     exit_code: ClassVar[int] = 1
 
 
 class SettingError(StackError):
-    """What a person set or named cannot be used; the text names it."""
+    """A setting or a folder is unusable; the text names it."""
 
     exit_code: ClassVar[int] = 2
 
 
-class ServerAwayError(StackError):
-    """A server does not answer, or not yet."""
+class ServerUnavailableError(StackError):
+    """A server does not answer or is still starting, so a retry may succeed."""

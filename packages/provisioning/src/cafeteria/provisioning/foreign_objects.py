@@ -1,7 +1,7 @@
-"""Tells what the bootstrap made in a Postgres from what somebody else made, which it never changes.
+"""Refuses roles, schemas and databases that the bootstrap did not create, so that it never changes them.
 
-A role of ours carries a comment; version 0.1 wrote none, and its roles are known by a setting that it gave them in this
-database. A schema of ours belongs to our owner. A database is taken while it is empty, or has schemas of ours already.
+The bootstrap comments on its roles. Version 0.1 did not, so its roles are recognised by their `search_path` in this
+database. Its schemas belong to its owner role. It uses a database that is empty or already has its schemas.
 """
 
 import asyncpg
@@ -33,21 +33,24 @@ SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND rel
 
 
 async def refuse_foreign(connection: asyncpg.Connection) -> None:
-    """Raise `StackError` where a role, schema or database that would be changed is somebody else's."""
+    """Raise `StackError` if the bootstrap did not create a role, schema or database that it would change."""
     await refuse_foreign_roles(connection)
     schemas = {row["nspname"]: row["owner"] for row in await connection.fetch(_SCHEMAS)}
     for name in SERVICES:
         if schemas.get(name, OWNER_ROLE) != OWNER_ROLE:
             raise StackError(
-                f"The schema {name} in this database belongs to {schemas[name]}, not to this stack, so nothing was "
-                "changed: rename it, or name another database in CAFETERIA_POSTGRES_URL."
+                f"The schema {name} in this database belongs to {schemas[name]}, not to this stack. Nothing was "
+                "changed: rename the schema, or name another database in CAFETERIA_POSTGRES_URL."
             )
     if not schemas.keys() & set(SERVICES):
         await _refuse_used_database(connection, next(iter(schemas), None))
 
 
 async def refuse_foreign_roles(connection: asyncpg.Connection) -> None:
-    """Raise `StackError` for roles of our names; on a connection to another database too, before ours is made."""
+    """Raise `StackError` if the bootstrap did not create the roles that have its roles' names.
+
+    It also works on a connection to another database, before the stack's database exists.
+    """
     found = await connection.fetch(
         _UNMARKED_ROLES, [OWNER_ROLE, *SERVICES], COMMENT, list(SERVICES), OWNER_ROLE
     )
@@ -55,7 +58,7 @@ async def refuse_foreign_roles(connection: asyncpg.Connection) -> None:
         names = ", ".join(row[0] for row in found)
         raise StackError(
             f"This Postgres has roles that the bootstrap did not make: {names}. Nothing was changed. Use another Postgres, "
-            f"or rename them; where they are left from a stack of yours, `COMMENT ON ROLE … IS '{COMMENT}'` says so."
+            f"or rename the roles. If they are from an earlier stack of yours, mark each: `COMMENT ON ROLE … IS '{COMMENT}'`."
         )
 
 
@@ -64,15 +67,15 @@ async def mark(connection: asyncpg.Connection, role: str) -> None:
 
 
 def quoted(name: str) -> str:
-    """As an SQL identifier."""
+    """Return `name` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 async def _refuse_used_database(connection: asyncpg.Connection, schema: str | None) -> None:
     table = await connection.fetchval(_TABLES_IN_PUBLIC)
     if schema or table:
-        what = f"schema {schema}" if schema else f"table {table}"
+        found_object = f"schema {schema}" if schema else f"table {table}"
         raise StackError(
-            f"This database is in use by something else (it has the {what}), and the bootstrap closes a database to all "
-            "but its own roles. Nothing was changed: name an empty or new one in CAFETERIA_POSTGRES_URL."
+            f"Another application uses this database (it has the {found_object}), and the bootstrap closes a database to all "
+            "roles but its own. Nothing was changed: name an empty or new database in CAFETERIA_POSTGRES_URL."
         )

@@ -1,7 +1,7 @@
-"""The NATS server's configuration, for the embedded server and for containers alike.
+"""Renders the NATS server's configuration for the embedded server and for containers.
 
-Anonymous is refused, because users are named and none is the default. Every message is on disk before it
-is acknowledged.
+The server refuses anonymous clients, because it has named users and no default one. It flushes every message to disk
+before it acknowledges it.
 """
 
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from cafeteria.contracts.subjects import SERVICES, STREAMS
 from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT, Grant, Kind, grants, rights_of
 from cafeteria.provisioning.credentials import ADMIN
 
-MAX_PAYLOAD_BYTES = 1 << 20  # a list of a few thousand items; more is a fault of its sender
-STORE_HEADROOM_BYTES = 1 << 30  # beside the streams' own limits: indexes, and what is to be compacted
-CONSUMER_MEMORY_BYTES = 64 << 20  # consumers that a process makes for itself; no stream is kept in memory
+MAX_PAYLOAD_BYTES = 1 << 20  # a list of a few thousand items; a larger message is a fault of its sender
+STORE_HEADROOM_BYTES = 1 << 30  # beyond the streams' own limits: indexes and messages that await compaction
+CONSUMER_MEMORY_BYTES = 64 << 20  # ephemeral consumers; no stream is in memory
 MAX_CONSUMERS = (
-    64  # of a stream: ours are fewer than twenty, and an administrator may need some; each costs memory
+    64  # per stream: services have fewer than twenty, an administrator may need some; each costs memory
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class NatsPlan:
-    """Where the server listens and keeps its store. `password_of` gives the password of each user."""
+    """The server's addresses, store and limits. `password_of` returns the password of a user."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class NatsPlan:
 
 
 def render(plan: NatsPlan) -> str:
-    """The whole configuration file. It holds passwords: write it for its owner's eyes only."""
+    """Return the whole configuration file. It contains passwords, so only its owner may read it."""
     return "\n".join((*_server(plan), *_jetstream(plan), *_accounts(plan), ""))
 
 
@@ -44,21 +44,21 @@ def _server(plan: NatsPlan) -> tuple[str, ...]:
         f"port: {plan.port}",
         f'http: "{plan.host}:{plan.monitor_port}"',
         f"max_payload: {MAX_PAYLOAD_BYTES}",
-        'ping_interval: "5s"  # a client that froze is let go after three of these',
+        'ping_interval: "5s"  # the server disconnects a frozen client after three of these',
         'write_deadline: "5s"',
         'lame_duck_duration: "30s"',
     )
 
 
 def _jetstream(plan: NatsPlan) -> tuple[str, ...]:
-    # stated, or the server takes a share of the free disk and refuses streams on a small one
-    room = plan.stream_max_bytes * len(STREAMS) + STORE_HEADROOM_BYTES
+    # explicit: by default the server takes a share of the free disk and refuses streams on a small one
+    max_store_bytes = plan.stream_max_bytes * len(STREAMS) + STORE_HEADROOM_BYTES
     return (
         "jetstream {",
         f"  store_dir: {_quoted(str(plan.store))}",
-        f"  max_file_store: {room}",
+        f"  max_file_store: {max_store_bytes}",
         f"  max_memory_store: {CONSUMER_MEMORY_BYTES}",
-        "  sync_interval: always  # the default flushes every two minutes, and a power cut loses them",
+        "  sync_interval: always  # by default it flushes every two minutes, and a power cut loses the rest",
         "}",
     )
 
@@ -88,19 +88,19 @@ def _account(name: str, user: str) -> tuple[str, ...]:
 
 
 def _export(grant: Grant) -> str:
-    """To all that are granted this subject."""
+    """Export the subject to every account that has a grant for it."""
     allowed = ", ".join(
         each.to for each in grants() if (each.owner, each.subject) == (grant.owner, grant.subject)
     )
-    kind = "stream" if grant.kind is Kind.NO_ANSWER else "service"
-    answers = ", response_type: stream" if grant.kind is Kind.MANY_ANSWERS else ""
-    return f"{{{kind}: {_quoted(grant.subject)}, accounts: [{allowed}]{answers}}}"
+    kind = "stream" if grant.kind is Kind.NO_REPLY else "service"
+    replies = ", response_type: stream" if grant.kind is Kind.MANY_REPLIES else ""
+    return f"{{{kind}: {_quoted(grant.subject)}, accounts: [{allowed}]{replies}}}"
 
 
 def _import(grant: Grant) -> str:
-    kind = "stream" if grant.kind is Kind.NO_ANSWER else "service"
-    named = f", to: {_quoted(grant.name)}" if grant.name != grant.subject else ""
-    return f"{{{kind}: {{account: {grant.owner}, subject: {_quoted(grant.subject)}}}{named}}}"
+    kind = "stream" if grant.kind is Kind.NO_REPLY else "service"
+    renamed = f", to: {_quoted(grant.name)}" if grant.name != grant.subject else ""
+    return f"{{{kind}: {{account: {grant.owner}, subject: {_quoted(grant.subject)}}}{renamed}}}"
 
 
 def _user(service: str, password: str) -> str:

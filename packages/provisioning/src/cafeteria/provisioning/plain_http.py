@@ -1,4 +1,4 @@
-"""An HTTP client for this machine: no proxy, no certificates to load."""
+"""An HTTP client for servers on this machine: it uses no proxy and loads no certificates."""
 
 from typing import Any
 
@@ -6,4 +6,4 @@ import httpx
 
 
 def plain_http(*, timeout_s: float, **options: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False, timeout=timeout_s, verify=False, **options)  # noqa: S501 - nothing here speaks TLS, and loading certificates takes 50 ms
+    return httpx.AsyncClient(trust_env=False, timeout=timeout_s, verify=False, **options)  # noqa: S501 - these servers have no TLS, and loading certificates takes 50 ms

@@ -1,7 +1,7 @@
-"""Who may do what in Postgres: a role and a schema per service, nothing for anybody else.
+"""Creates or updates a Postgres role and schema for each service, and grants nothing to other roles.
 
-Creates or updates, and may run at any time. Tables and their grants are the migrations' business; all of
-them belong to an owner as whom nobody logs in.
+It may run at any time. Migrations create the tables and their grants; all tables belong to an owner role that cannot
+log in.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ _PLAIN_LOGIN = {
     "rolbypassrls": ("NOBYPASSRLS", False),
     "rolinherit": ("NOINHERIT", False),
 }
-"""What a service's role may be: by column of pg_roles, the word that says so, and the column's value then."""
+"""The attributes of a service's role: for each column of pg_roles the keyword that sets it and the resulting value."""
 
-_LOCK = 0x0CAFE7  # of two bootstraps at once the second waits: Postgres refuses concurrent ALTER ROLE
+_LOCK = 0x0CAFE7  # a second concurrent bootstrap waits: Postgres refuses concurrent ALTER ROLE
 
 
 async def ensure_database(admin_url: str) -> None:
-    """Create the database that `admin_url` names, unless it is there. Raises `StackError` for foreign roles."""
+    """Create the database of `admin_url` unless it exists. Raises `StackError` for foreign roles."""
     try:
         await (await connect(admin_url)).close()
     except asyncpg.InvalidCatalogNameError:
@@ -50,9 +50,9 @@ async def _create_database(admin_url: str, name: str) -> None:
 
 
 async def ensure_roles(admin_url: str, *, password_of: Callable[[str], str]) -> None:
-    """Bring roles, schemas and rights of the database to what this file says.
+    """Create or update the roles, schemas and rights of the database.
 
-    Raises `StackError`, with nothing changed, for a role, schema or database that somebody else made.
+    Raises `StackError`, with nothing changed, for a role, schema or database that the bootstrap did not create.
     """
     connection = await connect(admin_url)
     try:
@@ -71,7 +71,7 @@ async def _ensure_owner(connection: asyncpg.Connection) -> None:
     if not await _attributes_of(connection, OWNER_ROLE):
         await connection.execute(f"CREATE ROLE {OWNER_ROLE} NOLOGIN")
     await mark(connection, OWNER_ROLE)
-    # an administrator who is no superuser becomes the owner to migrate
+    # an administrator without superuser rights sets the owner role to migrate
     if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         await connection.execute(f"GRANT {OWNER_ROLE} TO CURRENT_USER WITH SET TRUE")
 
@@ -84,8 +84,8 @@ async def _close_to_public(connection: asyncpg.Connection) -> None:
 
 async def _ensure_service(connection: asyncpg.Connection, service: str, password: str) -> None:
     database = quoted(await connection.fetchval("SELECT current_database()"))
-    verb, words = await _verb_and_words(connection, service)
-    await connection.execute(f"{verb} ROLE {service} {words} PASSWORD '{verifier(password)}'")
+    verb, keywords = await _verb_and_keywords(connection, service)
+    await connection.execute(f"{verb} ROLE {service} {keywords} PASSWORD '{verifier(password)}'")
     await mark(connection, service)
     for statement in (
         f"ALTER ROLE {service} IN DATABASE {database} SET search_path TO {service}",
@@ -98,16 +98,16 @@ async def _ensure_service(connection: asyncpg.Connection, service: str, password
         await connection.execute(statement)
 
 
-async def _verb_and_words(connection: asyncpg.Connection, role: str) -> tuple[str, str]:
-    """Only what is not so yet is said of a role that is there.
+async def _verb_and_keywords(connection: asyncpg.Connection, role: str) -> tuple[str, str]:
+    """For an existing role, return only the keywords that change an attribute.
 
-    Postgres refuses the words NOSUPERUSER, NOREPLICATION and NOCREATEDB to an administrator who lacks the attribute,
-    also where they would change nothing.
+    Postgres refuses NOSUPERUSER, NOREPLICATION and NOCREATEDB from an administrator who lacks the attribute, even if
+    they would change nothing.
     """
     attributes = await _attributes_of(connection, role)
     if attributes is None:
-        return "CREATE", " ".join(word for word, _ in _PLAIN_LOGIN.values())
-    wrong = (word for column, (word, wanted) in _PLAIN_LOGIN.items() if attributes[column] != wanted)
+        return "CREATE", " ".join(keyword for keyword, _ in _PLAIN_LOGIN.values())
+    wrong = (keyword for column, (keyword, wanted) in _PLAIN_LOGIN.items() if attributes[column] != wanted)
     return "ALTER", " ".join(wrong)
 
 

@@ -1,6 +1,6 @@
-"""SCRAM-SHA-256 verifiers (RFC 5803, as Postgres stores them): a password never travels in a statement.
+"""Computes SCRAM-SHA-256 verifiers (RFC 5803, as Postgres stores them), so that no statement contains a password.
 
-A statement that fails is written to the server's log with its text; a verifier there logs nobody in.
+Postgres logs the text of a failed statement; a verifier in that log does not allow a login.
 """
 
 import base64
@@ -13,7 +13,10 @@ SALT_BYTES = 16
 
 
 def verifier(password: str) -> str:
-    """For `PASSWORD '…'` in CREATE ROLE and ALTER ROLE. The password is ASCII: nothing has to be normalised."""
+    """Return the verifier for `PASSWORD '…'` in CREATE ROLE and ALTER ROLE.
+
+    `password` is ASCII, which SASLprep leaves unchanged. Raises `UnicodeEncodeError` for other characters.
+    """
     salt = secrets.token_bytes(SALT_BYTES)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
     stored = hashlib.sha256(_mac(salted, b"Client Key")).digest()

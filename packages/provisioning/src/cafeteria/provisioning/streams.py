@@ -1,6 +1,6 @@
-"""The bus's streams and durable consumers, created or updated to what the contracts and this file say.
+"""Creates or updates the streams and durable consumers that the contracts and this module define.
 
-Services may not create them, and wait. A store that is lost is made anew by the next look (`keep`).
+Services have no right to create them, so they wait. `BusAdmin.watch` restores a lost store.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from cafeteria.contracts.subjects import DURABLES, READERS, STREAMS
 from cafeteria.provisioning.addresses import host_and_port
 from cafeteria.provisioning.bus_permissions import inbox_prefix
 from cafeteria.provisioning.credentials import ADMIN
-from cafeteria.provisioning.errors import ServerAwayError, StackError
+from cafeteria.provisioning.errors import ServerUnavailableError, StackError
 from cafeteria.provisioning.plain_http import plain_http
 
 MAX_ACK_PENDING = (
-    10_000  # above what all replicas of a service hold in their batches; reached, delivery stops
+    10_000  # more than all replicas of a service hold in their batches; at this number delivery stops
 )
 MAX_AGE_S = 7 * 24 * 3600
 DUPLICATE_WINDOW_S = 600
 WATCH_INTERVAL_S = 1.0
-ALARM_SHARE = 0.8  # of a stream's room
+ALARM_SHARE = 0.8  # of a stream's max_bytes
 API_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 1
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class BusAdminError(StackError):
-    """The server refused; `code` is its own error code."""
+    """NATS refused a request of the JetStream API; `code` is the server's error code."""
 
     def __init__(self, refusal: Refused) -> None:
         super().__init__(f"NATS refused {refusal}.")
@@ -53,8 +53,8 @@ def stream_config(stream: Stream, *, max_bytes: int) -> dict[str, Any]:
         "name": stream.name,
         "subjects": list(stream.subjects),
         "storage": "file",
-        "retention": "limits",  # with others the server forgets at a restart which ids it has seen
-        "discard": "old",  # what is dropped unread the senders notice and send again
+        "retention": "limits",  # with the other policies the server forgets message ids at a restart
+        "discard": "old",  # publishers notice dropped unread messages and publish them again
         "max_bytes": max_bytes,
         "max_age": MAX_AGE_S * _NANOSECONDS,
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
@@ -71,14 +71,14 @@ def durable_config(durable: Durable) -> dict[str, Any]:
         "deliver_policy": "all",
         "ack_policy": "explicit",
         "ack_wait": ACK_WAIT_S * _NANOSECONDS,
-        "max_deliver": -1,  # what cannot be handled now is handled later; the undecodable is set aside
+        "max_deliver": -1,  # a consumer retries a failed message and stores an undecodable one as a dead letter
         "max_ack_pending": MAX_ACK_PENDING,
         "replay_policy": "instant",
     }
 
 
 def reader_config(name: str) -> dict[str, Any]:
-    """Whoever uses it says first where to begin, and keeps itself what it has read."""
+    """A reader resets its consumer to a sequence before it reads, and stores its own position."""
     return {
         "durable_name": name,
         "name": name,
@@ -90,14 +90,14 @@ def reader_config(name: str) -> dict[str, Any]:
 
 
 def consumer_configs(stream: str) -> list[dict[str, Any]]:
-    """Everything that reads the stream: no service may make a consumer."""
+    """Return the configuration of every consumer of the stream; no service may create one."""
     durables = [durable_config(durable) for durable in DURABLES if durable.stream == stream]
     names = [name for readers in READERS if readers.stream == stream for name in readers.names]
     return durables + [reader_config(name) for name in names]
 
 
 class BusAdmin:
-    """The bootstrap's connection, as the administrator. Use as a context manager; it reconnects for ever."""
+    """The administrator's connection to NATS, a context manager. It reconnects without limit."""
 
     def __init__(self, admin_url: str, *, stream_max_bytes: int) -> None:
         self._url = urlsplit(admin_url)
@@ -105,18 +105,18 @@ class BusAdmin:
         self._client = BusClient()
         self._api = JetStreamApi(self._client, timeout_s=API_TIMEOUT_S)
         self._last_error = "no answer"
-        self._filling: set[str] = set()
+        self._nearly_full: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        """Raises `ServerAwayError` when it is not let in soon; later it waits for the server for ever."""
+        """Connect. Raises `ServerUnavailableError` if there is no login within CONNECT_TIMEOUT_S."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._connect()
         except TimeoutError:
             await self._client.close()
             address = host_and_port(self._url, default_port=4222)
-            raise ServerAwayError(
-                f"NATS at {address} did not let {self._user} in: {self._last_error}."
+            raise ServerUnavailableError(
+                f"NATS at {address} accepted no login of {self._user}: {self._last_error}."
             ) from None
         return self
 
@@ -124,8 +124,10 @@ class BusAdmin:
         await self._client.close()
 
     async def connected(self) -> None:
-        """Wait until the server answers. After a standstill of this process it may have ended the connection, and
-        what is asked before that is noticed has no answer. Raises TimeoutError.
+        """Wait until the server answers a ping. Raises TimeoutError after CONNECT_TIMEOUT_S.
+
+        The server may have closed the connection of a process that was paused; requests before the client notices get
+        no reply.
         """
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             while True:
@@ -133,7 +135,7 @@ class BusAdmin:
                     return await self._client.flush(timeout=PING_TIMEOUT_S)
 
     async def ensure(self) -> list[str]:
-        """Make every stream and durable what it should be; returns what was created or changed.
+        """Create or update every stream and durable; return the names of those created or changed.
 
         Raises `StackError` when the server refuses a change, such as another storage type.
         """
@@ -143,24 +145,24 @@ class BusAdmin:
             changed += await self._ensure_consumers(stream.name)
         return changed
 
-    async def keep(self) -> None:
-        """Look every second, for ever, and make what is missing: a store may be lost while we run."""
+    async def watch(self) -> None:
+        """Restore missing streams and durables every WATCH_INTERVAL_S until cancelled."""
         while True:
             try:
                 if changed := await self.ensure():
                     logger.warning("made on the bus: %s", ", ".join(changed))
             except (nats.errors.Error, TimeoutError):
-                pass  # the server is away; the next look will tell
-            except Exception:  # nobody else makes what is missing: the watch outlives any surprise
-                logger.exception("the bus is not as it should be")
+                pass  # the server does not answer; the next round tries again
+            except Exception:  # nothing else restores streams, so the watch survives any error
+                logger.exception("the streams could not be checked; the next check follows in a second")
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def purge(self) -> None:
-        """Remove every stored message. Purging an empty stream would cost the server as much as a full one."""
+        """Remove every stored message. It skips empty streams, because purging one costs as much as a full one."""
         for stream in STREAMS:
             info = await self._info(f"STREAM.INFO.{stream.name}")
             if info and info["state"]["messages"]:
-                await self._ask(f"STREAM.PURGE.{stream.name}")
+                await self._request(f"STREAM.PURGE.{stream.name}")
 
     async def _connect(self) -> None:
         await self._client.connect(
@@ -170,79 +172,80 @@ class BusAdmin:
             name="cafeteria-bootstrap",
             inbox_prefix=inbox_prefix(ADMIN).encode(),
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # any number of seconds works
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]  # nats-py annotates int and accepts fractions of a second
             ping_interval=2,
-            error_cb=self._note,
+            error_cb=self._record_error,
         )
 
     @property
     def _user(self) -> str:
         return unquote(self._url.username or ADMIN)
 
-    async def _note(self, error: Exception) -> None:
-        """nats-py logs a traceback for each failed attempt otherwise. A refusal says more than what follows it."""
+    async def _record_error(self, error: Exception) -> None:
+        """Record the error, which nats-py would log with a traceback. Later errors do not replace a refused login."""
         if "authorization" not in self._last_error.lower():
             self._last_error = str(error) or repr(error)
 
     async def _ensure_stream(self, stream: Stream) -> list[str]:
-        """What a stream holds in the form of an earlier release nobody reads any more: it is removed, and the services
-        send again what was not delivered, for their tables are the record.
+        """Update the stream, and purge it if its messages have an earlier release's format, which no service can read.
+
+        The services publish undelivered messages again from their tables.
         """
         wanted = stream_config(stream, max_bytes=self._stream_max_bytes)
         info = await self._info(f"STREAM.INFO.{stream.name}")
         if info:
-            self._watch_room(stream.name, used=info["state"]["bytes"])
-        if info and _holds(info["config"], wanted):
+            self._warn_if_nearly_full(stream.name, used=info["state"]["bytes"])
+        if info and _contains(info["config"], wanted):
             return []
         if info and _wire_of(info["config"]) != WIRE:
-            await self._ask(f"STREAM.PURGE.{stream.name}")
+            await self._request(f"STREAM.PURGE.{stream.name}")
         verb = "UPDATE" if info else "CREATE"
-        await self._ask(f"STREAM.{verb}.{stream.name}", wanted)
+        await self._request(f"STREAM.{verb}.{stream.name}", wanted)
         return [f"stream {stream.name}"]
 
-    def _watch_room(self, name: str, *, used: int) -> None:
-        """Say once that a stream fills up, and again only after it has not been so."""
+    def _warn_if_nearly_full(self, name: str, *, used: int) -> None:
+        """Warn once that a stream is nearly full, and again only after it was below the share in between."""
         if used <= self._stream_max_bytes * ALARM_SHARE:
-            self._filling.discard(name)
-        elif name not in self._filling:
-            self._filling.add(name)
+            self._nearly_full.discard(name)
+        elif name not in self._nearly_full:
+            self._nearly_full.add(name)
             share = 100 * used // self._stream_max_bytes
             logger.warning("stream %s is %d %% full: its oldest messages will be dropped", name, share)
 
     async def _ensure_consumers(self, stream: str) -> list[str]:
-        """All are looked at by one question; a stream has far fewer than an answer holds."""
-        listed = await self._ask(f"CONSUMER.LIST.{stream}")
+        """One request lists all consumers: a stream has far fewer than one page of the reply holds."""
+        listed = await self._request(f"CONSUMER.LIST.{stream}")
         configs = {each["name"]: each["config"] for each in listed["consumers"]}
         changed = []
         for wanted in consumer_configs(stream):
             name = wanted["name"]
-            if _holds(configs.get(name, {}), wanted):
+            if _contains(configs.get(name, {}), wanted):
                 continue
             filters = f".{wanted['filter_subject']}" if "filter_subject" in wanted else ""
             request = {"stream_name": stream, "config": wanted}
-            await self._ask(f"CONSUMER.CREATE.{stream}.{name}{filters}", request)
+            await self._request(f"CONSUMER.CREATE.{stream}.{name}{filters}", request)
             changed.append(f"durable {stream}/{name}")
         return changed
 
     async def _info(self, subject: str) -> dict[str, Any] | None:
         try:
-            return await self._ask(subject)
+            return await self._request(subject)
         except BusAdminError as error:
             if error.code in _NOT_FOUND:
                 return None
             raise
 
-    async def _ask(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _request(self, subject: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
             return await self._api.ask(subject, request, answer=dict[str, Any])
         except Refused as refusal:
             raise BusAdminError(refusal) from None
 
 
-def _holds(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """The server adds keys of its own, to metadata too."""
+def _contains(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether `config` has every wanted value; the server adds keys of its own, in metadata too."""
     return all(
-        _holds(config.get(key) or {}, value) if isinstance(value, Mapping) else config.get(key) == value
+        _contains(config.get(key) or {}, value) if isinstance(value, Mapping) else config.get(key) == value
         for key, value in wanted.items()
     )
 
@@ -252,12 +255,15 @@ def _wire_of(config: Mapping[str, Any]) -> str | None:
 
 
 async def require_synchronous(monitor_url: str) -> None:
-    """Raise `StackError` unless the server flushes every message before it acknowledges it."""
+    """Raise `StackError` unless the server flushes every message before it acknowledges it.
+
+    Raises `ServerUnavailableError` when the monitoring address does not answer.
+    """
     try:
         async with plain_http(timeout_s=API_TIMEOUT_S) as client:
             answer = await client.get(f"{monitor_url}/jsz", params={"config": "1"})
     except httpx.HTTPError:
-        raise ServerAwayError(f"NATS' monitoring at {monitor_url} does not answer.") from None
+        raise ServerUnavailableError(f"NATS' monitoring at {monitor_url} does not answer.") from None
     if not answer.json().get("config", {}).get("sync_always"):
         raise StackError(
             "NATS does not flush messages before it acknowledges them, so a power cut would lose some: "

@@ -1,4 +1,4 @@
-"""Which servers the bootstrap works on, and with whose credentials: read from the environment, once."""
+"""Reads the servers' addresses and the administrator's credentials from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SUPERUSER = "postgres"
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """Admin URLs with credentials. Without `monitor_url` nobody can look whether NATS flushes in time."""
+    """The administrator's URLs with credentials. Without `monitor_url` the bootstrap cannot check NATS's flushing."""
 
     postgres_url: str = field(repr=False)
     nats_url: str = field(repr=False)
@@ -29,7 +29,7 @@ class Targets:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Targets":
-        """Raises `SettingError` naming a variable that is missing or makes no sense."""
+        """Raises `SettingError` that names a missing or invalid variable."""
         postgres_url = read_postgres_url(environ)
         nats_url = read_nats_url(environ)
         monitor_url = read_monitor_url(environ)
@@ -50,9 +50,9 @@ class Targets:
 
 
 def secrets_folder(environ: Mapping[str, str]) -> Path:
-    """CAFETERIA_SECRETS_DIR, or else `secrets` in the data folder of a stack on this machine."""
-    if named := read_variable(environ, "CAFETERIA_SECRETS_DIR"):
-        return Path(named).absolute()
+    """Return CAFETERIA_SECRETS_DIR, or `secrets` in the data folder of a stack on this machine."""
+    if folder := read_variable(environ, "CAFETERIA_SECRETS_DIR"):
+        return Path(folder).absolute()
     return Path(environ.get("CAFETERIA_HOME") or ".cafeteria").absolute() / "secrets"
 
 
@@ -67,14 +67,14 @@ def read_nats_url(environ: Mapping[str, str]) -> str | None:
 
 
 def read_monitor_url(environ: Mapping[str, str]) -> str | None:
-    """Without a slash at its end: paths are put behind it."""
+    """Return the URL without a trailing slash, so that a path can follow."""
     name = "CAFETERIA_NATS_MONITOR_URL"
     url = checked(name, read_variable(environ, name), addresses.MONITOR)
     return url.rstrip("/") if url else None
 
 
 def postgres_admin_url(url: str, credentials: Credentials) -> str:
-    """`url` with the administrator's user, password and the database's name filled in where it has none."""
+    """Add the administrator's user and password and the database's name to `url` where it lacks them."""
     parts = urlsplit(url)
     address = _address(parts, SUPERUSER, credentials.postgres_password(ADMIN), default_port=5432)
     path = parts.path.rstrip("/") or f"/{DATABASE}"
@@ -82,12 +82,12 @@ def postgres_admin_url(url: str, credentials: Credentials) -> str:
 
 
 def nats_admin_url(url: str, credentials: Credentials) -> str:
-    """`url` with the administrator's user and password filled in where it has none."""
+    """Add the administrator's user and password to `url` where it lacks them."""
     return f"nats://{_address(urlsplit(url), ADMIN, credentials.nats_password(ADMIN), default_port=4222)}"
 
 
 def _address(parts: SplitResult, user: str, password: str, *, default_port: int) -> str:
-    """What stands between the slashes, user and password quoted."""
+    """Return the URL's authority part with user and password percent-encoded."""
     host = host_and_port(parts, default_port=default_port)
     return f"{_quoted(parts.username or user)}:{_quoted(parts.password or password)}@{host}"
 
@@ -97,7 +97,7 @@ def _quoted(text: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """The URL that a service is handed: where the server is, and nothing that only the administrator needs."""
+    """Return the URL for a service: host, port and path without credentials and parameters."""
     parts = urlsplit(url)
     return parts._replace(netloc=host_and_port(parts, default_port=5432), query="").geturl()
 
@@ -119,7 +119,10 @@ def with_demo_data(environ: Mapping[str, str]) -> bool:
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:
-    """The variable, or the content of the file that `<name>_FILE` names; an empty one counts as absent."""
+    """Return the variable, or the content of the file that `<name>_FILE` names; empty text counts as unset.
+
+    Raises `SettingError` for a file that cannot be read as UTF-8 text.
+    """
     if value := environ.get(name):
         return value
     path = environ.get(f"{name}_FILE")

@@ -1,4 +1,4 @@
-"""`python -m cafeteria.local_stack up | reset | migrate`: the whole cafeteria on this machine."""
+"""`python -m cafeteria.local_stack up | reset | migrate`: runs the whole cafeteria on this machine."""
 
 import argparse
 import contextlib
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.provisioning.errors import SettingError, StackError
 
-_DESCRIPTORS = 65_536  # children inherit it: a store has many files, a service many streams
+_DESCRIPTORS = 65_536  # children inherit it: a store has many files, a service many event streams
 _PRIVATE_UMASK = 0o077
-_NO_ROOM = {
+_NO_SPACE = {
     errno.ENOSPC: "its disk is full",
     errno.EDQUOT: "your share of its disk is used up",
     errno.EROFS: "its disk is read-only",
@@ -21,11 +21,11 @@ _NO_ROOM = {
 
 
 def reset(home: DataDirectory) -> None:
-    """Remove the data. Raises `StackError` while a stack runs on it, or where it is not the stack's."""
+    """Remove the data. Raises `StackError` if a stack uses it, or if the stack did not create it."""
     kept = home.wipe()
     print(f"{home.root} is wiped.")  # noqa: T201 - this is a command line
     for path in kept:
-        print(f"{path} was not made by the stack, and stays.")  # noqa: T201 - the same
+        print(f"{path} was not made by the stack, and stays.")  # noqa: T201 - this is a command line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,18 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StackError as error:
         return _refused(str(error), error.exit_code)
     except PermissionError as error:
-        advice = "start as the user who made it, or set CAFETERIA_HOME to a folder of yours"
+        advice = "start as the user who created it, or set CAFETERIA_HOME to a folder of yours"
         return _refused(f"No access to {error.filename}: {advice}.", SettingError.exit_code)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_SPACE:
             raise
         place = error.filename or home.root
-        return _refused(f"Cannot write to {place}: {_NO_ROOM[error.errno]}.", StackError.exit_code)
+        return _refused(f"Cannot write to {place}: {_NO_SPACE[error.errno]}.", StackError.exit_code)
     return 0
 
 
 def _run(command: str, home: DataDirectory) -> None:
-    from cafeteria.local_stack import commands  # noqa: PLC0415 - two seconds of loading, which `reset` need not wait for
+    from cafeteria.local_stack import commands  # noqa: PLC0415 - the import takes two seconds, which `reset` does not need
 
     commands.run(command, home)
 
@@ -67,12 +67,12 @@ def _refused(sentence: str, exit_code: int) -> int:
 
 
 def _prepare_process() -> None:
-    """For this process and its children: files for their owner alone, and as many descriptors as it may have."""
+    """Make new files private and raise the limit of descriptors, for this process and its children."""
     os.umask(_PRIVATE_UMASK)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(ValueError, OSError):  # a system may have a limit of its own
+        with contextlib.suppress(ValueError, OSError):  # a system may have a lower limit of its own
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

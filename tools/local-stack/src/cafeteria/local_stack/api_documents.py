@@ -1,6 +1,6 @@
-"""`python -m cafeteria.local_stack.api_documents FOLDER`: the OpenAPI document of each service, without starting any.
+"""`python -m cafeteria.local_stack.api_documents FOLDER`: writes each service's OpenAPI document and starts no service.
 
-They are what a running service shows under `/schema/openapi.json`: apps are built and not opened.
+The documents equal those that a running service serves under `/schema/openapi.json`.
 """
 
 import inspect
@@ -21,12 +21,12 @@ from cafeteria.provisioning.credentials import Credentials
 
 
 def api_documents() -> dict[str, dict[str, Any]]:
-    """By service."""
+    """Return the OpenAPI document of each service, by service."""
     return {service: published_document(built(service)) for service in SERVICES}
 
 
 def built(service: str) -> ServiceApp:
-    """A service's app as it is composed; nothing is opened, and its signing key is thrown away."""
+    """Build a service's app with settings that reach no server, and a signing key that is deleted."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {
             "CAFETERIA_POSTGRES_URL": "postgresql://127.0.0.1:1/cafeteria",
@@ -39,13 +39,13 @@ def built(service: str) -> ServiceApp:
 
 
 def create_app_of(service: str) -> Callable[[Any], ServiceApp]:
-    """What builds the service's app from its settings."""
+    """Return the function that builds the service's app from its settings."""
     create_app: Callable[[Any], ServiceApp] = import_module(f"cafeteria.{service}.app").create_app
     return create_app
 
 
 def settings_type_of(service: str) -> type[ServiceSettings]:
-    """What `create_app_of(service)` takes."""
+    """Return the type of the settings that `create_app_of(service)` takes."""
     parameters = inspect.signature(create_app_of(service)).parameters
     settings_type: type[ServiceSettings] = next(iter(parameters.values())).annotation
     return settings_type

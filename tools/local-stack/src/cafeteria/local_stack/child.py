@@ -1,4 +1,4 @@
-"""One child process: started so that it cannot outlive this one, its output in a file or on the terminal."""
+"""Starts a child process that cannot outlive this one, with its output in a log file and optionally echoed."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.system_user import SAME_USER, SystemUser
 
 LAUNCHER = str(Path(launch.__file__))
-FAMILY_S = 2.0  # a killed process is gone at once, unless it waits for a disk
+DESCENDANTS_S = 2.0  # a killed process ends at once, unless it waits for a disk
 POLL_S = 0.02
-LAST_LINES_S = 1.0  # what a program wrote is read to its end, unless somebody else holds its output open
-YIELDING = 8  # a niceness: a sixth of what the others get
-MAX_LINE_BYTES = 1 << 20  # a longer line is a fault of its writer; it is cut, not waited for
+LAST_LINES_S = 1.0  # time to read the last output; another process may keep the pipe open
+YIELDING = 8  # a niceness: a sixth of the other sessions' share
+MAX_LINE_BYTES = 1 << 20  # a longer line is a fault of the program, and is cut
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run. `own_group`: a signal to this process' group, Ctrl-C too, does not reach it.
+    """The command, environment and signals of a child process.
 
-    `yields`: with a group and a session of its own, it gets a sixth of a share when processors are short.
-
-    `stop_signal` asks it to end in good order; `death_signal` is what it gets when this process is gone.
+    `own_group`: signals to this process' group, such as Ctrl-C's, do not reach it. `yields`: it has a session of its
+    own, which gets a sixth of a share on busy processors. `stop_signal` requests an orderly end; the child receives
+    `death_signal` when this process dies.
     """
 
     argv: tuple[str, ...]
@@ -44,13 +44,13 @@ class Program:
     cwd: Path | None = None
 
 
-_FOR_THE_WHOLE_FAMILY = frozenset({signal.SIGSTOP, signal.SIGCONT})
+_FOR_DESCENDANTS_TOO = frozenset({signal.SIGSTOP, signal.SIGCONT})
 
 Echo = Callable[[str], None]
 
 
 class Running(Protocol):
-    """A process of the system, as far as a child asks for it."""
+    """The part of `asyncio.subprocess.Process` that `Child` uses."""
 
     @property
     def pid(self) -> int: ...
@@ -64,7 +64,7 @@ class Running(Protocol):
 
 
 class Child:
-    """A running program. Made by `start`; it is waited for once, by whoever calls `wait` first."""
+    """A running program; `start` creates it."""
 
     def __init__(self, process: Running, program: Program, reader: asyncio.Task[None] | None = None) -> None:
         self._process = process
@@ -73,7 +73,7 @@ class Child:
 
     @classmethod
     async def start(cls, program: Program, *, log: Path, echo: Echo | None = None) -> "Child":
-        """With `echo` each line of output goes there too, otherwise into `log` alone, appended."""
+        """Start the program and append its output to `log`; with `echo`, also pass each line to it."""
         with log.open("ab") as file:
             process = await spawn(
                 program,
@@ -99,11 +99,11 @@ class Child:
         return self._process.returncode
 
     def signal(self, number: signal.Signals) -> None:
-        """Freezing and continuing reach its own children too, such as Postgres' sessions."""
+        """Send a signal. SIGSTOP and SIGCONT also go to its descendants, such as Postgres' sessions."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
-        if number in _FOR_THE_WHOLE_FAMILY:
-            for process in self._family():
+        if number in _FOR_DESCENDANTS_TOO:
+            for process in self._descendants():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
 
@@ -115,32 +115,32 @@ class Child:
         return code
 
     async def stop(self, *, grace_s: float) -> int:
-        """Ask it to end; after `grace_s` end it, and what it started."""
+        """Request its end; after `grace_s` seconds kill it and its descendants. Returns the exit code."""
         self.signal(self._program.stop_signal)
         self.signal(signal.SIGCONT)
         try:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
-            await self._end_with_family()
+            await self._kill_with_descendants()
         return await self.wait()
 
-    async def _end_with_family(self) -> None:
-        """Nothing starts on Postgres' data while a session of the killed server still holds its memory."""
-        family = self._family()
+    async def _kill_with_descendants(self) -> None:
+        """No new server can start on Postgres' data while a session of the killed one holds its memory."""
+        descendants = self._descendants()
         self.signal(signal.SIGKILL)
-        for process in family:
+        for process in descendants:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        await is_true_within(FAMILY_S, lambda: not any(map(is_alive, family)), poll_s=POLL_S)
+        await is_true_within(DESCENDANTS_S, lambda: not any(map(is_alive, descendants)), poll_s=POLL_S)
 
-    def _family(self) -> list[psutil.Process]:
+    def _descendants(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.pid).children(recursive=True)
         return []
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """One that only waits to be reaped is not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -148,7 +148,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 async def spawn(program: Program, **options: Any) -> Process:
-    """Start the program by way of `launch`; `options` are those of `asyncio.create_subprocess_exec`."""
+    """Start the program through `launch`; `options` are those of `asyncio.create_subprocess_exec`."""
     watch = parent_death.watch_pipe()
     account = program.account
     return await asyncio.create_subprocess_exec(
@@ -166,10 +166,10 @@ async def _copy_lines(output: asyncio.StreamReader, log: Path, echo: Echo) -> No
         while True:
             try:
                 line = await output.readline()
-            except ValueError:  # longer than the limit: what was read of it is dropped
+            except ValueError:  # longer than the limit: asyncio has dropped the part that it read
                 continue
             if not line:
                 return
             file.write(line)
-            with contextlib.suppress(OSError):  # nobody looks on any more, as after `just up | head`
+            with contextlib.suppress(OSError):  # the terminal is closed, as after `just up | head`
                 echo(line.decode(errors="replace").rstrip("\n"))

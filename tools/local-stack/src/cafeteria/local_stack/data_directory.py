@@ -1,4 +1,4 @@
-"""Where everything of one stack lies on disk, and who may use it: one supervisor at a time."""
+"""The data folder of one stack, which one supervisor at a time may use."""
 
 import errno
 import fcntl
@@ -14,11 +14,11 @@ from cafeteria.local_stack import ownership
 from cafeteria.provisioning.errors import SettingError, StackError
 from cafeteria.provisioning.private_files import PRIVATE_FILE, PRIVATE_FOLDER
 
-_PASSABLE = 0o711  # under root Postgres runs as another user, who passes through to its data
+_PASSABLE = 0o711  # under root Postgres runs as another user, who must reach its data
 _PID_LENGTH = 20
-_FIRST_VERSIONS_DRAFTS = ".postgres-draft-*"
-_ELSE = ("running", "database-is-in", "compose", _FIRST_VERSIONS_DRAFTS)
-"""What else the stack and its tools put into a home."""
+_DRAFTS_OF_VERSION_0_1 = ".postgres-draft-*"
+_OTHER_CONTENT = ("running", "database-is-in", "compose", _DRAFTS_OF_VERSION_0_1)
+"""Files and folders of the stack and its tools beside the folders of `ownership.CONTENT`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class DataDirectory:
 
     root: Path
     is_temporary: bool = False
-    """Gone when it is left: what is made in it need not reach the disk."""
+    """A test removes it afterwards, so its content need not survive a power cut."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "DataDirectory":
@@ -55,26 +55,22 @@ class DataDirectory:
 
     @property
     def database_record(self) -> Path:
-        """Holds the path of the database that was used last: if that is empty one day, its disk is not there."""
+        """Contains the path of the last database: if that folder is empty at a start, its disk is not mounted."""
         return self.root / "database-is-in"
 
     def create(self) -> None:
-        """Make what is missing, for its owner's eyes alone. Raises `StackError` for folders of somebody else."""
+        """Create missing folders, readable by their owner alone. Raises `StackError` for foreign folders."""
         self._prepare_root()
         if self.postgres.exists():
             ownership.claim(self.postgres)
-        for folder in (
-            self.nats,
-            self.logs,
-            self.secrets,
-        ):  # by unmarked secrets the first version's data is known
+        for folder in (self.nats, self.logs, self.secrets):  # unmarked secrets identify version 0.1: last
             ownership.claim(folder)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for this process; the kernel lets go of it whatever becomes of the process.
+        """Lock the folder for this process; the kernel releases the lock however the process ends.
 
-        Raises `StackError` when another process holds it.
+        Raises `StackError` when another process has the lock.
         """
         self._prepare_root()
         with self._locked():
@@ -82,9 +78,9 @@ class DataDirectory:
             yield
 
     def wipe(self) -> list[Path]:
-        """Remove what the stack made; returns what lies among it and stays, being somebody else's.
+        """Remove everything that the stack created; return the foreign files inside, which stay.
 
-        Raises `StackError`, with nothing removed, while a stack runs on it or where folders are somebody else's.
+        Raises `StackError`, with nothing removed, if a stack uses the folder or a folder is foreign.
         """
         self._refuse_unusable()
         ownership.require_removable(self.root)
@@ -94,8 +90,8 @@ class DataDirectory:
             return self.remove()
 
     def remove(self) -> list[Path]:
-        """As `wipe`, for those who hold the folder."""
-        for draft in self.root.glob(_FIRST_VERSIONS_DRAFTS):
+        """Do the same as `wipe` for a caller that has the lock."""
+        for draft in self.root.glob(_DRAFTS_OF_VERSION_0_1):
             if not draft.is_symlink():
                 shutil.rmtree(draft)
         kept = ownership.remove(self.root)
@@ -109,7 +105,7 @@ class DataDirectory:
         try:
             if not self.root.exists():
                 _make_folders(self.root)
-            if self._is_all_ours():
+            if self._has_own_content_only():
                 self._close_root()
         except OSError as error:
             raise StackError(
@@ -119,11 +115,11 @@ class DataDirectory:
     def _refuse_unusable(self) -> None:
         if self.root.is_symlink() and not self.root.exists():
             raise SettingError(
-                f"{self.root} is a link to {self.root.readlink()}, which is not there: mount its disk, or remove the link."
+                f"{self.root} is a link to {self.root.readlink()}, which does not exist: mount its disk, or remove it."
             )
         if self.root.resolve() in (Path("/"), Path(os.environ.get("HOME") or "/").resolve()):
             raise SettingError(
-                f"CAFETERIA_HOME is {self.root}, where everything else lies too: name a folder for this stack alone."
+                f"CAFETERIA_HOME is {self.root}, which contains other files too: name a folder for this stack alone."
             )
 
     def _refuse_lost_database(self) -> None:
@@ -136,15 +132,15 @@ class DataDirectory:
                 "run `just reset` first."
             )
 
-    def _is_all_ours(self) -> bool:
-        known = (*ownership.CONTENT, *_ELSE)
+    def _has_own_content_only(self) -> bool:
+        known = (*ownership.CONTENT, *_OTHER_CONTENT)
         return all(any(map(entry.match, known)) for entry in self.root.iterdir())
 
     def _close_root(self) -> None:
         widest = _PASSABLE if os.geteuid() == 0 else PRIVATE_FOLDER
         mode = self.root.stat().st_mode
         if mode & 0o777 & ~widest:
-            with suppress(PermissionError):  # somebody else's, who lets this user write in it
+            with suppress(PermissionError):  # another user owns the folder and lets this user write in it
                 self.root.chmod(mode & widest)
 
     @contextmanager
@@ -160,9 +156,9 @@ class DataDirectory:
             os.close(descriptor)
 
     def _open_lock(self) -> int:
-        """Whatever else goes by this name is not written over."""
+        """Open the lock file. Raises `SettingError` for any other file of this name, which it leaves as it is."""
         foreign = SettingError(
-            f"{self.lock} is not this stack's: move it away, or set CAFETERIA_HOME elsewhere."
+            f"{self.lock} is not a file of this stack, so it is kept: move it away, or set CAFETERIA_HOME to another folder."
         )
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -189,7 +185,7 @@ class DataDirectory:
 
 
 def _make_folders(root: Path) -> None:
-    """Modes whatever the umask: parents as anybody makes them, the home for its owner."""
+    """Create the folder for its owner alone and its parents for everybody, independent of the umask."""
     for parent in reversed(root.parents):
         if not parent.exists():
             parent.mkdir()
@@ -200,7 +196,7 @@ def _make_folders(root: Path) -> None:
 
 @contextmanager
 def temporary_data_directory() -> Iterator[DataDirectory]:
-    """A home that is gone afterwards. Under root Postgres runs as another user, who may pass through it."""
+    """Create a data folder and remove it at the end. Under root, Postgres' user can reach its data in it."""
     folder = Path(tempfile.mkdtemp(prefix="cafeteria-")).resolve()
     folder.chmod(_PASSABLE)
     home = DataDirectory(root=folder, is_temporary=True)
@@ -209,5 +205,5 @@ def temporary_data_directory() -> Iterator[DataDirectory]:
         yield home
     finally:
         with suppress(OSError):
-            home.remove()  # under a private temporary folder the database lies outside
+            home.remove()  # if the temporary folder is private, the database is outside it
         shutil.rmtree(folder, ignore_errors=True)

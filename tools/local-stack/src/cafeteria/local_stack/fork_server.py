@@ -1,7 +1,7 @@
-"""Services without the two seconds that each new interpreter takes to load them: forks of one that has.
+"""Starts services as forks of a process that has imported them, which saves two seconds per start.
 
-A facility for tests, and for whoever starts a service again and again; `just up` starts interpreters. A fork is a process
-like any other, with a number, signals and an end of its own.
+Tests and repeated starts use it; `just up` starts interpreters. A fork is a full process with its own pid, signals and
+exit code.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ SCRIPT = str(Path(fork_server_process.__file__))
 
 
 class ForkServer:
-    """Use as a context manager; services are loaded while something else goes on. All forks end with it."""
+    """Use it as a context manager: it imports the services in the background, and all forks end with it."""
 
     def __init__(self, services: Iterable[str] = SERVICES) -> None:
         self._services = tuple(services)
-        self._asked: deque[asyncio.Future[_Fork]] = deque()
+        self._pending: deque[asyncio.Future[_Fork]] = deque()
         self._forks: dict[int, _Fork] = {}
 
     async def __aenter__(self) -> Self:
@@ -50,48 +50,48 @@ class ForkServer:
         return self._process.pid
 
     async def start(self, program: Program, *, log: Path, echo: Echo | None = None) -> Child:
-        """As `Child.start` does, where the program is a service's. Raises `StackError` once the fork server has ended."""
+        """Start a service's program as `Child.start` does. Raises `StackError` once the fork server has ended."""
         if echo is not None:
-            raise StackError("A fork writes into its log and nowhere else.")
-        order = {
+            raise StackError("A fork cannot echo its output: it writes to its log only.")
+        request = {
             "module": program.argv[-1],
             "environment": dict(program.env),
             "log": str(log),
             "own_session": program.own_group or program.yields,
             "niceness": YIELDING if program.yields else 0,
         }
-        return Child(await self._fork(order), program)
+        return Child(await self._fork(request), program)
 
-    async def _fork(self, order: dict[str, Any]) -> "_Fork":
-        answer: asyncio.Future[_Fork] = asyncio.get_running_loop().create_future()
-        self._asked.append(answer)
+    async def _fork(self, request: dict[str, Any]) -> "_Fork":
+        started: asyncio.Future[_Fork] = asyncio.get_running_loop().create_future()
+        self._pending.append(started)
         if self._process.stdin and not self._reader.done():
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
         else:
             self._end_all()
-        return await answer
+        return await started
 
     async def _read(self) -> None:
-        assert self._process.stdout  # noqa: S101 - it was asked for above
+        assert self._process.stdout  # noqa: S101 - `__aenter__` opens the pipe
         async for line in self._process.stdout:
-            told = json.loads(line)
-            if "exit_code" in told:
-                self._forks.pop(told["pid"]).end(told["exit_code"])
+            report = json.loads(line)
+            if "exit_code" in report:
+                self._forks.pop(report["pid"]).end(report["exit_code"])
             else:
-                self._forks[told["pid"]] = fork = _Fork(told["pid"])
-                self._asked.popleft().set_result(fork)
+                self._forks[report["pid"]] = fork = _Fork(report["pid"])
+                self._pending.popleft().set_result(fork)
         self._end_all()
 
     def _end_all(self) -> None:
-        """With their fork server."""
-        while self._asked:
-            self._asked.popleft().set_exception(StackError("The fork server of the services has ended."))
+        """Mark all forks as killed and fail all pending starts: the fork server has ended."""
+        while self._pending:
+            self._pending.popleft().set_exception(StackError("The fork server of the services has ended."))
         while self._forks:
             self._forks.popitem()[1].end(-signal.SIGKILL)
 
 
 class _Fork:
-    """What `Child` asks of a process."""
+    """A fork as `child.Running`."""
 
     stdout = None
 

@@ -1,9 +1,10 @@
-"""A process that has services loaded and becomes one of them, by a fork, as often as it is told.
+"""Imports services once and forks for each start request.
 
-Run as a script by `fork_server`: `python -P fork_server_process.py <service> …`. Each line on standard input is a start: a JSON
-object with the `module` to run, its `environment`, its `log`, and whether it gets its own session and yields. Each line of
-the answer is a JSON object too: the `pid` of a new fork, and at a fork's end the same with its `exit_code`. A fork runs
-`python -m <module>` as it is; only loading, two seconds of processor time at every start, was done before.
+`fork_server` runs it as a script: `python -P fork_server_process.py <service> …`. Each line on standard input is a
+start request: a JSON object with the `module` to run, its `environment`, `log`, `own_session` and `niceness`. Each
+line on standard output is a JSON object with the `pid` of a new fork, or with the `pid` and `exit_code` of an ended
+one. A fork runs `python -m <module>` unchanged; only the imports, two seconds of processor time per start, happened
+before.
 """
 
 import gc
@@ -27,30 +28,30 @@ def main(services: Iterable[str]) -> None:
     for module in ("cafeteria.chassis.process", *(f"cafeteria.{service}.app" for service in services)):
         importlib.import_module(module)
     gc.collect()
-    gc.freeze()  # or each fork would copy what its collector touches
+    gc.freeze()  # otherwise each fork copies the pages that its collector touches
     Forks().serve()
 
 
 class Forks:
-    """Those that run. They end with this process, however it ends."""
+    """The running forks. They end with this process, however it ends."""
 
     def __init__(self) -> None:
         self._pids: set[int] = set()
-        self._watched, self._held = os.pipe()  # nothing is written: the kernel closes it with this process
+        self._watched, self._held = os.pipe()  # nothing writes to it: the kernel closes it with this process
         signal.signal(signal.SIGCHLD, self._report)
         signal.signal(signal.SIGTERM, self._end)
 
     def serve(self) -> None:
-        """Fork for each line, and end where there are no more."""
+        """Fork for each line of standard input, and end at its end."""
         for line in sys.stdin:
-            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a start is told before its end
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # report a start before its end
             pid = os.fork()
             if pid == 0:
                 self._leave_fork_server()
                 _become(**json.loads(line))
                 sys.exit()
             self._pids.add(pid)
-            _tell(pid=pid)
+            _write_report(pid=pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._end()
 
@@ -65,10 +66,10 @@ class Forks:
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 self._pids.discard(ended[0])
-                _tell(pid=ended[0], exit_code=os.waitstatus_to_exitcode(ended[1]))
+                _write_report(pid=ended[0], exit_code=os.waitstatus_to_exitcode(ended[1]))
 
     def _end(self, *_: object) -> NoReturn:
-        """A fork that is frozen could not end itself."""
+        """Kill all forks: a frozen one could not end itself."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         for pid in self._pids:
             with suppress(ProcessLookupError):
@@ -76,9 +77,9 @@ class Forks:
         os._exit(0)
 
 
-def _tell(**what: int) -> None:
-    with suppress(BrokenPipeError):  # who has started this process has ended
-        os.write(1, json.dumps(what).encode() + b"\n")
+def _write_report(**report: int) -> None:
+    with suppress(BrokenPipeError):  # the process that started this one has ended
+        os.write(1, json.dumps(report).encode() + b"\n")
 
 
 def _end_with_fork_server(pipe: int) -> None:

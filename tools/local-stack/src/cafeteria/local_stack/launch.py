@@ -1,9 +1,9 @@
-"""Becomes another program that cannot outlive the one that started it.
+"""Replaces itself by another program that cannot outlive the process that started it.
 
-Run as a script, `python -I -S launch.py <death signal> <parent> <watch> <uid> <gid> <niceness> <program> [argument …]`, because
-a fork that runs Python in a process with threads may hang, and this one starts afresh. `watch` is the pipe of
-`parent_death`, or -1 where the kernel sends the death signal. The kernel forgets that signal when a process changes its
-user, so the user comes first. uid -1 keeps the user.
+`child.spawn` runs it as a script, `python -I -S launch.py <death signal> <parent> <watch> <uid> <gid> <niceness>
+<program> [argument …]`, because a fork that runs Python in a process with threads may hang; this one is a new
+interpreter. `watch` is the pipe of `parent_death`, or -1 where the kernel sends the death signal. The kernel drops
+that signal when a process changes its user, so this changes the user first. uid -1 keeps the user.
 """
 
 import ctypes
@@ -30,14 +30,14 @@ def main(arguments: list[str]) -> None:
         _register(watch, death_signal)
     else:
         _ask_kernel_for(death_signal)
-    if os.getppid() != parent:  # it died before the request above: nobody will send that signal
+    if os.getppid() != parent:  # it died before the request above, so no signal will come
         sys.exit(1)
     program = arguments[6:]
-    os.execv(program[0], program)  # noqa: S606 - becoming that program is what this is for
+    os.execv(program[0], program)  # noqa: S606 - replacing this process is the purpose
 
 
 def allow_descriptors() -> None:
-    """Let this process and its children have as many files open as they need, where the system lets them."""
+    """Raise the limit of open files to DESCRIPTORS for this process and its children, if the system permits it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -46,13 +46,13 @@ def allow_descriptors() -> None:
 
 
 def yield_to_other_sessions(niceness: int) -> None:
-    """Where the kernel shares the processor among sessions, a thread's own niceness counts within its session alone."""
+    """Set the session's niceness: Linux may share processors among sessions and ignore a thread's own."""
     with suppress(OSError), open("/proc/self/autogroup", "w") as autogroup:  # noqa: PTH123 - pathlib takes 10 ms to import
         autogroup.write(str(niceness))
 
 
 def _register(watch: int, death_signal: int) -> None:
-    """The pipe stays open until this process has become its program: the watcher ends after it was registered."""
+    """Register with the watcher. The pipe stays open until exec, so the watcher cannot end before it has read this."""
     os.set_inheritable(watch, False)
     os.write(watch, b"%d %d\n" % (os.getpid(), death_signal))
 

@@ -1,4 +1,4 @@
-"""The embedded NATS server: JetStream on files, on 127.0.0.1 alone, with a user for each service."""
+"""Prepares and starts the embedded NATS server: JetStream on files, listening on 127.0.0.1 only."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ from cafeteria.provisioning.nats_config import NatsPlan, render
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.provisioning.private_files import write_private
 
-START_TIMEOUT_S = 30.0  # a large store is read through at the start
+START_TIMEOUT_S = 30.0  # the server reads a large store at the start
 POLL_S = 0.03
-FIRST_STORE = "jetstream/$G"
+STORE_OF_VERSION_0_1 = "jetstream/$G"
 
 
 class NatsServer:
-    """Configuration, store and start command of one server."""
+    """The configuration, store and start command of one server."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class NatsServer:
 
     @property
     def address(self) -> str:
-        """For services: without credentials."""
+        """The URL for services, without credentials."""
         return f"nats://{ports.HOST}:{self.port}"
 
     @property
@@ -58,7 +58,7 @@ class NatsServer:
         return self._home.nats / "store"
 
     def prepare(self) -> None:
-        self._remove_first_store()
+        self._remove_store_of_version_0_1()
         plan = NatsPlan(
             host=ports.HOST,
             port=self.port,
@@ -69,11 +69,12 @@ class NatsServer:
         )
         write_private(self._config, render(plan))
 
-    def _remove_first_store(self) -> None:
-        """Remove the streams of version 0.1, which are in the server's own account. While they are there the server
-        says that it is not healthy. The services send again what was unread.
+    def _remove_store_of_version_0_1(self) -> None:
+        """Remove the streams of version 0.1, with which the server reports that it is not healthy.
+
+        They are in the server's default account. The services publish undelivered messages again.
         """
-        if (first := self.store / FIRST_STORE).is_dir():
+        if (first := self.store / STORE_OF_VERSION_0_1).is_dir():
             shutil.rmtree(first)
 
     def program(self) -> Program:
@@ -84,7 +85,7 @@ class NatsServer:
         )
 
     async def wait_ready(self, child: Child, *, log: Path) -> None:
-        """Return once JetStream is up. Raises `StackError` when it ended or takes too long."""
+        """Return once JetStream is ready. Raises `StackError` if the server ended, or after START_TIMEOUT_S."""
         async with plain_http(timeout_s=1) as client:
 
             async def is_decided() -> bool:
@@ -97,7 +98,7 @@ class NatsServer:
             raise StackError(f"NATS was not ready within {START_TIMEOUT_S:.0f} s: see {log}.")
 
     def wipe(self) -> None:
-        """Remove the store; only while the server does not run."""
+        """Remove the store. The server must not run."""
         shutil.rmtree(self.store, ignore_errors=True)
 
     @property

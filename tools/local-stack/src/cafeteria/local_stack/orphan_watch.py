@@ -1,8 +1,8 @@
-"""Ends what a killed supervisor has left behind, where the kernel sends nobody a signal at a parent's death.
+"""Ends the children of a killed supervisor on systems whose kernel sends no signal at a parent's death.
 
-Run as a script by `parent_death`, one for each supervisor. Lines on standard input are `<pid> <signal>`: what that process is
-to be sent once the supervisor is gone; signal 0 takes it off the list, for it has ended. The pipe's end of file is the
-supervisor's: the kernel closes the pipe however the supervisor ends.
+`parent_death` runs it as a script, one per supervisor. A line on standard input, `<pid> <signal>`, names the signal
+for a process after the supervisor's end; signal 0 removes an ended process from the list. The pipe reaches end of
+file with the supervisor, because the kernel closes the pipe however the supervisor ends.
 """
 
 import os

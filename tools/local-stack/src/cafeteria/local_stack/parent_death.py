@@ -1,7 +1,7 @@
-"""No child outlives its supervisor, however that ends: by the kernel's own signal on Linux, elsewhere by a watcher.
+"""Ends every child when its supervisor dies: by a signal of the kernel on Linux, elsewhere by a watcher process.
 
-The watcher (`orphan_watch`) reads a pipe that this process holds open until it ends. Each child registers itself on that pipe
-before it becomes its program (`launch`), so that there is no moment in which it is not looked after.
+The watcher (`orphan_watch`) reads a pipe that this process keeps open until it ends. Each child registers on that pipe
+before it becomes its program (`launch`), so no child is ever unregistered.
 """
 
 import atexit
@@ -17,15 +17,15 @@ SCRIPT = str(Path(orphan_watch.__file__))
 
 
 def has_parent_death_signal() -> bool:
-    """Whether a process may ask the kernel for a signal at its parent's death: PR_SET_PDEATHSIG of prctl(2)."""
+    """Whether the kernel can signal a process at its parent's death: PR_SET_PDEATHSIG of prctl(2)."""
     return sys.platform == "linux"
 
 
 class _Watcher:
-    """In a session of its own: Ctrl-C and a signal to the supervisor's group do not reach it."""
+    """The watcher process, in a session of its own: Ctrl-C and signals to the supervisor's group do not reach it."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - words of our own
+        self._process = subprocess.Popen(  # noqa: S603 - the arguments are constants
             [sys.executable, "-I", "-S", SCRIPT],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -41,11 +41,11 @@ class _Watcher:
 
     @property
     def pipe(self) -> int:
-        assert self._process.stdin  # noqa: S101 - it was asked for above
+        assert self._process.stdin  # noqa: S101 - `__init__` opens the pipe
         return self._process.stdin.fileno()
 
     def forget(self, pid: int) -> None:
-        assert self._process.stdin  # noqa: S101 - the same
+        assert self._process.stdin  # noqa: S101 - `__init__` opens the pipe
         with suppress(BrokenPipeError):
             self._process.stdin.write(b"%d 0\n" % pid)
 
@@ -54,11 +54,11 @@ class _Watcher:
 
 
 _watchers: list[_Watcher] = []
-"""The one of this process, once a child has needed it."""
+"""The watcher of this process, once a child has needed it."""
 
 
 def watch_pipe() -> int:
-    """The descriptor on which a child of this process registers itself, or NO_WATCH where the kernel does it."""
+    """Return the descriptor on which a child registers, or NO_WATCH where the kernel sends the signal."""
     if has_parent_death_signal():
         return NO_WATCH
     if not (_watchers and _watchers[-1].is_running):
@@ -67,6 +67,6 @@ def watch_pipe() -> int:
 
 
 def forget(pid: int) -> None:
-    """It has ended and was waited for: from now on its number may be another's."""
+    """Unregister a reaped child, because the system may give its pid to another process."""
     for watcher in _watchers:
         watcher.forget(pid)

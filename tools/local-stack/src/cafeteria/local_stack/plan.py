@@ -1,4 +1,4 @@
-"""What a stack is to run, decided before anything starts: ports, replicas, servers, environments."""
+"""The configuration of a stack before its start: ports, replicas, servers, environments."""
 
 import os
 from collections.abc import Mapping
@@ -25,11 +25,12 @@ _PORTS = ("CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Services listen on `host`, an IP address. Ports that are None are any free ones. With a `postgres_url` or `nats_url` (an administrator's, with
-    credentials) that server is borrowed, and none is started.
+    """The ports, servers and environments of a stack.
 
-    Services that are `idle` wait for `Stack.start`. `environment` is what services inherit; `service_environments` adds to it, by service.
-    With a `fork_server`, services are its forks instead of interpreters of their own.
+    Services listen on the IP address `host`. A port of None is any free one. With a `postgres_url` or `nats_url` (the
+    administrator's, with credentials) the stack uses that server and starts none. `idle` services wait for
+    `Stack.start`. Services inherit `environment`; `service_environments` adds variables by service. With a
+    `fork_server` the services are its forks instead of new interpreters.
     """
 
     host: str = ports.HOST
@@ -49,7 +50,7 @@ class Plan:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Plan":
-        """What `up` runs. Raises `SettingError` naming a variable that makes no sense."""
+        """Read the plan of `up`. Raises `SettingError` that names an invalid variable."""
         numbers = {name: _port(environ, name) for name in _PORTS}
         _refuse_one_port_for_two(numbers)
         return cls(
@@ -66,7 +67,7 @@ class Plan:
         )
 
     def service_ports(self) -> dict[str, int]:
-        """A port for each member that is a service: the first replica's fixed, the others' any free ones."""
+        """Return a port for each service process: fixed for the first replica, any free one for the others."""
         base = self.port_base or ports.free_ports(len(SERVICES))
         taken = {service: base + PORT_OFFSETS[service] for service in SERVICES}
         for service, count in self.replicas.items():
@@ -103,4 +104,4 @@ def _port(environ: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-_HIGHEST = 65_500  # the five services' ports follow one another
+_HIGHEST = 65_500  # the five services' ports are consecutive

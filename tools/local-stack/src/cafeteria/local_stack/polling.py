@@ -1,4 +1,4 @@
-"""Waits for conditions that announce nothing: the state of processes, servers and databases."""
+"""Polls conditions that send no notification: the state of processes, servers and databases."""
 
 import asyncio
 import inspect
@@ -7,14 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 POLL_S = 0.02
-PATIENCE_S = 30.0
-"""A wait that succeeds is much shorter; a caller whose subject is the time gives its own limit."""
+TIMEOUT_S = 30.0
+"""A successful wait is much shorter; a caller that measures time passes its own limit."""
 
 
-async def until(
-    condition: Callable[[], Any], *, timeout_s: float = PATIENCE_S, poll_s: float = POLL_S
-) -> Any:
-    """The first true value of `condition`, sync or async. Raises `TimeoutError` with the last value it had."""
+async def until(condition: Callable[[], Any], *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S) -> Any:
+    """Return the first true value of `condition`, sync or async. Raises `TimeoutError` with the last value."""
     value, is_in_time = await _poll(condition, timeout_s=timeout_s, poll_s=poll_s)
     if not is_in_time:
         raise TimeoutError(f"not true within {timeout_s} s; the last value was {value!r}")

@@ -1,4 +1,4 @@
-"""Ports on the loopback address."""
+"""Chooses free ports and checks that ports are free."""
 
 import os
 import random
@@ -10,18 +10,21 @@ from cafeteria.provisioning.errors import StackError
 HOST = "127.0.0.1"
 
 _FREE_RANGE = range(20_000, 32_000)
-"""Below the ports that Linux (from 32,768 on) and macOS (from 49,152 on) lend to outgoing connections: a server that was
-killed must find its port free when it comes back."""
+"""Below the ports that Linux (from 32,768) and macOS (from 49,152) use for outgoing connections, so that a restarted
+server finds its port free."""
 _ATTEMPTS = 200
-_ANSWER_S = 0.5  # the kernel itself answers, on the loopback address at once
+_ANSWER_S = 0.5  # on the loopback address the kernel answers at once
 
 
 def is_free(port: int, *, host: str = HOST) -> bool:
-    """Bound and asked: on macOS one may bind 127.0.0.1 beside a server that listens on every address."""
-    return _may_be_bound(host, port) and not _is_answered(host, port)
+    """Whether no server listens on the port.
+
+    On macOS 127.0.0.1 can be bound beside a server on all addresses, so this also tries to connect.
+    """
+    return _can_be_bound(host, port) and not _accepts_connections(host, port)
 
 
-def _may_be_bound(host: str, port: int) -> bool:
+def _can_be_bound(host: str, port: int) -> bool:
     with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,7 +34,7 @@ def _may_be_bound(host: str, port: int) -> bool:
     return True
 
 
-def _is_answered(host: str, port: int) -> bool:
+def _accepts_connections(host: str, port: int) -> bool:
     with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.settimeout(_ANSWER_S)
         return probe.connect_ex((host, port)) == 0
@@ -41,38 +44,40 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-_held: list[int] = []
-"""The marks on the ports that this process was given (see `_mark`), left open until it ends."""
+_reservations: list[int] = []
+"""Descriptors that reserve this process' ports (see `_reserve`), open until it ends."""
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` free ports in a row, none of which this process or another one has been given.
+    """Reserve `count` consecutive free ports for this process and return the first.
 
-    One that was given may be free because its server has not begun, or was killed and comes back. It is given to nobody
-    else until the process that asked for it has ended. Raises `StackError` when none are found.
+    A reserved port may be free while its server has not started or is restarting; no other call returns it before this
+    process ends. Raises `StackError` when it finds none.
     """
     for _ in range(_ATTEMPTS):
-        first = random.choice(_FREE_RANGE[:-count])  # noqa: S311 - a port is no secret
+        first = random.choice(_FREE_RANGE[:-count])  # noqa: S311 - a port is not a secret
         wanted = range(first, first + count)
-        marks = [mark for port in wanted if (mark := _mark(port)) is not None]
-        if len(marks) == count and all(map(is_free, wanted)):
-            _held.extend(marks)
+        reservations = [reservation for port in wanted if (reservation := _reserve(port)) is not None]
+        if len(reservations) == count and all(map(is_free, wanted)):
+            _reservations.extend(reservations)
             return first
-        for mark in marks:
-            os.close(mark)
-    raise StackError(f"No {count} free ports in a row between {_FREE_RANGE.start} and {_FREE_RANGE.stop}.")
+        for reservation in reservations:
+            os.close(reservation)
+    raise StackError(f"No {count} consecutive free ports between {_FREE_RANGE.start} and {_FREE_RANGE.stop}.")
 
 
-def _mark(port: int) -> int | None:
-    """A descriptor of the UDP port of the same number, which no server here uses: the process that holds it was given the
-    TCP port, and the kernel frees it when that process ends. None where it is held already.
+def _reserve(port: int) -> int | None:
+    """Bind the UDP port of the same number and return its descriptor, or None if it is bound already.
+
+    No server here uses UDP. The process that has the descriptor owns the TCP port; the kernel frees it when the
+    process ends.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mark:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reservation:
         try:
-            mark.bind((HOST, port))
+            reservation.bind((HOST, port))
         except OSError:
             return None
-        return mark.detach()
+        return reservation.detach()
 
 
 def free_port() -> int:
@@ -80,7 +85,7 @@ def free_port() -> int:
 
 
 def require_free(ports: Iterable[tuple[str, int]], *, advice: str, host: str = HOST) -> None:
-    """Raise `StackError` naming every port that somebody else listens on."""
+    """Raise `StackError` that names every port on which another process listens."""
     taken = [f"{port} ({name})" for name, port in ports if not is_free(port, host=host)]
     if taken:
         plural = "Port" if len(taken) == 1 else "Ports"

@@ -1,4 +1,4 @@
-"""The embedded Postgres: made once, started on 127.0.0.1 alone, its settings written at every start."""
+"""Creates and starts the embedded Postgres, which listens on 127.0.0.1 only; every start writes its settings."""
 
 import asyncio
 import logging
@@ -28,20 +28,20 @@ from cafeteria.provisioning.errors import SettingError, StackError
 from cafeteria.provisioning.private_files import write_private
 from cafeteria.provisioning.targets import DATABASE, SUPERUSER
 
-START_TIMEOUT_S = 30.0  # recovery after a kill replays what the last checkpoint did not cover
-OLD_SERVER_TIMEOUT_S = 10.0  # one whose supervisor was killed is still shutting down
+START_TIMEOUT_S = 30.0  # recovery after a kill replays the journal since the last checkpoint
+OLD_SERVER_TIMEOUT_S = 10.0  # after its supervisor was killed, the old server is still shutting down
 POLL_S = 0.05
 logger = logging.getLogger(__name__)
 
 
 _ACCESS = """\
-# Everybody shows a password, administrators too; nobody comes from elsewhere.
+# Every role needs a password, the administrator too; only this machine can connect.
 host all all 127.0.0.1/32 scram-sha-256
 """
 
 
 class PostgresServer:
-    """Data folder, settings and start command of one server."""
+    """The data folder, settings and start command of one server."""
 
     def __init__(self, *, home: DataDirectory, credentials: Credentials, port: int) -> None:
         self.port = port
@@ -52,7 +52,7 @@ class PostgresServer:
 
     @property
     def address(self) -> str:
-        """For services: without credentials."""
+        """The URL for services, without credentials."""
         return f"postgresql://{ports.HOST}:{self.port}/{DATABASE}"
 
     @property
@@ -61,25 +61,25 @@ class PostgresServer:
         return f"postgresql://{SUPERUSER}:{password}@{ports.HOST}:{self.port}/{DATABASE}"
 
     async def prepare(self) -> None:
-        """Make the data folder unless it is there, and write the settings. Raises `StackError`."""
+        """Create the data folder unless it exists, and write the settings. Raises `StackError`."""
         self._programs = await asyncio.to_thread(
             postgres_programs, self._account, cache=system_user.SYSTEM_CACHE
         )
         data = self._home.postgres
         if not data.exists():
             self._make_folder()
-        self._require_reach(data.resolve())
+        self._require_reachable(data.resolve())
         if not (data / "PG_VERSION").exists():
             await self._initialise(self._programs, data.resolve())
         self._refuse_other_version()
-        await self._outlive_old_server()
+        await self._wait_for_old_server()
         self._write("cafeteria.conf", render_settings(data / "postgresql.conf", port=self.port))
         self._write("pg_hba.conf", _ACCESS)
         write_private(self._home.database_record, f"{data.resolve()}\n")
 
     def program(self) -> Program:
         if self._programs is None:
-            raise StackError("Postgres is started before it is prepared.")
+            raise StackError("`prepare` must run before Postgres starts.")
         data = self._home.postgres.resolve()
         return Program(
             argv=(
@@ -89,12 +89,12 @@ class PostgresServer:
             env=_environment(),
             account=self._account,
             own_group=True,
-            stop_signal=signal.SIGINT,  # end all sessions, write a checkpoint, end
+            stop_signal=signal.SIGINT,  # fast shutdown: end all sessions, write a checkpoint, end
             death_signal=signal.SIGINT,
         )
 
     async def wait_ready(self, child: Child, *, log: Path) -> None:
-        """Return once it takes logins. Raises `StackError` when it ended or takes too long."""
+        """Return once it accepts logins. Raises `StackError` if the server ended, or after START_TIMEOUT_S."""
 
         async def is_decided() -> bool:
             return await self._answers() or child.exit_code is not None
@@ -110,8 +110,8 @@ class PostgresServer:
             connection = await connect(self.admin_url, database="postgres", timeout=1)
         except asyncpg.InvalidPasswordError:
             raise StackError(
-                f"The database in {self._home.postgres} was made with other secrets than those in "
-                f"{self._credentials.folder}: restore them, or wipe both with `just reset`."
+                f"The database in {self._home.postgres} was created with other secrets than those in "
+                f"{self._credentials.folder}: restore them, or remove both with `just reset`."
             ) from None
         except (OSError, TimeoutError, asyncpg.PostgresError):
             return False
@@ -119,28 +119,29 @@ class PostgresServer:
         return True
 
     def _make_folder(self) -> None:
-        """In the home, or linked from it where Postgres' user cannot reach the home."""
+        """Create it in the data directory, or link it from there if Postgres' user cannot reach that."""
         if self._account.can_reach(self._home.root):
             ownership.claim(self._home.postgres)
             return
-        within_reach = _place_within_reach(self._home.root, self._account)
-        place = Path(tempfile.mkdtemp(prefix=ownership.PLACE_PREFIX, dir=within_reach))
-        data = place / ownership.PLACE_DATA
+        reachable = _reachable_folder(self._home.root, self._account)
+        outside = Path(tempfile.mkdtemp(prefix=ownership.PLACE_PREFIX, dir=reachable))
+        data = outside / ownership.PLACE_DATA
         ownership.claim(data)
-        self._account.own(place)
+        self._account.own(outside)
         self._home.postgres.symlink_to(data)
 
-    def _require_reach(self, data: Path) -> None:
+    def _require_reachable(self, data: Path) -> None:
         if not self._account.can_reach(data.parent):
             raise SettingError(
-                f"Postgres runs as another user than root, who may not enter {data.parent}: let others pass through "
-                f"(`chmod a+x`), or link {self._home.postgres} to a folder elsewhere."
+                f"Postgres runs as another user than root, who may not enter {data.parent}: let other users enter it "
+                f"(`chmod a+x`), or link {self._home.postgres} to another folder."
             )
 
     async def _initialise(self, programs: PostgresPrograms, data: Path) -> None:
-        """Make the database in the stack's folder, which may hold what an earlier attempt left unfinished.
+        """Create the database in the stack's folder, and first remove the rest of an unfinished attempt.
 
-        It is made in a draft and moved, PG_VERSION last: a database without that file was never used.
+        It creates the database in a draft folder and moves it, PG_VERSION last: a database without that file was never
+        used.
         """
         ownership.remove_content(data, "postgres")
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=data))
@@ -170,20 +171,20 @@ class PostgresServer:
         program = Program(argv=argv, env=_environment(), account=self._account, own_group=True, cwd=draft)
         child = await Child.start(program, log=log)
         if await child.wait() != 0:
-            raise StackError(f"Postgres could not make its data folder: the end of {log} says why.")
+            raise StackError(f"Postgres could not create its data folder: the end of {log} says why.")
 
     def _refuse_other_version(self) -> None:
         found = (self._home.postgres / "PG_VERSION").read_text().strip()
         if found != POSTGRES_MAJOR:
             raise StackError(
-                f"The data in {self._home.postgres} was written by Postgres {found}, this is Postgres "
-                f"{POSTGRES_MAJOR}: move it elsewhere to keep it, or wipe it with `just reset`."
+                f"The data in {self._home.postgres} is from Postgres {found}, but this is Postgres "
+                f"{POSTGRES_MAJOR}, so it stays as it is: move it away to keep it, or remove it with `just reset`."
             )
 
-    async def _outlive_old_server(self) -> None:
-        """Wait for a server that is still ending, and drop the pid file of one that ended without a word.
+    async def _wait_for_old_server(self) -> None:
+        """Wait until the old server and its sessions have ended, and remove a stale pid file.
 
-        The sessions of a server that was killed outlive it for a moment, and no other starts beside them.
+        The sessions of a killed server outlive it for a moment, and no other server can start until they end.
         """
         pid_file = self._home.postgres / "postmaster.pid"
         user: str | None = None
@@ -196,7 +197,9 @@ class PostgresServer:
         if not await is_true_within(OLD_SERVER_TIMEOUT_S, has_ended, poll_s=POLL_S):
             raise StackError(f"{user} still uses {self._home.postgres}: stop it first.")
         if pid_file.exists():
-            logger.warning("Postgres did not end in good order the last time: its stale pid file is removed.")
+            logger.warning(
+                "Postgres did not shut down properly the last time: its stale pid file is removed, and it recovers its data."
+            )
             pid_file.unlink()
 
     def _write(self, name: str, content: str) -> None:
@@ -205,17 +208,17 @@ class PostgresServer:
         self._account.own(path)
 
 
-def _place_within_reach(home: Path, account: system_user.SystemUser) -> Path:
-    """Where data lies whose home is private: among passing things if the home is one, else for good."""
-    passing = Path(tempfile.gettempdir()).resolve()  # on macOS its name is a link
-    if home.resolve().is_relative_to(passing) and account.can_reach(passing):
-        return passing
+def _reachable_folder(home: Path, account: system_user.SystemUser) -> Path:
+    """Return a folder outside a private data directory: a temporary one for a temporary data directory."""
+    temporary = Path(tempfile.gettempdir()).resolve()  # on macOS the name is a link
+    if home.resolve().is_relative_to(temporary) and account.can_reach(temporary):
+        return temporary
     make_passable(system_user.SYSTEM_DATA)
     return system_user.SYSTEM_DATA
 
 
 def _move_up(draft: Path, data: Path) -> None:
-    """What is moved before PG_VERSION is on disk before it, also after a power cut."""
+    """Move the database into its folder, PG_VERSION last: even after a power cut that file implies the others."""
     version = draft / "PG_VERSION"
     for entry in (*(each for each in draft.iterdir() if each != version), version):
         if entry == version:
@@ -233,7 +236,7 @@ def _flush(folder: Path) -> None:
 
 
 def _user_of(pid_file: Path) -> str | None:
-    """Who keeps another server from starting on this data."""
+    """Return what still uses this data, as the subject of a sentence, or None."""
     if (pid := _server_pid(pid_file)) is not None:
         return f"Another Postgres (process {pid})"
     if pid_file.exists() and _has_sessions(pid_file.parent):
@@ -242,7 +245,7 @@ def _user_of(pid_file: Path) -> str | None:
 
 
 def _has_sessions(data: Path) -> bool:
-    """Whether a Postgres still works in this folder: each of its processes does, and holds its memory for as long."""
+    """Whether a process of Postgres still has this working folder, and so the server's shared memory."""
     servers = (process for process in psutil.process_iter(["name"]) if process.info["name"] == "postgres")
     return any(_works_in(process, data) for process in servers)
 
@@ -250,12 +253,12 @@ def _has_sessions(data: Path) -> bool:
 def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
         return folder.samefile(process.cwd())
-    except (OSError, psutil.Error):  # it has ended, or is another user's
+    except (OSError, psutil.Error):  # the process has ended or belongs to another user
         return False
 
 
 def _server_pid(pid_file: Path) -> int | None:
-    """The process that the pid file names, if that is a Postgres: after a reboot its number may be another's."""
+    """Return the pid in the pid file if it is a Postgres: after a reboot it may be another process."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         name = psutil.Process(pid).name()
@@ -265,5 +268,5 @@ def _server_pid(pid_file: Path) -> int | None:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's, such as PGDATA; only what finds programs and a zone."""
+    """Return an environment without the caller's variables, such as PGDATA."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

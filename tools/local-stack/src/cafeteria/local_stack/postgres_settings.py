@@ -1,6 +1,6 @@
-"""The settings of the embedded Postgres, and what initdb found out about this machine, which stays as it found it.
+"""Renders the settings of the embedded Postgres and keeps initdb's lower limits for a small machine.
 
-An acknowledged COMMIT is on disk: fsync and synchronous_commit stay on, also here.
+An acknowledged COMMIT is on disk: fsync and synchronous_commit are on.
 """
 
 import os
@@ -11,40 +11,40 @@ from pathlib import Path
 from cafeteria.local_stack import ports
 
 SETTINGS = {
-    "unix_socket_directories": "''",  # loopback TCP with a password is the one way in
+    "unix_socket_directories": "''",  # clients can connect by loopback TCP with a password only
     "password_encryption": "'scram-sha-256'",
     "max_connections": "100",  # five services, two replicas each, eight connections and a relay's lock
-    "shared_buffers": "256MB",  # a day's orders stay in memory; more buys nothing here
-    "effective_cache_size": "'1GB'",  # what the system's cache holds beside it on a small machine
+    "shared_buffers": "256MB",  # a day's orders fit in memory; more is no faster here
+    "effective_cache_size": "'1GB'",  # the system's cache on a small machine
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    "max_wal_size": "'2GB'",  # a rush writes much: fewer checkpoints in it
+    "max_wal_size": "'2GB'",  # a rush writes much, so it needs fewer checkpoints
     "checkpoint_timeout": "'10min'",
     "random_page_cost": "1.1",  # solid-state disks
     "jit": "off",  # compiling costs more than these short statements take
-    "max_parallel_workers_per_gather": "0",  # the same: no query here is worth starting processes
+    "max_parallel_workers_per_gather": "0",  # no query here is worth starting processes
     "autovacuum_naptime": "'15s'",  # outbox and inventory rows die by the thousand; a minute is long
-    "idle_in_transaction_session_timeout": "'60s'",  # a frozen client cannot hold its locks for ever
+    "idle_in_transaction_session_timeout": "'60s'",  # a frozen client loses its locks
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m %q%u '",
-    "log_parameter_max_length": "0",  # statements may be logged, the values in them never
+    "log_parameter_max_length": "0",  # logs may contain statements, but never their values
     "log_parameter_max_length_on_error": "0",
 }
-_INITDBS_BEST = {"max_connections": "100", "shared_buffers": "128MB"}
-"""What initdb (src/bin/initdb, test_config_settings) writes where the machine has room; less means that it has not."""
+_INITDB_DEFAULTS = {"max_connections": "100", "shared_buffers": "128MB"}
+"""The values that initdb (src/bin/initdb, test_config_settings) writes on a machine with enough memory."""
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it, no temporary file
-_SHARED_MEMORY_ROOM_BYTES = 32 << 20  # statistics and parallel VACUUM take segments of 1 MiB and more
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's shared memory, not a temporary file
+_SHARED_MEMORY_MIN_BYTES = 32 << 20  # statistics and parallel VACUUM take segments of 1 MiB and more
 _SETTING = re.compile(r"^(\w+) *= *'?([\w.]+)'?", re.MULTILINE)
 
 
 def render_settings(initdbs_file: Path, *, port: int) -> str:
-    """The configuration file. `initdbs_file` is the `postgresql.conf` that initdb wrote."""
+    """Return the configuration file. `initdbs_file` is the `postgresql.conf` that initdb wrote."""
     found = dict(_SETTING.findall(initdbs_file.read_text()))
     settings = {"listen_addresses": f"'{ports.HOST}'", "port": str(port), **SETTINGS}
-    for name, best in _INITDBS_BEST.items():
+    for name, best in _INITDB_DEFAULTS.items():
         if found.get(name, best) != best:
             settings[name] = found[name]
     settings["dynamic_shared_memory_type"] = shared_memory_type()
@@ -52,15 +52,15 @@ def render_settings(initdbs_file: Path, *, port: int) -> str:
 
 
 def shared_memory_type() -> str:
-    """Asked at every start: initdb only looks whether a segment can be made, and the machine may change later."""
+    """Return the type for this start: initdb only checks that it can create a segment, and the machine may change."""
     return "posix" if sys.platform != "linux" or _has_shared_memory() else "mmap"
 
 
 def _has_shared_memory() -> bool:
-    """Whether there is room that any user may take."""
+    """Whether any user can allocate _SHARED_MEMORY_MIN_BYTES."""
     try:
-        room = os.statvfs(_SHARED_MEMORY)
-        return room.f_bavail * room.f_frsize >= _SHARED_MEMORY_ROOM_BYTES and bool(
+        state = os.statvfs(_SHARED_MEMORY)
+        return state.f_bavail * state.f_frsize >= _SHARED_MEMORY_MIN_BYTES and bool(
             _SHARED_MEMORY.stat().st_mode & 0o002
         )
     except OSError:

@@ -1,4 +1,4 @@
-"""Postgres and NATS for a stack: started here and kept running, or borrowed where the plan names one."""
+"""Starts Postgres and NATS for a stack, or uses the running servers that the plan names."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ class _Server(Protocol):
 
 
 class Servers:
-    """Both servers on one home. `keep`: what dies is started again; otherwise it stays down until `start`."""
+    """Both servers of one data directory. `keep` restarts a server that died; otherwise it stays down until `start`."""
 
     def __init__(self, home: DataDirectory, plan: Plan, *, keep: bool) -> None:
         self.credentials = Credentials.ensure(home.secrets)
@@ -35,9 +35,9 @@ class Servers:
         self._nats = None if plan.nats_url else self._own_nats(home)
         self.members: dict[str, SupervisedProcess] = {}
         if self._postgres:
-            self.members[POSTGRES] = _member(POSTGRES, self._postgres, home=home, keep=keep)
+            self.members[POSTGRES] = _supervised(POSTGRES, self._postgres, home=home, keep=keep)
         if self._nats:
-            self.members[NATS] = _member(NATS, self._nats, home=home, keep=keep)
+            self.members[NATS] = _supervised(NATS, self._nats, home=home, keep=keep)
 
     @property
     def postgres_admin_url(self) -> str:
@@ -53,27 +53,27 @@ class Servers:
 
     @property
     def postgres_url(self) -> str:
-        """What services are handed: without credentials."""
+        """The URL for services, without credentials."""
         return without_credentials(self.postgres_admin_url)
 
     @property
     def nats_url(self) -> str:
-        """What services are handed: without credentials."""
+        """The URL for services, without credentials."""
         return without_credentials(self.nats_admin_url)
 
     @property
     def monitor_url(self) -> str | None:
-        """NATS' own HTTP pages, where known."""
+        """The URL of NATS' monitoring, if known."""
         return self._nats.monitor_url if self._nats else self._plan.nats_monitor_url
 
     @property
     def ports(self) -> list[tuple[str, int]]:
-        """The fixed ones that have to be free."""
+        """The names and ports of the servers to start."""
         own = [(POSTGRES, self._postgres), (NATS, self._nats)]
         return [(name, server.port) for name, server in own if server]
 
     async def start(self) -> None:
-        """Return once both take clients. Raises `StackError`."""
+        """Start both and return once they accept clients. Raises `StackError`."""
         if self._nats:
             self._nats.prepare()
         if self._postgres:
@@ -84,9 +84,12 @@ class Servers:
         await asyncio.gather(*(member.stop(grace_s=grace_s) for member in self.members.values()))
 
     async def wipe_nats(self) -> None:
-        """Kill NATS, remove its store, and start it again: every stream and durable is gone."""
+        """Kill NATS, remove its store with every stream and durable, and start it again.
+
+        Raises `StackError` for a NATS that the stack did not start.
+        """
         if self._nats is None:
-            raise StackError("The store of a borrowed NATS is not ours to wipe.")
+            raise StackError("This stack did not start NATS, so it does not remove its store.")
         nats = self.members[NATS]
         await nats.stop(grace_s=0)
         await asyncio.to_thread(self._nats.wipe)
@@ -116,7 +119,7 @@ class Servers:
         )
 
 
-def _member(name: str, server: _Server, *, home: DataDirectory, keep: bool) -> SupervisedProcess:
+def _supervised(name: str, server: _Server, *, home: DataDirectory, keep: bool) -> SupervisedProcess:
     log = home.logs / f"{name}.log"
 
     async def ready(child: Child) -> None:

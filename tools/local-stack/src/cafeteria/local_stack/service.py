@@ -1,4 +1,4 @@
-"""The command, environment and readiness of one service process."""
+"""The command, the environment and the readiness check of a service process."""
 
 import contextlib
 import sys
@@ -18,13 +18,13 @@ START_TIMEOUT_S = 60.0  # five interpreters that start at once on two slow cores
 POLL_S = 0.05
 
 _NOT_INHERITED = ("CAFETERIA_POSTGRES_PASSWORD", "CAFETERIA_NATS_PASSWORD", "CAFETERIA_PORT")
-"""For one process each; and of a secret and the file that holds it only one may be set."""
+"""They differ per process; and a service accepts a secret or its file, but not both."""
 _ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE", "CAFETERIA_HOST_FILE")
-_LIBPQS = "PG"  # PGSSLMODE and its like belong to other databases of the person who starts this
+_LIBPQS = "PG"  # PGSSLMODE and similar variables are for the user's other databases
 
 
 def service_program(service: str, environment: Mapping[str, str]) -> Program:
-    """A flood of logins would take both processors for hashing: identity yields, or orders would wait for it."""
+    """Return the service's program. Identity yields: hashing passwords for many logins would delay orders."""
     return Program(
         argv=(sys.executable, "-m", f"cafeteria.{service}"), env=environment, yields=service == IDENTITY
     )
@@ -39,14 +39,14 @@ def service_environment(
     port: int,
     host: str = ports.HOST,
 ) -> dict[str, str]:
-    """What the service is started with: the servers without credentials, its own secrets by file."""
+    """Return the service's environment: the servers' URLs without credentials, and its own secrets as files."""
     environment = {
         name: value
         for name, value in inherited.items()
         if name not in (*_NOT_INHERITED, *_ADMINS_OWN) and not name.startswith(_LIBPQS)
     }
     credentials = servers.credentials
-    if service == IDENTITY:  # who only verifies has no use for it
+    if service == IDENTITY:  # the others only verify tokens
         environment.setdefault("IDENTITY_SIGNING_KEY_FILE", str(credentials.signing_key_file))
     return {
         **environment,
@@ -62,7 +62,7 @@ def service_environment(
 
 
 async def wait_ready(name: str, child: Child, *, url: str, client: httpx.AsyncClient) -> None:
-    """Return once the service says that it is ready. Raises `StackError` when it ended or takes too long."""
+    """Return once `/health/ready` answers 200. Raises `StackError` if the process ended, or after START_TIMEOUT_S."""
     answer = "nothing"
 
     async def is_decided() -> bool:
@@ -78,4 +78,6 @@ async def wait_ready(name: str, child: Child, *, url: str, client: httpx.AsyncCl
     if child.exit_code is not None:
         raise StackError(f"{name} ended while it started, with exit code {child.exit_code}.")
     if not is_in_time:
-        raise StackError(f"{name} was not ready within {START_TIMEOUT_S:.0f} s; it last said {answer}.")
+        raise StackError(
+            f"{name} was not ready within {START_TIMEOUT_S:.0f} s; its last answer was {answer}."
+        )

@@ -1,14 +1,14 @@
-"""The whole system as one object: for `up`, for end-to-end tests, for whoever throws faults at it.
+"""Runs the whole system as one object, for `up`, end-to-end tests and fault injection.
 
     async with Stack(home, plan) as stack:
         await client.post(f"{stack.url('gateway')}/v1/orders", …)
-        stack.kill("stock")                 # it comes back by itself
-        await stack.stop("kitchen")         # it stays away, until
+        stack.kill("stock")                 # it restarts by itself
+        await stack.stop("kitchen")         # it stays down until
         await stack.start("kitchen")
-        with stack.frozen("stock"): …       # alive, but silent
-        await stack.wipe_nats()             # killed, its store lost, started again
+        with stack.frozen("stock"): …       # alive, but it does not answer
+        await stack.wipe_nats()             # killed, store removed, started again
 
-Members are the services, `gateway-2` and so on for further replicas, `postgres` and `nats`.
+Its members are the services, `gateway-2` and so on for further replicas, `postgres` and `nats`.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ from cafeteria.local_stack.tasks import ended
 from cafeteria.provisioning.addresses import reaching_host
 from cafeteria.provisioning.plain_http import plain_http
 
-SERVICE_GRACE_S = 3.2  # a service answers what it has read and ends within three seconds
-SERVER_GRACE_S = 1.4  # the rest of the five seconds in which all must be over
+SERVICE_GRACE_S = 3.2  # a service answers its open requests and ends within three seconds
+SERVER_GRACE_S = 1.4  # the rest of the five seconds for the whole stop
 
 EchoFor = Callable[[str], Echo]
 
 
 class Stack:
-    """Use as a context manager: inside it everything that is not idle runs and is ready; afterwards nothing does.
+    """Use it as a context manager: inside, every process that is not idle is ready; afterwards none runs.
 
-    `echo_for` gives, for a member's name, what to do with each line of its output; without it output goes to
-    `<home>/logs` alone. With `keep`, what dies is started again.
+    `echo_for` returns, for a member's name, a function that receives each line of its output; without it the output
+    goes to `<home>/logs` only. `keep` restarts a process that died.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Stack:
         self.environments: dict[str, dict[str, str]] = {
             service: dict(extra) for service, extra in self.plan.service_environments.items()
         }
-        """Added to a member's environment at its next start; keyed by member, or by service for all replicas."""
+        """Variables for a member's next start, keyed by member, or by service for all replicas."""
         self._keep = keep
         self._echo_for = echo_for
         self._ports: dict[str, int] = {}
@@ -80,11 +80,11 @@ class Stack:
 
     @property
     def servers(self) -> Servers:
-        """Admin URLs, credentials, NATS' monitoring."""
+        """The servers, with the administrator's URLs and credentials."""
         return self._servers
 
     def url(self, member: str) -> str:
-        """Base URL of a service."""
+        """Return the base URL of a service process."""
         return f"http://{bracketed(reaching_host(self.plan.host))}:{self._ports[member]}"
 
     def pid(self, member: str) -> int:
@@ -94,24 +94,24 @@ class Stack:
         return self._members[member].is_running
 
     def log(self, member: str) -> str:
-        """Everything that it has written so far."""
+        """Return the member's output so far."""
         path = self._members[member].log_file
         return path.read_text(errors="replace") if path.exists() else ""
 
     def kill(self, member: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal and nothing else: what is kept comes back by itself."""
+        """Send a signal and nothing else; with `keep`, a killed member restarts by itself."""
         self._members[member].kill(number)
 
     def frozen(self, member: str) -> AbstractContextManager[None]:
-        """Within it the member is alive and answers nobody."""
+        """Freeze the member within the context: it is alive and does not answer."""
         return self._members[member].frozen()
 
     async def stop(self, member: str) -> None:
-        """End it in good order; it stays away until `start`."""
+        """End the member properly; it stays down until `start`."""
         await self._members[member].stop()
 
     async def start(self, member: str) -> None:
-        """Start it again and wait until it is ready."""
+        """Start the member and wait until it is ready."""
         await self._members[member].start()
 
     async def restart(self, member: str) -> None:
@@ -119,11 +119,11 @@ class Stack:
         await self.start(member)
 
     async def ready(self, member: str) -> None:
-        """Wait until it answers, for instance after a `kill`."""
+        """Wait until the member is ready, for instance after a `kill`."""
         await self._members[member].ready()
 
     async def wipe_nats(self) -> None:
-        """Kill NATS, remove its store, start it again; the watch makes the streams anew within a second or so."""
+        """Kill NATS, remove its store and start it again; the watch restores the streams within about a second."""
         await self._servers.wipe_nats()
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -134,19 +134,19 @@ class Stack:
         self._members = dict(self._servers.members)
         stack.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
         await self._servers.start()
-        from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - a second and a half, for which a start that was refused above need not wait
+        from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database, watch_bus  # noqa: PLC0415 - a slow import, which a failed start does not need
 
         targets = self._servers.targets()
         await asyncio.gather(prepare_database(targets), prepare_bus(targets))
         watch = asyncio.create_task(watch_bus(targets))
         stack.push_async_callback(ended, watch)
-        services = {name: self._service_member(name) for name in self._ports}
+        services = {name: self._supervise_service(name) for name in self._ports}
         self._members |= services
         stack.push_async_callback(_stop_all, services)
         await self._start_services(services)
 
     async def _start_services(self, services: Mapping[str, SupervisedProcess]) -> None:
-        """Identity first: the others are not ready before they know its keys."""
+        """Start identity first, because the others are not ready before they have its keys."""
         wanted = {name for name in services if service_of(name) not in self.plan.idle}
         first = {name for name in wanted if service_of(name) == IDENTITY}
         for names in (first, wanted - first):
@@ -156,14 +156,14 @@ class Stack:
         ports.require_free(
             [*self._ports.items()],
             host=self.plan.host,
-            advice="stop what listens there, or set CAFETERIA_PORT_BASE to move the five services elsewhere.",
+            advice="stop what listens there, or set CAFETERIA_PORT_BASE to move the five services to other ports.",
         )
         ports.require_free(
             self._servers.ports,
             advice="stop what listens there, or set CAFETERIA_POSTGRES_PORT or CAFETERIA_NATS_PORT to another.",
         )
 
-    def _service_member(self, name: str) -> SupervisedProcess:
+    def _supervise_service(self, name: str) -> SupervisedProcess:
         async def ready(child: Child) -> None:
             await wait_ready(name, child, url=self.url(name), client=self._client)
 
@@ -178,7 +178,7 @@ class Stack:
         )
 
     def environment_of(self, name: str) -> dict[str, str]:
-        """What the member is started with the next time; secrets are in it as the names of files."""
+        """Return the environment of the member's next start; it contains secrets as names of files."""
         service = service_of(name)
         environment = service_environment(
             service,

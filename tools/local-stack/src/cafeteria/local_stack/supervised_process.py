@@ -1,6 +1,6 @@
-"""One process of the stack that is kept running: what dies unasked comes back, at once and then with back-off.
+"""Keeps one process running: a process that died restarts at once, and later with back-off.
 
-Only `stop` ends it for good; `kill` is what a fault does to it.
+Only `stop` ends it for good; `kill` simulates a fault.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from cafeteria.local_stack.tasks import ended
 from cafeteria.provisioning.errors import StackError
 
 BACK_OFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)
-"""Before the first restart, the second, …; the last one repeats."""
+"""The pauses before the first restart, the second, …; the last one repeats."""
 
-STEADY_AFTER_S = 10.0  # one that ran this long starts again with the first pause
-STOP_GRACE_S = 4.0  # all of the stack is to end within five seconds
+STEADY_AFTER_S = 10.0  # after running this long, a process restarts with the first pause
+STOP_GRACE_S = 4.0  # the whole stack must end within five seconds
 
 _FATAL = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
@@ -37,9 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 class SupervisedProcess:
-    """`program` is asked for at every start, so that a changed environment takes effect.
+    """A process that restarts when it dies, if `keep` is set.
 
-    `ready` returns once the child answers and raises `StackError` when it ended instead.
+    Every start calls `program`, so that a changed environment takes effect. `ready` returns once the child answers,
+    and raises `StackError` if it ended instead.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class SupervisedProcess:
         self._start = start
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._doomed: Child | None = None
-        self._replaced = asyncio.Event()  # the present child, by another one or by a stop
+        self._killed: Child | None = None
+        self._replaced = asyncio.Event()  # set when another child or a stop replaces the current child
 
     @property
     def is_running(self) -> bool:
@@ -71,7 +72,7 @@ class SupervisedProcess:
 
     @property
     def pid(self) -> int:
-        """Raises `StackError` while it does not run."""
+        """The process id. Raises `StackError` while it does not run."""
         if self._child is None or self._child.exit_code is not None:
             raise StackError(f"{self.name} is not running.")
         return self._child.pid
@@ -80,7 +81,7 @@ class SupervisedProcess:
         """Start it and return once it is ready. Raises `StackError` when it ends before that."""
         if self.is_running:
             raise StackError(f"{self.name} is running already.")
-        await self._forget()
+        await self._stop_keeping()
         child = await self._spawn()
         try:
             await self._ready(child)
@@ -90,22 +91,22 @@ class SupervisedProcess:
         self._keeper = asyncio.create_task(self._watch(child))
 
     async def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
-        """End it, and leave it so. Does nothing when it does not run."""
-        await self._forget()
+        """End the process for good: SIGKILL follows after `grace_s` seconds. Does nothing if it does not run."""
+        await self._stop_keeping()
         if self._child is not None:
             await self._child.stop(grace_s=grace_s)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal and nothing else: what is kept comes back. SIGSTOP freezes it, SIGCONT continues."""
+        """Send a signal and nothing else; a kept process restarts. SIGSTOP freezes it, SIGCONT continues it."""
         if self._child is None:
             return
         if number in _FATAL:
-            self._doomed = self._child
+            self._killed = self._child
         self._child.signal(number)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Alive, but it answers nobody."""
+        """Freeze the process within the context: it is alive and does not answer."""
         self.kill(signal.SIGSTOP)
         try:
             yield
@@ -113,15 +114,15 @@ class SupervisedProcess:
             self.kill(signal.SIGCONT)
 
     async def ended(self) -> int:
-        """Wait until the present process ends; returns its exit code."""
+        """Wait until the current process ends; return its exit code."""
         return await self._child.wait() if self._child else 0
 
     async def ready(self) -> None:
-        """Wait until it answers; one that was killed until now is waited for to come back."""
+        """Wait until the process, or its successor after a `kill`, is ready. Raises `StackError` if there is none."""
         while (child := self._child) is not None:
             replaced = self._replaced
             try:
-                if child is not self._doomed:
+                if child is not self._killed:
                     return await self._ready(child)
             except StackError:
                 if not self._is_kept:
@@ -141,7 +142,7 @@ class SupervisedProcess:
         self._replaced = asyncio.Event()
         return self._child
 
-    async def _forget(self) -> None:
+    async def _stop_keeping(self) -> None:
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             await ended(keeper)
@@ -161,8 +162,8 @@ class SupervisedProcess:
             await asyncio.sleep(pause_s)
             try:
                 child = await self._spawn()
-            except OSError:  # no process to be had just now: the one that ended is met again above
-                logger.exception("%s could not be started", self.name)
+            except OSError:  # the system has no process left: the loop tries again
+                logger.exception("%s could not be started; the next attempt follows", self.name)
 
 
 def _reason(code: int) -> str:

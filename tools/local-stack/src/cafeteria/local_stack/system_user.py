@@ -1,7 +1,7 @@
-"""Which user of the system runs Postgres: it refuses root, so root lends it a user of its own.
+"""Chooses the system user that runs Postgres, which refuses root: under root it is an unprivileged user.
 
-That user reaches neither a private home nor root's temporary folders, and nobody's folders are opened up
-for it: what lies out of its reach is put elsewhere instead.
+That user cannot enter private folders, and the stack opens no folder for it: it puts data and programs into folders
+that the user can reach.
 """
 
 import os
@@ -14,23 +14,23 @@ from cafeteria.provisioning.errors import StackError
 SYSTEM_DATA = Path("/var/lib/cafeteria")
 SYSTEM_CACHE = Path("/var/cache/cafeteria")
 
-_LENT_USER = "nobody"  # every system has it, and initdb insists on a user with a name
+_UNPRIVILEGED_USER = "nobody"  # every system has it, and initdb requires a user with a name
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemUser:
-    """A user that a child runs as; uid and gid are -1 for the user that runs this process."""
+    """The user of a child process; uid and gid are -1 for the user of this process."""
 
     uid: int
     gid: int
 
     @property
-    def is_lent(self) -> bool:
+    def is_other_user(self) -> bool:
         return self.uid >= 0
 
     def can_reach(self, path: Path) -> bool:
-        """Whether this user may pass through every existing folder on the way to `path`, itself included."""
-        if not self.is_lent:
+        """Whether this user may enter `path` and every existing folder above it."""
+        if not self.is_other_user:
             return True
         return all(self._may_enter(folder) for folder in (path, *path.parents) if folder.is_dir())
 
@@ -43,7 +43,7 @@ class SystemUser:
         return bool(state.st_mode & 0o001)
 
     def own(self, path: Path) -> None:
-        if self.is_lent:
+        if self.is_other_user:
             os.chown(path, self.uid, self.gid)
 
 
@@ -51,12 +51,12 @@ SAME_USER = SystemUser(uid=-1, gid=-1)
 
 
 def postgres_account(data: Path) -> SystemUser:
-    """Who runs Postgres on `data`: under root whoever owns it already, so that data keeps its owner.
+    """Return the user that runs Postgres on `data`: under root the data's owner, if there is one.
 
-    Raises `StackError` for a user without a name, for whom initdb makes nothing.
+    Raises `StackError` for a user without a name, which initdb refuses.
     """
     if os.geteuid() == 0:
-        return _lent_account(data)
+        return _unprivileged_account(data)
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -66,8 +66,8 @@ def postgres_account(data: Path) -> SystemUser:
     return SAME_USER
 
 
-def _lent_account(data: Path) -> SystemUser:
+def _unprivileged_account(data: Path) -> SystemUser:
     if data.exists() and (owner := data.stat()).st_uid != 0:
         return SystemUser(uid=owner.st_uid, gid=owner.st_gid)
-    user = pwd.getpwnam(_LENT_USER)
+    user = pwd.getpwnam(_UNPRIVILEGED_USER)
     return SystemUser(uid=user.pw_uid, gid=user.pw_gid)

@@ -1,4 +1,4 @@
-"""What a person sees of a running stack: lines with the name of who wrote them, and where to go."""
+"""Prints a running stack's addresses and accounts, and its output with the writer's name before each line."""
 
 import sys
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from cafeteria.provisioning import demo_data
 
 OWN_NAME = "stack"
 _NAME_WIDTH = max(len(name) for name in SERVICES)
-_FILE_WIDTH = 100  # a file has no width of its own, and addresses are copied whole
+_FILE_WIDTH = 100  # a file has no width, and nobody can copy a wrapped address
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 
-_WHAT_FOR = {
+_PURPOSES = {
     "gateway": "menu, orders",
     "identity": "login, tokens",
     "stock": "items, prices, ledger",
@@ -28,22 +28,22 @@ _WHAT_FOR = {
 
 
 class Terminal:
-    """Prefixes lines; colour only where a person looks on."""
+    """Writes lines with a prefix; colours it only on a terminal."""
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter still shows the line
+            sys.stdout.reconfigure(errors="replace")  # a terminal without a letter still shows the line
         self._console = Console(file=sys.stdout, highlight=False)
         if not self._console.is_terminal:
             self._console.width = _FILE_WIDTH
         colours = cycle(_COLOURS)
         self._colours = {name: next(colours) for name in SERVICES} | {OWN_NAME: "white"}
 
-    def say(self, sentence: str) -> None:
+    def write(self, sentence: str) -> None:
         self.echo_for(OWN_NAME)(sentence)
 
     def echo_for(self, member: str) -> Callable[[str], None]:
-        """Writes a line of this member's output; it may hold anything, markup is not looked for."""
+        """Return a function that writes one line of the member's output, without interpreting markup."""
         label = f"{member:<{_NAME_WIDTH}} | "
         if not self._console.is_terminal:
             return lambda line: print(label + line, flush=True)  # noqa: T201 - this is the terminal
@@ -67,7 +67,7 @@ class Terminal:
 def _addresses(stack: Stack) -> Table:
     table = Table("service", "address", "for", title="The cafeteria is open")
     for service in sorted(SERVICES, key=stack.url):
-        table.add_row(service, stack.url(service), _WHAT_FOR[service])
+        table.add_row(service, stack.url(service), _PURPOSES[service])
     return table
 
 

@@ -1,7 +1,8 @@
-"""Asks Postgres about each array type once per test process, where asyncpg asks on every new connection.
+"""Caches asyncpg's query about array types for all connections of a test process.
 
-The answer is the same on all of them: the numbers of built-in types are fixed. The question costs Postgres 14 ms of processor
-time, which is more than opening the connection, and tests open thousands. Services that run as processes ask as always.
+The result is the same for all connections, because the oids of built-in types are fixed. The query costs Postgres 14
+ms of processor time, more than the connection itself, and tests open thousands. Services in their own processes have
+no cache.
 """
 
 import contextlib
@@ -12,31 +13,27 @@ from typing import Any
 import asyncpg
 import pytest
 
-_FIRST_OWN_OID = (
-    16_384  # FirstNormalObjectId of access/transam.h: what a database has defined itself begins here
-)
-_NO_STATEMENT = SimpleNamespace(
-    name="known already"
-)  # asyncpg prepares again what an unnamed question has displaced
+_FIRST_USER_OID = 16_384  # FirstNormalObjectId of access/transam.h: a database's own types begin here
+_NO_STATEMENT = SimpleNamespace(name="cached")  # asyncpg prepares its query again if this one has no name
 
 
 @contextlib.contextmanager
-def built_in_types_remembered() -> Iterator[None]:
-    """Within it; the names that this replaces must exist, or it raises AttributeError."""
-    ask = asyncpg.Connection._introspect_types  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to hand types over
-    known: dict[frozenset[int], Any] = {}
+def built_in_types_cached() -> Iterator[None]:
+    """Cache the types within the context. Raises AttributeError if asyncpg no longer has the replaced method."""
+    query_types = asyncpg.Connection._introspect_types  # type: ignore[attr-defined]  # noqa: SLF001 - asyncpg has no public way to set types
+    cached: dict[frozenset[int], Any] = {}
 
-    async def ask_once(
+    async def query_once(
         connection: "asyncpg.Connection[Any]", type_oids: Iterable[int], timeout: float | None
     ) -> tuple[Any, Any]:
-        wanted = frozenset(type_oids)
-        if wanted in known:
-            return known[wanted], _NO_STATEMENT
-        types, statement = await ask(connection, type_oids, timeout)
-        if max(wanted) < _FIRST_OWN_OID:
-            known[wanted] = types
+        oids = frozenset(type_oids)
+        if oids in cached:
+            return cached[oids], _NO_STATEMENT
+        types, statement = await query_types(connection, type_oids, timeout)
+        if max(oids) < _FIRST_USER_OID:
+            cached[oids] = types
         return types, statement
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncpg.Connection, "_introspect_types", ask_once)
+        patch.setattr(asyncpg.Connection, "_introspect_types", query_once)
         yield

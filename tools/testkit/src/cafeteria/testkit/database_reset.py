@@ -1,7 +1,7 @@
-"""Brings every table back to what its migration left in it: quick where nothing was written.
+"""Resets every table to its state after the migrations; it is fast if a test wrote little.
 
-Rows are deleted: TRUNCATE makes new files for a table and its indexes, which costs Postgres 20 ms for a few small ones,
-and a DELETE of what a test has written less than one. A table that has grown large is truncated.
+It deletes rows: TRUNCATE creates new files for a table and its indexes, which costs Postgres 20 ms for a few small
+ones, while a DELETE of a test's rows costs less than 1 ms. It truncates tables above _LARGE_BYTES.
 """
 
 import asyncpg
@@ -9,9 +9,9 @@ import asyncpg
 from cafeteria.contracts.subjects import SERVICES
 from cafeteria.provisioning.administrator import connect
 
-LOCK_TIMEOUT = "5s"  # a test that left a transaction open is told so, instead of hanging
+LOCK_TIMEOUT = "5s"  # a transaction that a test left open causes an error instead of a hanging run
 
-_LARGE_BYTES = 1 << 20  # of a table and its indexes: deleting so many rows takes longer than making new files
+_LARGE_BYTES = 1 << 20  # of a table and its indexes: above this size a DELETE takes longer than new files
 
 _TABLES = """
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -27,7 +27,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = ANY($1::text[
 
 
 class DatabaseReset:
-    """One administrator's connection, made again when the server was away."""
+    """Resets the tables on an administrator's connection, which it opens again after a server's restart."""
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url = admin_url
@@ -35,8 +35,8 @@ class DatabaseReset:
         self._tables: list[str] = []
         self._seeded: list[str] = []
 
-    async def remember(self) -> None:
-        """Keep a copy of the rows that migrations inserted."""
+    async def save_migrated_rows(self) -> None:
+        """Copy the rows that migrations inserted. Call it once, before the first `clean`."""
         connection = await self._connect()
         self._tables = [row[0] for row in await connection.fetch(_TABLES, list(SERVICES))]
         self._seeded = await self._filled(connection)
@@ -44,6 +44,7 @@ class DatabaseReset:
             await connection.execute(f"CREATE TABLE public.seed_{number} AS TABLE {table}")
 
     async def clean(self) -> None:
+        """Empty every table and insert the migrations' rows again. A lock on a table is an error after LOCK_TIMEOUT."""
         connection = await self._connect()
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
@@ -61,8 +62,8 @@ class DatabaseReset:
     async def _filled(self, connection: asyncpg.Connection) -> list[str]:
         if not self._tables:
             return []
-        asked = ", ".join(f"EXISTS (SELECT FROM {table})" for table in self._tables)
-        [row] = await connection.fetch(f"SELECT {asked}")
+        columns = ", ".join(f"EXISTS (SELECT FROM {table})" for table in self._tables)
+        [row] = await connection.fetch(f"SELECT {columns}")
         return [table for table, is_filled in zip(self._tables, row, strict=True) if is_filled]
 
     async def _connect(self) -> asyncpg.Connection:
@@ -72,11 +73,11 @@ class DatabaseReset:
 
 
 async def _empty(connection: asyncpg.Connection, tables: list[str]) -> None:
-    """In the caller's transaction: nobody has any of them in use when their rows go."""
+    """Empty the tables in the caller's transaction, which locks them first."""
     await connection.execute(f"LOCK TABLE {', '.join(tables)}")
     if large := [row["name"] for row in await connection.fetch(_LARGE, tables, _LARGE_BYTES)]:
         await connection.execute(f"TRUNCATE {', '.join(large)} CASCADE")
     deletions = "; ".join(f"DELETE FROM {table}" for table in tables)  # noqa: S608 - names from the catalogue
-    # all rows go, in whichever order tables refer to one another
+    # without foreign key checks, so that the order of the tables does not matter
     await connection.execute(f"SET LOCAL session_replication_role = replica; {deletions}")
     await connection.execute(_RESTART_IDENTITY, list(SERVICES))

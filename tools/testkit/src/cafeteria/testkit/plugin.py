@@ -1,11 +1,11 @@
-"""The pytest plugin behind integration tests: real servers, empty tables, real HTTP, real tokens.
+"""A pytest plugin for integration tests: real servers, empty tables, real HTTP, real tokens.
 
-Servers start once per session and nothing of a service is imported before a test asks for it, so unit
-tests pay nothing for this plugin. Fixtures: `servers`, `clean`, `service_settings`, `serve`, `tokens`,
+Servers start once per session, and the plugin imports a service only when a test requests it, so it costs unit
+tests nothing. Fixtures: `servers`, `clean`, `service_settings`, `serve`, `tokens`,
 `fork_server`, `wait_until`.
 """
 
-# ruff: noqa: PLC0415 - what a fixture needs is imported when a test asks for it, or unit tests would wait for it
+# ruff: noqa: PLC0415 - fixtures import lazily, so that unit tests do not wait for the imports
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from cafeteria.local_stack.polling import until
 
-if TYPE_CHECKING:  # importing these takes a second, which a run of unit tests alone need not pay
+if TYPE_CHECKING:  # these imports take a second, which unit tests do not need
     from nats.aio.client import Client
 
     from cafeteria.chassis.app import ServiceApp
@@ -34,14 +34,14 @@ __all__ = ["has_read_all", "in_own_task", "outbox_row", "unread", "until"]
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def servers() -> "AsyncIterator[FixtureServers]":
-    """Real Postgres and NATS, roles and users made, schemas migrated, streams there."""
+    """Real Postgres and NATS with roles, users, migrated schemas and streams."""
     from cafeteria.local_stack.data_directory import temporary_data_directory
     from cafeteria.local_stack.launch import allow_descriptors
-    from cafeteria.testkit.array_types import built_in_types_remembered
+    from cafeteria.testkit.array_types import built_in_types_cached
     from cafeteria.testkit.servers import FixtureServers
 
     allow_descriptors()
-    with temporary_data_directory() as home, built_in_types_remembered():
+    with temporary_data_directory() as home, built_in_types_cached():
         running = FixtureServers(home)
         try:
             await running.start()
@@ -58,7 +58,7 @@ async def clean(servers: "FixtureServers") -> None:
 
 @pytest.fixture
 def service_settings(servers: "FixtureServers") -> "Callable[..., Any]":
-    """Settings as the process would load them; called with service, settings type and overrides.
+    """Load settings as a process does: `service_settings(service, settings_type, **overrides)`.
 
     Overrides in capitals are environment variables, the others are fields of the settings.
     """
@@ -67,7 +67,7 @@ def service_settings(servers: "FixtureServers") -> "Callable[..., Any]":
 
 @pytest.fixture
 def serve() -> "Callable[[ServiceApp], AbstractAsyncContextManager[str]]":
-    """A real HTTP server in the test's own loop; what it returns is entered, and gives the base URL."""
+    """Serve an app on real HTTP in the test's own loop; the context's value is the base URL."""
     from cafeteria.chassis.process import serving
 
     return lambda app: in_own_task(serving(app))
@@ -83,7 +83,7 @@ def tokens(servers: "FixtureServers") -> "Tokens":
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def fork_server() -> "AsyncIterator[ForkServer]":
-    """For a stack's plan: its services are forks of a process that has loaded them once for all tests."""
+    """A fork server for a stack's plan: it imports the services once for all tests."""
     from cafeteria.local_stack.fork_server import ForkServer
 
     async with ForkServer() as running:
@@ -92,35 +92,35 @@ async def fork_server() -> "AsyncIterator[ForkServer]":
 
 @pytest.fixture
 def wait_until() -> Callable[..., Awaitable[Any]]:
-    """Wait for a condition, sync or async, and return its first true value; see `until`."""
+    """Wait for a sync or async condition and return its first true value; see `until`."""
     return until
 
 
 @contextlib.asynccontextmanager
 async def in_own_task(context: AbstractAsyncContextManager[str]) -> AsyncIterator[str]:
-    """A fixture ends in another task than it began in, which an app's lifespan does not bear."""
+    """Enter and exit `context` in one task: an app's lifespan needs that, but fixtures end in another task."""
     entered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    leave = asyncio.Event()
+    exit_requested = asyncio.Event()
 
-    async def live() -> None:
+    async def hold() -> None:
         async with context as value:
             entered.set_result(value)
-            await leave.wait()
+            await exit_requested.wait()
 
-    living = asyncio.create_task(live())
-    await asyncio.wait((entered, living), return_when=asyncio.FIRST_COMPLETED)
+    holder = asyncio.create_task(hold())
+    await asyncio.wait((entered, holder), return_when=asyncio.FIRST_COMPLETED)
     try:
         if entered.done():
             yield entered.result()
     finally:
-        leave.set()
-        await living  # raises what has kept the app from starting
+        exit_requested.set()
+        await holder  # raises the error of an app that did not start
 
 
 async def has_read_all(client: "Client", durable: "Durable") -> bool:
-    """Its owner has acknowledged the last message of its subject. `client` is the administrator's.
+    """Whether the durable's owner has acknowledged the last message of its subject. `client` is the administrator's.
 
-    Positions are compared, for the server counts a message as waiting only a moment after it has stored it.
+    It compares sequences, because the server counts a message as pending only a moment after it has stored it.
     """
     from nats.js.errors import NotFoundError
 
@@ -134,14 +134,14 @@ async def has_read_all(client: "Client", durable: "Durable") -> bool:
 
 
 async def unread(client: "BusClient", durable: "Durable") -> int:
-    """Messages that its owner has not acknowledged yet."""
+    """Return the number of messages that the durable's owner has not acknowledged."""
     from cafeteria.chassis.messaging.jetstream_api import JetStreamApi
 
     return (await JetStreamApi(client).consumer(durable.stream, durable.name)).unread
 
 
 def outbox_row(message: "OutboxMessage") -> "OutboxRow":
-    """As a relay reads it, under a new message id, without a database."""
+    """Return the message as a relay reads it from the outbox, with a new message id, without a database."""
     from cafeteria.chassis.messaging.outbox import OutboxRow
     from cafeteria.chassis.runtime.ids import new_id
 

@@ -1,4 +1,4 @@
-"""The servers that integration tests share: started once, emptied between tests, never made to look real."""
+"""Real servers that integration tests share: started once and emptied between tests."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ LOG_LINES = 30
 class FixtureServers:
     """Real Postgres and NATS with all roles, users, schemas and streams.
 
-    Until told otherwise, `identity` is stood in for on the bus: somebody has to say which keys verify tokens.
+    A stand-in for identity answers requests for the keys that verify tokens, except within `without_identity`.
     """
 
     def __init__(self, home: DataDirectory) -> None:
@@ -53,17 +53,17 @@ class FixtureServers:
 
     @property
     def postgres(self) -> SupervisedProcess:
-        """To stop, kill, freeze and start again."""
+        """The server's process, for tests that stop, kill, freeze or start it."""
         return self._servers.members[POSTGRES]
 
     @property
     def nats(self) -> SupervisedProcess:
-        """To stop, kill, freeze and start again."""
+        """The server's process, for tests that stop, kill, freeze or start it."""
         return self._servers.members[NATS]
 
     @property
     def postgres_url(self) -> str:
-        """Without credentials."""
+        """The URL for services, without credentials."""
         return self._servers.postgres_url
 
     @property
@@ -72,7 +72,7 @@ class FixtureServers:
 
     @property
     def nats_url(self) -> str:
-        """Without credentials."""
+        """The URL for services, without credentials."""
         return self._servers.nats_url
 
     @property
@@ -81,7 +81,7 @@ class FixtureServers:
 
     @property
     def monitor_url(self) -> str:
-        """NATS' own HTTP pages."""
+        """The URL of NATS' monitoring."""
         return self._servers.monitor_url or ""
 
     async def start(self) -> None:
@@ -89,46 +89,46 @@ class FixtureServers:
         await asyncio.gather(self._prepare_database(), self._prepare_bus())
 
     async def stop(self) -> None:
-        await self._identity.leave()
+        await self._identity.stop()
         await self._admin.__aexit__(None, None, None)
         await self._database_reset.close()
         await self._servers.stop(grace_s=STOP_GRACE_S)
         self.home.remove()
 
     async def clean(self) -> None:
-        """Every table as its migration left it, every stream empty; servers that a test stopped run again."""
+        """Reset every table to its migrated state, empty every stream and start stopped servers."""
         for member in (self.postgres, self.nats):
             if not member.is_running:
                 await _start(member)
-        await self._admin.connected()  # the tests' loop stands still while a test without one runs
+        await self._admin.connected()  # the session's loop does not run during tests without a loop
         await self._admin.ensure()
         await asyncio.gather(self._database_reset.clean(), self._admin.purge())
 
     async def wipe_nats(self) -> None:
-        """Kill NATS, remove its store, start it again, and make the streams anew as the bootstrap does."""
+        """Kill NATS, remove its store, start it again and restore the streams as the bootstrap does."""
         await self.lose_nats_store()
         await self._admin.ensure()
 
     async def lose_nats_store(self) -> None:
-        """Kill NATS, remove its store, start it again; its streams are for somebody else to make."""
+        """Kill NATS, remove its store and start it again, without its streams."""
         await self._servers.wipe_nats()
 
     def targets(self) -> Targets:
-        """What the bootstrap works on."""
+        """The bootstrap's view of these servers."""
         return self._servers.targets()
 
     async def ensure_bus(self) -> None:
-        """What the bootstrap does after every start of NATS."""
+        """Restore missing streams and durables as the bootstrap does."""
         await self._admin.ensure()
 
     @contextlib.asynccontextmanager
     async def without_identity(self) -> AsyncIterator[None]:
-        """Nobody says which keys verify tokens."""
-        await self._identity.leave()
+        """Within the context nothing answers requests for the keys that verify tokens."""
+        await self._identity.stop()
         try:
             yield
         finally:
-            await self._identity.join()
+            await self._identity.start()
 
     @contextlib.asynccontextmanager
     async def bus_as(self, user: str) -> AsyncIterator[BusClient]:
@@ -158,7 +158,7 @@ class FixtureServers:
             await connection.close()
 
     def environment(self, service: str) -> dict[str, str]:
-        """What a process of the service is started with; its port is any free one."""
+        """Return the environment of a service's process; its port is any free one."""
         return {
             "CAFETERIA_PORT": "0",
             "CAFETERIA_POSTGRES_URL": self.postgres_url,
@@ -169,7 +169,7 @@ class FixtureServers:
         }
 
     def settings(self, service: str, settings_type: type[Settings], **overrides: Any) -> Settings:
-        """As the process would load them; names in capitals are variables, the others fields."""
+        """Load settings as the process does; overrides in capitals are variables, the others fields."""
         variables = {name: str(value) for name, value in overrides.items() if name.isupper()}
         fields = {name: value for name, value in overrides.items() if not name.isupper()}
         loaded = load_settings(settings_type, {**self.environment(service), **variables})
@@ -184,17 +184,17 @@ class FixtureServers:
                 await migrate(service, self.postgres_admin_url)
                 migrated.append(service)
         self.migrated = tuple(migrated)
-        await self._database_reset.remember()
+        await self._database_reset.save_migrated_rows()
 
     async def _prepare_bus(self) -> None:
         await require_synchronous(self.monitor_url)
         await self._admin.__aenter__()
         await self._admin.ensure()
-        await self._identity.join()
+        await self._identity.start()
 
 
 async def _start(member: SupervisedProcess) -> None:
-    """The log is gone with the session, and so the error holds the end of it."""
+    """Start the server; an error contains the end of the log, which the session removes."""
     try:
         await member.start()
     except StackError as error:
@@ -211,24 +211,24 @@ async def connect_as(servers: FixtureServers, user: str) -> BusClient:
         name=f"test-{user}",
         inbox_prefix=inbox_prefix(user).encode(),
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number of seconds works
+        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # nats-py annotates int and accepts fractions of a second
         error_cb=_ignore,
     )
     return client
 
 
 async def _ignore(_error: Exception) -> None:
-    """nats-py logs a traceback otherwise, also where a test wants to be refused."""
+    """Without a callback nats-py logs a traceback, even for refusals that a test expects."""
 
 
 class _IdentityStandIn:
-    """Answers which keys verify tokens, from the key that the real identity would sign with."""
+    """Answers requests for the keys that verify tokens, with the key of the real identity."""
 
     def __init__(self, servers: FixtureServers) -> None:
         self._servers = servers
         self._client: BusClient | None = None
 
-    async def join(self) -> None:
+    async def start(self) -> None:
         from cafeteria.identity.signing_keys import SigningKeys  # noqa: PLC0415 - only once a test needs it
 
         jwks = msgspec.json.encode(SigningKeys.load(str(self._servers.credentials.signing_key_file)).jwks)
@@ -240,11 +240,11 @@ class _IdentityStandIn:
         await self._client.subscribe(subjects.JWKS.subject, queue=subjects.IDENTITY, cb=answer)
         await self._client.flush_all()
 
-    async def leave(self) -> None:
+    async def stop(self) -> None:
         client, self._client = self._client, None
         if client is None:
             return
-        with contextlib.suppress(nats.errors.Error, TimeoutError):  # where the server is away, nobody asks
-            await client.flush(timeout=PING_TIMEOUT_S)  # where it is not let go already, it can be drained
+        with contextlib.suppress(nats.errors.Error, TimeoutError):  # without a server there are no requests
+            await client.flush(timeout=PING_TIMEOUT_S)  # drain only an open connection
             await client.drain()
         await client.close()

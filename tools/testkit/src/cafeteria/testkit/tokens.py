@@ -1,4 +1,4 @@
-"""Access tokens as identity signs them, without a login."""
+"""Signs access tokens as identity does, without a login."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ LIFETIME = timedelta(hours=1)
 
 
 class Tokens:
-    """Signs with the key whose public half the services under test are given."""
+    """Signs tokens with the private key whose public key the services under test use."""
 
     def __init__(self, signing_key_file: Path) -> None:
         self._keys = SigningKeys.load(str(signing_key_file))
@@ -25,7 +25,7 @@ class Tokens:
         return self.sign(student_id, Role.OPERATOR)
 
     def sign(self, student_id: str, role: Role, *, lifetime: timedelta = LIFETIME) -> str:
-        """A token of any age: with a negative `lifetime` it has expired."""
+        """Sign a token; with a negative `lifetime` it has already expired."""
         now = datetime.now(UTC)
         return self._keys.sign_access_token(
             student_id=student_id,
