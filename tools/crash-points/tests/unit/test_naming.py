@@ -50,7 +50,7 @@ class Connection:
 
 
 def written(named: Named | None) -> str | None:
-    return named and f"{named.topic}:{named.kind}{'!' if named.is_the_orders else ''}"
+    return None if named is None else f"{named.topic}:{named.kind}{'!' if named.is_the_orders else ''}"
 
 
 @pytest.fixture

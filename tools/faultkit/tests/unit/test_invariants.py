@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -40,13 +41,13 @@ def body(order_id: UUID, status: OrderStatus = OrderStatus.STOCK_VERIFIED) -> by
     return msgspec.json.encode(order)
 
 
-def exchange(intent: Intent, status: int | None, **facts: object) -> Exchange:
-    defaults = {"student_id": AMINA, "sent_at_s": 1.0, "ended_at_s": 2.0, "lines": LINES}
+def exchange(intent: Intent, status: int | None, **facts: Any) -> Exchange:
+    defaults: dict[str, Any] = {"student_id": AMINA, "sent_at_s": 1.0, "ended_at_s": 2.0, "lines": LINES}
     return Exchange(intent=intent, status=status, **{**defaults, **facts})
 
 
-def stored_order(order_id: UUID, status: str, key: str, **facts: object) -> StoredOrder:
-    defaults = {
+def stored_order(order_id: UUID, status: str, key: str, **facts: Any) -> StoredOrder:
+    defaults: dict[str, Any] = {
         "student_id": AMINA,
         "version": STATUS_VERSIONS[OrderStatus(status)],
         "reason": "OUT_OF_STOCK" if status == "REJECTED" else None,
