@@ -1,6 +1,6 @@
 """The bench on real servers with a small load: the floor and the product do the same work."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,6 +15,9 @@ from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.faultkit import quiescence
 from cafeteria.local_stack.data_directory import temporary_data_directory
+from cafeteria.local_stack.fork_server import ForkServer
+
+WaitUntil = Callable[..., Awaitable[Any]]
 
 ORDERS, RATE = 30, 30.0
 OLD_ORDERS = 500
@@ -22,13 +25,13 @@ QUIESCENT_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
-async def environment(fork_server) -> AsyncIterator[Environment]:
+async def environment(fork_server: ForkServer) -> AsyncIterator[Environment]:
     with temporary_data_directory() as data_directory:
         async with Environment(data_directory, fork_server=fork_server) as opened:
             yield opened
 
 
-async def order_and_check(environment: Environment, target: Target, wait_until: Any) -> None:
+async def order_and_check(environment: Environment, target: Target, wait_until: WaitUntil) -> None:
     """Place orders, and check that each is accepted, carried to READY, logged and shown."""
     since, meter = consistency.moment(), Meter(target.pids)
     async with reading(target.notification, environment.tokens[:3]) as readers:
@@ -63,7 +66,7 @@ _SET_QUANTITY = "UPDATE stock.inventory SET quantity = $2, version = version + 1
 
 
 async def test_the_floor_carries_all_orders_to_ready_and_sells_no_portion_twice(
-    environment: Environment, wait_until: Any
+    environment: Environment, wait_until: WaitUntil
 ) -> None:
     async with environment.floor() as target:
         await order_and_check(environment, target, wait_until)
@@ -80,7 +83,7 @@ async def test_the_floor_carries_all_orders_to_ready_and_sells_no_portion_twice(
 
 
 async def test_the_product_carries_all_orders_to_ready_and_keeps_old_orders(
-    environment: Environment, wait_until: Any
+    environment: Environment, wait_until: WaitUntil
 ) -> None:
     await environment.clean()
     await load(
