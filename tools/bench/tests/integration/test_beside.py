@@ -1,4 +1,4 @@
-"""Two commits on real servers: each measured by what its own environment runs."""
+"""Two commits on real servers, each measured in its own environment."""
 
 import shutil
 from pathlib import Path
@@ -12,8 +12,8 @@ from cafeteria.bench.tables import ACCEPTED, CPU
 from cafeteria.bench.work_tree import find_commit, output_of, present
 
 
-@pytest.mark.timeout(600)  # a minute beside the rest of the suite
-async def test_a_sweep_tells_what_an_order_costs_in_cpu_and_flushes() -> None:
+@pytest.mark.timeout(600)  # a minute on a busy machine
+async def test_a_sweep_measures_the_cpu_and_flushes_of_an_order() -> None:
     [few] = await curve.measure(present(), Sweep(rates=(20,), seconds=1.0, connections=2))
     assert (few.rate, few.accepted, few.errors) == (20, 20, [])
     assert few.cpu_s.keys() >= {"gateway", "stock", "kitchen", "notification", "postgres", "nats"}

@@ -1,4 +1,4 @@
-"""A benchmark of another commit beside ours: its report is read as it was written, and the two become one."""
+"""A benchmark of another commit beside ours: its report is read, and both become one report."""
 
 import asyncio
 import shutil
@@ -19,7 +19,7 @@ from cafeteria.bench.tables import ACCEPTED, CARRIED, CPU, PIECE
 OLD = beside.OLD_FLOOR
 WRITTEN_AT_6034B30 = b"""{"name":"accept","measures":"orders","settings":{"seconds":"6","rounds":"1","capacity":"600"},
 "rows":[{"what":"orders accepted","unit":"1/s","by":{"floor":{"values":[1002.0]},"product":{"values":[872.0]}}}],
-"ratios":[{"what":"accepted","values":{"values":[0.87]},"target":0.75,"at_least":true,"unit":""}],"remarks":["It rained."]}"""
+"ratios":[{"what":"accepted","values":{"values":[0.87]},"target":0.75,"at_least":true,"unit":""}],"remarks":["A round was repeated."]}"""
 
 
 def report_of(
@@ -54,7 +54,7 @@ def test_a_report_that_an_older_commit_wrote_is_read() -> None:
     assert report.ratios[0].target == 0.75
 
 
-def test_a_report_is_read_as_it_was_written() -> None:
+def test_a_report_survives_writing_and_reading() -> None:
     assert msgspec.json.decode(msgspec.json.encode(OURS), type=Report) == OURS
 
 
@@ -65,10 +65,10 @@ def test_the_rounds_of_a_benchmark_become_one_report() -> None:
     assert whole.row(ACCEPTED).by["product"].values == (1100.0, 900.0)
     assert whole.ratios[0].values.values == (0.88, 0.9)
     assert whole.settings["rounds"] == "2"
-    assert whole.remarks == (f"Turn 2: {remark}",)
+    assert whole.remarks == (f"Round 2: {remark}",)
 
 
-def test_contenders_of_the_other_commit_stand_beside_ours_under_its_name() -> None:
+def test_contenders_of_the_other_commit_are_named_after_it() -> None:
     both = beside.side_by_side(OURS, THEIRS, commit=OLD)
     assert both.contenders == ["floor", "product", f"floor at {OLD}", f"product at {OLD}"]
     assert both.row(CPU).by[f"product at {OLD}"].median == 2074.0
@@ -76,14 +76,14 @@ def test_contenders_of_the_other_commit_stand_beside_ours_under_its_name() -> No
     assert both.ratios == OURS.ratios
 
 
-def test_what_the_other_commit_measures_or_sets_otherwise_is_told_too() -> None:
+def test_different_figures_and_settings_of_the_other_commit_are_shown_too() -> None:
     theirs = msgspec.json.decode(WRITTEN_AT_6034B30, type=Report)
-    theirs = msgspec.structs.replace(theirs, rows=(*theirs.rows, row_of("rain", "mm", {"product": [1.0]})))
+    theirs = msgspec.structs.replace(theirs, rows=(*theirs.rows, row_of("streams", "", {"product": [1.0]})))
     both = beside.side_by_side(OURS, theirs, commit=OLD)
-    assert both.row("rain").by == {f"product at {OLD}": Series((1.0,))}
+    assert both.row("streams").by == {f"product at {OLD}": Series((1.0,))}
     assert both.settings[f"capacity at {OLD}"] == "600"
     assert f"rounds at {OLD}" not in both.settings
-    assert both.remarks == (f"At {OLD}: It rained.",)
+    assert both.remarks == (f"At {OLD}: A round was repeated.",)
 
 
 def test_two_commits_are_compared_by_cpu_as_if_the_machine_had_been_equally_fast() -> None:
@@ -102,7 +102,7 @@ def test_two_commits_are_compared_by_cpu_as_if_the_machine_had_been_equally_fast
         assert ratios[f"CPU per order, of the floor at {OLD}"].goal == "at most 1"
 
 
-def test_there_are_targets_only_beside_the_floor_that_they_are_of() -> None:
+def test_only_the_comparison_with_the_old_floor_has_targets() -> None:
     both = beside.side_by_side(OURS, THEIRS, commit="1234567")
     ratios = list(beside.compare(both, commit="1234567"))
     assert [each.what for each in ratios] == [
@@ -112,14 +112,14 @@ def test_there_are_targets_only_beside_the_floor_that_they_are_of() -> None:
     assert {each.target for each in ratios} == {None}
 
 
-def test_a_benchmark_without_cpu_per_order_is_only_shown_beside() -> None:
+def test_a_benchmark_without_cpu_per_order_has_no_ratios_between_commits() -> None:
     start = Report(
         name="start", measures="a start", settings={}, rows=(row_of("start", "s", {"product": [9.0]}),)
     )
     assert list(beside.compare(beside.side_by_side(start, start, commit=OLD), commit=OLD)) == []
 
 
-def test_the_other_commit_is_offered_the_same_and_uses_no_data_of_ours(tmp_path: Path) -> None:
+def test_the_other_commit_gets_the_same_options_except_our_data_directory(tmp_path: Path) -> None:
     options = Options(seconds=6.0, rounds=4, connections=8, lock=tmp_path / "lock", home=tmp_path / "home")
     assert beside._arguments(options) == [
         *("--rounds", "1", "--seconds", "6.0", "--connections", "8", "--lock", str(tmp_path / "lock"))
@@ -127,41 +127,43 @@ def test_the_other_commit_is_offered_the_same_and_uses_no_data_of_ours(tmp_path:
     assert beside._arguments(Options()) == ["--rounds", "1"]
 
 
-def test_a_commit_to_stand_beside_is_chosen_by_an_option() -> None:
+def test_an_option_chooses_the_commit_to_compare_with() -> None:
     assert command._arguments(["accept", "--beside", OLD]).beside == OLD
     assert command._arguments(["accept"]).beside is None
 
 
-class Fake:
-    """A benchmark that tells who ran it when."""
+class FakeBenchmark:
+    """A benchmark that records the order of its runs."""
 
     NAME = "accept"
     MEASURES = "orders"
 
     def __init__(self) -> None:
-        self.turns: list[str] = []
+        self.runs: list[str] = []
 
     async def run(self, options: Options) -> Report:
         assert options.rounds == 1
-        self.turns.append("ours")
+        self.runs.append("ours")
         return OURS
 
 
-async def test_the_two_take_turns_one_round_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    benchmark = Fake()
+async def test_rounds_of_the_two_commits_are_interleaved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    benchmark = FakeBenchmark()
 
     async def there(tree: work_tree.WorkTree, name: str, options: Options) -> Report:
         assert (tree.name, name) == (OLD, "accept")
-        benchmark.turns.append("theirs")
+        benchmark.runs.append("theirs")
         return THEIRS
 
     async def tree_of(commit: str) -> work_tree.WorkTree:
         return work_tree.WorkTree(name=commit, root=tmp_path, interpreter=tmp_path)
 
-    monkeypatch.setattr(beside, "_run_there", there)
+    monkeypatch.setattr(beside, "_run_at", there)
     monkeypatch.setattr(beside, "work_tree", tree_of)
     report = await beside.run(benchmark, Options(rounds=2), commit=OLD)
-    assert benchmark.turns == ["ours", "theirs", "ours", "theirs"]
+    assert benchmark.runs == ["ours", "theirs", "ours", "theirs"]
     assert report.row(ACCEPTED).by[f"floor at {OLD}"].values == (1002.0, 1002.0)
     assert len(report.ratios) == 1 + 2 + 3
 
@@ -171,7 +173,7 @@ Git = Callable[..., str]
 
 @pytest.fixture
 def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
-    """A repository of two commits whose `./just` writes a report and notes how it was called."""
+    """A repository of two commits whose `./just` writes a report and records its arguments."""
     root = tmp_path / "repository"
     root.mkdir()
     monkeypatch.chdir(root)
@@ -209,14 +211,14 @@ esac
 async def test_another_commit_runs_its_own_benchmark_in_its_own_tree(git: Git) -> None:
     tree = await work_tree.work_tree("HEAD~1")
     assert tree.name == git("rev-parse", "HEAD~1")[:7]
-    assert (await beside._run_there(tree, "accept", Options(seconds=1.0))).row(ACCEPTED).by[
+    assert (await beside._run_at(tree, "accept", Options(seconds=1.0))).row(ACCEPTED).by[
         "floor"
     ].median == 1002.0
     assert (tree.root / "calls").read_text().splitlines()[0] == "--list"
     assert "bench accept --rounds 1 --seconds 1.0 --results " in (tree.root / "calls").read_text()
 
 
-async def test_a_tree_is_used_again_and_made_again_when_it_is_not_whole(git: Git) -> None:
+async def test_a_tree_is_used_again_if_it_is_intact_and_made_again_if_not(git: Git) -> None:
     tree = await work_tree.work_tree("HEAD~1")
     (tree.root / "made-by-a-build").touch()
     assert await work_tree.work_tree("HEAD~1") == tree
@@ -228,30 +230,30 @@ async def test_a_tree_is_used_again_and_made_again_when_it_is_not_whole(git: Git
     assert await work_tree.work_tree("HEAD~1") == tree
 
 
-async def test_a_commit_that_is_not_there_or_does_not_run_is_a_sentence(git: Git) -> None:
+async def test_a_missing_or_broken_commit_is_reported_in_a_sentence(git: Git) -> None:
     with pytest.raises(BenchError, match="has no commit --output=x: name one that `git log` shows"):
         await work_tree.work_tree("--output=x")
     with pytest.raises(BenchError, match=r"could not be made: `./just` ended with 3"):
         await work_tree.work_tree("HEAD")
 
 
-async def test_a_benchmark_that_wrote_no_report_that_can_be_read_is_a_sentence(git: Git) -> None:
+async def test_a_missing_or_invalid_report_is_reported_in_a_sentence(git: Git) -> None:
     tree = await work_tree.work_tree("HEAD~1")
     with pytest.raises(BenchError, match=r"`just bench through` at \w{7} wrote no report; it ended with 0"):
-        await beside._run_there(tree, "through", Options())
+        await beside._run_at(tree, "through", Options())
     (tree.root / "just").write_text(SCRIPT.replace('"name"', '"title"'))
     with pytest.raises(BenchError, match=r"The report of accept at .* cannot be read: .* `name`"):
-        await beside._run_there(tree, "accept", Options())
+        await beside._run_at(tree, "accept", Options())
 
 
-async def test_what_runs_there_ends_with_us(git: Git) -> None:
+async def test_a_cancelled_run_ends_the_processes_of_the_other_commit(git: Git) -> None:
     tree = await work_tree.work_tree("HEAD~1")
     (tree.root / "just").write_text(
         "trap 'touch ended; exit 130' INT\ntouch began\nwhile :; do sleep 0.05; done\n"
     )
     running = asyncio.create_task(tree.just("bench"))
     async with asyncio.timeout(20):
-        while not (tree.root / "began").exists():  # noqa: ASYNC110 - another process makes it
+        while not (tree.root / "began").exists():  # noqa: ASYNC110 - another process creates it
             await asyncio.sleep(0.02)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

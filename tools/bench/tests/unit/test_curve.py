@@ -1,4 +1,4 @@
-"""What an order costs from few a second to many: the sweep's JSON, its report, and its picture."""
+"""The cost of an order at different rates: the sweep's JSON, its report, and its picture."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ SWEEP = Sweep(rates=curve.RATES, seconds=10.0, connections=64)
 
 
 def point(rate: int, *, cost: float = 1.0, slow: float = 1.0) -> Point:
-    """At the full load of 1,000 orders, as many as are offered otherwise; an order costs 2 ms and two flushes."""
+    """All offered orders are accepted, at full load 1,000; an order costs 2 ms of CPU and two flushes."""
     accepted = 10 * (rate or 100)
     return Point(
         rate=rate,
@@ -39,7 +39,7 @@ def point(rate: int, *, cost: float = 1.0, slow: float = 1.0) -> Point:
 
 
 def report_of(commit: str = OLD, *, disks: float = 1.0) -> Report:
-    """We need half of what the other commit does, on a machine half as fast."""
+    """Our orders cost half as much as those of the other commit, on a machine half as fast."""
 
     def points_of(cost: float, slow: float) -> list[Point]:
         points = [point(rate, cost=cost, slow=slow) for rate in curve.RATES]
@@ -49,16 +49,16 @@ def report_of(commit: str = OLD, *, disks: float = 1.0) -> Report:
     return curve.report_of(points, SWEEP, remarks=[], commit=commit)
 
 
-def test_what_to_offer_and_what_it_cost_are_read_as_they_were_written() -> None:
+def test_sweeps_and_points_survive_writing_and_reading() -> None:
     for value, of in ((SWEEP, Sweep), ([point(50), point(FULL_LOAD)], list[Point])):
         assert msgspec.json.decode(msgspec.json.encode(value), type=of) == value
 
 
-def test_costs_are_told_for_one_order_at_each_rate() -> None:
+def test_the_report_has_the_cost_of_one_order_at_each_rate() -> None:
     report = report_of()
     for rate in curve.RATES:
-        assert report.row(curve.named(rate, CPU)).by[OLD_PRODUCT].median == pytest.approx(2000.0)
-        assert report.row(curve.named(rate, curve.FLUSHES)).by[OLD_PRODUCT].median == 2.0
+        assert report.row(curve.row_name(rate, CPU)).by[OLD_PRODUCT].median == pytest.approx(2000.0)
+        assert report.row(curve.row_name(rate, curve.FLUSHES)).by[OLD_PRODUCT].median == 2.0
     assert report.row("100/s: orders accepted").by["product"].median == 100.0
 
 
@@ -73,17 +73,19 @@ def test_the_two_commits_are_compared_as_if_the_machine_had_been_equally_fast() 
 
 
 def test_flushes_are_not_compared_where_the_system_does_not_count_them() -> None:
-    told = {each.what for each in report_of(disks=0.0).ratios}
-    assert f"50/s: flushes per order, of that at {OLD}" in told
-    assert f"50/s: flushes of the disks per order, of that at {OLD}" not in told
+    compared = {each.what for each in report_of(disks=0.0).ratios}
+    assert f"50/s: flushes per order, of that at {OLD}" in compared
+    assert f"50/s: flushes of the disks per order, of that at {OLD}" not in compared
 
 
-async def test_the_present_and_the_other_commit_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[str] = []
+async def test_rounds_of_the_present_and_the_other_commit_are_interleaved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
 
-    async def measure(tree: work_tree.WorkTree, wanted: Sweep) -> list[Point]:
-        turns.append(tree.name)
-        return [point(rate) for rate in wanted.rates]
+    async def measure(tree: work_tree.WorkTree, plan: Sweep) -> list[Point]:
+        order.append(tree.name)
+        return [point(rate) for rate in plan.rates]
 
     async def tree_of(commit: str) -> work_tree.WorkTree:
         return work_tree.WorkTree(name=commit, root=Path(), interpreter=Path())
@@ -91,16 +93,16 @@ async def test_the_present_and_the_other_commit_are_measured_in_turn(monkeypatch
     monkeypatch.setattr(curve, "measure", measure)
     monkeypatch.setattr(curve, "work_tree", tree_of)
     report = await curve.run(Options(rounds=2))
-    assert turns == ["present", OLD, "present", OLD]
+    assert order == ["present", OLD, "present", OLD]
     assert report.contenders == ["product", OLD_PRODUCT]
 
 
-async def test_without_the_usual_commit_the_present_is_measured_alone(
+async def test_without_the_default_commit_the_present_is_measured_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def measure(tree: work_tree.WorkTree, wanted: Sweep) -> list[Point]:
+    async def measure(tree: work_tree.WorkTree, plan: Sweep) -> list[Point]:
         lost = msgspec.structs.replace(point(50), errors=["an order is missing"])
-        return [lost if rate == 50 else point(rate) for rate in wanted.rates]
+        return [lost if rate == 50 else point(rate) for rate in plan.rates]
 
     async def no_tree(commit: str) -> work_tree.WorkTree:
         raise BenchError(f"There is no {commit}.")
@@ -117,7 +119,9 @@ async def test_without_the_usual_commit_the_present_is_measured_alone(
         await curve.run(Options(beside="HEAD~1"))
 
 
-async def test_a_sweep_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_failed_sweep_is_reported_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     script = tmp_path / "script.py"
     script.write_text("import sys; sys.exit(3)")
     tree = work_tree.WorkTree(name="present", root=tmp_path, interpreter=Path(sys.executable))

@@ -1,4 +1,4 @@
-"""Figures of a benchmark: medians, ratios by round, and what they are held against."""
+"""Figures of a benchmark: medians, ratios by round, and targets."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.tables import ACCEPTED, CPU, PIECE, at_one_speed
 
 
-def test_a_series_says_its_median_and_its_spread() -> None:
+def test_a_series_shows_its_median_and_spread() -> None:
     assert Series((3.0, 1.0, 2.0)).median == 2.0
     assert str(Series((300.0, 100.0, 200.0))) == "200  [100 to 300]"
 
@@ -19,7 +19,7 @@ def test_a_ratio_compares_round_by_round() -> None:
     assert ratio.is_met
 
 
-def test_what_must_not_be_exceeded_is_missed_above_its_target() -> None:
+def test_an_upper_limit_is_missed_above_its_target() -> None:
     assert Ratio(what="cpu", values=Series((1.4,)), target=1.4, at_least=False).is_met
     assert not Ratio(what="cpu", values=Series((1.5,)), target=1.4, at_least=False).is_met
 
@@ -36,7 +36,7 @@ def test_a_report_finds_its_rows_by_name() -> None:
     assert report.with_ratios().ratios == ()
 
 
-def test_a_slower_machine_is_taken_out_of_rates_and_of_costs() -> None:
+def test_rates_and_costs_are_corrected_for_a_slower_machine() -> None:
     """In the second round everything took twice as long."""
     rows = (
         row_of(ACCEPTED, "1/s", {"product": [80.0, 40.0], "floor": [100.0, 50.0]}),
@@ -51,7 +51,7 @@ def test_a_slower_machine_is_taken_out_of_rates_and_of_costs() -> None:
     assert costs.by["product"].median / costs.by["floor"].median == pytest.approx(1.25)
 
 
-async def test_the_probe_tells_how_long_its_piece_of_work_took() -> None:
+async def test_the_probe_measures_the_cpu_time_of_its_piece_of_work() -> None:
     async with SpeedProbe() as probe:
         pass
     assert 50 < probe.mean_us < 1_000_000

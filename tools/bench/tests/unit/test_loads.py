@@ -1,4 +1,4 @@
-"""The loads that the bench offers, and the readers that count, against small servers of asyncio."""
+"""The loads that the bench offers, and the readers that count events, against small asyncio servers."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from cafeteria.bench import requests
-from cafeteria.bench.generator import BenchError, Load, together
+from cafeteria.bench.generator import BenchError, Load, combine
 from cafeteria.bench.readers import Reader, Readers, reading
 from cafeteria.bench.steady import ClosedLoad, OpenLoad, percentile
 
@@ -17,7 +17,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncIterator[str]:
-    """Each connection is answered until its client leaves."""
+    """Serve each connection until its client closes it."""
     handlers: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ def answering(status: bytes, *, seen: list[bytes] | None = None, more: bytes = b
     return answer
 
 
-async def test_a_steady_load_sends_what_was_asked_for_and_counts_the_answers() -> None:
+async def test_a_steady_load_sends_the_requested_number_and_counts_the_answers() -> None:
     seen: list[bytes] = []
     async with serving(answering(b"201 Created", seen=seen)) as url:
         load = OpenLoad(url, requests.orders(["token"], ["item"]), rate=200)
@@ -68,10 +68,10 @@ async def test_a_steady_load_sends_what_was_asked_for_and_counts_the_answers() -
     assert len({request.split(b"Idempotency-Key: ")[1].split(b"\r\n")[0] for request in seen}) == 50
 
 
-async def test_a_steady_load_counts_from_when_a_request_was_due() -> None:
+async def test_latency_in_a_steady_load_counts_from_the_time_at_which_a_request_was_due() -> None:
     waiting: list[asyncio.StreamWriter] = []
 
-    async def answer_the_first_when_the_last_has_come(
+    async def answer_all_after_the_last_request(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         await read_request(reader)
@@ -80,7 +80,7 @@ async def test_a_steady_load_counts_from_when_a_request_was_due() -> None:
             for each in waiting:
                 each.write(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
 
-    async with serving(answer_the_first_when_the_last_has_come) as url:
+    async with serving(answer_all_after_the_last_request) as url:
         outcome = await OpenLoad(url, requests.orders(["t"], ["i"]), rate=20).run(0.2, connections=1)
     latencies = outcome.latencies_ms(201)
     assert len(latencies) == 4
@@ -90,7 +90,7 @@ async def test_a_steady_load_counts_from_when_a_request_was_due() -> None:
 async def test_a_steady_load_waits_for_a_request_whose_connection_is_still_being_opened() -> None:
     class SlowToOpen(OpenLoad):
         async def _connect(self) -> None:
-            await asyncio.sleep(0.1)  # the network's
+            await asyncio.sleep(0.1)  # the delay of a slow network
             await super()._connect()
 
     async with serving(answering(b"201 Created")) as url:
@@ -98,13 +98,13 @@ async def test_a_steady_load_waits_for_a_request_whose_connection_is_still_being
     assert (outcome.sent, outcome.count(201)) == (1, 1)
 
 
-async def test_refusals_are_told_apart_by_their_retry_after() -> None:
+async def test_an_answer_records_whether_it_has_retry_after() -> None:
     async with serving(answering(b"503 Service Unavailable", more=b"Retry-After: 1\r\n")) as url:
         outcome = await OpenLoad(url, requests.orders(["t"], ["i"]), rate=50).run(0.1, connections=1)
     assert [(each.status, each.has_retry_after) for each in outcome.answers] == [(503, True)] * 5
 
 
-async def test_a_closed_load_sends_again_as_soon_as_it_is_answered() -> None:
+async def test_a_closed_load_sends_the_next_request_after_each_answer() -> None:
     seen: list[bytes] = []
     async with serving(answering(b"200 OK", seen=seen)) as url:
         outcome = await ClosedLoad(url, requests.logins(["a", "b"], "secret")).run(0.5, connections=2)
@@ -113,14 +113,14 @@ async def test_a_closed_load_sends_again_as_soon_as_it_is_answered() -> None:
     assert [body["student_id"] for body in bodies] == ["a", "b", "a", "b"]
 
 
-async def test_nobody_there_is_said_in_a_sentence() -> None:
+async def test_a_load_at_a_closed_port_is_reported_in_a_sentence() -> None:
     async with serving(answering(b"200 OK")) as url:
         pass
-    with pytest.raises(BenchError, match="Nobody answers"):
+    with pytest.raises(BenchError, match="Nothing answers"):
         await OpenLoad(url, requests.lists(["t"]), rate=10).run(0.1, connections=1)
 
 
-async def test_readers_find_words_that_the_network_has_cut() -> None:
+async def test_readers_count_a_status_that_is_split_between_two_chunks() -> None:
     pieces = [b"HTTP/1.1 200 OK\r\n\r\n", b'data: {"status":"REA', b'DY"}\n\ndata: {"status":"READY"}\n\n']
     readers = Readers()
     readers.expected = 1
@@ -130,7 +130,7 @@ async def test_readers_find_words_that_the_network_has_cut() -> None:
     assert (readers.open, readers.ready) == (1, 2)
 
 
-async def test_streams_that_do_not_open_are_said_in_a_sentence() -> None:
+async def test_streams_that_do_not_open_are_reported_in_a_sentence() -> None:
     async with serving(answering(b"401 Unauthorized")) as url:
         with pytest.raises(BenchError, match="Only 0 of 1"):
             async with reading(url, ["token"], within_s=0.1):
@@ -140,7 +140,7 @@ async def test_streams_that_do_not_open_are_said_in_a_sentence() -> None:
 def test_loads_at_several_gateways_are_added_up() -> None:
     one = Load(seconds=2, answers={201: 10, 503: 1}, p50_ms=5, p99_ms=9, max_ms=10, errors=0, timeouts=0)
     other = Load(seconds=2.1, answers={201: 4, 202: 1}, p50_ms=4, p99_ms=11, max_ms=12, errors=1, timeouts=0)
-    both = together([one, other])
+    both = combine([one, other])
     assert both.answers == {201: 14, 202: 1, 503: 1}
     assert (both.accepted, both.p99_ms, both.errors) == (15, 11, 1)
 

@@ -1,4 +1,4 @@
-"""Which layer a sample of a profile counts for."""
+"""The layer that a sample of a profile counts for."""
 
 from cafeteria.bench.profile import EVENT_LOOP, by_layer
 
@@ -14,5 +14,5 @@ def test_a_sample_counts_for_its_innermost_frame_that_belongs_to_a_layer() -> No
     assert by_layer(lines) == {"the service's own": 3, "HTTP server": 2, "SQLAlchemy": 4}
 
 
-def test_what_no_layer_has_is_the_event_loops() -> None:
+def test_a_sample_without_a_layer_counts_for_the_event_loop() -> None:
     assert by_layer([f"{RUN};run_until_complete (asyncio/runners.py:118) 7"]) == {EVENT_LOOP: 7}

@@ -1,4 +1,4 @@
-"""What a person at a terminal of 80 columns sees of a benchmark, whoever took part."""
+"""A benchmark's report is readable on a terminal of 80 columns with any contenders."""
 
 import io
 import re
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cafeteria.bench.report import FIGURES_ARE, Ratio, Report, Row, Series, row_of, show
-from cafeteria.bench.tables import ACCEPTED, CARRIED, CPU, MEMBERS, PIECE
+from cafeteria.bench.tables import ACCEPTED, CARRIED, CPU, PIECE, PROCESSES
 
 FOUR = ("floor", "product", "floor at 6034b30", "product at 6034b30")
 LONG = ("ungrouped floor", "two of each", "ungrouped floor at 6034b30", "two of each at 6034b30")
@@ -16,7 +16,7 @@ FIGURE = re.compile(r"\S+ ±\d+%")
 
 
 def report_of(names: tuple[str, ...]) -> Report:
-    """Each contender is a little better than the one before, so that no figure stands for another."""
+    """Each contender is a little better than the one before, so that all figures differ."""
 
     def row(what: str, unit: str, *values: float) -> Row:
         shares = (1.0, 1.1, 1.2, 1.3)
@@ -32,7 +32,7 @@ def report_of(names: tuple[str, ...]) -> Report:
             row(CARRIED, "1/s", 15_000.0, 15_001.0, 12_000.0),
             row("half load: kitchen to stream, 99 %", "ms", 119.0, 131.0, 82.0),
             row(CPU, "µs", 1763.0, 2074.0, 1397.0),
-            *(row(f"  {member}", "µs", 487.0, 558.0, 393.0) for member in MEMBERS),
+            *(row(f"  {process}", "µs", 487.0, 558.0, 393.0) for process in PROCESSES),
             row(PIECE, "µs", 987.0, 1003.0, 1203.0),
             row("machine: stolen", "%", 0.04, 0.05, 5.0),
         ),
@@ -40,7 +40,7 @@ def report_of(names: tuple[str, ...]) -> Report:
             Ratio(what="CPU per order, of the floor at 6034b30", values=Series((0.9, 1.1)), target=1.0),
             Ratio(what="CPU per order, product: of that at 6034b30", values=Series((0.67,))),
         ),
-        remarks=("A round of two of each at 6034b30 was thrown away: 12 % was stolen while it ran there.",),
+        remarks=("A round of two of each at 6034b30 was discarded: 12 % was stolen while it ran there.",),
     )
 
 
@@ -61,7 +61,7 @@ def test_four_contenders_are_readable_in_80_columns(names: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("names", [FOUR, LONG], ids=["four", "long names"])
-def test_each_contenders_name_stands_whole_above_its_figures(names: tuple[str, ...]) -> None:
+def test_each_contenders_name_is_complete_above_its_figures(names: tuple[str, ...]) -> None:
     lines = shown(report_of(names))
     rule = next(number for number, line in enumerate(lines) if "───" in line)
     head = [line.replace(FIGURES_ARE, " " * len(FIGURES_ARE)) for line in lines[2:rule]]
@@ -70,7 +70,7 @@ def test_each_contenders_name_stands_whole_above_its_figures(names: tuple[str, .
         assert " ".join(line[start:end].strip() for line in head).split() == name.split()
 
 
-def test_a_figure_without_a_target_is_told_and_nothing_is_missed() -> None:
+def test_a_figure_without_a_target_is_shown_and_counts_as_met() -> None:
     lines = [line.rstrip() for line in shown(report_of(FOUR))]
     assert "  CPU per order, product: of that at 6034b30: 0.67" in lines
     assert Ratio(what="cpu", values=Series((9.0,))).is_met

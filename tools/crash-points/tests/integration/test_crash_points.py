@@ -1,8 +1,9 @@
 """Crash points on real servers: the wire proxy passes exactly the right messages, and no promise is broken."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -22,15 +23,18 @@ from cafeteria.crash_points.wire_proxy import POSTGRES, Place, WireProxy
 from cafeteria.faultkit.stored_messages import read_newest
 from cafeteria.faultkit.tcp_proxy import Direction
 from cafeteria.local_stack.data_directory import temporary_data_directory
+from cafeteria.testkit.servers import FixtureServers
 
-PLACE = Place("somebody", POSTGRES)
-PROXIED = "behind a proxy"
+WaitUntil = Callable[..., Awaitable[Any]]
+
+PLACE = Place("client", POSTGRES)
+PROXIED = "proxied"
 INSERT = "INSERT INTO public.crashes (id) VALUES ($1)"
 INTO_CRASHES = statement_name(INSERT)
 
 
 @pytest.fixture
-async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
+async def crashes(servers: FixtureServers) -> AsyncIterator[asyncpg.Connection]:
     """A connection without the wire proxy, with an empty table `crashes`."""
     async with servers.database_as_admin() as connection:
         await connection.execute("CREATE TABLE public.crashes (id int)")
@@ -39,7 +43,7 @@ async def crashes(servers) -> AsyncIterator[asyncpg.Connection]:
 
 
 @asynccontextmanager
-async def proxied(servers) -> AsyncIterator[tuple[WireProxy, asyncpg.Connection]]:
+async def proxied(servers: FixtureServers) -> AsyncIterator[tuple[WireProxy, asyncpg.Connection]]:
     """A connection through a wire proxy; it ends without closing, as after a kill."""
     admin = urlsplit(servers.postgres_admin_url)
     async with WireProxy(PLACE, port=admin.port or 0, marks=Marks()) as proxy:
@@ -60,7 +64,7 @@ def trap_at(message: str, moment: Moment, connection: asyncpg.Connection) -> Tra
     return Trap(Point("test", kind, 1, moment), background=frozenset(), kill=connection.terminate)
 
 
-async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
+async def count_after_session(crashes: asyncpg.Connection, wait_until: WaitUntil) -> int:
     """Count after the proxied session is over: its last messages, such as COMMIT, do not name the table."""
 
     async def is_idle() -> bool:
@@ -73,29 +77,33 @@ async def count_at_rest(crashes: asyncpg.Connection, wait_until) -> int:
 
 
 @pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
-async def test_a_commit_takes_place_if_it_passed(servers, crashes, wait_until, moment, stored) -> None:
+async def test_a_commit_takes_place_if_it_passed(
+    servers: FixtureServers, crashes: asyncpg.Connection, wait_until: WaitUntil, moment: Moment, stored: int
+) -> None:
     async with proxied(servers) as (proxy, connection):
         proxy.watcher = trap = trap_at("commit:Query", moment, connection)
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             async with connection.transaction():
                 await connection.execute(INSERT, 1)
         assert trap.sprung.is_set()
-    assert await count_at_rest(crashes, wait_until) == stored
+    assert await count_after_session(crashes, wait_until) == stored
 
 
 @pytest.mark.parametrize(("moment", "stored"), [(Moment.BEFORE, 0), (Moment.AFTER, 1)])
 async def test_a_statement_alone_takes_place_if_its_sync_passed(
-    servers, crashes, wait_until, moment, stored
+    servers: FixtureServers, crashes: asyncpg.Connection, wait_until: WaitUntil, moment: Moment, stored: int
 ) -> None:
     async with proxied(servers) as (proxy, connection):
         proxy.watcher = trap = trap_at(f"{INTO_CRASHES}:Sync", moment, connection)
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await connection.execute(INSERT, 1)
         assert trap.sprung.is_set()
-    assert await count_at_rest(crashes, wait_until) == stored
+    assert await count_after_session(crashes, wait_until) == stored
 
 
-async def test_without_a_watcher_bytes_pass_unchanged(servers, crashes) -> None:
+async def test_without_a_watcher_bytes_pass_unchanged(
+    servers: FixtureServers, crashes: asyncpg.Connection
+) -> None:
     async with proxied(servers) as (_, connection):
         text = "x" * 3_000_000
         assert await connection.fetchval("SELECT $1::text || $1::text", text) == text + text
@@ -104,8 +112,8 @@ async def test_without_a_watcher_bytes_pass_unchanged(servers, crashes) -> None:
 @pytest.mark.timeout(360)
 async def test_orders_placed_together_share_messages() -> None:
     sizes: defaultdict[str, list[int]] = defaultdict(list)
-    with temporary_data_directory() as home:
-        async with Environment(home) as environment:
+    with temporary_data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             await Rounds(environment).record("together")
             for stream in STREAMS:
                 for message in await read_newest(environment.bus, stream.name, count=100):

@@ -25,7 +25,7 @@ def pg(kind: str, body: bytes = b"") -> PostgresFrame:
 
 
 class Connection:
-    """A logged-in connection to Postgres; names are written as `topic:kind`, with `!` if they concern the order."""
+    """A logged-in connection to Postgres; names have the form `topic:kind`, with `!` if they concern the order."""
 
     def __init__(self, marks: Marks) -> None:
         self._names = PostgresNames(marks)
@@ -50,14 +50,14 @@ class Connection:
 
 
 def written(named: Named | None) -> str | None:
-    return named and f"{named.topic}:{named.kind}{'!' if named.is_the_orders else ''}"
+    return None if named is None else f"{named.topic}:{named.kind}{'!' if named.is_the_orders else ''}"
 
 
 @pytest.fixture
 def marks() -> Marks:
-    watching = Marks()
-    watching.watch(STUDENT)
-    return watching
+    marks = Marks()
+    marks.watch(STUDENT)
+    return marks
 
 
 @pytest.fixture
@@ -166,10 +166,10 @@ def nats(verb: str, subject: str, *, answer_to: str = "", body: bytes = b"") -> 
 
 def test_a_reply_is_named_after_its_request_in_both_roles(marks: Marks) -> None:
     names = NatsNames(marks)
-    asked = nats("HPUB", "stock.rpc.v1.reserve", answer_to="_INBOX_gateway.Xb3.7")
-    assert written(names.name(asked, Direction.REQUESTS)) == "stock.rpc.v1.reserve:HPUB"
-    answered = nats("MSG", "_INBOX_gateway.Xb3.7")
-    assert written(names.name(answered, Direction.REPLIES)) == "answer-to-stock.rpc.v1.reserve:MSG"
+    request = nats("HPUB", "stock.rpc.v1.reserve", answer_to="_INBOX_gateway.Xb3.7")
+    assert written(names.name(request, Direction.REQUESTS)) == "stock.rpc.v1.reserve:HPUB"
+    reply = nats("MSG", "_INBOX_gateway.Xb3.7")
+    assert written(names.name(reply, Direction.REPLIES)) == "answer-to-stock.rpc.v1.reserve:MSG"
 
 
 def test_an_acknowledgement_concerns_the_order_if_its_message_did(marks: Marks) -> None:
@@ -196,37 +196,37 @@ def test_pings_have_no_name(marks: Marks) -> None:
 
 def test_the_order_id_is_learned_from_a_message_that_names_its_student(marks: Marks) -> None:
     mine, other = uuid4(), uuid4()
-    marks.learn(f'{{"order_id":"{other}","student_id":"somebody else"}}'.encode())
+    marks.learn(f'{{"order_id":"{other}","student_id":"another student"}}'.encode())
     marks.learn(f'{{"order_id":"{mine}","student_id":"{STUDENT}"}}'.encode())
-    assert marks.stand_in(b"..." + mine.bytes + b"...")
-    assert marks.stand_in(str(mine).encode())
-    assert not marks.stand_in(str(other).encode())
+    assert marks.occur_in(b"..." + mine.bytes + b"...")
+    assert marks.occur_in(str(mine).encode())
+    assert not marks.occur_in(str(other).encode())
 
 
 @pytest.mark.parametrize("field", ["orders", "events"])
-def test_of_a_message_about_many_orders_only_the_watched_one_is_learned(marks: Marks, field: str) -> None:
+def test_only_the_watched_order_of_a_message_about_many_is_learned(marks: Marks, field: str) -> None:
     mine, other = uuid4(), uuid4()
     body = (
-        f'{{"{field}":[{{"order_id":"{other}","student_id":"somebody else"}},'
+        f'{{"{field}":[{{"order_id":"{other}","student_id":"another student"}},'
         f'{{"order_id":"{mine}","student_id":"{STUDENT}","lines":[]}}]}}'
     )
     marks.learn(body.encode())
-    assert marks.stand_in(mine.bytes)
-    assert not marks.stand_in(other.bytes)
+    assert marks.occur_in(mine.bytes)
+    assert not marks.occur_in(other.bytes)
 
 
 def test_an_invalid_message_teaches_no_order_id(marks: Marks) -> None:
     marks.learn(f"{STUDENT} {{".encode())
     marks.learn(f'["{STUDENT}"]'.encode())
-    assert marks.stand_in(STUDENT.encode())
+    assert marks.occur_in(STUDENT.encode())
 
 
 def test_only_the_next_student_is_watched(marks: Marks) -> None:
     order_id = UUID(int=7)
     marks.learn(f'{{"order_id":"{order_id}","student_id":"{STUDENT}"}}'.encode())
     marks.watch("210041102")
-    assert not marks.stand_in(STUDENT.encode())
-    assert not marks.stand_in(order_id.bytes)
+    assert not marks.occur_in(STUDENT.encode())
+    assert not marks.occur_in(order_id.bytes)
 
 
 def named(topic: str, *, is_the_orders: bool = False) -> Named:

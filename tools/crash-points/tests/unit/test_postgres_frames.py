@@ -1,4 +1,4 @@
-"""The protocol of Postgres, cut into messages wherever the network splits it."""
+"""The Postgres protocol is parsed into the same messages at any split by the network."""
 
 import struct
 
@@ -66,7 +66,7 @@ def test_messages_in_one_chunk_are_returned_one_by_one(direction: Direction) -> 
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_messages_are_the_same_wherever_a_chunk_is_split(direction: Direction) -> None:
+def test_messages_are_the_same_at_any_split_of_a_chunk(direction: Direction) -> None:
     expected = CONVERSATIONS[direction]
     whole = b"".join(raw for raw, _ in expected)
     for at in range(1, len(whole)):

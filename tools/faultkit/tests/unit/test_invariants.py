@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -40,13 +41,13 @@ def body(order_id: UUID, status: OrderStatus = OrderStatus.STOCK_VERIFIED) -> by
     return msgspec.json.encode(order)
 
 
-def exchange(intent: Intent, status: int | None, **facts: object) -> Exchange:
-    defaults = {"student_id": AMINA, "sent_at_s": 1.0, "ended_at_s": 2.0, "lines": LINES}
+def exchange(intent: Intent, status: int | None, **facts: Any) -> Exchange:
+    defaults: dict[str, Any] = {"student_id": AMINA, "sent_at_s": 1.0, "ended_at_s": 2.0, "lines": LINES}
     return Exchange(intent=intent, status=status, **{**defaults, **facts})
 
 
-def stored_order(order_id: UUID, status: str, key: str, **facts: object) -> StoredOrder:
-    defaults = {
+def stored_order(order_id: UUID, status: str, key: str, **facts: Any) -> StoredOrder:
+    defaults: dict[str, Any] = {
         "student_id": AMINA,
         "version": STATUS_VERSIONS[OrderStatus(status)],
         "reason": "OUT_OF_STOCK" if status == "REJECTED" else None,
@@ -150,14 +151,14 @@ def change_order(order_id: UUID, **changes: object) -> Snapshot:
     return msgspec.structs.replace(stored, orders=orders)
 
 
-PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
+PLANTED_IN_SNAPSHOT: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
     "a negative quantity": (
         lambda: change_stored(
             items=(StoredItem(item_id=RICE, name="Rice", quantity=-1, restocked=1, deducted=2),)
         ),
         {"I1"},
     ),
-    "a portion that the ledger does not know": (
+    "a portion that is not in the ledger": (
         lambda: change_stored(
             items=(StoredItem(item_id=RICE, name="Rice", quantity=7, restocked=10, deducted=2),)
         ),
@@ -165,7 +166,7 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
     ),
     "an order taken twice": (lambda: change_stored(taken={ORDER: {RICE: 4}}), {"I2"}),
     "a verified order that took nothing": (lambda: change_stored(taken={}), {"I2"}),
-    "portions taken for nobody": (
+    "portions taken without an order": (
         lambda: change_stored(taken={ORDER: {RICE: 2}, UUID(int=9): {RICE: 1}}),
         {"I2"},
     ),
@@ -175,7 +176,7 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
         ),
         {"I2"},
     ),
-    "a cancelled order that stock never gave back": (
+    "a cancelled order that stock never released": (
         lambda: change_stored(
             decisions={
                 **sound_snapshot().decisions,
@@ -186,7 +187,7 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
         ),
         {"I2"},
     ),
-    "a decision for nobody": (
+    "a decision without an order": (
         lambda: change_stored(
             decisions={**sound_snapshot().decisions, UUID(int=9): decision(UUID(int=9), "REJECTED")}
         ),
@@ -256,9 +257,9 @@ PLANTED_IN_STORE: dict[str, tuple[Callable[[], Snapshot], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", PLANTED_IN_STORE)
+@pytest.mark.parametrize("name", PLANTED_IN_SNAPSHOT)
 def test_a_fault_planted_in_the_stored_data_is_reported(name: str) -> None:
-    plant, expected = PLANTED_IN_STORE[name]
+    plant, expected = PLANTED_IN_SNAPSHOT[name]
     reported = broken(plant(), sound_history())
     assert expected <= reported, f"{name}: reported {reported}"
 
@@ -273,7 +274,7 @@ def with_statuses(change: Callable[[list[ObservedStatus]], list[ObservedStatus]]
     return History(exchanges=seen.exchanges, observed_statuses=change(seen.observed_statuses))
 
 
-PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
+PLANTED_IN_HISTORY: dict[str, tuple[Callable[[], History], str]] = {
     "201 for an order that does not exist": (
         lambda: with_exchange(exchange(Intent.ORDER, 201, key="d", body=body(UUID(int=8)))),
         "I3",
@@ -282,11 +283,11 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
         lambda: with_exchange(exchange(Intent.ORDER, 202, key="d", body=body(UUID(int=8)))),
         "I3",
     ),
-    "too late to cancel, said of an order that is cancelled": (
+    "too late to cancel, for an order that is cancelled": (
         lambda: with_exchange(exchange(Intent.CANCEL, 409, order_id=CANCELLED, body=TOO_LATE)),
         "I4",
     ),
-    "an order read as what it never was": (
+    "an order read with a status that it never had": (
         lambda: with_exchange(
             exchange(Intent.READ, 200, order_id=ORDER, body=body(ORDER, OrderStatus.CANCELLED))
         ),
@@ -315,7 +316,7 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
         ),
         "I4",
     ),
-    "cancelled, said of an order that is cooked": (
+    "cancelled, for an order that is cooked": (
         lambda: with_exchange(exchange(Intent.CANCEL, 200, order_id=ORDER, body=body(ORDER))),
         "I4",
     ),
@@ -326,7 +327,7 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
     "a missed event": (lambda: with_statuses(lambda seen: seen[:2] + seen[3:]), "I8"),
     "an event shown twice": (lambda: with_statuses(lambda seen: [seen[0], *seen]), "I8"),
     "events out of order": (lambda: with_statuses(lambda seen: [seen[1], seen[0], *seen[2:]]), "I8"),
-    "an order whose stream stayed silent": (lambda: with_statuses(lambda seen: seen[:7]), "I8"),
+    "an order without events on its stream": (lambda: with_statuses(lambda seen: seen[:7]), "I8"),
     "an event of another student's order": (
         lambda: with_statuses(lambda seen: [*seen, msgspec.structs.replace(seen[0], student_id=BILAL)]),
         "I9",
@@ -338,8 +339,8 @@ PLANTED_IN_WHAT_WAS_SEEN: dict[str, tuple[Callable[[], History], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", PLANTED_IN_WHAT_WAS_SEEN)
+@pytest.mark.parametrize("name", PLANTED_IN_HISTORY)
 def test_a_fault_planted_in_the_observed_history_is_reported(name: str) -> None:
-    plant, expected = PLANTED_IN_WHAT_WAS_SEEN[name]
+    plant, expected = PLANTED_IN_HISTORY[name]
     reported = broken(sound_snapshot(), plant())
     assert expected in reported, f"{name}: reported {reported}"

@@ -7,7 +7,7 @@ from rich.console import Console
 from cafeteria.faultkit.milestones import Milestones
 
 
-def told(*, terminal: bool, every_s: float) -> list[str]:
+def lines(*, terminal: bool, every_s: float) -> list[str]:
     written = StringIO()
     milestones = Milestones(Console(file=written, force_terminal=terminal), every_s=every_s)
     for number in range(3):
@@ -16,12 +16,12 @@ def told(*, terminal: bool, every_s: float) -> list[str]:
 
 
 def test_a_pipe_gets_progress_lines() -> None:
-    assert told(terminal=False, every_s=0.0) == ["0 of 3 points", "1 of 3 points", "2 of 3 points"]
+    assert lines(terminal=False, every_s=0.0) == ["0 of 3 points", "1 of 3 points", "2 of 3 points"]
 
 
 def test_no_line_is_printed_before_its_interval_is_over() -> None:
-    assert told(terminal=False, every_s=60.0) == []
+    assert lines(terminal=False, every_s=60.0) == []
 
 
-def test_a_terminal_gets_no_lines_beside_its_bar() -> None:
-    assert told(terminal=True, every_s=0.0) == []
+def test_a_terminal_gets_a_bar_and_no_lines() -> None:
+    assert lines(terminal=True, every_s=0.0) == []

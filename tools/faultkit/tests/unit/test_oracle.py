@@ -1,9 +1,9 @@
-"""A refusal that stored nothing was correct when it was given, whatever other requests of its key did."""
+"""A refusal that stored nothing was correct at its time, also if another request with its key was accepted."""
 
 from uuid import UUID
 
 from cafeteria.faultkit.history import Exchange, History, Intent
-from cafeteria.faultkit.oracle import overtaken_refusals, students_were_told_the_truth
+from cafeteria.faultkit.oracle import answers_agree_with_stored_data, overtaken_refusals
 from cafeteria.faultkit.snapshot import Snapshot, StoredOrder
 
 AMINA = "210041101"
@@ -38,26 +38,26 @@ def sent(status: int | None, *, at_s: float, until_s: float) -> Exchange:
     )
 
 
-def said(*exchanges: Exchange) -> list[str]:
-    return list(students_were_told_the_truth(STORED, History(exchanges=list(exchanges))))
+def violations(*exchanges: Exchange) -> list[str]:
+    return list(answers_agree_with_stored_data(STORED, History(exchanges=list(exchanges))))
 
 
-def test_a_refusal_beside_an_acceptance_is_correct_and_is_counted() -> None:
+def test_a_refusal_during_an_acceptance_is_correct_and_is_counted() -> None:
     exchanges = [sent(409, at_s=1.0, until_s=1.1), sent(201, at_s=1.0, until_s=1.3)]
-    assert said(*exchanges) == []
+    assert violations(*exchanges) == []
     assert overtaken_refusals(STORED, History(exchanges=exchanges)) == 1
 
 
 def test_a_refusal_while_an_unanswered_request_is_in_transit_is_correct() -> None:
-    assert said(sent(None, at_s=1.0, until_s=2.0), sent(409, at_s=3.0, until_s=3.1)) == []
+    assert violations(sent(None, at_s=1.0, until_s=2.0), sent(409, at_s=3.0, until_s=3.1)) == []
 
 
 def test_a_refusal_after_a_receipt_is_wrong() -> None:
-    for known in (201, 202):
-        [sentence] = said(sent(known, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
+    for status in (201, 202):
+        [sentence] = violations(sent(status, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
         assert "was answered 409 after the order had been received" in sentence
 
 
 def test_only_refusals_for_a_cooked_order_are_wrong() -> None:
-    [sentence] = said(sent(409, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
+    [sentence] = violations(sent(409, at_s=1.0, until_s=1.2), sent(409, at_s=1.3, until_s=1.4))
     assert "was answered only 409 and the order is READY" in sentence

@@ -1,4 +1,4 @@
-"""The simulated bad network, on real sockets: bytes that pass, are late or are lost, and what each side notices."""
+"""The simulated bad network, on real sockets: bytes pass, are late or are lost, and each side notices it or not."""
 
 import asyncio
 import random
@@ -17,17 +17,17 @@ PATIENCE_S = 20.0
 CHANCE = random.Random(1)  # noqa: S311 - repeatable on purpose
 
 
-class Line:
+class Client:
     """A client's connection through the proxy."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
-    def say(self, text: bytes) -> None:
+    def send(self, text: bytes) -> None:
         self.writer.write(text)
 
-    async def hears(self, count: int) -> bytes:
+    async def receive(self, count: int) -> bytes:
         return await asyncio.wait_for(self.reader.readexactly(count), PATIENCE_S)
 
     async def end(self) -> bytes:
@@ -39,13 +39,13 @@ class Echo:
     """A server that echoes everything and records what it received."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.received = b""
         self.lost = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
-                self.heard += data
+                self.received += data
                 writer.write(data)
         except ConnectionError:
             pass
@@ -53,9 +53,9 @@ class Echo:
             self.lost.set()
             writer.close()
 
-    async def has_heard(self, count: int) -> bytes:
-        await until(lambda: len(self.heard) >= count, timeout_s=PATIENCE_S)
-        return self.heard
+    async def has_received(self, count: int) -> bytes:
+        await until(lambda: len(self.received) >= count, timeout_s=PATIENCE_S)
+        return self.received
 
 
 @pytest.fixture
@@ -72,37 +72,37 @@ async def proxy(echo: Echo) -> AsyncIterator[Proxy]:
 
 
 @asynccontextmanager
-async def connected(proxy: Proxy) -> AsyncIterator[Line]:
+async def connected(proxy: Proxy) -> AsyncIterator[Client]:
     reader, writer = await asyncio.open_connection(HOST, proxy.port)
     try:
-        yield Line(reader, writer)
+        yield Client(reader, writer)
     finally:
         writer.transport.abort()
 
 
 async def test_without_a_fault_everything_passes_both_ways(proxy: Proxy) -> None:
     text = CHANCE.randbytes(3_000_000)
-    async with connected(proxy) as line:
-        line.say(text)
-        assert await line.hears(len(text)) == text
+    async with connected(proxy) as client:
+        client.send(text)
+        assert await client.receive(len(text)) == text
 
 
 async def test_closing_the_client_closes_the_servers_end(proxy: Proxy, echo: Echo) -> None:
-    async with connected(proxy) as line:
-        line.say(b"a")
-        await line.hears(1)
+    async with connected(proxy) as client:
+        client.send(b"a")
+        await client.receive(1)
     await asyncio.wait_for(echo.lost.wait(), PATIENCE_S)
     await until(lambda: proxy.connections == 0)
 
 
 async def test_latency_delays_and_keeps_the_order(proxy: Proxy) -> None:
     proxy.faults = NetworkFaults(latency_ms=60, jitter_ms=40)
-    async with connected(proxy) as line:
+    async with connected(proxy) as client:
         began_at = monotonic()
         for number in range(20):
-            line.say(bytes([number]))
+            client.send(bytes([number]))
             await asyncio.sleep(0)
-        assert await line.hears(20) == bytes(range(20))
+        assert await client.receive(20) == bytes(range(20))
         assert monotonic() - began_at >= 0.12  # there and back
 
 
@@ -110,31 +110,31 @@ async def test_delayed_bytes_arrive_before_later_ones_when_the_fault_ends(
     proxy: Proxy,
 ) -> None:
     proxy.faults = NetworkFaults(latency_ms=100)
-    async with connected(proxy) as line:
-        line.say(b"first")
+    async with connected(proxy) as client:
+        client.send(b"first")
         await asyncio.sleep(0.02)
         proxy.faults = NO_NETWORK_FAULTS
-        line.say(b"then")
-        assert await line.hears(9) == b"firstthen"
+        client.send(b"then")
+        assert await client.receive(9) == b"firstthen"
 
 
 async def test_a_cut_passes_the_given_bytes_and_ends_the_connection(proxy: Proxy, echo: Echo) -> None:
-    async with connected(proxy) as line:
-        line.say(b"before")
-        await line.hears(6)
+    async with connected(proxy) as client:
+        client.send(b"before")
+        await client.receive(6)
         proxy.faults = NetworkFaults(cut_after_bytes=4)
-        line.say(b"mid-message")
-        await line.end()
-        assert await echo.has_heard(10) == b"beforemid-"
+        client.send(b"mid-message")
+        await client.end()
+        assert await echo.has_received(10) == b"beforemid-"
 
 
 async def test_a_reset_reaches_both_sides(proxy: Proxy, echo: Echo) -> None:
-    async with connected(proxy) as line:
-        line.say(b"a")
-        await line.hears(1)
+    async with connected(proxy) as client:
+        client.send(b"a")
+        await client.receive(1)
         proxy.reset_all()
         with pytest.raises(ConnectionResetError):
-            await line.end()
+            await client.end()
         await asyncio.wait_for(echo.lost.wait(), PATIENCE_S)
     await until(lambda: proxy.connections == 0)
 
@@ -142,80 +142,80 @@ async def test_a_reset_reaches_both_sides(proxy: Proxy, echo: Echo) -> None:
 async def test_with_lost_replies_the_server_acts_and_the_client_gets_no_answer(
     proxy: Proxy, echo: Echo
 ) -> None:
-    async with connected(proxy) as line:
-        line.say(b"a")
-        await line.hears(1)
+    async with connected(proxy) as client:
+        client.send(b"a")
+        await client.receive(1)
         proxy.faults = NetworkFaults(lost=frozenset({Direction.REPLIES}))
-        line.say(b"COMMIT")
-        assert await echo.has_heard(7) == b"aCOMMIT"
+        client.send(b"COMMIT")
+        assert await echo.has_received(7) == b"aCOMMIT"
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(line.reader.read(1), 0.1)
+            await asyncio.wait_for(client.reader.read(1), 0.1)
 
 
 async def test_lost_requests_never_arrive(proxy: Proxy, echo: Echo) -> None:
-    async with connected(proxy) as line:
-        line.say(b"a")
-        await line.hears(1)
+    async with connected(proxy) as client:
+        client.send(b"a")
+        await client.receive(1)
         proxy.faults = NetworkFaults(lost=frozenset({Direction.REQUESTS}))
-        line.say(b"lost")
+        client.send(b"lost")
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(line.reader.read(1), 0.1)
-        assert echo.heard == b"a"
+            await asyncio.wait_for(client.reader.read(1), 0.1)
+        assert echo.received == b"a"
 
 
-async def test_single_messages_are_dropped_however_they_are_split_and_others_arrive_whole(
+async def test_single_messages_are_dropped_at_any_split_and_others_arrive_unchanged(
     proxy: Proxy, echo: Echo
 ) -> None:
     kept, lost = b"PUB stock.x 5\r\nhello\r\n", b"PUB $JS.ACK.KITCHEN.work.1 4\r\n+ACK\r\n"
     proxy.faults = NetworkFaults(lost_subject="$JS.ACK.")
-    async with connected(proxy) as line:
+    async with connected(proxy) as client:
         for piece in (kept + lost[:9], lost[9:] + kept, lost + kept):
-            line.say(piece)
+            client.send(piece)
             await asyncio.sleep(0.02)
-        assert await echo.has_heard(3 * len(kept)) == 3 * kept
+        assert await echo.has_received(3 * len(kept)) == 3 * kept
         assert proxy.lost_messages == 2
         proxy.faults = NO_NETWORK_FAULTS
-        line.say(lost + kept)
-        assert await echo.has_heard(4 * len(kept) + len(lost)) == 3 * kept + lost + kept
+        client.send(lost + kept)
+        assert await echo.has_received(4 * len(kept) + len(lost)) == 3 * kept + lost + kept
 
 
 async def test_a_connection_with_lost_bytes_is_reset_when_the_fault_ends_and_others_continue(
     proxy: Proxy,
 ) -> None:
-    async with connected(proxy) as holed, connected(proxy) as whole:
-        for line in (holed, whole):
-            line.say(b"a")
-            await line.hears(1)
+    async with connected(proxy) as broken, connected(proxy) as intact:
+        for client in (broken, intact):
+            client.send(b"a")
+            await client.receive(1)
         proxy.faults = NetworkFaults(lost=frozenset({Direction.REQUESTS}))
-        holed.say(b"lost")
+        broken.send(b"lost")
         await asyncio.sleep(0.05)
         proxy.faults = NO_NETWORK_FAULTS
         with pytest.raises(ConnectionResetError):
-            await holed.end()
-        whole.say(b"b")
-        assert await whole.hears(1) == b"b"
+            await broken.end()
+        intact.send(b"b")
+        assert await intact.receive(1) == b"b"
 
 
 async def test_a_half_open_connection_loses_its_server_unnoticed(proxy: Proxy, echo: Echo) -> None:
-    async with connected(proxy) as line:
-        line.say(b"a")
-        await line.hears(1)
+    async with connected(proxy) as client:
+        client.send(b"a")
+        await client.receive(1)
         proxy.half_open_all()
         await asyncio.wait_for(echo.lost.wait(), PATIENCE_S)
-        line.say(b"anybody?")
+        client.send(b"anybody?")
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(line.reader.read(1), 0.1)
-    async with connected(proxy) as anew:
-        anew.say(b"b")
-        assert await anew.hears(1) == b"b"
+            await asyncio.wait_for(client.reader.read(1), 0.1)
+    async with connected(proxy) as second:
+        second.send(b"b")
+        assert await second.receive(1) == b"b"
 
 
 async def test_without_a_server_a_connection_is_reset() -> None:
     async with await asyncio.start_server(Echo().serve, HOST, 0) as server:
         port = server.sockets[0].getsockname()[1]
-    async with Proxy(host=HOST, port=port, chance=CHANCE) as proxy, connected(proxy) as line:
+    async with Proxy(host=HOST, port=port, chance=CHANCE) as proxy, connected(proxy) as client:
         with pytest.raises(ConnectionResetError):
-            await line.end()
+            await client.end()
 
 
 async def test_a_connection_that_is_accepted_while_the_proxy_closes_is_reset(proxy: Proxy) -> None:

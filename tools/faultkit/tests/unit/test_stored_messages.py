@@ -25,8 +25,8 @@ EVENT = msgspec.json.encode(
 )
 
 
-class Bus:
-    """One message, as JetStream's API gives it."""
+class OneMessageBus:
+    """A bus with one message, in the form of JetStream's API."""
 
     async def message(self, _stream: str, sequence: int) -> dict[str, Any]:
         return {
@@ -41,7 +41,7 @@ class Bus:
 
 
 async def test_a_message_is_read_with_its_headers_and_items() -> None:
-    message = await read(Bus(), "NOTIFICATION", 7)  # type: ignore[arg-type]
+    message = await read(OneMessageBus(), "NOTIFICATION", 7)  # type: ignore[arg-type]
     assert message is not None
     assert message.headers == {"Nats-Msg-Id": "poison-1f", "Cafeteria-Sender": "x:y"}
     assert message.items() == [EVENT, b"null"]
@@ -54,7 +54,7 @@ def test_the_event_of_these_tests_can_be_read() -> None:
     assert is_readable(STATUS, EVENT)
 
 
-def said_of(letter: StoredLetter) -> list[str]:
+def violations_of(letter: StoredLetter) -> list[str]:
     stored = Snapshot(
         items=(),
         orders={},
@@ -75,11 +75,11 @@ def letter(**changes: Any) -> StoredLetter:
 
 @pytest.mark.parametrize("dead", [letter(), letter(item=-1, body=b"{"), letter(message_id="poison-of-7-x")])
 def test_poison_from_faults_may_be_a_dead_letter(dead: StoredLetter) -> None:
-    assert said_of(dead) == []
+    assert violations_of(dead) == []
 
 
 @pytest.mark.parametrize(
-    ("dead", "said"),
+    ("dead", "reason"),
     [
         (letter(message_id="7f"), "became a dead letter"),
         (letter(message_id=None), "became a dead letter"),
@@ -87,6 +87,6 @@ def test_poison_from_faults_may_be_a_dead_letter(dead: StoredLetter) -> None:
         (letter(item=0, body=EVENT), "that can be read"),
     ],
 )
-def test_a_wrong_dead_letter_is_reported(dead: StoredLetter, said: str) -> None:
-    [sentence] = said_of(dead)
-    assert said in sentence
+def test_a_wrong_dead_letter_is_reported(dead: StoredLetter, reason: str) -> None:
+    [sentence] = violations_of(dead)
+    assert reason in sentence

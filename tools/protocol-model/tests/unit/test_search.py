@@ -66,16 +66,16 @@ SHARPER: dict[str, Faults] = {
     "ack_after_last_commit": MESSAGES_ARE_SPLIT,
     "neighbours_are_handled": ROWS_ARE_UNREADABLE,
 }
-"""Scenarios in which a guard is needed more often than among all faults, so that a hundred seeds suffice."""
+"""Faults under which a guard is needed more often than under all faults, so that a hundred seeds are enough."""
 
-LOST_ON_THE_WAY = (
+LOST_IN_TRANSIT = (
     "id_over_exact_rows",
     "row_ids_are_unique",
     "ack_after_commit",
     "ack_after_last_commit",
     "neighbours_are_handled",
 )
-OTHERS: dict[str, Guards] = dict.fromkeys(LOST_ON_THE_WAY, ALL_GUARDS.without("end_to_end"))
+OTHERS: dict[str, Guards] = dict.fromkeys(LOST_IN_TRANSIT, ALL_GUARDS.without("end_to_end"))
 """Reconciliation also sends again what is lost without one of these guards, so the test switches it off too."""
 
 
@@ -98,7 +98,7 @@ def test_a_sharper_scenario_breaks_nothing_with_the_guard(name: str) -> None:
     assert first_broken(FEW_SEEDS, guards=guards_around(name), faults=SHARPER[name]) is None
 
 
-@pytest.mark.parametrize("name", LOST_ON_THE_WAY)
+@pytest.mark.parametrize("name", LOST_IN_TRANSIT)
 def test_with_reconciliation_what_is_lost_without_a_guard_is_sent_again(name: str) -> None:
     assert first_broken(FEW_SEEDS, guards=ALL_GUARDS.without(name), faults=SHARPER[name]) is None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.rush import __main__ as command
 from cafeteria.rush.campaign import Campaign
 from cafeteria.rush.options import Options
@@ -13,7 +14,7 @@ from cafeteria.rush.progress import Progress
 from cafeteria.rush.summary import show
 from cafeteria.rush.verdict import Verdict
 
-pytestmark = pytest.mark.timeout(600)  # of which the first test takes the whole rush
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the whole rush
 SEED = 20260318
 KINDS = (
     "kill-stock",
@@ -30,13 +31,13 @@ OPTIONS = Options(orders=300, faults=6, seed=SEED, students=30, replicas=1, only
 
 
 @pytest.fixture(scope="module")
-async def said() -> io.StringIO:
+async def output() -> io.StringIO:
     return io.StringIO()
 
 
 @pytest.fixture(scope="module")
-async def verdict(said: io.StringIO, fork_server) -> Verdict:
-    async with Progress(Console(file=said, width=160)) as progress:
+async def verdict(output: io.StringIO, fork_server: ForkServer) -> Verdict:
+    async with Progress(Console(file=output, width=160)) as progress:
         return await Campaign(OPTIONS, progress, fork_server=fork_server).run()
 
 
@@ -45,23 +46,23 @@ async def test_nothing_is_lost(verdict: Verdict) -> None:
     assert verdict.held, "\n".join(sentences[:20])
 
 
-async def test_the_rush_was_one(verdict: Verdict) -> None:
+async def test_the_rush_placed_orders_injected_all_faults_and_replayed_messages(verdict: Verdict) -> None:
     assert sum(verdict.orders.values()) > OPTIONS.orders * 0.7
-    assert len(verdict.thrown) == OPTIONS.faults
+    assert len(verdict.injected) == OPTIONS.faults
     assert len(verdict.history.observed_statuses) > OPTIONS.orders
     assert 0 < verdict.packing.messages < verdict.packing.items
     assert verdict.packing.items > OPTIONS.orders
     assert verdict.replayed > 0
 
 
-async def test_data_of_a_rush_that_held_is_thrown_away(verdict: Verdict) -> None:
-    assert not verdict.home.exists()
+async def test_data_of_a_rush_without_violations_are_removed(verdict: Verdict) -> None:
+    assert not verdict.data_directory.exists()
 
 
-async def test_the_verdict_is_shown(verdict: Verdict, said: io.StringIO) -> None:
-    console = Console(file=said, width=160)
+async def test_the_verdict_is_shown(verdict: Verdict, output: io.StringIO) -> None:
+    console = Console(file=output, width=160)
     show(verdict, console)
-    assert f"Seed {SEED}." in said.getvalue()
+    assert f"Seed {SEED}." in output.getvalue()
 
 
 def test_a_violation_makes_the_command_fail(

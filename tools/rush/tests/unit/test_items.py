@@ -39,7 +39,7 @@ def test_poison_has_no_readable_item(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_items_are_dealt_into_other_messages_and_none_is_lost(seed: int) -> None:
+def test_items_are_repacked_into_other_messages_and_none_is_lost(seed: int) -> None:
     items = [b"%d" % number for number in range(300)]
     groups = dealt(items, random.Random(seed))  # noqa: S311 - repeatable on purpose
     assert Counter(item for group in groups for item in group) == Counter(items)

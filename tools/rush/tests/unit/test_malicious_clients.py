@@ -17,7 +17,7 @@ BROKEN = [fault for fault in MALICE if not isinstance(fault, SilentSockets)]
 
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[Any]:
-    """A server that reads what comes and gives this one answer; yields what a fault may touch."""
+    """Serve this one answer to every request; yields a cluster with the parts that these faults use."""
     received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

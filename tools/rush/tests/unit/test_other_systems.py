@@ -1,4 +1,4 @@
-"""Facts that only Linux reports about a machine are left out on other systems, and nothing fails without them."""
+"""Figures and faults that only Linux has are replaced or left out on other systems, and nothing fails without them."""
 
 import os
 import runpy
@@ -12,7 +12,7 @@ from cafeteria.rush import footprint
 from cafeteria.rush.faults import disk
 
 
-def test_a_process_that_may_not_be_looked_into_counts_with_all_that_it_holds(
+def test_a_process_that_denies_access_counts_with_all_its_resident_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = psutil.Process()

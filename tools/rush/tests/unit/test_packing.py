@@ -27,7 +27,7 @@ def message(
 
 
 def counted(*messages: StoredMessage, kept_from: int = 1) -> Packing:
-    watch = PackingWatch(bus=None)  # type: ignore[arg-type]  # only `look` asks it
+    watch = PackingWatch(bus=None)  # type: ignore[arg-type]  # only `look` uses it
     for each in messages:
         watch.count(each, kept_from=kept_from)
     return watch.packing

@@ -18,14 +18,12 @@ def section(heading: str) -> str:
 
 
 def test_every_kind_of_fault_is_named() -> None:
-    first_cells = "".join(
-        line.split("|")[1] for line in section("What is thrown").splitlines() if "|" in line
-    )
+    first_cells = "".join(line.split("|")[1] for line in section("Faults").splitlines() if "|" in line)
     assert set(re.findall(r"`([^`]+)`", first_cells)) == set(KINDS)
 
 
 def test_every_invariant_is_named() -> None:
-    named = set(re.findall(r"^\| (I\d+) \|", section("What is asked"), flags=re.MULTILINE))
+    named = set(re.findall(r"^\| (I\d+) \|", section("Invariants"), flags=re.MULTILINE))
     assert named >= {name.split()[0] for name in INVARIANTS}
     assert named == {f"I{number}" for number in range(1, 14)}
 
@@ -34,7 +32,7 @@ def test_every_scene_is_named() -> None:
     assert set(re.findall(r"--scene ([a-z-]+)", README)) == set(SCENES)
 
 
-def test_crash_points_are_asked_for_by_the_same_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_command_runs_crash_points(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--crash-points", "--help"])
     assert "--lanes" in capsys.readouterr().out

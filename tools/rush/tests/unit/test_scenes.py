@@ -1,4 +1,4 @@
-"""The scenes report wrong stored data: too many sold, too few, one key answered in two ways."""
+"""The scenes report wrong stored data: too many or too few portions sold, two answers under one key."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -66,18 +66,18 @@ def last_portions(left: int, *keys: str) -> list[str]:
     return scene.judge(stored(left=left), load_clients(*((key, b"{}") for key in keys)))
 
 
-def test_selling_every_portion_once_is_right_however_often_a_buyer_was_answered() -> None:
+def test_selling_every_portion_once_is_right_also_with_repeated_answers() -> None:
     assert last_portions(0, "a", "b", "b") == []
 
 
-def test_one_too_many_is_reported() -> None:
+def test_a_portion_that_is_sold_twice_is_reported() -> None:
     assert last_portions(0, "a", "b", "c") == [
-        "Last portions 1: 3 were told that they have one of 2, and 0 are left"
+        "Last portions 1: 3 orders were accepted for 2 portions, and 0 are left"
     ]
 
 
 def test_an_unsold_portion_is_reported() -> None:
-    assert last_portions(1, "a") == ["Last portions 1: 1 were told that they have one of 2, and 1 are left"]
+    assert last_portions(1, "a") == ["Last portions 1: 1 orders were accepted for 2 portions, and 1 are left"]
 
 
 def test_one_order_and_one_answer_for_each_key_is_right() -> None:

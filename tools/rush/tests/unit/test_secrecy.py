@@ -11,7 +11,7 @@ TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIyMTAwNDExMDEifQ.c2lnbmF0dXJl"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def data_directory(tmp_path: Path) -> Path:
     for folder in ("logs", "secrets"):
         (tmp_path / folder).mkdir()
     (tmp_path / "secrets" / "postgres-stock").write_text("uVq0p3cVh0rXkqA5yWn2\n")
@@ -20,13 +20,17 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def found(home: Path, said: str) -> list[str]:
-    (home / "logs" / "stock.log").write_text(f'{{"event":"request"}}\n{said}\n')
-    return list(leaks(home / "logs", secrets=home / "secrets", tokens=["a-refresh-token-of-somebody"]))
+def leaks_in(data_directory: Path, line: str) -> list[str]:
+    (data_directory / "logs" / "stock.log").write_text(f'{{"event":"request"}}\n{line}\n')
+    return list(
+        leaks(
+            data_directory / "logs", secrets=data_directory / "secrets", tokens=["refresh-token-of-a-student"]
+        )
+    )
 
 
-def test_a_log_without_secrets_is_clean(home: Path) -> None:
-    assert found(home, '{"event":"order_placed","order_id":"0190"}') == []
+def test_a_log_without_secrets_is_clean(data_directory: Path) -> None:
+    assert leaks_in(data_directory, '{"event":"order_placed","order_id":"0190"}') == []
 
 
 @pytest.mark.parametrize(
@@ -36,11 +40,11 @@ def test_a_log_without_secrets_is_clean(home: Path) -> None:
         ("MC4CAQAwBQYDK2VwBCIEIJ1aTqZ9example", "a line of identity-signing-key.pem"),
         ("-----BEGIN PRIVATE KEY-----", "a private key"),
         ("iftar-rush-2026", "the students' password"),
-        ("a-refresh-token-of-somebody", "a student's token"),
+        ("refresh-token-of-a-student", "a student's token"),
         (TOKEN, "a signed token"),
     ],
 )
-def test_a_planted_secret_is_found_and_not_repeated(home: Path, secret: str, what: str) -> None:
-    [sentence] = found(home, f'{{"event":"oops","value":"{secret}"}}')
+def test_a_planted_secret_is_found_and_not_repeated(data_directory: Path, secret: str, what: str) -> None:
+    [sentence] = leaks_in(data_directory, f'{{"event":"oops","value":"{secret}"}}')
     assert f"stock.log holds {what} at byte" in sentence
     assert secret not in sentence

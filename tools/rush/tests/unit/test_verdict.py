@@ -3,6 +3,7 @@
 import io
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -32,8 +33,8 @@ def answer(status: int | None, *, sent_at_s: float, took_s: float = 0.1) -> Exch
     )
 
 
-def verdict(**changes: object) -> Verdict:
-    facts = {
+def verdict(**changes: Any) -> Verdict:
+    facts: dict[str, Any] = {
         "options": Options(orders=100, faults=2, seed=42),
         "violations": {"I1 the ledger balances": [], "I2 each order took its units": []},
         "skipped": {"I13 memory and descriptors come back": "not asked for"},
@@ -49,15 +50,15 @@ def verdict(**changes: object) -> Verdict:
         "packing": Packing(sizes=Counter({1: 300, 60: 5}), repacked=2),
         "footprints": {},
         "history": History(exchanges=[answer(201, sent_at_s=n / 10) for n in range(50)]),
-        "home": Path("/somewhere"),
+        "data_directory": Path("/somewhere"),
     }
-    return Verdict(**{**facts, **changes})  # type: ignore[arg-type]
+    return Verdict(**{**facts, **changes})
 
 
 def shown(verdict: Verdict) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    show(verdict, console)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    text = io.StringIO()
+    show(verdict, Console(file=text, width=200))
+    return text.getvalue()
 
 
 def test_the_table_has_every_invariant_with_its_verdict() -> None:
@@ -89,12 +90,12 @@ def test_a_violation_shows_its_first_sentences_and_where_logs_and_data_are() -> 
     assert "/somewhere" in output
 
 
-def test_only_a_verdict_without_sentences_held() -> None:
+def test_a_verdict_held_only_without_violations() -> None:
     assert verdict().held
     assert not verdict(violations={"I1": ["no"]}).held
 
 
-def test_the_report_is_one_file_with_everything_in_it(tmp_path: Path) -> None:
+def test_the_report_is_one_self_contained_file(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "rush.html"
     footprint = Footprint(private_bytes=90 * MEBIBYTE, descriptors=30)
     write(verdict(footprints={"gateway": (footprint, footprint)}), path)
@@ -121,12 +122,12 @@ def test_a_process_that_grew_by_more_than_a_tenth_is_named() -> None:
     leaking = Footprint(private_bytes=100 * MEBIBYTE, descriptors=40)
     found = list(growth({"stock": (small, tenth), "gateway": (small, large), "kitchen": (small, leaking)}))
     assert found == [
-        "gateway held 100.0 MiB at rest and holds 111.0 MiB after more load",
-        "kitchen had 20 descriptors at rest and has 40 after more load",
+        "gateway held 100.0 MiB when idle and holds 111.0 MiB after more load",
+        "kitchen had 20 descriptors when idle and has 40 after more load",
     ]
 
 
-def test_progress_counts_answers_once_and_measures_the_last_ones() -> None:
+def test_progress_counts_each_answer_once_and_measures_the_last_ones() -> None:
     figures, exchanges = Figures(), [answer(201, sent_at_s=n, took_s=n / 100) for n in range(10)]
     figures.take(exchanges, now_s=10)
     exchanges.append(answer(None, sent_at_s=9.5))

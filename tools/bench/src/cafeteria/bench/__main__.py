@@ -1,4 +1,4 @@
-"""`python -m cafeteria.bench [name …]`: run benchmarks, or say which there are."""
+"""`python -m cafeteria.bench [name …]`: run benchmarks, or list them."""
 
 import argparse
 import asyncio
@@ -76,12 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_wrk()
         return asyncio.run(_run(_chosen(arguments.names), options, console, results=arguments.results))
     except (BenchError, StackError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - one sentence for the person at the terminal
+        print(error, file=sys.stderr)  # noqa: T201 - one sentence for a person
         return 2
 
 
 async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Console, *, results: Path) -> int:
-    """1 when a target was missed or a promise broken, so that a script can tell."""
+    """Run benchmarks; returns 1 if a target was missed, so that a script notices."""
     is_good = True
     for benchmark in benchmarks:
         report = await _measure(benchmark, options)
@@ -92,39 +92,39 @@ async def _run(benchmarks: Sequence[Benchmark], options: Options, console: Conso
 
 
 async def _measure(benchmark: Benchmark, options: Options) -> Report:
-    """The curve is always beside another commit, which need not have that benchmark itself."""
+    """Run one benchmark. The curve compares commits itself, so the other one need not have that benchmark."""
     if options.beside is None or benchmark.NAME == curve.NAME:
         return await benchmark.run(options)
     return await beside.run(benchmark, options, commit=options.beside)
 
 
 def _chosen(names: Sequence[str]) -> list[Benchmark]:
-    known = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
+    by_name = {benchmark.NAME: benchmark for benchmark in BENCHMARKS}
     if list(names) == [ALL]:
         return list(BENCHMARKS)
-    if unknown := [name for name in names if name not in known]:
-        raise BenchError(f"There is no benchmark {unknown[0]!r}: there are {', '.join(known)}.")
-    return [known[name] for name in names]
+    if unknown := [name for name in names if name not in by_name]:
+        raise BenchError(f"There is no benchmark {unknown[0]!r}. Choose one of {', '.join(by_name)}.")
+    return [by_name[name] for name in names]
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="just bench", description="Measure; without a name, list what there is."
+        prog="just bench", description="Run benchmarks; without a name, list them."
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"or `{ALL}`, which takes an hour or more")
     parser.add_argument("--seconds", type=float, help="of load in each round")
-    parser.add_argument("--rounds", type=int, help="of each contender, in turn")
-    parser.add_argument("--connections", type=int, help="that offer orders at once")
+    parser.add_argument("--rounds", type=int, help="of each contender, interleaved")
+    parser.add_argument("--connections", type=int, help="that offer orders")
     parser.add_argument(
         "--beside",
         metavar="COMMIT",
-        help="measure that commit too, in turn with this one, by its own benchmark in a work tree of its own",
+        help="also measure that commit, interleaved with this one, by its own benchmark in its own work tree",
     )
     parser.add_argument(
-        "--lock", type=Path, metavar="FILE", help="held while measuring, where several share a machine"
+        "--lock", type=Path, metavar="FILE", help="locked while measuring, for a shared machine"
     )
     parser.add_argument(
-        "--home", type=Path, metavar="FOLDER", help="for the servers' data; a temporary one otherwise"
+        "--home", type=Path, metavar="FOLDER", help="for the servers' data; by default a temporary one"
     )
     parser.add_argument(
         "--results",

@@ -1,8 +1,8 @@
-"""How many orders a second are accepted while the whole pipeline runs."""
+"""Benchmark: orders accepted a second while the whole pipeline runs."""
 
 from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow
-from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, afresh, take_turns
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, interleave, on_empty_tables
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report
 from cafeteria.bench.tables import ACCEPTED, CPU, at_one_speed, flow_rows, settings_of
@@ -17,21 +17,21 @@ MOST_CPU_OF_FLOOR = 1.25
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             flow = Flow(
                 seconds=options.seconds or SECONDS,
                 connections=options.connections or CONNECTIONS,
                 items=environment.items,
             )
             contenders = [Contender(name=name, system=name, flow=flow) for name in (FLOOR, PRODUCT)]
-            turns = await take_turns(contenders, afresh(environment, options), rounds=rounds)
+            interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,
         settings=settings_of(flow, rounds=rounds),
-        rows=flow_rows(turns.rounds),
-        remarks=tuple(turns.remarks),
+        rows=flow_rows(interleaving.rounds),
+        remarks=tuple(interleaving.remarks),
     )
     accepted = Ratio.between(
         "accepted, of the floor", at_one_speed(report, ACCEPTED), of=PRODUCT, to=FLOOR, target=LEAST_OF_FLOOR

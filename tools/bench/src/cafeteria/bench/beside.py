@@ -1,7 +1,7 @@
-"""A benchmark of another commit in turn with this one's, A B A B, and the two reports made one.
+"""Interleave a benchmark with the same benchmark of another commit (A B A B), and merge the two reports.
 
-The other commit runs its own benchmark by its own `./just bench`, so all that the two must share is that command and the
-report that it writes. Each turn is one round with servers of its own, and never do two run at once.
+The other commit runs its own benchmark by its own `./just bench`: the two share only that command and the format of its
+report. Each round has servers of its own, and no two rounds run at once.
 """
 
 import tempfile
@@ -20,28 +20,28 @@ from cafeteria.bench.work_tree import WorkTree, work_tree
 ROUNDS = 4
 
 OLD_FLOOR = "6034b30"
-"""The last commit whose floor sends each order alone, with atomic batches of messages; its product does so too."""
+"""The last commit whose floor and product send each order alone, with atomic batches of messages."""
 
 LEAST_OF_OLD_FLOOR = 1.05
 MOST_CPU_OF_OLD_FLOOR = 1.0
 
 
 async def run(benchmark: Benchmark, options: Options, *, commit: str) -> Report:
-    """Raises BenchError when there is no such commit, or it has no such benchmark."""
+    """Run the benchmark here and at `commit`. Raises BenchError if the commit or its benchmark does not exist."""
     tree = await work_tree(commit)
     one_round = msgspec.structs.replace(options, rounds=1)
     ours, theirs = [], []
     for number in range(1, (options.rounds or ROUNDS) + 1):
-        console.print(f"  turn {number}, present", style="dim")
+        console.print(f"  round {number}, present", style="dim")
         ours.append(await benchmark.run(one_round))
-        console.print(f"  turn {number}, {tree.name}", style="dim")
-        theirs.append(await _run_there(tree, benchmark.NAME, options))
+        console.print(f"  round {number}, {tree.name}", style="dim")
+        theirs.append(await _run_at(tree, benchmark.NAME, options))
     report = side_by_side(of_all_rounds(ours), of_all_rounds(theirs), commit=tree.name)
     return report.with_ratios(*report.ratios, *compare(report, commit=tree.name))
 
 
-async def _run_there(tree: WorkTree, name: str, options: Options) -> Report:
-    """One round. Its data are in a temporary folder: `options.home` holds those of this commit's schemas."""
+async def _run_at(tree: WorkTree, name: str, options: Options) -> Report:
+    """Run one round there, without `options.home`: the data in that folder have this commit's schemas."""
     with tempfile.TemporaryDirectory(prefix="cafeteria-bench-") as folder:
         status = await tree.just("bench", name, *_arguments(options), "--results", folder)
         file = Path(folder) / f"{name}.json"
@@ -54,21 +54,21 @@ async def _run_there(tree: WorkTree, name: str, options: Options) -> Report:
 
 
 def _arguments(options: Options) -> list[str]:
-    chosen = {
+    values = {
         "--seconds": options.seconds,
         "--connections": options.connections,
         "--lock": options.lock and options.lock.absolute(),
     }
-    given = [text for name, value in chosen.items() if value is not None for text in (name, str(value))]
+    given = [text for name, value in values.items() if value is not None for text in (name, str(value))]
     return ["--rounds", "1", *given]
 
 
 def of_all_rounds(reports: Sequence[Report]) -> Report:
-    """Reports of the same benchmark, one round each, as one of all their rounds."""
+    """Merge reports of one benchmark, one round each, into one report of all rounds."""
     rows = tuple(_row_of_all(rows) for rows in zip(*(report.rows for report in reports), strict=True))
     ratios = tuple(_ratio_of_all(each) for each in zip(*(report.ratios for report in reports), strict=True))
     remarks = tuple(
-        f"Turn {number}: {remark}"
+        f"Round {number}: {remark}"
         for number, report in enumerate(reports, start=1)
         for remark in report.remarks
     )
@@ -90,12 +90,12 @@ def _joined(each: Iterator[Series]) -> Series:
 
 
 def at_commit(name: str, commit: str) -> str:
-    """What a contender of another commit is called."""
+    """Return the name of a contender of another commit."""
     return f"{name} at {commit}"
 
 
 def side_by_side(ours: Report, theirs: Report, *, commit: str) -> Report:
-    """Our report with their contenders in it. Of what they set otherwise, both are told; their targets are theirs."""
+    """Return our report with their contenders added. Settings that differ are shown for both; their targets are dropped."""
     their_rows = {row.what: _renamed(row, commit) for row in theirs.rows}
     rows = [
         msgspec.structs.replace(row, by={**row.by, **their_rows.pop(row.what).by})
@@ -121,7 +121,7 @@ def _renamed(row: Row, commit: str) -> Row:
 
 
 def compare(report: Report, *, commit: str) -> Iterator[Ratio]:
-    """Each contender with itself at the other commit, by CPU per order, which spreads less than a rate does."""
+    """Compare each contender with itself at the other commit by CPU per order, which spreads less than a rate."""
     if not any(row.what == CPU for row in report.rows):
         return
     cpu = at_one_speed(report, CPU)

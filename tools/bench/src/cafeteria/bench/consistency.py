@@ -1,6 +1,6 @@
-"""Whether a round did its work: fast and wrong is not fast. Everything is counted in the tables once all is carried.
+"""The consistency check of a round: counts in the tables, once all orders are carried, against the accepted orders.
 
-What a round has made is told from what was there before by its ids, which begin with the time.
+Ids begin with the time, so they separate the rows of a round from older rows.
 """
 
 from time import time
@@ -31,7 +31,7 @@ LEFT JOIN (SELECT item_id, sum(quantity_deducted) AS taken FROM stock.stock_tran
 
 
 class StoredCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many there are of everything that was made since a moment."""
+    """Numbers of rows and portions since a moment."""
 
     orders: int
     ready: int
@@ -41,14 +41,14 @@ class StoredCounts(msgspec.Struct, frozen=True, kw_only=True):
     taken: int
 
     @property
-    def is_settled(self) -> bool:
-        """Every order has come to its end, and everyone has heard of it."""
+    def is_complete(self) -> bool:
+        """Whether every order has reached its last status, and the log has all statuses of all orders."""
         notified = self.ready * STATUSES_TO_READY + self.rejected * STATUSES_TO_REJECTED
         return self.ready + self.rejected == self.orders and self.notified == notified
 
 
 def moment() -> UUID:
-    """No id made from now on sorts before it."""
+    """Return the lowest id that can be made from now on."""
     return UUID(int=int(time() * 1000) << 80)
 
 
@@ -60,10 +60,10 @@ async def read(admin: asyncpg.Connection, *, since: UUID) -> StoredCounts:
 async def find_errors(
     admin: asyncpg.Connection, counts: StoredCounts, *, accepted: int, unanswered: int
 ) -> list[str]:
-    """A sentence for whatever is wrong. Up to `unanswered` orders may exist whose answer the generator cut off."""
+    """Return a sentence for each error. Up to `unanswered` orders may exist whose answer the generator cut off."""
     errors = []
-    if not counts.is_settled:
-        errors.append(f"not everything was carried in time: {counts}")
+    if not counts.is_complete:
+        errors.append(f"not all orders were carried in time: {counts}")
     if counts.tickets != counts.ready:
         errors.append(f"{counts.ready} orders are READY and {counts.tickets} tickets")
     if not accepted <= counts.ready <= accepted + unanswered:

@@ -1,4 +1,4 @@
-"""What an order costs when few come and when many do: CPU, flushes and answer times, from 50 a second to full load."""
+"""Benchmark: CPU, flushes and answer times of an order at rates from 50 a second to full load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,26 +22,26 @@ MEASURES = (
 
 SECONDS, ROUNDS, CONNECTIONS = 15.0, 2, 64
 RATES = (50, 100, 200, 400, FULL_LOAD)
-FEW = (50, 100, 200)
-"""Rates at which what an order costs is mostly flushes."""
+LOW_RATES = (50, 100, 200)
+"""Rates at which flushes are most of the cost of an order."""
 
 MOST_FLUSHES_OF_OLD = 0.6
 MOST_CPU_OF_OLD = 0.85
 
 FLUSHES, DISK = "flushes per order", "flushes of the disks per order"
-"""As the servers count them, an atomic batch of messages as many as it has messages; and as the disks took them,
-neighbours' included. Only on a quiet machine the second is the product's, and there it is the true one.
+"""FLUSHES: as the servers count them, one for each message of an atomic batch. DISK: as the disks count them, with those
+of other processes; more exact on an otherwise idle machine, and misleading on any other.
 """
 
 MEDIAN, P99 = "answer, median", "answer, 99 %"
 
 Points = Mapping[str, Sequence[Sequence[Point]]]
-"""By contender, by round, by rate."""
+"""Points by contender, by round, by rate."""
 
 
 async def run(options: Options) -> Report:
-    """Raises BenchError when the chosen commit is not there; without the usual one the present is measured alone."""
-    wanted = Sweep(
+    """Raises BenchError if the chosen commit is missing; if the default commit is, this one is measured alone."""
+    plan = Sweep(
         rates=RATES,
         seconds=options.seconds or SECONDS,
         connections=options.connections or CONNECTIONS,
@@ -53,13 +53,13 @@ async def run(options: Options) -> Report:
     for number in range(1, (options.rounds or ROUNDS) + 1):
         for name, tree in trees.items():
             console.print(f"  round {number}, {name}", style="dim", highlight=False)
-            points[name].append(await measure(tree, wanted))
+            points[name].append(await measure(tree, plan))
             remarks += [
                 f"{name}, round {number}, {label(point.rate)}: {error}."
                 for point in points[name][-1]
                 for error in point.errors
             ]
-    return report_of(points, wanted, remarks=remarks, commit=other.name if other else None)
+    return report_of(points, plan, remarks=remarks, commit=other.name if other else None)
 
 
 async def _other(options: Options) -> tuple[WorkTree | None, list[str]]:
@@ -71,8 +71,8 @@ async def _other(options: Options) -> tuple[WorkTree | None, list[str]]:
         return None, [f"Measured alone. {error}"]
 
 
-async def measure(tree: WorkTree, wanted: Sweep) -> list[Point]:
-    script, argument = Path(rate_sweep.__file__), msgspec.json.encode(wanted).decode()
+async def measure(tree: WorkTree, plan: Sweep) -> list[Point]:
+    script, argument = Path(rate_sweep.__file__), msgspec.json.encode(plan).decode()
     return msgspec.json.decode(await tree.python(script, argument), type=list[Point])
 
 
@@ -80,30 +80,30 @@ def label(rate: int) -> str:
     return "full load" if rate == FULL_LOAD else f"{rate}/s"
 
 
-def named(rate: int, what: str) -> str:
-    """The report's row of one figure at one rate."""
+def row_name(rate: int, what: str) -> str:
+    """Return the name of the report's row of one figure at one rate."""
     return f"{label(rate)}: {what}"
 
 
-def report_of(points: Points, wanted: Sweep, *, remarks: Sequence[str], commit: str | None) -> Report:
+def report_of(points: Points, plan: Sweep, *, remarks: Sequence[str], commit: str | None) -> Report:
     report = Report(
         name=NAME,
         measures=MEASURES,
         settings={
-            "seconds for each rate": f"{wanted.seconds:g}",
+            "seconds for each rate": f"{plan.seconds:g}",
             "rounds": str(len(points[PRODUCT])),
-            "connections at full load": str(wanted.connections),
+            "connections at full load": str(plan.connections),
         },
-        rows=tuple(row for place, rate in enumerate(wanted.rates) for row in _rows(points, place, rate)),
+        rows=tuple(row for index, rate in enumerate(plan.rates) for row in _rows(points, index, rate)),
         remarks=tuple(remarks),
     )
-    return report if commit is None else report.with_ratios(*_ratios(report, wanted.rates, commit))
+    return report if commit is None else report.with_ratios(*_ratios(report, plan.rates, commit))
 
 
-def _rows(points: Points, place: int, rate: int) -> Iterator[Row]:
+def _rows(points: Points, index: int, rate: int) -> Iterator[Row]:
     def row(what: str, unit: str, figure: Callable[[Point], float]) -> Row:
-        by = {name: [figure(each[place]) for each in of_one] for name, of_one in points.items()}
-        return row_of(named(rate, what), unit, by)
+        by = {name: [figure(each[index]) for each in of_one] for name, of_one in points.items()}
+        return row_of(row_name(rate, what), unit, by)
 
     yield row(ACCEPTED, RATE, lambda each: each.accepted / each.seconds)
     yield row(CPU, "µs", lambda each: _per_order(each, sum(each.cpu_s.values()) * 1e6))
@@ -123,7 +123,7 @@ def _per_order(point: Point, figure: float) -> float:
 
 
 def _ratios(report: Report, rates: Sequence[int], commit: str) -> Iterator[Ratio]:
-    """There are targets beside the commit that sends each order alone; beside others figures are told without."""
+    """Compare the product with that of `commit`. Only the comparison with OLD_FLOOR has targets."""
     has_targets = commit == OLD_FLOOR
 
     def ratio(row: Row, most: float) -> Ratio:
@@ -137,9 +137,9 @@ def _ratios(report: Report, rates: Sequence[int], commit: str) -> Iterator[Ratio
         )
 
     for rate in rates:
-        cpu = at_one_speed(report, named(rate, CPU), by_piece=named(rate, PIECE))
+        cpu = at_one_speed(report, row_name(rate, CPU), by_piece=row_name(rate, PIECE))
         yield ratio(cpu, MOST_CPU_OF_OLD)
-        for what in (FLUSHES, DISK) if rate in FEW else ():
-            row = report.row(named(rate, what))
+        for what in (FLUSHES, DISK) if rate in LOW_RATES else ():
+            row = report.row(row_name(rate, what))
             if all(series.median for series in row.by.values()):  # else this system does not count them
                 yield ratio(row, MOST_FLUSHES_OF_OLD)

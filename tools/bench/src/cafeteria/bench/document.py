@@ -1,4 +1,4 @@
-"""`python -m cafeteria.bench.document RESULTS FOLDER`: what was measured, as one page of tables and some pictures.
+"""`python -m cafeteria.bench.document RESULTS FOLDER`: write reports as one page of tables and some pictures.
 
 Drawing needs the extra `report` (matplotlib).
 """
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from cafeteria.bench import curve
 from cafeteria.bench.report import Report, Series
-from cafeteria.bench.tables import ACCEPTED, CPU, MEMBERS, RATE
+from cafeteria.bench.tables import ACCEPTED, CPU, PROCESSES, RATE
 
 WIDTH_IN = 9.0
 COLOURS = ("#0b6bcb", "#8250df", "#bc4c00", "#1a7f37", "#6e7781", "#9a6700", "#b42318")
@@ -68,24 +68,24 @@ def _section(report: Report) -> str:
 
 
 def _cpu_picture(reports: Sequence[Report]) -> Figure:
-    """CPU for one order by process, of everybody in the reports that tell it."""
-    telling = [report for report in reports if any(row.what == CPU for row in report.rows)]
-    bars = [(report, name) for report in telling for name in report.row(CPU).by]
+    """Draw the CPU of one order by process, of every contender in the reports that have it."""
+    with_cpu = [report for report in reports if any(row.what == CPU for row in report.rows)]
+    bars = [(report, name) for report in with_cpu for name in report.row(CPU).by]
     figure = Figure(figsize=(WIDTH_IN, 0.35 * len(bars) + 1.2), layout="constrained")
     axes = figure.subplots()
     left = [0.0] * len(bars)
-    for member, colour in zip(MEMBERS, COLOURS, strict=True):
-        widths = [report.row(f"  {member}").by[name].median for report, name in bars]
-        axes.barh(range(len(bars)), widths, left=left, color=colour, label=member, height=0.7)
+    for process, colour in zip(PROCESSES, COLOURS, strict=True):
+        widths = [report.row(f"  {process}").by[name].median for report, name in bars]
+        axes.barh(range(len(bars)), widths, left=left, color=colour, label=process, height=0.7)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     _name_bars(axes, [f"{report.name}: {name}" for report, name in bars])
     axes.set_xlabel("µs of CPU for one order")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(MEMBERS), frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(PROCESSES), frameon=False)
     return figure
 
 
 def _target_picture(reports: Sequence[Report]) -> Figure:
-    """Each figure as a share of its target; a bar that ends on the right side of 1 has met it."""
+    """Draw each figure as a share of its target: at least 1, or at most 1, meets it."""
     judged = [(report, ratio, ratio.target) for report in reports for ratio in report.ratios if ratio.target]
     found = [(report, ratio) for report, ratio, _ in judged]
     shares = [ratio.values.median / target for _, ratio, target in judged]
@@ -107,13 +107,13 @@ def _target_picture(reports: Sequence[Report]) -> Figure:
 
 
 def _curve_picture(report: Report) -> Figure:
-    """Six figures over the rates offered, each contender a line, with the least and the most of its rounds."""
+    """Draw six figures over the offered rates: a line for each contender, with the minimum and maximum of its rounds."""
     figure = Figure(figsize=(WIDTH_IN, 9.0), layout="constrained")
     panels = figure.subplots(3, 2, sharex=True).flat
     for axes, (what, unit) in zip(panels, CURVES.items(), strict=True):
         for name, colour in zip(report.contenders, COLOURS, strict=False):
             _draw_line(
-                axes, [report.row(curve.named(rate, what)).by[name] for rate in curve.RATES], name, colour
+                axes, [report.row(curve.row_name(rate, what)).by[name] for rate in curve.RATES], name, colour
             )
         axes.set_title(f"{what}, {unit}" if unit else what)
         axes.set_xticks(range(len(curve.RATES)), labels=[curve.label(rate) for rate in curve.RATES])

@@ -1,6 +1,6 @@
-"""What is measured, and on what: one Postgres and one NATS, and on them in turn the product or the floor.
+"""The environment of a benchmark: one Postgres, one NATS, and on them the product or the floor, one at a time.
 
-Every round begins with empty tables and streams, the same dishes and the same students.
+A round begins with empty tables and streams, the same items and the same students.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ READY_WITHIN_S = 30.0
 POLL_S = 0.05
 
 KEPT_TABLES = ("identity.users", "stock.items", "stock.inventory", "stock.restocks")
-"""The people and the dishes; all other tables are empty when a round begins."""
+"""Accounts and items; all other tables are empty when a round begins."""
 
 _WRITTEN_TABLES = """
 SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ')
@@ -53,7 +53,7 @@ NO_COOKING_TIME = {"KITCHEN_PREP_MIN_S": "0", "KITCHEN_PREP_MAX_S": "0"}
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A system that runs and waits for orders; `pids` are its processes and the servers', by name."""
+    """A running system that takes orders; `pids` are its processes and the servers', by name."""
 
     name: str
     gateways: tuple[str, ...]
@@ -62,17 +62,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment:
-    """The servers, the students' tokens and the dishes. Use as a context manager."""
+    """The servers, the students' tokens and the items. Use as a context manager."""
 
     def __init__(
         self,
-        home: DataDirectory,
+        data_directory: DataDirectory,
         *,
         replicas: Mapping[str, int] | None = None,
         environments: Mapping[str, Mapping[str, str]] | None = None,
         fork_server: ForkServer | None = None,
     ) -> None:
-        self.home = home
+        self._data_directory = data_directory
         plan = Plan(
             replicas=replicas or {},
             idle=frozenset(SERVICES) - {IDENTITY},
@@ -82,7 +82,7 @@ class Environment:
             stream_max_bytes=STREAM_MAX_BYTES,
             fork_server=fork_server,
         )
-        self.stack = Stack(home, plan, keep=False)
+        self.stack = Stack(data_directory, plan, keep=False)
         self.items: tuple[str, ...] = ()
         self.students: tuple[str, ...] = ()
         self.tokens: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Environment:
     async def product(
         self, *, portions: int = PORTIONS, keep: bool = False, with_replicas: bool = True
     ) -> AsyncIterator[Target]:
-        """The product's services, started afresh on empty tables, or on what is in them with `keep`."""
+        """Start the product's services, on empty tables unless `keep` is set."""
         if not keep:
             await self.clean(portions=portions)
         names = [name for name in self._services() if with_replicas or service_of(name) == name]
@@ -127,27 +127,28 @@ class Environment:
     async def floor(
         self, *, portions: int = PORTIONS, environment: Mapping[str, str] | None = None
     ) -> AsyncIterator[Target]:
-        """The floor's four processes, on the same servers; identity says which keys verify tokens."""
+        """Start the floor's four processes on the same servers; identity provides the public keys of tokens."""
         await self.clean(portions=portions)
-        taken = {role: ports.free_port() for role in FLOOR_ROLES}
-        members = {
-            role: self._floor_member(role, port=port, more=environment or {}) for role, port in taken.items()
+        ports_by_role = {role: ports.free_port() for role in FLOOR_ROLES}
+        processes = {
+            role: self._floor_process(role, port=port, extra=environment or {})
+            for role, port in ports_by_role.items()
         }
         try:
-            for member in members.values():
-                await member.start()
+            for process in processes.values():
+                await process.start()
             others = {name: self.stack.pid(name) for name in (IDENTITY, POSTGRES, NATS)}
             yield Target(
                 name="floor",
-                gateways=(f"http://{ports.HOST}:{taken[GATEWAY]}",),
-                notification=f"http://{ports.HOST}:{taken[NOTIFICATION]}",
-                pids={role: member.pid for role, member in members.items()} | others,
+                gateways=(f"http://{ports.HOST}:{ports_by_role[GATEWAY]}",),
+                notification=f"http://{ports.HOST}:{ports_by_role[NOTIFICATION]}",
+                pids={role: process.pid for role, process in processes.items()} | others,
             )
         finally:
-            await asyncio.gather(*(member.stop(grace_s=1) for member in members.values()))
+            await asyncio.gather(*(process.stop(grace_s=1) for process in processes.values()))
 
     async def clean(self, *, portions: int = PORTIONS) -> None:
-        """Between rounds, while nothing runs: tables as they were at first, streams empty, no checkpoint due."""
+        """Reset tables and streams, and write a checkpoint so that none is due. Call it only while no service runs."""
         tables = await self.admin.fetchval(_WRITTEN_TABLES, list(SERVICES), list(KEPT_TABLES))
         await self.admin.execute(f"TRUNCATE {tables} RESTART IDENTITY")
         await self._fill_stock(portions)
@@ -155,12 +156,12 @@ class Environment:
         await self.admin.execute("CHECKPOINT")
 
     def sign(self, students: Iterable[str]) -> tuple[str, ...]:
-        """An access token for each."""
+        """Return an access token for each student."""
         tokens = Tokens(self.stack.servers.credentials.signing_key_file)
         return tuple(tokens.student(student) for student in students)
 
-    def log(self, member: str) -> str:
-        return self.stack.log(member)
+    def log(self, name: str) -> str:
+        return self.stack.log(name)
 
     async def _read_fixtures(self) -> None:
         rows = await self.admin.fetch("SELECT id FROM stock.items ORDER BY id")
@@ -174,23 +175,27 @@ class Environment:
             await self.admin.execute("UPDATE stock.restocks SET quantity = $1", portions)
 
     def _services(self) -> list[str]:
-        """Everything that may be stopped: identity stays, for both systems ask it for its keys."""
+        """Return the names of the services that stop between rounds: identity runs on, for both systems use its keys."""
         return [name for name in self.stack.names if name not in (IDENTITY, POSTGRES, NATS)]
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(self.stack.stop(name) for name in self._services()))
 
-    def _floor_member(self, role: str, *, port: int, more: Mapping[str, str]) -> SupervisedProcess:
-        log = self.home.logs / f"floor-{role}.log"
+    def _floor_process(self, role: str, *, port: int, extra: Mapping[str, str]) -> SupervisedProcess:
+        log = self._data_directory.logs / f"floor-{role}.log"
         log.unlink(missing_ok=True)
         environment = service_environment(
-            role, inherited={**os.environ, **more}, home=self.home, servers=self.stack.servers, port=port
+            role,
+            inherited={**os.environ, **extra},
+            home=self._data_directory,
+            servers=self.stack.servers,
+            port=port,
         )
         program = Program(argv=(sys.executable, "-m", f"cafeteria.bench.floor.{role}"), env=environment)
         serves = role in (GATEWAY, NOTIFICATION)
 
         async def ready(child: Child) -> None:
-            await _until(lambda: _has_said_ready(log), child, log)
+            await _until(lambda: _has_printed_ready(log), child, log)
             if serves:
                 await _until(lambda: not ports.is_free(port), child, log)
 
@@ -203,7 +208,7 @@ async def _until(condition: Callable[[], bool], child: Child, log: Path) -> None
         raise BenchError(f"The floor did not start: {_end_of(log)}")
 
 
-def _has_said_ready(log: Path) -> bool:
+def _has_printed_ready(log: Path) -> bool:
     return log.read_text().startswith("ready")
 
 

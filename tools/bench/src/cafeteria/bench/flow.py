@@ -1,4 +1,4 @@
-"""One round of the order flow: warm up, load for a while, wait until all is carried, compare the counts."""
+"""One round of the order flow: warm up, offer load, wait until all orders are carried, check the counts."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -15,11 +15,11 @@ from cafeteria.bench.speed import SpeedProbe
 from cafeteria.faultkit import quiescence
 
 WARM_S = 3.0
-SETTLE_WITHIN_S = 90.0
+QUIESCENT_WITHIN_S = 90.0
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """What to offer, and how many portions there are of each item at first."""
+    """The load to offer, and the portions of each item at the start."""
 
     seconds: float
     connections: int
@@ -29,7 +29,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """`load`, `usage` and `piece_us` are of the time under load; `carried_cpu_s` goes on until everything was carried."""
+    """`load`, `usage` and `piece_us` cover the time under load; `carried_cpu_s` (by process) also the time until all is carried."""
 
     load: Load
     usage: Usage
@@ -45,13 +45,13 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.carried_cpu_s.values())
 
     def cpu_us(self) -> dict[str, float]:
-        """Microseconds of CPU for each accepted order, by member."""
+        """Return microseconds of CPU for each accepted order, by process."""
         orders = max(1, self.load.accepted)
         return {name: seconds / orders * 1e6 for name, seconds in self.carried_cpu_s.items()}
 
 
 async def run_round(environment: Environment, target: Target, flow: Flow, options: Options) -> Round:
-    """Raises BenchError when the load could not be offered."""
+    """Run one round. Raises BenchError if the load could not be offered."""
     since = consistency.moment()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(alone(options.lock))
@@ -59,17 +59,17 @@ async def run_round(environment: Environment, target: Target, flow: Flow, option
         if flow.with_streams:
             readers = await stack.enter_async_context(reading(target.notification, environment.tokens))
         warm = await _offer(environment, target, flow, seconds=WARM_S)
-        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
         await environment.admin.execute(
             "ANALYZE"
-        )  # or plans depend on when autovacuum last came by, in young tables
+        )  # otherwise plans of new tables depend on the time of the last autovacuum
         meter = Meter(target.pids)
         before = await _carried(environment, readers)
         async with SpeedProbe() as probe:
             load = await _offer(environment, target, flow, seconds=flow.seconds)
         carried = await _carried(environment, readers) - before
         usage = meter.read()
-        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
         whole = meter.read()
     stored = await consistency.read(environment.admin, since=since)
     accepted = warm.accepted + load.accepted
@@ -98,11 +98,11 @@ async def _offer(environment: Environment, target: Target, flow: Flow, *, second
 
 
 async def _carried(environment: Environment, readers: Readers | None) -> int:
-    """Orders that are READY: as the streams showed it, or else as the log has it."""
+    """Return the number of READY orders, from the streams or else from the log."""
     if readers is not None:
         return readers.ready
     return int(await environment.admin.fetchval(_LOGGED))
 
 
 _LOGGED = "SELECT coalesce((SELECT position FROM notification.position_counter), 0) / 4"
-"""Each order that is READY has four rows in the log. Counting them would cost as much as some orders."""
+"""A READY order has four rows in the log. Counting the rows themselves would cost as much CPU as some orders."""

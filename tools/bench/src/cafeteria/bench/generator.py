@@ -1,4 +1,4 @@
-"""wrk: it offers as many orders as its connections take, and takes little of the machine for it."""
+"""The load generator wrk: offers as many orders as its connections take, with little CPU."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ CREATED, RECEIVED = 201, 202
 
 
 class BenchError(Exception):
-    """Says in a sentence why nothing could be measured."""
+    """A measurement was impossible; the message is one sentence for a person."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What wrk counted. Latencies are those of all answers together."""
+    """The counts of wrk. Latencies are those of all answers."""
 
     seconds: float
     answers: dict[int, int]
@@ -32,7 +32,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> int:
-        """Orders that exist now, 202 too."""
+        """Orders that exist, those answered with 202 included."""
         return self.answers.get(CREATED, 0) + self.answers.get(RECEIVED, 0)
 
     @property
@@ -41,10 +41,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def require_wrk() -> str:
-    """Its path. Raises BenchError when it is not there."""
+    """Return the path of wrk. Raises BenchError if it is not installed."""
     found = shutil.which("wrk")
     if found is None:
-        raise BenchError("This bench drives the system with wrk, which is not here: apt-get install wrk.")
+        raise BenchError(
+            "This bench offers load with wrk, which is not installed. Install it: apt-get install wrk."
+        )
     return found
 
 
@@ -56,7 +58,7 @@ async def place_orders(
     connections: int,
     seconds: float,
 ) -> Load:
-    """Orders of one portion each for `seconds`, at each of several gateways an equal share of the connections.
+    """Place orders of one portion each for `seconds`, with an equal share of the connections at each gateway.
 
     Raises BenchError when wrk fails.
     """
@@ -64,11 +66,11 @@ async def place_orders(
     loads = await asyncio.gather(
         *(_place_at(url, tokens=tokens, items=items, connections=share, seconds=seconds) for url in urls)
     )
-    return together(loads)
+    return combine(loads)
 
 
-def together(loads: Sequence[Load]) -> Load:
-    """Answers are added up; of the latencies the worst counts."""
+def combine(loads: Sequence[Load]) -> Load:
+    """Merge loads: answers are added, and each latency is the highest of all."""
     answers = sum((Counter(load.answers) for load in loads), Counter[int]())
     return Load(
         seconds=max(load.seconds for load in loads),
@@ -111,4 +113,4 @@ async def _place_at(
     for line in output.splitlines():
         if line.startswith(b"SUMMARY "):
             return msgspec.json.decode(line.removeprefix(b"SUMMARY "), type=Load)
-    raise BenchError(f"wrk did not say what it measured: {output.decode(errors='replace').strip()}")
+    raise BenchError(f"wrk printed no summary: {output.decode(errors='replace').strip()}")

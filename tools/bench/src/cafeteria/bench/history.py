@@ -1,4 +1,4 @@
-"""What an order costs when millions of old ones lie in the tables, and what their students wait for."""
+"""Benchmark: CPU of an order, and waits of students, with millions of old orders in the tables."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import msgspec
 from cafeteria.bench import old_orders, requests
 from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.flow import Flow, Round, run_round
-from cafeteria.bench.interleaving import Contender, Interleaving, console, take_turns
+from cafeteria.bench.interleaving import Contender, Interleaving, console, interleave
 from cafeteria.bench.machine import alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Row, row_of
@@ -42,8 +42,8 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     waits: dict[str, list[Waits]] = {NONE: [], MANY: []}
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             flow = Flow(
                 seconds=options.seconds or SECONDS,
                 connections=options.connections or CONNECTIONS,
@@ -51,7 +51,7 @@ async def run(options: Options) -> Report:
             )
 
             async def measure(contender: Contender) -> Round:
-                # a stream opens with its student's last orders: each contender's grow alike from round to round
+                # a stream opens with its student's last orders, whose number grows equally for both contenders
                 is_first = contender.name == NONE and not waits[NONE]
                 async with environment.product(keep=not is_first) as target:
                     found = await run_round(environment, target, flow, options)
@@ -59,11 +59,11 @@ async def run(options: Options) -> Report:
                         waits[contender.name].append(await _waits(environment, target))
                 return found
 
-            none = await take_turns([Contender(name=NONE, flow=flow)], measure, rounds=rounds)
+            none = await interleave([Contender(name=NONE, flow=flow)], measure, rounds=rounds)
             await _load(environment, options)
-            many = await take_turns([Contender(name=MANY, flow=flow)], measure, rounds=rounds)
-    turns = Interleaving(rounds={**none.rounds, **many.rounds}, remarks=[*none.remarks, *many.remarks])
-    return _report(turns, waits, flow, rounds=rounds)
+            many = await interleave([Contender(name=MANY, flow=flow)], measure, rounds=rounds)
+    interleaving = Interleaving(rounds={**none.rounds, **many.rounds}, remarks=[*none.remarks, *many.remarks])
+    return _report(interleaving, waits, flow, rounds=rounds)
 
 
 async def _load(environment: Environment, options: Options) -> None:
@@ -87,7 +87,7 @@ async def _load(environment: Environment, options: Options) -> None:
 
 
 async def _waits(environment: Environment, target: Target) -> Waits:
-    """One student after another, on an otherwise idle system."""
+    """Measure with one student after another, on an otherwise idle system."""
     lists = await ClosedLoad(target.gateways[0], requests.lists(environment.tokens)).run(
         READ_S, connections=1
     )
@@ -96,7 +96,7 @@ async def _waits(environment: Environment, target: Target) -> Waits:
 
 
 async def _first_event_ms(url: str, token: str) -> float:
-    """From the request for a stream to its first block with an id."""
+    """Return the time from the request for a stream to its first block with an id."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
@@ -109,7 +109,7 @@ async def _first_event_ms(url: str, token: str) -> float:
         writer.transport.abort()
 
 
-def _report(turns: Interleaving, waits: dict[str, list[Waits]], flow: Flow, *, rounds: int) -> Report:
+def _report(interleaving: Interleaving, waits: dict[str, list[Waits]], flow: Flow, *, rounds: int) -> Report:
     def row(what: str, figure: Callable[[Waits], float]) -> Row:
         return row_of(what, "ms", {name: [figure(each) for each in of_one] for name, of_one in waits.items()})
 
@@ -119,8 +119,8 @@ def _report(turns: Interleaving, waits: dict[str, list[Waits]], flow: Flow, *, r
         name=NAME,
         measures=MEASURES,
         settings={**settings_of(flow, rounds=rounds), "old orders": f"{OLD_ORDERS:,}"},
-        rows=(*flow_rows(turns.rounds), lists, streams),
-        remarks=tuple(turns.remarks),
+        rows=(*flow_rows(interleaving.rounds), lists, streams),
+        remarks=tuple(interleaving.remarks),
     )
 
     def at_most(what: str, of_row: Row, target: float) -> Ratio:

@@ -1,8 +1,8 @@
-"""Every order on one item, beside the same load spread over all of them; and a last portion that is sold once."""
+"""Benchmark: all orders for one item, beside the same load on all items; and no portion is sold twice."""
 
 from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow
-from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, afresh, take_turns
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, interleave, on_empty_tables
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Series
 from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
@@ -18,8 +18,8 @@ SPREAD, HOT, FLOOR_HOT = "spread", "hot", "floor, hot"
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
             spread = Flow(seconds=seconds, connections=connections, items=environment.items)
             hot = Flow(seconds=seconds, connections=connections, items=environment.items[:1])
@@ -28,14 +28,14 @@ async def run(options: Options) -> Report:
                 Contender(name=HOT, system=PRODUCT, flow=hot),
                 Contender(name=FLOOR_HOT, system=FLOOR, flow=hot),
             ]
-            turns = await take_turns(contenders, afresh(environment, options), rounds=rounds)
+            interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
             sold = await _sell_out(environment, options, connections=connections)
     report = Report(
         name=NAME,
         measures=MEASURES,
         settings=settings_of(spread, rounds=rounds),
-        rows=flow_rows(turns.rounds),
-        remarks=tuple(turns.remarks),
+        rows=flow_rows(interleaving.rounds),
+        remarks=tuple(interleaving.remarks),
     )
     return report.with_ratios(
         Ratio.between(
@@ -46,9 +46,9 @@ async def run(options: Options) -> Report:
 
 
 async def _sell_out(environment: Environment, options: Options, *, connections: int) -> int:
-    """Portions sold of LAST_PORTIONS when many more are wanted at once."""
+    """Return how many of LAST_PORTIONS are sold when many more are ordered at once."""
     flow = Flow(seconds=1, connections=connections, items=environment.items[:1], portions=LAST_PORTIONS)
-    found = await afresh(environment, options)(Contender(name=HOT, flow=flow))
+    found = await on_empty_tables(environment, options)(Contender(name=HOT, flow=flow))
     return found.stored.ready
 
 

@@ -1,4 +1,4 @@
-"""What the five services take while nobody orders."""
+"""Benchmark: memory and CPU of the five services without load."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ NAME = "rest"
 MEASURES = "memory and CPU of the five services at rest"
 
 SECONDS, ROUNDS = 20.0, 1
-CALM_S = 5.0
+IDLE_S = 5.0
 MOST_MIB = 650.0
 MOST_CPU_PERCENT = 2.0
 MIB = 1 << 20
@@ -23,11 +23,11 @@ async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     memory: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             for _ in range(rounds):
                 async with environment.product() as target, alone(options.lock):
-                    await asyncio.sleep(CALM_S)
+                    await asyncio.sleep(IDLE_S)
                     meter = Meter(target.pids)
                     await asyncio.sleep(options.seconds or SECONDS)
                     usage = meter.read()
@@ -40,7 +40,7 @@ async def run(options: Options) -> Report:
         )
         for service, of_one in memory.items()
     }
-    together = Row(what="together", unit="", by={RESIDENT: _together(memory), CPU: _together(cpu)})
+    together = Row(what="together", unit="", by={RESIDENT: _total(memory), CPU: _total(cpu)})
     return Report(
         name=NAME,
         measures=MEASURES,
@@ -59,5 +59,5 @@ async def run(options: Options) -> Report:
     )
 
 
-def _together(figures: dict[str, list[float]]) -> Series:
+def _total(figures: dict[str, list[float]]) -> Series:
     return Series(tuple(sum(of_round) for of_round in zip(*figures.values(), strict=True)))

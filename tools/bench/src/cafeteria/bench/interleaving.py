@@ -1,6 +1,6 @@
-"""In turn: A B A B …, so that what the machine does to one it does to the other as well.
+"""Interleaving: rounds alternate between contenders (A B A B …), so that changes of the machine affect all alike.
 
-A round in which the hypervisor kept too much for itself is thrown away and repeated, but not for ever.
+A round with too much stolen time is discarded and repeated, at most as often as there are rounds.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +20,7 @@ console = Console(stderr=True)
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
-    """The floor or the product, and what is offered to it."""
+    """The floor or the product, and the load that it gets."""
 
     name: str
     flow: Flow
@@ -31,14 +31,14 @@ Measure = Callable[[Contender], Awaitable[Round]]
 
 
 class Interleaving(msgspec.Struct, frozen=True, kw_only=True):
-    """`remarks` has a sentence for whatever was thrown away or went wrong."""
+    """`remarks` has a sentence for each discarded round and each error."""
 
     rounds: dict[str, list[Round]]
     remarks: list[str]
 
 
-def afresh(environment: Environment, options: Options) -> Measure:
-    """Each round on empty tables, by processes that have just been started."""
+def on_empty_tables(environment: Environment, options: Options) -> Measure:
+    """Return a measurement that starts the processes on empty tables for each round."""
 
     async def measure(contender: Contender) -> Round:
         system = environment.floor if contender.system == FLOOR else environment.product
@@ -48,7 +48,7 @@ def afresh(environment: Environment, options: Options) -> Measure:
     return measure
 
 
-async def take_turns(contenders: Sequence[Contender], measure: Measure, *, rounds: int) -> Interleaving:
+async def interleave(contenders: Sequence[Contender], measure: Measure, *, rounds: int) -> Interleaving:
     kept: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
     remarks: list[str] = []
     repeats_left = rounds
@@ -56,19 +56,19 @@ async def take_turns(contenders: Sequence[Contender], measure: Measure, *, round
         for contender in contenders:
             while True:
                 found = await measure(contender)
-                _tell(number, contender.name, found)
+                _print_round(number, contender.name, found)
                 if found.usage.steal <= MAX_STEAL or repeats_left == 0:
                     break
                 repeats_left -= 1
                 remarks.append(
-                    f"A round of {contender.name} was thrown away: {found.usage.steal:.0%} was stolen."
+                    f"A round of {contender.name} was discarded: {found.usage.steal:.0%} was stolen."
                 )
             kept[contender.name].append(found)
             remarks += [f"{contender.name}, round {number}: {error}." for error in found.errors]
     return Interleaving(rounds=kept, remarks=remarks)
 
 
-def _tell(number: int, name: str, found: Round) -> None:
+def _print_round(number: int, name: str, found: Round) -> None:
     usage, load = found.usage, found.load
     refused = sum(load.answers.values()) - load.accepted
     cpu_us = found.cpu_s_in_all / max(1, load.accepted or refused) * 1e6

@@ -1,4 +1,4 @@
-"""How long a student waits: for the answer to an order, and for the kitchen's news on an open stream."""
+"""Benchmark: how long a student waits for the answer to an order, and for the kitchen's events on an open stream."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -23,10 +23,8 @@ MEASURES = (
 
 SECONDS, ROUNDS, CONNECTIONS = 20.0, 3, 64
 CAPACITY_S, WARM_S, ALONE_S = 6.0, 3.0, 15.0
-ALONE_RATE = (
-    7.0  # a second: each has been carried to READY, and its commits flushed, before the next one comes
-)
-SETTLE_WITHIN_S = 30.0
+ALONE_RATE = 7.0  # a second: each order is READY, and its commits are flushed, before the next one arrives
+QUIESCENT_WITHIN_S = 30.0
 
 MOST_ANSWER_P99_MS = 50.0
 MOST_EVENT_P50_MS, MOST_EVENT_P99_MS = 40.0, 100.0
@@ -51,8 +49,8 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             capacity = await _capacity(environment, options)
             rate = capacity / 2
             systems: dict[str, System] = {
@@ -63,16 +61,16 @@ async def run(options: Options) -> Report:
             times: dict[str, list[Times]] = {name: [] for name in systems}
             for number in range(1, rounds + 1):
                 for name, system in systems.items():
-                    found = await _undisturbed(
+                    found = await _measure_with_repeat(
                         environment, system, options, rate=0 if name == UNGROUPED else rate
                     )
-                    _tell(number, name, found)
+                    _print_round(number, name, found)
                     times[name].append(found)
     return _report(times, options, rounds=rounds, capacity=capacity)
 
 
 async def _capacity(environment: Environment, options: Options) -> float:
-    """What the product accepts a second when it is offered as much as it takes."""
+    """Return the orders a second that the product accepts at full load."""
     async with environment.product() as target, alone(options.lock):
         load = None
         for seconds in (WARM_S, CAPACITY_S):
@@ -83,12 +81,14 @@ async def _capacity(environment: Environment, options: Options) -> float:
                 connections=options.connections or CONNECTIONS,
                 seconds=seconds,
             )
-            await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+            await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
         return load.accepted_per_s if load else 0.0
 
 
-async def _undisturbed(environment: Environment, system: System, options: Options, *, rate: float) -> Times:
-    """Once more where too much was stolen, and then as it is."""
+async def _measure_with_repeat(
+    environment: Environment, system: System, options: Options, *, rate: float
+) -> Times:
+    """Measure; if too much time was stolen, measure once more and keep the second result."""
     found = await _measure(environment, system, options, rate=rate)
     if found.usage.steal > MAX_STEAL:
         found = await _measure(environment, system, options, rate=rate)
@@ -96,7 +96,7 @@ async def _undisturbed(environment: Environment, system: System, options: Option
 
 
 async def _measure(environment: Environment, system: System, options: Options, *, rate: float) -> Times:
-    """Without a rate only the order alone is timed."""
+    """Time orders alone, and then at `rate` orders a second unless that is 0."""
     async with (
         system() as target,
         alone(options.lock),
@@ -107,14 +107,14 @@ async def _measure(environment: Environment, system: System, options: Options, *
             return OpenLoad(target.gateways[0], orders(environment.tokens, environment.items), rate=per_s)
 
         await offer(rate or ALONE_RATE).run(WARM_S)
-        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
         await environment.admin.execute("ANALYZE")
         single = await offer(ALONE_RATE).run(ALONE_S, connections=1)
         readers.ages_s.clear()
         meter = Meter(target.pids)
         load = await offer(rate).run(options.seconds or SECONDS) if rate else single
         usage = meter.read()
-        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
         return Times(
             alone_ms=single.latencies_ms(CREATED),
             answers_ms=load.latencies_ms(CREATED),
@@ -124,7 +124,7 @@ async def _measure(environment: Environment, system: System, options: Options, *
         )
 
 
-def _tell(number: int, name: str, found: Times) -> None:
+def _print_round(number: int, name: str, found: Times) -> None:
     console.print(
         f"  round {number}, {name}: alone {percentile(found.alone_ms, 0.5):.1f} ms, half load "
         f"{percentile(found.answers_ms, 0.5):.1f} ms, 99 % {percentile(found.answers_ms, 0.99):.1f} ms; events "

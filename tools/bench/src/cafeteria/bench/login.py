@@ -1,4 +1,4 @@
-"""Logins a second beside what argon2 alone can do here, and ordering while many sign in."""
+"""Benchmark: logins a second beside argon2 alone, and orders accepted during a flood of logins."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -25,16 +25,16 @@ MEASURES = "logins a second beside argon2 alone, and orders accepted while many 
 
 SECONDS, ROUNDS, CONNECTIONS = 10.0, 3, 64
 WARM_S = 3.0
-SIGNING_IN = 16  # at once: less than identity has places for
-STUDENTS = 4_000  # more than sign in within the minute in which three attempts are allowed
+SIGNING_IN = 16  # at once: fewer than identity hashes or queues
+STUDENTS = 4_000  # more than the logins of one minute, in which each may try three times
 FLOOD_TIMES = 2.0
-SETTLE_WITHIN_S = 60.0
+QUIESCENT_WITHIN_S = 60.0
 LEAST_OF_ARGON2 = 0.9
 LEAST_OF_QUIET = 0.8
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them a second."""
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates a second."""
 
     argon2: float
     logins: float
@@ -46,19 +46,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    found: list[Found] = []
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    found: list[Measurement] = []
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             students = await _enrol(environment)
             for number in range(1, rounds + 1):
                 async with environment.product() as target:
                     found.append(await _round(environment, target, options, students))
-                _tell(number, found[-1])
+                _print_round(number, found[-1])
     return _report(found, options, rounds=rounds)
 
 
 async def _enrol(environment: Environment) -> list[str]:
-    """Students with the password of the demo's students, so that one hash serves all."""
+    """Create students with the password of the demo's students, so that all share one hash."""
     students = [f"bench-{number}" for number in range(STUDENTS)]
     await environment.admin.execute(
         "INSERT INTO identity.users (id, student_id, password_hash, created_at, updated_at, role)"
@@ -69,7 +69,9 @@ async def _enrol(environment: Environment) -> list[str]:
     return students
 
 
-async def _round(environment: Environment, target: Target, options: Options, students: list[str]) -> Found:
+async def _round(
+    environment: Environment, target: Target, options: Options, students: list[str]
+) -> Measurement:
     seconds = options.seconds or SECONDS
     url = environment.stack.url(IDENTITY)
     async with alone(options.lock):
@@ -84,7 +86,7 @@ async def _round(environment: Environment, target: Target, options: Options, stu
             _order(environment, target, options, seconds=seconds), flood.run(seconds)
         )
         usage = meter.read()
-    return Found(
+    return Measurement(
         argon2=argon2,
         logins=signed_in.count(OK) / signed_in.seconds,
         orders=quiet,
@@ -102,12 +104,12 @@ async def _order(environment: Environment, target: Target, options: Options, *, 
         connections=options.connections or CONNECTIONS,
         seconds=seconds,
     )
-    await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+    await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     return load.accepted_per_s
 
 
 def _argon2_alone(seconds: float) -> float:
-    """Passwords verified a second by a thread on each core: the driver lets go of the interpreter meanwhile."""
+    """Return the passwords verified a second by one thread on each core; argon2 releases the GIL."""
     hasher = PasswordHasher(
         time_cost=password_hashing.PASSES,
         memory_cost=password_hashing.MEMORY_KIB,
@@ -127,7 +129,7 @@ def _argon2_alone(seconds: float) -> float:
         return sum(threads.map(lambda _: verify(), range(count))) / seconds
 
 
-def _tell(number: int, found: Found) -> None:
+def _print_round(number: int, found: Measurement) -> None:
     console.print(
         f"  round {number}: argon2 alone {found.argon2:.0f}/s, logins {found.logins:.0f}/s; orders "
         f"{found.orders:.0f}/s, in a flood {found.orders_in_flood:.0f}/s with {found.logins_in_flood:.0f} logins/s; "
@@ -137,7 +139,7 @@ def _tell(number: int, found: Found) -> None:
     )
 
 
-def _report(found: list[Found], options: Options, *, rounds: int) -> Report:
+def _report(found: list[Measurement], options: Options, *, rounds: int) -> Report:
     signed_in = row_of(
         "passwords verified",
         "1/s",

@@ -1,4 +1,4 @@
-"""What the machine did meanwhile: CPU by process, what neighbours took, and what the hypervisor kept for itself."""
+"""The machine during a measurement: CPU by process, CPU of other processes, and time stolen by the hypervisor."""
 
 import asyncio
 import fcntl
@@ -14,7 +14,7 @@ import psutil
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Between two looks. Shares are of all cores together; `cpu_s` is CPU time by member."""
+    """Usage between two readings. Shares are of all cores together; `cpu_s` is CPU time by process."""
 
     seconds: float
     cpu_s: dict[str, float]
@@ -25,13 +25,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter:
-    """Reads the counters when made; `read` says what has happened since. `members` are process ids by name."""
+    """Reads the counters when created; `read` returns the usage since. `processes` are process ids by name."""
 
-    def __init__(self, members: Mapping[str, int]) -> None:
-        self._members = dict(members)
+    def __init__(self, processes: Mapping[str, int]) -> None:
+        self._processes = dict(processes)
         self._began_at = monotonic()
         self._machine = _machine_s()
-        self._cpu = self._cpu_by_member()
+        self._cpu = self._cpu_by_process()
         self._generator = _generator_s()
 
     def read(self) -> Usage:
@@ -39,7 +39,7 @@ class Meter:
         machine = _machine_s()
         passed = {name: machine[name] - self._machine[name] for name in machine}
         total = sum(passed.values())
-        cpu_s = {name: now - self._cpu[name] for name, now in self._cpu_by_member().items()}
+        cpu_s = {name: now - self._cpu[name] for name, now in self._cpu_by_process().items()}
         generator_s = _generator_s() - self._generator
         busy_s = total - passed["idle"] - passed["iowait"] - passed["steal"]
         return Usage(
@@ -51,12 +51,12 @@ class Meter:
             load_average=os.getloadavg()[0],
         )
 
-    def _cpu_by_member(self) -> dict[str, float]:
-        return {name: cpu_of_family(pid) for name, pid in self._members.items()}
+    def _cpu_by_process(self) -> dict[str, float]:
+        return {name: cpu_of_family(pid) for name, pid in self._processes.items()}
 
 
 def cpu_of_family(pid: int) -> float:
-    """Seconds of CPU of a process, of its children, and of those children that have ended: Postgres' sessions."""
+    """Return the seconds of CPU of a process and its children, with ended children such as Postgres' sessions."""
     process = psutil.Process(pid)
     own = process.cpu_times()
     seconds = own.user + own.system + own.children_user + own.children_system
@@ -75,7 +75,7 @@ def resident_bytes(pid: int) -> int:
 
 @asynccontextmanager
 async def alone(lock: Path | None) -> AsyncIterator[None]:
-    """Hold the lock file, if one is given: on a machine that several share, one measures at a time."""
+    """Hold the lock file, if there is one, so that one user of a shared machine measures at a time."""
     if lock is None:
         yield
         return
@@ -88,20 +88,20 @@ _FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"
 
 
 def _machine_s() -> dict[str, float]:
-    """CPU time of all cores; what this system does not count is 0: macOS knows of nothing stolen and no waiting for disks."""
+    """Return the CPU time of all cores; fields that the system does not count are 0: macOS has no steal and no iowait."""
     times = psutil.cpu_times()
     return {name: getattr(times, name, 0.0) for name in _FIELDS}
 
 
 def cores() -> int:
-    """Those that this process may use, where the system says so."""
+    """Return the number of cores that this process may use, or all where the system has no such limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _generator_s() -> float:
-    """CPU of this process and of the children it has waited for: wrk is one."""
+    """Return the CPU time of this process and of its ended children, such as wrk."""
     return sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -1,7 +1,7 @@
-"""Orders of long ago, made by the database itself: decided, cooked, told and confirmed, as the services leave them.
+"""Old orders, inserted by SQL: decided, cooked, notified and reconciled, in the state in which the services leave them.
 
-Their ids begin with the times that they were made at, so they sort before everything that comes after. Times of
-states are the same in all of them; sizes are those of real rows.
+Ids begin with the time of the order, so they sort before all later ids. All orders have the same status times; rows have
+the size of real ones.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ STATUSES = ("PENDING", "STOCK_VERIFIED", "IN_KITCHEN", "READY")
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """How many, of whom and of what; the newest was made a day before `now`."""
+    """The number of orders, their students and items; the newest is a day older than `now`."""
 
     orders: int
     students: Sequence[str]
@@ -28,9 +28,9 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load(url: str, past: Past) -> None:
-    """Into empty tables, two at a time; the ledger is balanced by a restock of what was taken.
+    """Fill empty tables, two at a time; restocks of the sold portions balance the ledger.
 
-    Indexes are built afterwards, by sorting, which takes a fraction of the time of keeping them up row by row.
+    Indexes are built afterwards, which takes a fraction of the time of updating them row by row.
     """
     connection = await connect(url)
     try:
@@ -41,8 +41,8 @@ async def load(url: str, past: Past) -> None:
         for index in indexes:
             await connection.execute(f"DROP INDEX {index['name']}")
         await _prepare(connection, past)
-        await _side_by_side(url, list(_TABLES.values()))
-        await _side_by_side(url, [index["definition"] for index in indexes])
+        await _run_in_parallel(url, list(_TABLES.values()))
+        await _run_in_parallel(url, [index["definition"] for index in indexes])
         for key in keys:
             await connection.execute(
                 f"ALTER TABLE {key['owner']} ADD CONSTRAINT {key['name']} {key['definition']}"
@@ -55,7 +55,7 @@ async def load(url: str, past: Past) -> None:
 
 
 async def _prepare(connection: asyncpg.Connection, past: Past) -> None:
-    """What the statements draw from: one row for each order, computed while it is read."""
+    """Create the view that the statements read: one computed row for each order."""
     began_at = past.now - timedelta(days=1) - SPREAD
     milliseconds = int(SPREAD.total_seconds() * 1000)
     await connection.execute(_SCHEMA)
@@ -78,7 +78,7 @@ async def _prepare(connection: asyncpg.Connection, past: Past) -> None:
     )
 
 
-async def _side_by_side(url: str, statements: list[str], *, workers: int = 2) -> None:
+async def _run_in_parallel(url: str, statements: list[str], *, workers: int = 2) -> None:
     waiting = iter(statements)
 
     async def work() -> None:
@@ -99,7 +99,7 @@ FROM pg_constraint
 WHERE (conrelid = ANY(CAST($1 AS regclass[])) OR confrelid = ANY(CAST($1 AS regclass[]))) AND contype IN ('p', 'u', 'f')
 ORDER BY contype = 'f', contype = 'u', conname
 """
-"""Those that others refer to come first."""
+"""Primary keys come first, then unique constraints, then the foreign keys that refer to them."""
 
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
@@ -116,7 +116,7 @@ CREATE FUNCTION past.id(ms bigint, part int, number bigint) RETURNS uuid IMMUTAB
         || '8' || lpad(to_hex(number), 15, '0') AS uuid)
 $$
 """
-"""An id is a UUIDv7 of that time; `part` keeps those of one order apart."""
+"""An id is a UUIDv7 of that time; `part` distinguishes the ids of one order."""
 
 _ORDERS_VIEW = f"""
 CREATE VIEW past.orders AS
@@ -127,7 +127,7 @@ FROM (
 ) AS numbered
 JOIN past.students AS student ON student.number = numbered.number % {{students}}
 JOIN past.items AS item ON item.number = numbered.number * 7 % {{items}}
-"""  # noqa: S608 - of constants
+"""  # noqa: S608 - assembled from constants
 
 _WHEN = "2025-03-01T17:58:03.123456Z"
 _TIMES_BY_STATUS = "{" + ", ".join(f'"{status}": "{_WHEN}"' for status in STATUSES) + "}"
@@ -147,19 +147,19 @@ _TABLES = {
             (id, order_id, student_id, status_sent, sent_at, version, position, status_at, delivered_at)
         SELECT past.id(ms, 1 + place, number), id, student_id, status, at, place + 1, number * {len(STATUSES)} + place + 1, at, at
         FROM past.orders, (VALUES {_PLACED_STATUSES}) AS entered (place, status)
-    """,  # noqa: S608 - of constants
+    """,  # noqa: S608 - assembled from constants
     "kitchen.kitchen_orders": f"""
         INSERT INTO kitchen.kitchen_orders
             (id, order_id, student_id, status, version, lines, status_times, received_at, started_at, due_at, completed_at,
             gateway_version, notified_version)
         SELECT past.id(ms, 5, number), id, student_id, 'READY', 4, lines, '{_TIMES_IN_ORDER}', at, at, at, at, 4, 4 FROM past.orders
-    """,  # noqa: S608 - of constants
+    """,  # noqa: S608 - assembled from constants
     "gateway.orders": f"""
         INSERT INTO gateway.orders
             (id, student_id, status, created_at, updated_at, lines, total, version, expires_at, status_times, kitchen_seen_at,
             notified_version)
         SELECT id, student_id, 'READY', at, at, lines, {PRICE}, 4, at, '{_TIMES_BY_STATUS}', at, 2 FROM past.orders
-    """,  # noqa: S608 - of constants
+    """,  # noqa: S608 - assembled from constants
     "kitchen.order_status_history": """
         INSERT INTO kitchen.order_status_history (id, kitchen_order_id, status, changed_at)
         SELECT past.id(ms, 6 + place, number), past.id(ms, 5, number), status, at

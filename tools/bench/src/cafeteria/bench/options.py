@@ -1,4 +1,4 @@
-"""What a person may choose; what is not chosen is each benchmark's own."""
+"""The command line's options; a benchmark has a default of its own for each that is not set."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_d
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """`lock` is a file that is held while something is measured, on a machine that several share. `beside` names a commit
-    that is measured in turn with this one.
+    """`lock` is a file that is locked during a measurement, for a shared machine. `beside` is a commit to interleave with this
+    one.
     """
 
     seconds: float | None = None
@@ -24,11 +24,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     beside: str | None = None
 
     @contextmanager
-    def data_folder(self) -> Iterator[DataDirectory]:
-        """The chosen one, which stays, or one that is gone afterwards."""
+    def data_directory(self) -> Iterator[DataDirectory]:
+        """Open the chosen data directory, which is kept, or a temporary one."""
         if self.home is None:
-            with temporary_data_directory() as home:
-                yield home
+            with temporary_data_directory() as data_directory:
+                yield data_directory
         else:
             yield DataDirectory(root=self.home.absolute())
 

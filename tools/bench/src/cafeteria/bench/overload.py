@@ -1,4 +1,4 @@
-"""Twice as many orders as the system can take: the rest are refused at once, and nothing breaks or swells."""
+"""Benchmark: twice as many orders as the system can take. The excess is refused at once, and memory does not grow."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from cafeteria.faultkit import quiescence
 NAME = "overload"
 MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
 
-TAKEN = (CREATED, RECEIVED)
+ACCEPTED_STATUSES = (CREATED, RECEIVED)
 SECONDS, ROUNDS, CONNECTIONS = 60.0, 1, 64
 WARM_S, CAPACITY_S, RECOVERY_S = 3.0, 15.0, 5.0
 OFFERED_TIMES = 2.0
-SETTLE_WITHIN_S = 60.0
+QUIESCENT_WITHIN_S = 60.0
 MIB = 1 << 20
 
 LEAST_OF_CAPACITY = 0.9
@@ -43,8 +43,8 @@ GROWTH, AFTERWARDS = "gateway's growth", f"accepted {RECOVERY_S:g} s afterwards"
 class Overload(msgspec.Struct, frozen=True, kw_only=True):
     """One round. Memory is the gateway's.
 
-    Rates are orders a second, as they would be had the machine worked equally fast all the time. The tables grow by
-    some 60,000 orders meanwhile, and Postgres cleans up after them: so the capacity is the mean of before and later.
+    Rates are orders a second at one speed of the machine. The tables grow by some 60,000 orders meanwhile, which Postgres
+    vacuums: so the capacity is the mean of before and later.
     """
 
     before: float
@@ -62,20 +62,20 @@ class Overload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def p99_s(self) -> float:
-        return percentile(self.outcome.latencies_ms(*TAKEN), 0.99) / 1000
+        return percentile(self.outcome.latencies_ms(*ACCEPTED_STATUSES), 0.99) / 1000
 
     @property
     def untidy(self) -> int:
-        """Neither accepted nor refused as promised: another status, no Retry-After, or no answer at all."""
+        """Requests with another status, with a refusal without Retry-After, or without an answer."""
         refused = sum(each.status == OVERLOADED and each.has_retry_after for each in self.outcome.answers)
-        return self.outcome.sent - self.outcome.count(*TAKEN) - refused
+        return self.outcome.sent - self.outcome.count(*ACCEPTED_STATUSES) - refused
 
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     found: list[Overload] = []
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             for _ in range(rounds):
                 async with environment.product() as target:
                     found.append(await _round(environment, target, options))
@@ -96,7 +96,7 @@ async def _round(environment: Environment, target: Target, options: Options) -> 
         async with watch, SpeedProbe() as probe:
             outcome = await load.run(options.seconds or SECONDS)
         usage = meter.read()
-        accepted = _Pace(rate=_taken_in_time(outcome) / outcome.seconds, piece_us=probe.mean_us)
+        accepted = _Pace(rate=_accepted_in_time(outcome) / outcome.seconds, piece_us=probe.mean_us)
         await asyncio.sleep(RECOVERY_S)
         afterwards = await _full_speed(environment, target, options, seconds=CAPACITY_S)
         later = await _full_speed(environment, target, options, seconds=CAPACITY_S)
@@ -121,7 +121,7 @@ async def _round(environment: Environment, target: Target, options: Options) -> 
 
 
 class _Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders a second, and how long a fixed piece of work took meanwhile."""
+    """Orders a second, and the CPU time of a fixed piece of work in the same period."""
 
     rate: float
     piece_us: float
@@ -139,29 +139,31 @@ async def _full_speed(environment: Environment, target: Target, options: Options
             connections=options.connections or CONNECTIONS,
             seconds=seconds,
         )
-    await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+    await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     return _Pace(rate=load.accepted_per_s, piece_us=probe.mean_us)
 
 
-def _taken_in_time(outcome: Outcome) -> int:
-    """While the load went on: what is answered afterwards is no rate of it."""
-    return sum(each.after_s <= outcome.seconds for each in outcome.answers if each.status in TAKEN)
+def _accepted_in_time(outcome: Outcome) -> int:
+    """Count the orders accepted during the load; later answers do not belong to its rate."""
+    return sum(
+        each.after_s <= outcome.seconds for each in outcome.answers if each.status in ACCEPTED_STATUSES
+    )
 
 
 class _Memory:
-    """Looks at a process' resident memory twice a second while its block is open."""
+    """Reads a process's resident memory twice a second while its block is open."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self.before_mib = self.most_mib = resident_bytes(pid) / MIB
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._look())
+        self._task = asyncio.create_task(self._observe())
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
 
-    async def _look(self) -> None:
+    async def _observe(self) -> None:
         while True:
             self.most_mib = max(self.most_mib, resident_bytes(self._pid) / MIB)
             await asyncio.sleep(0.5)

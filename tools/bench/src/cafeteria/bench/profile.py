@@ -1,7 +1,7 @@
-"""Where an order's CPU goes, by process and by layer: py-spy looks at each process while the system is fully loaded.
+"""Benchmark: an order's CPU by process and layer; py-spy samples each process at full load.
 
 A sample counts for the layer of its innermost frame that belongs to one; the shares are then scaled to the CPU that
-the process took for an order in the same seconds.
+the process used for an order in the same seconds.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ NAME = "profile"
 MEASURES = "CPU of the four services for an order, by layer, as py-spy sees it at full load"
 
 SECONDS, CONNECTIONS = 15.0, 64
-WARM_S, SETTLE_WITHIN_S = 3.0, 60.0
+WARM_S, QUIESCENT_WITHIN_S = 3.0, 60.0
 SAMPLES_PER_S = 200
 SERVICES = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 
@@ -46,16 +46,20 @@ LAYERS = {
     "the service's own": tuple(f"{service}/" for service in SERVICES),
 }
 EVENT_LOOP = "event loop, sockets"
-"""What has no frame of a layer: uvloop itself, reading and writing sockets."""
+"""Samples without a frame of a layer: uvloop, reading and writing sockets."""
 
 _FRAME_FILE = re.compile(r"\((?P<file>[^()]*?)(?::\d+)?\)$")
 
 
 async def run(options: Options) -> Report:
     seconds = options.seconds or SECONDS
-    with options.data_folder() as home:
-        async with Environment(home) as environment, environment.product() as target, alone(options.lock):
-            found = await _look(environment, target, options, seconds=seconds, folder=home.logs)
+    with options.data_directory() as data_directory:
+        async with (
+            Environment(data_directory) as environment,
+            environment.product() as target,
+            alone(options.lock),
+        ):
+            found = await _measure(environment, target, options, seconds=seconds, folder=data_directory.logs)
     return Report(
         name=NAME,
         measures=MEASURES,
@@ -70,10 +74,10 @@ def _rows(found: dict[str, dict[str, float]]) -> Iterator[Row]:
     yield row_of("together", "µs", {service: [sum(us.values())] for service, us in found.items()})
 
 
-async def _look(
+async def _measure(
     environment: Environment, target: Target, options: Options, *, seconds: float, folder: Path
 ) -> dict[str, dict[str, float]]:
-    """Microseconds for an order, by service and layer; one process is looked at after the other."""
+    """Return microseconds for an order, by service and layer; one process is sampled at a time."""
     await _offer(environment, target, options, seconds=WARM_S)
     await environment.admin.execute("ANALYZE")
     found = {}
@@ -86,7 +90,7 @@ async def _look(
         us = meter.read().cpu_s[service] / max(1, load.accepted) * 1e6
         total = samples.total()
         found[service] = {layer: us * count / total for layer, count in samples.items()}
-        await quiescence.until_idle(environment.admin, within_s=SETTLE_WITHIN_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     return found
 
 
@@ -101,21 +105,21 @@ async def _offer(environment: Environment, target: Target, options: Options, *, 
 
 
 async def _sample(pid: int, *, seconds: float, file: Path) -> Counter[str]:
-    """How often each layer was met. Raises BenchError where py-spy is not there or may not look."""
+    """Count the samples of each layer. Raises BenchError if py-spy is not installed or not permitted."""
     process = await asyncio.create_subprocess_exec(
         *(_require_py_spy(), "record", "--format", "raw", "--output", str(file), "--pid", str(pid)),
-        *("--gil", "--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds))),  # waiting is no work
+        *("--gil", "--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds))),  # without idle threads
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    _, errors = await process.communicate()
     if process.returncode:
-        raise BenchError(f"py-spy could not look at the process: {said.decode().strip()}")
+        raise BenchError(f"py-spy could not sample the process: {errors.decode().strip()}")
     return by_layer((await asyncio.to_thread(file.read_text)).splitlines())
 
 
 def by_layer(lines: Iterable[str]) -> Counter[str]:
-    """Of py-spy's raw format: frames from the outermost in, divided by `;`, then a space and how often."""
+    """Parse py-spy's raw format: frames from the outermost in, separated by `;`, then a space and the count."""
     found: Counter[str] = Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
@@ -134,10 +138,10 @@ def layer_of(frames: list[str]) -> str:
 
 
 def _require_py_spy() -> str:
-    beside = Path(sys.executable).with_name("py-spy")
-    found = str(beside) if beside.exists() else shutil.which("py-spy")
+    installed = Path(sys.executable).with_name("py-spy")
+    found = str(installed) if installed.exists() else shutil.which("py-spy")
     if found is None:
         raise BenchError(
-            "This bench looks into the processes with py-spy, which is not here: uv sync brings it."
+            "This bench samples processes with py-spy, which is not installed. Install it: uv sync."
         )
     return found

@@ -1,7 +1,7 @@
-"""Offers orders at one rate after another and prints what they cost, as JSON: a script for the commit that is measured.
+"""Offer orders at one rate after another and print their cost as JSON: a script that the measured commit runs.
 
-`curve` gives this file to the interpreter of each commit, so that two commits are measured in one way by what they run.
-Everything imported from this project must exist in both: in all commits from 6034b30 on, as it stands.
+`curve` gives this file to the interpreter of each commit, so that both are measured in the same way. Each import from
+this project must exist under this name in the other commit, too.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad, percentile
 from cafeteria.faultkit import quiescence
 from cafeteria.local_stack.data_directory import temporary_data_directory
 
-WARM_S, REST_WITHIN_S = 3.0, 60.0
+WARM_S, QUIESCENT_WITHIN_S = 3.0, 60.0
 FULL_LOAD = 0
-"""As a rate: as many orders as the connections take."""
+"""The rate that means: as many orders as the connections take."""
 
 _WAL_SYNCS = "SELECT sum(fsyncs)::float8 FROM pg_stat_io WHERE object = 'wal'"
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What to offer: orders a second, one rate after another. `lock` is held while each is measured."""
+    """The rates to offer, in orders a second, one after another. `lock` is a file that is locked while each is measured."""
 
     rates: tuple[int, ...]
     seconds: float
@@ -39,11 +39,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One rate. CPU (seconds, by process) and flushes go on until every order was carried; times are milliseconds.
+    """One rate. CPU (seconds, by process) and flushes include the time until all orders are carried; times are milliseconds.
 
     `wal_syncs` are Postgres' flushes. `stored` are JetStream's messages: under `sync_interval: always` each of them is a
-    flush, except in an atomic batch, which takes about four. `disk_flushes` are those of this machine's disks, whoever
-    asked for them; 0 where the system does not count them.
+    flush, except in an atomic batch, which takes about four. `disk_flushes` are those of this machine's disks, by all
+    processes; 0 where the system does not count them.
     """
 
     rate: int
@@ -68,34 +68,34 @@ class _Answers(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
 
 
-async def sweep(wanted: Sweep) -> list[Point]:
-    """Each rate on empty tables, by services that have just been started."""
+async def sweep(plan: Sweep) -> list[Point]:
+    """Measure each rate on empty tables, with services started for it."""
     points = []
-    with temporary_data_directory() as home:
-        async with Environment(home) as environment:
-            for rate in wanted.rates:
-                async with environment.product() as target, alone(Path(wanted.lock) if wanted.lock else None):
-                    points.append(await _measure(environment, target, wanted, rate))
-                print(_in_words(points[-1]), file=sys.stderr)  # noqa: T201 - progress, for the person who waits
+    with temporary_data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
+            for rate in plan.rates:
+                async with environment.product() as target, alone(Path(plan.lock) if plan.lock else None):
+                    points.append(await _measure(environment, target, plan, rate))
+                print(_describe(points[-1]), file=sys.stderr)  # noqa: T201 - progress, for a person
     return points
 
 
-async def _measure(environment: Environment, target: Target, wanted: Sweep, rate: int) -> Point:
+async def _measure(environment: Environment, target: Target, plan: Sweep, rate: int) -> Point:
     since = consistency.moment()
-    warm = await _offer(environment, target, wanted, rate=rate, seconds=WARM_S)
-    await quiescence.until_idle(environment.admin, within_s=REST_WITHIN_S)
-    await environment.admin.execute("ANALYZE")  # or plans depend on when autovacuum ran last, in young tables
+    warm = await _offer(environment, target, plan, rate=rate, seconds=WARM_S)
+    await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
+    await environment.admin.execute("ANALYZE")  # otherwise plans depend on the last autovacuum
     before, meter = await _flushes(environment), Meter(target.pids)
     async with SpeedProbe() as probe:
-        answers = await _offer(environment, target, wanted, rate=rate, seconds=wanted.seconds)
-    await quiescence.until_idle(environment.admin, within_s=REST_WITHIN_S)
+        answers = await _offer(environment, target, plan, rate=rate, seconds=plan.seconds)
+    await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     usage, after = meter.read(), await _flushes(environment)
     stored, accepted = (
         await consistency.read(environment.admin, since=since),
         warm.accepted + answers.accepted,
     )
     errors = await consistency.find_errors(
-        environment.admin, stored, accepted=accepted, unanswered=2 * wanted.connections
+        environment.admin, stored, accepted=accepted, unanswered=2 * plan.connections
     )
     flushes = {name: after[name] - before[name] for name in after}
     return _point(rate, answers, usage, flushes, piece_us=probe.mean_us, errors=errors)
@@ -126,14 +126,14 @@ def _point(
 
 
 async def _offer(
-    environment: Environment, target: Target, wanted: Sweep, *, rate: int, seconds: float
+    environment: Environment, target: Target, plan: Sweep, *, rate: int, seconds: float
 ) -> _Answers:
     if rate == FULL_LOAD:
         load = await place_orders(
             target.gateways,
             tokens=environment.tokens,
             items=environment.items,
-            connections=wanted.connections,
+            connections=plan.connections,
             seconds=seconds,
         )
         return _Answers(seconds=load.seconds, accepted=load.accepted, p50_ms=load.p50_ms, p99_ms=load.p99_ms)
@@ -150,7 +150,7 @@ async def _offer(
 
 
 async def _flushes(environment: Environment) -> dict[str, float]:
-    """Counters since the servers started. Sessions report theirs once a second, so some are told a second late."""
+    """Read counters since the servers started. Sessions report theirs once a second, so some are a second late."""
     return {
         "wal_syncs": await environment.admin.fetchval(_WAL_SYNCS),
         "stored": await _stored(environment.stack.servers.monitor_url or ""),
@@ -159,7 +159,7 @@ async def _flushes(environment: Environment) -> dict[str, float]:
 
 
 async def _stored(monitor_url: str) -> float:
-    """Messages that all streams have ever taken."""
+    """Return the number of messages that all streams have ever stored."""
     async with aiohttp.ClientSession() as http, http.get(f"{monitor_url}/jsz?streams=true") as response:
         answer = await response.json()
     accounts = answer.get("account_details", ())
@@ -167,13 +167,13 @@ async def _stored(monitor_url: str) -> float:
 
 
 def _disk_flushes() -> float:
-    """The kernel counts them for each disk, in the sixteenth field; what stands on another disk has no `device`."""
+    """Sum the sixteenth field of each disk's `stat`; only physical disks have a `device`."""
     disks = (disk for disk in Path("/sys/block").glob("*") if (disk / "device").exists())
     counters = ((disk / "stat").read_text().split() for disk in disks)
     return float(sum(int(each[15]) for each in counters if len(each) > 15))  # noqa: PLR2004 - from Linux 5.5 on
 
 
-def _in_words(point: Point) -> str:
+def _describe(point: Point) -> str:
     orders_ = max(1, point.accepted)
     return (
         f"  {point.rate or 'all'} offered: {point.accepted / point.seconds:,.0f} accepted/s, "

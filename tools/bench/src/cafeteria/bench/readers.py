@@ -1,4 +1,4 @@
-"""Students who watch: open event streams, read with as little CPU as it takes to count what they show."""
+"""Readers of open event streams that count events with little CPU."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +20,7 @@ _decode = msgspec.json.Decoder(OrderStatusEvent).decode
 
 
 class Readers:
-    """All streams of one round. With `timed` each event's age is noted when it comes, which costs more."""
+    """All streams of one round. With `timed` they also record each event's age on arrival, which costs more CPU."""
 
     def __init__(self, *, timed: bool = False) -> None:
         self.timed = timed
@@ -38,7 +38,7 @@ class Readers:
 
 
 class Reader(asyncio.Protocol):
-    """One stream. A word that is cut in two by the network is found because the end of a chunk is kept."""
+    """One stream. It keeps the end of each chunk, so that it also counts a status that is split between two chunks."""
 
     def __init__(self, readers: Readers, request: bytes) -> None:
         self._readers = readers
@@ -55,13 +55,13 @@ class Reader(asyncio.Protocol):
             self._is_open = True
             self._readers.opened()
         if self._readers.timed:
-            self._note_ages(data)
+            self._record_ages(data)
         text = self._tail + data
         self._readers.ready += text.count(READY)
         self._tail = text[-(len(READY) - 1) :]
 
-    def _note_ages(self, data: bytes) -> None:
-        """Of the kitchen's events: each says when the kitchen made it. Blocks arrive whole, in chunks of their own."""
+    def _record_ages(self, data: bytes) -> None:
+        """Record the ages of the kitchen's events, from their `at`. Blocks are not split between chunks."""
         now = time()
         for line in data.split(b"\n"):
             if line.startswith(b"data: ") and (b'"version":3' in line or b'"version":4' in line):
@@ -79,7 +79,7 @@ class Reader(asyncio.Protocol):
 async def reading(
     url: str, tokens: Sequence[str], *, timed: bool = False, within_s: float = OPEN_WITHIN_S
 ) -> AsyncIterator[Readers]:
-    """One open stream for each token. Raises BenchError when they do not open."""
+    """Open a stream for each token. Raises BenchError if they do not open within `within_s` seconds."""
     readers = Readers(timed=timed)
     readers.expected = len(tokens)
     address = urlsplit(url)

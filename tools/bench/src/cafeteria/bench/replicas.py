@@ -1,10 +1,10 @@
-"""Two gateways and two stocks on one bus, beside one of each. On two cores that gains nothing; it must cost little."""
+"""Benchmark: two gateways and two stocks beside one of each. On two cores that gains nothing; it must cost little."""
 
 import aiohttp
 
 from cafeteria.bench.environment import Environment, Target
 from cafeteria.bench.flow import Flow, Round, run_round
-from cafeteria.bench.interleaving import Contender, Interleaving, take_turns
+from cafeteria.bench.interleaving import Contender, Interleaving, interleave
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, row_of
 from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
@@ -23,8 +23,8 @@ CONFLICTS = "stock_batch_conflicts_total"
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     conflicts: dict[str, list[float]] = {ONE: [], TWO: []}
-    with options.data_folder() as home:
-        async with Environment(home, replicas={GATEWAY: 2, STOCK: 2}) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory, replicas={GATEWAY: 2, STOCK: 2}) as environment:
             flow = Flow(
                 seconds=options.seconds or SECONDS,
                 connections=options.connections or CONNECTIONS,
@@ -38,12 +38,12 @@ async def run(options: Options) -> Report:
                 return found
 
             contenders = [Contender(name=name, flow=flow) for name in (ONE, TWO)]
-            turns = await take_turns(contenders, measure, rounds=rounds)
-    return _report(turns, conflicts, flow, rounds=rounds)
+            interleaving = await interleave(contenders, measure, rounds=rounds)
+    return _report(interleaving, conflicts, flow, rounds=rounds)
 
 
 async def _conflicts(environment: Environment, target: Target) -> float:
-    """Batches that stock did again because another replica was faster, as its replicas count them."""
+    """Sum the batches that stock's replicas repeated because another replica committed first."""
     total = 0.0
     async with aiohttp.ClientSession() as http:
         for name in target.pids:
@@ -55,13 +55,15 @@ async def _conflicts(environment: Environment, target: Target) -> float:
     return total
 
 
-def _report(turns: Interleaving, conflicts: dict[str, list[float]], flow: Flow, *, rounds: int) -> Report:
+def _report(
+    interleaving: Interleaving, conflicts: dict[str, list[float]], flow: Flow, *, rounds: int
+) -> Report:
     report = Report(
         name=NAME,
         measures=MEASURES,
         settings=settings_of(flow, rounds=rounds),
-        rows=(*flow_rows(turns.rounds), row_of("stock batches done again", "", conflicts)),
-        remarks=tuple(turns.remarks),
+        rows=(*flow_rows(interleaving.rounds), row_of("stock batches done again", "", conflicts)),
+        remarks=tuple(interleaving.remarks),
     )
     return report.with_ratios(
         Ratio.between(

@@ -1,4 +1,4 @@
-"""What a benchmark found: series by contender, ratios against their targets, and what the machine did meanwhile."""
+"""The report of a benchmark: series by contender, ratios against their targets, and remarks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.text import Text
 
 FIGURES_ARE = "median ± spread"
 MOST_SPREAD = 9.99
-"""Of a median; what is more is told as this: among figures near 0 it says nothing."""
+"""As a share of the median; higher spreads are shown as this one, for near 0 they mean nothing."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Series(msgspec.Struct, frozen=True):
 
     @property
     def brief(self) -> str:
-        """The median, and how far from it the furthest round lies, as a share of it."""
+        """The median, and the largest distance of a round from it as a share of it."""
         furthest = max(abs(value - self.median) for value in self.values)
         if len(self.values) == 1 or not self.median:
             return _short(self.median)
@@ -49,8 +49,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure against what ran beside it, round by round, or a figure that has a target of its own. Without a target
-    it is told, and nothing is missed.
+    """A contender's figure divided by another's, round by round, or a figure with a target of its own. Without a target it
+    is only shown, and always met.
     """
 
     what: str
@@ -91,7 +91,7 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """`remarks` are sentences: rounds thrown away, and every promise that did not hold."""
+    """`remarks` are sentences: each discarded round, and each error of the consistency check."""
 
     name: str
     measures: str
@@ -116,11 +116,11 @@ def row_of(what: str, unit: str, rounds: Mapping[str, Sequence[float]]) -> Row:
 
 
 def show(report: Report, console: Console) -> None:
-    """Readable in 80 columns with four contenders: each gets a column as wide as its figures, and its name is wrapped."""
+    """Print a report for 80 columns and four contenders: a column is as wide as its figures, and names are wrapped."""
     console.print(Text(f"{report.name}: {report.measures}", style="bold"))
     console.print(_table(report))
     for ratio in report.ratios:
-        console.print(Padding(_in_words(ratio), (0, 0, 0, 2)))
+        console.print(Padding(_describe(ratio), (0, 0, 0, 2)))
     for remark in report.remarks:
         console.print(Padding(Text(remark, style="yellow"), (0, 0, 0, 2)))
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
@@ -128,7 +128,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def _table(report: Report) -> Table:
-    """The spread is that of the furthest round; all rounds stand in the written report."""
+    """Show medians and the spread of the furthest round; the JSON file has all rounds."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(FIGURES_ARE, overflow="fold")
     for name in report.contenders:
@@ -142,12 +142,12 @@ def _table(report: Report) -> Table:
     return table
 
 
-def _in_words(ratio: Ratio) -> Text:
-    told = Text.assemble(f"{ratio.what}: ", (str(ratio.values), "bold"), f" {ratio.unit}".rstrip())
+def _describe(ratio: Ratio) -> Text:
+    text = Text.assemble(f"{ratio.what}: ", (str(ratio.values), "bold"), f" {ratio.unit}".rstrip())
     if ratio.goal:
         mark = ("met", "green") if ratio.is_met else ("missed", "red")
-        told.append_text(Text.assemble(f" ({ratio.goal}: ", mark, ")"))
-    return told
+        text.append_text(Text.assemble(f" ({ratio.goal}: ", mark, ")"))
+    return text
 
 
 def save(report: Report, folder: Path) -> Path:
@@ -158,6 +158,6 @@ def save(report: Report, folder: Path) -> Path:
 
 
 def _short(value: float) -> str:
-    if abs(value) >= 100:  # noqa: PLR2004 - more digits than three say nothing
+    if abs(value) >= 100:  # noqa: PLR2004 - three digits are enough
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"  # noqa: PLR2004 - the same

@@ -1,4 +1,4 @@
-"""Requests as bytes: put together from strings made beforehand, so that sending one costs little."""
+"""Requests as bytes, assembled from parts made in advance, so that one costs little CPU."""
 
 import itertools
 import random
@@ -6,29 +6,29 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 
 Requests = Callable[[], bytes]
-"""Makes the next request."""
+"""Returns the next request."""
 
 
 def orders(tokens: Sequence[str], items: Sequence[str]) -> Requests:
-    """Each with a fresh key, a student and an item by chance."""
+    """Orders, each with a new key, a random student and a random item."""
     heads, tails = [_order_head(token) for token in tokens], [_order_tail(item) for item in items]
     run, numbers = secrets.token_hex(6).encode(), itertools.count()
-    chance = random.Random(run)  # noqa: S311 - who orders what is no secret
+    generator = random.Random(run)  # noqa: S311 - not a secret
 
     def next_order() -> bytes:
-        return chance.choice(heads) + b"%s-%d" % (run, next(numbers)) + chance.choice(tails)
+        return generator.choice(heads) + b"%s-%d" % (run, next(numbers)) + generator.choice(tails)
 
     return next_order
 
 
 def logins(student_ids: Sequence[str], password: str) -> Requests:
-    """One student after another, and again from the first."""
+    """Logins of one student after another, in a cycle."""
     students: Iterator[str] = itertools.cycle(student_ids)
     return lambda: _login(next(students), password)
 
 
 def lists(tokens: Sequence[str]) -> Requests:
-    """The newest orders of one student after another."""
+    """Lists of the newest orders of one student after another, in a cycle."""
     heads = itertools.cycle(
         f"GET /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
         for token in tokens
@@ -37,7 +37,7 @@ def lists(tokens: Sequence[str]) -> Requests:
 
 
 def stream(token: str) -> bytes:
-    """Asks for the student's events."""
+    """Return a request for the student's event stream."""
     return (
         "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
         f"Authorization: Bearer {token}\r\n\r\n"
@@ -63,5 +63,5 @@ def _login(student_id: str, password: str) -> bytes:
 
 
 def _with_length(body: bytes) -> bytes:
-    """The end of the head, and the body."""
+    """Return the end of the head, and the body."""
     return b"\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)

@@ -1,10 +1,10 @@
-"""How fast a student hears that there is nothing left: from memory, after one grouped look for the key."""
+"""Benchmark: answers a second when an item is sold out: from memory, after one grouped query for the keys."""
 
 from collections.abc import Callable, Sequence
 
 from cafeteria.bench.environment import Environment
 from cafeteria.bench.flow import Flow, Round
-from cafeteria.bench.interleaving import PRODUCT, Contender, afresh, take_turns
+from cafeteria.bench.interleaving import PRODUCT, Contender, interleave, on_empty_tables
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Row, row_of
 from cafeteria.bench.tables import machine_rows, settings_of
@@ -21,8 +21,8 @@ ANSWERS, WRITTEN = "answers", "orders written"
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
             some = Flow(seconds=seconds, connections=connections, items=environment.items)
             none = Flow(seconds=seconds, connections=connections, items=environment.items, portions=0)
@@ -30,13 +30,13 @@ async def run(options: Options) -> Report:
                 Contender(name=ACCEPTED, system=PRODUCT, flow=some),
                 Contender(name=SOLD_OUT, system=PRODUCT, flow=none),
             ]
-            turns = await take_turns(contenders, afresh(environment, options), rounds=rounds)
+            interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,
         settings=settings_of(some, rounds=rounds),
-        rows=(*_rows(turns.rounds), *machine_rows(turns.rounds)),
-        remarks=tuple(turns.remarks),
+        rows=(*_rows(interleaving.rounds), *machine_rows(interleaving.rounds)),
+        remarks=tuple(interleaving.remarks),
     )
     return report.with_ratios(
         Ratio.between(

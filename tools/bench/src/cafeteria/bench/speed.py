@@ -1,7 +1,7 @@
-"""How fast the machine works just now: a process of its own times one piece of work, again and again.
+"""The machine's present speed: a separate process repeatedly times a fixed piece of work.
 
-Virtual machines work a fifth faster or slower from one minute to the next, whatever they are asked to do. The piece
-is what the services' own work is like: much Python, many small objects.
+Virtual machines become a fifth faster or slower from one minute to the next. The piece resembles the work of the
+services: much Python, many small objects.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _ROWS = [{"id": number, "name": f"item {number}", "lines": [1, 2, 3, {"at": "now
 
 
 class SpeedProbe:
-    """Runs while its block is open; then `mean_us` is the CPU time of a piece of work."""
+    """Runs while its block is open; afterwards `mean_us` is the mean CPU time of a piece of work."""
 
     mean_us: float
 
@@ -28,12 +28,12 @@ class SpeedProbe:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        said, _stderr = await self._process.communicate(b"")  # which ends its input
-        self.mean_us = float(said)
+        output, _stderr = await self._process.communicate(b"")  # closes its standard input
+        self.mean_us = float(output)
 
 
 def main() -> None:
-    """Until the standard input ends."""
+    """Time pieces of work until standard input ends, then print the mean in microseconds."""
     took_s = [piece_of_work()]
     while not select([sys.stdin], [], [], EVERY_S)[0]:
         took_s.append(piece_of_work())
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def piece_of_work() -> float:
-    """Seconds of CPU that it took."""
+    """Do one piece of work; returns its CPU time in seconds."""
     began_at = process_time()
     for _ in range(REPEATS):
         json.loads(json.dumps(_ROWS))

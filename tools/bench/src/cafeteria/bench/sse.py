@@ -1,4 +1,4 @@
-"""Open event streams in one process: what each costs in memory, and how many events a second they are shown."""
+"""Benchmark: memory of each of many open event streams of one process, and events shown a second."""
 
 import asyncio
 import subprocess
@@ -15,7 +15,7 @@ from cafeteria.bench.interleaving import FLOOR, PRODUCT, console
 from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Row, row_of
-from cafeteria.bench.stream_client import Counted, Wanted, allow_descriptors
+from cafeteria.bench.stream_client import Counted, StreamPlan, allow_descriptors
 from cafeteria.bench.synthetic_events import publish_events
 from cafeteria.contracts.subjects import NOTIFICATION
 
@@ -24,9 +24,9 @@ MEASURES = "15,000 open event streams in one process: memory for each, and event
 
 ROUNDS, STREAMS, STREAMS_PER_STUDENT = 1, 15_000, 10
 SPARE_DESCRIPTORS = 1_000
-EVENTS = 5_000  # status events; each shows two states on ten streams
+EVENTS = 5_000  # status events; each shows two statuses on ten streams
 SHOWN_PER_EVENT = 2 * STREAMS_PER_STUDENT
-CALM_S = 3.0
+IDLE_S = 3.0
 SHOWN_WITHIN_S = 90.0
 OPEN_WITHIN_S = 300.0
 KIB = 1 << 10
@@ -37,7 +37,7 @@ LEAST_EVENTS = 20_000.0
 System = Callable[[], AbstractAsyncContextManager[Target]]
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     open: int
     open_s: float
     kib_each: float
@@ -50,33 +50,33 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     streams = min(options.connections or STREAMS, allow_descriptors() - SPARE_DESCRIPTORS)
-    found: dict[str, list[Found]] = {FLOOR: [], PRODUCT: []}
-    with options.data_folder() as home:
-        async with Environment(home) as environment:
+    found: dict[str, list[Measurement]] = {FLOOR: [], PRODUCT: []}
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory) as environment:
             systems: dict[str, System] = {FLOOR: environment.floor, PRODUCT: environment.product}
             for number in range(1, rounds + 1):
                 for name, system in systems.items():
                     async with system() as target, alone(options.lock):
                         found[name].append(await _measure(environment, target, streams))
-                    _tell(number, name, found[name][-1])
+                    _print_round(number, name, found[name][-1])
     return _report(found, streams, rounds=rounds)
 
 
-async def _measure(environment: Environment, target: Target, streams: int) -> Found:
+async def _measure(environment: Environment, target: Target, streams: int) -> Measurement:
     students = [f"watcher-{number}" for number in range(streams // STREAMS_PER_STUDENT)]
     pid = target.pids[NOTIFICATION]
-    await asyncio.sleep(CALM_S)
+    await asyncio.sleep(IDLE_S)
     before, began_at = resident_bytes(pid), monotonic()
     async with _watching(target, environment.sign(students)) as client:
         opened = await client.opened()
         open_s = monotonic() - began_at
-        await asyncio.sleep(CALM_S)
+        await asyncio.sleep(IDLE_S)
         grown = resident_bytes(pid) - before
         meter, began_at = Meter(target.pids), time()
         await publish_events(environment.stack.servers.nats_admin_url, students, EVENTS)
         shown = await client.shown(EVENTS * SHOWN_PER_EVENT)
         usage = meter.read()
-    return Found(
+    return Measurement(
         open=opened.open,
         open_s=open_s,
         kib_each=grown / KIB / max(1, opened.open),
@@ -88,20 +88,20 @@ async def _measure(environment: Environment, target: Target, streams: int) -> Fo
 
 
 class _Client:
-    def __init__(self, process: asyncio.subprocess.Process, wanted: Wanted) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, plan: StreamPlan) -> None:
         self._process = process
-        self._wanted = wanted
+        self._plan = plan
 
     async def opened(self) -> Counted:
-        return await self._ask(msgspec.json.encode(self._wanted), within_s=OPEN_WITHIN_S)
+        return await self._ask(msgspec.json.encode(self._plan), within_s=OPEN_WITHIN_S)
 
     async def shown(self, events: int) -> Counted:
-        """Wait for so many events, or until no more come."""
+        """Wait until that many events were counted, for at most SHOWN_WITHIN_S."""
         deadline = monotonic() + SHOWN_WITHIN_S
-        counted = await self._ask(b"", within_s=CALM_S)
+        counted = await self._ask(b"", within_s=IDLE_S)
         while counted.events < events and monotonic() < deadline:
             await asyncio.sleep(0.2)
-            counted = await self._ask(b"", within_s=CALM_S * 5)
+            counted = await self._ask(b"", within_s=IDLE_S * 5)
         return counted
 
     async def _ask(self, line: bytes, *, within_s: float) -> Counted:
@@ -115,7 +115,7 @@ class _Client:
 @asynccontextmanager
 async def _watching(target: Target, tokens: tuple[str, ...]) -> AsyncIterator[_Client]:
     address = urlsplit(target.notification)
-    wanted = Wanted(
+    plan = StreamPlan(
         host=str(address.hostname),
         port=address.port or 80,
         tokens=tokens,
@@ -127,13 +127,13 @@ async def _watching(target: Target, tokens: tuple[str, ...]) -> AsyncIterator[_C
         stdout=subprocess.PIPE,
     )
     try:
-        yield _Client(process, wanted)
+        yield _Client(process, plan)
     finally:
         process.kill()
         await process.wait()
 
 
-def _tell(number: int, name: str, found: Found) -> None:
+def _print_round(number: int, name: str, found: Measurement) -> None:
     console.print(
         f"  round {number}, {name}: {found.open:,} open after {found.open_s:.0f} s, {found.kib_each:.1f} KiB each, "
         f"{found.events:,} events at {found.events_per_s:,.0f}/s, {found.cpu_us:.0f} µs each; "
@@ -143,8 +143,8 @@ def _tell(number: int, name: str, found: Found) -> None:
     )
 
 
-def _report(found: dict[str, list[Found]], streams: int, *, rounds: int) -> Report:
-    def row(what: str, unit: str, figure: Callable[[Found], float]) -> Row:
+def _report(found: dict[str, list[Measurement]], streams: int, *, rounds: int) -> Report:
+    def row(what: str, unit: str, figure: Callable[[Measurement], float]) -> Row:
         return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in found.items()})
 
     opened = row("streams open at once", "", lambda each: each.open)

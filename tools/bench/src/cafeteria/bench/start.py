@@ -1,4 +1,4 @@
-"""From `just up` to the first order that is accepted, on a new data folder and on an old one."""
+"""Benchmark: time from `just up` to the first accepted order, on a new data directory and on an existing one."""
 
 import asyncio
 import contextlib
@@ -71,26 +71,26 @@ async def run(options: Options) -> Report:
 
 
 def _command() -> tuple[str, ...]:
-    """`just up` where just is, or else what it runs."""
+    """Return `just up` where just is installed, or else the command that it runs."""
     if shutil.which("just") and Path("justfile").exists():
         return ("just", "up")
     return (sys.executable, "-m", "cafeteria.local_stack", "up")
 
 
-async def _first_order_after(home: Path) -> float:
+async def _first_order_after(data_directory: Path) -> float:
     base = ports.free_ports(len(SERVICES))
     began_at = monotonic()
-    async with _up(home, base) as process, aiohttp.ClientSession() as http:
+    async with _up(data_directory, base) as process, aiohttp.ClientSession() as http:
         token = await _until_found(process, lambda: _sign_in(http, base), began_at)
         await _until_found(process, lambda: _order(http, base, token), began_at)
         return monotonic() - began_at
 
 
 @asynccontextmanager
-async def _up(home: Path, base: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _up(data_directory: Path, base: int) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *_command(),
-        env={**os.environ, "CAFETERIA_HOME": str(home), "CAFETERIA_PORT_BASE": str(base)},
+        env={**os.environ, "CAFETERIA_HOME": str(data_directory), "CAFETERIA_PORT_BASE": str(base)},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
@@ -119,7 +119,7 @@ async def _until_found(
 
     await is_true_within(GIVE_UP_S - (monotonic() - began_at), is_decided, poll_s=POLL_S)
     if found is None:
-        raise BenchError("The stack did not come up: run `just up` and see what it says.")
+        raise BenchError("The stack did not start. Run `just up` to see the error.")
     return found
 
 
@@ -132,7 +132,7 @@ async def _sign_in(http: aiohttp.ClientSession, base: int) -> str | None:
 
 
 async def _order(http: aiohttp.ClientSession, base: int, token: str) -> str | None:
-    """The first order is made as a student makes it: from the menu."""
+    """Order the first item of the menu, as a student does. Returns None unless the answer is 201."""
     async with http.get(f"{_url(base, GATEWAY)}/v1/menu") as response:
         if response.status != OK:
             return None

@@ -1,7 +1,7 @@
-"""Loads that wrk cannot offer: at a steady rate whatever becomes of the requests before, or one after another.
+"""Loads that wrk cannot offer: open (a steady rate, independent of answers) and closed (one request after another).
 
-At a steady rate the time of an answer counts from when its request was due to be sent: a slow system is not spared.
-At some hundred requests a second this takes a few percent of a core.
+In an open load the latency of an answer counts from the time at which its request was due, so a slow system does not
+hide its delays. Some hundred requests a second take a few percent of a core.
 """
 
 import asyncio
@@ -18,14 +18,12 @@ from cafeteria.local_stack.polling import is_true_within
 
 ANSWER_WITHIN_S = 30.0
 CONNECTION_LIMIT = 4_000
-SEND_EVERY_S = (
-    0.001  # what is due by then goes together: a round of the event loop for each would be too slow
-)
+SEND_EVERY_S = 0.001  # requests due by then are sent together: one loop iteration for each would be too slow
 OK, CREATED, RECEIVED, OVERLOADED = 200, 201, 202, 503
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """`after_s` is when it came, from the beginning of the load."""
+    """`after_s` is the time of the answer, from the beginning of the load."""
 
     status: int
     latency_s: float
@@ -34,7 +32,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was sent. `unsent`: so many that no connection was left for them."""
+    """The requests of a load and their answers. `unsent` counts requests for which no connection was left."""
 
     seconds: float
     sent: int
@@ -49,7 +47,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Of sorted values; 0 when there are none."""
+    """Return a percentile of sorted values; 0 if there are none."""
     return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
 
 
@@ -60,7 +58,7 @@ class _Load(Protocol):
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time; an answer is as long as its head says."""
+    """A connection with one request at a time; an answer ends after its Content-Length."""
 
     def __init__(self, load: _Load, *, began_at: float) -> None:
         self._load = load
@@ -99,12 +97,12 @@ class _Connection(asyncio.Protocol):
 
 
 def _content_length(lowered_head: bytes) -> int:
-    _, found, rest = lowered_head.partition(b"\ncontent-length:")
-    return int(rest.split(b"\r\n", 1)[0]) if found else 0
+    _, found, after = lowered_head.partition(b"\ncontent-length:")
+    return int(after.split(b"\r\n", 1)[0]) if found else 0
 
 
 class OpenLoad:
-    """So many requests a second, come what may; more connections are opened while none is free."""
+    """Sends requests at a fixed rate; opens more connections while none is free."""
 
     def __init__(self, url: str, requests: Requests, *, rate: float) -> None:
         address = urlsplit(url)
@@ -119,16 +117,16 @@ class OpenLoad:
         self._began_at = asyncio.get_running_loop().time()
 
     async def run(self, seconds: float, *, connections: int = 64) -> Outcome:
-        """Raises BenchError when nobody listens."""
+        """Offer the load. Raises BenchError if nothing listens there."""
         loop = asyncio.get_running_loop()
         try:
             await asyncio.gather(*(self._connect() for _ in range(connections)))
         except OSError as error:
-            raise BenchError(f"Nobody answers at port {self._port}: {error}.") from None
+            raise BenchError(f"Nothing answers at port {self._port}: {error}.") from None
         self._began_at = loop.time()
-        sent, in_all = 0, int(seconds * self._rate)
-        while sent < in_all:
-            due = min(in_all, 1 + int((loop.time() - self._began_at) * self._rate))
+        sent, total = 0, int(seconds * self._rate)
+        while sent < total:
+            due = min(total, 1 + int((loop.time() - self._began_at) * self._rate))
             for number in range(sent, due):
                 self._send(self._began_at + number / self._rate)
             sent = due
@@ -172,16 +170,16 @@ class OpenLoad:
 
     async def _until_answered(self, deadline: float) -> None:
         left_s = deadline - asyncio.get_running_loop().time()
-        await is_true_within(left_s, lambda: not self._is_owed_an_answer, poll_s=0.05)
+        await is_true_within(left_s, lambda: not self._has_unanswered_requests, poll_s=0.05)
 
     @property
-    def _is_owed_an_answer(self) -> bool:
-        """A request that waits for a connection of its own is sent, and counted, once that is open."""
+    def _has_unanswered_requests(self) -> bool:
+        """Whether answers are missing. A request that waits for its connection is sent, and counted, once that is open."""
         return bool(self._opening) or len(self._answers) < self._sent
 
 
 class ClosedLoad:
-    """Each connection sends its next request as soon as the last one is answered."""
+    """Sends the next request of a connection as soon as the last one is answered."""
 
     def __init__(self, url: str, requests: Requests) -> None:
         address = urlsplit(url)
@@ -213,7 +211,7 @@ class ClosedLoad:
             self._send(connection)
 
     def lost(self, connection: _Connection) -> None:
-        """Its request stays without an answer."""
+        """Do nothing: the request stays without an answer."""
 
     def _send(self, connection: _Connection) -> None:
         self._sent += 1

@@ -1,6 +1,6 @@
-"""Very many open event streams in a process of their own: `python -m cafeteria.bench.stream_client`.
+"""A process with thousands of open event streams: `python -m cafeteria.bench.stream_client`.
 
-Reads a `Wanted` from its first line of input; for each line that follows it says what it has counted so far.
+Reads a `StreamPlan` from the first line of its input; answers each later line with its counts.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from cafeteria.local_stack.launch import DESCRIPTORS
 
 OPEN_AT_ONCE = 100
 EVENT = b"event: order.status"
-CARRY = len(EVENT) - 1
+TAIL_BYTES = len(EVENT) - 1
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class StreamPlan(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     tokens: tuple[str, ...]
@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """`last_at` is when the last event came, in seconds since 1970."""
+    """`last_at` is the time of the last event, in seconds since 1970."""
 
     open: int
     lost: int
@@ -47,7 +47,7 @@ class _Stream(asyncio.Protocol):
         self.opened = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(self._request)  # type: ignore[attr-defined]  # a TCP connection's has it
+        transport.write(self._request)  # type: ignore[attr-defined]  # a TCP transport has it
 
     def data_received(self, data: bytes) -> None:
         if not self._is_open:
@@ -58,7 +58,7 @@ class _Stream(asyncio.Protocol):
         if found := text.count(EVENT):
             self._all.events += found
             self._all.last_at = time()
-        self._tail = text[-CARRY:]
+        self._tail = text[-TAIL_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._all.lost += 1
@@ -67,29 +67,29 @@ class _Stream(asyncio.Protocol):
 
 
 class Streams:
-    """All of them."""
+    """All streams and their counts."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._places = asyncio.Semaphore(OPEN_AT_ONCE)
+    def __init__(self, plan: StreamPlan) -> None:
+        self._plan = plan
+        self._open_limit = asyncio.Semaphore(OPEN_AT_ONCE)
         self.open = self.lost = self.events = 0
         self.last_at = 0.0
 
     async def open_all(self) -> None:
-        wanted = self._wanted
+        plan = self._plan
         await asyncio.gather(
-            *(self._open(stream(token)) for token in wanted.tokens for _ in range(wanted.streams_per_token))
+            *(self._open(stream(token)) for token in plan.tokens for _ in range(plan.streams_per_token))
         )
 
     async def _open(self, request: bytes) -> None:
-        async with self._places:
+        async with self._open_limit:
             loop = asyncio.get_running_loop()
             _, protocol = await loop.create_connection(
-                partial(_Stream, self, request), self._wanted.host, self._wanted.port
+                partial(_Stream, self, request), self._plan.host, self._plan.port
             )
             await protocol.opened
 
-    def say(self) -> None:
+    def write_counts(self) -> None:
         counted = Counted(open=self.open, lost=self.lost, events=self.events, last_at=self.last_at)
         sys.stdout.buffer.write(msgspec.json.encode(counted) + b"\n")
         sys.stdout.buffer.flush()
@@ -98,17 +98,17 @@ class Streams:
 async def main() -> None:
     lines = asyncio.StreamReader(limit=1 << 24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    streams = Streams(msgspec.json.decode(await lines.readline(), type=Wanted))
+    streams = Streams(msgspec.json.decode(await lines.readline(), type=StreamPlan))
     await streams.open_all()
-    streams.say()
+    streams.write_counts()
     while await lines.readline():
-        streams.say()
+        streams.write_counts()
 
 
 def allow_descriptors() -> int:
-    """As many open files as this process and its children may have; returns how many that are.
+    """Raise the limit of open files of this process and its children to the maximum; returns the limit.
 
-    Where the system names no limit (macOS), more than DESCRIPTORS may be refused.
+    Without a maximum (macOS) the limit is DESCRIPTORS: the system may refuse more.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = DESCRIPTORS if most == resource.RLIM_INFINITY else most

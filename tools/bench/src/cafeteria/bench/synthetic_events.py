@@ -1,4 +1,4 @@
-"""Status events that no order stands behind, for benchmarks of notification alone: straight into the stream."""
+"""Synthetic status events without orders, published to the stream for benchmarks of notification alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ACK_TIMEOUT_S = 10.0
 
 
 async def publish_events(admin_url: str, students: Sequence[str], count: int) -> None:
-    """`count` orders that were verified just now, by turns of these students. Raises BenchError."""
+    """Publish `count` STOCK_VERIFIED events, one student after another. Raises BenchError if NATS refuses them."""
     address = urlsplit(admin_url)
     client = Client()
     await client.connect(
@@ -56,17 +56,17 @@ def _event(student_id: str) -> bytes:
 
 async def _publish(client: Client, bodies: Sequence[bytes]) -> None:
     batch_id = uuid4().hex
-    for place, body in enumerate(bodies, start=1):
+    for number, body in enumerate(bodies, start=1):
         headers = {
             HEADER_MESSAGE_ID: str(uuid4()),
             HEADER_TYPE: GATEWAY_STATUS.type_name,
             "Nats-Batch-Id": batch_id,
-            "Nats-Batch-Sequence": str(place),
+            "Nats-Batch-Sequence": str(number),
         }
-        if place < len(bodies):
+        if number < len(bodies):
             await client.publish(GATEWAY_STATUS.subject, body, headers=headers)
             continue
         headers["Nats-Batch-Commit"] = "1"
         answer = await client.request(GATEWAY_STATUS.subject, body, timeout=ACK_TIMEOUT_S, headers=headers)
         if b'"error"' in answer.data:
-            raise BenchError(f"NATS did not take the events: {answer.data.decode()}")
+            raise BenchError(f"NATS refused the events: {answer.data.decode()}")

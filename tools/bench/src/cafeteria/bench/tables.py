@@ -1,4 +1,4 @@
-"""The rows that every report of the order flow has."""
+"""The rows of every report of the order flow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -14,11 +14,11 @@ CARRIED = "orders carried to READY"
 CARRIED_SHARE = "carried of accepted"
 CPU = "CPU per order"
 PIECE = "machine: a fixed piece of work"
-MEMBERS = ("gateway", "stock", "kitchen", "notification", "identity", "postgres", "nats")
+PROCESSES = ("gateway", "stock", "kitchen", "notification", "identity", "postgres", "nats")
 
 
 def flow_rows(rounds: Rounds) -> tuple[Row, ...]:
-    """Rates, answer times, CPU by process, and what the machine did meanwhile."""
+    """Return rates, answer times, CPU by process, and the machine's figures."""
     return (*_rates(rounds), *_cpu(rounds), *machine_rows(rounds))
 
 
@@ -49,7 +49,7 @@ def _rates(rounds: Rounds) -> list[Row]:
 def _cpu(rounds: Rounds) -> list[Row]:
     return [
         _row(CPU, "µs", rounds, lambda each: sum(each.cpu_us().values())),
-        *(_row(f"  {member}", "µs", rounds, _of_service(member)) for member in MEMBERS),
+        *(_row(f"  {process}", "µs", rounds, _of_service(process)) for process in PROCESSES),
     ]
 
 
@@ -66,7 +66,7 @@ def machine_rows(rounds: Rounds) -> list[Row]:
 
 
 def at_one_speed(report: Report, what: str, *, by_piece: str = PIECE) -> Row:
-    """That row as it would stand had the machine worked equally fast in every round, by what the piece of work took."""
+    """Return the row corrected to one speed of the machine in all rounds, by the time of the piece of work."""
     row, piece = report.row(what), report.row(by_piece)
     usual = median(value for series in piece.by.values() for value in series.values)
     by = {}
@@ -78,7 +78,7 @@ def at_one_speed(report: Report, what: str, *, by_piece: str = PIECE) -> Row:
 
 
 def _of_service(service: str) -> Callable[[Round], float]:
-    """All replicas of it."""
+    """Return the figure: CPU for an order of all replicas of the service."""
     return lambda each: sum(us for name, us in each.cpu_us().items() if name.partition("-")[0] == service)
 
 

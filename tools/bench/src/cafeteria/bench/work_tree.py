@@ -1,6 +1,6 @@
-"""A work tree of another commit, with an environment of its own: what is measured in it is that commit from end to end.
+"""A git work tree of another commit with its own Python environment, in which that commit is measured.
 
-Trees stay where they were made, and the next run finds them there.
+Trees are kept, and the next run uses them again.
 """
 
 import asyncio
@@ -19,38 +19,38 @@ from cafeteria.local_stack.data_directory import DataDirectory
 
 SHORT_HASH = 7
 STOP_WITHIN_S = 20.0
-_OURS_ALONE = ("UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV")
-"""What `./just` sets for this tree: there it would keep another tree from having its own environment."""
+_OWN_VARIABLES = ("UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV")
+"""Variables that `./just` sets for this tree; they would keep another tree from having its own environment."""
 
 
 class WorkTree(msgspec.Struct, frozen=True, kw_only=True):
-    """`name` is the commit's short hash; `interpreter` is that of its environment."""
+    """`name` is the commit's short hash; `interpreter` is the Python of its environment."""
 
     name: str
     root: Path
     interpreter: Path
 
     async def just(self, *arguments: str) -> int:
-        """Run a recipe there; returns its exit status. What it prints is dropped, what it complains about is not."""
+        """Run a recipe there; returns its exit status. Its output is dropped; its errors are shown."""
         return await _run("sh", "./just", *arguments, folder=self.root)
 
     async def python(self, script: Path, *arguments: str) -> bytes:
-        """What a script prints, run by the tree's interpreter. Raises BenchError when it fails."""
+        """Return the output of a script, run by the tree's interpreter. Raises BenchError if it fails."""
         return await output_of(str(self.interpreter), "-P", str(script), *arguments, folder=self.root)
 
 
 def present() -> WorkTree:
-    """The tree in which this runs."""
+    """Return the tree in which this process runs."""
     return WorkTree(name="present", root=Path.cwd(), interpreter=Path(sys.executable))
 
 
 async def work_tree(commit: str) -> WorkTree:
-    """That commit's tree, ready to run. Raises BenchError when there is no such commit, or it cannot be made ready."""
+    """Return the commit's tree, ready to run. Raises BenchError if the commit does not exist or cannot be prepared."""
     hash_ = await find_commit(commit)
     name = hash_[:SHORT_HASH]
     root = DataDirectory.from_environment().root.absolute() / "bench" / f"at-{name}"
     tree = WorkTree(name=name, root=root, interpreter=root / ".venv/bin/python")
-    if not await _is_whole(tree.root, hash_):
+    if not await _is_intact(tree.root, hash_):
         shutil.rmtree(tree.root, ignore_errors=True)
         # --force: the folder may have been removed without git's knowledge
         await output_of("git", "worktree", "add", "--quiet", "--force", "--detach", str(tree.root), hash_)
@@ -60,7 +60,7 @@ async def work_tree(commit: str) -> WorkTree:
 
 
 async def find_commit(commit: str) -> str:
-    """Its full hash. Raises BenchError when this repository has no such commit."""
+    """Return its full hash. Raises BenchError if this repository has no such commit."""
     try:
         found = await output_of(
             *("git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
@@ -73,8 +73,8 @@ async def find_commit(commit: str) -> str:
     return found.decode().strip()
 
 
-async def _is_whole(folder: Path, hash_: str) -> bool:
-    """Whether the commit lies there as it is, whatever became of an earlier run."""
+async def _is_intact(folder: Path, hash_: str) -> bool:
+    """Whether the folder has the commit unchanged, also after an interrupted run."""
     if not (folder / ".git").exists():
         return False
     with suppress(BenchError):
@@ -99,13 +99,13 @@ async def _run(*command: str, folder: Path) -> int:
 async def _communicate(
     command: Sequence[str], *, folder: Path | None, stdout: int
 ) -> tuple[asyncio.subprocess.Process, bytes]:
-    """In a process group of its own, which ends with this task: servers may run in it."""
+    """Run a command in a process group of its own, which ends with this task, for it may start servers."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=folder, env=_environment(), stdout=stdout, start_new_session=True
         )
     except FileNotFoundError:
-        raise BenchError(f"{command[0]} is needed for another commit's tree, and is not here.") from None
+        raise BenchError(f"{command[0]} is needed for another commit's tree, and is not installed.") from None
     try:
         output, _ = await process.communicate()
     except asyncio.CancelledError:
@@ -115,11 +115,11 @@ async def _communicate(
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+    return {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """As Ctrl-C does, so that it takes its servers down."""
+    """Stop the group as Ctrl-C does, so that it stops its servers; kill it if it does not end in time."""
     for how in (signal.SIGINT, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, how)

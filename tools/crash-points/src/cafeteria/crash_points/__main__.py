@@ -43,7 +43,7 @@ def options_from(argv: Sequence[str] | None) -> CrashOptions:
         dest="workers",
         type=int,
         default=WORKERS,
-        help="parallel workers, each with a test bed (%(default)s)",
+        help="parallel workers, each with an environment (%(default)s)",
     )
     found = parser.parse_args(argv)
     return CrashOptions(

@@ -1,4 +1,4 @@
-"""The test bed: everything that one order needs: servers, identity, four services behind wire proxies, one student.
+"""The environment of one order: servers, identity, four services behind wire proxies, one student.
 
 Unlike in the local stack no process restarts by itself: the code that kills a service starts it again.
 """
@@ -52,10 +52,10 @@ KITCHEN_SETTINGS = {"KITCHEN_MODE": "auto", "KITCHEN_PREP_MIN_S": "0", "KITCHEN_
 
 
 class Environment:
-    """The test bed, used as a context manager: everything runs inside its block."""
+    """The environment, used as a context manager: everything runs inside its block."""
 
-    def __init__(self, home: DataDirectory) -> None:
-        self.home = home
+    def __init__(self, data_directory: DataDirectory) -> None:
+        self._data_directory = data_directory
         self.marks = Marks()
         self.history = History()
         self.killables: dict[str, KillableService] = {}
@@ -76,8 +76,8 @@ class Environment:
 
     async def _start(self, starting: AsyncExitStack) -> None:
         """Start everything; the services' modules load while the servers start."""
-        starting.enter_context(self.home.held())
-        self._servers = Servers(self.home, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
+        starting.enter_context(self._data_directory.held())
+        self._servers = Servers(self._data_directory, Plan(stream_max_bytes=STREAM_MAX_BYTES), keep=False)
         base = ports.free_ports(len(SERVICES))
         fork_server = await starting.enter_async_context(ForkServer())
         for service in KILLABLE_SERVICES:
@@ -112,7 +112,7 @@ class Environment:
             IDENTITY,
             program=lambda: service_program(IDENTITY, environment),
             ready=ready,
-            log=self.home.logs / f"{IDENTITY}.log",
+            log=self._data_directory.logs / f"{IDENTITY}.log",
             start=fork_server.start,
         )
         starting.push_async_callback(member.stop)
@@ -130,21 +130,21 @@ class Environment:
         environment = self._environment(service, port=port)
         if service == KITCHEN:
             environment |= KITCHEN_SETTINGS
-        log = self.home.logs / f"{service}.log"
+        log = self._data_directory.logs / f"{service}.log"
         return KillableService(
             service, fork_server=fork_server, port=port, environment=environment, log=log, proxies=proxies
         )
 
     def _environment(self, service: str, *, port: int) -> dict[str, str]:
         return service_environment(
-            service, inherited=dict(os.environ), home=self.home, servers=self._servers, port=port
+            service, inherited=dict(os.environ), home=self._data_directory, servers=self._servers, port=port
         )
 
     async def all_ready(self) -> None:
         await asyncio.gather(*(killable.ready(self.http) for killable in self.killables.values()))
 
     async def kitchen_in(self, mode: str) -> None:
-        """Restart the kitchen if its mode differs: `auto` cooks by itself, `manual` waits for the kitchen staff."""
+        """Restart the kitchen if its mode differs: `auto` cooks by itself, `manual` waits for an operator."""
         kitchen = self.killables[KITCHEN]
         if kitchen.environment["KITCHEN_MODE"] != mode:
             kitchen.environment["KITCHEN_MODE"] = mode

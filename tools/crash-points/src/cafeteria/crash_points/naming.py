@@ -47,7 +47,7 @@ class Marks:
         self._student_id = student_id
         self._patterns = {student_id.encode()}
 
-    def stand_in(self, raw: bytes) -> bool:
+    def occur_in(self, raw: bytes) -> bool:
         return any(word in raw for word in self._patterns)
 
     def learn(self, body: bytes) -> None:

@@ -32,7 +32,7 @@ class NatsNames:
             return None
         self._marks.learn(frame.body)
         subject, is_the_orders = self._subject(frame)
-        is_the_orders = is_the_orders or self._marks.stand_in(frame.raw)
+        is_the_orders = is_the_orders or self._marks.occur_in(frame.raw)
         if frame.answer_to:
             self._requests[frame.answer_to] = (subject, is_the_orders)
         return Named(topic=subject, kind=frame.verb, is_the_orders=is_the_orders)

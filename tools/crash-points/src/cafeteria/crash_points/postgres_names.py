@@ -72,7 +72,7 @@ class PostgresNames:
         if not self._is_open:
             self._is_open = frame.kind == "ReadyForQuery"
             return None
-        is_marked = self._marks.stand_in(frame.raw)
+        is_marked = self._marks.occur_in(frame.raw)
         self._is_the_orders = self._is_the_orders or is_marked
         topic = self._requested(frame) if direction is Direction.REQUESTS else self._replied(frame)
         is_the_orders = is_marked if frame.kind == "DataRow" else self._is_the_orders
@@ -96,8 +96,8 @@ class PostgresNames:
         return topic
 
     def _parsed(self, frame: PostgresFrame) -> str:
-        name, _, rest = frame.body.partition(b"\0")
-        sql = (rest if frame.kind == "Parse" else name).partition(b"\0")[0].decode(errors="replace")
+        name, _, sql_and_types = frame.body.partition(b"\0")
+        sql = (sql_and_types if frame.kind == "Parse" else name).partition(b"\0")[0].decode(errors="replace")
         topic = CHATTER if any(word in sql for word in _DRIVER_QUERIES) else statement_name(sql)
         if frame.kind == "Parse":
             self._topics[name] = topic

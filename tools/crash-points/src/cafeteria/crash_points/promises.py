@@ -1,4 +1,4 @@
-"""The promises that must hold on the test bed after a crash: I1 to I10, over stored and observed data."""
+"""The promises that must hold in the environment after a crash: I1 to I10, over stored and observed data."""
 
 import msgspec
 

@@ -1,6 +1,6 @@
 """Runs one scenario: to record its messages, or to kill a service at one of them and check the result.
 
-Before every count the test bed is quiescent and silent, so that every counted message belongs to the order.
+Before every count the environment is quiescent and silent, so that every counted message belongs to the order.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Rounds:
         self.background = background
         self._reported: set[str] = set()
 
-    async def listen_at_rest(self) -> frozenset[tuple[Place, str]]:
+    async def record_background(self) -> frozenset[tuple[Place, str]]:
         """Return the topics that occur while nobody orders: those of the jobs, including jobs for earlier orders."""
         orders = [row["id"] for row in await self.environment.database.fetch("SELECT id FROM gateway.orders")]
         listener = Listener()
@@ -61,7 +61,7 @@ class Rounds:
         async with self._begun(scenario) as running:
             listener = Listener(self.background)
             self.environment.watch(listener)
-            await running.live()
+            await running.run()
             await until_carried(self.environment.bus, self.environment.database)
             await _silence(listener, SILENCE_S)
         return listener.count.numbers
@@ -127,7 +127,7 @@ class Rounds:
 
 async def _live(scenario: Scenario, problems: list[str]) -> None:
     try:
-        await scenario.live()
+        await scenario.run()
     except (TimeoutError, ScenarioFailedError) as error:
         problems.append(f"the student's request: {error or 'no final answer in time'}")
 

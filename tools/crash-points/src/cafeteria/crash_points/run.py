@@ -14,12 +14,12 @@ EVERY_S = 0.5
 
 
 async def run(options: CrashOptions, console: Console | None = None) -> CrashResult:
-    """Run the selected crash points. Raises StackError when a test bed cannot be set up."""
+    """Run the selected crash points. Raises StackError when an environment cannot be set up."""
     console = console or Console(quiet=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("crash points", total=None)
-        run = CrashRun(options, tell=lambda sentence: progress.console.print(sentence, highlight=False))
+        run = CrashRun(options, report=lambda sentence: progress.console.print(sentence, highlight=False))
         showing = asyncio.create_task(_show(run, progress, task))
         try:
             return await run.run()

@@ -50,7 +50,7 @@ class Scenario(Protocol):
     async def begin(self) -> None:
         """Run the steps before the count."""
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Run the steps during the count, until the student has the last answer."""
 
 
@@ -66,7 +66,7 @@ class Ordering:
     async def begin(self) -> None:
         """Nothing comes before."""
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         await _order(self._environment, self._student)
 
 
@@ -83,7 +83,7 @@ class OrderingTogether:
         """Log the other students in, the first time."""
         await self._environment.other_students(TOGETHER)
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         try:
             await self._live()
         except ExceptionGroup as several:
@@ -118,7 +118,7 @@ class Refusing:
     async def begin(self) -> None:
         """Nothing comes before."""
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         dish = uuid5(NO_DISHES, self._student.student_id)
         _require(await _order_of(self._student, dish), status=409)
 
@@ -138,7 +138,7 @@ class Cancelling:
         if not await is_true_within(ANSWER_WITHIN_S, self._is_queued):
             raise ScenarioFailedError("the order never reached the kitchen")
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         _require(await self._student.cancel(self._order_id, deadline_s=ANSWER_WITHIN_S), status=200)
 
     async def _is_queued(self) -> bool:
@@ -146,7 +146,7 @@ class Cancelling:
 
 
 class Checking:
-    """The loops that ask end to end whether an order's news have arrived, which they do when it is five seconds old."""
+    """Reconcile delivery: gateway and kitchen check an order's delivery when it is five seconds old."""
 
     kitchen_mode = "auto"
 
@@ -160,7 +160,7 @@ class Checking:
         self._order_id = await _order(self._environment, self._student)
         await until_carried(self._environment.bus, self._environment.database)
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         await check_again(self._environment, [self._order_id])
 
 

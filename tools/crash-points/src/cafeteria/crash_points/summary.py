@@ -25,7 +25,7 @@ def show(result: CrashResult, console: Console) -> None:
     for outcome in result.violations:
         _print_violation(outcome, console)
     for folder in result.logs:
-        console.print(f"logs of a test bed with a violation: {folder}", highlight=False)
+        console.print(f"logs of an environment with a violation: {folder}", highlight=False)
 
 
 def _table(result: CrashResult) -> Table:

@@ -16,7 +16,7 @@ from cafeteria.crash_points.rounds import Rounds
 from cafeteria.crash_points.wire_proxy import Place
 
 FRESH_STARTS = 2
-LIVES_EACH = 3  # the first on fresh processes, the second on hardly used ones
+RUNS_EACH = 3  # the first on fresh processes, the second on hardly used ones
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ async def survey(
 ) -> Survey:
     rounds = Rounds(environment)
     await rounds.record("order")  # what runs only after an order is background too
-    rounds.background = await rounds.listen_at_rest()
+    rounds.background = await rounds.record_background()
     points: list[Point] = []
     fresh: set[tuple[str, Kind, int]] = set()
     for scenario in scenarios:
@@ -53,7 +53,7 @@ async def _passed(rounds: Rounds, scenario: str, *, fresh_starts: int) -> tuple[
     for _ in range(fresh_starts):
         await refresh(rounds.environment, KILLABLE_SERVICES)
         first |= await rounds.record(scenario)
-        for _ in range(1, LIVES_EACH):
+        for _ in range(1, RUNS_EACH):
             later |= await rounds.record(scenario)
     return first, later
 

@@ -1,6 +1,6 @@
-"""Runs all crash points on several parallel workers: each has its own test bed, so none disturbs another.
+"""Runs all crash points on several parallel workers: each has its own environment, so none disturbs another.
 
-A worker replaces a test bed on which a promise was broken, so that one violation is reported once.
+A worker replaces an environment in which a promise was broken, so that one violation is reported once.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from cafeteria.provisioning.errors import StackError
 ATTEMPTS = 3
 """Batches form differently in each scenario run: a point whose message did not come is tried this often."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class CrashResult(msgspec.Struct, kw_only=True):
@@ -41,7 +41,7 @@ class CrashResult(msgspec.Struct, kw_only=True):
     chosen: int = 0
     outcomes: list[Outcome] = msgspec.field(default_factory=list)
     logs: list[Path] = msgspec.field(default_factory=list)
-    """Log folders of test beds on which a promise was broken."""
+    """Log folders of environments in which a promise was broken."""
     lasted_s: float = 0.0
 
     @property
@@ -56,10 +56,10 @@ class CrashResult(msgspec.Struct, kw_only=True):
 class CrashRun:
     """Runs the crash points that the options select. `result` may be read meanwhile."""
 
-    def __init__(self, options: CrashOptions, *, tell: Tell) -> None:
+    def __init__(self, options: CrashOptions, *, report: Report) -> None:
         self.result = CrashResult(options=options)
         self._options = options
-        self._tell = tell
+        self._report = report
         self._setting_up = asyncio.Lock()
         self._remaining: deque[Point] = deque()
         self._surveyed: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
@@ -81,33 +81,33 @@ class CrashRun:
     async def _run_worker(self, *, is_first: bool) -> None:
         has_work = True
         while has_work:
-            with temporary_data_directory() as home:
-                async with self._environment(home) as environment:
+            with temporary_data_directory() as data_directory:
+                async with self._environment(data_directory) as environment:
                     if is_first and not self._surveyed.done():
                         self._surveyed.set_result(await self._survey(environment))
                     has_work = await self._work(environment, await asyncio.shield(self._surveyed))
                     if has_work:
-                        self.result.logs.append(_keep_logs(home))
+                        self.result.logs.append(_keep_logs(data_directory))
 
     @asynccontextmanager
-    async def _environment(self, home: DataDirectory) -> AsyncIterator[Environment]:
-        """Set up a test bed, one at a time: migrations keep their state in globals."""
+    async def _environment(self, data_directory: DataDirectory) -> AsyncIterator[Environment]:
+        """Set up an environment, one at a time: migrations keep their state in globals."""
         async with AsyncExitStack() as stack:
             async with self._setting_up:
-                environment = await stack.enter_async_context(Environment(home))
+                environment = await stack.enter_async_context(Environment(data_directory))
             yield environment
 
     async def _survey(self, environment: Environment) -> Survey:
-        self._tell("recording the scenarios without crashes")
-        found = await survey(environment, self._wanted_lives(), fresh_starts=self._options.fresh_starts)
+        self._report("recording the scenarios without crashes")
+        found = await survey(environment, self._wanted_scenarios(), fresh_starts=self._options.fresh_starts)
         points = [point for point in found.points if self._is_wanted(point)]
         chosen = points if self._options.sample is None else drawn(points, self._options)
         self._remaining.extend(sorted(chosen, key=lambda point: _order_of_points(point, found)))
         self.result.found, self.result.chosen = tuple(points), len(chosen)
-        self._tell(f"{len(points)} crash points, {len(chosen)} of them selected")
+        self._report(f"{len(points)} crash points, {len(chosen)} of them selected")
         return found
 
-    def _wanted_lives(self) -> list[str]:
+    def _wanted_scenarios(self) -> list[str]:
         """Return the scenarios that a pattern can match; the name of a point begins with its scenario."""
         named = {pattern.partition("/")[0] for pattern in self._options.only}
         return [
@@ -124,13 +124,13 @@ class CrashRun:
         )
 
     async def _work(self, environment: Environment, found: Survey) -> bool:
-        """Try points until none is left; return True when a violation makes a new test bed necessary."""
+        """Try points until none is left; return True when a violation makes a new environment necessary."""
         rounds = Rounds(environment, found.background)
         while self._remaining:
             outcome = await self._try(rounds, self._remaining.popleft(), found)
             self.result.outcomes.append(outcome)
             if outcome.violations:
-                self._tell(f"{outcome.point}: {outcome.violations[0]}")
+                self._report(f"{outcome.point}: {outcome.violations[0]}")
                 return True
         return False
 
@@ -168,9 +168,9 @@ def _order_of_points(point: Point, found: Survey) -> tuple[str, bool, Point]:
     return point.scenario, found.needs_fresh(point), point
 
 
-def _keep_logs(home: DataDirectory) -> Path:
+def _keep_logs(data_directory: DataDirectory) -> Path:
     kept = Path(tempfile.mkdtemp(prefix="cafeteria-crash-points-"))
-    shutil.copytree(home.logs, kept, dirs_exist_ok=True)
+    shutil.copytree(data_directory.logs, kept, dirs_exist_ok=True)
     return kept
 
 

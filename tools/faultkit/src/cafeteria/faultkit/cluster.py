@@ -43,15 +43,15 @@ class Cluster:
     """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies."""
 
     def __init__(
-        self, home: Path, *, replicas: int, seed: int, fork_server: ForkServer | None = None
+        self, root: Path, *, replicas: int, seed: int, fork_server: ForkServer | None = None
     ) -> None:
-        self.home = DataDirectory(root=home)
+        self.data_directory = DataDirectory(root=root)
         self.seed = seed
         self._replicas = replicas
         self._fork_server = fork_server
         self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
         self._exits = AsyncExitStack()
-        self._turns = {server: asyncio.Lock() for server in SERVERS}
+        self._locks = {server: asyncio.Lock() for server in SERVERS}
         self.proxies: dict[tuple[str, str], Proxy] = {}
         """Proxies by process and server."""
         self.students: list[Student] = []
@@ -70,10 +70,10 @@ class Cluster:
     async def _start(self, starting: AsyncExitStack) -> None:
         postgres_port = ports.free_ports(2)
         server_ports = {POSTGRES: postgres_port, NATS: postgres_port + 1}
-        for member in self._service_members():
+        for process in self._service_processes():
             for server, port in server_ports.items():
                 proxy = Proxy(host=HOST, port=port, chance=self.chance)
-                self.proxies[member, server] = await starting.enter_async_context(proxy)
+                self.proxies[process, server] = await starting.enter_async_context(proxy)
         plan = Plan(
             postgres_port=server_ports[POSTGRES],
             nats_port=server_ports[NATS],
@@ -81,24 +81,24 @@ class Cluster:
             service_environments=self._environments(),
             fork_server=self._fork_server,
         )
-        self.stack = await starting.enter_async_context(Stack(self.home, plan))
+        self.stack = await starting.enter_async_context(Stack(self.data_directory, plan))
         connector = aiohttp.TCPConnector(limit=0)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
         self.bus = await starting.enter_async_context(BusAdmin(self.stack.servers.nats_admin_url))
 
-    def _service_members(self) -> list[str]:
+    def _service_processes(self) -> list[str]:
         numbers = range(1, self._replicas + 1)
         return [member_name(service, number) for service in SERVICES for number in numbers]
 
     def _environments(self) -> dict[str, dict[str, str]]:
-        return {member: self._environment(member) for member in self._service_members()}
+        return {process: self._environment(process) for process in self._service_processes()}
 
-    def _environment(self, member: str) -> dict[str, str]:
+    def _environment(self, process: str) -> dict[str, str]:
         return {
-            "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.proxies[member, POSTGRES].port}/cafeteria",
-            "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[member, NATS].port}",
+            "CAFETERIA_POSTGRES_URL": f"postgresql://{HOST}:{self.proxies[process, POSTGRES].port}/cafeteria",
+            "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[process, NATS].port}",
             "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0",  # all load clients have one address
-            **SERVICE_SETTINGS.get(service_of(member), {}),
+            **SERVICE_SETTINGS.get(service_of(process), {}),
         }
 
     @property
@@ -114,29 +114,29 @@ class Cluster:
         )
 
     def _urls_of(self, service: str) -> tuple[str, ...]:
-        return tuple(self.stack.url(member) for member in self.members(service))
+        return tuple(self.stack.url(process) for process in self.processes(service))
 
     @property
-    def all_members(self) -> list[str]:
+    def all_processes(self) -> list[str]:
         """Names of all service processes."""
         return [name for name in self.stack.names if name not in SERVERS]
 
-    def members(self, service: str) -> list[str]:
-        return [name for name in self.all_members if service_of(name) == service]
+    def processes(self, service: str) -> list[str]:
+        return [name for name in self.all_processes if service_of(name) == service]
 
     @asynccontextmanager
-    async def turn(self, server: str) -> AsyncIterator[None]:
+    async def lock(self, server: str) -> AsyncIterator[None]:
         """Lock the server, so that one fault at a time stops or starts it."""
-        async with self._turns[server]:
+        async with self._locks[server]:
             yield
 
-    async def ready(self, member: str) -> None:
+    async def ready(self, process: str) -> None:
         """Wait until the process is ready. Raises NeverReadyError."""
         try:
             async with asyncio.timeout(READY_WITHIN_S):
-                await self.stack.ready(member)
+                await self.stack.ready(process)
         except TimeoutError:
-            raise NeverReadyError(f"{member} was not ready {READY_WITHIN_S:.0f} s after its fault") from None
+            raise NeverReadyError(f"{process} was not ready {READY_WITHIN_S:.0f} s after its fault") from None
 
     @asynccontextmanager
     async def database(self, *, name: str = "rush") -> AsyncIterator[asyncpg.Connection]:

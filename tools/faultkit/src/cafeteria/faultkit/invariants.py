@@ -11,7 +11,7 @@ from uuid import UUID
 
 from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE
 from cafeteria.faultkit.history import ACCEPTED, CREATED, OK, History
-from cafeteria.faultkit.oracle import students_were_told_the_truth
+from cafeteria.faultkit.oracle import answers_agree_with_stored_data
 from cafeteria.faultkit.snapshot import Snapshot, StoredDecision, StoredLetter, StoredOrder
 from cafeteria.faultkit.stored_messages import POISON_ID, is_readable, items_of
 
@@ -200,7 +200,7 @@ INVARIANTS: dict[str, Check] = {
     "I1 the ledger balances": ledger_balances,
     "I2 each order took its units": orders_took_their_units,
     "I3 every order reached its end": orders_reached_their_end,
-    "I4 students were told the truth": students_were_told_the_truth,
+    "I4 students were told the truth": answers_agree_with_stored_data,
     "I5 one ticket per verified order": kitchen_has_one_ticket,
     "I6 histories are paths": histories_are_paths,
     "I7 one order per key": one_order_per_key,

@@ -91,7 +91,7 @@ class NatsFrames:
             return None
         raw = bytes(self._buffer[:whole])
         if not raw.endswith(END_OF_LINE):
-            raise NatsError(f"{verb.decode()} with a payload that is longer than it says")
+            raise NatsError(f"{verb.decode()} with a payload that is longer than its length")
         payload = raw[line_bytes : whole - len(END_OF_LINE)]
         has_answer = len(words) == _CARRIERS[verb][1]
         answer_at = 1 if verb.endswith(b"PUB") else 2

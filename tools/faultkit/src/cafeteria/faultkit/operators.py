@@ -58,7 +58,7 @@ class Operators:
         self._http = http
         self._stock = stock
         self._kitchen = kitchen
-        self._chance = random.Random("staff")  # noqa: S311 - repeatable on purpose
+        self._chance = random.Random("operators")  # noqa: S311 - repeatable on purpose
         self.restocks = 0
         self.collected = 0
 

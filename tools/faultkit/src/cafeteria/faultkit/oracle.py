@@ -18,7 +18,7 @@ Key = tuple[str, str | None]
 """Student and idempotency key."""
 
 
-def students_were_told_the_truth(stored: Snapshot, seen: History) -> Iterator[str]:
+def answers_agree_with_stored_data(stored: Snapshot, seen: History) -> Iterator[str]:
     """I4: no answer contradicts the stored data."""
     orders = _orders_by_key(stored)
     for key, exchanges in _requests_by_key(seen).items():

@@ -98,7 +98,7 @@ class _FaultyConnection(Connection):
                 yield frame.raw
 
     def _share_before_cut(self, chunk: bytes, faults: NetworkFaults) -> bytes:
-        """Return the part of `chunk` before the cut; the rest, and all that follows, is dropped."""
+        """Return the part of `chunk` before the cut; the remainder, and all that follows, is dropped."""
         before = self.carried_bytes
         self.carried_bytes += len(chunk)
         if faults.cut_after_bytes is None or self.carried_bytes <= faults.cut_after_bytes:

@@ -60,8 +60,8 @@ _READ_UP_TO = "SELECT stream_sequence FROM notification.position_counter"
 
 
 class Quiescence(msgspec.Struct, kw_only=True):
-    """Times until quiescence in seconds, None where it was not reached: `recovered_after_s` for orders of the storm, since
-    the last fault healed; the other two for later orders and their messages, since the last of them was answered.
+    """Times until quiescence in seconds, None where it was not reached: `recovered_after_s` for orders of the load phase,
+    since the last fault healed; the other two for later orders and their messages, since the last of them was answered.
     """
 
     recovered_after_s: float | None = None
@@ -159,7 +159,7 @@ async def unread_messages(bus: BusAdmin, connection: asyncpg.Connection) -> tupl
 
 
 async def streams_caught_up(stored: Snapshot, seen: History, *, within_s: float = STREAMS_WITHIN_S) -> bool:
-    """Wait until every device has seen every status; return False on a time-out (the checker reports the rest)."""
+    """Wait until every device has seen every status; return False on a time-out (the checker reports what is missing)."""
 
     def have_shown_all() -> bool:
         return next(streams_showed_everything_once(stored, seen), None) is None

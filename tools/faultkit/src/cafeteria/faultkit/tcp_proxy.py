@@ -125,12 +125,12 @@ class End(asyncio.Protocol):
         self._late.append(chunk)
         loop.call_at(self._last_due, self._send_late)
 
-    def when_drained(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once the kernel has taken all bytes: over the loopback the other side has them then."""
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the kernel has taken all bytes: over the loopback the other side has them then."""
         if self._transport is not None and self._transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(DRAIN_POLL_S, self.when_drained, tell)
+            asyncio.get_running_loop().call_later(DRAIN_POLL_S, self.when_drained, callback)
         else:
-            tell()
+            callback()
 
     def close(self) -> None:
         """Close the socket after its buffered bytes are sent."""

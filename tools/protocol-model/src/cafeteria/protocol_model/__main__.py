@@ -54,14 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True)
     guards = ALL_GUARDS.without(*options.without)
     if options.replay is not None:
-        return tell(console, options.replay, guards=guards)
+        return replay(console, options.replay, guards=guards)
     seed = secrets.randbelow(LARGEST_SEED) if options.seed is None else options.seed
     found = play_all(console, range(seed, seed + options.schedules), jobs=options.jobs, guards=guards)
     show(console, found, seed=seed, without=options.without)
     return 1 if found.broken else 0
 
 
-def tell(console: Console, seed: int, *, guards: Guards) -> int:
+def replay(console: Console, seed: int, *, guards: Guards) -> int:
     """Print the trace of one schedule and every promise that it broke."""
     trace: list[str] = []
     broken = examine(seed, guards=guards, trace=trace)

@@ -58,7 +58,7 @@ class Durable:
         """Deliver some of the waiting messages; in the quiesce phase all of them."""
         scheduler = home.scheduler
         batch, self.waiting = self.waiting, []
-        if not scheduler.is_calm and len(batch) > 1:
+        if not scheduler.is_quiescing and len(batch) > 1:
             scheduler.chance.shuffle(batch)
             share = 1 + int(scheduler.dice() * len(batch))
             batch, self.waiting = batch[:share], batch[share:]
@@ -69,8 +69,8 @@ class Durable:
     def acknowledge(self, delivery: Delivery) -> None:
         """Remove the delivery, unless the acknowledgement is lost."""
         scheduler = delivery.home.scheduler
-        if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.unacked):
-            scheduler.tell(delivery.home, "the acknowledgement is lost")
+        if not scheduler.is_quiescing and scheduler.happens(scheduler.fault_rates.unacked):
+            scheduler.log(delivery.home, "the acknowledgement is lost")
             self.give_back(delivery)
         elif delivery in self.taken:
             self.taken.remove(delivery)
@@ -141,7 +141,7 @@ class Bus:
         """Return the messages that were acknowledged. Each of the others may be stored nevertheless."""
         scheduler, acknowledged = self.scheduler, []
         for message in messages:
-            is_answered = scheduler.is_calm or not scheduler.happens(scheduler.fault_rates.unstored)
+            is_answered = scheduler.is_quiescing or not scheduler.happens(scheduler.fault_rates.unstored)
             if is_answered or scheduler.happens(0.5):
                 (self.kitchen if message.topic is subjects.WORK_PLACED else self.notification).store(message)
             if is_answered:

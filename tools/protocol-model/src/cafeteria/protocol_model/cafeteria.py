@@ -1,6 +1,6 @@
 """One simulated cafeteria: two replicas of each service, the bus between them, students, and the fault injector.
 
-Two lists hold what a process may do next: `ticks`, of which any may run while there are faults, and `carriers`,
+Two lists hold what a process may do next: `ticks`, of which any may run while there are faults, and `delivery_ticks`,
 which need neither a clock nor a student and run in the quiesce phase until none has anything to do.
 """
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from cafeteria.protocol_model.bus import Bus
 from cafeteria.protocol_model.fault_injector import FaultInjector
-from cafeteria.protocol_model.gateway import GatewayReplica, Peers
+from cafeteria.protocol_model.gateway import GatewayReplica, Receivers
 from cafeteria.protocol_model.gateway_tables import GatewayTables
 from cafeteria.protocol_model.guards import Faults, Guards
 from cafeteria.protocol_model.kitchen import KitchenReplica, KitchenTables
@@ -32,7 +32,7 @@ class Cafeteria:
 
     __slots__ = (
         "bus",
-        "carriers",
+        "delivery_ticks",
         "fault_injector",
         "gateway",
         "gateways",
@@ -61,7 +61,7 @@ class Cafeteria:
             outboxes=(self.gateway.outbox, self.kitchen.outbox),
         )
         self.ticks = self._make_ticks()
-        self.carriers = self._make_carriers()
+        self.delivery_ticks = self._make_delivery_ticks()
 
     def _open_schemas(self) -> None:
         scheduler, dice = self.scheduler, self.scheduler.dice
@@ -78,9 +78,9 @@ class Cafeteria:
             for n in (1, 2)
         ]
         self.kitchens: list[KitchenReplica] = []
-        peers = Peers(stock=self.stocks, kitchen=self.kitchens, notification=self.notifications)
+        receivers = Receivers(stock=self.stocks, kitchen=self.kitchens, notification=self.notifications)
         self.gateways = [
-            GatewayReplica(scheduler, f"gateway-{n}", tables=self.gateway, bus=bus, peers=peers)
+            GatewayReplica(scheduler, f"gateway-{n}", tables=self.gateway, bus=bus, receivers=receivers)
             for n in (1, 2)
         ]
         self.kitchens += [
@@ -112,27 +112,32 @@ class Cafeteria:
         ticks: list[Tick] = [self.load_clients.watch_again, self.operator.release] * 3
         ticks += [self.load_clients.act] * 12
         for gateway in self.gateways:
-            ticks += [gateway.carry, gateway.ask_again, gateway.give_back, gateway.confirm] * 2
+            ticks += [
+                gateway.relay_outbox,
+                gateway.retry_pending,
+                gateway.release_cancelled,
+                gateway.reconcile_delivery,
+            ] * 2
             ticks += [gateway.follow_kitchen] * 2
         for kitchen in self.kitchens:
-            ticks += [kitchen.carry, kitchen.take_work, kitchen.cook, kitchen.confirm] * 2
+            ticks += [kitchen.relay_outbox, kitchen.enqueue, kitchen.cook, kitchen.reconcile_delivery] * 2
         for notification in self.notifications:
-            ticks += [notification.read] * 4 + [notification.catch_up]
+            ticks += [notification.read] * 4 + [notification.resume]
         return [
             *ticks,
             _at_once(*(kitchen.cook for kitchen in self.kitchens)),
-            _at_once(*(kitchen.take_work for kitchen in self.kitchens)),
+            _at_once(*(kitchen.enqueue for kitchen in self.kitchens)),
             _at_once(*(gateway.follow_kitchen for gateway in self.gateways)),
         ]
 
-    def _make_carriers(self) -> list[Tick]:
-        carriers: list[Tick] = []
+    def _make_delivery_ticks(self) -> list[Tick]:
+        delivery_ticks: list[Tick] = []
         for kitchen, gateway in zip(self.kitchens, self.gateways, strict=True):
-            carriers += [kitchen.cook, kitchen.carry, gateway.carry]
-            carriers += [kitchen.take_work, gateway.follow_kitchen]
+            delivery_ticks += [kitchen.cook, kitchen.relay_outbox, gateway.relay_outbox]
+            delivery_ticks += [kitchen.enqueue, gateway.follow_kitchen]
         for notification in self.notifications:
-            carriers += [notification.read, notification.catch_up]
-        return [*carriers, self.load_clients.watch_again]
+            delivery_ticks += [notification.read, notification.resume]
+        return [*delivery_ticks, self.load_clients.watch_again]
 
 
 def _at_once(*ticks: Tick) -> Tick:

@@ -55,11 +55,11 @@ class FaultInjector:
         self.scheduler.kill(self.scheduler.one_of(self.scheduler.one_of(self.services)))
 
     def wipe(self) -> None:
-        self.scheduler.tell(None, "the bus loses a stream")
+        self.scheduler.log(None, "the bus loses a stream")
         self.scheduler.one_of(self.bus.streams).wipe()
 
     def _replay(self) -> None:
-        self.scheduler.tell(None, "a consumer is reset: the bus delivers its history again")
+        self.scheduler.log(None, "a consumer is reset: the bus delivers its history again")
         self.scheduler.one_of(self.bus.durables).replay()
 
     def _time_out(self) -> None:
@@ -68,19 +68,19 @@ class FaultInjector:
 
     def pause(self) -> None:
         seconds = SHORTEST_PAUSE_S + int(self.scheduler.dice() * (LONGEST_PAUSE_S - SHORTEST_PAUSE_S))
-        self.scheduler.tell(None, "{} s pass", seconds)
+        self.scheduler.log(None, "{} s pass", seconds)
         self.scheduler.now += timedelta(seconds=seconds)
 
     def pause_long(self) -> None:
-        self.scheduler.tell(None, "a minute passes")
+        self.scheduler.log(None, "a minute passes")
         self.scheduler.now += MINUTE
 
     def _lose_lock(self) -> None:
-        self.scheduler.tell(None, "a relay loses its lock while it publishes")
+        self.scheduler.log(None, "a relay loses its lock while it publishes")
         self.scheduler.one_of(self.outboxes).holder = None
 
     def _write_unreadable(self) -> None:
-        self.scheduler.tell(None, "an outbox gets an unreadable row")
+        self.scheduler.log(None, "an outbox gets an unreadable row")
         outbox = self.scheduler.one_of(self.outboxes)
         topics = (GATEWAY_STATUS, WORK_PLACED) if outbox.schema == GATEWAY else (KITCHEN_STATUS,)
         outbox.add_unreadable(self.scheduler.one_of(topics))

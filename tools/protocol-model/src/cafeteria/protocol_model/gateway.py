@@ -63,7 +63,7 @@ Waiting = tuple[Sent, PendingOrder]
 Answers = dict[UUID, Answer | None]
 
 
-class Peers:
+class Receivers:
     """The replicas to which the gateway sends requests."""
 
     __slots__ = ("kitchen", "notification", "stock")
@@ -77,15 +77,15 @@ class Peers:
 
 
 class GatewayReplica(Replica):
-    __slots__ = ("bus", "peers", "queue", "tables")
+    __slots__ = ("bus", "queue", "receivers", "tables")
 
     def __init__(
-        self, scheduler: Scheduler, name: str, *, tables: GatewayTables, bus: Bus, peers: Peers
+        self, scheduler: Scheduler, name: str, *, tables: GatewayTables, bus: Bus, receivers: Receivers
     ) -> None:
         super().__init__(scheduler, name)
         self.tables = tables
         self.bus = bus
-        self.peers = peers
+        self.receivers = receivers
         self.queue: list[Asked] = []
 
     def forget(self) -> None:
@@ -148,7 +148,7 @@ class GatewayReplica(Replica):
     def _answer(self, waiting: list[Waiting], *, replayed: bool = False) -> Steps:
         patient = []
         for sent, order in waiting:
-            if not self.scheduler.is_calm and self.scheduler.happens(IMPATIENT):
+            if not self.scheduler.is_quiescing and self.scheduler.happens(IMPATIENT):
                 sent.answered(RECEIVED, order_body(as_received(order)))
             else:
                 patient.append((sent, order))
@@ -163,7 +163,7 @@ class GatewayReplica(Replica):
     def carry_on(self, orders: list[PendingOrder]) -> Steps:
         """Reserve and settle a batch; return the final answers that are known by then."""
         question = ReserveOrders(orders=tuple(self._question(order) for order in orders))
-        replied = yield Ask("reserve", self.peers.stock, question)
+        replied = yield Ask("reserve", self.receivers.stock, question)
         if replied is LOST:
             return {}
         verdicts = self._judge(orders, replied)
@@ -173,8 +173,8 @@ class GatewayReplica(Replica):
         if not in_commit:
             items = [item for verdict in verdicts for item in items_of(verdict.order)]
             yield Commit("settle, the messages alone", self.tables.outbox.add, items)
-        settled = yield from twice("settle", partial(self.tables.settle, telling=in_commit), verdicts)
-        if settled is LOST:
+        outcome = yield from twice("settle", partial(self.tables.settle, with_outbox=in_commit), verdicts)
+        if outcome is LOST:
             return {}
         return {verdict.order.id: self.tables.find_answer(verdict.order.id) for verdict in verdicts}
 
@@ -197,7 +197,7 @@ class GatewayReplica(Replica):
             yield from self.carry_on([as_pending(order)])
             order = yield Commit("reads the order", self.tables.find_order, order_id)
         if order is not LOST and order.status is OrderStatus.STOCK_VERIFIED:
-            answered = yield Ask("cancel", self.peers.kitchen, cancel_ticket(order))
+            answered = yield Ask("cancel", self.receivers.kitchen, cancel_ticket(order))
             if answered is not LOST:
                 answered = yield Commit(
                     "project by the answer", self.tables.project, [_as_event(answered, order)]
@@ -210,7 +210,7 @@ class GatewayReplica(Replica):
 
     # --- messages from the bus ---------------------------------------------------------------------------
 
-    def hear(self, request: Request) -> None:
+    def handle(self, request: Request) -> None:
         """Answer the kitchen's question which of its statuses are missing here."""
         asked: CheckDelivery = request.question
         request.reply(DeliveryStatus(missing=self.tables.find_missing(asked.items)))
@@ -226,13 +226,13 @@ class GatewayReplica(Replica):
 
     # --- periodic jobs -----------------------------------------------------------------------------------
 
-    def carry(self) -> bool:
+    def relay_outbox(self) -> bool:
         """Relay: publish the outbox."""
         if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
             return False
         return self.run_alone("relay", lambda: relay(self, self.tables.outbox, self.bus))
 
-    def ask_again(self) -> bool:
+    def retry_pending(self) -> bool:
         """Retry pending: ask stock again about undecided orders."""
         if not self.scheduler.guards.ask_again or not self._is_due(OrderStatus.PENDING):
             return False
@@ -254,7 +254,7 @@ class GatewayReplica(Replica):
                 batch = [as_pending(order) for order in due[start : start + MOST_ORDERS]]
                 self.scheduler.begin(self, self.carry_on(batch))
 
-    def give_back(self) -> bool:
+    def release_cancelled(self) -> bool:
         """Release cancelled: ask stock to return the portions of cancelled orders."""
         if not self.scheduler.guards.release or not self._is_due(OrderStatus.CANCELLED):
             return False
@@ -267,18 +267,18 @@ class GatewayReplica(Replica):
         if due is LOST:
             return
         for order_id in due:
-            answer = yield Ask("release", self.peers.stock, ReleaseStock(order_id=order_id))
+            answer = yield Ask("release", self.receivers.stock, ReleaseStock(order_id=order_id))
             if answer is not LOST:
                 yield Commit("release cancelled marks it released", self.tables.mark_released, answer)
 
-    def confirm(self) -> bool:
+    def reconcile_delivery(self) -> bool:
         """Reconcile delivery: ask the receivers what they lack."""
         if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
             return False
-        peers = self.peers
+        receivers = self.receivers
         return self.run_alone(
             "reconcile",
-            lambda: reconcile(self.tables, kitchen=peers.kitchen, notification=peers.notification),
+            lambda: reconcile(self.tables, kitchen=receivers.kitchen, notification=receivers.notification),
         )
 
 

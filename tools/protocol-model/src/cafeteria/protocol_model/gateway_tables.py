@@ -99,18 +99,18 @@ class Finding(NamedTuple):
     next_check_at: datetime
 
 
-def news_of(order: StoredOrder) -> OutboxItem:
+def status_event_of(order: StoredOrder) -> OutboxItem:
     return OutboxItem(order.id, GATEWAY_STATUS, own_status_event(order))
 
 
-def work_of(order: StoredOrder) -> OutboxItem:
+def cook_command_of(order: StoredOrder) -> OutboxItem:
     return OutboxItem(order.id, WORK_PLACED, cook_order(order))
 
 
 def items_of(order: StoredOrder) -> list[OutboxItem]:
     """The messages that a decided order sends: its status, and the work for the kitchen if stock verified it."""
     is_verified = order.status is OrderStatus.STOCK_VERIFIED
-    return [news_of(order), work_of(order)] if is_verified else [news_of(order)]
+    return [status_event_of(order), cook_command_of(order)] if is_verified else [status_event_of(order)]
 
 
 class GatewayTables:
@@ -164,12 +164,12 @@ class GatewayTables:
         order = self.orders[row.order_id].stored
         return KeyedOrder(order=order, request_hash=row.request_hash, answer=row.answer)
 
-    def settle(self, verdicts: Sequence[Verdict], *, telling: bool = True) -> None:
+    def settle(self, verdicts: Sequence[Verdict], *, with_outbox: bool = True) -> None:
         """Settle, for the whole batch: `WHERE status = 'PENDING'`."""
         for verdict in verdicts:
-            self._settle(verdict, telling=telling)
+            self._settle(verdict, with_outbox=with_outbox)
 
-    def _settle(self, verdict: Verdict, *, telling: bool) -> None:
+    def _settle(self, verdict: Verdict, *, with_outbox: bool) -> None:
         """Skip an order that is no longer PENDING: it gets neither an answer nor a message."""
         order = verdict.order
         row = self.orders[order.id]
@@ -181,7 +181,7 @@ class GatewayTables:
         row.next_ask_at = None
         row.next_check_at = verdict.decided_at + CHECK_AFTER
         self.keys_of_orders[order.id].answer = final_answer(verdict)
-        if telling:
+        if with_outbox:
             self.outbox.add(items_of(order))
         self.scheduler.note("order {.int} is {}", order.id, order.status)
 
@@ -197,8 +197,8 @@ class GatewayTables:
         """Project: apply the highest version of each order, where it is greater than the stored one."""
         highest: dict[UUID, OrderStatusChanged] = {}
         for event in events:
-            known = highest.get(event.order_id)
-            if is_from_kitchen(event) and (known is None or known.version < event.version):
+            earlier = highest.get(event.order_id)
+            if is_from_kitchen(event) and (earlier is None or earlier.version < event.version):
                 highest[event.order_id] = event
         for event in highest.values():
             self._follow(event, at=self.scheduler.now)
@@ -245,7 +245,7 @@ class GatewayTables:
             row.next_ask_at = back_off(at, row.stored.created_at)
             if row.next_check_at is None and row.notified_version == 0:
                 row.next_check_at = at + CHECK_AFTER
-                self.outbox.add([news_of(row.stored)])
+                self.outbox.add([status_event_of(row.stored)])
             due.append(row.stored)
         return due
 
@@ -320,9 +320,9 @@ class GatewayTables:
         self, order: StoredOrder, kitchen_lacks: frozenset[UUID], notification_lacks: frozenset[UUID]
     ) -> None:
         if order.id in notification_lacks:
-            self.outbox.add([news_of(order)])
+            self.outbox.add([status_event_of(order)])
         if order.id in kitchen_lacks and order.status is OrderStatus.STOCK_VERIFIED:
-            self.outbox.add([work_of(order)])
+            self.outbox.add([cook_command_of(order)])
 
     def _require_next_check(self, row: OrderRow) -> None:
         """Note a breach where a receiver may lack a message and no further check is planned."""

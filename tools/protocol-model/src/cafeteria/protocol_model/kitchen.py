@@ -108,7 +108,7 @@ class KitchenTables:
         self.move([cancel(row.ticket, at=at) for row in rows if row.ticket.status is TicketStatus.QUEUED])
         return cancel_answer(rows[-1].ticket)
 
-    def move(self, moves: Iterable[Move], *, telling: bool = True) -> None:
+    def move(self, moves: Iterable[Move], *, with_outbox: bool = True) -> None:
         """Cook: store ticket, history and message, where the ticket still has the status in which it was read."""
         for move in moves:
             row = self.tickets[move.ticket.id]
@@ -120,7 +120,7 @@ class KitchenTables:
                 row.changed_at = move.at
             row.confirm_at = move.at + CONFIRM_AFTER
             row.history.append(move.status)
-            if telling:
+            if with_outbox:
                 self.outbox.add([item_of(row.ticket)])
             self.scheduler.note("order {.int} is {}", move.ticket.order_id, move.status)
 
@@ -228,10 +228,10 @@ class KitchenReplica(Replica):
         if self.tables.outbox.holder is self:
             self.tables.outbox.holder = None
 
-    def hear(self, request: Request) -> None:
-        asked: CheckDelivery | CancelTicket = request.question
-        if isinstance(asked, CheckDelivery):
-            request.reply(DeliveryStatus(missing=self.tables.find_missing(asked.items)))
+    def handle(self, request: Request) -> None:
+        asked: AskKnown | CancelTicket = request.question
+        if isinstance(asked, AskKnown):
+            request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
         else:
             self.scheduler.begin(self, self._cancel(request, asked))
 
@@ -239,7 +239,7 @@ class KitchenReplica(Replica):
         answer = yield from twice("cancels", self.tables.cancel, asked, self.scheduler.now)
         request.reply(answer)
 
-    def take_work(self) -> bool:
+    def enqueue(self) -> bool:
         """Enqueue: store tickets for the orders that the stream delivers."""
         if not self.bus.work.waiting:
             return False
@@ -263,15 +263,15 @@ class KitchenReplica(Replica):
             return
         items = [item_of(move.moved) for move in moves]
         yield Commit("cook, the messages alone", self.tables.outbox.add, items)
-        yield Commit("cook", partial(self.tables.move, telling=False), moves)
+        yield Commit("cook", partial(self.tables.move, with_outbox=False), moves)
 
-    def carry(self) -> bool:
+    def relay_outbox(self) -> bool:
         """Relay: publish the outbox."""
         if not self.tables.outbox.rows or self.tables.outbox.holder is not None:
             return False
         return self.run_alone("relay", lambda: relay(self, self.tables.outbox, self.bus))
 
-    def confirm(self) -> bool:
+    def reconcile_delivery(self) -> bool:
         """Reconcile delivery: ask the receivers what they lack."""
         if not self.scheduler.guards.end_to_end or not self.tables.find_unconfirmed(self.scheduler.now):
             return False

@@ -117,7 +117,7 @@ class LoadClients:
         )
         gateway: GatewayReplica = scheduler.one_of(self.gateways)
         what = "{} orders under {}: order {.int}, if the key is new"
-        scheduler.tell(gateway, what, intent.student_id, intent.key, placing.order.id)
+        scheduler.log(gateway, what, intent.student_id, intent.key, placing.order.id)
         gateway.place(sent, placing)
 
     def _send_cancel(self, student_id: str, order_id: UUID) -> None:
@@ -125,7 +125,7 @@ class LoadClients:
         sent = Sent(scheduler, Intent.CANCEL, student_id, order_id=order_id)
         self.sent.append(sent)
         gateway: GatewayReplica = scheduler.one_of(self.gateways)
-        scheduler.tell(gateway, "{} cancels order {.int}", student_id, order_id)
+        scheduler.log(gateway, "{} cancels order {.int}", student_id, order_id)
         scheduler.begin(gateway, gateway.cancel(sent, order_id))
 
     def watch_again(self) -> bool:

@@ -102,7 +102,7 @@ class NotificationReplica(Replica):
         self._end_streams()
         self.pushed = self.reading = None
 
-    def hear(self, request: Request) -> None:
+    def handle(self, request: Request) -> None:
         """Answer what is missing; while the replica reads no stream, answer that it is behind."""
         asked: CheckDelivery = request.question
         missing = self.tables.find_missing(asked.items)
@@ -137,7 +137,7 @@ class NotificationReplica(Replica):
         self.lately = {}
         self._push(position)
 
-    def catch_up(self) -> bool:
+    def resume(self) -> bool:
         """Push what another replica has logged and no message will deliver to this one."""
         is_quiet = self.reading is not None and self.taken == len(self.reading.messages)
         if not is_quiet or self.pushed is None or self.pushed >= len(self.tables.log):
@@ -150,12 +150,12 @@ class NotificationReplica(Replica):
             self._push(mark.position)
 
     def _take(self) -> Steps:
-        """Log the batch in one commit, repeat it until it is known to have happened, then push."""
+        """Log the batch in one commit, repeat it until its outcome is certain, then push."""
         reading = self.reading
         if reading is None:
             return
         last = len(reading.messages)
-        if not self.scheduler.is_calm:
+        if not self.scheduler.is_quiescing:
             last -= int(self.scheduler.dice() * (last - self.taken))
         messages = reading.messages[self.taken : last]
         yield from self._keep_unreadable(messages)
@@ -206,10 +206,10 @@ class NotificationReplica(Replica):
 
     def _cut_some(self) -> None:
         scheduler = self.scheduler
-        if not scheduler.is_calm and self.followers and scheduler.happens(scheduler.fault_rates.cut):
+        if not scheduler.is_quiescing and self.followers and scheduler.happens(scheduler.fault_rates.cut):
             follower = self.followers.pop()
             follower.home = None
-            scheduler.tell(self, "the stream of {} is cut at {}", follower.student_id, follower.seen)
+            scheduler.log(self, "the stream of {} is cut at {}", follower.student_id, follower.seen)
 
     def welcome(self, follower: Follower) -> None:
         """Show what the student has not seen, then push what follows."""

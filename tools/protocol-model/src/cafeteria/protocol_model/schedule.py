@@ -9,7 +9,7 @@ from cafeteria.protocol_model.scheduler import STEP
 
 SHORTEST_FAULTS, LONGEST_FAULTS = 20, 80
 """In steps."""
-CALM_ROUNDS = 16
+QUIESCE_ROUNDS = 16
 """Rounds of the jobs; four are enough when nothing was lost."""
 HELD_ROUNDS = 4
 LOOP_PERIOD = timedelta(seconds=3)
@@ -23,14 +23,14 @@ REPLAYS = 0.15
 def play(cafeteria: Cafeteria) -> None:
     scheduler = cafeteria.scheduler
     _run_with_faults(cafeteria, SHORTEST_FAULTS + int(scheduler.dice() * (LONGEST_FAULTS - SHORTEST_FAULTS)))
-    scheduler.tell(None, "--- from here on there are no new faults ---")
-    scheduler.is_calm, scheduler.holding = True, 0.0
+    scheduler.log(None, "--- from here on there are no new faults ---")
+    scheduler.is_quiescing, scheduler.holding = True, 0.0
     if scheduler.held or scheduler.slow_step:
         _run_until_quiescent(cafeteria, rounds=1 + int(scheduler.dice() * HELD_ROUNDS))
         _release_held(cafeteria)
-    _run_until_quiescent(cafeteria, rounds=CALM_ROUNDS)
+    _run_until_quiescent(cafeteria, rounds=QUIESCE_ROUNDS)
     if scheduler.happens(REPLAYS):
-        scheduler.tell(None, "--- the bus delivers all history again ---")
+        scheduler.log(None, "--- the bus delivers all history again ---")
         _replay_all_history(cafeteria)
 
 
@@ -56,7 +56,7 @@ def _release_held(cafeteria: Cafeteria) -> None:
     The jobs tick at the same moment, so that they interleave with these late steps.
     """
     scheduler, fault_injector = cafeteria.scheduler, cafeteria.fault_injector
-    scheduler.tell(None, "--- delayed steps continue ---")
+    scheduler.log(None, "--- delayed steps continue ---")
     if scheduler.happens(EXPIRES_WHEN_HELD):
         fault_injector.pause_long()
     elif scheduler.fault_rates.pause:
@@ -76,16 +76,16 @@ def _release_held(cafeteria: Cafeteria) -> None:
 def _retry_and_release(cafeteria: Cafeteria) -> None:
     """Run the jobs that retry pending orders and release cancelled ones."""
     for gateway in cafeteria.gateways:
-        gateway.ask_again()
-        gateway.give_back()
+        gateway.retry_pending()
+        gateway.release_cancelled()
 
 
 def _reconcile(cafeteria: Cafeteria) -> None:
     """Run the jobs that reconcile delivery."""
     for gateway in cafeteria.gateways:
-        gateway.confirm()
+        gateway.reconcile_delivery()
     for kitchen in cafeteria.kitchens:
-        kitchen.confirm()
+        kitchen.reconcile_delivery()
 
 
 def _run_until_quiescent(cafeteria: Cafeteria, *, rounds: int) -> None:
@@ -104,7 +104,7 @@ def _run_until_quiescent(cafeteria: Cafeteria, *, rounds: int) -> None:
 
 
 def _drain(cafeteria: Cafeteria) -> None:
-    scheduler, carriers = cafeteria.scheduler, cafeteria.carriers
+    scheduler, delivery_ticks = cafeteria.scheduler, cafeteria.delivery_ticks
     has_moved = True
     while has_moved:
         while scheduler.ready or scheduler.waiting:
@@ -114,8 +114,8 @@ def _drain(cafeteria: Cafeteria) -> None:
             else:
                 scheduler.time_out(next(iter(scheduler.waiting)))
         has_moved = False
-        for carry in carriers:
-            has_moved |= carry()
+        for tick in delivery_ticks:
+            has_moved |= tick()
 
 
 def _next_due(cafeteria: Cafeteria) -> datetime | None:

@@ -65,7 +65,7 @@ def twice(label: str, do: Callable[..., Any], *arguments: Any) -> Steps:
 
 def busy(scheduler: "Scheduler", label: str) -> Steps:
     """Wait for a commit that may be running already: what arrives meanwhile forms one batch."""
-    if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.busy):
+    if not scheduler.is_quiescing and scheduler.happens(scheduler.fault_rates.busy):
         yield Commit(label, _nothing)
 
 
@@ -110,7 +110,7 @@ class Replica:
 class Listener(Protocol):
     """A replica that answers requests."""
 
-    def hear(self, request: "Request") -> None: ...
+    def handle(self, request: "Request") -> None: ...
 
 
 class Task:
@@ -164,21 +164,21 @@ class Request:
     def go(self) -> None:
         """Deliver the request or lose it; it may be delivered once more later."""
         scheduler = self.scheduler
-        if not scheduler.is_calm:
+        if not scheduler.is_quiescing:
             if scheduler.happens(scheduler.fault_rates.lost):
-                scheduler.tell(None, "{}: the request is lost", self.label)
+                scheduler.log(None, "{}: the request is lost", self.label)
                 return
             if scheduler.happens(scheduler.fault_rates.doubled):
                 scheduler.ready.append(self)
-        scheduler.one_of(self.peers).hear(self)
+        scheduler.one_of(self.peers).handle(self)
 
     def reply(self, answer: Any) -> None:
         scheduler = self.scheduler
         asker = self.asker
         if asker is None:
             return
-        if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.lost):
-            scheduler.tell(None, "{}: the reply to {} is lost", self.label, asker.home.name)
+        if not scheduler.is_quiescing and scheduler.happens(scheduler.fault_rates.lost):
+            scheduler.log(None, "{}: the reply to {} is lost", self.label, asker.home.name)
             return
         self.settle(answer)
 
@@ -203,7 +203,7 @@ class LateCommit:
 
     def go(self) -> None:
         self.commit.do(*self.commit.arguments)
-        self.scheduler.tell(None, "{} is committed late", self.label)
+        self.scheduler.log(None, "{} is committed late", self.label)
 
 
 class Scheduler:
@@ -216,7 +216,7 @@ class Scheduler:
         "guards",
         "held",
         "holding",
-        "is_calm",
+        "is_quiescing",
         "notes",
         "now",
         "ready",
@@ -231,7 +231,7 @@ class Scheduler:
         self.guards = guards
         self.fault_rates = faults.drawn(self.chance)
         self.now = EPOCH
-        self.is_calm = False
+        self.is_quiescing = False
         self.ready: list[Event] = []
         self.held: list[Event] = []
         self.holding = self.fault_rates.held
@@ -264,26 +264,26 @@ class Scheduler:
             last, ready[place] = ready[place], last
         rate = SLOW_STEP_IS_HELD if last.label == self.slow_step else self.holding
         if rate and self.dice() < rate:
-            self.tell(last.home, "{} is delayed", last.label)
+            self.log(last.home, "{} is delayed", last.label)
             self.held.append(last)
         else:
             last.go()
 
     def commit(self, commit: Commit, home: Replica) -> Any:
-        if self.is_calm or self.dice() >= self.fault_rates.commit:
+        if self.is_quiescing or self.dice() >= self.fault_rates.commit:
             outcome = commit.do(*commit.arguments)
             if self.trace is not None:
-                self.tell(home, commit.label)
+                self.log(home, commit.label)
             return outcome
-        what_became_of_it = self.dice()
-        if what_became_of_it < COMMITTED:
+        draw = self.dice()
+        if draw < COMMITTED:
             commit.do(*commit.arguments)
-            self.tell(home, "{}: committed, but the answer is lost", commit.label)
-        elif what_became_of_it < COMMITTED + NOT_COMMITTED:
-            self.tell(home, "{}: not committed, and there is no answer", commit.label)
+            self.log(home, "{}: committed, but the answer is lost", commit.label)
+        elif draw < COMMITTED + NOT_COMMITTED:
+            self.log(home, "{}: not committed, and there is no answer", commit.label)
         else:
             (self.held if self.happens(0.5) else self.ready).append(LateCommit(self, commit))
-            self.tell(home, "{}: no answer, and it is not committed yet", commit.label)
+            self.log(home, "{}: no answer, and it is not committed yet", commit.label)
         return LOST
 
     def kill(self, home: Replica) -> None:
@@ -294,20 +294,20 @@ class Scheduler:
             request.asker = None
             del self.waiting[request]
         home.forget()
-        self.tell(home, "is killed, and starts again")
+        self.log(home, "is killed, and starts again")
 
     def time_out(self, request: Request) -> None:
         """Resume the sender of the request without a reply."""
         if request.asker is not None:
-            self.tell(request.asker.home, "{}: times out", request.label)
+            self.log(request.asker.home, "{}: times out", request.label)
         request.settle(LOST)
 
     def note(self, what: str, *about: Any) -> None:
-        """Add a remark to the line of the trace that `tell` will write."""
+        """Add a remark to the line of the trace that `log` will write."""
         if self.notes is not None:
             self.notes.append(what.format(*about))
 
-    def tell(self, home: Replica | None, what: str, *about: Any) -> None:
+    def log(self, home: Replica | None, what: str, *about: Any) -> None:
         if self.trace is None or self.notes is None:
             return
         since = (self.now - EPOCH).total_seconds()

@@ -50,13 +50,15 @@ class StockTables:
 
     def read(self, commands: Iterable[Command]) -> tuple[list[StoredItem], list[Reservation]]:
         """Return items and earlier decisions, from one snapshot."""
-        known = []
+        reservations = []
         for command in commands:
             reservation = self.reservations.get(command.order_id)
             if reservation is None or not (self.guards.decision_row or command.__class__ is ReleaseStock):
                 continue
-            known.append(reservation if self.guards.released_once else replace(reservation, released_at=None))
-        return list(self.items.values()), known
+            reservations.append(
+                reservation if self.guards.released_once else replace(reservation, released_at=None)
+            )
+        return list(self.items.values()), reservations
 
     def write(self, changes: Changes, asked_at: dict[UUID, datetime]) -> bool:
         """Decide: write everything, or nothing when a row has changed since it was read."""
@@ -104,7 +106,7 @@ class StockReplica(Replica):
         super().forget()
         self.queue.clear()
 
-    def hear(self, request: Request) -> None:
+    def handle(self, request: Request) -> None:
         self.queue.append(request)
         self.run_alone("decide", self._work)
 
@@ -130,8 +132,8 @@ class StockReplica(Replica):
             read = yield Commit("decide reads items and decisions", self.tables.read, commands)
             if read is LOST:
                 return LOST
-            items, known = read
-            shelf = Shelf(items=items, reservations=known, now=self.scheduler.now)
+            items, reservations = read
+            shelf = Shelf(items=items, reservations=reservations, now=self.scheduler.now)
             decided = {command.order_id: self._decide(shelf, command) for command in commands}
             changes = shelf.changes
             if not changes:
@@ -162,7 +164,7 @@ class StockReplica(Replica):
             decisions=tuple(
                 _on_the_wire(decided[order.order_id])
                 for order in question.orders
-                if scheduler.is_calm or not scheduler.happens(scheduler.fault_rates.undecided)
+                if scheduler.is_quiescing or not scheduler.happens(scheduler.fault_rates.undecided)
             )
         )
 

@@ -38,12 +38,12 @@ class Sent:
         """Store the answer, unless it is lost in transit."""
         scheduler = self.scheduler
         what = self.key or self.order_id
-        if not scheduler.is_calm and scheduler.happens(scheduler.fault_rates.lost):
-            scheduler.tell(
+        if not scheduler.is_quiescing and scheduler.happens(scheduler.fault_rates.lost):
+            scheduler.log(
                 None, "{} does not get the answer {} ({} {})", self.student_id, status, self.intent, what
             )
             return
-        scheduler.tell(None, "{} is answered {} ({} {})", self.student_id, status, self.intent, what)
+        scheduler.log(None, "{} is answered {} ({} {})", self.student_id, status, self.intent, what)
         self.status, self.body, self.replayed = status, body, replayed
 
     def as_exchange(self) -> Exchange:

@@ -51,11 +51,11 @@ SECOND_LOAD = 2  # times the warm-up
 
 def selected(only: tuple[str, ...]) -> dict[str, Fault]:
     """Return kinds by name or family that this machine can inject. Raises ValueError for an unknown name."""
-    known = set(KINDS) | {fault.family for fault in KINDS.values()}
-    if unknown := sorted(set(only) - known):
+    names = set(KINDS) | {fault.family for fault in KINDS.values()}
+    if unknown := sorted(set(only) - names):
         raise ValueError(f"no kind of fault is called {', '.join(unknown)}; there are {', '.join(KINDS)}")
-    wanted = {name: fault for name, fault in KINDS.items() if not only or {name, fault.family} & set(only)}
-    return {name: fault for name, fault in wanted.items() if name not in NOT_HERE}
+    chosen = {name: fault for name, fault in KINDS.items() if not only or {name, fault.family} & set(only)}
+    return {name: fault for name, fault in chosen.items() if name not in NOT_HERE}
 
 
 class Campaign:
@@ -73,9 +73,11 @@ class Campaign:
 
     async def run(self) -> Verdict:
         options = self._options
-        home = options.home.absolute() if options.home else _temporary_folder()
-        self._progress.say(f"starting {options.replicas} of each service in {home}")
-        cluster = Cluster(home, replicas=options.replicas, seed=options.seed, fork_server=self._fork_server)
+        data_directory = options.home.absolute() if options.home else _temporary_folder()
+        self._progress.say(f"starting {options.replicas} of each service in {data_directory}")
+        cluster = Cluster(
+            data_directory, replicas=options.replicas, seed=options.seed, fork_server=self._fork_server
+        )
         async with cluster:
             self._progress.say(f"{options.students} students log in")
             load_clients, operators = await assemble(
@@ -85,7 +87,7 @@ class Campaign:
                 hot_portions=round(options.orders * HOT_PORTIONS_PER_ORDER),
             )
             verdict = await self._rush(cluster, load_clients, operators)
-        _keep_or_remove(verdict, home, asked_to_keep=options.home is not None)
+        _keep_or_remove(verdict, data_directory, asked_to_keep=options.home is not None)
         return verdict
 
     async def _rush(self, cluster: Cluster, load_clients: LoadClients, operators: Operators) -> Verdict:
@@ -130,7 +132,7 @@ class Campaign:
             packing=packing,
             footprints=self._footprints,
             history=self._history,
-            home=cluster.home.root,
+            data_directory=cluster.data_directory.root,
         )
 
     async def _examine(
@@ -160,12 +162,12 @@ class Campaign:
     ) -> dict[str, tuple[Footprint, Footprint]]:
         """Measure every process before and after a load, after restarting all of them."""
         self._progress.say("restarting everything, to measure what a load leaves behind")
-        await asyncio.gather(*(cluster.stack.restart(member) for member in cluster.all_members))
+        await asyncio.gather(*(cluster.stack.restart(process) for process in cluster.all_processes))
         await self._run_gentle_load(cluster, load_clients, times=1)
         before = await measure(cluster)
         await self._run_gentle_load(cluster, load_clients, times=SECOND_LOAD)
         after = await measure(cluster)
-        return {member: (before[member], after[member]) for member in cluster.all_members}
+        return {process: (before[process], after[process]) for process in cluster.all_processes}
 
     async def _run_gentle_load(self, cluster: Cluster, load_clients: LoadClients, *, times: int) -> None:
         kinds = {name: KINDS[name] for name in GENTLE}
@@ -184,10 +186,12 @@ def _temporary_folder() -> Path:
     return folder
 
 
-def _keep_or_remove(verdict: Verdict, home: Path, *, asked_to_keep: bool) -> None:
+def _keep_or_remove(verdict: Verdict, data_directory: Path, *, asked_to_keep: bool) -> None:
     """Remove the data, or keep what an investigation needs: data, logs, faults, and everything the students saw."""
     if verdict.held and not asked_to_keep:
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(data_directory, ignore_errors=True)
         return
-    (home / "strikes.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict.injections)))
-    (home / "history.json").write_bytes(msgspec.json.encode(verdict.history))
+    (data_directory / "strikes.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(verdict.injections))
+    )
+    (data_directory / "history.json").write_bytes(msgspec.json.encode(verdict.history))

@@ -20,8 +20,8 @@ SECRECY = "I12 no log holds a secret"
 ANSWERED = "everybody was answered"
 FORESEEN = "no fault was met unprepared"
 BACK = "everything came back"
-REST_WITHIN_S = 15.0
-IN_TIME = f"all orders ended {REST_WITHIN_S:.0f} s after the last fault"
+QUIESCENT_WITHIN_S = 15.0
+IN_TIME = f"all orders ended {QUIESCENT_WITHIN_S:.0f} s after the last fault"
 
 
 class ConsistencyChecks:
@@ -53,8 +53,10 @@ class ConsistencyChecks:
     async def check_logs(self, load_clients: LoadClients) -> None:
         """Check I12: search the logs for secrets."""
         tokens = [secret for student in load_clients.students for secret in student.secrets]
-        home = self._cluster.home
-        found = await asyncio.to_thread(lambda: list(leaks(home.logs, secrets=home.secrets, tokens=tokens)))
+        data_directory = self._cluster.data_directory
+        found = await asyncio.to_thread(
+            lambda: list(leaks(data_directory.logs, secrets=data_directory.secrets, tokens=tokens))
+        )
         self.note(SECRECY, found)
 
     def check_observations(self, load_clients: LoadClients, nemesis: Nemesis, quiescence: Quiescence) -> None:
@@ -65,9 +67,9 @@ class ConsistencyChecks:
 
     def note(self, name: str, sentences: list[str] | tuple[str, ...]) -> None:
         """Add the sentences of a check, each once."""
-        known = self.violations.setdefault(name, [])
-        met = set(known)
-        known += [sentence for sentence in sentences if sentence not in met]
+        reported = self.violations.setdefault(name, [])
+        earlier = set(reported)
+        reported += [sentence for sentence in sentences if sentence not in earlier]
 
 
 def _unforeseen(history: History) -> list[str]:
@@ -82,6 +84,6 @@ def _unforeseen(history: History) -> list[str]:
 def _too_late(quiescence: Quiescence) -> list[str]:
     if quiescence.recovered_after_s is None or quiescence.ended_after_s is None:
         return [f"{quiescence.open_orders} orders never ended"]
-    if quiescence.recovered_after_s > REST_WITHIN_S:
+    if quiescence.recovered_after_s > QUIESCENT_WITHIN_S:
         return [f"the last order ended {quiescence.recovered_after_s:.1f} s after the last fault"]
     return []

@@ -29,7 +29,9 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def measure(cluster: Cluster) -> dict[str, Footprint]:
-    return await asyncio.to_thread(_measure, {name: cluster.stack.pid(name) for name in cluster.all_members})
+    return await asyncio.to_thread(
+        _measure, {name: cluster.stack.pid(name) for name in cluster.all_processes}
+    )
 
 
 def growth(footprints: Mapping[str, tuple[Footprint, Footprint]]) -> Iterator[str]:
@@ -37,10 +39,10 @@ def growth(footprints: Mapping[str, tuple[Footprint, Footprint]]) -> Iterator[st
     for name, (first, last) in footprints.items():
         if last.private_bytes > first.private_bytes * MAY_GROW:
             yield (
-                f"{name} held {first.mebibytes:.1f} MiB at rest and holds {last.mebibytes:.1f} MiB after more load"
+                f"{name} held {first.mebibytes:.1f} MiB when idle and holds {last.mebibytes:.1f} MiB after more load"
             )
         if last.descriptors > first.descriptors * MAY_GROW + DESCRIPTORS_TO_SPARE:
-            yield f"{name} had {first.descriptors} descriptors at rest and has {last.descriptors} after more load"
+            yield f"{name} had {first.descriptors} descriptors when idle and has {last.descriptors} after more load"
 
 
 def _measure(pids: dict[str, int]) -> dict[str, Footprint]:

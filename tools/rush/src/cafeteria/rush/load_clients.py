@@ -71,7 +71,7 @@ class LoadClients:
         self.load_control = LoadControl(orders=0)
         self.menu = menu
         self.unanswered: list[str] = []
-        self._chance = random.Random(f"{seed}:crowd")  # noqa: S311 - repeatable on purpose
+        self._chance = random.Random(f"{seed}:load-clients")  # noqa: S311 - repeatable on purpose
         self.students = [
             Student(
                 student_id,
@@ -105,7 +105,7 @@ class LoadClients:
         """Send orders until all are placed and answered."""
         self.load_control = load_control
         async with asyncio.TaskGroup() as group:
-            while await load_control.turn():
+            while await load_control.acquire():
                 group.create_task(self._run_order(self._chance.choice(self.students)))
 
     async def leave(self) -> None:

@@ -39,7 +39,7 @@ class LoadControl:
         self.allowed = max(self.allowed, min(orders, self.orders))
         self._changed.set()
 
-    async def turn(self) -> bool:
+    async def acquire(self) -> bool:
         """Wait until one more order may begin; False when all have begun."""
         while not self.is_over:
             self._changed.clear()

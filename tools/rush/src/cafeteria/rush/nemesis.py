@@ -19,7 +19,7 @@ from cafeteria.rush.load_control import LoadControl
 WAVE_SIZES = {1: 0.6, 2: 0.28, 3: 0.12}
 STAGGER_S = (0.0, 1.2)
 """The delay of a fault after the first one of its wave."""
-REST_S = (0.2, 1.5)
+PAUSE_S = (0.2, 1.5)
 """The pause between two waves."""
 WAVES_AHEAD = 2
 """The load clients may be this many waves of orders ahead of the finished waves."""
@@ -33,7 +33,7 @@ class PlannedInjection(msgspec.Struct, frozen=True, kw_only=True):
 
 class Wave(msgspec.Struct, frozen=True, kw_only=True):
     injections: tuple[PlannedInjection, ...]
-    rest_s: float
+    pause_s: float
 
 
 class Injection(msgspec.Struct, kw_only=True):
@@ -69,7 +69,7 @@ def plan(kinds: Mapping[str, Fault], *, faults: int, seed: int) -> list[Wave]:
             )
             for place, name in enumerate(share)
         )
-        waves.append(Wave(injections=injections, rest_s=chance.uniform(*REST_S)))
+        waves.append(Wave(injections=injections, pause_s=chance.uniform(*PAUSE_S)))
         number += len(share)
     return waves
 
@@ -123,12 +123,12 @@ class Nemesis:
         for number, wave in enumerate(self._waves):
             self.load_control.allow(round(share * (number + WAVES_AHEAD)))
             await self.load_control.until_begun(round(share * number))
-            await asyncio.gather(*(self.throw(planned) for planned in wave.injections))
+            await asyncio.gather(*(self.inject(planned) for planned in wave.injections))
             if number + 1 < len(self._waves):
-                await asyncio.sleep(wave.rest_s)
+                await asyncio.sleep(wave.pause_s)
         self.load_control.allow(self.load_control.orders)
 
-    async def throw(self, planned: PlannedInjection) -> None:
+    async def inject(self, planned: PlannedInjection) -> None:
         """Inject the fault and return once it is healed."""
         await asyncio.sleep(planned.after_s)
         injection = Injection(number=planned.number, name=planned.name, began_at_s=self._cluster.now_s)

@@ -1,4 +1,4 @@
-"""Throughput, latency and faults on one time line, as SVG text that stands in an HTML page by itself."""
+"""Throughput, latency and faults on one time line, as SVG text for an HTML page, without scripts or other files."""
 
 import io
 from collections import Counter, defaultdict
@@ -81,7 +81,7 @@ def _latency(axes: Axes, orders: list[Exchange], *, bin_s: float) -> None:
 
 
 def _faults(axes: Axes, injections: list[Injection]) -> None:
-    """A row for each kind that was thrown, kinds of one family in one colour."""
+    """A row for each kind that was injected, kinds of one family in one colour."""
     families = list(dict.fromkeys(fault.family for fault in KINDS.values()))
     rows = [name for name in KINDS if any(injection.name == name for injection in injections)][::-1]
     for injection in injections:

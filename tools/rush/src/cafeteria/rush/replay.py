@@ -81,13 +81,13 @@ def _rows(columns: dict[str, tuple[int, int]]) -> int:
 
 async def _reset_positions(cluster: Cluster, connection: asyncpg.Connection) -> None:
     """Reset all consumers; notification is down meanwhile, because it would advance its position itself."""
-    readers = cluster.members(NOTIFICATION)
-    await asyncio.gather(*(cluster.stack.stop(member) for member in readers))
+    readers = cluster.processes(NOTIFICATION)
+    await asyncio.gather(*(cluster.stack.stop(process) for process in readers))
     await connection.execute("UPDATE notification.position_counter SET stream_sequence = 0")
     for durable in DURABLES:
         await cluster.bus.ask(f"CONSUMER.DELETE.{durable.stream}.{durable.name}")
     await until_bus_is_whole(cluster)
-    await asyncio.gather(*(cluster.stack.start(member) for member in readers))
+    await asyncio.gather(*(cluster.stack.start(process) for process in readers))
 
 
 async def _until_read(cluster: Cluster, connection: asyncpg.Connection) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ ul { margin: .2rem 0 .2rem 1.2rem; padding: 0; }
 <table><tr><th>invariant</th><th>verdict</th></tr>$invariants</table>
 <h2>On a time line</h2>
 <figure>$plots</figure>
-<h2>What was thrown</h2>
+<h2>What was injected</h2>
 <table><tr><th>fault</th><th class="number">times</th><th class="number">whole again after, median</th>
 <th class="number">longest</th><th class="number">missed</th></tr>$faults</table>
 <h2>Items in one message</h2>
@@ -90,13 +90,13 @@ def _fault_rows(injections: list[Injection]) -> Iterable[str]:
     kinds: defaultdict[str, list[Injection]] = defaultdict(list)
     for injection in injections:
         kinds[injection.name].append(injection)
-    for name, thrown in sorted(kinds.items()):
-        took = sorted(injection.lasted_s for injection in thrown if not injection.missed)
+    for name, injected in sorted(kinds.items()):
+        took = sorted(injection.lasted_s for injection in injected if not injection.missed)
         cells = (
             len(took),
             f"{took[len(took) // 2]:.1f} s" if took else "",
             f"{took[-1]:.1f} s" if took else "",
-            len(thrown) - len(took) or "",
+            len(injected) - len(took) or "",
         )
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         yield f"<tr><td>{escape(name)}</td>{numbers}</tr>"
@@ -119,6 +119,6 @@ def _footprint(verdict: Verdict) -> str:
         for name, (before, after) in verdict.footprints.items()
     )
     return (
-        '<table><tr><th>process</th><th class="number">at rest</th><th class="number">after more load</th>'
+        '<table><tr><th>process</th><th class="number">idle</th><th class="number">after more load</th>'
         f'<th class="number">descriptors</th><th class="number">after</th></tr>{rows}</table>'
     )

@@ -77,12 +77,12 @@ class LastPortions:
 
     def judge(self, stored: Snapshot, load_clients: LoadClients) -> list[str]:
         created = [exchange for exchange in load_clients.history.orders() if exchange.status == CREATED]
-        told = Counter({exchange.key: exchange.lines[0].item_id for exchange in created}.values())
+        accepted = Counter({exchange.key: exchange.lines[0].item_id for exchange in created}.values())
         left = {item.item_id: item.quantity for item in stored.items}
         return [
-            f"{name}: {told[dish]} were told that they have one of {self._portions}, and {left[dish]} are left"
+            f"{name}: {accepted[dish]} orders were accepted for {self._portions} portions, and {left[dish]} are left"
             for dish, name in self.dishes.items()
-            if told[dish] != self._portions or left[dish] != 0
+            if accepted[dish] != self._portions or left[dish] != 0
         ]
 
 
@@ -141,13 +141,13 @@ class SameKey:
 async def _kill_stock(nemesis: Nemesis) -> None:
     number = len(nemesis.injections)
     after_s = random.Random(f"{nemesis.seed}:{number}").uniform(0, STOCK_DIES_AFTER_S)  # noqa: S311 - repeatable
-    await nemesis.throw(PlannedInjection(number=number, name="kill-stock", after_s=after_s))
+    await nemesis.inject(PlannedInjection(number=number, name="kill-stock", after_s=after_s))
 
 
 async def _kill_one_after_another(nemesis: Nemesis) -> None:
     """Inject kills until cancelled."""
     for number in itertools.count():
-        await nemesis.throw(
+        await nemesis.inject(
             PlannedInjection(number=number, name=KILLS[number % len(KILLS)], after_s=KILL_EVERY_S)
         )
 

@@ -17,13 +17,13 @@ KEY = b"PRIVATE KEY-----"
 
 def leaks(logs: Path, *, secrets: Path, tokens: Iterable[str]) -> Iterator[str]:
     """Yield a sentence for each secret in each log, without the secret itself."""
-    known = {secret: f"a line of {path.name}" for path in _files(secrets) for secret in _lines(path)}
-    known |= {token.encode(): "a student's token" for token in tokens}
-    known |= {PASSWORD.encode(): "the students' password", KEY: "a private key"}
-    search = BytesAhoCorasick(list(known))
+    descriptions = {secret: f"a line of {path.name}" for path in _files(secrets) for secret in _lines(path)}
+    descriptions |= {token.encode(): "a student's token" for token in tokens}
+    descriptions |= {PASSWORD.encode(): "the students' password", KEY: "a private key"}
+    search = BytesAhoCorasick(list(descriptions))
     for log in _files(logs):
         if log.stat().st_size:
-            yield from _leaks_of(log, search, list(known.values()))
+            yield from _leaks_of(log, search, list(descriptions.values()))
 
 
 def _leaks_of(log: Path, search: BytesAhoCorasick, kinds: list[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ def show(verdict: Verdict, console: Console) -> None:
                 console.print(f"  {sentence}", highlight=False, markup=False)
     console.print(facts(verdict), highlight=False)
     if not verdict.held:
-        console.print(f"Logs and data are kept in {verdict.home}", highlight=False)
+        console.print(f"Logs and data are kept in {verdict.data_directory}", highlight=False)
 
 
 def _table(verdict: Verdict) -> Table:
@@ -36,7 +36,7 @@ def _table(verdict: Verdict) -> Table:
 def facts(verdict: Verdict) -> str:
     """Return a few sentences: how many orders and faults, how long, with which seed."""
     orders = ", ".join(f"{count} {status}" for status, count in sorted(verdict.orders.items()))
-    thrown, missed = len(verdict.thrown), len(verdict.injections) - len(verdict.thrown)
+    injected, missed = len(verdict.injected), len(verdict.injections) - len(verdict.injected)
     overtaken = (
         f"{verdict.overtaken} keys were refused from memory while another request under them was in transit and was "
         "accepted. "
@@ -44,9 +44,9 @@ def facts(verdict: Verdict) -> str:
         else ""
     )
     return (
-        f"{sum(verdict.orders.values())} orders ({orders}) and {thrown} faults in {verdict.lasted_s:.0f} s"
+        f"{sum(verdict.orders.values())} orders ({orders}) and {injected} faults in {verdict.lasted_s:.0f} s"
         f"{f', {missed} more prevented by another fault' if missed else ''}. "
-        f"{_rest(verdict)} {verdict.replayed} messages were replayed. {_packing(verdict.packing)} "
+        f"{_quiescence(verdict)} {verdict.replayed} messages were replayed. {_packing(verdict.packing)} "
         f"{overtaken}Seed {verdict.options.seed}."
     )
 
@@ -58,7 +58,7 @@ def _packing(packing: Packing) -> str:
     )
 
 
-def _rest(verdict: Verdict) -> str:
+def _quiescence(verdict: Verdict) -> str:
     recovered_s = verdict.quiescence.recovered_after_s
     if recovered_s is None:
         return "Not all orders ended."

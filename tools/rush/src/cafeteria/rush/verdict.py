@@ -32,13 +32,13 @@ class Verdict(msgspec.Struct, kw_only=True):
     footprints: dict[str, tuple[Footprint, Footprint]]
     """By process: before and after the second load; empty where that was not measured."""
     history: History
-    home: Path
+    data_directory: Path
 
     @property
     def held(self) -> bool:
         return not any(self.violations.values())
 
     @property
-    def thrown(self) -> list[Injection]:
+    def injected(self) -> list[Injection]:
         """The faults that were injected completely, without those that another fault prevented."""
         return [injection for injection in self.injections if not injection.missed]

@@ -1,4 +1,4 @@
-"""Group commit: whatever arrived while the last commit ran forms the next one. Nothing here survives an error."""
+"""Group commit: the items that arrive during one commit form the next. An error ends the process."""
 
 import asyncio
 import os
@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID
 
 BATCH_LIMIT = int(os.environ.get("FLOOR_BATCH_LIMIT", "1024"))
-"""Orders or events in one commit, message or request, where no smaller limit stands. With 1 nothing is grouped."""
+"""The most orders or events in one commit, message or request, where no smaller limit applies. 1 groups nothing."""
 
 
 class Batcher:
-    """`commit` takes a list of what was added. A `size` is how many orders or events something brings: what came as one
-    message enters a commit whole, and exceeds the limit only when it is alone in it.
+    """Calls `commit` with lists of the added items. `size` is the number of orders or events in an item: the content of one
+    message enters one commit, and exceeds the limit only when it is alone in it.
     """
 
     def __init__(self, commit: Callable[[list[Any]], Awaitable[None]], *, limit: int) -> None:
@@ -52,7 +52,7 @@ def new_id() -> UUID:
 
 
 async def run_all(*tasks: Awaitable[None]) -> None:
-    """Until one of them ends or fails: then the process does."""
+    """Run the tasks until one of them ends or fails; the process then ends too."""
     async with asyncio.TaskGroup() as group:
         for task in tasks:
             group.create_task(_must_not_end(task))

@@ -1,4 +1,4 @@
-"""The gateway by hand: receive, reserve, settle, relay, and project."""
+"""The floor's gateway, written by hand: receive, reserve, settle, relay and project."""
 
 import asyncio
 import re
@@ -11,29 +11,29 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from cafeteria.bench.floor.batcher import Batcher, new_id, run_all
-from cafeteria.bench.floor.placing import Placing, judge, order_of, request_hash, unpriced
-from cafeteria.bench.floor.servers import live, nats, postgres, ready, serve
+from cafeteria.bench.floor.placing import Placing, apply_decision, order_of, request_hash, unpriced
+from cafeteria.bench.floor.servers import nats, postgres, report_ready, run_service, serve
 from cafeteria.bench.floor.shapes import (
     MAX_ORDERS,
     RESERVE,
-    Decided,
+    OrdersDecided,
+    OrderStatusChanged,
+    OrderStatusesChanged,
     PlaceOrder,
-    Reserve,
-    Status,
-    Statuses,
-    Wanted,
+    ReserveOrders,
+    ReserveStock,
     encode,
 )
 from cafeteria.bench.floor.streams import WRITE_OUTBOX, acknowledge, outbox_columns, pull, relay
 from cafeteria.bench.floor.tokens import Tokens
 
 ANSWER_WITHIN_S = 1.3
-SETTLED_AT_ONCE, PROJECTED_AT_ONCE = 128, 512
+SETTLE_LIMIT, PROJECT_LIMIT = 128, 512
 
 _KEY = re.compile(r"[!#-~][!-~]{0,254}")
 _decode_order = msgspec.json.Decoder(PlaceOrder).decode
-_decode_decisions = msgspec.json.Decoder(Decided).decode
-_decode_statuses = msgspec.json.Decoder(Statuses).decode
+_decode_decisions = msgspec.json.Decoder(OrdersDecided).decode
+_decode_statuses = msgspec.json.Decoder(OrderStatusesChanged).decode
 
 RECEIVE = """
 WITH placed AS (
@@ -54,34 +54,34 @@ RETURNING id
 """
 
 SETTLE = f"""
-WITH verdicts AS (
+WITH decisions AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::smallint[], $6::bytea[],
-        $7::jsonb[], $8::jsonb[]) AS verdict (order_id, status, reason, at, answer, body, snapshot, step)
+        $7::jsonb[], $8::jsonb[]) AS decision (order_id, status, reason, at, answer, body, snapshot, step)
 ), updated AS (
     UPDATE orders AS o
-    SET status = v.status, version = 2, rejection_reason = v.reason,
-        lines = coalesce(v.snapshot -> 'lines', o.lines), total = (v.snapshot ->> 'total')::numeric,
-        status_times = o.status_times || v.step, updated_at = v.at, next_ask_at = NULL,
-        next_check_at = v.at + interval '5 seconds'
-    FROM verdicts AS v WHERE o.id = v.order_id AND o.status = 'PENDING'
+    SET status = d.status, version = 2, rejection_reason = d.reason,
+        lines = coalesce(d.snapshot -> 'lines', o.lines), total = (d.snapshot ->> 'total')::numeric,
+        status_times = o.status_times || d.step, updated_at = d.at, next_ask_at = NULL,
+        next_check_at = d.at + interval '5 seconds'
+    FROM decisions AS d WHERE o.id = d.order_id AND o.status = 'PENDING'
     RETURNING o.id
 ), answered AS (
     UPDATE idempotency_keys AS k
-    SET response_snapshot = v.snapshot, response_status = v.answer, response_body = v.body
-    FROM verdicts AS v WHERE k.order_id = v.order_id AND v.order_id IN (SELECT id FROM updated)
+    SET response_snapshot = d.snapshot, response_status = d.answer, response_body = d.body
+    FROM decisions AS d WHERE k.order_id = d.order_id AND d.order_id IN (SELECT id FROM updated)
 ), outbox_rows AS (
     SELECT * FROM unnest($9::uuid[], $10::smallint[], $11::text[], $12::uuid[], $13::bytea[])
         WITH ORDINALITY AS given (order_id, version, subject, message_id, body, place)
 ), written AS ({WRITE_OUTBOX})
 SELECT count(*) FROM updated
-"""  # noqa: S608 - put together of constants
+"""  # noqa: S608 - assembled from constants
 
 PROJECT = """
 UPDATE orders AS o
-SET status = h.status, version = h.version, status_times = h.times || o.status_times,
+SET status = e.status, version = e.version, status_times = e.times || o.status_times,
     updated_at = $5, kitchen_seen_at = coalesce(o.kitchen_seen_at, $5), next_ask_at = NULL
-FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::jsonb[]) AS h (order_id, status, version, times)
-WHERE o.id = h.order_id AND o.version < h.version
+FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::jsonb[]) AS e (order_id, status, version, times)
+WHERE o.id = e.order_id AND o.version < e.version
 """
 
 FIND_ANSWER = "SELECT response_status, response_body FROM idempotency_keys WHERE key = $1"
@@ -93,34 +93,34 @@ class Gateway:
         self.tokens = tokens
         self.woken = asyncio.Event()
         self.receiving = Batcher(self._receive, limit=MAX_ORDERS)
-        self.settling = Batcher(self._settle, limit=SETTLED_AT_ONCE)
-        self.projecting = Batcher(self._project, limit=PROJECTED_AT_ONCE)
-        self._asking: set[asyncio.Task[None]] = set()
+        self.settling = Batcher(self._settle, limit=SETTLE_LIMIT)
+        self.projecting = Batcher(self._project, limit=PROJECT_LIMIT)
+        self._reserving: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> None:
-        """A connection for each batcher; the last one reads the answer behind a repeated key."""
+        """Open a connection for each batcher, and one that reads the stored answers of repeated keys."""
         connections = [await postgres("gateway") for _ in range(4)]
-        self._received = await connections[0].prepare(RECEIVE)
-        self._updated = await connections[1].prepare(SETTLE)
-        self._projected = await connections[2].prepare(PROJECT)
-        self._found = await connections[3].prepare(FIND_ANSWER)
-        self._finding = asyncio.Lock()
+        self._receive_statement = await connections[0].prepare(RECEIVE)
+        self._settle_statement = await connections[1].prepare(SETTLE)
+        self._project_statement = await connections[2].prepare(PROJECT)
+        self._find_statement = await connections[3].prepare(FIND_ANSWER)
+        self._find_lock = asyncio.Lock()
 
     async def place(self, placing: Placing) -> tuple[int, bytes]:
         self.receiving.add(placing)
         if await placing.answered:
             return placing.answer
-        async with self._finding:
-            row = await self._found.fetchrow(placing.key)
+        async with self._find_lock:
+            row = await self._find_statement.fetchrow(placing.key)
         return (row[0] or 202, row[1] or b"") if row else (503, b"")
 
     async def _receive(self, batch: list[Placing]) -> None:
-        """The orders of one commit are asked about together, while the next commit runs."""
+        """Store a batch of orders, then request their reservation together while the next commit runs."""
         batch = sorted(batch, key=lambda placing: placing.key)
         for placing in batch:
             placing.body = encode(order_of(placing, unpriced(placing.lines), version=1))
             placing.answer = (202, placing.body)
-        rows = await self._received.fetch(
+        rows = await self._receive_statement.fetch(
             [new_id() for _ in batch],
             [placing.key for placing in batch],
             [placing.order_id for placing in batch],
@@ -132,28 +132,30 @@ class Gateway:
         ids = {row[0] for row in rows}
         new = [placing for placing in batch if placing.order_id in ids]
         if new:
-            asking = asyncio.create_task(self._reserve(new))
-            self._asking.add(asking)
-            asking.add_done_callback(self._asking.discard)
+            reserving = asyncio.create_task(self._reserve(new))
+            self._reserving.add(reserving)
+            reserving.add_done_callback(self._reserving.discard)
         if len(new) < len(batch):
             _answer([placing for placing in batch if placing.order_id not in ids], new=False)
 
     async def _reserve(self, batch: list[Placing]) -> None:
-        wanted = [Wanted(order_id=each.order_id, lines=each.lines, age_ms=0) for each in batch]
+        orders = [ReserveStock(order_id=each.order_id, lines=each.lines, age_ms=0) for each in batch]
         try:
-            answer = await self.bus.request(RESERVE, encode(Reserve(orders=wanted)), timeout=ANSWER_WITHIN_S)
+            answer = await self.bus.request(
+                RESERVE, encode(ReserveOrders(orders=orders)), timeout=ANSWER_WITHIN_S
+            )
         except TimeoutError:
             _answer(batch, new=True)
             return
         decisions = _decode_decisions(answer.data).decisions
         for placing, decision in zip(batch, decisions, strict=True):
-            judge(placing, decision)
+            apply_decision(placing, decision)
         self.settling.add(batch, size=len(batch))
 
     async def _settle(self, groups: list[list[Placing]]) -> None:
         batch = [placing for group in groups for placing in group]
         messages = [message for placing in batch for message in placing.messages]
-        await self._updated.fetch(
+        await self._settle_statement.fetch(
             [placing.order_id for placing in batch],
             [placing.status for placing in batch],
             [placing.reason for placing in batch],
@@ -171,14 +173,14 @@ class Gateway:
         events = _decode_statuses(message.data).events
         self.projecting.add((message, events), size=len(events))
 
-    async def _project(self, batch: list[tuple[Msg, list[Status]]]) -> None:
-        highest: dict[Any, Status] = {}
+    async def _project(self, batch: list[tuple[Msg, list[OrderStatusChanged]]]) -> None:
+        highest: dict[Any, OrderStatusChanged] = {}
         for _, events in batch:
             for event in events:
-                known = highest.get(event.order_id)
-                if known is None or known.version < event.version:
+                earlier = highest.get(event.order_id)
+                if earlier is None or earlier.version < event.version:
                     highest[event.order_id] = event
-        await self._projected.fetch(
+        await self._project_statement.fetch(
             list(highest),
             [event.status for event in highest.values()],
             [event.version for event in highest.values()],
@@ -193,7 +195,7 @@ def _answer(batch: list[Placing], *, new: bool) -> None:
         placing.answered.set_result(new)
 
 
-def _times(event: Status) -> str:
+def _times(event: OrderStatusChanged) -> str:
     times = {earlier.status: earlier.at for earlier in event.earlier}
     return encode({**times, event.status: event.at}).decode()
 
@@ -204,7 +206,7 @@ def _refused(status: int, detail: str) -> Response[bytes]:
 
 @post("/v1/orders")
 async def place_order(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Token, key and body are checked as the product checks them."""
+    """Check token, key and body as the product does, and place the order."""
     gateway: Gateway = request.app.state.gateway
     headers = dict(request.scope["headers"])
     student_id = gateway.tokens.student_of(headers.get(b"authorization", b""))
@@ -218,7 +220,7 @@ async def place_order(request: Request[Any, Any, Any]) -> Response[bytes]:
     except msgspec.MsgspecError as error:
         return _refused(400, str(error))
     if len({line.item_id for line in lines}) < len(lines):
-        return _refused(400, "an item stands in two lines")
+        return _refused(400, "two lines have the same item")
     placing = Placing(
         student_id=student_id,
         key=f"{student_id}:{key}",
@@ -238,7 +240,7 @@ async def main() -> None:
     app = Litestar([place_order], openapi_config=None, logging_config=None, pdb_on_exception=False)
     app.state.gateway = gateway
     await pull(bus, "NOTIFICATION", "gateway-projection", gateway.on_statuses)
-    ready()
+    report_ready()
     await run_all(
         gateway.receiving.run(),
         gateway.settling.run(),
@@ -249,4 +251,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    live(main)
+    run_service(main)

@@ -1,4 +1,4 @@
-"""The kitchen by hand: enqueue, cook with cooking time 0 on 50 stations, and relay. Stations are counted in memory."""
+"""The floor's kitchen, written by hand: enqueue, cook and relay. Cooking takes no time; 50 stations, counted in memory."""
 
 import asyncio
 from collections import deque
@@ -10,23 +10,23 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from cafeteria.bench.floor.batcher import Batcher, new_id, run_all
-from cafeteria.bench.floor.servers import live, nats, postgres, ready
+from cafeteria.bench.floor.servers import nats, postgres, report_ready, run_service
 from cafeteria.bench.floor.shapes import (
     KITCHEN_STATUS,
     READY_VERSION,
-    Message,
-    Status,
-    Step,
-    Work,
-    Works,
+    CookOrder,
+    CookOrders,
+    OrderStatusChanged,
+    OutboxRow,
+    StatusTime,
     encode,
 )
 from cafeteria.bench.floor.streams import WRITE_OUTBOX, acknowledge, outbox_columns, pull, relay
 
 STATIONS = 50
-ENQUEUED_AT_ONCE = 1024
+ENQUEUE_LIMIT = 1024
 
-_decode = msgspec.json.Decoder(Works).decode
+_decode = msgspec.json.Decoder(CookOrders).decode
 
 INSERT = """
 INSERT INTO kitchen_orders (id, order_id, student_id, status, version, lines, status_times, received_at)
@@ -57,20 +57,20 @@ WITH move AS (
         WITH ORDINALITY AS given (order_id, version, subject, message_id, body, place)
 ), written AS ({WRITE_OUTBOX})
 SELECT count(*) FROM updated
-"""  # noqa: S608 - put together of constants
+"""  # noqa: S608 - assembled from constants
 
 
 class Ticket(msgspec.Struct, kw_only=True):
     id: UUID
     order_id: UUID
     student_id: str
-    path: tuple[Step, ...]
+    path: tuple[StatusTime, ...]
 
 
 class Kitchen:
     def __init__(self, bus: Client) -> None:
         self.bus = bus
-        self.batcher = Batcher(self._enqueue, limit=ENQUEUED_AT_ONCE)
+        self.batcher = Batcher(self._enqueue, limit=ENQUEUE_LIMIT)
         self.woken = asyncio.Event()
         self._work = asyncio.Event()
         self._queue: deque[Ticket] = deque()
@@ -83,8 +83,8 @@ class Kitchen:
         orders = _decode(message.data).orders
         self.batcher.add((message, orders), size=len(orders))
 
-    async def _enqueue(self, batch: list[tuple[Msg, list[Work]]]) -> None:
-        """One commit of a ticket for each order of whole messages, then their acknowledgements."""
+    async def _enqueue(self, batch: list[tuple[Msg, list[CookOrder]]]) -> None:
+        """Store a ticket for each order of the messages in one commit, then acknowledge the messages."""
         work = [order for _, orders in batch for order in orders]
         tickets = [_ticket(order) for order in work]
         rows = await self._insert.fetch(
@@ -101,7 +101,7 @@ class Kitchen:
         self._work.set()
 
     async def cook(self) -> None:
-        """What a tick has started, the next one finishes; each is a commit of ticket, history and outbox."""
+        """Start queued tickets and finish those of the pass before; each pass is one commit of ticket, history and outbox."""
         cooking: list[Ticket] = []
         while True:
             await self._work.wait()
@@ -116,8 +116,8 @@ class Kitchen:
 
     async def _write(self, due: list[Ticket], started: list[Ticket]) -> None:
         at = datetime.now(UTC)
-        steps = [Step(status="READY", version=READY_VERSION, at=at)] * len(due)
-        steps += [Step(status="IN_KITCHEN", version=3, at=at)] * len(started)
+        steps = [StatusTime(status="READY", version=READY_VERSION, at=at)] * len(due)
+        steps += [StatusTime(status="IN_KITCHEN", version=3, at=at)] * len(started)
         tickets = [*due, *started]
         messages = [_move(ticket, step) for ticket, step in zip(tickets, steps, strict=True)]
         encoded = {step.version: encode(step).decode() for step in steps}
@@ -132,13 +132,13 @@ class Kitchen:
         )
 
 
-def _ticket(order: Work) -> Ticket:
+def _ticket(order: CookOrder) -> Ticket:
     return Ticket(id=new_id(), order_id=order.order_id, student_id=order.student_id, path=order.earlier)
 
 
-def _move(ticket: Ticket, step: Step) -> Message:
-    """The event for the step, which then belongs to the ticket's path."""
-    event = Status(
+def _move(ticket: Ticket, step: StatusTime) -> OutboxRow:
+    """Return the event of the step, and add the step to the ticket's path."""
+    event = OrderStatusChanged(
         order_id=ticket.order_id,
         student_id=ticket.student_id,
         status=step.status,
@@ -147,7 +147,7 @@ def _move(ticket: Ticket, step: Step) -> Message:
         earlier=ticket.path,
     )
     ticket.path = (*ticket.path, step)
-    return Message(
+    return OutboxRow(
         order_id=ticket.order_id,
         version=step.version,
         subject=KITCHEN_STATUS,
@@ -161,7 +161,7 @@ async def main() -> None:
     kitchen = Kitchen(bus)
     await kitchen.connect()
     await pull(bus, "KITCHEN", "kitchen-work", kitchen.on_work)
-    ready()
+    report_ready()
     await run_all(
         kitchen.batcher.run(),
         kitchen.cook(),
@@ -170,4 +170,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    live(main)
+    run_service(main)

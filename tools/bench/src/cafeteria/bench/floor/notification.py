@@ -1,4 +1,4 @@
-"""Notification by hand: record, and the event streams of the students."""
+"""The floor's notification, written by hand: record, and the event streams of the students."""
 
 import asyncio
 from collections import defaultdict
@@ -13,16 +13,22 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from cafeteria.bench.floor.batcher import Batcher, new_id, run_all
-from cafeteria.bench.floor.servers import live, nats, postgres, ready, serve
-from cafeteria.bench.floor.shapes import READY_VERSION, Status, Statuses, Step, encode
+from cafeteria.bench.floor.servers import nats, postgres, report_ready, run_service, serve
+from cafeteria.bench.floor.shapes import (
+    READY_VERSION,
+    OrderStatusChanged,
+    OrderStatusesChanged,
+    StatusTime,
+    encode,
+)
 from cafeteria.bench.floor.streams import pull
 from cafeteria.bench.floor.tokens import Tokens
 from cafeteria.contracts.subjects import NOTIFICATION_READERS, STREAMS_API
 
-RECORDED_AT_ONCE = 512
+RECORD_LIMIT = 512
 MARK_EVERY_S = 0.25
 
-_decode = msgspec.json.Decoder(Statuses).decode
+_decode = msgspec.json.Decoder(OrderStatusesChanged).decode
 
 RECORD = """
 WITH counter AS (
@@ -48,16 +54,16 @@ class Notification:
     def __init__(self, bus: Client, tokens: Tokens) -> None:
         self.bus = bus
         self.tokens = tokens
-        self.batcher = Batcher(self._log, limit=RECORDED_AT_ONCE)
+        self.batcher = Batcher(self._record, limit=RECORD_LIMIT)
         self._streams: defaultdict[str, set[asyncio.Queue[tuple[int, bytes]]]] = defaultdict(set)
-        self._versions: dict[Any, int] = {}  # the last one logged of each order that is under way
+        self._versions: dict[Any, int] = {}  # the last recorded version of each unfinished order
         self._delivered: list[int] = []
 
     async def connect(self) -> None:
         log = await postgres("notification")
         after = await log.fetchval(BEGIN)
-        self._record = await log.prepare(RECORD)
-        self._mark = await (await postgres("notification")).prepare(MARK)
+        self._record_statement = await log.prepare(RECORD)
+        self._mark_statement = await (await postgres("notification")).prepare(MARK)
         await pull(self.bus, "NOTIFICATION", await self._ordered_consumer(after), self.on_statuses)
 
     async def _ordered_consumer(self, after: int) -> str:
@@ -72,11 +78,11 @@ class Notification:
         events = _decode(message.data).events
         self.batcher.add((message, events), size=len(events))
 
-    async def _log(self, batch: list[tuple[Msg, list[Status]]]) -> None:
-        """One commit of log rows, then the push. An event brings the states before it that the log lacks."""
-        steps = [each for _, events in batch for event in events for each in self._unlogged(event)]
+    async def _record(self, batch: list[tuple[Msg, list[OrderStatusChanged]]]) -> None:
+        """Record a batch of events in one commit, then push them. Earlier statuses that the log lacks are recorded too."""
+        steps = [each for _, events in batch for event in events for each in self._unrecorded(event)]
         sequence = int(batch[-1][0].reply.split(".")[5])
-        rows = await self._record.fetch(
+        rows = await self._record_statement.fetch(
             [new_id() for _ in steps],
             [event.order_id for event, _ in steps],
             [event.student_id for event, _ in steps],
@@ -91,16 +97,16 @@ class Notification:
             event, step = steps[position - start - 1]
             self._push(position, event, step)
 
-    def _unlogged(self, event: Status) -> list[tuple[Status, Step]]:
-        logged = self._versions.get(event.order_id, 0)
-        own = Step(status=event.status, version=event.version, at=event.at)
+    def _unrecorded(self, event: OrderStatusChanged) -> list[tuple[OrderStatusChanged, StatusTime]]:
+        recorded = self._versions.get(event.order_id, 0)
+        own = StatusTime(status=event.status, version=event.version, at=event.at)
         if event.version >= READY_VERSION or event.status in ("REJECTED", "CANCELLED"):
             self._versions.pop(event.order_id, None)
         else:
-            self._versions[event.order_id] = max(logged, event.version)
-        return [(event, step) for step in (*event.earlier, own) if step.version > logged]
+            self._versions[event.order_id] = max(recorded, event.version)
+        return [(event, step) for step in (*event.earlier, own) if step.version > recorded]
 
-    def _push(self, position: int, event: Status, step: Step) -> None:
+    def _push(self, position: int, event: OrderStatusChanged, step: StatusTime) -> None:
         queues = self._streams.get(event.student_id)
         if not queues:
             return
@@ -130,7 +136,7 @@ class Notification:
             await asyncio.sleep(MARK_EVERY_S)
             if self._delivered:
                 positions, self._delivered = self._delivered, []
-                await self._mark.fetch(positions, datetime.now(UTC))
+                await self._mark_statement.fetch(positions, datetime.now(UTC))
 
 
 @get("/v1/events")
@@ -148,9 +154,9 @@ async def main() -> None:
     await notification.connect()
     app = Litestar([follow], openapi_config=None, logging_config=None, pdb_on_exception=False)
     app.state.notification = notification
-    ready()
+    report_ready()
     await run_all(notification.batcher.run(), notification.mark_delivered(), serve(app))
 
 
 if __name__ == "__main__":
-    live(main)
+    run_service(main)

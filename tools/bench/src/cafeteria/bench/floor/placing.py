@@ -1,4 +1,4 @@
-"""One request to order: its rows and answer before stock has decided, and after, with the messages to the others."""
+"""One request to order: its answer before and after stock's decision, and the messages for the other services."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,19 +12,19 @@ from cafeteria.bench.floor.batcher import new_id
 from cafeteria.bench.floor.shapes import (
     GATEWAY_STATUS,
     WORK,
-    Decision,
-    Message,
+    CookOrder,
     Order,
+    OrderStatusChanged,
+    OutboxRow,
     PricedLine,
-    Status,
-    Step,
-    Work,
+    StatusTime,
+    StockDecided,
     encode,
 )
 
 
 class Placing(msgspec.Struct, kw_only=True):
-    """One request and what its two commits make of it. `answered` is False when its key was there before."""
+    """A request to order, filled in by its two commits. `answered` resolves to False when its key was stored before."""
 
     student_id: str
     key: str
@@ -37,13 +37,13 @@ class Placing(msgspec.Struct, kw_only=True):
     reason: str | None = None
     decided_at: datetime | None = None
     body: bytes = b""
-    messages: tuple[Message, ...] = ()
+    messages: tuple[OutboxRow, ...] = ()
 
 
-def judge(placing: Placing, decided: Decision) -> None:
-    """The final answer, and the messages to the others: the status event before the work."""
+def apply_decision(placing: Placing, decided: StockDecided) -> None:
+    """Set the final answer and the messages: the status event, then the cook command of a reserved order."""
     placing.decided_at = datetime.now(UTC)
-    pending = Step(status="PENDING", version=1, at=placing.at)
+    pending = StatusTime(status="PENDING", version=1, at=placing.at)
     if decided.decision == "RESERVED":
         placing.status = "STOCK_VERIFIED"
         prices = {item.item_id: item for item in decided.items}
@@ -58,15 +58,15 @@ def judge(placing: Placing, decided: Decision) -> None:
         )
         placing.body = encode(order_of(placing, lines, version=2))
         placing.answer = (201, placing.body)
-        verified = Step(status=placing.status, version=2, at=placing.decided_at)
-        work = Work(
+        verified = StatusTime(status=placing.status, version=2, at=placing.decided_at)
+        command = CookOrder(
             order_id=placing.order_id,
             student_id=placing.student_id,
             lines=lines,
             version=2,
             earlier=(pending, verified),
         )
-        placing.messages = (_status_event(placing, pending), _message(placing, WORK, encode(work)))
+        placing.messages = (_status_event(placing, pending), _message(placing, WORK, encode(command)))
     else:
         placing.status, placing.reason = "REJECTED", decided.reason
         placing.body = encode({"type": "/problems/out-of-stock", "item_ids": decided.refused_item_ids})
@@ -74,8 +74,8 @@ def judge(placing: Placing, decided: Decision) -> None:
         placing.messages = (_status_event(placing, pending),)
 
 
-def _status_event(placing: Placing, pending: Step) -> Message:
-    event = Status(
+def _status_event(placing: Placing, pending: StatusTime) -> OutboxRow:
+    event = OrderStatusChanged(
         order_id=placing.order_id,
         student_id=placing.student_id,
         status=placing.status,
@@ -87,8 +87,8 @@ def _status_event(placing: Placing, pending: Step) -> Message:
     return _message(placing, GATEWAY_STATUS, encode(event))
 
 
-def _message(placing: Placing, subject: str, body: bytes) -> Message:
-    return Message(
+def _message(placing: Placing, subject: str, body: bytes) -> OutboxRow:
+    return OutboxRow(
         order_id=placing.order_id,
         version=2,
         subject=subject,
@@ -114,5 +114,5 @@ def unpriced(lines: tuple[Any, ...]) -> tuple[PricedLine, ...]:
 
 
 def request_hash(lines: tuple[Any, ...]) -> bytes:
-    asked = sorted((line.item_id.bytes, line.quantity) for line in lines)
-    return sha256(b"".join(item + bytes((quantity,)) for item, quantity in asked)).digest()
+    pairs = sorted((line.item_id.bytes, line.quantity) for line in lines)
+    return sha256(b"".join(item + bytes((quantity,)) for item, quantity in pairs)).digest()

@@ -1,4 +1,4 @@
-"""The two servers and the way in: the same roles, users and passwords as the product's services have."""
+"""Connections to Postgres and NATS, and the HTTP server, with the product's roles, users, passwords and options."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 
 async def postgres(role: str) -> asyncpg.Connection:
-    """One connection for one user of it: no pool is needed where nobody shares."""
+    """Open one connection with one user, so that no pool is needed."""
     return await asyncpg.connect(
         os.environ["CAFETERIA_POSTGRES_URL"],
         user=role,
@@ -40,7 +40,7 @@ async def nats(user: str) -> Client:
 
 
 async def serve(app: Litestar) -> None:
-    """With the server's options of the product."""
+    """Serve HTTP with the product's server options."""
     config = uvicorn.Config(
         app,
         port=int(os.environ["CAFETERIA_PORT"]),
@@ -58,15 +58,15 @@ async def serve(app: Litestar) -> None:
     await uvicorn.Server(config).serve()
 
 
-def live(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_service(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
 
-def ready() -> None:
-    """The bench waits for this line."""
-    print("ready", flush=True)  # noqa: T201 - a process tells its parent
+def report_ready() -> None:
+    """Print the line that the bench waits for."""
+    print("ready", flush=True)  # noqa: T201 - the parent process reads it
 
 
 def _secret(name: str) -> str:

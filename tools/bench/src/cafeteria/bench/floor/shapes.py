@@ -1,4 +1,4 @@
-"""What is sent: the bodies, subjects and streams of the product's contracts, written out once more by hand."""
+"""The messages: bodies and subjects of the product's contracts, repeated by hand under the same names."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -19,13 +19,13 @@ WORK_TYPE, STATUS_TYPE = "kitchen.cook-orders.v1", "order.statuses-changed.v1"
 TYPES = {WORK: WORK_TYPE, GATEWAY_STATUS: STATUS_TYPE, KITCHEN_STATUS: STATUS_TYPE}
 
 MAX_ORDERS = min(128, BATCH_LIMIT)
-"""In one request to stock."""
+"""The most orders in one request to stock."""
 
 MAX_ITEMS, MAX_BYTES = min(256, BATCH_LIMIT), 256 << 10
-"""Of one message in a stream."""
+"""The most items and bytes in one message of a stream."""
 
 READY_VERSION = 4
-"""After PENDING, STOCK_VERIFIED and IN_KITCHEN; an order that is cooked has no later version here."""
+"""PENDING, STOCK_VERIFIED and IN_KITCHEN precede it; the floor has no later version of a cooked order."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -56,75 +56,75 @@ class Order(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class ReserveStock(Struct, frozen=True, kw_only=True):
     order_id: UUID
     lines: tuple[Line, ...]
     age_ms: int
 
 
-class Reserve(Struct, frozen=True, kw_only=True):
-    """The orders that one commit has received."""
+class ReserveOrders(Struct, frozen=True, kw_only=True):
+    """The orders that one commit has stored."""
 
-    orders: list[Wanted]
+    orders: list[ReserveStock]
 
 
-class Price(Struct, frozen=True, kw_only=True):
+class ItemPrice(Struct, frozen=True, kw_only=True):
     item_id: UUID
     name: str
     unit_price: Decimal
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class StockDecided(Struct, frozen=True, kw_only=True):
     order_id: UUID
     decision: str
     reason: str | None = None
-    items: tuple[Price, ...] = ()
+    items: tuple[ItemPrice, ...] = ()
     refused_item_ids: tuple[UUID, ...] = ()
 
 
-class Decided(Struct, frozen=True, kw_only=True):
-    """In the order of the request."""
+class OrdersDecided(Struct, frozen=True, kw_only=True):
+    """Decisions in the order of the request."""
 
-    decisions: list[Decision]
+    decisions: list[StockDecided]
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class StatusTime(Struct, frozen=True, kw_only=True):
     status: str
     version: int
     at: datetime
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class CookOrder(Struct, frozen=True, kw_only=True):
     order_id: UUID
     student_id: str
     lines: tuple[PricedLine, ...]
     version: int
-    earlier: tuple[Step, ...]
+    earlier: tuple[StatusTime, ...]
 
 
-class Works(Struct, frozen=True, kw_only=True):
+class CookOrders(Struct, frozen=True, kw_only=True):
     """A message of the stream KITCHEN."""
 
-    orders: list[Work]
+    orders: list[CookOrder]
 
 
-class Status(Struct, frozen=True, kw_only=True):
+class OrderStatusChanged(Struct, frozen=True, kw_only=True):
     order_id: UUID
     student_id: str
     status: str
     version: int
     at: datetime
-    earlier: tuple[Step, ...] = ()
+    earlier: tuple[StatusTime, ...] = ()
     reason: str | None = None
 
 
-class Statuses(Struct, frozen=True, kw_only=True):
+class OrderStatusesChanged(Struct, frozen=True, kw_only=True):
     """A message of the stream NOTIFICATION."""
 
-    events: list[Status]
+    events: list[OrderStatusChanged]
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class OutboxRow(Struct, frozen=True, kw_only=True):
     """An outbox row: one order or event. The relay packs rows into messages."""
 
     order_id: UUID

@@ -1,4 +1,4 @@
-"""Stock by hand: decide. One read and one write for each batch; the write fails whole if anything changed since the read."""
+"""The floor's stock, written by hand: decide. A batch is one read and one write, which fails whole if a row has changed."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -11,19 +11,28 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from cafeteria.bench.floor.batcher import Batcher, new_id, run_all
-from cafeteria.bench.floor.servers import live, nats, postgres, ready
-from cafeteria.bench.floor.shapes import RESERVE, Decided, Decision, Line, Price, Reserve, Wanted, encode
+from cafeteria.bench.floor.servers import nats, postgres, report_ready, run_service
+from cafeteria.bench.floor.shapes import (
+    RESERVE,
+    ItemPrice,
+    Line,
+    OrdersDecided,
+    ReserveOrders,
+    ReserveStock,
+    StockDecided,
+    encode,
+)
 
-DECIDED_AT_ONCE = 512
+DECIDE_LIMIT = 512
 LIFETIME_MS = 60_000
 
-_decode = msgspec.json.Decoder(Reserve).decode
+_decode = msgspec.json.Decoder(ReserveOrders).decode
 
 READ = """
 SELECT items.id, name, price, on_sale, quantity, version
 FROM items JOIN inventory ON inventory.item_id = items.id WHERE items.id = ANY($1)
 """
-KNOWN = "SELECT order_id, decision, reason, lines::text FROM reservations WHERE order_id = ANY($1)"
+READ_DECISIONS = "SELECT order_id, decision, reason, lines::text FROM reservations WHERE order_id = ANY($1)"
 
 WRITE = """
 WITH updated AS (
@@ -43,7 +52,7 @@ WITH updated AS (
 SELECT 1 / (CASE WHEN (SELECT count(*) FROM updated) = cardinality($2)
     AND (SELECT count(*) FROM decided) = cardinality($5) THEN 1 ELSE 0 END)
 """
-"""Divides by zero, and so changes nothing, unless every item was as read and every decision is new."""
+"""Divides by zero, and so changes nothing, unless every item's version is unchanged and every decision is new."""
 
 
 class DecidedLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,34 +75,34 @@ _decode_lines = msgspec.json.Decoder(tuple[DecidedLine, ...]).decode
 class Stock:
     def __init__(self, bus: Client) -> None:
         self.bus = bus
-        self.batcher = Batcher(self._commit, limit=DECIDED_AT_ONCE)
+        self.batcher = Batcher(self._commit, limit=DECIDE_LIMIT)
 
     async def connect(self) -> None:
         connection = await postgres("stock")
         self._read = await connection.prepare(READ)
-        self._known = await connection.prepare(KNOWN)
+        self._read_decisions = await connection.prepare(READ_DECISIONS)
         self._write = await connection.prepare(WRITE)
 
     async def on_request(self, message: Msg) -> None:
         orders = _decode(message.data).orders
         self.batcher.add((message.reply, orders), size=len(orders))
 
-    async def _commit(self, batch: list[tuple[str, list[Wanted]]]) -> None:
-        """One reply to each request, after the commit that holds all of its orders."""
+    async def _commit(self, batch: list[tuple[str, list[ReserveStock]]]) -> None:
+        """Decide a batch, then reply to each request after the commit that has all of its orders."""
         choices: dict[UUID, Choice] = {}
-        orders = {order.order_id: order for _, asked in batch for order in asked}
+        orders = {order.order_id: order for _, requested in batch for order in requested}
         while missing := [order for order_id, order in orders.items() if order_id not in choices]:
             try:
                 choices |= await self._decide(missing)
             except asyncpg.DivisionByZeroError:
-                rows = await self._known.fetch(list(orders))
+                rows = await self._read_decisions.fetch(list(orders))
                 choices |= {row[0]: _choice(row) for row in rows}
-        for reply, asked in batch:
-            decisions = [_decision(choices[order.order_id]) for order in asked]
-            await self.bus.publish(reply, encode(Decided(decisions=decisions)))
+        for reply, requested in batch:
+            decisions = [_decision(choices[order.order_id]) for order in requested]
+            await self.bus.publish(reply, encode(OrdersDecided(decisions=decisions)))
 
-    async def _decide(self, orders: list[Wanted]) -> dict[UUID, Choice]:
-        """In arrival order, in memory, all lines of an order or none; then one statement."""
+    async def _decide(self, orders: list[ReserveStock]) -> dict[UUID, Choice]:
+        """Decide in arrival order in memory, all lines of an order or none; then write all in one statement."""
         rows = await self._read.fetch(list({line.item_id for order in orders for line in order.lines}))
         items = {row[0]: row for row in rows}
         left = {row[0]: row[4] if row[3] else 0 for row in rows}
@@ -109,7 +118,7 @@ class Stock:
         return {choice.order_id: choice for choice in choices}
 
 
-def _choose(order: Wanted, items: dict[UUID, Any], left: dict[UUID, int]) -> Choice:
+def _choose(order: ReserveStock, items: dict[UUID, Any], left: dict[UUID, int]) -> Choice:
     reason, refused = None, set[UUID]()
     if order.age_ms > LIFETIME_MS:
         reason = "EXPIRED"
@@ -155,13 +164,13 @@ def _choice(row: Any) -> Choice:
     return Choice(order_id=row[0], reason=row[2], lines=_decode_lines(row[3]))
 
 
-def _decision(choice: Choice) -> Decision:
-    return Decision(
+def _decision(choice: Choice) -> StockDecided:
+    return StockDecided(
         order_id=choice.order_id,
         decision="REJECTED" if choice.reason else "RESERVED",
         reason=choice.reason,
         items=tuple(
-            Price(item_id=line.item_id, name=line.name, unit_price=line.unit_price)
+            ItemPrice(item_id=line.item_id, name=line.name, unit_price=line.unit_price)
             for line in choice.lines
             if line.name is not None
         ),
@@ -175,9 +184,9 @@ async def main() -> None:
     await stock.connect()
     await bus.subscribe(RESERVE, queue="stock", cb=stock.on_request)
     await bus.flush()
-    ready()
+    report_ready()
     await run_all(stock.batcher.run())
 
 
 if __name__ == "__main__":
-    live(main)
+    run_service(main)

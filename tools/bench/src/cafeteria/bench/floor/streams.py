@@ -1,4 +1,4 @@
-"""JetStream by hand: outbox rows packed into messages, standing pulls in."""
+"""JetStream by hand: a relay that packs outbox rows into messages, and consumers with long-lived pull requests."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from cafeteria.bench.floor.shapes import (
     MAX_ITEMS,
     TYPES,
     WORK,
-    Message,
+    OutboxRow,
 )
 from cafeteria.contracts.subjects import STREAMS_API
 
@@ -28,7 +28,7 @@ ACK_TIMEOUT_S = 5.0
 
 _OPENING = {WORK: b'{"orders":[', GATEWAY_STATUS: b'{"events":[', KITCHEN_STATUS: b'{"events":['}
 _CLOSING = b"]}"
-_ROOM = MAX_BYTES - len(_OPENING[WORK]) - len(_CLOSING)
+_BODY_LIMIT = MAX_BYTES - len(_OPENING[WORK]) - len(_CLOSING)
 
 _READ = "SELECT id, subject, message_id, body FROM outbox ORDER BY id LIMIT $1"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1)"
@@ -38,11 +38,11 @@ INSERT INTO outbox (order_id, version, subject, message_id, body)
 SELECT order_id, version, subject, message_id, body FROM outbox_rows
 WHERE order_id IN (SELECT id FROM updated) ORDER BY place
 """
-"""The end of a statement whose `updated` are the orders that it changed."""
+"""The end of a statement; its CTE `updated` has the ids of the changed orders."""
 
 
 async def relay(database: asyncpg.Connection, bus: Client, woken: asyncio.Event, *, sender: str) -> None:
-    """Publishes outbox rows in id order, packed; deletes them once their messages are acknowledged."""
+    """Publish outbox rows in id order, packed into messages; delete them once the messages are acknowledged."""
     read, delete = await database.prepare(_READ), await database.prepare(_DELETE)
     while True:
         await woken.wait()
@@ -53,7 +53,7 @@ async def relay(database: asyncpg.Connection, bus: Client, woken: asyncio.Event,
         by_subject: dict[str, list[asyncpg.Record]] = {}
         for row in rows:
             by_subject.setdefault(row["subject"], []).append(row)
-        packs = [pack for of_one in by_subject.values() for pack in packed(of_one)]
+        packs = [pack for subject_rows in by_subject.values() for pack in packed(subject_rows)]
         await asyncio.gather(*(_publish(bus, pack, sender=sender) for pack in packs))
         await delete.fetch([row["id"] for row in rows])
         if len(rows) == RELAY_LIMIT:
@@ -61,12 +61,12 @@ async def relay(database: asyncpg.Connection, bus: Client, woken: asyncio.Event,
 
 
 def packed(rows: Iterable[asyncpg.Record]) -> Iterator[list[asyncpg.Record]]:
-    """The rows of one subject, in messages of at most MAX_ITEMS and MAX_BYTES."""
+    """Split the rows of one subject into messages of at most MAX_ITEMS and MAX_BYTES."""
     pack: list[asyncpg.Record] = []
     size = 0
     for row in rows:
         length = len(row["body"]) + 1  # and a comma
-        if pack and (len(pack) == MAX_ITEMS or size + length > _ROOM):
+        if pack and (len(pack) == MAX_ITEMS or size + length > _BODY_LIMIT):
             yield pack
             pack, size = [], 0
         pack.append(row)
@@ -76,7 +76,7 @@ def packed(rows: Iterable[asyncpg.Record]) -> Iterator[list[asyncpg.Record]]:
 
 
 async def _publish(bus: Client, rows: list[asyncpg.Record], *, sender: str) -> None:
-    """The message's id is made of exactly its rows': another pack of them is another message."""
+    """Publish one message. Its id is a digest of the ids of its rows, so a different pack is a different message."""
     subject = rows[0]["subject"]
     headers = {
         "Cafeteria-Sender": sender,
@@ -89,28 +89,28 @@ async def _publish(bus: Client, rows: list[asyncpg.Record], *, sender: str) -> N
         raise RuntimeError(f"JetStream refused: {error}")
 
 
-async def pull(bus: Client, stream: str, consumer: str, take: Callable[[Msg], None]) -> None:
-    """One standing request for many messages, renewed while they flow."""
-    inbox, owed = bus.new_inbox(), 0
+async def pull(bus: Client, stream: str, consumer: str, callback: Callable[[Msg], None]) -> None:
+    """Call back for every message of a consumer; one pull request covers many messages and is renewed in time."""
+    inbox, outstanding = bus.new_inbox(), 0
 
-    async def ask() -> None:
-        nonlocal owed
-        owed += WINDOW
+    async def request_more() -> None:
+        nonlocal outstanding
+        outstanding += WINDOW
         request = msgspec.json.encode({"batch": WINDOW, "expires": 30_000_000_000})
         await bus.publish(f"{STREAMS_API}.CONSUMER.MSG.NEXT.{stream}.{consumer}", request, reply=inbox)
 
     async def on_message(message: Msg) -> None:
-        nonlocal owed
+        nonlocal outstanding
         if message.reply.startswith("$JS.ACK."):
-            owed -= 1
-            take(message)
+            outstanding -= 1
+            callback(message)
         else:
-            owed = 0  # the request has ended
-        if owed <= WINDOW // 2:
-            await ask()
+            outstanding = 0  # the request has ended
+        if outstanding <= WINDOW // 2:
+            await request_more()
 
     await bus.subscribe(inbox, cb=on_message, pending_msgs_limit=0, pending_bytes_limit=0)
-    await ask()
+    await request_more()
 
 
 async def acknowledge(bus: Client, messages: list[Msg]) -> None:
@@ -118,7 +118,7 @@ async def acknowledge(bus: Client, messages: list[Msg]) -> None:
         await bus.publish(message.reply, b"+ACK")
 
 
-def outbox_columns(messages: list[Message]) -> list[list[Any]]:
+def outbox_columns(messages: list[OutboxRow]) -> list[list[Any]]:
     return [
         [message.order_id for message in messages],
         [message.version for message in messages],

@@ -1,4 +1,4 @@
-"""Who orders: an EdDSA token, verified once with identity's public key and remembered by its bytes."""
+"""Access tokens (EdDSA): verified once with identity's public keys, then cached by their bytes."""
 
 import base64
 import time
@@ -25,7 +25,7 @@ class Claims(msgspec.Struct, frozen=True):
 class Tokens:
     def __init__(self, keys: dict[str, Ed25519PublicKey]) -> None:
         self._keys = keys
-        self._known: dict[bytes, tuple[float, str]] = {}
+        self._cache: dict[bytes, tuple[float, str]] = {}
 
     @classmethod
     async def of_identity(cls, bus: Client) -> "Tokens":
@@ -35,11 +35,11 @@ class Tokens:
         )
 
     def student_of(self, authorization: bytes) -> str | None:
-        """The student id, or None for whatever is no valid token."""
+        """Return the student id, or None if the token is invalid."""
         scheme, _, token = authorization.partition(b" ")
-        known = self._known.get(token)
-        if known is not None and known[0] > time.time():
-            return known[1]
+        cached = self._cache.get(token)
+        if cached is not None and cached[0] > time.time():
+            return cached[1]
         if scheme.lower() != b"bearer":
             return None
         try:
@@ -50,7 +50,7 @@ class Tokens:
             return None
         if not claims.iat - LEEWAY_S <= time.time() <= claims.exp + LEEWAY_S:
             return None
-        self._known[token] = (claims.exp, claims.sub)
+        self._cache[token] = (claims.exp, claims.sub)
         return claims.sub
 
     def _verified(self, token: bytes) -> Claims:

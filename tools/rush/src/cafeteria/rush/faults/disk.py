@@ -31,8 +31,8 @@ class DiskFull:
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*FULL_S)
-        store = cluster.home.nats / "store"
-        async with cluster.turn(NATS):
+        store = cluster.data_directory.nats / "store"
+        async with cluster.lock(NATS):
             await cluster.stack.stop(NATS)
             await asyncio.to_thread(_move_to_memory, store)
             try:

@@ -30,12 +30,12 @@ class Fault(Protocol):
         ...
 
 
-def some(chance: random.Random, members: list[str], *, all_share: float = 0.25) -> list[str]:
-    """Return one of the members, or all of them with the probability `all_share`."""
+def some(chance: random.Random, processes: list[str], *, all_share: float = 0.25) -> list[str]:
+    """Return one of the processes, or all of them with the probability `all_share`."""
     if chance.random() < all_share:
-        return members
-    return [chance.choice(members)]
+        return processes
+    return [chance.choice(processes)]
 
 
-def named(members: list[str]) -> str:
-    return ", ".join(members)
+def named(processes: list[str]) -> str:
+    return ", ".join(processes)

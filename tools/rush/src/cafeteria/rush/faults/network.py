@@ -44,10 +44,10 @@ class Where:
 
 def somewhere(cluster: Cluster, chance: random.Random, *, server: str) -> Where:
     """Draw the connections to a server: those of one process, of all processes of a service, or of all services."""
-    members = cluster.members(chance.choice((*BUSY, *BUSY, *SERVICES)))
-    members = chance.choice(([chance.choice(members)], members, cluster.all_members))
-    text = "everybody" if members == cluster.all_members else named(members)
-    return Where(text=text, proxies=[cluster.proxies[member, server] for member in members])
+    processes = cluster.processes(chance.choice((*BUSY, *BUSY, *SERVICES)))
+    processes = chance.choice(([chance.choice(processes)], processes, cluster.all_processes))
+    text = "all processes" if processes == cluster.all_processes else named(processes)
+    return Where(text=text, proxies=[cluster.proxies[process, server] for process in processes])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +117,8 @@ class AcknowledgementsLost:
     weight: float = 0.7
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
-        members = cluster.members(chance.choice(CONSUMERS))
-        proxies = [cluster.proxies[member, NATS] for member in members]
+        processes = cluster.processes(chance.choice(CONSUMERS))
+        proxies = [cluster.proxies[process, NATS] for process in processes]
         for_s, before = chance.uniform(*ACKS_LOST_S), sum(proxy.lost_messages for proxy in proxies)
         for proxy in proxies:
             proxy.faults = NetworkFaults(lost_subject=ACKNOWLEDGEMENT)
@@ -129,7 +129,7 @@ class AcknowledgementsLost:
             for proxy in proxies:
                 proxy.faults = NO_NETWORK_FAULTS
         lost = sum(proxy.lost_messages for proxy in proxies) - before
-        return f"{lost} of {named(members)} in {for_s:.1f} s"
+        return f"{lost} of {named(processes)} in {for_s:.1f} s"
 
 
 def _slow(chance: random.Random) -> NetworkFaults:
@@ -158,7 +158,7 @@ def _described(faults: NetworkFaults) -> str:
     return f"{faults.latency_ms:.0f} ms, and up to {faults.jitter_ms:.0f} ms more"
 
 
-WEATHERS: dict[str, Make] = {
+NETWORK_FAULTS: dict[str, Make] = {
     "latency": _slow,
     "jitter": _jittery,
     "replies-lost": _replies_lost,
@@ -171,7 +171,7 @@ NETWORK: tuple[Fault, ...] = (
     *(
         BadNetwork(name=f"{server}-{faults}", server=server, make=make)
         for server in SERVERS
-        for faults, make in WEATHERS.items()
+        for faults, make in NETWORK_FAULTS.items()
     ),
     *(Break(name=f"{server}-{how}", server=server, how=how) for server in SERVERS for how in BREAKS),
     AcknowledgementsLost(),

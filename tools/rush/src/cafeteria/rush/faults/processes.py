@@ -29,11 +29,11 @@ class Kill:
         return f"kill-{self.service}"
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
-        chosen = some(chance, cluster.members(self.service))
-        for member in chosen:
-            cluster.stack.kill(member, signal.SIGKILL)
-        for member in chosen:
-            await cluster.ready(member)
+        chosen = some(chance, cluster.processes(self.service))
+        for process in chosen:
+            cluster.stack.kill(process, signal.SIGKILL)
+        for process in chosen:
+            await cluster.ready(process)
         return named(chosen)
 
 
@@ -50,36 +50,36 @@ class Freeze:
         return f"freeze-{self.service}"
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
-        chosen = some(chance, cluster.members(self.service))
+        chosen = some(chance, cluster.processes(self.service))
         for_s = chance.uniform(*FROZEN_S)
-        for member in chosen:
-            cluster.stack.kill(member, signal.SIGSTOP)
+        for process in chosen:
+            cluster.stack.kill(process, signal.SIGSTOP)
         try:
             await asyncio.sleep(for_s)
         finally:
-            for member in chosen:
-                cluster.stack.kill(member, signal.SIGCONT)
+            for process in chosen:
+                cluster.stack.kill(process, signal.SIGCONT)
         return f"{named(chosen)} for {for_s:.1f} s"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RollingRestart:
-    """SIGTERM to every process in turn; each is ready again before the next one stops."""
+    """SIGTERM to one process after another; each is ready again before the next one stops."""
 
     name: str = "rolling-sigterm"
     family: str = FAMILY
     weight: float = 0.3
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
-        members = cluster.all_members
-        chance.shuffle(members)
+        processes = cluster.all_processes
+        chance.shuffle(processes)
         slowest_s = 0.0
-        for member in members:
+        for process in processes:
             asked_at = monotonic()
-            cluster.stack.kill(member, signal.SIGTERM)
-            await cluster.ready(member)
+            cluster.stack.kill(process, signal.SIGTERM)
+            await cluster.ready(process)
             slowest_s = max(slowest_s, monotonic() - asked_at)
-        return f"{len(members)} processes, the slowest back after {slowest_s:.1f} s"
+        return f"{len(processes)} processes, the slowest back after {slowest_s:.1f} s"
 
 
 PROCESSES: tuple[Fault, ...] = (

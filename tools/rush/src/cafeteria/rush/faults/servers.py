@@ -38,7 +38,7 @@ class Restart:
     weight: float = 1.0
 
     async def inject(self, cluster: Cluster, _chance: random.Random) -> str:
-        async with cluster.turn(self.server):
+        async with cluster.lock(self.server):
             cluster.stack.kill(self.server, self.number)
             await cluster.ready(self.server)
         if self.server == NATS:
@@ -55,7 +55,7 @@ class FreezeServer:
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*FROZEN_S)
-        async with cluster.turn(self.server):
+        async with cluster.lock(self.server):
             with cluster.stack.frozen(self.server):
                 await asyncio.sleep(for_s)
         return f"for {for_s:.1f} s"
@@ -75,7 +75,7 @@ class NatsAway:
         for_s = chance.uniform(*AWAY_S)
         orders = EverybodyOrders(cluster, chance, times=ORDERS_EACH)
         await orders.choose()
-        async with cluster.turn(NATS):
+        async with cluster.lock(NATS):
             await cluster.stack.stop(NATS)
             try:
                 await asyncio.gather(orders.send(), asyncio.sleep(for_s))
@@ -95,7 +95,7 @@ class WipeNats:
     weight: float = 1.0
 
     async def inject(self, cluster: Cluster, _chance: random.Random) -> str:
-        async with cluster.turn(NATS):
+        async with cluster.lock(NATS):
             await cluster.stack.wipe_nats()
         await until_bus_is_whole(cluster)
         return "the store is gone"
