@@ -16,7 +16,8 @@ pytestmark = pytest.mark.house
 
 STEP_CODES = ("G1", "S1", "S2", "G2", "K1", "K2", "N1", "P1", *(f"loop {number}" for number in range(1, 6)))
 BANNED = (
-    # `AskKnown` and `KnownAnswered` join them once `CheckDelivery` and `DeliveryStatus` have replaced them
+    "AskKnown",
+    "KnownAnswered",
     "anew",
     "arena",
     "at the door",
