@@ -85,7 +85,7 @@ class Published:
         return schema
 
     def hold(self, service: str, answer: httpx.Response) -> None:
-        """Fail unless the operation documents the answer, and the request fits its schema if the answer is a success."""
+        """Fail unless the operation documents the answer, and its schema the request if that succeeded."""
         request = answer.request
         operation = self.operation(service, request.method, request.url.path)
         assert str(answer.status_code) in operation["responses"], f"{answer}: {answer.text}"

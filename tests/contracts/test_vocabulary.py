@@ -31,7 +31,6 @@ BANNED = (
     "come by",
     "deeds",
     "doors",
-    "fake news",
     "goodbye",
     "lay the table",
     "lent",
@@ -57,14 +56,14 @@ NOT_SEARCHED = ("CHANGELOG.md", "docs/evidence", "docs/glossary.md", "packages/s
 
 def pattern_of(word: str) -> re.Pattern[str]:
     """The word between characters that are neither letters nor digits; its spaces match line breaks and underscores."""
-    words = re.sub(r"[ _]", r"[\\s_]+", word)
+    words = word.replace(" ", r"[\s_]+")
     letter_case = re.IGNORECASE if word.islower() else re.NOFLAG
     return re.compile(rf"(?<![A-Za-z0-9]){words}(?![A-Za-z0-9])", letter_case)
 
 
 def first_part(word: str) -> str:
     """Cheap to look for: most files have none of them."""
-    return re.split("[ _]", word.lower())[0]
+    return word.lower().partition(" ")[0]
 
 
 def is_searched(path: Path, root: Path) -> bool:
@@ -128,7 +127,7 @@ def test_a_banned_word_is_found_in_prose_and_in_names(word: str, text: str) -> N
 
 @pytest.mark.parametrize(
     ("word", "text"),
-    [("lent", "equivalent"), ("news", "newspaper"), ("G1", "PG14, g1"), ("class Campus", "a campus class")],
+    [("lent", "equivalent"), ("news", "newspaper"), ("G1", "PG14, g1"), ("bus_api", "the bus API")],
 )
 def test_a_longer_word_or_an_ordinary_one_is_not_found(word: str, text: str) -> None:
     assert not pattern_of(word).search(text)

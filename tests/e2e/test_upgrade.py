@@ -1,7 +1,7 @@
 """The data of an earlier version, killed in the middle of its work, starts under this one: nothing is lost.
 
-A folder `data/version-…` is such a recording; `data/record_version.py` says how it was made and makes the next. The test
-builds the version's data folder out of it, moves all its times so that the kill was two minutes ago, and starts it.
+A folder `data/version-…` is a recording of such data, which `data/record_version.py` makes. The test builds the
+version's data folder out of it, moves all its times so that the kill was two minutes ago, and starts it.
 """
 
 import random
