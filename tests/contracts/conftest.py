@@ -1,4 +1,4 @@
-"""What the tests of the whole workspace share: its files, its golden examples, and services that really run."""
+"""Fixtures for the tests of the whole workspace: its files, its golden examples, and services that really run."""
 
 import re
 import subprocess
@@ -68,7 +68,7 @@ class Published:
         self.documents = documents
 
     def faults(self, service: str, schema: dict[str, Any], value: Any) -> list[str]:
-        """What a schema of the service's document finds wrong with a JSON value."""
+        """The errors of a JSON value against a schema of the service's document."""
         whole = {**schema, "components": self.documents[service]["components"]}
         validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
@@ -85,7 +85,7 @@ class Published:
         return schema
 
     def hold(self, service: str, answer: httpx.Response) -> None:
-        """Fails unless the answer is one that its operation names, and what was sent fits to a success."""
+        """Fail unless the operation documents the answer, and its schema the request if that succeeded."""
         request = answer.request
         operation = self.operation(service, request.method, request.url.path)
         assert str(answer.status_code) in operation["responses"], f"{answer}: {answer.text}"
@@ -135,27 +135,27 @@ async def running(service: str, settings: Any, serve: Any) -> AsyncIterator[str]
 
 @pytest.fixture
 def built() -> Callable[[str], Any]:
-    """A service's app as it is composed; nothing is opened."""
+    """Compose a service's app by the service's name, without opening a connection."""
     return build_app_of
 
 
 @pytest.fixture
 def own_settings() -> Callable[[str], set[str]]:
-    """The variables that a service reads beside those of every service."""
+    """The variables that only this service reads, not every service."""
 
     def variables(service: str) -> set[str]:
-        own, everybodys = (
+        own, of_every_service = (
             {field.encode_name for field in msgspec.structs.fields(kind)}
             for kind in (settings_type_of(service), ServiceSettings)
         )
-        return own - everybodys
+        return own - of_every_service
 
     return variables
 
 
 @pytest.fixture(scope="module")
 async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
-    """All five, on a clean slate at the module's start; the URL of each."""
+    """The URL of each of the five services; the databases and streams are empty when the module starts."""
     await servers.clean()
     async with servers.without_identity(), AsyncExitStack() as stack:
         urls = {
@@ -178,8 +178,8 @@ async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
 
 
 @pytest.fixture
-def put_on_the_menu(servers: Any) -> Callable[..., Awaitable[None]]:
-    """Gives stock so many portions of each item that a golden order asks for."""
+def add_items(servers: Any) -> Callable[..., Awaitable[None]]:
+    """Add the items of a golden order to stock, with so many portions of each."""
 
     async def put(lines: tuple[values.Line, ...], *, quantity: int = 100) -> None:
         async with servers.database_as_admin() as connection, connection.transaction():
@@ -192,7 +192,7 @@ def put_on_the_menu(servers: Any) -> Callable[..., Awaitable[None]]:
 
 _NEW_ITEM = "INSERT INTO stock.items (id, name, price, created_at) VALUES ($1, $2, 12.50, now())"
 _NEW_STOCK = """
-WITH shelf AS (
+WITH first_stock AS (
     INSERT INTO stock.inventory (id, item_id, quantity, version, updated_at) VALUES ($1, $1, $2, 1, now())
 )
 INSERT INTO stock.restocks (id, item_id, quantity, actor, created_at) VALUES ($1, $1, $2, 'operator-1', now())

@@ -1,4 +1,4 @@
-"""The published OpenAPI documents are valid, complete, and say what the contracts say."""
+"""The published OpenAPI documents are valid, complete, and match the contracts."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from cafeteria.contracts import subjects
 
 OWNERS = ("gateway", "identity", "stock", "kitchen", "notification")
 METHODS = ("get", "post", "put", "patch", "delete")
-GUARDED = [{"bearer": []}, {"cookie": []}]
+GUARDED: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 Operations = Iterator[tuple[str, str, dict[str, Any]]]
 
@@ -47,7 +47,7 @@ def test_a_document_is_openapi_and_all_its_schemas_are_in_it(documents: Any, ser
 
 
 @every_service
-def test_who_may_call_and_what_may_come_of_it_stand_at_every_operation(documents: Any, service: str) -> None:
+def test_every_operation_documents_its_callers_and_its_answers(documents: Any, service: str) -> None:
     operations = list(operations_of(documents[service]))
     names = [operation["operationId"] for _, _, operation in operations]
     assert len(set(names)) == len(names)
@@ -64,7 +64,7 @@ def test_who_may_call_and_what_may_come_of_it_stand_at_every_operation(documents
 
 
 @every_service
-def test_an_error_is_a_problem_document_and_says_when_to_come_back(documents: Any, service: str) -> None:
+def test_an_error_is_a_problem_document_with_the_headers_of_its_status(documents: Any, service: str) -> None:
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     for _, path, operation in operations_of(documents[service]):
         for status, response in operation["responses"].items():
@@ -115,7 +115,7 @@ def test_an_answer_has_its_own_media_type(
 
 @every_service
 def test_a_body_takes_no_members_that_the_code_would_refuse(documents: Any, service: str) -> None:
-    """And the other way round: what is answered may grow."""
+    """Schemas of answers are open, for answers may get more members."""
     for name, schema in documents[service]["components"]["schemas"].items():
         struct = struct_named(name)
         if struct is not None and issubclass(struct, msgspec.Struct):
@@ -213,14 +213,13 @@ def schema_of_text(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 @every_service
 def test_a_text_that_is_read_has_no_nul(documents: Any, service: str) -> None:
-    """Every service refuses it, wherever it stands."""
+    """Every service refuses it in every field and parameter."""
     schemas = documents[service]["components"]["schemas"].values()
     bodies = [schema for schema in schemas if schema.get("additionalProperties") is False]
     operations = [each for path in documents[service]["paths"].values() for each in path.values()]
     queries = [each for every in operations for each in every.get("parameters", ()) if each["in"] == "query"]
-    free = [
-        text for text in texts_in(bodies) if "description" not in text
-    ]  # no pattern can hold the rule of names
+    # no pattern can express the rule for names, which have a description
+    free = [text for text in texts_in(bodies) if "description" not in text]
     for text in [*free, *texts_in([each["schema"] for each in queries])]:
         assert text.keys() & {"format", "enum"} or not re.search(text["pattern"], "a\0b"), text
 
@@ -252,6 +251,6 @@ def test_an_event_of_a_stream_is_described(documents: Any) -> None:
     assert data["contentSchema"] == {"$ref": "#/components/schemas/OrderStatusEvent"}
 
 
-def test_a_replay_says_so_wherever_it_may_be_one(documents: Any) -> None:
+def test_a_replayed_answer_has_its_header_at_every_status_that_is_replayed(documents: Any) -> None:
     responses = documents["gateway"]["paths"]["/v1/orders"]["post"]["responses"]
     assert all("Idempotent-Replayed" in responses[status]["headers"] for status in ("201", "409"))

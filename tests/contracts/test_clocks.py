@@ -1,4 +1,4 @@
-"""No service's clock is compared with another's: an order is as old as the gateway's database says."""
+"""No service's clock is compared with another's: the gateway's database alone measures the age of an order."""
 
 import sys
 from datetime import timedelta
@@ -34,11 +34,11 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, service: str, skew: timedelta) ->
 
 
 @pytest.mark.parametrize("wrong", [subjects.GATEWAY, subjects.STOCK])
-async def test_orders_are_accepted_whatever_the_clocks_of_gateway_and_stock_say(
-    start: Any, put_on_the_menu: Any, tokens: Any, monkeypatch: Any, skew: timedelta, wrong: str
+async def test_orders_are_accepted_although_the_clock_of_gateway_or_stock_is_wrong(
+    start: Any, add_items: Any, tokens: Any, monkeypatch: Any, skew: timedelta, wrong: str
 ) -> None:
     """At once, and by retry pending: the second order is stored before stock can be asked."""
-    await put_on_the_menu((Line(item_id=ITEM, quantity=1),))
+    await add_items((Line(item_id=ITEM, quantity=1),))
     url = await start(subjects.GATEWAY)
     headers = tokens.header(tokens.student("210041101"))
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as student:

@@ -68,7 +68,7 @@ def test_ports_are_open_to_this_machine_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_container_says_whether_it_is_well(name: str) -> None:
+def test_a_container_has_a_health_check(name: str) -> None:
     check = CONTAINERS[name]["healthcheck"]
     assert check["test"][0] == "CMD"
     assert not check.get("disable")
@@ -77,7 +77,7 @@ def test_a_container_says_whether_it_is_well(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_container_waits_until_what_it_needs_is_well(name: str) -> None:
+def test_a_container_waits_until_its_dependencies_are_healthy(name: str) -> None:
     needed = {"bootstrap": {"postgres", "nats"}} | {service: set(SERVERS) for service in SERVICES}
     waited = CONTAINERS[name].get("depends_on", {})
     assert set(waited) == needed.get(name, set())
@@ -167,7 +167,7 @@ def test_an_image_is_built_of_a_package_that_is_there(name: str) -> None:
     assert list(ROOT.glob(f"*/{package}/pyproject.toml"))
 
 
-def test_the_variables_that_a_person_may_set_are_documented() -> None:
+def test_the_variables_that_may_be_set_are_documented() -> None:
     text = (ROOT / "compose.yaml").read_text()
     offered = set(re.findall(r"\$\{([A-Z_]+):-", text))
     documented = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", (ROOT / "deploy/README.md").read_text()))

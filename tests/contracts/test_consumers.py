@@ -1,7 +1,7 @@
-"""Each consumer takes each golden event twice and acts once.
+"""Each consumer receives each golden event twice and acts once.
 
-The stream does not keep them apart here: each copy has a message id of its own, as when a sender whose
-acknowledgement was lost says it again an hour later.
+The stream does not drop the copy here: each has a message id of its own, as when a sender whose acknowledgement was
+lost publishes the event again an hour later.
 """
 
 from typing import Any
@@ -28,8 +28,8 @@ def test_no_topic_is_left_out() -> None:
     assert set(subjects.TOPICS) == CONSUMED_HERE
 
 
-async def say_twice(servers: Any, topic: Topic[Any], body: bytes) -> int:
-    """As the owner says it; returns the second copy's place in the stream."""
+async def publish_twice(servers: Any, topic: Topic[Any], body: bytes) -> int:
+    """Publish it with the headers of its owner; return the second copy's sequence in the stream."""
     sequence = 0
     async with servers.bus_as(topic.owner) as client:
         stream = client.jetstream()
@@ -43,8 +43,8 @@ async def say_twice(servers: Any, topic: Topic[Any], body: bytes) -> int:
     return sequence
 
 
-async def all_taken(servers: Any, durable: Durable, sequence: int) -> bool:
-    """Whether every message up to that place was acknowledged."""
+async def all_acknowledged(servers: Any, durable: Durable, sequence: int) -> bool:
+    """Whether every message up to that sequence was acknowledged."""
     async with servers.bus_as("admin") as client:
         info = await client.jetstream().consumer_info(durable.stream, durable.name)
     floor = info.ack_floor.stream_seq if info.ack_floor else 0
@@ -57,8 +57,8 @@ async def test_kitchen_cooks_work_that_comes_twice_once(
     await start(subjects.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
     work = golden(kitchen.CookOrders)[""]
     order_ids = {order.order_id for order in msgspec.json.decode(work, type=kitchen.CookOrders).orders}
-    sequence = await say_twice(servers, subjects.WORK_PLACED, work)
-    await wait_until(lambda: all_taken(servers, subjects.KITCHEN_WORK, sequence))
+    sequence = await publish_twice(servers, subjects.WORK_PLACED, work)
+    await wait_until(lambda: all_acknowledged(servers, subjects.KITCHEN_WORK, sequence))
     async with servers.database_as_admin() as connection:
         cooked = "SELECT count(*) = $1 FROM kitchen.kitchen_orders WHERE version = 4"
         await wait_until(lambda: connection.fetchval(cooked, len(order_ids)))
@@ -75,11 +75,11 @@ async def test_kitchen_cooks_work_that_comes_twice_once(
         ]
 
 
-async def test_the_gateways_projection_moves_once(
-    start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any, put_on_the_menu: Any
+async def test_the_gateway_projects_a_kitchen_status_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any, add_items: Any
 ) -> None:
     asked = msgspec.json.decode(golden(gateway.PlaceOrder)[""], type=gateway.PlaceOrder)
-    await put_on_the_menu(asked.lines)
+    await add_items(asked.lines)
     await start(subjects.STOCK)
     url = await start(subjects.GATEWAY)
     async with httpx.AsyncClient(base_url=url, headers=tokens.header(tokens.student())) as student:
@@ -87,8 +87,8 @@ async def test_the_gateways_projection_moves_once(
         event = msgspec.json.decode(golden(orders.OrderStatusChanged)[""], type=orders.OrderStatusChanged)
         event = msgspec.structs.replace(event, order_id=order_id)
         message = orders.OrderStatusesChanged(events=(event,))
-        sequence = await say_twice(servers, subjects.KITCHEN_STATUS, msgspec.json.encode(message))
-        await wait_until(lambda: all_taken(servers, subjects.GATEWAY_PROJECTION, sequence))
+        sequence = await publish_twice(servers, subjects.KITCHEN_STATUS, msgspec.json.encode(message))
+        await wait_until(lambda: all_acknowledged(servers, subjects.GATEWAY_PROJECTION, sequence))
         shown = (await student.get(f"/v1/orders/{order_id}")).json()
     assert (shown["status"], shown["version"]) == ("READY", 4)
     async with servers.database_as_admin() as connection:
@@ -105,23 +105,23 @@ async def placed(student: httpx.AsyncClient, body: bytes) -> UUID:
     return UUID(answer.json()["id"])
 
 
-async def test_the_gateways_menu_shows_what_it_heard_twice_once(
+async def test_the_gateways_menu_shows_an_item_once_after_two_equal_events(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
     url = await start(subjects.GATEWAY)
-    heard = golden(stock.AvailabilityChanged)
+    events = golden(stock.AvailabilityChanged)
     async with servers.bus_as(subjects.STOCK) as client, httpx.AsyncClient(base_url=url) as student:
 
-        async def menu_after_saying_it() -> Any:
-            for body in (heard[""], heard[""], heard["changes"], heard["changes"]):
+        async def menu_after_publishing() -> Any:
+            for body in (events[""], events[""], events["changes"], events["changes"]):
                 await client.publish(subjects.AVAILABILITY.subject, body)
             await client.flush()
             return (await student.get("/v1/menu")).json()["items"]
 
-        items = await wait_until(menu_after_saying_it)
-    said = msgspec.json.decode(heard[""], type=stock.AvailabilityChanged).items
+        items = await wait_until(menu_after_publishing)
+    published = msgspec.json.decode(events[""], type=stock.AvailabilityChanged).items
     assert [(item["item_id"], item["available"]) for item in items] == [
-        (str(item.item_id), item.available) for item in sorted(said, key=lambda item: item.name)
+        (str(item.item_id), item.available) for item in sorted(published, key=lambda item: item.name)
     ]
 
 
@@ -136,11 +136,11 @@ STATUS_EVENTS = [
 async def test_notification_logs_each_status_once(
     start: Any, servers: Any, golden: Any, wait_until: Any, topic: Any, variant: str, versions: list[int]
 ) -> None:
-    """What the sender knew of earlier is logged too, and that once as well."""
+    """The earlier statuses that the event contains are logged too, also once each."""
     await start(subjects.NOTIFICATION)
     body = golden(orders.OrderStatusChanged)[variant]
     event = msgspec.json.decode(body, type=orders.OrderStatusChanged)
-    sequence = await say_twice(servers, topic, b'{"events":[%b]}' % body)
+    sequence = await publish_twice(servers, topic, b'{"events":[%b]}' % body)
     async with servers.database_as_admin() as connection:
 
         async def has_read_both() -> bool:

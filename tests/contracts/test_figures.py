@@ -1,4 +1,4 @@
-"""A measured speed or cost is written in docs/performance.md; another page may repeat it, rounded, but not contradict it."""
+"""A measured figure is written in docs/performance.md; another page may repeat it, rounded, but not contradict it."""
 
 import re
 from pathlib import Path

@@ -18,7 +18,7 @@ FUZZ = Path(__file__).parents[1] / "fuzz"
 
 @pytest.fixture
 async def a_student(all_services: dict[str, str], tokens: Any) -> None:
-    """The account of the token, or identity would not answer it about itself."""
+    """The account of the token: without it, identity could not answer about the student."""
     body = {"student_id": "210041101", "password": "iftar-rush-2026"}
     async with httpx.AsyncClient(base_url=all_services[subjects.IDENTITY]) as client:
         answer = await client.post("/v1/students", json=body, headers=tokens.header(tokens.operator()))
@@ -34,7 +34,7 @@ async def test_every_answer_is_one_that_the_document_names(
         Role.KITCHEN: tokens.kitchen(),
         Role.OPERATOR: tokens.operator(),
     }
-    asked = json.dumps({"urls": all_services, "tokens": signed}).encode()
+    request = json.dumps({"urls": all_services, "tokens": signed}).encode()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(FUZZ), "--against", "-"),
         stdin=asyncio.subprocess.PIPE,
@@ -42,7 +42,7 @@ async def test_every_answer_is_one_that_the_document_names(
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        printed, _ = await asyncio.wait_for(process.communicate(asked), TIMEOUT_S)
+        printed, _ = await asyncio.wait_for(process.communicate(request), TIMEOUT_S)
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,4 +1,4 @@
-"""What the code looks like: small files and functions, the same names everywhere, nothing said of one machine."""
+"""The code keeps its own rules: small files and functions, the same names everywhere, no path of one machine."""
 
 import ast
 import re
@@ -83,10 +83,10 @@ def test_a_file_that_is_not_needed_is_absent(product_files: list[Path]) -> None:
     assert empty == []
 
 
-def test_the_http_doors_annotations_are_there_at_run_time(product_files: list[Path]) -> None:
+def test_the_annotations_of_http_routes_exist_at_run_time(product_files: list[Path]) -> None:
     """Litestar reads them; postponed or type-checking-only ones would fail at the first request."""
-    doors = [path for path in product_files if "http_api" in path.parts or path.stem == "http_api"]
-    for path in doors:
+    modules = [path for path in product_files if "http_api" in path.parts or path.stem == "http_api"]
+    for path in modules:
         text = path.read_text()
         assert "from __future__ import annotations" not in text, path
         assert "TYPE_CHECKING" not in text, path
@@ -102,8 +102,8 @@ def calls_of(path: Path) -> Iterator[str]:
             yield called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
 
 
-def test_the_domain_asks_no_clock_and_makes_no_ids(product_files: list[Path]) -> None:
-    """`datetime` and `uuid` are types there; reading the time or drawing an id is somebody else's."""
+def test_the_domain_reads_no_clock_and_makes_no_ids(product_files: list[Path]) -> None:
+    """`datetime` and `uuid` are types there; the caller passes in the time and the ids."""
     pure = [path for path in product_files if path.stem in {"domain", "errors"}]
     assert {f"{path}: {name}" for path in pure for name in calls_of(path) if name in CLOCKS} == set()
 

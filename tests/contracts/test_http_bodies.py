@@ -1,6 +1,7 @@
-"""What the HTTP doors take and give are the contract's bodies, exactly: golden requests are understood, replies
-have the contract's fields and no others, and a field that nobody knows is refused by name. Each exchange is one that
-the published documents name; what they refuse, the services refuse.
+"""The bodies of all HTTP requests and answers are exactly those of the contracts.
+
+Services accept the golden requests, answer with the contract's fields and no others, and refuse an unknown field by its
+name. The published documents describe each exchange, and a service refuses what its document refuses.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -19,8 +20,8 @@ STUDENT = "210041101"
 PASSWORD = "iftar-rush-2026"
 
 
-class Campus:
-    """All five services, and people at their doors."""
+class Stack:
+    """All five services over HTTP, with a token for each role."""
 
     def __init__(self, urls: dict[str, str], tokens: Any, published: Any) -> None:
         self._published = published
@@ -60,22 +61,22 @@ class Campus:
 
 
 def exactly(answer: httpx.Response, kind: Any) -> Any:
-    """Decoded; the reply says in its own bytes what it says decoded."""
+    """The decoded body; encoded again, it has the same bytes."""
     decoded = msgspec.json.decode(answer.content, type=kind)
     assert msgspec.json.encode(decoded) == answer.content
     return decoded
 
 
 @pytest.fixture
-async def campus(all_services: dict[str, str], tokens: Any, published: Any) -> AsyncIterator[Campus]:
-    campus = Campus(all_services, tokens, published)
-    yield campus
-    await campus.close()
+async def stack(all_services: dict[str, str], tokens: Any, published: Any) -> AsyncIterator[Stack]:
+    stack = Stack(all_services, tokens, published)
+    yield stack
+    await stack.close()
 
 
-async def test_stocks_bodies(campus: Campus, golden: Any) -> None:
+async def test_stocks_bodies(stack: Stack, golden: Any) -> None:
     async def send(route: str, body: bytes) -> stock.Item:
-        answer = await campus.send(subjects.STOCK, route, body, role=Role.OPERATOR)
+        answer = await stack.send(subjects.STOCK, route, body, role=Role.OPERATOR)
         assert answer.is_success, answer.text
         item: stock.Item = exactly(answer, stock.Item)
         return item
@@ -85,60 +86,58 @@ async def test_stocks_bodies(campus: Campus, golden: Any) -> None:
         await send(f"PATCH /v1/items/{item.id}", change)
     restocked = await send(f"POST /v1/items/{item.id}/restock", golden(stock.Restock)[""])
     assert (restocked.quantity, restocked.on_sale, restocked.available) == (1250, False, 0)
-    items = await campus.get(subjects.STOCK, "/v1/items", stock.Items, role=Role.OPERATOR)
+    items = await stack.get(subjects.STOCK, "/v1/items", stock.Items, role=Role.OPERATOR)
     assert restocked in items.items
-    await campus.get(
+    await stack.get(
         subjects.STOCK, f"/v1/items/{item.id}/transactions", stock.StockTransactions, role=Role.OPERATOR
     )
 
 
-async def test_identitys_bodies(campus: Campus, golden: Any) -> None:
-    newcomers = [*golden(identity.CreateStudent).values()]
-    newcomers.append(msgspec.json.encode({"student_id": STUDENT, "password": PASSWORD}))
-    for newcomer in newcomers:
-        answer = await campus.send(subjects.IDENTITY, "POST /v1/students", newcomer, role=Role.OPERATOR)
+async def test_identitys_bodies(stack: Stack, golden: Any) -> None:
+    accounts = [*golden(identity.CreateStudent).values()]
+    accounts.append(msgspec.json.encode({"student_id": STUDENT, "password": PASSWORD}))
+    for account in accounts:
+        answer = await stack.send(subjects.IDENTITY, "POST /v1/students", account, role=Role.OPERATOR)
         assert answer.status_code == httpx.codes.CREATED, answer.text
         exactly(answer, identity.Student)
     for login in golden(identity.Login).values():
-        answer = await campus.send(subjects.IDENTITY, "POST /v1/login", login, role=None)
+        answer = await stack.send(subjects.IDENTITY, "POST /v1/login", login, role=None)
         assert answer.status_code == httpx.codes.OK, answer.text
         exactly(answer, identity.Tokens)
-    await campus.get(subjects.IDENTITY, "/v1/me", identity.Student)
-    students = await campus.get(subjects.IDENTITY, "/v1/students", identity.Students, role=Role.OPERATOR)
+    await stack.get(subjects.IDENTITY, "/v1/me", identity.Student)
+    students = await stack.get(subjects.IDENTITY, "/v1/students", identity.Students, role=Role.OPERATOR)
     assert {STUDENT} <= {account.student_id for account in students.items}
     logins = f"/v1/students/{STUDENT}/logins"
-    await campus.get(subjects.IDENTITY, logins, identity.LoginAttempts, role=Role.OPERATOR)
-    await campus.get(subjects.IDENTITY, "/.well-known/jwks.json", identity.Jwks, role=None)
-    refused = await campus.send(
+    await stack.get(subjects.IDENTITY, logins, identity.LoginAttempts, role=Role.OPERATOR)
+    await stack.get(subjects.IDENTITY, "/.well-known/jwks.json", identity.Jwks, role=None)
+    refused = await stack.send(
         subjects.IDENTITY, "POST /v1/token/refresh", golden(identity.RefreshToken)[""], role=None
     )
     assert refused.status_code == httpx.codes.UNAUTHORIZED
-    gone = await campus.send(subjects.IDENTITY, "POST /v1/logout", golden(identity.Logout)[""], role=None)
+    gone = await stack.send(subjects.IDENTITY, "POST /v1/logout", golden(identity.Logout)[""], role=None)
     assert gone.status_code == httpx.codes.NO_CONTENT
 
 
 async def test_an_orders_bodies_at_three_services(
-    campus: Campus, golden: Any, put_on_the_menu: Any, wait_until: Any
+    stack: Stack, golden: Any, add_items: Any, wait_until: Any
 ) -> None:
     body = golden(gateway.PlaceOrder)[""]
-    await put_on_the_menu(msgspec.json.decode(body, type=gateway.PlaceOrder).lines)
-    answer = await campus.send(subjects.GATEWAY, "POST /v1/orders", body)
+    await add_items(msgspec.json.decode(body, type=gateway.PlaceOrder).lines)
+    answer = await stack.send(subjects.GATEWAY, "POST /v1/orders", body)
     assert answer.status_code == httpx.codes.CREATED, answer.text
     order = exactly(answer, gateway.Order)
-    assert (await campus.get(subjects.GATEWAY, f"/v1/orders/{order.id}", gateway.Order)).lines == order.lines
-    await campus.get(subjects.GATEWAY, "/v1/orders", gateway.Orders)
-    await campus.get(subjects.GATEWAY, "/v1/menu", gateway.Menu, role=None)
+    assert (await stack.get(subjects.GATEWAY, f"/v1/orders/{order.id}", gateway.Order)).lines == order.lines
+    await stack.get(subjects.GATEWAY, "/v1/orders", gateway.Orders)
+    await stack.get(subjects.GATEWAY, "/v1/menu", gateway.Menu, role=None)
 
     async def ticket() -> Any:
-        return (await campus.get(subjects.KITCHEN, "/v1/tickets", kitchen.Tickets, role=Role.KITCHEN)).items
+        return (await stack.get(subjects.KITCHEN, "/v1/tickets", kitchen.Tickets, role=Role.KITCHEN)).items
 
     assert (await wait_until(ticket))[0].order_id == order.id
-    await campus.get(subjects.KITCHEN, "/v1/load", kitchen.Load, role=Role.KITCHEN)
+    await stack.get(subjects.KITCHEN, "/v1/load", kitchen.Load, role=Role.KITCHEN)
 
     async def notified() -> Any:
-        return (
-            await campus.get(subjects.NOTIFICATION, "/v1/notifications", notification.Notifications)
-        ).items
+        return (await stack.get(subjects.NOTIFICATION, "/v1/notifications", notification.Notifications)).items
 
     assert {one.order_id for one in await wait_until(notified)} == {order.id}
 
@@ -161,21 +160,21 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("service", "route", "kind", "role"), REQUESTS)
-async def test_a_field_that_nobody_knows_is_refused_by_name(
-    campus: Campus, golden: Any, service: str, route: str, kind: Any, role: Role | None
+async def test_an_unknown_field_is_refused_by_its_name(
+    stack: Stack, golden: Any, service: str, route: str, kind: Any, role: Role | None
 ) -> None:
     fields = {**msgspec.json.decode(golden(kind)[""]), "quanttiy": 1}
-    answer = await campus.send(service, route, fields, role=role, key="misspelt")
+    answer = await stack.send(service, route, fields, role=role, key="misspelt")
     assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
     problem = exactly(answer, problems.Problem)
     assert problem.type == problems.problem_type(problems.ProblemCode.INVALID_REQUEST)
     assert "quanttiy" in f"{problem.detail} {problem.errors}"
 
 
-async def test_a_misspelt_field_in_a_line_is_refused_too(campus: Campus, golden: Any) -> None:
+async def test_a_misspelt_field_in_a_line_is_refused_too(stack: Stack, golden: Any) -> None:
     fields = msgspec.json.decode(golden(gateway.PlaceOrder)[""])
     fields["lines"][0]["quanttiy"] = 3
-    answer = await campus.send(subjects.GATEWAY, "POST /v1/orders", fields, key="misspelt")
+    answer = await stack.send(subjects.GATEWAY, "POST /v1/orders", fields, key="misspelt")
     assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
 
 
@@ -204,13 +203,13 @@ def wrong_values(member: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("service", "route", "kind", "role"), REQUESTS)
 async def test_what_the_document_refuses_the_service_refuses(
-    campus: Campus, golden: Any, published: Any, service: str, route: str, kind: Any, role: Role | None
+    stack: Stack, golden: Any, published: Any, service: str, route: str, kind: Any, role: Role | None
 ) -> None:
-    """The reverse does not hold: that an item stands in two lines, or a name is blank, no schema says."""
+    """The reverse does not hold: no schema can express that an item occurs in two lines, or that a name is blank."""
     schema = published.body_schema(service, *route.split(" "))
     bodies = mutants(msgspec.json.decode(golden(kind)[""]))
     refused = [body for body in bodies if published.faults(service, schema, body)]
-    answers = [(body, await campus.send(service, route, body, role=role, key="wrong")) for body in refused]
-    taken = [(body, answer) for body, answer in answers if answer.status_code != httpx.codes.BAD_REQUEST]
+    answers = [(body, await stack.send(service, route, body, role=role, key="wrong")) for body in refused]
+    accepted = [(body, answer) for body, answer in answers if answer.status_code != httpx.codes.BAD_REQUEST]
     assert len(refused) > 5
-    assert taken == []
+    assert accepted == []

@@ -82,7 +82,7 @@ class Route(NamedTuple):
 
 
 class Boundary:
-    """The five services over HTTP, and everything that they route."""
+    """The five services over HTTP, and all their routes."""
 
     def __init__(self, urls: dict[str, str], tokens: Any, routes: list[Route]) -> None:
         self._web = {name: plain_http(base_url=url, timeout_s=TIMEOUT_S) for name, url in urls.items()}
@@ -144,7 +144,7 @@ def with_body(boundary: Boundary) -> list[Route]:
 
 
 def kind_of(route: Route) -> Any:
-    """The struct of the body, also where no body is needed."""
+    """The struct of the body, also where the body is optional."""
     inner = [each.annotation for each in route.body.inner_types if not each.is_none_type]
     return inner[0] if route.body.is_optional else route.body.annotation
 
@@ -183,7 +183,7 @@ def problem_of(answer: httpx.Response) -> problems.Problem:
     return msgspec.json.decode(answer.content, type=problems.Problem)
 
 
-async def test_a_body_that_no_decoder_takes_is_400_and_says_where(
+async def test_a_body_that_cannot_be_decoded_is_400_and_names_the_place(
     boundary: Boundary, with_body: list[Route], golden: Any
 ) -> None:
     for route in with_body:
@@ -194,7 +194,7 @@ async def test_a_body_that_no_decoder_takes_is_400_and_says_where(
             assert fault.startswith("body"), (route, body[:80], fault)
 
 
-async def test_without_a_token_nobody_looks_at_the_body(boundary: Boundary, with_body: list[Route]) -> None:
+async def test_without_a_token_the_body_is_not_read(boundary: Boundary, with_body: list[Route]) -> None:
     for route in filter(lambda route: route.guard, with_body):
         for body in (*NO_JSON, b""):
             answer = await boundary.send(route, content=body, signed_in=False)
@@ -259,7 +259,7 @@ NO_LIMITS = [
 ]
 
 
-async def test_a_page_is_as_long_as_plain_digits_say_and_they_say_it_once(boundary: Boundary) -> None:
+async def test_the_length_of_a_page_is_given_once_and_in_plain_digits(boundary: Boundary) -> None:
     paged = [route for route in boundary.routes if "limit" in route.handler.parsed_fn_signature.parameters]
     assert len(paged) >= len((subjects.GATEWAY, subjects.STOCK, subjects.KITCHEN, subjects.NOTIFICATION))
     for route in paged:

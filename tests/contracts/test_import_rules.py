@@ -50,7 +50,7 @@ TOOL_LAYERS = (
 )
 
 Import = tuple[str, str]
-"""Who imports, and what."""
+"""The importing module, and the imported one."""
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def assert_refused(tree: Path, rule: str, imports: Sequence[Import]) -> None:
     plant(tree, imports)
     outcome = lint(tree, rule)
     assert outcome.returncode == 1, outcome.stdout + outcome.stderr
-    told = set(re.findall(r"([\w.]+) -> ([\w.]+) \(l\.", outcome.stdout))
-    assert set(imports) - told == set()
+    reported = set(re.findall(r"([\w.]+) -> ([\w.]+) \(l\.", outcome.stdout))
+    assert set(imports) - reported == set()
 
 
 def of_each_service(importer: str, imported: str) -> list[Import]:
@@ -139,7 +139,7 @@ def test_the_chassis_may_not_import_the_messages_about_food(tree: Path) -> None:
     )
 
 
-def test_a_room_of_the_chassis_may_not_import_one_outside_it(tree: Path) -> None:
+def test_a_package_of_the_chassis_may_not_import_one_outside_it(tree: Path) -> None:
     imports = [
         (f"cafeteria.chassis.{inner}", f"cafeteria.chassis.{outer}")
         for outers, inners in itertools.pairwise(CHASSIS_LAYERS)
@@ -149,7 +149,7 @@ def test_a_room_of_the_chassis_may_not_import_one_outside_it(tree: Path) -> None
     assert_refused(tree, "chassis-layers", imports)
 
 
-def test_the_database_and_http_rooms_may_not_import_each_other(tree: Path) -> None:
+def test_the_database_and_http_packages_may_not_import_each_other(tree: Path) -> None:
     imports = [
         ("cafeteria.chassis.http.planted", "cafeteria.chassis.database.pool"),
         ("cafeteria.chassis.database.planted", "cafeteria.chassis.http.cors"),
@@ -246,11 +246,9 @@ def test_the_innermost_layer_may_not_import_the_outermost(tree: Path) -> None:
     assert_refused(tree, "layers", of_each_service("errors", "http_api"))
 
 
-def test_neighbours_in_a_layer_may_not_import_each_other(tree: Path) -> None:
-    neighbours = [pair for layer in LAYERS for pair in itertools.combinations(layer, 2)]
-    assert_refused(
-        tree, "layers", [pair for one, other in neighbours for pair in of_each_service(one, other)]
-    )
+def test_modules_of_one_layer_may_not_import_each_other(tree: Path) -> None:
+    pairs = [pair for layer in LAYERS for pair in itertools.combinations(layer, 2)]
+    assert_refused(tree, "layers", [pair for one, other in pairs for pair in of_each_service(one, other)])
 
 
 def test_a_use_case_may_not_import_another(tree: Path) -> None:

@@ -1,4 +1,4 @@
-"""`./just` works from Python and a shell, and says in a sentence what is missing where it cannot.
+"""`./just` works with Python and a shell alone, and names in a sentence what is missing where it cannot.
 
 The wrapper runs here with a PATH of its own: the shell's tools, and a python3 and a uv that stand in for the
 real ones and note how they were called.
@@ -139,7 +139,7 @@ def test_a_python_that_makes_no_environments_fetches_by_its_pip(clone: Path, pat
     assert (outcome.returncode, outcome.stdout) == (0, "[up]\n")
 
 
-def test_neither_venv_nor_pip_is_said_with_what_to_do(clone: Path, path: Path) -> None:
+def test_without_venv_and_pip_the_error_names_the_package_to_install(clone: Path, path: Path) -> None:
     put(path, "python3", PYTHON)
     outcome = run(clone, path, NO_VENV="1", NO_PIP="1")
     assert outcome.returncode == 1
@@ -147,7 +147,7 @@ def test_neither_venv_nor_pip_is_said_with_what_to_do(clone: Path, path: Path) -
     assert not list(clone.glob(".tools/fetching*"))
 
 
-def test_no_network_is_said_and_leaves_nothing_half_done(clone: Path, path: Path) -> None:
+def test_without_a_network_the_error_names_it_and_no_half_made_folder_stays(clone: Path, path: Path) -> None:
     put(path, "python3", PYTHON)
     outcome = run(clone, path, NO_NETWORK="1")
     assert outcome.returncode == 1
@@ -156,7 +156,7 @@ def test_no_network_is_said_and_leaves_nothing_half_done(clone: Path, path: Path
     assert not list(clone.glob(".tools/*/bin/uv"))
 
 
-def test_no_python_is_said(clone: Path, path: Path) -> None:
+def test_without_python_the_error_names_the_packages_to_install(clone: Path, path: Path) -> None:
     outcome = run(clone, path)
     assert outcome.returncode == 1
     assert "there is no python3 on PATH" in outcome.stderr
@@ -216,8 +216,8 @@ def test_the_wrapper_becomes_just(clone: Path, path: Path) -> None:
     process = subprocess.Popen(
         [clone / "just"], env={"PATH": str(path)}, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    told, _ = process.communicate(timeout=30)
-    assert int(told) == process.pid
+    printed, _ = process.communicate(timeout=30)
+    assert int(printed) == process.pid
 
 
 def test_up_runs_without_just_in_between(clone: Path, path: Path) -> None:
@@ -228,9 +228,9 @@ def test_up_runs_without_just_in_between(clone: Path, path: Path) -> None:
     process = subprocess.Popen(
         [clone / "just", "up", "two words"], env={"PATH": str(path)}, stdout=subprocess.PIPE, text=True
     )
-    told, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=30)
     arguments = "".join(f"[{word}]\n" for word in ("-m", "cafeteria.local_stack", "up", "two words"))
-    assert told == f"{process.pid}\n{arguments}"
+    assert printed == f"{process.pid}\n{arguments}"
     recipe = (ROOT / "justfile").read_text().partition("\nup *args:\n")[2].splitlines()[0]
     assert recipe.endswith('python -m cafeteria.local_stack up "$@"')
 

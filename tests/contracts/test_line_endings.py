@@ -1,4 +1,4 @@
-"""A clone holds the same bytes on every machine, also where git is told to write CRLF."""
+"""A clone holds the same bytes on every machine, also where git is configured to write CRLF."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every member of the workspace is tested, and stands without its neighbours."""
+"""Every member of the workspace is tested, and installs and works without the others."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ def unit_requirements(environment: Path) -> Path:
 
 
 def run(*command: str | Path, into: Path) -> None:
-    """Runs in the workspace with that environment as the project's, and shows what was said when it fails."""
+    """Run in the workspace with that environment as the project's; show the output when it fails."""
     # bytecode is kept apart from the environment, or every member would compile the libraries again
     left_out = {"VIRTUAL_ENV", "UV_NO_SYNC", "UV_COMPILE_BYTECODE", "PYTHONDONTWRITEBYTECODE"}
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}

@@ -1,6 +1,6 @@
-"""Each provider's real bus door answers each golden request, byte for byte as a golden reply would look.
+"""Each provider answers each golden request over NATS, and its reply has exactly the contract's bytes.
 
-The requests are the example files themselves: what one service writes today, another must go on reading.
+The requests are the golden example files: a service must continue to read what another one writes today.
 """
 
 from typing import Any
@@ -19,10 +19,12 @@ ERROR_HEADER = "Nats-Service-Error-Code"
 
 
 async def ask(servers: Any, rpc: Rpc[Any, Any], request: bytes) -> Any:
-    """As a service does that may ask this; the reply says in its own bytes what it says decoded."""
-    asker = RPC_CALLERS[rpc.subject][0]
-    async with servers.bus_as(asker) as client:
-        reply = await client.request(rpc.subject, request, timeout=DEADLINE_S, headers={HEADER_SENDER: asker})
+    """Ask as a service that has the permission; the reply, decoded and encoded again, has the same bytes."""
+    caller = RPC_CALLERS[rpc.subject][0]
+    async with servers.bus_as(caller) as client:
+        reply = await client.request(
+            rpc.subject, request, timeout=DEADLINE_S, headers={HEADER_SENDER: caller}
+        )
     assert ERROR_HEADER not in (reply.headers or {}), reply.headers
     decoded = msgspec.json.decode(reply.data, type=rpc.reply)
     assert msgspec.json.encode(decoded) == reply.data
@@ -39,19 +41,19 @@ async def test_a_provider_answers_each_golden_request_and_its_repeat(
 
 
 @pytest.mark.parametrize("rpc", subjects.RPCS, ids=lambda rpc: rpc.subject)
-async def test_a_provider_reads_requests_of_a_newer_asker(
+async def test_a_provider_reads_requests_of_a_newer_caller(
     all_services: Any, servers: Any, golden: Any, rpc: Rpc[Any, Any]
 ) -> None:
-    """Askers are deployed before or after those whom they ask."""
+    """A caller may be deployed before or after its provider."""
     fields = msgspec.json.decode(golden(rpc.request)[""])
     await ask(servers, rpc, msgspec.json.encode({**fields, "from_the_future": {"a": [1]}}))
 
 
 @pytest.mark.parametrize("rpc", subjects.RPCS, ids=lambda rpc: rpc.subject)
-async def test_a_provider_says_so_when_it_cannot_read_a_request(
+async def test_a_provider_answers_400_to_a_request_that_it_cannot_read(
     all_services: Any, servers: Any, rpc: Rpc[Any, Any]
 ) -> None:
-    """An asker that hears nothing would ask again for ever."""
+    """A caller without an answer would ask again for ever."""
     async with servers.bus_as(RPC_CALLERS[rpc.subject][0]) as client:
         reply = await client.request(rpc.subject, b"not JSON", timeout=DEADLINE_S)
     assert (reply.headers or {}).get(ERROR_HEADER) == "400"
@@ -60,7 +62,7 @@ async def test_a_provider_says_so_when_it_cannot_read_a_request(
 async def test_an_order_of_items_that_nobody_knows_is_refused_for_ever(
     all_services: Any, servers: Any, golden: Any
 ) -> None:
-    """The same order id always gets the same answer, whatever is asked with it later."""
+    """The same order id always gets the same answer, also for another request."""
     young = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
     order = msgspec.structs.replace(young, order_id=new_id())
     decided = await ask(servers, subjects.RESERVE, reserve_request(order))
@@ -70,7 +72,7 @@ async def test_an_order_of_items_that_nobody_knows_is_refused_for_ever(
     assert await ask(servers, subjects.RESERVE, reserve_request(old)) == decided
 
 
-async def test_an_order_that_stock_cannot_read_hides_none_of_its_neighbours(
+async def test_an_order_that_stock_cannot_read_does_not_hide_the_others(
     all_services: Any, servers: Any, golden: Any
 ) -> None:
     request = msgspec.json.decode(golden(stock.ReserveOrders)[""])

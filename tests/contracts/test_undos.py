@@ -1,4 +1,4 @@
-"""Each undo is executed where it is performed, by the golden requests: portions come back, tickets are not cooked."""
+"""Each undo runs at the service that performs it, by the golden requests: portions return, tickets are not cooked."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ async def decision_on(servers: Any, order: stock.ReserveStock) -> stock.Decision
 
 
 async def test_released_portions_come_back_exactly_once(
-    start: Any, servers: Any, golden: Any, put_on_the_menu: Any
+    start: Any, servers: Any, golden: Any, add_items: Any
 ) -> None:
     order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
-    await put_on_the_menu(order.lines, quantity=10)
+    await add_items(order.lines, quantity=10)
     await start(subjects.STOCK)
     assert await decision_on(servers, order) is stock.Decision.RESERVED
     released = await ask(servers, subjects.RELEASE, golden(stock.ReleaseStock)[""])
@@ -44,10 +44,10 @@ async def test_released_portions_come_back_exactly_once(
 
 
 async def test_an_order_released_before_stock_saw_it_never_takes_anything(
-    start: Any, servers: Any, golden: Any, put_on_the_menu: Any
+    start: Any, servers: Any, golden: Any, add_items: Any
 ) -> None:
     order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
-    await put_on_the_menu(order.lines)
+    await add_items(order.lines)
     await start(subjects.STOCK)
     await ask(servers, subjects.RELEASE, golden(stock.ReleaseStock)[""])
     assert await decision_on(servers, order) is stock.Decision.REJECTED
@@ -55,9 +55,9 @@ async def test_an_order_released_before_stock_saw_it_never_takes_anything(
         assert await connection.fetchval("SELECT count(*) FROM stock.stock_transactions") == 0
 
 
-async def place_work(servers: Any, work: bytes) -> None:
+async def publish_cook_command(servers: Any, command: bytes) -> None:
     """One order, in a message of its own."""
-    message = b'{"orders":[%b]}' % work
+    message = b'{"orders":[%b]}' % command
     async with servers.bus_as(subjects.GATEWAY) as client:
         await client.jetstream().publish(
             subjects.WORK_PLACED.subject, message, headers={HEADER_MESSAGE_ID: str(new_id())}
@@ -68,7 +68,7 @@ async def test_a_waiting_ticket_is_cancelled_once(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
     await start(subjects.KITCHEN, KITCHEN_MODE="manual")
-    await place_work(servers, golden(kitchen.CookOrder)[""])
+    await publish_cook_command(servers, golden(kitchen.CookOrder)[""])
     async with servers.database_as_admin() as connection:
         await wait_until(lambda: connection.fetchval("SELECT 1 FROM kitchen.kitchen_orders"))
         first = await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""])
@@ -78,19 +78,19 @@ async def test_a_waiting_ticket_is_cancelled_once(
     assert [row["status"] for row in statuses] == ["CANCELLED"]
 
 
-async def test_work_that_comes_after_its_cancel_is_never_cooked(
+async def test_a_cook_command_that_arrives_after_its_cancel_is_never_cooked(
     start: Any, servers: Any, golden: Any, wait_until: Any
 ) -> None:
     await start(subjects.KITCHEN, KITCHEN_PREP_MIN_S=0, KITCHEN_PREP_MAX_S=0)
     answer = await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""])
     assert answer.cancelled
-    await place_work(servers, golden(kitchen.CookOrder)[""])
+    await publish_cook_command(servers, golden(kitchen.CookOrder)[""])
 
-    async def work_is_done_with() -> bool:
+    async def command_is_acknowledged() -> bool:
         async with servers.bus_as("admin") as client:
             return await has_read_all(client, subjects.KITCHEN_WORK)
 
-    await wait_until(work_is_done_with)
+    await wait_until(command_is_acknowledged)
     async with servers.database_as_admin() as connection:
         tickets = await connection.fetch("SELECT status FROM kitchen.kitchen_orders")
     assert [row["status"] for row in tickets] == ["CANCELLED"]
@@ -100,7 +100,7 @@ async def test_a_ticket_that_is_being_cooked_is_not_cancelled(
     start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any
 ) -> None:
     url = await start(subjects.KITCHEN, KITCHEN_MODE="manual")
-    await place_work(servers, golden(kitchen.CookOrder)[""])
+    await publish_cook_command(servers, golden(kitchen.CookOrder)[""])
     async with httpx.AsyncClient(base_url=url, headers=tokens.header(tokens.kitchen())) as cook:
 
         async def first_ticket() -> Any:

@@ -1,7 +1,7 @@
-"""The whole cafeteria under the supervisor of `just up`, with two replicas of each service that students meet, and students on it.
+"""One stack, as `just up` starts it, serves all tests of this folder.
 
-One stack serves all tests of this folder: a test takes students and items of its own, and leaves every process
-running. After each test the promise is checked for everything that any of them did.
+Gateway, stock and notification have two replicas each. A test uses students and items of its own, and leaves every
+process running. After each test the promise is checked for everything that all tests did so far.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from cafeteria.faultkit.student import Student, Urls
 from cafeteria.faultkit.tcp_proxy import HOST
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.data_directory import temporary_data_directory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.testkit.plugin import until
@@ -39,14 +40,14 @@ REPLICAS = {"gateway": 2, "stock": 2, "notification": 2}
 ENVIRONMENT = {"kitchen": {"KITCHEN_PREP_MIN_S": "0.2", "KITCHEN_PREP_MAX_S": "0.4"}}
 PROXIED = "gateway-2"
 SETTLE_S = 60.0
-"""How long the last order may take to its end after a test has healed what it broke."""
+"""How long the last order may take to end after a test has healed its faults."""
 
 
-class Campus:
-    """Students, dishes and the truth, around one running stack."""
+class RunningStack:
+    """The processes of one stack, its students and items, and the history of what the students saw."""
 
-    def __init__(self, stack: Stack, http: aiohttp.ClientSession, network: Mapping[str, Proxy]) -> None:
-        self.stack = stack
+    def __init__(self, processes: Stack, http: aiohttp.ClientSession, network: Mapping[str, Proxy]) -> None:
+        self.processes = processes
         self.http = http
         self.network = network
         """Between the gateway's second replica and `postgres` or `nats`."""
@@ -55,78 +56,78 @@ class Campus:
         self._student_ids = (str(number) for number in itertools.count(210041101))
         self._names = (f"Dish {number}" for number in itertools.count(1))
         self._following: list[asyncio.Task[None]] = []
-        self._people: dict[str, Student] = {}
+        self._accounts: dict[str, Student] = {}
 
     @property
     def urls(self) -> Urls:
         return Urls(
-            identity=self.stack.url("identity"),
+            identity=self.processes.url("identity"),
             gateways=tuple(self._urls_of("gateway")),
             notifications=tuple(self._urls_of("notification")),
         )
 
-    def members(self, service: str) -> list[str]:
-        """Its replicas, by their names in the stack."""
-        return [name for name in self.stack.names if service_of(name) == service]
+    def replicas(self, service: str) -> list[str]:
+        """The names of its replicas in the stack."""
+        return [name for name in self.processes.names if service_of(name) == service]
 
     def signal(self, service: str, number: signal.Signals) -> None:
-        """To all its replicas."""
-        for name in self.members(service):
-            self.stack.kill(name, number)
+        """Send a signal to all replicas of a service."""
+        for name in self.replicas(service):
+            self.processes.kill(name, number)
 
-    async def kill_until_the_bus_knows(self, member: str) -> None:
-        """Until it does, it deals requests to the dead one too."""
-        sockets = psutil.Process(self.stack.pid(member)).net_connections()
+    async def kill_until_the_bus_has_noticed(self, member: str) -> None:
+        """Kill one replica. Until NATS sees its connections closed, it still sends requests to it."""
+        sockets = psutil.Process(self.processes.pid(member)).net_connections()
         ports_there = {each.laddr.port for each in sockets if each.raddr}
-        self.stack.kill(member)
+        self.processes.kill(member)
 
         async def has_noticed() -> bool:
-            async with self.http.get(f"{self.stack.servers.monitor_url}/connz") as answer:
+            async with self.http.get(f"{self.processes.servers.monitor_url}/connz") as answer:
                 connections = (await answer.json())["connections"]
             return ports_there.isdisjoint(each["port"] for each in connections)
 
         await until(has_noticed)
 
     def _urls_of(self, service: str) -> list[str]:
-        return [self.stack.url(name) for name in self.members(service)]
+        return [self.processes.url(name) for name in self.replicas(service)]
 
     async def student(self, *, gateway: int | None = None) -> Student:
-        """One that no other test has, logged in. With `gateway`, one that meets only that replica."""
+        """A student that no other test uses, logged in. With `gateway`, one that uses only that replica."""
         urls = self.urls
         if gateway is not None:
             urls = msgspec.structs.replace(urls, gateways=(urls.gateways[gateway],))
-        student = self._meet(next(self._student_ids), urls)
+        student = self._new_client(next(self._student_ids), urls)
         await student.log_in(PASSWORD)
         return student
 
-    async def person(self, name: str) -> Student:
+    async def account(self, name: str) -> Student:
         """The demo's operator or cook; logged in once, for logins are limited."""
-        if name not in self._people:
-            person = self._meet(name, self.urls)
-            await person.log_in(PASSWORD)
-            self._people[name] = person
-        return self._people[name]
+        if name not in self._accounts:
+            account = self._new_client(name, self.urls)
+            await account.log_in(PASSWORD)
+            self._accounts[name] = account
+        return self._accounts[name]
 
     async def dish(self, quantity: int, *, price: str = "3.50") -> UUID:
         """A new item with so many portions, on both gateways' menus."""
-        operator = await self.person("operator-1")
+        operator = await self.account("operator-1")
         body = msgspec.json.encode(CreateItem(name=next(self._names), price=price, quantity=quantity))
         async with self.http.post(
-            f"{self.stack.url('stock')}/v1/items",
+            f"{self.processes.url('stock')}/v1/items",
             data=body,
             headers={"Content-Type": "application/json", **operator.authorization},
         ) as response:
             assert response.status == 201, await response.text()
             item = msgspec.json.decode(await response.read(), type=Item)
-        await self.until_all_menus_say(item.id, quantity)
+        await self.until_all_menus_show(item.id, quantity)
         return item.id
 
-    async def until_all_menus_say(self, item_id: UUID, available: int | None) -> None:
-        async def all_say() -> bool:
-            said = [await self.available(url, item_id) for url in self.urls.gateways]
-            return set(said) == {available}
+    async def until_all_menus_show(self, item_id: UUID, available: int | None) -> None:
+        async def all_show_it() -> bool:
+            shown = [await self.available(url, item_id) for url in self.urls.gateways]
+            return set(shown) == {available}
 
-        await until(all_say)
+        await until(all_show_it)
 
     async def available(self, gateway_url: str, item_id: UUID) -> int | None:
         async with self.http.get(f"{gateway_url}/v1/menu") as response:
@@ -134,7 +135,7 @@ class Campus:
         return next((item.available for item in menu.items if item.item_id == item_id), None)
 
     def follow(self, student: Student, **how: Any) -> None:
-        """An open stream for as long as the stack runs."""
+        """Keep an event stream of the student open for as long as the stack runs."""
         self._following.append(asyncio.create_task(student.follow(client=len(self._following), **how)))
 
     async def until_seen(self, student: Student, *order_ids: UUID, versions: list[int]) -> None:
@@ -145,9 +146,9 @@ class Campus:
         )
 
     def connections_of(self, student: Student) -> int:
-        """How many connections have shown this student something."""
-        mine = (s for s in self.history.observed_statuses if s.student_id == student.student_id)
-        return len({(observed.client, observed.connection) for observed in mine})
+        """How many connections have shown this student at least one status."""
+        observed = (each for each in self.history.observed_statuses if each.student_id == student.student_id)
+        return len({(each.client, each.connection) for each in observed})
 
     def versions_seen(self, student: Student, order_id: UUID) -> list[int]:
         return [
@@ -158,8 +159,8 @@ class Campus:
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection]:
-        """As superuser, over all schemas."""
-        connection = await asyncpg.connect(self.stack.servers.targets().postgres_url)
+        """A connection as superuser, for all schemas."""
+        connection = await asyncpg.connect(self.processes.servers.targets().postgres_url)
         try:
             yield connection
         finally:
@@ -175,12 +176,12 @@ class Campus:
     async def until_all_are(
         self, order_ids: Sequence[UUID], *statuses: str, timeout_s: float = SETTLE_S
     ) -> None:
-        """All of these orders have one of the statuses. One connection asks, for the services need the others."""
+        """All of these orders have one of the statuses. It polls over one connection: the services need the others."""
         async with self.database() as connection:
             await until(lambda: connection.fetchval(_ALL_ARE, order_ids, statuses), timeout_s=timeout_s)
 
     async def until_promise_holds(self) -> None:
-        """Everything comes to rest, and then every invariant holds. Fails with the sentences of those that do not."""
+        """Wait until the system is quiescent and every invariant holds; fail with what is violated."""
         violations: list[str] = []
 
         async def holds() -> bool:
@@ -195,12 +196,12 @@ class Campus:
             await until(holds, timeout_s=SETTLE_S)
         assert not violations, "\n".join(violations[:20])
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         for task in self._following:
             task.cancel()
         await asyncio.gather(*self._following, return_exceptions=True)
 
-    def _meet(self, name: str, urls: Urls) -> Student:
+    def _new_client(self, name: str, urls: Urls) -> Student:
         return Student(
             name,
             http=self.http,
@@ -212,11 +213,11 @@ class Campus:
 
 
 @pytest.fixture(scope="package")
-async def whole_campus(fork_server) -> AsyncIterator[Campus]:
+async def shared_stack(fork_server: ForkServer) -> AsyncIterator[RunningStack]:
     async with AsyncExitStack() as running:
         home = running.enter_context(temporary_data_directory())
         port = ports.free_ports(2)
-        chance = random.Random(1)  # noqa: S311 - nothing is left to it
+        chance = random.Random(1)  # noqa: S311 - no fault is drawn here
         network = {
             server: await running.enter_async_context(Proxy(host=HOST, port=port + n, chance=chance))
             for n, server in enumerate(("postgres", "nats"))
@@ -232,19 +233,19 @@ async def whole_campus(fork_server) -> AsyncIterator[Campus]:
             service_environments={**ENVIRONMENT, PROXIED: proxied},
             fork_server=fork_server,
         )
-        stack = await running.enter_async_context(Stack(home, plan))
+        processes = await running.enter_async_context(Stack(home, plan))
         connector = aiohttp.TCPConnector(limit=0)
         http = await running.enter_async_context(aiohttp.ClientSession(connector=connector))
-        campus = Campus(stack, http, network)
-        yield campus
-        await campus.leave()
+        stack = RunningStack(processes, http, network)
+        yield stack
+        await stack.close()
 
 
 @pytest.fixture
-async def campus(whole_campus: Campus) -> AsyncIterator[Campus]:
-    """The promise is part of every test: it is checked once the test is over."""
-    yield whole_campus
-    await whole_campus.until_promise_holds()
+async def stack(shared_stack: RunningStack) -> AsyncIterator[RunningStack]:
+    """The stack; the promise is checked once the test is over."""
+    yield shared_stack
+    await shared_stack.until_promise_holds()
 
 
 _ALL_ARE = """
@@ -263,5 +264,5 @@ def lines_of() -> Any:
 
 @pytest.fixture(scope="session")
 def order_in() -> Any:
-    """The order that an answer's body holds."""
+    """`order_in(exchange)`: the order in the body of an answer."""
     return lambda exchange: msgspec.json.decode(exchange.body, type=Order)

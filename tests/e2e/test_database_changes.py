@@ -1,13 +1,13 @@
 """What students see while Postgres takes no changes, as around a failover, and while its tables are altered.
 
-Rows of docs/failure-modes.md name these tests. No answer is a 500, nothing is given up, and no service restarts.
+Rows of docs/failure-modes.md name these tests. No answer is a 500, no order or message is lost, and no service restarts.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -16,19 +16,21 @@ import pytest
 from cafeteria.contracts.gateway import PlaceOrder
 from cafeteria.contracts.subjects import SERVICES
 
-AT_ONCE_S = (
-    2.5  # milliseconds, and what a busy machine adds: a silent database is given up after three seconds
-)
-WRITABLE_AGAIN_S = 10.0  # a second or two; what nobody mends stays away
+if TYPE_CHECKING:
+    from conftest import RunningStack
+
+AT_ONCE_S = 2.5
+"""It takes milliseconds; a busy machine adds to it. A silent database would take three seconds."""
+WRITABLE_AGAIN_S = 10.0  # a second or two; without a recovery it would never be writable
 READY_AGAIN_S = 30.0
 MANY_ORDERS = 40
 PASSWORD = "iftar-rush-2026"
 
 
 @asynccontextmanager
-async def read_only(campus: Any) -> AsyncIterator[None]:
-    """For sessions that are open too."""
-    async with campus.database() as admin:
+async def read_only(stack: "RunningStack") -> AsyncIterator[None]:
+    """Postgres refuses changes, in sessions that are already open too."""
+    async with stack.database() as admin:
         await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await admin.execute("SELECT pg_reload_conf()")
         try:
@@ -39,10 +41,10 @@ async def read_only(campus: Any) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def errors_logged(campus: Any) -> Callable[[], list[bytes]]:
+def errors_logged(stack: "RunningStack") -> Callable[[], list[bytes]]:
     """Lines at ERROR that the services have written since the test began."""
-    names = [name for service in SERVICES for name in campus.members(service)]
-    files = [campus.stack.home.logs / f"{name}.log" for name in names]
+    names = [name for service in SERVICES for name in stack.replicas(service)]
+    files = [stack.processes.home.logs / f"{name}.log" for name in names]
     before = {path: path.stat().st_size for path in files}
 
     def errors_logged() -> list[bytes]:
@@ -52,10 +54,10 @@ def errors_logged(campus: Any) -> Callable[[], list[bytes]]:
     return errors_logged
 
 
-async def answer(campus: Any, method: str, url: str, **request: Any) -> tuple[int, str, float]:
+async def answer(stack: "RunningStack", method: str, url: str, **request: Any) -> tuple[int, str, float]:
     """Status, problem type and seconds; a stream has answered as soon as it is open."""
     began = monotonic()
-    async with campus.http.request(method, url, **request) as response:
+    async with stack.http.request(method, url, **request) as response:
         problem = ""
         if response.content_type == "application/problem+json":
             problem = msgspec.json.decode(await response.read())["type"]
@@ -63,67 +65,67 @@ async def answer(campus: Any, method: str, url: str, **request: Any) -> tuple[in
         return response.status, problem, monotonic() - began
 
 
-async def log_in(campus: Any, student: Any) -> tuple[int, str, float]:
-    """Once, whatever comes of it."""
+async def log_in(stack: "RunningStack", student: Any) -> tuple[int, str, float]:
+    """One attempt, without a retry."""
     body = {"student_id": student.student_id, "password": PASSWORD}
-    return await answer(campus, "POST", f"{campus.urls.identity}/v1/login", json=body)
+    return await answer(stack, "POST", f"{stack.urls.identity}/v1/login", json=body)
 
 
-async def is_ready(campus: Any, name: str) -> bool:
-    status, *_ = await answer(campus, "GET", f"{campus.stack.url(name)}/health/ready")
+async def is_ready(stack: "RunningStack", name: str) -> bool:
+    status, *_ = await answer(stack, "GET", f"{stack.processes.url(name)}/health/ready")
     return status == 200
 
 
-def pids(campus: Any) -> dict[str, int]:
-    return {name: campus.stack.pid(name) for service in SERVICES for name in campus.members(service)}
+def pids(stack: "RunningStack") -> dict[str, int]:
+    return {name: stack.processes.pid(name) for service in SERVICES for name in stack.replicas(service)}
 
 
 async def test_while_postgres_is_read_only_changes_are_503_and_afterwards_everything_goes_on(
-    campus, lines_of, order_in, wait_until, errors_logged
+    stack: "RunningStack", lines_of, order_in, wait_until, errors_logged
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(50)
-    campus.follow(student)
+    student, dish = await stack.student(), await stack.dish(50)
+    stack.follow(student)
     before = [order_in(await student.order(lines_of(dish), key=f"b{number}")) for number in range(4)]
-    running = pids(campus)
-    gateway, headers = campus.urls.gateways[0], {**student.authorization, "Content-Type": "application/json"}
+    running = pids(stack)
+    gateway, headers = stack.urls.gateways[0], {**student.authorization, "Content-Type": "application/json"}
     order = {
         "data": msgspec.json.encode(PlaceOrder(lines=lines_of(dish))),
         "headers": {**headers, "Idempotency-Key": "m"},
     }
 
     async def is_refused() -> bool:
-        return (await answer(campus, "POST", f"{gateway}/v1/orders", **order))[0] == 503
+        return (await answer(stack, "POST", f"{gateway}/v1/orders", **order))[0] == 503
 
-    async with read_only(campus):
+    async with read_only(stack):
         await wait_until(is_refused)
         for _ in range(3):
-            for asked in (answer(campus, "POST", f"{gateway}/v1/orders", **order), log_in(campus, student)):
+            for asked in (answer(stack, "POST", f"{gateway}/v1/orders", **order), log_in(stack, student)):
                 status, problem, took_s = await asked
                 assert (status, problem) == (503, "/problems/unavailable")
                 assert took_s < AT_ONCE_S
         for path in ("/v1/menu", "/v1/orders"):
-            assert (await answer(campus, "GET", f"{gateway}{path}", headers=headers))[0] == 200
+            assert (await answer(stack, "GET", f"{gateway}{path}", headers=headers))[0] == 200
         for name in running:
-            await wait_until(lambda name=name: is_not(is_ready(campus, name)))
+            await wait_until(lambda name=name: is_not(is_ready(stack, name)))
     began = monotonic()
     again = await student.order(lines_of(dish), key="m")
     assert again.status == 201
     assert monotonic() - began < WRITABLE_AGAIN_S
     for name in running:
-        await wait_until(lambda name=name: is_ready(campus, name), timeout_s=WRITABLE_AGAIN_S)
+        await wait_until(lambda name=name: is_ready(stack, name), timeout_s=WRITABLE_AGAIN_S)
     ordered = [placed.id for placed in (*before, order_in(again))]
-    await campus.until_all_are(ordered, "READY", timeout_s=READY_AGAIN_S)
+    await stack.until_all_are(ordered, "READY", timeout_s=READY_AGAIN_S)
     assert errors_logged() == []
-    assert await dead_letters(campus) == 0
-    assert pids(campus) == running
+    assert await dead_letters(stack) == 0
+    assert pids(stack) == running
 
 
 async def is_not(condition: Any) -> bool:
     return not await condition
 
 
-async def dead_letters(campus: Any) -> int:
-    async with campus.database() as admin:
+async def dead_letters(stack: "RunningStack") -> int:
+    async with stack.database() as admin:
         schemas = [
             row[0]
             for row in await admin.fetch("SELECT schemaname FROM pg_tables WHERE tablename = 'dead_letters'")
@@ -146,13 +148,13 @@ WHERE table_schema = ANY($1) AND data_type = 'smallint' AND is_generated = 'NEVE
 
 
 async def test_while_tables_are_altered_no_answer_is_a_500_and_every_order_is_cooked(
-    campus, lines_of, order_in, errors_logged
+    stack: "RunningStack", lines_of, order_in, errors_logged
 ) -> None:
-    students = [await campus.student() for _ in range(4)]
-    dish, altered = await campus.dish(2_000), asyncio.Event()
+    students = [await stack.student() for _ in range(4)]
+    dish, altered = await stack.dish(2_000), asyncio.Event()
     placed: list[UUID] = []
     logins: set[int] = set()
-    began_at, running = len(campus.history.exchanges), pids(campus)
+    began_at, running = len(stack.history.exchanges), pids(stack)
 
     async def keep_ordering(student: Any) -> None:
         number = 0
@@ -163,27 +165,27 @@ async def test_while_tables_are_altered_no_answer_is_a_500_and_every_order_is_co
             await student.read(order.id)
             if number % 3 == 0:
                 await student.cancel(order.id)
-            logins.add((await log_in(campus, student))[0])
+            logins.add((await log_in(stack, student))[0])
 
     for student in students:
-        campus.follow(student)
+        stack.follow(student)
     async with asyncio.TaskGroup() as group:
         for student in students:
             group.create_task(keep_ordering(student))
         while len(placed) < MANY_ORDERS:
-            await alter_everything(campus)
+            await alter_everything(stack)
         altered.set()
-    meanwhile = campus.history.exchanges[began_at:]
+    meanwhile = stack.history.exchanges[began_at:]
     assert [each for each in meanwhile if each.status not in {200, 201, 202, 409, 503}] == []
     assert logins <= {200, 429, 503}
-    await campus.until_all_are(placed, "READY", "CANCELLED")
+    await stack.until_all_are(placed, "READY", "CANCELLED")
     assert errors_logged() == []
-    assert pids(campus) == running
+    assert pids(stack) == running
 
 
-async def alter_everything(campus: Any) -> None:
-    """A column more and a column less in every table, and other types where they still fit."""
-    async with campus.database() as admin:
+async def alter_everything(stack: "RunningStack") -> None:
+    """Add a column to every table and drop it again, and change types where the values still fit."""
+    async with stack.database() as admin:
         await admin.execute("SET lock_timeout = '5s'")
         services, versions = list(SERVICES), await admin.fetch(_VERSIONS, list(SERVICES))
         for table in [row[0] for row in await admin.fetch(_TABLES, services)]:

@@ -1,8 +1,8 @@
-"""Streams that an earlier release has left are emptied, and what nobody had read arrives all the same."""
+"""Streams that an earlier release created are emptied, and their unread messages arrive all the same."""
 
 import asyncio
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,37 +12,40 @@ from cafeteria.contracts.subjects import KITCHEN_STREAM, STREAMS, WORK_PLACED
 from cafeteria.faultkit.bus_admin import BusAdmin
 from cafeteria.provisioning.streams import stream_config
 
+if TYPE_CHECKING:
+    from conftest import RunningStack
+
 ORDERS = 12
 
 
 async def test_work_that_waits_in_the_form_of_an_earlier_release_is_cooked(
-    campus: Any, lines_of: Any, order_in: Any, wait_until: Any
+    stack: "RunningStack", lines_of: Any, order_in: Any, wait_until: Any
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(100)
-    campus.follow(student)
-    await campus.stack.stop("kitchen")
+    student, dish = await stack.student(), await stack.dish(100)
+    stack.follow(student)
+    await stack.processes.stop("kitchen")
     try:
         keys = [f"older-{number}" for number in range(ORDERS)]
         answers = await asyncio.gather(*(student.order(lines_of(dish), key=key) for key in keys))
         orders = [order_in(answer) for answer in answers]
-        async with BusAdmin(campus.stack.servers.nats_admin_url) as admin:
+        async with BusAdmin(stack.processes.servers.nats_admin_url) as admin:
             work = await wait_until(lambda: published_work(admin, {order.id for order in orders}))
             for order in work:
                 headers = {HEADER_MESSAGE_ID: f"older-{order.order_id}"}
                 await admin.publish(WORK_PLACED.subject, msgspec.json.encode(order), headers)
-            await turn_back(admin)
-            await wait_until(lambda: are_of_today(admin))
+            await remove_the_version(admin)
+            await wait_until(lambda: have_todays_version(admin))
             assert (await admin.stream(KITCHEN_STREAM.name))["messages"] < ORDERS
     finally:
-        await campus.stack.start("kitchen")
-    await campus.until_all_are([order.id for order in orders], "READY")
-    await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
-    async with campus.database() as connection:
+        await stack.processes.start("kitchen")
+    await stack.until_all_are([order.id for order in orders], "READY")
+    await stack.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
+    async with stack.database() as connection:
         assert await connection.fetchval("SELECT count(*) FROM kitchen.dead_letters") == 0
 
 
 async def published_work(admin: BusAdmin, order_ids: set[Any]) -> list[Any]:
-    """The work of these orders, once all of it is in the stream."""
+    """The cook commands of these orders, once all of them are in the stream."""
     found = {}
     state = await admin.stream(KITCHEN_STREAM.name)
     for sequence in range(max(1, state["first_seq"]), state["last_seq"] + 1):
@@ -53,14 +56,14 @@ async def published_work(admin: BusAdmin, order_ids: set[Any]) -> list[Any]:
     return [found[order_id] for order_id in order_ids] if order_ids <= found.keys() else []
 
 
-async def turn_back(admin: BusAdmin) -> None:
-    """The streams say of themselves what an earlier release's do: nothing."""
+async def remove_the_version(admin: BusAdmin) -> None:
+    """Remove the wire version from the streams' metadata: an earlier release's streams have none."""
     for stream in STREAMS:
         there = (await admin.ask(f"STREAM.INFO.{stream.name}"))["config"]
         config = stream_config(stream, max_bytes=there["max_bytes"]) | {"metadata": {}}
         await admin.ask(f"STREAM.UPDATE.{stream.name}", config)
 
 
-async def are_of_today(admin: BusAdmin) -> bool:
+async def have_todays_version(admin: BusAdmin) -> bool:
     infos = [await admin.ask(f"STREAM.INFO.{stream.name}") for stream in STREAMS]
     return all(info["config"].get("metadata", {}).get("wire") == WIRE for info in infos)

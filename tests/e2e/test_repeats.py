@@ -1,8 +1,8 @@
-"""One key, sent again: by an impatient student, by a proxy, in other words, before and after the order's end."""
+"""A repeated key makes no second order, whether a student or a proxy repeats it, early, late or in other bytes."""
 
 import asyncio
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,15 +10,18 @@ from cafeteria.contracts.gateway import PlaceOrder
 from cafeteria.faultkit.history import Exchange, Intent
 from cafeteria.faultkit.student import Student
 
+if TYPE_CHECKING:
+    from conftest import RunningStack
+
 
 async def send(
-    campus: Any, student: Student, lines: Any, *, key: str, gateway: int = 0, body: bytes = b""
+    stack: "RunningStack", student: Student, lines: Any, *, key: str, gateway: int = 0, body: bytes = b""
 ) -> Exchange:
-    """To one of the gateways; with `body`, in those words. Noted for the check of the promise."""
+    """Send an order to one of the gateways, with `body` in these bytes. It is recorded for the check of the promise."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": key, **student.authorization}
-    url, sent_at_s = f"{campus.urls.gateways[gateway]}/v1/orders", student.now_s()
+    url, sent_at_s = f"{stack.urls.gateways[gateway]}/v1/orders", student.now_s()
     data = body or msgspec.json.encode(PlaceOrder(lines=lines))
-    async with campus.http.post(url, data=data, headers=headers) as answer:
+    async with stack.http.post(url, data=data, headers=headers) as answer:
         exchange = Exchange(
             intent=Intent.ORDER,
             student_id=student.student_id,
@@ -30,13 +33,13 @@ async def send(
             lines=lines,
             replayed="Idempotent-Replayed" in answer.headers,
         )
-    campus.history.exchanges.append(exchange)
+    stack.history.exchanges.append(exchange)
     return exchange
 
 
-async def test_the_same_lines_in_other_words_are_the_same_order(campus, lines_of) -> None:
-    student, dish = await campus.student(), await campus.dish(10)
-    first = await send(campus, student, lines_of(dish), key="w")
+async def test_the_same_lines_in_other_bytes_are_the_same_order(stack: "RunningStack", lines_of) -> None:
+    student, dish = await stack.student(), await stack.dish(10)
+    first = await send(stack, student, lines_of(dish), key="w")
     assert first.status == 201
     for gateway, body in enumerate(
         (
@@ -44,24 +47,24 @@ async def test_the_same_lines_in_other_words_are_the_same_order(campus, lines_of
             f'\n{{ "lines" :\t[ {{"item_id":"{str(dish).upper()}" , "quantity":1 }} ] }} ',
         )
     ):
-        again = await send(campus, student, lines_of(dish), key="w", gateway=gateway, body=body.encode())
+        again = await send(stack, student, lines_of(dish), key="w", gateway=gateway, body=body.encode())
         assert (again.status, again.body, again.replayed) == (201, first.body, True)
 
 
 async def test_a_repeat_after_202_gets_the_same_order_before_and_after_the_decision(
-    campus, lines_of, order_in
+    stack: "RunningStack", lines_of, order_in
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(10)
+    student, dish = await stack.student(), await stack.dish(10)
     body, lines = msgspec.json.encode(PlaceOrder(lines=lines_of(dish))), lines_of(dish)
-    campus.signal("stock", signal.SIGSTOP)
+    stack.signal("stock", signal.SIGSTOP)
     try:
         received = await student.order_once(body, lines=lines, key="k")
         again = await student.order_once(body, lines=lines, key="k")
     finally:
-        campus.signal("stock", signal.SIGCONT)
+        stack.signal("stock", signal.SIGCONT)
     assert (received.status, again.status) == (202, 202)
     assert order_in(received).id == order_in(again).id
-    await campus.until_status(order_in(received).id, "READY")
+    await stack.until_status(order_in(received).id, "READY")
     decided = await student.order(lines, key="k")
     assert (decided.status, decided.replayed) == (201, True)
     assert order_in(decided).id == order_in(received).id
@@ -69,44 +72,46 @@ async def test_a_repeat_after_202_gets_the_same_order_before_and_after_the_decis
 
 
 async def test_a_proxy_that_sends_the_order_again_to_the_other_gateway_orders_once(
-    campus, lines_of, order_in, wait_until
+    stack: "RunningStack", lines_of, order_in, wait_until
 ) -> None:
-    """The first gateway has stored the order and freezes; the proxy gives it up and repeats the request."""
-    student, dish = await campus.student(), await campus.dish(10)
+    """The first gateway has stored the order and freezes; the proxy stops waiting and repeats the request."""
+    student, dish = await stack.student(), await stack.dish(10)
     lines = lines_of(dish)
-    campus.signal("stock", signal.SIGSTOP)
+    stack.signal("stock", signal.SIGSTOP)
     try:
-        first = asyncio.create_task(send(campus, student, lines, key="k", gateway=1))
-        async with campus.database() as database:
+        first = asyncio.create_task(send(stack, student, lines, key="k", gateway=1))
+        async with stack.database() as database:
             orders = "SELECT count(*) FROM gateway.orders WHERE student_id = $1"
             await wait_until(lambda: database.fetchval(orders, student.student_id))
-        campus.stack.kill("gateway-2", signal.SIGSTOP)
-        second = asyncio.create_task(send(campus, student, lines, key="k"))
+        stack.processes.kill("gateway-2", signal.SIGSTOP)
+        second = asyncio.create_task(send(stack, student, lines, key="k"))
     finally:
-        campus.signal("stock", signal.SIGCONT)
+        stack.signal("stock", signal.SIGCONT)
     try:
         repeated = await second
     finally:
-        campus.stack.kill("gateway-2", signal.SIGCONT)
+        stack.processes.kill("gateway-2", signal.SIGCONT)
     late = await first
     assert {repeated.status, late.status} <= {201, 202}
     final = await student.order(lines, key="k")
     assert final.status == 201
     assert {order_in(each).id for each in (repeated, late)} == {order_in(final).id}
-    assert (await campus.snapshot()).taken[order_in(final).id] == {dish: 1}
+    assert (await stack.snapshot()).taken[order_in(final).id] == {dish: 1}
 
 
-async def test_after_its_end_an_order_is_replayed_as_it_was_answered(campus, lines_of, order_in) -> None:
-    student, dish = await campus.student(), await campus.dish(1)
-    campus.signal("kitchen", signal.SIGSTOP)
+async def test_after_its_end_an_order_is_replayed_as_it_was_answered(
+    stack: "RunningStack", lines_of, order_in
+) -> None:
+    student, dish = await stack.student(), await stack.dish(1)
+    stack.signal("kitchen", signal.SIGSTOP)
     try:
         bought = await student.order(lines_of(dish), key="cancelled")
         refused = await student.order(lines_of(dish), key="refused")
         cancelling = asyncio.create_task(student.cancel(order_in(bought).id))
     finally:
-        campus.signal("kitchen", signal.SIGCONT)
+        stack.signal("kitchen", signal.SIGCONT)
     await cancelling
     assert (bought.status, refused.status) == (201, 409)
-    for gateway in range(len(campus.urls.gateways)):
-        again = await send(campus, student, lines_of(dish), key="cancelled", gateway=gateway)
+    for gateway in range(len(stack.urls.gateways)):
+        again = await send(stack, student, lines_of(dish), key="cancelled", gateway=gateway)
         assert (again.status, again.body, again.replayed) == (201, bought.body, True)

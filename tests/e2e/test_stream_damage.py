@@ -1,11 +1,11 @@
-"""What the bus stores may be dropped, deleted, damaged or old: Postgres is the record, and every order reaches its end."""
+"""Every order reaches its end although NATS loses, damages or forgets what it stored: Postgres is the record."""
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,59 +14,64 @@ from cafeteria.faultkit.bus_admin import BusAdmin
 from cafeteria.faultkit.stored_messages import read_newest
 from cafeteria.provisioning import streams
 
+if TYPE_CHECKING:
+    from conftest import RunningStack
+
 SMALL_BYTES = 8 << 10
 ROUNDS, A_ROUND = 6, 10
 """The work of all these orders takes over twice `SMALL_BYTES`, that of a round, in a message or two, less than half."""
 MESSAGES = 500
-"""More than there are."""
+"""More than the stream ever holds here."""
 
 
-async def place(campus: Any, student: Any, lines: Any, order_in: Any, *, name: str, count: int) -> list[Any]:
+async def place(
+    stack: "RunningStack", student: Any, lines: Any, order_in: Any, *, name: str, count: int
+) -> list[Any]:
     answers = await asyncio.gather(*(student.order(lines, key=f"{name}-{number}") for number in range(count)))
     return [order_in(answer) for answer in answers]
 
 
-async def until_all_ready(campus: Any, student: Any, orders: list[Any]) -> None:
-    await campus.until_all_are([order.id for order in orders], "READY")
-    await campus.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
+async def until_all_ready(stack: "RunningStack", student: Any, orders: list[Any]) -> None:
+    await stack.until_all_are([order.id for order in orders], "READY")
+    await stack.until_seen(student, *(order.id for order in orders), versions=[1, 2, 3, 4])
 
 
 @asynccontextmanager
-async def administrator(campus: Any) -> AsyncIterator[BusAdmin]:
-    async with BusAdmin(campus.stack.servers.nats_admin_url) as admin:
+async def administrator(stack: "RunningStack") -> AsyncIterator[BusAdmin]:
+    async with BusAdmin(stack.processes.servers.nats_admin_url) as admin:
         yield admin
 
 
 @asynccontextmanager
-async def without(stack: Any, member: str) -> AsyncIterator[None]:
-    await stack.stop(member)
+async def without(processes: Any, member: str) -> AsyncIterator[None]:
+    await processes.stop(member)
     try:
         yield
     finally:
-        await stack.start(member)
+        await processes.start(member)
 
 
-def store_of(campus: Any) -> Path:
-    return Path(campus.stack.home.nats) / "store"
+def store_of(stack: "RunningStack") -> Path:
+    return Path(stack.processes.home.nats) / "store"
 
 
-def block_of(campus: Any, stream: str) -> Path:
-    [block, *_] = sorted(store_of(campus).rglob(f"streams/{stream}/msgs/*.blk"))
+def block_of(stack: "RunningStack", stream: str) -> Path:
+    [block, *_] = sorted(store_of(stack).rglob(f"streams/{stream}/msgs/*.blk"))
     return block
 
 
 async def test_work_that_a_full_stream_has_dropped_unread_is_cooked(
-    campus: Any, lines_of: Any, order_in: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+    stack: "RunningStack", lines_of: Any, order_in: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(2 * ROUNDS * A_ROUND)
-    campus.follow(student)
+    student, dish = await stack.student(), await stack.dish(2 * ROUNDS * A_ROUND)
+    stack.follow(student)
     configure = streams.stream_config
 
-    async def room() -> int:
+    async def max_bytes_now() -> int:
         return int((await admin.ask(f"STREAM.INFO.{KITCHEN_STREAM.name}"))["config"]["max_bytes"])
 
-    async with administrator(campus) as admin:
-        async with without(campus.stack, "kitchen"):
+    async with administrator(stack) as admin:
+        async with without(stack.processes, "kitchen"):
             with monkeypatch.context() as small:
                 small.setattr(
                     streams,
@@ -75,21 +80,21 @@ async def test_work_that_a_full_stream_has_dropped_unread_is_cooked(
                 )
 
                 async def is_small() -> bool:
-                    return await room() == SMALL_BYTES
+                    return await max_bytes_now() == SMALL_BYTES
 
                 await wait_until(is_small)
                 orders = []
                 for number in range(ROUNDS):
                     orders += await place(
-                        campus, student, lines_of(dish), order_in, name=f"full-{number}", count=A_ROUND
+                        stack, student, lines_of(dish), order_in, name=f"full-{number}", count=A_ROUND
                     )
-                await wait_until(lambda: is_all_published(campus))
+                await wait_until(lambda: is_all_published(stack))
                 assert await items_stored(admin, KITCHEN_STREAM.name) < len(orders)
-        await until_all_ready(campus, student, orders)
+        await until_all_ready(stack, student, orders)
 
 
-async def is_all_published(campus: Any) -> bool:
-    async with campus.database() as database:
+async def is_all_published(stack: "RunningStack") -> bool:
+    async with stack.database() as database:
         return bool(await database.fetchval("SELECT NOT EXISTS (SELECT FROM gateway.outbox)"))
 
 
@@ -98,36 +103,36 @@ async def items_stored(admin: BusAdmin, stream: str) -> int:
 
 
 async def test_streams_deleted_and_created_again_under_their_readers_lose_nothing(
-    campus: Any, lines_of: Any, order_in: Any, wait_until: Any
+    stack: "RunningStack", lines_of: Any, order_in: Any, wait_until: Any
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(100)
-    campus.follow(student)
+    student, dish = await stack.student(), await stack.dish(100)
+    stack.follow(student)
     orders = []
-    async with administrator(campus) as admin:
+    async with administrator(stack) as admin:
         for stream in (KITCHEN_STREAM.name, NOTIFICATION_STREAM.name):
             placing = asyncio.create_task(
-                place(campus, student, lines_of(dish), order_in, name=f"gone-{stream}", count=10)
+                place(stack, student, lines_of(dish), order_in, name=f"gone-{stream}", count=10)
             )
             await admin.ask(f"STREAM.DELETE.{stream}")
             orders += await placing
-            orders += await place(campus, student, lines_of(dish), order_in, name=f"back-{stream}", count=3)
-    await until_all_ready(campus, student, orders)
+            orders += await place(stack, student, lines_of(dish), order_in, name=f"back-{stream}", count=3)
+    await until_all_ready(stack, student, orders)
 
 
 async def test_a_byte_that_flipped_in_a_block_loses_no_order(
-    campus: Any, lines_of: Any, order_in: Any
+    stack: "RunningStack", lines_of: Any, order_in: Any
 ) -> None:
     """In one stream and then in the other, while work waits unread."""
-    student, dish = await campus.student(), await campus.dish(100)
-    campus.follow(student)
+    student, dish = await stack.student(), await stack.dish(100)
+    stack.follow(student)
     orders = []
-    async with without(campus.stack, "kitchen"):
+    async with without(stack.processes, "kitchen"):
         for stream in (KITCHEN_STREAM.name, NOTIFICATION_STREAM.name):
-            orders += await place(campus, student, lines_of(dish), order_in, name=f"flip-{stream}", count=12)
-            async with without(campus.stack, "nats"):
-                flip_a_byte(block_of(campus, stream))
-            orders += await place(campus, student, lines_of(dish), order_in, name=f"then-{stream}", count=3)
-    await until_all_ready(campus, student, orders)
+            orders += await place(stack, student, lines_of(dish), order_in, name=f"flip-{stream}", count=12)
+            async with without(stack.processes, "nats"):
+                flip_a_byte(block_of(stack, stream))
+            orders += await place(stack, student, lines_of(dish), order_in, name=f"then-{stream}", count=3)
+    await until_all_ready(stack, student, orders)
 
 
 def flip_a_byte(block: Path) -> None:
@@ -138,19 +143,19 @@ def flip_a_byte(block: Path) -> None:
 
 
 async def test_yesterdays_store_under_todays_database_loses_nothing(
-    campus: Any, lines_of: Any, order_in: Any, tmp_path: Path
+    stack: "RunningStack", lines_of: Any, order_in: Any, tmp_path: Path
 ) -> None:
-    student, dish = await campus.student(), await campus.dish(100)
-    campus.follow(student)
-    store, yesterday = store_of(campus), tmp_path / "yesterday"
-    orders = await place(campus, student, lines_of(dish), order_in, name="yesterday", count=5)
-    async with without(campus.stack, "nats"):
+    student, dish = await stack.student(), await stack.dish(100)
+    stack.follow(student)
+    store, yesterday = store_of(stack), tmp_path / "yesterday"
+    orders = await place(stack, student, lines_of(dish), order_in, name="yesterday", count=5)
+    async with without(stack.processes, "nats"):
         shutil.copytree(store, yesterday)
-    orders += await place(campus, student, lines_of(dish), order_in, name="today", count=15)
-    await until_all_ready(campus, student, orders)
-    unread = await place(campus, student, lines_of(dish), order_in, name="unread", count=5)
-    async with without(campus.stack, "nats"):
+    orders += await place(stack, student, lines_of(dish), order_in, name="today", count=15)
+    await until_all_ready(stack, student, orders)
+    unread = await place(stack, student, lines_of(dish), order_in, name="unread", count=5)
+    async with without(stack.processes, "nats"):
         shutil.rmtree(store)
         shutil.copytree(yesterday, store)
-    orders += unread + await place(campus, student, lines_of(dish), order_in, name="after", count=5)
-    await until_all_ready(campus, student, orders)
+    orders += unread + await place(stack, student, lines_of(dish), order_in, name="after", count=5)
+    await until_all_ready(stack, student, orders)

@@ -1,7 +1,7 @@
-"""What an earlier version left behind, killed in the middle of its work, starts under this one: nothing is lost.
+"""The data of an earlier version, killed in the middle of its work, starts under this one: nothing is lost.
 
-A folder `data/version-…` is such a recording; `data/record_version.py` says how it was made and makes the next. The test
-builds the version's data folder out of it, moves all its times so that the kill was two minutes ago, and starts it.
+A folder `data/version-…` is a recording of such data, which `data/record_version.py` makes. The test builds the
+version's data folder out of it, moves all its times so that the kill was two minutes ago, and starts it.
 """
 
 import random
@@ -30,6 +30,7 @@ from cafeteria.faultkit.invariants import check
 from cafeteria.faultkit.snapshot import read_snapshot
 from cafeteria.faultkit.student import Student, Urls
 from cafeteria.local_stack.data_directory import DataDirectory, temporary_data_directory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.ownership import MARKER
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, Servers
@@ -88,12 +89,19 @@ class Order(msgspec.Struct):
     cancelled: bool = False
 
     def exchanges(self, key: str) -> list[Exchange]:
-        sent = {"student_id": self.student_id, "sent_at_s": 0.0, "ended_at_s": 0.0, "order_id": self.order_id}
-        body = self.body.encode()
         placed = Exchange(
-            intent=Intent.ORDER, key=key, status=self.status, body=body, lines=self.lines, **sent
+            intent=Intent.ORDER,
+            student_id=self.student_id,
+            sent_at_s=0.0,
+            ended_at_s=0.0,
+            order_id=self.order_id,
+            key=key,
+            status=self.status,
+            body=self.body.encode(),
+            lines=self.lines,
         )
-        return [placed] + [Exchange(intent=Intent.CANCEL, status=OK, body=body, **sent)] * self.cancelled
+        cancel = msgspec.structs.replace(placed, intent=Intent.CANCEL, key=None, status=OK, lines=())
+        return [placed, cancel] if self.cancelled else [placed]
 
     @property
     def lines(self) -> tuple[OrderLine, ...]:
@@ -146,7 +154,7 @@ def moved(text: str, by: timedelta) -> str:
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
 async def test_a_data_folder_of_an_earlier_version_starts_and_nothing_is_lost(
-    folder: Path, fork_server: Any
+    folder: Path, fork_server: ForkServer
 ) -> None:
     recorded = Recorded.read(folder)
     async with running(recorded, fork_server) as upgraded:
@@ -174,7 +182,8 @@ class Upgraded:
             self.history.exchanges += order.exchanges(key)
 
     async def statuses(self) -> dict[UUID, str]:
-        return dict(await self.database.fetch("SELECT id, status FROM gateway.orders"))
+        rows = await self.database.fetch("SELECT id, status FROM gateway.orders")
+        return {row["id"]: row["status"] for row in rows}
 
     async def until_promise_holds(self) -> None:
         """Fails with the sentences of the invariants that do not hold."""
@@ -199,7 +208,7 @@ class Upgraded:
             await until(is_read)
 
     def require_no_abandoned_store(self) -> None:
-        """What no account of the bus reads would fill the disk for ever."""
+        """Streams that no account of the bus reads would occupy the disk for ever."""
         stores = (self.stack.home.nats / "store" / "jetstream").iterdir()
         assert {store.name for store in stores} == {STREAMS_ACCOUNT}
 
@@ -247,7 +256,7 @@ class Upgraded:
 
 
 @asynccontextmanager
-async def running(recorded: Recorded, fork_server: Any) -> AsyncIterator[Upgraded]:
+async def running(recorded: Recorded, fork_server: ForkServer) -> AsyncIterator[Upgraded]:
     with temporary_data_directory() as home:
         await restore(recorded, home)
         plan = Plan(service_environments=QUICK, fork_server=fork_server)
@@ -260,7 +269,7 @@ async def running(recorded: Recorded, fork_server: Any) -> AsyncIterator[Upgrade
 
 
 async def restore(recorded: Recorded, home: DataDirectory) -> None:
-    """Fill the home as the recorded version had it."""
+    """Fill the data directory as the recorded version had it."""
     servers = Servers(home, Plan(), keep=False)
     await servers.start()
     try:
@@ -268,7 +277,7 @@ async def restore(recorded: Recorded, home: DataDirectory) -> None:
         await restore_streams(recorded, servers, home)
     finally:
         await servers.stop(grace_s=5)
-    for marker in home.root.rglob(MARKER):  # the first version made none, and later ones make them again
+    for marker in home.root.rglob(MARKER):  # the first version wrote none, and later ones write them again
         marker.unlink()
 
 
