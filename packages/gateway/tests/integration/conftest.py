@@ -30,7 +30,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID, Rpc
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket
-from cafeteria.contracts.orders import AskKnown, KnownAnswered, OrderStatusChanged, OrderStatusesChanged
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.stock import (
     MAX_AGE_MS,
     MAX_ORDERS,
@@ -223,7 +223,7 @@ class FakeKitchen(FakePeer):
 
     async def open(self) -> None:
         await self.serve(subjects.CANCEL, self.cancel)
-        await self.serve(subjects.KITCHEN_KNOWN, self.check_delivery)
+        await self.serve(subjects.KITCHEN_DELIVERY, self.check_delivery)
 
     def cancel(self, asked: CancelTicket) -> CancelAnswered:
         self.tickets.append(asked)
@@ -233,9 +233,9 @@ class FakeKitchen(FakePeer):
             self.cancelled[asked.order_id] = _cancel_answer(asked.order_id, OrderStatus.CANCELLED)
         return self.cancelled[asked.order_id]
 
-    def check_delivery(self, asked: AskKnown) -> KnownAnswered:
+    def check_delivery(self, asked: CheckDelivery) -> DeliveryStatus:
         self.asked_about.extend(asked.items)
-        return KnownAnswered(missing=() if self.knows_all else asked.items)
+        return DeliveryStatus(missing=() if self.knows_all else asked.items)
 
     async def publish_status(
         self, order: dict[str, Any], status: OrderStatus, *, student_id: str, message_id: UUID | None = None
@@ -257,11 +257,11 @@ class FakeKitchen(FakePeer):
             subjects.KITCHEN_STATUS.subject, body, headers={HEADER_MESSAGE_ID: str(message_id or new_id())}
         )
 
-    async def ask_gateway(self, *versions: OrderVersion) -> KnownAnswered:
+    async def ask_gateway(self, *versions: OrderVersion) -> DeliveryStatus:
         answer = await self.client.request(
-            subjects.GATEWAY_KNOWN.subject, msgspec.json.encode(AskKnown(items=versions)), timeout=5
+            subjects.GATEWAY_DELIVERY.subject, msgspec.json.encode(CheckDelivery(items=versions)), timeout=5
         )
-        return msgspec.json.decode(answer.data, type=KnownAnswered)
+        return msgspec.json.decode(answer.data, type=DeliveryStatus)
 
 
 class FakeNotification(FakePeer):
@@ -274,11 +274,11 @@ class FakeNotification(FakePeer):
         self.asked_about: list[OrderVersion] = []
 
     async def open(self) -> None:
-        await self.serve(subjects.NOTIFICATION_KNOWN, self.check_delivery)
+        await self.serve(subjects.NOTIFICATION_DELIVERY, self.check_delivery)
 
-    def check_delivery(self, asked: AskKnown) -> KnownAnswered:
+    def check_delivery(self, asked: CheckDelivery) -> DeliveryStatus:
         self.asked_about.extend(asked.items)
-        return KnownAnswered(missing=() if self.knows_all else asked.items, behind=self.is_behind)
+        return DeliveryStatus(missing=() if self.knows_all else asked.items, behind=self.is_behind)
 
 
 def _refused(asked: ReserveStock, reason: RejectionReason, items: tuple[UUID, ...]) -> StockDecided:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
-from cafeteria.contracts.subjects import NOTIFICATION_KNOWN
+from cafeteria.contracts import orders
+from cafeteria.contracts.orders import DeliveryStatus
+from cafeteria.contracts.subjects import NOTIFICATION_DELIVERY
 from cafeteria.contracts.values import OrderStatus, OrderVersion
 from cafeteria.notification.use_cases.check_delivery import CheckDelivery
 from cafeteria.testkit.plugin import until
@@ -31,7 +32,7 @@ async def test_the_versions_that_are_not_logged_are_missing(
     asked = [OrderVersion(order_id=order.id, version=version) for version in (1, 2, 3)]
     other = OrderVersion(order_id=new_id(), version=1)
     answer = await notification.gateway.request(
-        NOTIFICATION_KNOWN, AskKnown(items=(*asked, other)), deadline_s=5
+        NOTIFICATION_DELIVERY, orders.CheckDelivery(items=(*asked, other)), deadline_s=5
     )
     assert answer.missing == (asked[2], other)
     assert not answer.behind
@@ -50,8 +51,8 @@ async def test_with_a_lag_nothing_is_missing_and_what_is_logged_is_still_known(
         return True
 
     check_delivery = CheckDelivery(notification.apps[0].state.service.database, is_behind=is_behind)
-    assert await check_delivery([unknown]) == KnownAnswered(behind=True)
-    assert await check_delivery([logged]) == KnownAnswered()
+    assert await check_delivery([unknown]) == DeliveryStatus(behind=True)
+    assert await check_delivery([logged]) == DeliveryStatus()
 
 
 async def test_while_the_stream_is_not_read_it_is_not_ready_and_answers_that_it_is_behind(
@@ -61,9 +62,9 @@ async def test_while_the_stream_is_not_read_it_is_not_ready_and_answers_that_it_
     async with notification.servers.bus_as("admin") as admin:
         await admin.jetstream().delete_stream("NOTIFICATION")
     await until(lambda: service.stream_lag.messages is None)
-    request = AskKnown(items=(OrderVersion(order_id=new_id(), version=1),))
-    answer = await notification.gateway.request(NOTIFICATION_KNOWN, request, deadline_s=5)
-    assert answer == KnownAnswered(behind=True)
+    request = orders.CheckDelivery(items=(OrderVersion(order_id=new_id(), version=1),))
+    answer = await notification.gateway.request(NOTIFICATION_DELIVERY, request, deadline_s=5)
+    assert answer == DeliveryStatus(behind=True)
     async with httpx.AsyncClient(base_url=notification.urls[0]) as web:
         readiness = await web.get("/health/ready")
     assert readiness.status_code == 503

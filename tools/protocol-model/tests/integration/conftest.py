@@ -22,7 +22,7 @@ from cafeteria.chassis.messaging.errors import NoAnswer
 from cafeteria.chassis.messaging.outbox import Outbox
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.contracts.orders import AskKnown, KnownAnswered
+from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus
 from cafeteria.protocol_model.guards import ALL_GUARDS, NO_FAULTS
 from cafeteria.protocol_model.outbox import Outbox as ModelOutbox
 from cafeteria.protocol_model.scheduler import LOST, Commit, Scheduler
@@ -159,12 +159,12 @@ class Receivers:
             else:
                 outcome = await self._reply(step.peers[0], step.question)
 
-    async def _reply(self, receiver: Any, question: AskKnown) -> Any:
+    async def _reply(self, receiver: Any, question: CheckDelivery) -> Any:
         missing = await self._note(receiver, [(each.order_id, each.version) for each in question.items])
         if missing is None:
             return LOST
         ids = set(map(id_of, missing))
-        return KnownAnswered(missing=tuple(each for each in question.items if each.order_id in ids))
+        return DeliveryStatus(missing=tuple(each for each in question.items if each.order_id in ids))
 
 
 def waiting_in(outbox: ModelOutbox) -> list[tuple[str, bytes]]:

@@ -229,9 +229,9 @@ class KitchenReplica(Replica):
             self.tables.outbox.holder = None
 
     def handle(self, request: Request) -> None:
-        asked: AskKnown | CancelTicket = request.question
-        if isinstance(asked, AskKnown):
-            request.reply(KnownAnswered(missing=self.tables.find_missing(asked.items)))
+        asked: CheckDelivery | CancelTicket = request.question
+        if isinstance(asked, CheckDelivery):
+            request.reply(DeliveryStatus(missing=self.tables.find_missing(asked.items)))
         else:
             self.scheduler.begin(self, self._cancel(request, asked))
 
