@@ -57,7 +57,7 @@ class Side:
         )
 
     def moves(self, replica: str, action: str, names: tuple[str, ...]) -> list[Move]:
-        to_move: dict[str, Any] = {
+        to_move: Any = {
             "start": partial(start, prep_s=PREP_S),
             "finish": finish,
             "cancel": cancel,
