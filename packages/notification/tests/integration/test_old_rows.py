@@ -44,7 +44,7 @@ WHERE schemaname = 'notification'
 Query = Callable[[AsyncConnection], Awaitable[Any]]
 
 
-def window(*, seen: int | None, order_id: UUID = None) -> ReplayWindow:
+def window(*, seen: int | None, order_id: UUID | None = None) -> ReplayWindow:
     viewer = Viewer(student_id=STUDENT, order_id=order_id)
     place = None if seen is None else LogPlace(seen, 0)
     return ReplayWindow.open(viewer, seen=place, newest=NEWEST, now=datetime.now(UTC))
