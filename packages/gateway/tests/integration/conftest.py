@@ -127,7 +127,7 @@ class FakeStock(FakePeer):
 
     `asked` holds the orders of each request. `leaves_out` are orders whose decisions are missing in replies, `instead`
     maps an order to what replaces its decision. A request with one of `refuses` is refused as a whole, and so are the
-    next `is_away_for` requests, as by a stock whose database is down. A reply has room for `holds` decisions.
+    next `is_away_for` requests, as by a stock whose database is down. A reply has at most `holds` decisions.
     """
 
     def __init__(self, client: Client) -> None:
@@ -358,7 +358,7 @@ class RunningGateway:
         return await self.count("outbox") == 0
 
     async def published(self, topic: Topic[Any], *, order_id: str | None = None) -> list[Any]:
-        """The items of this topic in the stream, in their order."""
+        """Return the items of this topic in the stream, in stream order."""
         stream = subjects.KITCHEN_STREAM if topic is subjects.WORK_PLACED else subjects.NOTIFICATION_STREAM
         jetstream = self._admin.jetstream()
         state = (await jetstream.stream_info(stream.name)).state
