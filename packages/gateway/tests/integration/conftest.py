@@ -19,6 +19,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import Database
@@ -28,7 +29,7 @@ from cafeteria.chassis.messaging.rpc import ERROR_CODE_HEADER
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
-from cafeteria.contracts.channels import HEADER_MESSAGE_ID, Rpc
+from cafeteria.contracts.channels import HEADER_MESSAGE_ID, Rpc, Topic
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket
 from cafeteria.contracts.orders import CheckDelivery, DeliveryStatus, OrderStatusChanged, OrderStatusesChanged
 from cafeteria.contracts.stock import (
@@ -126,7 +127,7 @@ class FakeStock(FakePeer):
 
     `asked` holds the orders of each request. `leaves_out` are orders whose decisions are missing in replies, `instead`
     maps an order to what replaces its decision. A request with one of `refuses` is refused as a whole, and so are the
-    next `is_away_for` requests, as by a stock whose database is down. A reply has room for `holds` decisions.
+    next `is_away_for` requests, as by a stock whose database is down. A reply has at most `holds` decisions.
     """
 
     def __init__(self, client: Client) -> None:
@@ -356,8 +357,8 @@ class RunningGateway:
     async def has_published_all(self) -> bool:
         return await self.count("outbox") == 0
 
-    async def published(self, topic: Any, *, order_id: str | None = None) -> list[Any]:
-        """The items of this topic in the stream, in their order."""
+    async def published(self, topic: Topic[Any], *, order_id: str | None = None) -> list[Any]:
+        """Return the items of this topic in the stream, in stream order."""
         stream = subjects.KITCHEN_STREAM if topic is subjects.WORK_PLACED else subjects.NOTIFICATION_STREAM
         jetstream = self._admin.jetstream()
         state = (await jetstream.stream_info(stream.name)).state
@@ -369,7 +370,7 @@ class RunningGateway:
             item
             for message in messages
             if message.subject == topic.subject
-            for item in decoder.decode(message.data)
+            for item in decoder.decode(message.data or b"")
             if not isinstance(item, UnreadableItem)
         ]
         return [item for item in items if order_id is None or str(item.order_id) == order_id]
@@ -541,20 +542,20 @@ class BrokenStack:
         )
 
 
-class LosesConnection:
+class LosesConnection(Database):
     """A database that loses its connection `times` times, after the commit or before it."""
 
     def __init__(self, database: Database, *, times: int, is_committed: bool) -> None:
-        self._database = database
+        super().__init__(database._connections, database._faults)
         self._times = times
         self._is_committed = is_committed
 
     @asynccontextmanager
-    async def statement(self) -> Any:
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
         self._times -= 1
         if self._times >= 0 and not self._is_committed:
             raise DatabaseUnavailable
-        async with self._database.statement() as connection:
+        async with super().statement() as connection:
             yield connection
         if self._times >= 0:
             raise DatabaseUnavailable

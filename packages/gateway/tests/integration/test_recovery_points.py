@@ -10,7 +10,7 @@ from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts import subjects
 from cafeteria.contracts.stock import ReserveStock, StockDecided
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.gateway.answers import settlement
+from cafeteria.gateway.answers import Settlement, settlement
 from cafeteria.gateway.domain import PendingOrder, judge
 from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
@@ -120,6 +120,7 @@ async def test_settled_twice_the_second_changes_nothing_and_returns_the_stored_a
     stored = await broken_stack.settled(order, decided)
     await broken_stack.change(order, "status = 'IN_KITCHEN', version = 3")
     from_late_reply = await late.submit(late_settlement(order, decided))
+    assert from_late_reply is not None
     assert (from_late_reply.status, from_late_reply.body) == (201, stored)
     assert (await gateway.row(str(order.id)))["version"] == 3
     await until(gateway.has_published_all)
@@ -260,7 +261,7 @@ def request_for(order: PendingOrder) -> ReserveStock:
     return ReserveStock(order_id=order.id, lines=order.lines, age_ms=0)
 
 
-def late_settlement(order: PendingOrder, decided: StockDecided) -> Any:
+def late_settlement(order: PendingOrder, decided: StockDecided) -> Settlement:
     return settlement(judge(order, decided, at=now()))
 
 

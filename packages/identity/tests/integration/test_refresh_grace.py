@@ -19,6 +19,7 @@ async def tokens_of(identity: Identity) -> tuple[int, int, bool]:
         "SELECT count(*) AS tokens, count(DISTINCT family) AS families, count(revoked_at) > 0 AS is_ended"
         " FROM identity.refresh_tokens"
     )
+    assert row is not None
     return row["tokens"], row["families"], row["is_ended"]
 
 

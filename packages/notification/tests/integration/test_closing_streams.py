@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -22,7 +24,7 @@ from cafeteria.testkit.servers import FixtureServers
 from cafeteria.testkit.tokens import Tokens
 
 if TYPE_CHECKING:
-    from conftest import MakeOrder, Notification, OpenNotification
+    from conftest import MakeOrder, Notification, OpenNotification, Watcher
 
 
 STUDENT = "210041101"
@@ -62,10 +64,9 @@ async def test_a_client_that_does_not_read_is_closed_and_resumes(
                 logged += 1_000
                 await notification.fill(1_000, student_id=STUDENT)
                 other = make_order("210041199")
-                await notification.publish(
-                    other.enters(OrderStatus.PENDING)
-                )  # its push includes the filled rows
-                await until(lambda logged=logged: len(watcher.events) >= logged)
+                # its push includes the filled rows
+                await notification.publish(other.enters(OrderStatus.PENDING))
+                await until(partial(has_shown, watcher, logged))
             async with notification.watch(last_event_id="0") as resumed:
                 await until(lambda: len(resumed.events) >= logged)
                 assert len({event.id for event in resumed.events}) == logged
@@ -75,7 +76,7 @@ async def test_a_client_that_does_not_read_is_closed_and_resumes(
 
 
 async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
-    open_notification: OpenNotification, service_process: Any, make_order: MakeOrder, tokens: Tokens
+    open_notification: OpenNotification, service_process: StartProcess, make_order: MakeOrder, tokens: Tokens
 ) -> None:
     notification = await open_notification(replicas=0)
     process, url, first_lines = await service_process()
@@ -97,6 +98,7 @@ async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
             code = await process.wait()
             await asyncio.gather(first.ended.wait(), second.ended.wait())
     stuck.close()
+    assert process.stdout is not None
     log = b"".join([*first_lines, await process.stdout.read()]).decode()
     assert code == 0, log
     lines = log.splitlines()
@@ -106,8 +108,11 @@ async def test_sigterm_ends_the_process_and_its_streams_and_logs_no_secret(
         assert secret not in log
 
 
+StartProcess = Callable[[], Awaitable[tuple[asyncio.subprocess.Process, str, list[bytes]]]]
+
+
 @pytest.fixture
-async def service_process(servers: FixtureServers) -> Any:
+async def service_process(servers: FixtureServers) -> AsyncIterator[StartProcess]:
     """Start `python -m cafeteria.notification`; the process is killed at the end of the test if it still runs.
 
     Returns the process, its URL, and the log lines up to the one with the URL.
@@ -149,6 +154,10 @@ async def is_ready(url: str) -> bool:
             return (await web.get(f"{url}/health/ready")).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def has_shown(watcher: Watcher, events: int) -> bool:
+    return len(watcher.events) >= events
 
 
 def connect_without_reading(notification: Notification) -> socket.socket:

@@ -50,11 +50,11 @@ async def test_ten_reconnects_during_an_order_show_each_status_once_and_in_order
     seen: list[tuple[Any, str]] = []
     last_event_id = None
     for turn in range(10):
-        until = len(events) if turn == 9 else turn + 1
+        end = len(events) if turn == 9 else turn + 1
         async with notification.watch(last_event_id=last_event_id) as watcher:
-            await notification.publish(*events[turn:until])
+            await notification.publish(*events[turn:end])
             if turn % 2:  # every other time the client disconnects before it has seen the events
-                await until(partial(has_shown, watcher, until - len(seen)))
+                await until(partial(has_shown, watcher, end - len(seen)))
         seen.extend((event.order_id, event.status) for event in watcher.events)
         last_event_id = watcher.last_id or last_event_id
     assert seen == [(event.order_id, event.status) for event in events]

@@ -123,5 +123,6 @@ async def test_after_a_restart_it_reads_on_where_it_was(
     row = await before.database.fetchrow(
         "SELECT position, stream_sequence FROM notification.position_counter"
     )
+    assert row is not None
     assert row["position"] == 2
     assert row["stream_sequence"] >= 2

@@ -42,7 +42,7 @@ WHERE restocked - quantity <> deducted
 
 
 class Undecided(Exception):
-    """The reply says nothing of the order: the gateway asks again."""
+    """The reply has no decision on the order; the gateway asks again."""
 
 
 class Stock:
@@ -82,14 +82,14 @@ class Stock:
         )
 
     async def reserve(self, order: ReserveStock) -> StockDecided:
-        """For one order alone; raises Undecided where the reply leaves it out."""
+        """Reserve one order alone. Raises Undecided if the reply has no decision on it."""
         decisions = await self.reserve_all([order])
         if not decisions:
             raise Undecided
         return decisions[0]
 
     async def reserve_all(self, orders: Sequence[ReserveStock]) -> list[StockDecided]:
-        """In one request."""
+        """Reserve the orders in one request."""
         return await self.bus.request_items(
             RESERVE, ReserveOrders(orders=tuple(orders)), deadline_s=DEADLINE_S
         )
@@ -138,7 +138,7 @@ async def open_stock(
     serve: Callable[[ServiceApp], AbstractAsyncContextManager[str]],
     tokens: Tokens,
 ) -> AsyncIterator[OpenStock]:
-    """Start so many stock services; they stop with the test."""
+    """Start this number of stock services; they stop when the test ends."""
     async with AsyncExitStack() as stack:
 
         async def open_with(*, services: int = 1) -> Stock:

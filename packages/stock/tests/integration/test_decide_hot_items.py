@@ -51,10 +51,11 @@ async def test_orders_of_several_items_on_two_replicas_never_deadlock(two_stocks
 
 
 async def last_reserved_before_first_refused(stock: Stock) -> bool:
-    """Both services run in this process, on one clock, and note the moment after they have read."""
+    """Compare decision times: both services run in this process, on one clock, and take it after they have read."""
     moments = await stock.admin.fetchrow("""
         SELECT max(decided_at) FILTER (WHERE decision = 'RESERVED') AS last_reserved,
             min(decided_at) FILTER (WHERE decision = 'REJECTED') AS first_refused
         FROM stock.reservations
     """)
+    assert moments is not None
     return bool(moments["last_reserved"] <= moments["first_refused"])

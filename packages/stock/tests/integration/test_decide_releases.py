@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts.stock import Decision
+from cafeteria.contracts.stock import Decision, ReserveStock
 from cafeteria.contracts.values import RejectionReason
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def test_reserve_and_release_side_by_side_keep_the_ledger_balanced_at_ever
             looks += 1
         return looks
 
-    async def race(order: Any) -> None:
+    async def race(order: ReserveStock) -> None:
         await asyncio.gather(
             two_stocks.reserve(order),
             two_stocks.release(order.order_id),

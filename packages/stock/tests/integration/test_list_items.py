@@ -52,7 +52,7 @@ async def pages(stock: Stock, **query: Any) -> AsyncIterator[list[dict[str, Any]
 
 
 @pytest.fixture
-async def menu(stock: Stock) -> Any:
+async def menu(stock: Stock) -> Stock:
     for name in DISHES:
         await stock.stock_up(1, name=name)
     return stock
@@ -165,12 +165,12 @@ async def test_pages_are_whole_while_other_operators_add_items(stock: Stock) -> 
         ("/", []),
     ],
 )
-async def test_a_search_finds_the_text_itself_in_any_case(menu: Any, search: str, found: list[str]) -> None:
+async def test_a_search_finds_the_text_itself_in_any_case(menu: Stock, search: str, found: list[str]) -> None:
     assert await names(menu, search=search) == found
 
 
 @pytest.mark.parametrize("search", ["", " ", "\u3000"])
-async def test_a_search_for_nothing_lists_every_item(menu: Any, search: str) -> None:
+async def test_a_search_for_nothing_lists_every_item(menu: Stock, search: str) -> None:
     assert sorted(await names(menu, search=search)) == sorted(DISHES)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -26,8 +27,8 @@ async def received(stock: Stock) -> list[AvailabilityChanged]:
     return messages
 
 
-def newest(messages: list[AvailabilityChanged], *, complete: bool) -> dict[Any, ItemAvailability]:
-    found: dict[Any, ItemAvailability] = {}
+def newest(messages: list[AvailabilityChanged], *, complete: bool) -> dict[UUID, ItemAvailability]:
+    found: dict[UUID, ItemAvailability] = {}
     for message in messages:
         if message.complete is complete:
             for item in message.items:
@@ -36,7 +37,9 @@ def newest(messages: list[AvailabilityChanged], *, complete: bool) -> dict[Any, 
     return found
 
 
-async def test_all_items_are_published_again_and_again(stock: Stock, received: Any) -> None:
+async def test_all_items_are_published_again_and_again(
+    stock: Stock, received: list[AvailabilityChanged]
+) -> None:
     haleem = await stock.stock_up(5, name="Haleem", price="120.00")
     jilapi = await stock.stock_up(0, name="Jilapi", price="15.00")
 
@@ -50,7 +53,7 @@ async def test_all_items_are_published_again_and_again(stock: Stock, received: A
 
 
 async def test_every_change_of_an_item_is_published_with_a_higher_version(
-    stock: Stock, received: Any
+    stock: Stock, received: list[AvailabilityChanged]
 ) -> None:
     haleem = await stock.stock_up(5)
     order = stock.order({haleem: 2})
@@ -64,16 +67,15 @@ async def test_every_change_of_an_item_is_published_with_a_higher_version(
     ]
     for version, (available, step) in enumerate(steps, start=1):
         await step()
-        changed = await until(lambda wanted=version: of_version(received, haleem, wanted))
+        changed = await until(partial(of_version, received, haleem, version))
         assert changed.available == available
 
 
 async def test_many_changes_are_published_in_few_messages(
-    stock: Stock, received: Any, monkeypatch: pytest.MonkeyPatch
+    stock: Stock, received: list[AvailabilityChanged], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        publish_availability, "COALESCE_S", 0.5
-    )  # many times what an order takes, also on a slow machine
+    # many times what an order takes, also on a slow machine
+    monkeypatch.setattr(publish_availability, "COALESCE_S", 0.5)
     haleem = await stock.stock_up(500)
     for _ in range(100):
         await stock.reserve(stock.order({haleem: 1}))
@@ -83,7 +85,7 @@ async def test_many_changes_are_published_in_few_messages(
     assert len([message for message in received if not message.complete]) < 100
 
 
-def of_version(messages: list[AvailabilityChanged], item_id: UUID, version: int) -> Any:
-    """From a message with changes, not from a complete one."""
+def of_version(messages: list[AvailabilityChanged], item_id: UUID, version: int) -> ItemAvailability | None:
+    """Return the item as of this version from a message with changes, not from a complete one."""
     changed = newest(messages, complete=False).get(item_id)
     return changed if changed is not None and changed.version == version else None
