@@ -72,7 +72,7 @@ class ForkServer:
         return await started
 
     async def _read(self) -> None:
-        assert self._process.stdout  # noqa: S101 - `__aenter__` opens the pipe
+        assert self._process.stdout  # noqa: S101 - opened by `__aenter__`
         async for line in self._process.stdout:
             report = json.loads(line)
             if "exit_code" in report:

@@ -41,11 +41,11 @@ class _Watcher:
 
     @property
     def pipe(self) -> int:
-        assert self._process.stdin  # noqa: S101 - `__init__` opens the pipe
+        assert self._process.stdin  # noqa: S101 - opened by `__init__`
         return self._process.stdin.fileno()
 
     def forget(self, pid: int) -> None:
-        assert self._process.stdin  # noqa: S101 - `__init__` opens the pipe
+        assert self._process.stdin  # noqa: S101 - opened by `__init__`
         with suppress(BrokenPipeError):
             self._process.stdin.write(b"%d 0\n" % pid)
 
