@@ -8,7 +8,7 @@ import asyncio
 from time import monotonic
 
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 4.0, 48.0
-QUICK_S = 0.25  # a quicker answer means spare capacity
+QUICK_S = 0.25  # a quicker answer means free capacity
 SLOW_S = 1.0
 SHRINK = 0.9
 MOST_PER_S = 120.0  # above it the generator itself takes more than its share of two cores
