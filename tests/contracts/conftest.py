@@ -21,6 +21,8 @@ from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.plugin import in_own_task, until
 
 READY_TIMEOUT_S = 20.0
+FIRST = {subjects.IDENTITY, subjects.STOCK}
+"""The others are ready at once when these answer: they need keys, and the gateway waits for the items."""
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "packages/shared-contracts/examples"
 
@@ -155,7 +157,7 @@ def own_settings() -> Callable[[str], set[str]]:
 
 @pytest.fixture(scope="module")
 async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
-    """All five, on a clean slate at the module's start; the URL of each."""
+    """All of them, on a clean slate at the module's start; the URL of each."""
     await servers.clean()
     async with servers.without_identity(), AsyncExitStack() as stack:
         urls = {
@@ -166,13 +168,7 @@ async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
                     lambda app: in_own_task(serving(app)),
                 )
             )
-            for service in (
-                subjects.IDENTITY,
-                subjects.STOCK,
-                subjects.GATEWAY,
-                subjects.KITCHEN,
-                subjects.NOTIFICATION,
-            )
+            for service in sorted(subjects.SERVICES, key=lambda each: each not in FIRST)
         }
         yield urls
 
