@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs/adopting.md"
 TIMEOUT_S = 240.0  # on a machine that does much else; alone it takes less than a minute
-ENVIRONMENTS = {"VIRTUAL_ENV", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", "CAFETERIA_HOME"}
+BIN = Path(sys.executable).parent
+COMMAND = (sys.executable, "-m", "cafeteria.local_stack.new_service", "zoo_keepers")
 HOUSE = (
     "tests/contracts/test_readmes.py",
     "tests/contracts/test_compose.py",
@@ -19,18 +21,20 @@ HOUSE = (
 
 
 class Clone:
-    """A clone with an environment of its own."""
+    """A clone whose sources stand before those of this repository; installing it again would take most of the time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def sources(self) -> str:
+        return os.pathsep.join(str(path) for path in sorted(self.folder.glob("*/*/src")))
+
     def run(self, *command: str | Path, ends_with: int = 0) -> str:
         """Run in the clone; return what it said."""
-        environ = {name: value for name, value in os.environ.items() if name not in ENVIRONMENTS}
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=environ | {"UV_COMPILE_BYTECODE": "0"},
+            env=os.environ | {"PYTHONPATH": self.sources()},
             capture_output=True,
             text=True,
             check=False,
@@ -60,7 +64,6 @@ def clone(tmp_path: Path) -> Clone:
     clone.run(
         "git", "-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "--message=All"
     )
-    clone.run("uv", "sync", "--quiet", "--locked")
     return clone
 
 
@@ -74,27 +77,21 @@ def test_a_new_service_is_rendered_tested_and_removed_without_a_trace(clone: Clo
 
 def it_is_rendered(clone: Clone) -> None:
     # its modules sort after those of `testkit`, and its distribution has a hyphen
-    said = clone.run(
-        "uv", "run", "--locked", "python", "-m", "cafeteria.local_stack.new_service", "zoo_keepers"
-    )
-    assert "./just test packages/zoo_keepers" in said
+    assert "./just test packages/zoo_keepers" in clone.run(*COMMAND)
     assert "packages/zoo_keepers/" in clone.changes()
-    clone.run("uv", "sync", "--quiet", "--locked")
 
 
 def its_tests_and_the_houses_hold(clone: Clone) -> None:
-    tools = clone.folder / ".venv/bin"
-    clone.run(tools / "ruff", "check", "--quiet")
-    clone.run(tools / "ruff", "format", "--check", "--quiet")
-    clone.run(tools / "lint-imports")
-    said = clone.run(tools / "pytest", "-q", "packages/zoo_keepers", *HOUSE)
+    clone.run(BIN / "ruff", "check", "--quiet")
+    clone.run(BIN / "ruff", "format", "--check", "--quiet")
+    clone.run(BIN / "lint-imports")
+    said = clone.run(BIN / "pytest", "-q", "packages/zoo_keepers", *HOUSE)
     assert re.search(r"^\d+ passed", said, flags=re.MULTILINE), said
 
 
 def a_second_one_of_that_name_is_refused(clone: Clone) -> None:
     before = clone.changes()
-    command = (".venv/bin/python", "-m", "cafeteria.local_stack.new_service", "zoo_keepers")
-    assert "There is a 'zoo_keepers' already" in clone.run(*command, ends_with=1)
+    assert "There is a 'zoo_keepers' already" in clone.run(*COMMAND, ends_with=1)
     assert clone.changes() == before
 
 
