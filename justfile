@@ -74,6 +74,11 @@ fmt:
     {{ run }} ruff format
     {{ run }} ruff check --fix
 
+# A service of the same shape, with schema, role, bus user, tests: `just new-service loyalty` (docs/adopting.md)
+[group('develop')]
+new-service *args:
+    @exec {{ run }} python -m cafeteria.local_stack.new_service "$@"
+
 # Bring every schema to the newest migration
 [group('data')]
 migrate *args:

@@ -21,6 +21,8 @@ from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.plugin import in_own_task, until
 
 READY_TIMEOUT_S = 20.0
+FIRST = {subjects.IDENTITY, subjects.STOCK}
+"""The others are ready at once when these answer: they need keys, and the gateway waits for the items."""
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "packages/shared-contracts/examples"
 
@@ -155,7 +157,7 @@ def own_settings() -> Callable[[str], set[str]]:
 
 @pytest.fixture(scope="module")
 async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
-    """The URL of each of the five services; the databases and streams are empty when the module starts."""
+    """The URL of each service; the databases and streams are empty when the module starts."""
     await servers.clean()
     async with servers.without_identity(), AsyncExitStack() as stack:
         urls = {
@@ -166,13 +168,7 @@ async def all_services(servers: Any) -> AsyncIterator[dict[str, str]]:
                     lambda app: in_own_task(serving(app)),
                 )
             )
-            for service in (
-                subjects.IDENTITY,
-                subjects.STOCK,
-                subjects.GATEWAY,
-                subjects.KITCHEN,
-                subjects.NOTIFICATION,
-            )
+            for service in sorted(subjects.SERVICES, key=lambda each: each not in FIRST)
         }
         yield urls
 

@@ -11,7 +11,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cafeteria.contracts import subjects
 
-OWNERS = ("gateway", "identity", "stock", "kitchen", "notification")
 METHODS = ("get", "post", "put", "patch", "delete")
 GUARDED: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
@@ -34,7 +33,7 @@ def operations_of(document: dict[str, Any]) -> Operations:
 
 
 def struct_named(name: str) -> type[msgspec.Struct] | None:
-    modules = [import_module(f"cafeteria.contracts.{owner}") for owner in OWNERS]
+    modules = [import_module(f"cafeteria.contracts.{owner}") for owner in subjects.SERVICES]
     return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
 
 

@@ -12,14 +12,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cafeteria.contracts.subjects import SERVICES
+
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
 DISTRIBUTIONS = packages_distributions()
 
 
-IMPORTED_BY_NAME = {
-    f"cafeteria-{service}" for service in ("gateway", "identity", "kitchen", "notification", "stock")
-}
+IMPORTED_BY_NAME = {canonicalize_name(f"cafeteria-{service}") for service in SERVICES}
 """The local stack starts services by their names, and provisioning finds their migrations by these."""
 
 INSIDES = {

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from cafeteria.contracts.subjects import SERVICES
+
 pytestmark = pytest.mark.house
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("gateway", "identity", "kitchen", "notification", "stock")
 LAYERS = (
     ("__main__",),
     ("app",),

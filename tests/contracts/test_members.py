@@ -36,7 +36,7 @@ def test_no_member_is_left_out(member: Path) -> None:
 
 @pytest.mark.house
 def test_every_test_is_found_by_default(project_files: list[Path]) -> None:
-    tests = [str(path.relative_to(ROOT)) for path in project_files if path.name.startswith("test_")]
+    tests = [str(path.relative_to(ROOT)) for path in project_files if path.match("test_*.py")]
     assert [path for path in tests if not path.startswith(tuple(f"{folder}/" for folder in TESTPATHS))] == []
 
 

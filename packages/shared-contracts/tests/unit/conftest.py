@@ -1,16 +1,22 @@
 """Fixtures of the contract tests: every message of every module, and every example file."""
 
 import inspect
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
 import pytest
 
-from cafeteria.contracts import gateway, identity, kitchen, notification, orders, problems, stock, values
+from cafeteria import contracts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MODULES = (gateway, identity, kitchen, notification, orders, problems, stock, values)
+MODULES = [
+    import_module(f"{contracts.__name__}.{found.name}")
+    for found in pkgutil.iter_modules(contracts.__path__)
+    if found.name not in {"channels", "subjects"}
+]
 
 
 def messages_of(module: ModuleType) -> list[type[msgspec.Struct]]:

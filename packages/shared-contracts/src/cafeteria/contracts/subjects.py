@@ -10,10 +10,16 @@ IDENTITY = "identity"
 STOCK = "stock"
 KITCHEN = "kitchen"
 NOTIFICATION = "notification"
-SERVICES = (IDENTITY, GATEWAY, STOCK, KITCHEN, NOTIFICATION)
-"""In the order of their default ports: see `PORT_OFFSETS`."""
+SERVICES = (
+    GATEWAY,
+    IDENTITY,
+    STOCK,
+    KITCHEN,
+    NOTIFICATION,
+)
+"""In the order of their default ports; a new service comes last, so that no port moves."""
 
-PORT_OFFSETS = {GATEWAY: 0, IDENTITY: 1, STOCK: 2, KITCHEN: 3, NOTIFICATION: 4}
+PORT_OFFSETS = {service: offset for offset, service in enumerate(SERVICES)}
 
 RESERVE = Rpc(
     owner=STOCK, subject="stock.rpc.v1.reserve", request=stock.ReserveOrders, reply=stock.OrdersDecided
