@@ -152,7 +152,7 @@ async def test_a_batch_that_fails_is_tried_again_and_never_passed(
     assert book.starts == 1
 
 
-async def test_a_consumer_that_is_taken_away_is_made_anew_without_a_gap(
+async def test_a_removed_consumer_is_created_again_without_a_gap(
     bus: Bus, reader: OrderedReader, book: Book, servers, stored_status: StoredStatus, wait_until
 ) -> None:
     told = await publish(bus, stored_status, 5)
@@ -246,7 +246,7 @@ async def test_messages_without_anything_in_them_hold_nobody_up(
     assert book.bodies == told
 
 
-async def test_a_stream_made_anew_is_read_from_its_beginning(
+async def test_a_recreated_stream_is_read_from_its_beginning(
     bus: Bus,
     reader: OrderedReader,
     book: Book,
@@ -287,7 +287,7 @@ async def test_nats_may_be_killed_and_come_back(
     assert book.bodies == told
 
 
-async def test_a_server_that_falls_silent_is_asked_anew(
+async def test_a_silent_server_is_asked_again(
     bus: Bus,
     reader: OrderedReader,
     book: Book,

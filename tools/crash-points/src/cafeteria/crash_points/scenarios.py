@@ -123,7 +123,7 @@ class Refusing:
         _require(await _order_of(self._student, dish), status=409)
 
 
-class Cancelling:
+class CancelAnOrder:
     """A student cancels an order that is queued in the kitchen, and stock releases its portions."""
 
     kitchen_mode = "manual"
@@ -166,7 +166,7 @@ class Checking:
 
 SCENARIOS: dict[str, Callable[[Environment, Student], Scenario]] = {
     "order": Ordering,
-    "cancel": Cancelling,
+    "cancel": CancelAnOrder,
     "refuse": Refusing,
     "check": Checking,
     "together": OrderingTogether,

@@ -88,8 +88,8 @@ async def until_orders_ended(cluster: Cluster) -> float | None:
         async def have_ended() -> bool:
             return not await connection.fetchval(_OPEN_BEFORE, healed_at)
 
-        is_mended = await is_true_within(GIVEN_UP_AFTER_S, have_ended, poll_s=POLL_S)
-    return monotonic() - began_at if is_mended else None
+        has_recovered = await is_true_within(GIVEN_UP_AFTER_S, have_ended, poll_s=POLL_S)
+    return monotonic() - began_at if has_recovered else None
 
 
 async def reach_quiescence(cluster: Cluster, *, recovered_after_s: float | None = None) -> Quiescence:
