@@ -89,8 +89,7 @@ class Messages:
             self._database,
             self._outbox,
             {name: receivers.of(name) for name in receivers.names},
-            find_due=self._sql.find_due,
-            store=self._sql.store,
+            self._sql,
             on_resent=lambda: None,
         ).run()
 
