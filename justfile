@@ -43,7 +43,7 @@ _types:
     root=$PWD
     export MYPYPATH=$(printf '%s:' "$root"/packages/*/src "$root"/tools/*/src)
     for folder in packages/*/tests/* tools/*/tests/* tests/*; do
-        [ -n "$(find "$folder" -maxdepth 1 -name '*.py')" ] || continue
+        [ -d "$folder" ] && [ -n "$(find "$folder" -maxdepth 1 -name '*.py')" ] || continue
         (cd "$folder" && {{ run }} mypy --config-file "$root/tests/mypy.ini" --cache-dir "$root/.mypy_cache/tests" .) \
             || { echo "in $folder"; exit 1; }
     done

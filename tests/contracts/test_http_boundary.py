@@ -158,8 +158,9 @@ def test_a_body_refuses_unknown_fields(with_body: list[Route]) -> None:
 
 def inner_structs(kind: Any) -> Iterator[Any]:
     """The structs in the lists of a struct: a body is no deeper."""
-    for field in msgspec.inspect.type_info(kind).fields:
-        inner = getattr(field.type, "item_type", field.type)
+    for field in msgspec.structs.fields(kind):
+        declared = msgspec.inspect.type_info(field.type)
+        inner = getattr(declared, "item_type", declared)
         if isinstance(inner, msgspec.inspect.StructType):
             yield inner.cls
 

@@ -35,9 +35,7 @@ def test_a_name_that_means_something_else_is_refused(name: str, workspace: Path)
         check_name(name, workspace)
 
 
-@pytest.mark.parametrize(
-    "name", ["kitchen", "chassis", "contracts", "values", "local_stack", "protocol_model"]
-)
+@pytest.mark.parametrize("name", ["kitchen", "chassis", "contracts", "values", "local_stack"])
 def test_a_name_that_is_in_use_is_refused(name: str, workspace: Path) -> None:
     with pytest.raises(NewServiceError, match="There is a"):
         check_name(name, workspace)
