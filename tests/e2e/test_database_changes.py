@@ -4,6 +4,7 @@ Rows of docs/failure-modes.md name these tests. No answer is a 500, no order or 
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -38,6 +39,17 @@ async def read_only(stack: "RunningStack") -> AsyncIterator[None]:
         finally:
             await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
             await admin.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def fresh_statements_afterwards(shared_stack: "RunningStack") -> AsyncIterator[None]:
+    """Restart the services after this file: each connection answers 503 once for a table that was altered under it."""
+    yield
+    members = [member for service in SERVICES for member in shared_stack.replicas(service)]
+    for member in members:
+        shared_stack.processes.kill(member, signal.SIGKILL)
+    for member in members:
+        await shared_stack.processes.ready(member)
 
 
 @pytest.fixture
