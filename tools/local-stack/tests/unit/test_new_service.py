@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cafeteria.contracts.subjects import SERVICES
+from cafeteria.local_stack import new_service
 from cafeteria.local_stack.new_service import COMPOSE, LISTS, Names, NewServiceError, check_name, main, plan
 
 ROOT = Path(__file__).parents[4]
@@ -87,3 +88,10 @@ def test_a_file_of_another_form_stops_it_before_anything_is_written(
 
     assert "compose.yaml has no line that lists" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in workspace.rglob("*") if path.is_file()} == before
+
+
+def test_a_program_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("", encoding="utf-8")
+    monkeypatch.setenv("PATH", "")
+    assert new_service._finish(tmp_path, [module]) == "uv lock --quiet"

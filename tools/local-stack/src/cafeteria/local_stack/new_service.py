@@ -9,6 +9,7 @@ import hashlib
 import keyword
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,12 +119,13 @@ def _rendered(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 def _with_entry(path: str, root: Path, last: Names, new: Names) -> str:
     """Return the file with a line for the new service after each line that is an entry of the last one."""
     entry = _entry_of(last)
+    before = (root / path).read_text(encoding="utf-8").splitlines(keepends=True)
     lines: list[str] = []
-    for line in (root / path).read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in before:
         lines.append(line)
         if entry.fullmatch(line.rstrip("\n")):
             lines.append(_renamed(line, last, new))
-    if len(lines) == len((root / path).read_text(encoding="utf-8").splitlines()):
+    if len(lines) == len(before):
         raise NewServiceError(f"{path} has no line that lists {last.name!r} alone: nothing was written.")
     return "".join(lines)
 
@@ -168,7 +170,7 @@ def _finish(root: Path, modules: Sequence[Path]) -> str | None:
         [*ruff, "format", "--quiet", *paths],
         ["uv", "lock", "--quiet"],
     ):
-        if subprocess.run(command, cwd=root, check=False).returncode:  # noqa: S603 - the tools that this workspace pins
+        if not shutil.which(command[0]) or subprocess.run(command, cwd=root, check=False).returncode:  # noqa: S603 - the tools that this workspace pins
             return shlex.join(command)
     return None
 
