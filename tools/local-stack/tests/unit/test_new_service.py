@@ -91,7 +91,9 @@ def test_a_file_of_another_form_stops_it_before_anything_is_written(
 
 
 def test_a_program_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "module.py"
-    module.write_text("", encoding="utf-8")
-    monkeypatch.setenv("PATH", "")
-    assert new_service._finish(tmp_path, [module]) == "uv lock --quiet"
+    python = tmp_path / "python"
+    monkeypatch.setattr("sys.executable", str(python))
+    assert (
+        new_service._finish(tmp_path, [tmp_path / "module.py"])
+        == f"{python} -m ruff check --quiet --select=I --fix module.py"
+    )
