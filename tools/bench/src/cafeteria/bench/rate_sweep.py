@@ -6,7 +6,6 @@ this project must exist under this name in the other commit, too.
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +14,7 @@ import msgspec
 from cafeteria.bench import consistency
 from cafeteria.bench.environment import Environment, Target, silence_bus
 from cafeteria.bench.generator import place_orders
-from cafeteria.bench.machine import Meter, Usage, alone
+from cafeteria.bench.machine import Meter, alone
 from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad, percentile
@@ -97,31 +96,15 @@ async def _measure(environment: Environment, target: Target, plan: Sweep, rate: 
     errors = await consistency.find_errors(
         environment.admin, stored, accepted=accepted, unanswered=2 * plan.connections
     )
-    flushes = {name: after[name] - before[name] for name in after}
-    return _point(rate, answers, usage, flushes, piece_us=probe.mean_us, errors=errors)
-
-
-def _point(
-    rate: int,
-    answers: _Answers,
-    usage: Usage,
-    flushes: Mapping[str, float],
-    *,
-    piece_us: float,
-    errors: list[str],
-) -> Point:
     return Point(
         rate=rate,
-        seconds=answers.seconds,
-        accepted=answers.accepted,
-        p50_ms=answers.p50_ms,
-        p99_ms=answers.p99_ms,
+        **msgspec.structs.asdict(answers),
+        **{name: after[name] - before[name] for name in after},
         cpu_s=usage.cpu_s,
-        piece_us=piece_us,
+        piece_us=probe.mean_us,
         steal=usage.steal,
         others=usage.others,
         errors=errors,
-        **flushes,
     )
 
 
