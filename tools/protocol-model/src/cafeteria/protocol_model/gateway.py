@@ -66,8 +66,6 @@ Answers = dict[UUID, Answer | None]
 class Receivers:
     """The replicas to which the gateway sends requests."""
 
-    __slots__ = ("kitchen", "notification", "stock")
-
     def __init__(
         self, *, stock: Sequence[Listener], kitchen: Sequence[Listener], notification: Sequence[Listener]
     ) -> None:
@@ -77,8 +75,6 @@ class Receivers:
 
 
 class GatewayReplica(Replica):
-    __slots__ = ("bus", "queue", "receivers", "tables")
-
     def __init__(
         self, scheduler: Scheduler, name: str, *, tables: GatewayTables, bus: Bus, receivers: Receivers
     ) -> None:
