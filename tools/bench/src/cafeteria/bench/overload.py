@@ -15,6 +15,7 @@ from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, OVERLOADED, RECEIVED, OpenLoad, Outcome, percentile
 from cafeteria.contracts.subjects import GATEWAY
 from cafeteria.faultkit import quiescence
+from cafeteria.local_stack.tasks import running
 
 NAME = "overload"
 MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
@@ -89,7 +90,7 @@ async def _round(environment: Environment, target: Target, options: Options) -> 
             orders(environment.tokens, environment.items),
             rate=before.rate * OFFERED_TIMES,
         )
-        async with watch, SpeedProbe() as probe:
+        async with running(watch.observe()), SpeedProbe() as probe:
             outcome = await load.run(options.seconds or SECONDS)
         usage = meter.read()
         accepted = _Pace(rate=_accepted_in_time(outcome) / outcome.seconds, piece_us=probe.mean_us)
@@ -140,19 +141,14 @@ def _accepted_in_time(outcome: Outcome) -> int:
 
 
 class _Memory:
-    """Reads a process's resident memory twice a second while its block is open."""
+    """The resident memory of a process, read twice a second."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self.before_mib = self.most_mib = resident_bytes(pid) / MIB
 
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._observe())
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-
-    async def _observe(self) -> None:
+    async def observe(self) -> None:
+        """Read it until cancelled."""
         while True:
             self.most_mib = max(self.most_mib, resident_bytes(self._pid) / MIB)
             await asyncio.sleep(0.5)

@@ -38,6 +38,7 @@ from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
 from cafeteria.local_stack.supervised_process import SupervisedProcess
+from cafeteria.local_stack.tasks import running
 from cafeteria.provisioning.administrator import connect
 from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database
 from cafeteria.provisioning.demo_data import PASSWORD, STUDENTS
@@ -176,12 +177,8 @@ class Environment:
     @asynccontextmanager
     async def followed(self, student: Student) -> AsyncIterator[None]:
         """Keep one device of the student connected to the event stream while the block runs."""
-        following = asyncio.create_task(student.follow(client=next(self._clients)))
-        try:
+        async with running(student.follow(client=next(self._clients))):
             yield
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
     async def other_students(self, count: int) -> list[Student]:
         """Return other students, who are not watched: the same in every scenario."""
