@@ -28,7 +28,7 @@ from cafeteria.local_stack.servers import NATS, POSTGRES
 from cafeteria.local_stack.service import service_environment
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.supervised_process import SupervisedProcess
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 from cafeteria.provisioning.demo_data import STUDENTS
 from cafeteria.provisioning.streams import BusAdmin
 from cafeteria.testkit.tokens import Tokens
@@ -95,8 +95,9 @@ class Environment:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self.stack)
             servers = self.stack.servers
-            self.admin: asyncpg.Connection = await connect(servers.postgres_admin_url)
-            opening.push_async_callback(self.admin.close)
+            self.admin: asyncpg.Connection = await opening.enter_async_context(
+                connected(servers.postgres_admin_url)
+            )
             self._bus = await opening.enter_async_context(
                 BusAdmin(servers.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
             )

@@ -67,6 +67,12 @@ class _Answers(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
 
 
+class _Flushes(msgspec.Struct, frozen=True, kw_only=True):
+    wal_syncs: float
+    stored: float
+    disk_flushes: float
+
+
 async def sweep(plan: Sweep) -> list[Point]:
     """Measure each rate on empty tables, with services started for it."""
     points = []
@@ -99,7 +105,9 @@ async def _measure(environment: Environment, target: Target, plan: Sweep, rate: 
     return Point(
         rate=rate,
         **msgspec.structs.asdict(answers),
-        **{name: after[name] - before[name] for name in after},
+        wal_syncs=after.wal_syncs - before.wal_syncs,
+        stored=after.stored - before.stored,
+        disk_flushes=after.disk_flushes - before.disk_flushes,
         cpu_s=usage.cpu_s,
         piece_us=probe.mean_us,
         steal=usage.steal,
@@ -132,13 +140,13 @@ async def _offer(
     )
 
 
-async def _flushes(environment: Environment) -> dict[str, float]:
+async def _flushes(environment: Environment) -> _Flushes:
     """Read counters since the servers started. Sessions report theirs once a second, so some are a second late."""
-    return {
-        "wal_syncs": await environment.admin.fetchval(_WAL_SYNCS),
-        "stored": await _stored(environment.stack.servers.monitor_url or ""),
-        "disk_flushes": _disk_flushes(),
-    }
+    return _Flushes(
+        wal_syncs=await environment.admin.fetchval(_WAL_SYNCS),
+        stored=await _stored(environment.stack.servers.monitor_url or ""),
+        disk_flushes=_disk_flushes(),
+    )
 
 
 async def _stored(monitor_url: str) -> float:

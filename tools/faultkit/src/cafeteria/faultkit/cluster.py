@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -22,7 +21,7 @@ from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, member_name, service_of
 from cafeteria.local_stack.stack import Stack
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 
 POSTGRES, NATS = "postgres", "nats"
 SERVERS = (POSTGRES, NATS)
@@ -131,16 +130,10 @@ class Cluster:
         except TimeoutError:
             raise NeverReadyError(f"{process} was not ready {READY_WITHIN_S:.0f} s after its fault") from None
 
-    @asynccontextmanager
-    async def database(self, *, name: str = "rush") -> AsyncIterator[asyncpg.Connection]:
+    def database(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
         """Connect as superuser, with access to all schemas, not through a proxy."""
-        connection = await connect(
-            self.stack.servers.targets().postgres_url, timeout=20, server_settings={"application_name": name}
-        )
-        try:
-            yield connection
-        finally:
-            await connection.close(timeout=5)
+        url = self.stack.servers.targets().postgres_url
+        return connected(url, timeout=20, server_settings={"application_name": "rush"})
 
     def student(self, student_id: str, history: History, *, chance: random.Random) -> Student:
         """Return a student, not logged in, who records everything in `history`."""
