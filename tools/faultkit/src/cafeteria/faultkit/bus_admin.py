@@ -52,8 +52,7 @@ class BusAdmin:
 
     async def unread(self, stream: str, durable: str) -> int:
         """Return the number of messages that the consumer has not acknowledged yet."""
-        info = await self.ask(f"CONSUMER.INFO.{stream}.{durable}")
-        return int(info["num_pending"]) + int(info["num_ack_pending"])
+        return (await self._api.consumer(stream, durable)).unread
 
     async def message(self, stream: str, sequence: int) -> dict[str, Any] | None:
         """Return the message as JetStream's API encodes it, body and headers in base64; None if there is none."""

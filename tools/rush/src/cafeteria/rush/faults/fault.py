@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 
 from cafeteria.faultkit.cluster import Cluster
 
+ALL_SHARE = 0.25
+
 
 class HarmDoneError(Exception):
     """A fault that must do no harm did harm; the message describes it."""
@@ -25,9 +27,9 @@ class Fault(ABC):
         """
 
 
-def some(chance: random.Random, processes: list[str], *, all_share: float = 0.25) -> list[str]:
-    """Return one of the processes, or all of them with the probability `all_share`."""
-    if chance.random() < all_share:
+def some(chance: random.Random, processes: list[str]) -> list[str]:
+    """Return one of the processes, or all of them with the probability ALL_SHARE."""
+    if chance.random() < ALL_SHARE:
         return processes
     return [chance.choice(processes)]
 
