@@ -5,10 +5,6 @@ import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from cafeteria.contracts.gateway import PlaceOrder
-
 if TYPE_CHECKING:
     from conftest import RunningStack
 
@@ -23,9 +19,8 @@ async def test_with_stock_frozen_the_student_gets_202_and_the_order_verifies_by_
     stack.follow(student)
     stack.signal("stock", signal.SIGSTOP)
     try:
-        body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
         sent_at = monotonic()
-        received = await student.order_once(body, lines=lines_of(dish), key="slow")
+        received = await student.order_once(lines_of(dish), key="slow")
         took_s = monotonic() - sent_at
         assert received.status == 202
         assert took_s < ANSWERED_WITHIN_S
@@ -41,10 +36,9 @@ async def test_a_gateway_killed_after_stock_decided_leaves_one_deduction_and_the
     stack: "RunningStack", lines_of, order_in, wait_until
 ) -> None:
     student, dish = await stack.student(gateway=0), await stack.dish(10)
-    body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
     stack.signal("stock", signal.SIGSTOP)
     async with stack.database() as holder, stack.database() as watcher:
-        sending = asyncio.create_task(student.order_once(body, lines=lines_of(dish), key="k"))
+        sending = asyncio.create_task(student.order_once(lines_of(dish), key="k"))
         row = await wait_until(lambda: holder.fetchrow(_ORDER_OF, student.student_id))
         async with holder.transaction():
             await holder.execute("SELECT FROM gateway.orders WHERE id = $1 FOR UPDATE", row["id"])

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cafeteria.contracts.gateway import PlaceOrder
 from cafeteria.contracts.identity import Jwks
 from cafeteria.contracts.subjects import SERVICES
 from cafeteria.testkit.plugin import until
@@ -116,9 +115,8 @@ async def test_sigterm_answers_what_was_read_ends_streams_and_stops_in_time(
     stack.follow(student)
     before = len(stack.processes.log(service))
     pid = stack.processes.pid(service)
-    body = msgspec.json.encode(PlaceOrder(lines=lines_of(dish)))
     sending = [
-        asyncio.create_task(student.order_once(body, lines=lines_of(dish), key=f"{service}-{number}"))
+        asyncio.create_task(student.order_once(lines_of(dish), key=f"{service}-{number}"))
         for number in range(20)
     ]
     await asyncio.sleep(0)

@@ -5,4 +5,4 @@ from cafeteria.provisioning.demo_data import MENU
 
 
 def test_a_demo_dish_has_a_name_that_stocks_api_accepts() -> None:
-    assert [dish.name for dish in MENU] == [as_name(dish.name) for dish in MENU]
+    assert list(MENU) == [as_name(name) for name in MENU]

@@ -9,6 +9,7 @@ import pytest
 from cafeteria.faultkit.cluster import NeverReadyError
 from cafeteria.rush.campaign import selected
 from cafeteria.rush.faults import KINDS, NOT_HERE
+from cafeteria.rush.faults.fault import Fault
 from cafeteria.rush.load_control import LoadControl
 from cafeteria.rush.nemesis import Nemesis, Wave, plan
 
@@ -72,7 +73,7 @@ def test_a_kind_that_does_not_exist_is_named() -> None:
 
 
 @dataclass
-class Scripted:
+class Scripted(Fault):
     """A fault that records its random generator and then runs the given function."""
 
     name: str

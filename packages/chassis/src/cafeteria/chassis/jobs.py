@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import msgspec
@@ -68,9 +67,7 @@ class JobRunner:
         self._task = asyncio.create_task(self._run(), name=f"job-{self.name}")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exit: object) -> None:
         self._stopping = True
         self._wake.set()
         if self._task is None:

@@ -1,5 +1,7 @@
 """Connects to Postgres as the administrator and ignores libpq's environment variables."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -7,6 +9,8 @@ import asyncpg
 
 from cafeteria.chassis.database.libpq import EXPLICIT_ARGUMENTS
 from cafeteria.provisioning.errors import SettingError
+
+CLOSE_TIMEOUT_S = 5
 
 
 async def connect(
@@ -34,3 +38,13 @@ async def connect(
         database=database or unquote(parts.path.removeprefix("/")),
         **{**EXPLICIT_ARGUMENTS, **arguments},
     )
+
+
+@asynccontextmanager
+async def connected(url: str, **arguments: Any) -> AsyncIterator[asyncpg.Connection]:
+    """Connect as `connect` does, for the time of the block."""
+    connection = await connect(url, **arguments)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=CLOSE_TIMEOUT_S)

@@ -5,7 +5,6 @@ restock, so that the ledger is consistent from the start.
 """
 
 import asyncio
-from dataclasses import dataclass
 from decimal import Decimal
 
 import asyncpg
@@ -13,7 +12,7 @@ import asyncpg
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.values import Role
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 
 PASSWORD = "iftar-rush-2026"  # noqa: S105 - the demo password is public
 PORTIONS = 1_000
@@ -23,45 +22,35 @@ KITCHEN = "kitchen-1"
 OPERATOR = "operator-1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dish:
-    name: str
-    price: Decimal
-
-
-MENU = (
-    Dish(name="Chicken Biryani", price=Decimal("140.00")),
-    Dish(name="Beef Tehari", price=Decimal("150.00")),
-    Dish(name="Mutton Kacchi", price=Decimal("220.00")),
-    Dish(name="Chicken Haleem", price=Decimal("90.00")),
-    Dish(name="Beef Haleem", price=Decimal("110.00")),
-    Dish(name="Khichuri with Egg", price=Decimal("80.00")),
-    Dish(name="Morog Polao", price=Decimal("160.00")),
-    Dish(name="Chola Bhuna", price=Decimal("25.00")),
-    Dish(name="Piyaju, four pieces", price=Decimal("20.00")),
-    Dish(name="Beguni, two pieces", price=Decimal("20.00")),
-    Dish(name="Alur Chop, two pieces", price=Decimal("20.00")),
-    Dish(name="Vegetable Samosa, two pieces", price=Decimal("30.00")),
-    Dish(name="Chicken Shami Kebab", price=Decimal("45.00")),
-    Dish(name="Muri Makha", price=Decimal("30.00")),
-    Dish(name="Medjool Dates, five pieces", price=Decimal("60.00")),
-    Dish(name="Fruit Chaat", price=Decimal("50.00")),
-    Dish(name="Jilapi, 100 g", price=Decimal("25.00")),
-    Dish(name="Firni", price=Decimal("40.00")),
-    Dish(name="Lemon Sharbat", price=Decimal("20.00")),
-    Dish(name="Rooh Afza Milk", price=Decimal("35.00")),
-)
+MENU = {
+    "Chicken Biryani": Decimal("140.00"),
+    "Beef Tehari": Decimal("150.00"),
+    "Mutton Kacchi": Decimal("220.00"),
+    "Chicken Haleem": Decimal("90.00"),
+    "Beef Haleem": Decimal("110.00"),
+    "Khichuri with Egg": Decimal("80.00"),
+    "Morog Polao": Decimal("160.00"),
+    "Chola Bhuna": Decimal("25.00"),
+    "Piyaju, four pieces": Decimal("20.00"),
+    "Beguni, two pieces": Decimal("20.00"),
+    "Alur Chop, two pieces": Decimal("20.00"),
+    "Vegetable Samosa, two pieces": Decimal("30.00"),
+    "Chicken Shami Kebab": Decimal("45.00"),
+    "Muri Makha": Decimal("30.00"),
+    "Medjool Dates, five pieces": Decimal("60.00"),
+    "Fruit Chaat": Decimal("50.00"),
+    "Jilapi, 100 g": Decimal("25.00"),
+    "Firni": Decimal("40.00"),
+    "Lemon Sharbat": Decimal("20.00"),
+    "Rooh Afza Milk": Decimal("35.00"),
+}
 
 
 async def ensure_demo_data(admin_url: str) -> None:
     """Add missing accounts, and the dishes only while there is no item at all, because operators rename items."""
-    connection = await connect(admin_url)
-    try:
-        async with connection.transaction():
-            await _ensure_accounts(connection)
-            await _ensure_menu(connection)
-    finally:
-        await connection.close()
+    async with connected(admin_url) as connection, connection.transaction():
+        await _ensure_accounts(connection)
+        await _ensure_menu(connection)
 
 
 async def _ensure_accounts(connection: asyncpg.Connection) -> None:
@@ -103,18 +92,18 @@ async def _ensure_menu(connection: asyncpg.Connection) -> None:
     if await connection.fetchval("SELECT EXISTS (SELECT FROM stock.items)"):
         return
     at = now()
-    dishes = [(new_id(), dish) for dish in MENU]
+    dishes = [(new_id(), name, price) for name, price in MENU.items()]
     await connection.executemany(
         "INSERT INTO stock.items (id, name, price, created_at, on_sale) VALUES ($1, $2, $3, $4, true)",
-        [(item_id, dish.name, dish.price, at) for item_id, dish in dishes],
+        [(*dish, at) for dish in dishes],
     )
     await connection.executemany(
         "INSERT INTO stock.inventory (id, item_id, quantity, version, updated_at) VALUES ($1, $2, $3, 1, $4)",
-        [(new_id(), item_id, PORTIONS, at) for item_id, _ in dishes],
+        [(new_id(), item_id, PORTIONS, at) for item_id, *_ in dishes],
     )
     await connection.executemany(
         "INSERT INTO stock.restocks (id, item_id, quantity, actor, created_at) VALUES ($1, $2, $3, $4, $5)",
-        [(new_id(), item_id, PORTIONS, ACTOR, at) for item_id, _ in dishes],
+        [(new_id(), item_id, PORTIONS, ACTOR, at) for item_id, *_ in dishes],
     )
 
 

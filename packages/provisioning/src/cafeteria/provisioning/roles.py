@@ -5,13 +5,14 @@ log in.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
 from cafeteria.chassis.database.migrations import OWNER_ROLE
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 from cafeteria.provisioning.foreign_objects import mark, quoted, refuse_foreign, refuse_foreign_roles
 from cafeteria.provisioning.scram import verifier
 
@@ -32,21 +33,20 @@ _LOCK = 0x0CAFE7  # a second concurrent bootstrap waits: Postgres refuses concur
 async def ensure_database(admin_url: str) -> None:
     """Create the database of `admin_url` unless it exists. Raises `StackError` for foreign roles."""
     try:
-        await (await connect(admin_url)).close()
+        async with connected(admin_url):
+            pass
     except asyncpg.InvalidCatalogNameError:
         name = unquote(urlsplit(admin_url).path.removeprefix("/"))
         await _create_database(admin_url, name)
 
 
 async def _create_database(admin_url: str, name: str) -> None:
-    connection = await connect(admin_url, database="postgres")
-    try:
+    async with connected(admin_url, database="postgres") as connection:
         await refuse_foreign_roles(connection)
-        await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0")
-    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-        pass  # another bootstrap was faster
-    finally:
-        await connection.close()
+        with suppress(
+            asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError
+        ):  # another bootstrap was faster
+            await connection.execute(f"CREATE DATABASE {quoted(name)} TEMPLATE template0")
 
 
 async def ensure_roles(admin_url: str, *, password_of: Callable[[str], str]) -> None:
@@ -54,17 +54,13 @@ async def ensure_roles(admin_url: str, *, password_of: Callable[[str], str]) -> 
 
     Raises `StackError`, with nothing changed, for a role, schema or database that the bootstrap did not create.
     """
-    connection = await connect(admin_url)
-    try:
-        async with connection.transaction():
-            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            await refuse_foreign(connection)
-            await _ensure_owner(connection)
-            await _close_to_public(connection)
-            for service in SERVICES:
-                await _ensure_service(connection, service, password_of(service))
-    finally:
-        await connection.close()
+    async with connected(admin_url) as connection, connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await refuse_foreign(connection)
+        await _ensure_owner(connection)
+        await _close_to_public(connection)
+        for service in SERVICES:
+            await _ensure_service(connection, service, password_of(service))
 
 
 async def _ensure_owner(connection: asyncpg.Connection) -> None:

@@ -197,7 +197,7 @@ class BusAdmin:
             self._warn_if_nearly_full(stream.name, used=info["state"]["bytes"])
         if info and _contains(info["config"], wanted):
             return []
-        if info and _wire_of(info["config"]) != WIRE:
+        if info and (info["config"].get("metadata") or {}).get(_WIRE_KEY) != WIRE:
             await self._request(f"STREAM.PURGE.{stream.name}")
         verb = "UPDATE" if info else "CREATE"
         await self._request(f"STREAM.{verb}.{stream.name}", wanted)
@@ -248,10 +248,6 @@ def _contains(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         _contains(config.get(key) or {}, value) if isinstance(value, Mapping) else config.get(key) == value
         for key, value in wanted.items()
     )
-
-
-def _wire_of(config: Mapping[str, Any]) -> str | None:
-    return (config.get("metadata") or {}).get(_WIRE_KEY)
 
 
 async def require_synchronous(monitor_url: str) -> None:

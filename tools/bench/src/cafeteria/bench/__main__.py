@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from cafeteria.bench import (
@@ -64,14 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     silence_bus()
     allow_descriptors()
-    options = Options(
-        seconds=arguments.seconds,
-        rounds=arguments.rounds,
-        connections=arguments.connections,
-        lock=arguments.lock,
-        home=arguments.home,
-        beside=arguments.beside,
-    )
+    options = msgspec.convert(vars(arguments), Options)
     try:
         require_wrk()
         return asyncio.run(_run(_chosen(arguments.names), options, console, results=arguments.results))

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from cafeteria.bench.generator import BenchError
-from cafeteria.bench.interleaving import FLOOR, PRODUCT, console
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, print_progress
 from cafeteria.bench.options import Benchmark, Options
 from cafeteria.bench.report import Ratio, Report, Row, Series
 from cafeteria.bench.tables import ACCEPTED, CARRIED, CPU, at_one_speed
@@ -32,9 +32,9 @@ async def run(benchmark: Benchmark, options: Options, *, commit: str) -> Report:
     one_round = msgspec.structs.replace(options, rounds=1)
     ours, theirs = [], []
     for number in range(1, (options.rounds or ROUNDS) + 1):
-        console.print(f"  round {number}, present", style="dim")
+        print_progress(f"round {number}, present")
         ours.append(await benchmark.run(one_round))
-        console.print(f"  round {number}, {tree.name}", style="dim")
+        print_progress(f"round {number}, {tree.name}")
         theirs.append(await _run_at(tree, benchmark.NAME, options))
     report = side_by_side(of_all_rounds(ours), of_all_rounds(theirs), commit=tree.name)
     return report.with_ratios(*report.ratios, *compare(report, commit=tree.name))

@@ -8,7 +8,7 @@ import msgspec
 from cafeteria.bench import rate_sweep
 from cafeteria.bench.beside import OLD_FLOOR, at_commit
 from cafeteria.bench.generator import BenchError
-from cafeteria.bench.interleaving import PRODUCT, console
+from cafeteria.bench.interleaving import PRODUCT, print_progress
 from cafeteria.bench.options import Options
 from cafeteria.bench.rate_sweep import FULL_LOAD, Point, Sweep
 from cafeteria.bench.report import Ratio, Report, Row, row_of
@@ -52,7 +52,7 @@ async def run(options: Options) -> Report:
     points: dict[str, list[list[Point]]] = {name: [] for name in trees}
     for number in range(1, (options.rounds or ROUNDS) + 1):
         for name, tree in trees.items():
-            console.print(f"  round {number}, {name}", style="dim", highlight=False)
+            print_progress(f"round {number}, {name}")
             points[name].append(await measure(tree, plan))
             remarks += [
                 f"{name}, round {number}, {label(point.rate)}: {error}."

@@ -7,15 +7,16 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
 import asyncpg
 import msgspec
 
-from cafeteria.bench.generator import BenchError
+from cafeteria.bench.generator import BenchError, Load, place_orders
+from cafeteria.bench.options import Options
 from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATION, SERVICES, STOCK
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
@@ -27,7 +28,7 @@ from cafeteria.local_stack.servers import NATS, POSTGRES
 from cafeteria.local_stack.service import service_environment
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.supervised_process import SupervisedProcess
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 from cafeteria.provisioning.demo_data import STUDENTS
 from cafeteria.provisioning.streams import BusAdmin
 from cafeteria.testkit.tokens import Tokens
@@ -61,6 +62,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     pids: dict[str, int]
 
 
+System = Callable[[], AbstractAsyncContextManager[Target]]
+
+
 class Environment:
     """The servers, the students' tokens and the items. Use as a context manager."""
 
@@ -69,7 +73,6 @@ class Environment:
         data_directory: DataDirectory,
         *,
         replicas: Mapping[str, int] | None = None,
-        environments: Mapping[str, Mapping[str, str]] | None = None,
         fork_server: ForkServer | None = None,
     ) -> None:
         self._data_directory = data_directory
@@ -78,7 +81,7 @@ class Environment:
             idle=frozenset(SERVICES) - {IDENTITY},
             # all the load comes from one address
             environment={**os.environ, "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0"},
-            service_environments={KITCHEN: NO_COOKING_TIME, **(environments or {})},
+            service_environments={KITCHEN: NO_COOKING_TIME},
             stream_max_bytes=STREAM_MAX_BYTES,
             fork_server=fork_server,
         )
@@ -92,8 +95,9 @@ class Environment:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self.stack)
             servers = self.stack.servers
-            self.admin: asyncpg.Connection = await connect(servers.postgres_admin_url)
-            opening.push_async_callback(self.admin.close)
+            self.admin: asyncpg.Connection = await opening.enter_async_context(
+                connected(servers.postgres_admin_url)
+            )
             self._bus = await opening.enter_async_context(
                 BusAdmin(servers.nats_admin_url, stream_max_bytes=STREAM_MAX_BYTES)
             )
@@ -147,11 +151,25 @@ class Environment:
         finally:
             await asyncio.gather(*(process.stop(grace_s=1) for process in processes.values()))
 
+    async def place_orders(
+        self, target: Target, *, connections: int, seconds: float, items: Sequence[str] | None = None
+    ) -> Load:
+        """Place orders of all students at the target's gateways. Raises BenchError when wrk fails."""
+        return await place_orders(
+            target.gateways,
+            tokens=self.tokens,
+            items=items or self.items,
+            connections=connections,
+            seconds=seconds,
+        )
+
     async def clean(self, *, portions: int = PORTIONS) -> None:
         """Reset tables and streams, and write a checkpoint so that none is due. Call it only while no service runs."""
         tables = await self.admin.fetchval(_WRITTEN_TABLES, list(SERVICES), list(KEPT_TABLES))
         await self.admin.execute(f"TRUNCATE {tables} RESTART IDENTITY")
-        await self._fill_stock(portions)
+        async with self.admin.transaction():
+            await self.admin.execute("UPDATE stock.inventory SET quantity = $1, version = 1", portions)
+            await self.admin.execute("UPDATE stock.restocks SET quantity = $1", portions)
         await self._bus.purge()
         await self.admin.execute("CHECKPOINT")
 
@@ -160,19 +178,11 @@ class Environment:
         tokens = Tokens(self.stack.servers.credentials.signing_key_file)
         return tuple(tokens.student(student) for student in students)
 
-    def log(self, name: str) -> str:
-        return self.stack.log(name)
-
     async def _read_fixtures(self) -> None:
         rows = await self.admin.fetch("SELECT id FROM stock.items ORDER BY id")
         self.items = tuple(str(row[0]) for row in rows)
         self.students = STUDENTS[:STUDENT_COUNT]
         self.tokens = self.sign(self.students)
-
-    async def _fill_stock(self, portions: int) -> None:
-        async with self.admin.transaction():
-            await self.admin.execute("UPDATE stock.inventory SET quantity = $1, version = 1", portions)
-            await self.admin.execute("UPDATE stock.restocks SET quantity = $1", portions)
 
     def _services(self) -> list[str]:
         """Return the names of the services that stop between rounds: identity runs on, for both systems use its keys."""
@@ -216,9 +226,16 @@ def _end_of(log: Path) -> str:
     return log.read_text()[-1000:]
 
 
+@asynccontextmanager
+async def open_environment(
+    options: Options, *, replicas: Mapping[str, int] | None = None
+) -> AsyncIterator[Environment]:
+    """Start an environment in the data directory of the options."""
+    with options.data_directory() as data_directory:
+        async with Environment(data_directory, replicas=replicas) as environment:
+            yield environment
+
+
 def silence_bus() -> None:
     """nats-py logs a traceback for every message to a connection that is being closed."""
     logging.getLogger("nats").setLevel(logging.CRITICAL)
-
-
-__all__ = ["Environment", "Target", "silence_bus"]

@@ -7,7 +7,7 @@ import msgspec
 
 from cafeteria.bench import consistency
 from cafeteria.bench.environment import PORTIONS, Environment, Target
-from cafeteria.bench.generator import Load, place_orders
+from cafeteria.bench.generator import Load
 from cafeteria.bench.machine import Meter, Usage, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.readers import Readers, reading
@@ -52,21 +52,25 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run_round(environment: Environment, target: Target, flow: Flow, options: Options) -> Round:
     """Run one round. Raises BenchError if the load could not be offered."""
+
+    async def offer(seconds: float) -> Load:
+        return await environment.place_orders(
+            target, connections=flow.connections, seconds=seconds, items=flow.items
+        )
+
     since = consistency.moment()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(alone(options.lock))
         readers = None
         if flow.with_streams:
             readers = await stack.enter_async_context(reading(target.notification, environment.tokens))
-        warm = await _offer(environment, target, flow, seconds=WARM_S)
+        warm = await offer(WARM_S)
         await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
-        await environment.admin.execute(
-            "ANALYZE"
-        )  # otherwise plans of new tables depend on the time of the last autovacuum
+        await environment.admin.execute("ANALYZE")  # otherwise plans depend on the last autovacuum
         meter = Meter(target.pids)
         before = await _carried(environment, readers)
         async with SpeedProbe() as probe:
-            load = await _offer(environment, target, flow, seconds=flow.seconds)
+            load = await offer(flow.seconds)
         carried = await _carried(environment, readers) - before
         usage = meter.read()
         await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
@@ -84,16 +88,6 @@ async def run_round(environment: Environment, target: Target, flow: Flow, option
         errors=await consistency.find_errors(
             environment.admin, stored, accepted=accepted, unanswered=2 * flow.connections
         ),
-    )
-
-
-async def _offer(environment: Environment, target: Target, flow: Flow, *, seconds: float) -> Load:
-    return await place_orders(
-        target.gateways,
-        tokens=environment.tokens,
-        items=flow.items,
-        connections=flow.connections,
-        seconds=seconds,
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 from urllib.parse import urlsplit
@@ -10,14 +9,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cafeteria.bench import old_orders, requests
-from cafeteria.bench.environment import Environment, Target
+from cafeteria.bench.environment import Environment, Target, open_environment
 from cafeteria.bench.flow import Flow, Round, run_round
-from cafeteria.bench.interleaving import Contender, Interleaving, console, interleave
+from cafeteria.bench.interleaving import Contender, Interleaving, interleave, print_progress
 from cafeteria.bench.machine import alone
 from cafeteria.bench.options import Options
-from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.report import Ratio, Report, Row, row_from
 from cafeteria.bench.steady import OK, ClosedLoad, percentile
-from cafeteria.bench.tables import CPU, at_one_speed, flow_rows, settings_of
+from cafeteria.bench.tables import CPU, at_one_speed, flow_report
 
 NAME = "history"
 MEASURES = "CPU for an order among 5 million old ones, beside the same with none"
@@ -42,28 +41,27 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     waits: dict[str, list[Waits]] = {NONE: [], MANY: []}
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            flow = Flow(
-                seconds=options.seconds or SECONDS,
-                connections=options.connections or CONNECTIONS,
-                items=environment.items,
-            )
+    async with open_environment(options) as environment:
+        flow = Flow(
+            seconds=options.seconds or SECONDS,
+            connections=options.connections or CONNECTIONS,
+            items=environment.items,
+        )
 
-            async def measure(contender: Contender) -> Round:
-                # a stream opens with its student's last orders, whose number grows equally for both contenders
-                is_first = contender.name == NONE and not waits[NONE]
-                async with environment.product(keep=not is_first) as target:
-                    found = await run_round(environment, target, flow, options)
-                    async with alone(options.lock):
-                        waits[contender.name].append(await _waits(environment, target))
-                return found
+        async def measure(contender: Contender) -> Round:
+            # a stream opens with its student's last orders, whose number grows equally for both contenders
+            is_first = contender.name == NONE and not waits[NONE]
+            async with environment.product(keep=not is_first) as target:
+                found = await run_round(environment, target, flow, options)
+                async with alone(options.lock):
+                    waits[contender.name].append(await _waits(environment, target))
+            return found
 
-            none = await interleave([Contender(name=NONE, flow=flow)], measure, rounds=rounds)
-            await _load(environment, options)
-            many = await interleave([Contender(name=MANY, flow=flow)], measure, rounds=rounds)
+        none = await interleave([Contender(name=NONE, flow=flow)], measure, rounds=rounds)
+        await _load(environment, options)
+        many = await interleave([Contender(name=MANY, flow=flow)], measure, rounds=rounds)
     interleaving = Interleaving(rounds={**none.rounds, **many.rounds}, remarks=[*none.remarks, *many.remarks])
-    return _report(interleaving, waits, flow, rounds=rounds)
+    return _report(interleaving, waits, flow)
 
 
 async def _load(environment: Environment, options: Options) -> None:
@@ -81,9 +79,7 @@ async def _load(environment: Environment, options: Options) -> None:
         await environment.admin.execute("VACUUM ANALYZE")
         await environment.admin.execute("CHECKPOINT")
     size = await environment.admin.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
-    console.print(
-        f"  {OLD_ORDERS:,} old orders loaded in {monotonic() - began_at:,.0f} s: {size}", style="dim"
-    )
+    print_progress(f"{OLD_ORDERS:,} old orders loaded in {monotonic() - began_at:,.0f} s: {size}")
 
 
 async def _waits(environment: Environment, target: Target) -> Waits:
@@ -109,19 +105,11 @@ async def _first_event_ms(url: str, token: str) -> float:
         writer.transport.abort()
 
 
-def _report(interleaving: Interleaving, waits: dict[str, list[Waits]], flow: Flow, *, rounds: int) -> Report:
-    def row(what: str, figure: Callable[[Waits], float]) -> Row:
-        return row_of(what, "ms", {name: [figure(each) for each in of_one] for name, of_one in waits.items()})
-
-    lists = row("GET /v1/orders, median", lambda each: each.list_ms)
-    streams = row("GET /v1/events to the first event, median", lambda each: each.stream_ms)
-    report = Report(
-        name=NAME,
-        measures=MEASURES,
-        settings={**settings_of(flow, rounds=rounds), "old orders": f"{OLD_ORDERS:,}"},
-        rows=(*flow_rows(interleaving.rounds), lists, streams),
-        remarks=tuple(interleaving.remarks),
-    )
+def _report(interleaving: Interleaving, waits: dict[str, list[Waits]], flow: Flow) -> Report:
+    lists = row_from("GET /v1/orders, median", "ms", waits, lambda each: each.list_ms)
+    streams = row_from("GET /v1/events to the first event, median", "ms", waits, lambda each: each.stream_ms)
+    report = flow_report(NAME, MEASURES, flow, interleaving, rows=(lists, streams))
+    report.settings["old orders"] = f"{OLD_ORDERS:,}"
 
     def at_most(what: str, of_row: Row, target: float) -> Ratio:
         return Ratio.between(what, of_row, of=MANY, to=NONE, target=target, at_least=False)

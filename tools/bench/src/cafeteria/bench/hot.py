@@ -1,11 +1,11 @@
 """Benchmark: all orders for one item, beside the same load on all items; and no portion is sold twice."""
 
-from cafeteria.bench.environment import Environment
+from cafeteria.bench.environment import Environment, open_environment
 from cafeteria.bench.flow import Flow
 from cafeteria.bench.interleaving import FLOOR, PRODUCT, Contender, interleave, on_empty_tables
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, Series
-from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
+from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_report
 
 NAME = "hot"
 MEASURES = "orders accepted a second when all want the same item, beside the same load on twenty"
@@ -18,25 +18,18 @@ SPREAD, HOT, FLOOR_HOT = "spread", "hot", "floor, hot"
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
-            spread = Flow(seconds=seconds, connections=connections, items=environment.items)
-            hot = Flow(seconds=seconds, connections=connections, items=environment.items[:1])
-            contenders = [
-                Contender(name=SPREAD, system=PRODUCT, flow=spread),
-                Contender(name=HOT, system=PRODUCT, flow=hot),
-                Contender(name=FLOOR_HOT, system=FLOOR, flow=hot),
-            ]
-            interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
-            sold = await _sell_out(environment, options, connections=connections)
-    report = Report(
-        name=NAME,
-        measures=MEASURES,
-        settings=settings_of(spread, rounds=rounds),
-        rows=flow_rows(interleaving.rounds),
-        remarks=tuple(interleaving.remarks),
-    )
+    async with open_environment(options) as environment:
+        seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
+        spread = Flow(seconds=seconds, connections=connections, items=environment.items)
+        hot = Flow(seconds=seconds, connections=connections, items=environment.items[:1])
+        contenders = [
+            Contender(name=SPREAD, system=PRODUCT, flow=spread),
+            Contender(name=HOT, system=PRODUCT, flow=hot),
+            Contender(name=FLOOR_HOT, system=FLOOR, flow=hot),
+        ]
+        interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
+        sold = await _sell_out(environment, options, connections=connections)
+    report = flow_report(NAME, MEASURES, spread, interleaving)
     return report.with_ratios(
         Ratio.between(
             "hot, of spread", at_one_speed(report, ACCEPTED), of=HOT, to=SPREAD, target=LEAST_OF_SPREAD

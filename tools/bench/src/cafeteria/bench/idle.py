@@ -2,10 +2,10 @@
 
 import asyncio
 
-from cafeteria.bench.environment import Environment
+from cafeteria.bench.environment import open_environment
 from cafeteria.bench.machine import Meter, alone, resident_bytes
 from cafeteria.bench.options import Options
-from cafeteria.bench.report import Ratio, Report, Row, Series
+from cafeteria.bench.report import Ratio, Report, row_of
 from cafeteria.contracts.subjects import SERVICES
 
 NAME = "rest"
@@ -21,31 +21,25 @@ RESIDENT, CPU = "resident, MiB", "CPU, % of a core"
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    memory: dict[str, list[float]] = {}
-    cpu: dict[str, list[float]] = {}
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            for _ in range(rounds):
-                async with environment.product() as target, alone(options.lock):
-                    await asyncio.sleep(IDLE_S)
-                    meter = Meter(target.pids)
-                    await asyncio.sleep(options.seconds or SECONDS)
-                    usage = meter.read()
-                    for service in SERVICES:
-                        memory.setdefault(service, []).append(resident_bytes(target.pids[service]) / MIB)
-                        cpu.setdefault(service, []).append(usage.cpu_s[service] / usage.seconds * 100)
-    rows = {
-        service: Row(
-            what=service, unit="", by={RESIDENT: Series(tuple(of_one)), CPU: Series(tuple(cpu[service]))}
-        )
-        for service, of_one in memory.items()
-    }
-    together = Row(what="together", unit="", by={RESIDENT: _total(memory), CPU: _total(cpu)})
+    memory: dict[str, list[float]] = {service: [] for service in SERVICES}
+    cpu: dict[str, list[float]] = {service: [] for service in SERVICES}
+    async with open_environment(options) as environment:
+        for _ in range(rounds):
+            async with environment.product() as target, alone(options.lock):
+                await asyncio.sleep(IDLE_S)
+                meter = Meter(target.pids)
+                await asyncio.sleep(options.seconds or SECONDS)
+                usage = meter.read()
+                for service in SERVICES:
+                    memory[service].append(resident_bytes(target.pids[service]) / MIB)
+                    cpu[service].append(usage.cpu_s[service] / usage.seconds * 100)
+    rows = [row_of(service, "", {RESIDENT: memory[service], CPU: cpu[service]}) for service in SERVICES]
+    together = row_of("together", "", {RESIDENT: _total(memory), CPU: _total(cpu)})
     return Report(
         name=NAME,
         measures=MEASURES,
         settings={"seconds": f"{options.seconds or SECONDS:g}", "rounds": str(rounds)},
-        rows=(*rows.values(), together),
+        rows=(*rows, together),
         ratios=(
             Ratio(what="resident", values=together.by[RESIDENT], target=MOST_MIB, at_least=False, unit="MiB"),
             Ratio(
@@ -59,5 +53,5 @@ async def run(options: Options) -> Report:
     )
 
 
-def _total(figures: dict[str, list[float]]) -> Series:
-    return Series(tuple(sum(of_round) for of_round in zip(*figures.values(), strict=True)))
+def _total(figures: dict[str, list[float]]) -> list[float]:
+    return [sum(of_round) for of_round in zip(*figures.values(), strict=True)]

@@ -68,14 +68,17 @@ async def interleave(contenders: Sequence[Contender], measure: Measure, *, round
     return Interleaving(rounds=kept, remarks=remarks)
 
 
+def print_progress(line: str) -> None:
+    """Show what is measured, or what was found in one round."""
+    console.print(f"  {line}", style="dim", highlight=False)
+
+
 def _print_round(number: int, name: str, found: Round) -> None:
     usage, load = found.usage, found.load
     refused = sum(load.answers.values()) - load.accepted
     cpu_us = found.cpu_s_in_all / max(1, load.accepted or refused) * 1e6
-    console.print(
-        f"  round {number}, {name}: {load.accepted_per_s:,.0f} accepted/s, {found.carried_per_s:,.0f} carried/s, "
+    print_progress(
+        f"round {number}, {name}: {load.accepted_per_s:,.0f} accepted/s, {found.carried_per_s:,.0f} carried/s, "
         f"{refused / load.seconds:,.0f} refused/s, {cpu_us:,.0f} µs for each; stolen {usage.steal:.0%}, "
-        f"neighbours {usage.others:.0%}, load average {usage.load_average:.1f}",
-        style="dim",
-        highlight=False,
+        f"neighbours {usage.others:.0%}, load average {usage.load_average:.1f}"
     )

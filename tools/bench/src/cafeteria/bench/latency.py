@@ -1,17 +1,13 @@
 """Benchmark: how long a student waits for the answer to an order, and for the kitchen's events on an open stream."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 import msgspec
 
-from cafeteria.bench.environment import Environment, Target
-from cafeteria.bench.generator import place_orders
-from cafeteria.bench.interleaving import MAX_STEAL, console
+from cafeteria.bench.environment import Environment, System, open_environment
+from cafeteria.bench.interleaving import FLOOR, MAX_STEAL, PRODUCT, print_progress
 from cafeteria.bench.machine import Meter, Usage, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.readers import reading
-from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.report import Ratio, Report, Row, row_from
 from cafeteria.bench.requests import orders
 from cafeteria.bench.steady import CREATED, OpenLoad, percentile
 from cafeteria.faultkit import quiescence
@@ -28,13 +24,11 @@ QUIESCENT_WITHIN_S = 30.0
 
 MOST_ANSWER_P99_MS = 50.0
 MOST_EVENT_P50_MS, MOST_EVENT_P99_MS = 40.0, 100.0
-PRODUCT, FLOOR, UNGROUPED = "product", "floor", "ungrouped floor"
+UNGROUPED = "ungrouped floor"
 
 ALONE = "one order alone: answer, median"
 ANSWER_P99 = "half load: answer, 99 %"
 EVENT_P50, EVENT_P99 = "half load: kitchen to stream, median", "half load: kitchen to stream, 99 %"
-
-System = Callable[[], AbstractAsyncContextManager[Target]]
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,40 +43,32 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            capacity = await _capacity(environment, options)
-            rate = capacity / 2
-            systems: dict[str, System] = {
-                UNGROUPED: lambda: environment.floor(environment={"FLOOR_BATCH_LIMIT": "1"}),
-                FLOOR: environment.floor,
-                PRODUCT: environment.product,
-            }
-            times: dict[str, list[Times]] = {name: [] for name in systems}
-            for number in range(1, rounds + 1):
-                for name, system in systems.items():
-                    found = await _measure_with_repeat(
-                        environment, system, options, rate=0 if name == UNGROUPED else rate
-                    )
-                    _print_round(number, name, found)
-                    times[name].append(found)
+    async with open_environment(options) as environment:
+        capacity = await _capacity(environment, options)
+        systems: dict[str, System] = {
+            UNGROUPED: lambda: environment.floor(environment={"FLOOR_BATCH_LIMIT": "1"}),
+            FLOOR: environment.floor,
+            PRODUCT: environment.product,
+        }
+        times: dict[str, list[Times]] = {name: [] for name in systems}
+        for number in range(1, rounds + 1):
+            for name, system in systems.items():
+                rate = 0 if name == UNGROUPED else capacity / 2
+                found = await _measure_with_repeat(environment, system, options, rate=rate)
+                _print_round(number, name, found)
+                times[name].append(found)
     return _report(times, options, rounds=rounds, capacity=capacity)
 
 
 async def _capacity(environment: Environment, options: Options) -> float:
     """Return the orders a second that the product accepts at full load."""
     async with environment.product() as target, alone(options.lock):
-        load = None
-        for seconds in (WARM_S, CAPACITY_S):
-            load = await place_orders(
-                target.gateways,
-                tokens=environment.tokens,
-                items=environment.items,
-                connections=options.connections or CONNECTIONS,
-                seconds=seconds,
-            )
-            await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
-        return load.accepted_per_s if load else 0.0
+        connections = options.connections or CONNECTIONS
+        await environment.place_orders(target, connections=connections, seconds=WARM_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
+        load = await environment.place_orders(target, connections=connections, seconds=CAPACITY_S)
+        await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
+        return load.accepted_per_s
 
 
 async def _measure_with_repeat(
@@ -125,18 +111,12 @@ async def _measure(environment: Environment, system: System, options: Options, *
 
 
 def _print_round(number: int, name: str, found: Times) -> None:
-    console.print(
-        f"  round {number}, {name}: alone {percentile(found.alone_ms, 0.5):.1f} ms, half load "
+    print_progress(
+        f"round {number}, {name}: alone {percentile(found.alone_ms, 0.5):.1f} ms, half load "
         f"{percentile(found.answers_ms, 0.5):.1f} ms, 99 % {percentile(found.answers_ms, 0.99):.1f} ms; events "
         f"{percentile(found.events_ms, 0.5):.1f} ms, 99 % {percentile(found.events_ms, 0.99):.1f} ms; "
-        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%}",
-        style="dim",
-        highlight=False,
+        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%}"
     )
-
-
-def _row(times: dict[str, list[Times]], what: str, unit: str, figure: Callable[[Times], float]) -> Row:
-    return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in times.items()})
 
 
 def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, capacity: float) -> Report:
@@ -170,13 +150,13 @@ def _report(times: dict[str, list[Times]], options: Options, *, rounds: int, cap
 def _rows(times: dict[str, list[Times]]) -> tuple[Row, ...]:
     grouped = {name: of_one for name, of_one in times.items() if name != UNGROUPED}
     return (
-        _row(times, ALONE, "ms", lambda each: percentile(each.alone_ms, 0.5)),
-        _row(times, "one order alone: answer, 99 %", "ms", lambda each: percentile(each.alone_ms, 0.99)),
-        _row(grouped, "half load: answer, median", "ms", lambda each: percentile(each.answers_ms, 0.5)),
-        _row(grouped, ANSWER_P99, "ms", lambda each: percentile(each.answers_ms, 0.99)),
-        _row(grouped, EVENT_P50, "ms", lambda each: percentile(each.events_ms, 0.5)),
-        _row(grouped, EVENT_P99, "ms", lambda each: percentile(each.events_ms, 0.99)),
-        _row(grouped, "half load: not accepted", "", lambda each: each.not_accepted),
-        _row(times, "machine: stolen", "%", lambda each: each.usage.steal * 100),
-        _row(times, "machine: neighbours", "%", lambda each: each.usage.others * 100),
+        row_from(ALONE, "ms", times, lambda each: percentile(each.alone_ms, 0.5)),
+        row_from("one order alone: answer, 99 %", "ms", times, lambda each: percentile(each.alone_ms, 0.99)),
+        row_from("half load: answer, median", "ms", grouped, lambda each: percentile(each.answers_ms, 0.5)),
+        row_from(ANSWER_P99, "ms", grouped, lambda each: percentile(each.answers_ms, 0.99)),
+        row_from(EVENT_P50, "ms", grouped, lambda each: percentile(each.events_ms, 0.5)),
+        row_from(EVENT_P99, "ms", grouped, lambda each: percentile(each.events_ms, 0.99)),
+        row_from("half load: not accepted", "", grouped, lambda each: each.not_accepted),
+        row_from("machine: stolen", "%", times, lambda each: each.usage.steal * 100),
+        row_from("machine: neighbours", "%", times, lambda each: each.usage.others * 100),
     )

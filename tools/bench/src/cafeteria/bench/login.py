@@ -7,9 +7,8 @@ from time import monotonic
 import msgspec
 from argon2 import PasswordHasher
 
-from cafeteria.bench.environment import Environment, Target
-from cafeteria.bench.generator import place_orders
-from cafeteria.bench.interleaving import console
+from cafeteria.bench.environment import Environment, Target, open_environment
+from cafeteria.bench.interleaving import print_progress
 from cafeteria.bench.machine import Meter, Usage, alone, cores
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, row_of
@@ -47,13 +46,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     found: list[Measurement] = []
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            students = await _enrol(environment)
-            for number in range(1, rounds + 1):
-                async with environment.product() as target:
-                    found.append(await _round(environment, target, options, students))
-                _print_round(number, found[-1])
+    async with open_environment(options) as environment:
+        students = await _enrol(environment)
+        for number in range(1, rounds + 1):
+            async with environment.product() as target:
+                found.append(await _round(environment, target, options, students))
+            _print_round(number, found[-1])
     return _report(found, options, rounds=rounds)
 
 
@@ -97,13 +95,8 @@ async def _round(
 
 
 async def _order(environment: Environment, target: Target, options: Options, *, seconds: float) -> float:
-    load = await place_orders(
-        target.gateways,
-        tokens=environment.tokens,
-        items=environment.items,
-        connections=options.connections or CONNECTIONS,
-        seconds=seconds,
-    )
+    connections = options.connections or CONNECTIONS
+    load = await environment.place_orders(target, connections=connections, seconds=seconds)
     await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     return load.accepted_per_s
 
@@ -130,12 +123,10 @@ def _argon2_alone(seconds: float) -> float:
 
 
 def _print_round(number: int, found: Measurement) -> None:
-    console.print(
-        f"  round {number}: argon2 alone {found.argon2:.0f}/s, logins {found.logins:.0f}/s; orders "
+    print_progress(
+        f"round {number}: argon2 alone {found.argon2:.0f}/s, logins {found.logins:.0f}/s; orders "
         f"{found.orders:.0f}/s, in a flood {found.orders_in_flood:.0f}/s with {found.logins_in_flood:.0f} logins/s; "
-        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%}",
-        style="dim",
-        highlight=False,
+        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%}"
     )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import msgspec
 
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 
 SPREAD = timedelta(days=300)
 PRICE = "120.00"
@@ -32,8 +32,7 @@ async def load(url: str, past: Past) -> None:
 
     Indexes are built afterwards, which takes a fraction of the time of updating them row by row.
     """
-    connection = await connect(url)
-    try:
+    async with connected(url) as connection:
         keys = await connection.fetch(_KEYS, list(_TABLES))
         indexes = await connection.fetch(_INDEXES, list(_TABLES))
         for key in reversed(keys):
@@ -50,8 +49,6 @@ async def load(url: str, past: Past) -> None:
         await connection.execute(_BALANCE)
         await connection.execute(_COUNT_POSITIONS, past.orders * len(STATUSES))
         await connection.execute("DROP SCHEMA past CASCADE")
-    finally:
-        await connection.close()
 
 
 async def _prepare(connection: asyncpg.Connection, past: Past) -> None:
@@ -82,13 +79,10 @@ async def _run_in_parallel(url: str, statements: list[str], *, workers: int = 2)
     waiting = iter(statements)
 
     async def work() -> None:
-        connection = await connect(url)
-        try:
+        async with connected(url) as connection:
             await connection.execute("SET maintenance_work_mem = '1GB'")
             for statement in waiting:
                 await connection.execute(statement)
-        finally:
-            await connection.close()
 
     await asyncio.gather(*(work() for _ in range(workers)))
 

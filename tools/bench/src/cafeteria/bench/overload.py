@@ -1,22 +1,21 @@
 """Benchmark: twice as many orders as the system can take. The excess is refused at once, and memory does not grow."""
 
 import asyncio
-from collections.abc import Callable
 from statistics import median
 
 import msgspec
 
-from cafeteria.bench.environment import Environment, Target
-from cafeteria.bench.generator import place_orders
-from cafeteria.bench.interleaving import console
+from cafeteria.bench.environment import Environment, Target, open_environment
+from cafeteria.bench.interleaving import PRODUCT, print_progress
 from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
 from cafeteria.bench.options import Options
-from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.report import Ratio, Report, Row, row_from
 from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, OVERLOADED, RECEIVED, OpenLoad, Outcome, percentile
 from cafeteria.contracts.subjects import GATEWAY
 from cafeteria.faultkit import quiescence
+from cafeteria.local_stack.tasks import running
 
 NAME = "overload"
 MEASURES = "orders accepted a second when twice the capacity is offered, and how soon all is well again"
@@ -33,7 +32,6 @@ MOST_P99_S = 2.0
 LEAST_AFTERWARDS = 0.9
 MOST_GROWTH_MIB = 200.0
 
-PRODUCT = "product"
 CAPACITY, LATER = "capacity", "accepted another 15 s later"
 ACCEPTED = "accepted under overload"
 P99, UNTIDY = "answer to the accepted, 99 %", "neither accepted nor 503 with Retry-After"
@@ -74,11 +72,10 @@ class Overload(msgspec.Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     found: list[Overload] = []
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            for _ in range(rounds):
-                async with environment.product() as target:
-                    found.append(await _round(environment, target, options))
+    async with open_environment(options) as environment:
+        for _ in range(rounds):
+            async with environment.product() as target:
+                found.append(await _round(environment, target, options))
     return _report(found, options, rounds=rounds)
 
 
@@ -93,19 +90,17 @@ async def _round(environment: Environment, target: Target, options: Options) -> 
             orders(environment.tokens, environment.items),
             rate=before.rate * OFFERED_TIMES,
         )
-        async with watch, SpeedProbe() as probe:
+        async with running(watch.observe()), SpeedProbe() as probe:
             outcome = await load.run(options.seconds or SECONDS)
         usage = meter.read()
         accepted = _Pace(rate=_accepted_in_time(outcome) / outcome.seconds, piece_us=probe.mean_us)
         await asyncio.sleep(RECOVERY_S)
         afterwards = await _full_speed(environment, target, options, seconds=CAPACITY_S)
         later = await _full_speed(environment, target, options, seconds=CAPACITY_S)
-    console.print(
-        f"  offered {before.rate * OFFERED_TIMES:,.0f}/s; answers "
+    print_progress(
+        f"offered {before.rate * OFFERED_TIMES:,.0f}/s; answers "
         f"{ {status: outcome.count(status) for status in {each.status for each in outcome.answers}} }; "
-        f"neighbours {usage.others:.0%}",
-        style="dim",
-        highlight=False,
+        f"neighbours {usage.others:.0%}"
     )
     usual_us = median(pace.piece_us for pace in (before, accepted, afterwards, later))
     return Overload(
@@ -132,13 +127,8 @@ class _Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _full_speed(environment: Environment, target: Target, options: Options, *, seconds: float) -> _Pace:
     async with SpeedProbe() as probe:
-        load = await place_orders(
-            target.gateways,
-            tokens=environment.tokens,
-            items=environment.items,
-            connections=options.connections or CONNECTIONS,
-            seconds=seconds,
-        )
+        connections = options.connections or CONNECTIONS
+        load = await environment.place_orders(target, connections=connections, seconds=seconds)
     await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     return _Pace(rate=load.accepted_per_s, piece_us=probe.mean_us)
 
@@ -151,19 +141,14 @@ def _accepted_in_time(outcome: Outcome) -> int:
 
 
 class _Memory:
-    """Reads a process's resident memory twice a second while its block is open."""
+    """The resident memory of a process, read twice a second."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self.before_mib = self.most_mib = resident_bytes(pid) / MIB
 
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._observe())
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-
-    async def _observe(self) -> None:
+    async def observe(self) -> None:
+        """Read it until cancelled."""
         while True:
             self.most_mib = max(self.most_mib, resident_bytes(self._pid) / MIB)
             await asyncio.sleep(0.5)
@@ -190,24 +175,27 @@ def _report(found: list[Overload], options: Options, *, rounds: int) -> Report:
 
 
 def _rows(found: list[Overload]) -> tuple[Row, ...]:
-    def row(what: str, unit: str, figure: Callable[[Overload], float]) -> Row:
-        return row_of(what, unit, {PRODUCT: [figure(each) for each in found]})
-
+    rounds = {PRODUCT: found}
     return (
-        row("accepted before", "1/s", lambda each: each.before),
-        row("sent", "1/s", lambda each: each.outcome.sent / each.outcome.seconds),
-        row("unsent: no connection left", "", lambda each: each.outcome.unsent),
-        row(ACCEPTED, "1/s", lambda each: each.accepted),
-        row(P99, "s", lambda each: each.p99_s),
-        row("refused with 503", "1/s", lambda each: each.outcome.count(OVERLOADED) / each.outcome.seconds),
-        row(UNTIDY, "", lambda each: each.untidy),
-        row("gateway's memory before", "MiB", lambda each: each.memory_before_mib),
-        row(GROWTH, "MiB", lambda each: each.memory_most_mib - each.memory_before_mib),
-        row(AFTERWARDS, "1/s", lambda each: each.afterwards),
-        row(LATER, "1/s", lambda each: each.later),
-        row(CAPACITY, "1/s", lambda each: each.capacity),
-        row("machine: stolen", "%", lambda each: each.usage.steal * 100),
-        row("machine: neighbours", "%", lambda each: each.usage.others * 100),
+        row_from("accepted before", "1/s", rounds, lambda each: each.before),
+        row_from("sent", "1/s", rounds, lambda each: each.outcome.sent / each.outcome.seconds),
+        row_from("unsent: no connection left", "", rounds, lambda each: each.outcome.unsent),
+        row_from(ACCEPTED, "1/s", rounds, lambda each: each.accepted),
+        row_from(P99, "s", rounds, lambda each: each.p99_s),
+        row_from(
+            "refused with 503",
+            "1/s",
+            rounds,
+            lambda each: each.outcome.count(OVERLOADED) / each.outcome.seconds,
+        ),
+        row_from(UNTIDY, "", rounds, lambda each: each.untidy),
+        row_from("gateway's memory before", "MiB", rounds, lambda each: each.memory_before_mib),
+        row_from(GROWTH, "MiB", rounds, lambda each: each.memory_most_mib - each.memory_before_mib),
+        row_from(AFTERWARDS, "1/s", rounds, lambda each: each.afterwards),
+        row_from(LATER, "1/s", rounds, lambda each: each.later),
+        row_from(CAPACITY, "1/s", rounds, lambda each: each.capacity),
+        row_from("machine: stolen", "%", rounds, lambda each: each.usage.steal * 100),
+        row_from("machine: neighbours", "%", rounds, lambda each: each.usage.others * 100),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cafeteria.bench.environment import Environment, Target
-from cafeteria.bench.generator import BenchError, Load, place_orders
+from cafeteria.bench.generator import BenchError
 from cafeteria.bench.machine import Meter, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Report, Row, row_of
@@ -78,13 +78,14 @@ async def _measure(
     environment: Environment, target: Target, options: Options, *, seconds: float, folder: Path
 ) -> dict[str, dict[str, float]]:
     """Return microseconds for an order, by service and layer; one process is sampled at a time."""
-    await _offer(environment, target, options, seconds=WARM_S)
+    connections = options.connections or CONNECTIONS
+    await environment.place_orders(target, connections=connections, seconds=WARM_S)
     await environment.admin.execute("ANALYZE")
     found = {}
     for service in SERVICES:
         meter = Meter(target.pids)
         load, samples = await asyncio.gather(
-            _offer(environment, target, options, seconds=seconds),
+            environment.place_orders(target, connections=connections, seconds=seconds),
             _sample(target.pids[service], seconds=seconds, file=folder / f"{service}.profile"),
         )
         us = meter.read().cpu_s[service] / max(1, load.accepted) * 1e6
@@ -92,16 +93,6 @@ async def _measure(
         found[service] = {layer: us * count / total for layer, count in samples.items()}
         await quiescence.until_idle(environment.admin, within_s=QUIESCENT_WITHIN_S)
     return found
-
-
-async def _offer(environment: Environment, target: Target, options: Options, *, seconds: float) -> Load:
-    return await place_orders(
-        target.gateways,
-        tokens=environment.tokens,
-        items=environment.items,
-        connections=options.connections or CONNECTIONS,
-        seconds=seconds,
-    )
 
 
 async def _sample(pid: int, *, seconds: float, file: Path) -> Counter[str]:

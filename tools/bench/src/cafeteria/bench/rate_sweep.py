@@ -6,7 +6,6 @@ this project must exist under this name in the other commit, too.
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +14,7 @@ import msgspec
 from cafeteria.bench import consistency
 from cafeteria.bench.environment import Environment, Target, silence_bus
 from cafeteria.bench.generator import place_orders
-from cafeteria.bench.machine import Meter, Usage, alone
+from cafeteria.bench.machine import Meter, alone
 from cafeteria.bench.requests import orders
 from cafeteria.bench.speed import SpeedProbe
 from cafeteria.bench.steady import CREATED, RECEIVED, OpenLoad, percentile
@@ -68,6 +67,12 @@ class _Answers(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
 
 
+class _Flushes(msgspec.Struct, frozen=True, kw_only=True):
+    wal_syncs: float
+    stored: float
+    disk_flushes: float
+
+
 async def sweep(plan: Sweep) -> list[Point]:
     """Measure each rate on empty tables, with services started for it."""
     points = []
@@ -97,31 +102,17 @@ async def _measure(environment: Environment, target: Target, plan: Sweep, rate: 
     errors = await consistency.find_errors(
         environment.admin, stored, accepted=accepted, unanswered=2 * plan.connections
     )
-    flushes = {name: after[name] - before[name] for name in after}
-    return _point(rate, answers, usage, flushes, piece_us=probe.mean_us, errors=errors)
-
-
-def _point(
-    rate: int,
-    answers: _Answers,
-    usage: Usage,
-    flushes: Mapping[str, float],
-    *,
-    piece_us: float,
-    errors: list[str],
-) -> Point:
     return Point(
         rate=rate,
-        seconds=answers.seconds,
-        accepted=answers.accepted,
-        p50_ms=answers.p50_ms,
-        p99_ms=answers.p99_ms,
+        **msgspec.structs.asdict(answers),
+        wal_syncs=after.wal_syncs - before.wal_syncs,
+        stored=after.stored - before.stored,
+        disk_flushes=after.disk_flushes - before.disk_flushes,
         cpu_s=usage.cpu_s,
-        piece_us=piece_us,
+        piece_us=probe.mean_us,
         steal=usage.steal,
         others=usage.others,
         errors=errors,
-        **flushes,
     )
 
 
@@ -149,13 +140,13 @@ async def _offer(
     )
 
 
-async def _flushes(environment: Environment) -> dict[str, float]:
+async def _flushes(environment: Environment) -> _Flushes:
     """Read counters since the servers started. Sessions report theirs once a second, so some are a second late."""
-    return {
-        "wal_syncs": await environment.admin.fetchval(_WAL_SYNCS),
-        "stored": await _stored(environment.stack.servers.monitor_url or ""),
-        "disk_flushes": _disk_flushes(),
-    }
+    return _Flushes(
+        wal_syncs=await environment.admin.fetchval(_WAL_SYNCS),
+        stored=await _stored(environment.stack.servers.monitor_url or ""),
+        disk_flushes=_disk_flushes(),
+    )
 
 
 async def _stored(monitor_url: str) -> float:

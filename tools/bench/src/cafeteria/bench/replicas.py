@@ -2,12 +2,12 @@
 
 import aiohttp
 
-from cafeteria.bench.environment import Environment, Target
+from cafeteria.bench.environment import Environment, Target, open_environment
 from cafeteria.bench.flow import Flow, Round, run_round
-from cafeteria.bench.interleaving import Contender, Interleaving, interleave
+from cafeteria.bench.interleaving import Contender, interleave
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, row_of
-from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_rows, settings_of
+from cafeteria.bench.tables import ACCEPTED, at_one_speed, flow_report
 from cafeteria.contracts.subjects import GATEWAY, STOCK
 from cafeteria.local_stack.plan import service_of
 
@@ -23,23 +23,27 @@ CONFLICTS = "stock_batch_conflicts_total"
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     conflicts: dict[str, list[float]] = {ONE: [], TWO: []}
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory, replicas={GATEWAY: 2, STOCK: 2}) as environment:
-            flow = Flow(
-                seconds=options.seconds or SECONDS,
-                connections=options.connections or CONNECTIONS,
-                items=environment.items,
-            )
+    async with open_environment(options, replicas={GATEWAY: 2, STOCK: 2}) as environment:
+        flow = Flow(
+            seconds=options.seconds or SECONDS,
+            connections=options.connections or CONNECTIONS,
+            items=environment.items,
+        )
 
-            async def measure(contender: Contender) -> Round:
-                async with environment.product(with_replicas=contender.name == TWO) as target:
-                    found = await run_round(environment, target, flow, options)
-                    conflicts[contender.name].append(await _conflicts(environment, target))
-                return found
+        async def measure(contender: Contender) -> Round:
+            async with environment.product(with_replicas=contender.name == TWO) as target:
+                found = await run_round(environment, target, flow, options)
+                conflicts[contender.name].append(await _conflicts(environment, target))
+            return found
 
-            contenders = [Contender(name=name, flow=flow) for name in (ONE, TWO)]
-            interleaving = await interleave(contenders, measure, rounds=rounds)
-    return _report(interleaving, conflicts, flow, rounds=rounds)
+        contenders = [Contender(name=name, flow=flow) for name in (ONE, TWO)]
+        interleaving = await interleave(contenders, measure, rounds=rounds)
+    repeated = row_of("stock batches done again", "", conflicts)
+    report = flow_report(NAME, MEASURES, flow, interleaving, rows=[repeated])
+    accepted = at_one_speed(report, ACCEPTED)
+    return report.with_ratios(
+        Ratio.between("accepted, of one of each", accepted, of=TWO, to=ONE, target=LEAST_OF_ONE)
+    )
 
 
 async def _conflicts(environment: Environment, target: Target) -> float:
@@ -53,20 +57,3 @@ async def _conflicts(environment: Environment, target: Target) -> float:
                 lines = (await response.text()).splitlines()
             total += sum(float(line.split()[-1]) for line in lines if line.startswith(CONFLICTS))
     return total
-
-
-def _report(
-    interleaving: Interleaving, conflicts: dict[str, list[float]], flow: Flow, *, rounds: int
-) -> Report:
-    report = Report(
-        name=NAME,
-        measures=MEASURES,
-        settings=settings_of(flow, rounds=rounds),
-        rows=(*flow_rows(interleaving.rounds), row_of("stock batches done again", "", conflicts)),
-        remarks=tuple(interleaving.remarks),
-    )
-    return report.with_ratios(
-        Ratio.between(
-            "accepted, of one of each", at_one_speed(report, ACCEPTED), of=TWO, to=ONE, target=LEAST_OF_ONE
-        )
-    )

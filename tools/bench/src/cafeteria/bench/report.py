@@ -1,9 +1,9 @@
 """The report of a benchmark: series by contender, ratios against their targets, and remarks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 from rich import box
@@ -13,6 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 FIGURES_ARE = "median ± spread"
+Found = TypeVar("Found")
+"""What a benchmark finds in one round."""
+
 MOST_SPREAD = 9.99
 """As a share of the median; higher spreads are shown as this one, for near 0 they mean nothing."""
 
@@ -113,6 +116,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def row_of(what: str, unit: str, rounds: Mapping[str, Sequence[float]]) -> Row:
     return Row(what=what, unit=unit, by={name: Series(tuple(values)) for name, values in rounds.items()})
+
+
+def row_from(
+    what: str, unit: str, found: Mapping[str, Sequence[Found]], figure: Callable[[Found], float]
+) -> Row:
+    """Return the row of one figure, computed for each round of each contender."""
+    return row_of(what, unit, {name: [figure(each) for each in rounds] for name, rounds in found.items()})
 
 
 def show(report: Report, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from cafeteria.bench.environment import Environment
+from cafeteria.bench.environment import open_environment
 from cafeteria.bench.flow import Flow, Round
 from cafeteria.bench.interleaving import PRODUCT, Contender, interleave, on_empty_tables
 from cafeteria.bench.options import Options
@@ -21,20 +21,19 @@ ANSWERS, WRITTEN = "answers", "orders written"
 
 async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
-            some = Flow(seconds=seconds, connections=connections, items=environment.items)
-            none = Flow(seconds=seconds, connections=connections, items=environment.items, portions=0)
-            contenders = [
-                Contender(name=ACCEPTED, system=PRODUCT, flow=some),
-                Contender(name=SOLD_OUT, system=PRODUCT, flow=none),
-            ]
-            interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
+    async with open_environment(options) as environment:
+        seconds, connections = options.seconds or SECONDS, options.connections or CONNECTIONS
+        some = Flow(seconds=seconds, connections=connections, items=environment.items)
+        none = Flow(seconds=seconds, connections=connections, items=environment.items, portions=0)
+        contenders = [
+            Contender(name=ACCEPTED, system=PRODUCT, flow=some),
+            Contender(name=SOLD_OUT, system=PRODUCT, flow=none),
+        ]
+        interleaving = await interleave(contenders, on_empty_tables(environment, options), rounds=rounds)
     report = Report(
         name=NAME,
         measures=MEASURES,
-        settings=settings_of(some, rounds=rounds),
+        settings=settings_of(some, interleaving),
         rows=(*_rows(interleaving.rounds), *machine_rows(interleaving.rounds)),
         remarks=tuple(interleaving.remarks),
     )

@@ -3,21 +3,22 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import monotonic, time
 from urllib.parse import urlsplit
 
 import msgspec
 
-from cafeteria.bench.environment import Environment, Target
-from cafeteria.bench.interleaving import FLOOR, PRODUCT, console
+from cafeteria.bench.environment import Environment, System, Target, open_environment
+from cafeteria.bench.interleaving import FLOOR, PRODUCT, print_progress
 from cafeteria.bench.machine import Meter, Usage, alone, resident_bytes
 from cafeteria.bench.options import Options
-from cafeteria.bench.report import Ratio, Report, Row, row_of
+from cafeteria.bench.report import Ratio, Report, row_from
 from cafeteria.bench.stream_client import Counted, StreamPlan, allow_descriptors
 from cafeteria.bench.synthetic_events import publish_events
 from cafeteria.contracts.subjects import NOTIFICATION
+from cafeteria.local_stack.polling import is_true_within
 
 NAME = "sse"
 MEASURES = "15,000 open event streams in one process: memory for each, and events shown a second"
@@ -27,14 +28,13 @@ SPARE_DESCRIPTORS = 1_000
 EVENTS = 5_000  # status events; each shows two statuses on ten streams
 SHOWN_PER_EVENT = 2 * STREAMS_PER_STUDENT
 IDLE_S = 3.0
+ANSWER_WITHIN_S = 15.0
 SHOWN_WITHIN_S = 90.0
 OPEN_WITHIN_S = 300.0
 KIB = 1 << 10
 
 MOST_KIB = 30.0
 LEAST_EVENTS = 20_000.0
-
-System = Callable[[], AbstractAsyncContextManager[Target]]
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,14 +51,13 @@ async def run(options: Options) -> Report:
     rounds = options.rounds or ROUNDS
     streams = min(options.connections or STREAMS, allow_descriptors() - SPARE_DESCRIPTORS)
     found: dict[str, list[Measurement]] = {FLOOR: [], PRODUCT: []}
-    with options.data_directory() as data_directory:
-        async with Environment(data_directory) as environment:
-            systems: dict[str, System] = {FLOOR: environment.floor, PRODUCT: environment.product}
-            for number in range(1, rounds + 1):
-                for name, system in systems.items():
-                    async with system() as target, alone(options.lock):
-                        found[name].append(await _measure(environment, target, streams))
-                    _print_round(number, name, found[name][-1])
+    async with open_environment(options) as environment:
+        systems: dict[str, System] = {FLOOR: environment.floor, PRODUCT: environment.product}
+        for number in range(1, rounds + 1):
+            for name, system in systems.items():
+                async with system() as target, alone(options.lock):
+                    found[name].append(await _measure(environment, target, streams))
+                _print_round(number, name, found[name][-1])
     return _report(found, streams, rounds=rounds)
 
 
@@ -97,12 +96,12 @@ class _Client:
 
     async def shown(self, events: int) -> Counted:
         """Wait until that many events were counted, for at most SHOWN_WITHIN_S."""
-        deadline = monotonic() + SHOWN_WITHIN_S
-        counted = await self._ask(b"", within_s=IDLE_S)
-        while counted.events < events and monotonic() < deadline:
-            await asyncio.sleep(0.2)
-            counted = await self._ask(b"", within_s=IDLE_S * 5)
-        return counted
+
+        async def all_shown() -> bool:
+            return (await self._ask(b"", within_s=ANSWER_WITHIN_S)).events >= events
+
+        await is_true_within(SHOWN_WITHIN_S, all_shown, poll_s=0.2)
+        return await self._ask(b"", within_s=ANSWER_WITHIN_S)
 
     async def _ask(self, line: bytes, *, within_s: float) -> Counted:
         if self._process.stdin is None or self._process.stdout is None:
@@ -134,23 +133,20 @@ async def _watching(target: Target, tokens: tuple[str, ...]) -> AsyncIterator[_C
 
 
 def _print_round(number: int, name: str, found: Measurement) -> None:
-    console.print(
-        f"  round {number}, {name}: {found.open:,} open after {found.open_s:.0f} s, {found.kib_each:.1f} KiB each, "
+    print_progress(
+        f"round {number}, {name}: {found.open:,} open after {found.open_s:.0f} s, {found.kib_each:.1f} KiB each, "
         f"{found.events:,} events at {found.events_per_s:,.0f}/s, {found.cpu_us:.0f} µs each; "
-        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%} (the reader among them)",
-        style="dim",
-        highlight=False,
+        f"stolen {found.usage.steal:.0%}, neighbours {found.usage.others:.0%} (the reader among them)"
     )
 
 
 def _report(found: dict[str, list[Measurement]], streams: int, *, rounds: int) -> Report:
-    def row(what: str, unit: str, figure: Callable[[Measurement], float]) -> Row:
-        return row_of(what, unit, {name: [figure(each) for each in of_one] for name, of_one in found.items()})
-
-    opened = row("streams open at once", "", lambda each: each.open)
-    memory = row("memory for each", "KiB", lambda each: each.kib_each)
-    shown = row("events shown", "1/s", lambda each: each.events_per_s)
-    whole = row("events that came, of those sent", "", lambda each: each.events / (EVENTS * SHOWN_PER_EVENT))
+    opened = row_from("streams open at once", "", found, lambda each: each.open)
+    memory = row_from("memory for each", "KiB", found, lambda each: each.kib_each)
+    shown = row_from("events shown", "1/s", found, lambda each: each.events_per_s)
+    whole = row_from(
+        "events that came, of those sent", "", found, lambda each: each.events / (EVENTS * SHOWN_PER_EVENT)
+    )
     return Report(
         name=NAME,
         measures=MEASURES,
@@ -161,13 +157,13 @@ def _report(found: dict[str, list[Measurement]], streams: int, *, rounds: int) -
         },
         rows=(
             opened,
-            row("until all are open", "s", lambda each: each.open_s),
+            row_from("until all are open", "s", found, lambda each: each.open_s),
             memory,
             shown,
-            row("CPU of notification for an event", "µs", lambda each: each.cpu_us),
+            row_from("CPU of notification for an event", "µs", found, lambda each: each.cpu_us),
             whole,
-            row("machine: stolen", "%", lambda each: each.usage.steal * 100),
-            row("machine: neighbours and reader", "%", lambda each: each.usage.others * 100),
+            row_from("machine: stolen", "%", found, lambda each: each.usage.steal * 100),
+            row_from("machine: neighbours and reader", "%", found, lambda each: each.usage.others * 100),
         ),
         ratios=(
             Ratio(what="streams open", values=opened.by[PRODUCT], target=float(STREAMS)),

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from cafeteria.bench.generator import BenchError
-from cafeteria.bench.interleaving import console
+from cafeteria.bench.interleaving import print_progress
 from cafeteria.bench.machine import Meter, alone
 from cafeteria.bench.options import Options
 from cafeteria.bench.report import Ratio, Report, row_of
@@ -54,7 +54,7 @@ async def run(options: Options) -> Report:
                     seconds[kind].append(await _first_order_after(folder))
                     usage = meter.read()
                 others[kind].append(usage.others * 100)
-                console.print(f"  round {number}, {kind}: {seconds[kind][-1]:.1f} s", style="dim")
+                print_progress(f"round {number}, {kind}: {seconds[kind][-1]:.1f} s")
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     row = row_of("to the first 201", "s", seconds)

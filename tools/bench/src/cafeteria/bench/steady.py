@@ -5,9 +5,9 @@ hide its delays. Some hundred requests a second take a few percent of a core.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -51,18 +51,42 @@ def percentile(values: Sequence[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
 
 
-class _Load(Protocol):
+class _Load(ABC):
+    """Opens connections to one address, sends requests on them and collects the answers."""
+
+    def __init__(self, url: str, requests: Requests) -> None:
+        address = urlsplit(url)
+        self._host, self._port = str(address.hostname), address.port or 80
+        self._requests = requests
+        self._connections: set[_Connection] = set()
+        self._sent = 0
+        self._answers: list[Answered] = []
+        self.began_at = asyncio.get_running_loop().time()
+
+    async def _open(self) -> "_Connection":
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self), self._host, self._port
+        )
+        self._connections.add(connection)
+        return connection
+
+    def _close(self) -> None:
+        for connection in tuple(self._connections):
+            connection.close()
+
+    @abstractmethod
     def answered(self, connection: "_Connection", answer: Answered) -> None: ...
 
-    def lost(self, connection: "_Connection") -> None: ...
+    def lost(self, connection: "_Connection") -> None:
+        """Forget the connection; its request stays without an answer."""
+        self._connections.discard(connection)
 
 
 class _Connection(asyncio.Protocol):
     """A connection with one request at a time; an answer ends after its Content-Length."""
 
-    def __init__(self, load: _Load, *, began_at: float) -> None:
+    def __init__(self, load: _Load) -> None:
         self._load = load
-        self._began_at = began_at
         self._received = b""
         self._due_at = 0.0
         self.transport: asyncio.Transport | None = None
@@ -84,7 +108,7 @@ class _Connection(asyncio.Protocol):
             return
         now = asyncio.get_running_loop().time()
         answer = Answered(
-            int(head[9:12]), now - self._due_at, now - self._began_at, b"\nretry-after:" in lowered
+            int(head[9:12]), now - self._due_at, now - self._load.began_at, b"\nretry-after:" in lowered
         )
         self._load.answered(self, answer)
 
@@ -101,20 +125,15 @@ def _content_length(lowered_head: bytes) -> int:
     return int(after.split(b"\r\n", 1)[0]) if found else 0
 
 
-class OpenLoad:
+class OpenLoad(_Load):
     """Sends requests at a fixed rate; opens more connections while none is free."""
 
     def __init__(self, url: str, requests: Requests, *, rate: float) -> None:
-        address = urlsplit(url)
-        self._host, self._port = str(address.hostname), address.port or 80
-        self._requests = requests
+        super().__init__(url, requests)
         self._rate = rate
         self._free: deque[_Connection] = deque()
-        self._all: set[_Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
-        self._sent = self._unsent = 0
-        self._answers: list[Answered] = []
-        self._began_at = asyncio.get_running_loop().time()
+        self._unsent = 0
 
     async def run(self, seconds: float, *, connections: int = 64) -> Outcome:
         """Offer the load. Raises BenchError if nothing listens there."""
@@ -123,17 +142,16 @@ class OpenLoad:
             await asyncio.gather(*(self._connect() for _ in range(connections)))
         except OSError as error:
             raise BenchError(f"Nothing answers at port {self._port}: {error}.") from None
-        self._began_at = loop.time()
+        self.began_at = loop.time()
         sent, total = 0, int(seconds * self._rate)
         while sent < total:
-            due = min(total, 1 + int((loop.time() - self._began_at) * self._rate))
+            due = min(total, 1 + int((loop.time() - self.began_at) * self._rate))
             for number in range(sent, due):
-                self._send(self._began_at + number / self._rate)
+                self._send(self.began_at + number / self._rate)
             sent = due
             await asyncio.sleep(SEND_EVERY_S)
         await self._until_answered(loop.time() + ANSWER_WITHIN_S)
-        for connection in tuple(self._all):
-            connection.close()
+        self._close()
         return Outcome(seconds=seconds, sent=self._sent, unsent=self._unsent, answers=self._answers)
 
     def answered(self, connection: _Connection, answer: Answered) -> None:
@@ -141,7 +159,7 @@ class OpenLoad:
         self._free.append(connection)
 
     def lost(self, connection: _Connection) -> None:
-        self._all.discard(connection)
+        super().lost(connection)
         if connection in self._free:
             self._free.remove(connection)
 
@@ -149,7 +167,7 @@ class OpenLoad:
         if self._free:
             self._sent += 1
             self._free.popleft().send(self._requests(), due_at=due_at)
-        elif len(self._all) + len(self._opening) < CONNECTION_LIMIT:
+        elif len(self._connections) + len(self._opening) < CONNECTION_LIMIT:
             task = asyncio.create_task(self._connect_and_send(due_at))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
@@ -157,11 +175,7 @@ class OpenLoad:
             self._unsent += 1
 
     async def _connect(self) -> None:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: _Connection(self, began_at=self._began_at), self._host, self._port
-        )
-        self._all.add(connection)
-        self._free.append(connection)
+        self._free.append(await self._open())
 
     async def _connect_and_send(self, due_at: float) -> None:
         await self._connect()
@@ -178,40 +192,27 @@ class OpenLoad:
         return bool(self._opening) or len(self._answers) < self._sent
 
 
-class ClosedLoad:
+class ClosedLoad(_Load):
     """Sends the next request of a connection as soon as the last one is answered."""
 
     def __init__(self, url: str, requests: Requests) -> None:
-        address = urlsplit(url)
-        self._host, self._port = str(address.hostname), address.port or 80
-        self._requests = requests
-        self._answers: list[Answered] = []
-        self._sent = 0
+        super().__init__(url, requests)
         self._is_over = False
 
     async def run(self, seconds: float, *, connections: int) -> Outcome:
         loop = asyncio.get_running_loop()
-        began_at = loop.time()
-        opened = []
+        self.began_at = loop.time()
         for _ in range(connections):
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self, began_at=began_at), self._host, self._port
-            )
-            opened.append(connection)
-            self._send(connection)
+            self._send(await self._open())
         await asyncio.sleep(seconds)
         self._is_over = True
-        for connection in opened:
-            connection.close()
-        return Outcome(seconds=loop.time() - began_at, sent=self._sent, unsent=0, answers=self._answers)
+        self._close()
+        return Outcome(seconds=loop.time() - self.began_at, sent=self._sent, unsent=0, answers=self._answers)
 
     def answered(self, connection: _Connection, answer: Answered) -> None:
         if not self._is_over:
             self._answers.append(answer)
             self._send(connection)
-
-    def lost(self, connection: _Connection) -> None:
-        """Do nothing: the request stays without an answer."""
 
     def _send(self, connection: _Connection) -> None:
         self._sent += 1

@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+import msgspec
 from rich.console import Console
 
 from cafeteria.crash_points.environment import KILLABLE_SERVICES
@@ -20,6 +21,7 @@ def options_from(argv: Sequence[str] | None) -> CrashOptions:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument(
         "--service",
+        dest="services",
         nargs="+",
         choices=KILLABLE_SERVICES,
         default=KILLABLE_SERVICES,
@@ -45,15 +47,7 @@ def options_from(argv: Sequence[str] | None) -> CrashOptions:
         default=WORKERS,
         help="parallel workers, each with an environment (%(default)s)",
     )
-    found = parser.parse_args(argv)
-    return CrashOptions(
-        services=tuple(found.service),
-        scenarios=tuple(found.scenarios),
-        only=tuple(found.only),
-        sample=found.sample,
-        seed=found.seed,
-        workers=found.workers,
-    )
+    return msgspec.convert(vars(parser.parse_args(argv)), CrashOptions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

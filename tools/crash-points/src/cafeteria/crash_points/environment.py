@@ -38,7 +38,8 @@ from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
 from cafeteria.local_stack.supervised_process import SupervisedProcess
-from cafeteria.provisioning.administrator import connect
+from cafeteria.local_stack.tasks import running
+from cafeteria.provisioning.administrator import connected
 from cafeteria.provisioning.bootstrap import prepare_bus, prepare_database
 from cafeteria.provisioning.demo_data import PASSWORD, STUDENTS
 from cafeteria.provisioning.plain_http import plain_http
@@ -89,8 +90,7 @@ class Environment:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
         self.bus = await starting.enter_async_context(BusAdmin(self._servers.nats_admin_url))
-        self.database = await connect(self._servers.postgres_admin_url)
-        starting.push_async_callback(self.database.close, timeout=5)
+        self.database = await starting.enter_async_context(connected(self._servers.postgres_admin_url))
         await self.all_ready()
 
     async def _start_servers(self, starting: AsyncExitStack) -> None:
@@ -176,12 +176,8 @@ class Environment:
     @asynccontextmanager
     async def followed(self, student: Student) -> AsyncIterator[None]:
         """Keep one device of the student connected to the event stream while the block runs."""
-        following = asyncio.create_task(student.follow(client=next(self._clients)))
-        try:
+        async with running(student.follow(client=next(self._clients))):
             yield
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
     async def other_students(self, count: int) -> list[Student]:
         """Return other students, who are not watched: the same in every scenario."""
@@ -192,13 +188,9 @@ class Environment:
     @asynccontextmanager
     async def receiving_held(self) -> AsyncIterator[None]:
         """Hold a table lock while the block runs: no gateway can store a new order, its commit waits."""
-        connection = await connect(self._servers.postgres_admin_url)
-        try:
-            async with connection.transaction():
-                await connection.execute("LOCK TABLE gateway.idempotency_keys IN SHARE MODE")
-                yield
-        finally:
-            await connection.close(timeout=5)
+        async with connected(self._servers.postgres_admin_url) as connection, connection.transaction():
+            await connection.execute("LOCK TABLE gateway.idempotency_keys IN SHARE MODE")
+            yield
 
     async def is_receiving_held(self) -> bool:
         """Return whether a commit waits for the lock."""

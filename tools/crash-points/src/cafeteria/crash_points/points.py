@@ -71,9 +71,9 @@ class Count:
         return kind, self.numbers[kind]
 
     def _is_background(self, place: Place, topic: str) -> bool:
-        return f"{STREAMS_API}." in topic or (place, topic.removeprefix("prepare-")) in self._background
+        return f"{STREAMS_API}." in topic or background_topic(place, topic) in self._background
 
 
-def background_topic(place: Place, message: Named) -> tuple[Place, str]:
+def background_topic(place: Place, topic: str) -> tuple[Place, str]:
     """Return the form in which background topics are stored."""
-    return place, message.topic.removeprefix("prepare-")
+    return place, topic.removeprefix("prepare-")

@@ -1,7 +1,6 @@
 """`await run(options)` runs the selected crash points and shows progress on the console."""
 
 import asyncio
-from contextlib import suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -9,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from cafeteria.crash_points.options import CrashOptions
 from cafeteria.crash_points.workers import CrashResult, CrashRun
 from cafeteria.faultkit.milestones import Milestones
+from cafeteria.local_stack.tasks import running
 
 EVERY_S = 0.5
 
@@ -20,13 +20,8 @@ async def run(options: CrashOptions, console: Console | None = None) -> CrashRes
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("crash points", total=None)
         run = CrashRun(options, report=lambda sentence: progress.console.print(sentence, highlight=False))
-        showing = asyncio.create_task(_show(run, progress, task))
-        try:
+        async with running(_show(run, progress, task)):
             return await run.run()
-        finally:
-            showing.cancel()
-            with suppress(asyncio.CancelledError):
-                await showing
 
 
 async def _show(run: CrashRun, progress: Progress, task: TaskID) -> None:

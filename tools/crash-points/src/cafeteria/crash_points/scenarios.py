@@ -3,8 +3,8 @@ steps during the count.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from uuid import UUID, uuid5
 
 import msgspec
@@ -42,42 +42,38 @@ class ScenarioFailedError(Exception):
     """A scenario did not reach its expected end."""
 
 
-class Scenario(Protocol):
+class Scenario(ABC):
     """A scenario for one student, who has never ordered. Both methods raise TimeoutError or ScenarioFailedError."""
 
-    kitchen_mode: str
+    kitchen_mode = "auto"
 
-    async def begin(self) -> None:
+    def __init__(self, environment: Environment, student: Student) -> None:
+        self._environment = environment
+        self._student = student
+
+    async def begin(self) -> None:  # noqa: B027 - most scenarios have no steps before
         """Run the steps before the count."""
 
+    @abstractmethod
     async def run(self) -> None:
         """Run the steps during the count, until the student has the last answer."""
 
+    async def _order(self) -> UUID:
+        """Order a portion of the dish that lasts longest, and return the order's id."""
+        answer = await _order_of(self._student, await self._environment.database.fetchval(_FULLEST_DISH))
+        _require(answer, status=201)
+        return msgspec.json.decode(answer.body, type=Order).id
 
-class Ordering:
+
+class Ordering(Scenario):
     """A student orders, and the order becomes READY."""
 
-    kitchen_mode = "auto"
-
-    def __init__(self, environment: Environment, student: Student) -> None:
-        self._environment = environment
-        self._student = student
-
-    async def begin(self) -> None:
-        """Nothing comes before."""
-
     async def run(self) -> None:
-        await _order(self._environment, self._student)
+        await self._order()
 
 
-class OrderingTogether:
+class OrderingTogether(Scenario):
     """Many students order while an earlier commit is held, so that all later messages are about many orders."""
-
-    kitchen_mode = "auto"
-
-    def __init__(self, environment: Environment, student: Student) -> None:
-        self._environment = environment
-        self._student = student
 
     async def begin(self) -> None:
         """Log the other students in, the first time."""
@@ -93,13 +89,13 @@ class OrderingTogether:
         dish = await self._environment.database.fetchval(_FULLEST_DISH)
         first, *others = await self._environment.other_students(TOGETHER)
         async with asyncio.TaskGroup() as ordering, self._environment.receiving_held():
-            ordering.create_task(self._order(first, dish))
+            ordering.create_task(self._order_together(first, dish))
             await is_true_within(HELD_WITHIN_S, self._environment.is_receiving_held)
             for student in (*others, self._student):
-                ordering.create_task(self._order(student, dish))
+                ordering.create_task(self._order_together(student, dish))
             await is_true_within(HELD_WITHIN_S, self._have_all_arrived)
 
-    async def _order(self, student: Student, dish: UUID) -> None:
+    async def _order_together(self, student: Student, dish: UUID) -> None:
         """Order under a key that is unique to this run of the scenario."""
         _require(await _order_of(student, dish, key=self._student.student_id), status=201)
 
@@ -107,34 +103,21 @@ class OrderingTogether:
         return await self._environment.orders_being_received() > TOGETHER
 
 
-class Refusing:
+class Refusing(Scenario):
     """A student orders a dish that stock does not have, so stock rejects the order."""
-
-    kitchen_mode = "auto"
-
-    def __init__(self, _: Environment, student: Student) -> None:
-        self._student = student
-
-    async def begin(self) -> None:
-        """Nothing comes before."""
 
     async def run(self) -> None:
         dish = uuid5(NO_DISHES, self._student.student_id)
         _require(await _order_of(self._student, dish), status=409)
 
 
-class CancelAnOrder:
+class CancelAnOrder(Scenario):
     """A student cancels an order that is queued in the kitchen, and stock releases its portions."""
 
     kitchen_mode = "manual"
 
-    def __init__(self, environment: Environment, student: Student) -> None:
-        self._environment = environment
-        self._student = student
-        self._order_id = UUID(int=0)
-
     async def begin(self) -> None:
-        self._order_id = await _order(self._environment, self._student)
+        self._order_id = await self._order()
         if not await is_true_within(ANSWER_WITHIN_S, self._is_queued):
             raise ScenarioFailedError("the order never reached the kitchen")
 
@@ -145,26 +128,18 @@ class CancelAnOrder:
         return bool(await self._environment.database.fetchval(_IS_QUEUED, self._order_id))
 
 
-class Checking:
+class Checking(Scenario):
     """Reconcile delivery: gateway and kitchen check an order's delivery when it is five seconds old."""
 
-    kitchen_mode = "auto"
-
-    def __init__(self, environment: Environment, student: Student) -> None:
-        self._environment = environment
-        self._student = student
-
-        self._order_id = UUID(int=0)
-
     async def begin(self) -> None:
-        self._order_id = await _order(self._environment, self._student)
+        self._order_id = await self._order()
         await until_carried(self._environment.bus, self._environment.database)
 
     async def run(self) -> None:
         await check_again(self._environment, [self._order_id])
 
 
-SCENARIOS: dict[str, Callable[[Environment, Student], Scenario]] = {
+SCENARIOS: dict[str, type[Scenario]] = {
     "order": Ordering,
     "cancel": CancelAnOrder,
     "refuse": Refusing,
@@ -185,12 +160,6 @@ async def check_again(environment: Environment, order_ids: Sequence[UUID]) -> No
     await environment.database.execute(_RESET_CHECKS, order_ids)
     if not await is_true_within(ANSWER_WITHIN_S, is_checked):
         raise ScenarioFailedError("reconciliation did not confirm that the order has arrived everywhere")
-
-
-async def _order(environment: Environment, student: Student) -> UUID:
-    answer = await _order_of(student, await environment.database.fetchval(_FULLEST_DISH))
-    _require(answer, status=201)
-    return msgspec.json.decode(answer.body, type=Order).id
 
 
 async def _order_of(student: Student, dish: UUID, *, key: str = "only") -> Exchange:

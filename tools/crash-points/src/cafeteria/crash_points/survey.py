@@ -15,7 +15,6 @@ from cafeteria.crash_points.points import Kind, Moment, Point
 from cafeteria.crash_points.rounds import Rounds
 from cafeteria.crash_points.wire_proxy import Place
 
-FRESH_STARTS = 2
 RUNS_EACH = 3  # the first on fresh processes, the second on hardly used ones
 
 
@@ -29,9 +28,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
         return (point.scenario, point.kind, point.number) in self.fresh
 
 
-async def survey(
-    environment: Environment, scenarios: Iterable[str], *, fresh_starts: int = FRESH_STARTS
-) -> Survey:
+async def survey(environment: Environment, scenarios: Iterable[str], *, fresh_starts: int) -> Survey:
     rounds = Rounds(environment)
     await rounds.record("order")  # what runs only after an order is background too
     rounds.background = await rounds.record_background()

@@ -1,6 +1,5 @@
 """The bus with the administrator's rights: stored and unread messages, and operations that no service may do."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
@@ -10,7 +9,6 @@ import nats.errors
 
 from cafeteria.chassis.messaging.jetstream_api import JetStreamApi, Refused
 from cafeteria.chassis.messaging.nats_client import BusClient
-from cafeteria.local_stack.polling import until
 
 API_TIMEOUT_S = 5.0
 
@@ -54,8 +52,7 @@ class BusAdmin:
 
     async def unread(self, stream: str, durable: str) -> int:
         """Return the number of messages that the consumer has not acknowledged yet."""
-        info = await self.ask(f"CONSUMER.INFO.{stream}.{durable}")
-        return int(info["num_pending"]) + int(info["num_ack_pending"])
+        return (await self._api.consumer(stream, durable)).unread
 
     async def message(self, stream: str, sequence: int) -> dict[str, Any] | None:
         """Return the message as JetStream's API encodes it, body and headers in base64; None if there is none."""
@@ -64,18 +61,6 @@ class BusAdmin:
             message: dict[str, Any] = found["message"]
             return message
         return None
-
-    async def until_there(self, *, within_s: float = 20.0) -> None:
-        """Wait until the server answers requests. Raises TimeoutError."""
-        async with asyncio.timeout(within_s):
-            await until(self._answers, timeout_s=within_s, poll_s=0.1)
-
-    async def _answers(self) -> bool:
-        try:
-            await self.ask("INFO")
-        except (nats.errors.Error, TimeoutError, Refused):
-            return False
-        return True
 
 
 async def _ignore(error: Exception) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -13,6 +12,7 @@ import asyncpg
 
 from cafeteria.contracts.subjects import IDENTITY, KITCHEN, SERVICES
 from cafeteria.faultkit.bus_admin import BusAdmin
+from cafeteria.faultkit.history import History
 from cafeteria.faultkit.proxy import Proxy
 from cafeteria.faultkit.student import Student, Urls
 from cafeteria.faultkit.tcp_proxy import HOST
@@ -20,9 +20,8 @@ from cafeteria.local_stack import ports
 from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, member_name, service_of
-from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.stack import Stack
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 
 POSTGRES, NATS = "postgres", "nats"
 SERVERS = (POSTGRES, NATS)
@@ -70,7 +69,9 @@ class Cluster:
     async def _start(self, starting: AsyncExitStack) -> None:
         postgres_port = ports.free_ports(2)
         server_ports = {POSTGRES: postgres_port, NATS: postgres_port + 1}
-        for process in self._service_processes():
+        numbers = range(1, self._replicas + 1)
+        processes = [member_name(service, number) for service in SERVICES for number in numbers]
+        for process in processes:
             for server, port in server_ports.items():
                 proxy = Proxy(host=HOST, port=port, chance=self.chance)
                 self.proxies[process, server] = await starting.enter_async_context(proxy)
@@ -78,20 +79,13 @@ class Cluster:
             postgres_port=server_ports[POSTGRES],
             nats_port=server_ports[NATS],
             replicas=dict.fromkeys(SERVICES, self._replicas),
-            service_environments=self._environments(),
+            service_environments={process: self._environment(process) for process in processes},
             fork_server=self._fork_server,
         )
         self.stack = await starting.enter_async_context(Stack(self.data_directory, plan))
         connector = aiohttp.TCPConnector(limit=0)
         self.http = await starting.enter_async_context(aiohttp.ClientSession(connector=connector))
         self.bus = await starting.enter_async_context(BusAdmin(self.stack.servers.nats_admin_url))
-
-    def _service_processes(self) -> list[str]:
-        numbers = range(1, self._replicas + 1)
-        return [member_name(service, number) for service in SERVICES for number in numbers]
-
-    def _environments(self) -> dict[str, dict[str, str]]:
-        return {process: self._environment(process) for process in self._service_processes()}
 
     def _environment(self, process: str) -> dict[str, str]:
         return {
@@ -124,11 +118,9 @@ class Cluster:
     def processes(self, service: str) -> list[str]:
         return [name for name in self.all_processes if service_of(name) == service]
 
-    @asynccontextmanager
-    async def lock(self, server: str) -> AsyncIterator[None]:
-        """Lock the server, so that one fault at a time stops or starts it."""
-        async with self._locks[server]:
-            yield
+    def lock(self, server: str) -> asyncio.Lock:
+        """Return the server's lock, so that one fault at a time stops or starts it."""
+        return self._locks[server]
 
     async def ready(self, process: str) -> None:
         """Wait until the process is ready. Raises NeverReadyError."""
@@ -138,17 +130,18 @@ class Cluster:
         except TimeoutError:
             raise NeverReadyError(f"{process} was not ready {READY_WITHIN_S:.0f} s after its fault") from None
 
-    @asynccontextmanager
-    async def database(self, *, name: str = "rush") -> AsyncIterator[asyncpg.Connection]:
+    def database(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
         """Connect as superuser, with access to all schemas, not through a proxy."""
-        connection = await connect(
-            self.stack.servers.targets().postgres_url, timeout=20, server_settings={"application_name": name}
-        )
-        try:
-            yield connection
-        finally:
-            await connection.close(timeout=5)
+        url = self.stack.servers.targets().postgres_url
+        return connected(url, timeout=20, server_settings={"application_name": "rush"})
 
-    async def until(self, condition: Callable[[], bool], *, within_s: float, every_s: float = 0.05) -> bool:
-        """Poll the condition; return whether it became true in time."""
-        return await is_true_within(within_s, condition, poll_s=every_s)
+    def student(self, student_id: str, history: History, *, chance: random.Random) -> Student:
+        """Return a student, not logged in, who records everything in `history`."""
+        return Student(
+            student_id,
+            http=self.http,
+            urls=self.urls,
+            history=history,
+            chance=chance,
+            began_at=self.began_at,
+        )

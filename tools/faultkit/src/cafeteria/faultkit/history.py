@@ -71,16 +71,11 @@ class History(msgspec.Struct, kw_only=True):
 
     def cancelled_ids(self) -> set[UUID]:
         """Return the orders for which a cancel request was answered with success."""
-        return {
-            exchange.order_id
-            for exchange in self.exchanges
-            if exchange.intent is Intent.CANCEL and exchange.status == OK and exchange.order_id
-        }
+        return {cancel.order_id for cancel in self._cancels() if cancel.status == OK and cancel.order_id}
 
     def cancel_wishes(self) -> set[UUID]:
         """Return the orders with a cancel request, whatever its answer was."""
-        return {
-            exchange.order_id
-            for exchange in self.exchanges
-            if exchange.intent is Intent.CANCEL and exchange.order_id
-        }
+        return {cancel.order_id for cancel in self._cancels() if cancel.order_id}
+
+    def _cancels(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges if exchange.intent is Intent.CANCEL]

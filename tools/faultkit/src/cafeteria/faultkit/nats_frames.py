@@ -13,22 +13,7 @@ LONGEST_LINE_BYTES = 1 << 20  # INFO and CONNECT are a few hundred; a longer lin
 
 _CARRIERS = {b"PUB": (2, 3), b"HPUB": (3, 4), b"MSG": (3, 4), b"HMSG": (4, 5)}
 """Verbs with a payload: how many arguments follow them, without and with a reply subject."""
-_VERBS = frozenset(
-    {
-        b"INFO",
-        b"CONNECT",
-        b"SUB",
-        b"UNSUB",
-        b"PING",
-        b"PONG",
-        b"+OK",
-        b"-ERR",
-        b"PUB",
-        b"HPUB",
-        b"MSG",
-        b"HMSG",
-    }
-)
+_VERBS = _CARRIERS.keys() | set(b"INFO CONNECT SUB UNSUB PING PONG +OK -ERR".split())
 
 
 class NatsError(Exception):

@@ -50,33 +50,15 @@ class Menu(msgspec.Struct, frozen=True, kw_only=True):
 class Operators:
     """Both operators. They use the same failing system as the students; a failed task is tried at the next interval."""
 
-    def __init__(
-        self, operator: Student, cook: Student, *, http: aiohttp.ClientSession, stock: str, kitchen: str
-    ) -> None:
-        self._operator = operator
-        self._cook = cook
-        self._http = http
-        self._stock = stock
-        self._kitchen = kitchen
+    def __init__(self, cluster: Cluster, history: History) -> None:
+        self._operator = cluster.student(OPERATOR, history, chance=cluster.chance)
+        self._cook = cluster.student(KITCHEN, history, chance=cluster.chance)
+        self._http = cluster.http
+        self._stock = cluster.stack.url("stock")
+        self._kitchen = cluster.stack.url("kitchen")
         self._chance = random.Random("operators")  # noqa: S311 - repeatable on purpose
         self.restocks = 0
         self.collected = 0
-
-    @classmethod
-    def meet(cls, cluster: Cluster, history: History) -> "Operators":
-        operator, cook = (
-            Student(
-                name,
-                http=cluster.http,
-                urls=cluster.urls,
-                history=history,
-                chance=cluster.chance,
-                began_at=cluster.began_at,
-            )
-            for name in (OPERATOR, KITCHEN)
-        )
-        stack = cluster.stack
-        return cls(operator, cook, http=cluster.http, stock=stack.url("stock"), kitchen=stack.url("kitchen"))
 
     async def arrive(self) -> None:
         for person in (self._operator, self._cook):

@@ -112,9 +112,7 @@ async def reach_quiescence(cluster: Cluster, *, recovered_after_s: float | None 
     return quiescence
 
 
-async def until_carried(
-    bus: BusAdmin, connection: asyncpg.Connection, *, within_s: float = CARRIED_WITHIN_S
-) -> tuple[str, ...]:
+async def until_carried(bus: BusAdmin, connection: asyncpg.Connection) -> tuple[str, ...]:
     """Wait until every order has ended and every message is read; return sentences about what is left after that."""
     left: tuple[str, ...] = ()
 
@@ -126,7 +124,7 @@ async def until_carried(
             left = (f"{unfinished} orders, tickets or messages are not finished", *left)
         return not left
 
-    await is_true_within(within_s, is_reached, poll_s=POLL_S)
+    await is_true_within(CARRIED_WITHIN_S, is_reached, poll_s=POLL_S)
     return left
 
 

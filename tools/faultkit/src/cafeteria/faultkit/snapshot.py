@@ -81,10 +81,11 @@ _ITEMS = """
             FROM stock.stock_transactions t WHERE t.item_id = i.id) AS deducted
     FROM stock.items i JOIN stock.inventory v ON v.item_id = i.id"""
 _ORDERS = """
-    SELECT o.id, o.student_id, o.status, o.version, o.rejection_reason, o.lines, o.released_at,
+    SELECT o.id AS order_id, o.student_id, o.status, o.version, o.rejection_reason AS reason, o.lines,
+           o.released_at IS NOT NULL AS released,
            k.key, k.response_status, k.response_body
     FROM gateway.orders o LEFT JOIN gateway.idempotency_keys k ON k.order_id = o.id"""
-_DECISIONS = "SELECT order_id, decision, reason, released_at FROM stock.reservations"
+_DECISIONS = "SELECT order_id, decision, reason, released_at IS NOT NULL AS released FROM stock.reservations"
 _TAKEN = """
     SELECT order_id, item_id, sum(quantity_deducted) AS taken
     FROM stock.stock_transactions GROUP BY order_id, item_id"""
@@ -94,7 +95,7 @@ _TICKETS = """
     FROM kitchen.kitchen_orders t LEFT JOIN kitchen.order_status_history h ON h.kitchen_order_id = t.id
     GROUP BY t.id"""
 _NOTIFICATIONS = """
-    SELECT order_id, student_id, status_sent, version, position FROM notification.notifications"""
+    SELECT order_id, student_id, status_sent AS status, version, position FROM notification.notifications"""
 _OUTBOX = "SELECT (SELECT count(*) FROM gateway.outbox) + (SELECT count(*) FROM kitchen.outbox)"
 _DEAD = """
     SELECT subject, message_id, item, body, error FROM gateway.dead_letters
@@ -107,11 +108,13 @@ async def read_snapshot(connection: asyncpg.Connection) -> Snapshot:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return Snapshot(
             items=tuple(msgspec.convert(dict(row), StoredItem) for row in await connection.fetch(_ITEMS)),
-            orders={row["id"]: _order(row) for row in await connection.fetch(_ORDERS)},
-            decisions={row["order_id"]: _decision(row) for row in await connection.fetch(_DECISIONS)},
+            orders={row["order_id"]: _order(row) for row in await connection.fetch(_ORDERS)},
+            decisions={row["order_id"]: StoredDecision(**row) for row in await connection.fetch(_DECISIONS)},
             taken=_taken(await connection.fetch(_TAKEN)),
-            tickets=tuple(_ticket(row) for row in await connection.fetch(_TICKETS)),
-            notifications=tuple(_notification(row) for row in await connection.fetch(_NOTIFICATIONS)),
+            tickets=tuple(
+                msgspec.convert(dict(row), StoredTicket) for row in await connection.fetch(_TICKETS)
+            ),
+            notifications=tuple(StoredNotification(**row) for row in await connection.fetch(_NOTIFICATIONS)),
             outbox_rows=await connection.fetchval(_OUTBOX),
             dead_letters=tuple(StoredLetter(**row) for row in await connection.fetch(_DEAD)),
         )
@@ -124,27 +127,7 @@ class _Line(msgspec.Struct):
 
 def _order(row: asyncpg.Record) -> StoredOrder:
     lines = msgspec.json.decode(row["lines"], type=list[_Line])
-    return StoredOrder(
-        order_id=row["id"],
-        student_id=row["student_id"],
-        status=row["status"],
-        version=row["version"],
-        reason=row["rejection_reason"],
-        lines={line.item_id: line.quantity for line in lines},
-        released=row["released_at"] is not None,
-        key=row["key"],
-        response_status=row["response_status"],
-        response_body=row["response_body"],
-    )
-
-
-def _decision(row: asyncpg.Record) -> StoredDecision:
-    return StoredDecision(
-        order_id=row["order_id"],
-        decision=row["decision"],
-        reason=row["reason"],
-        released=row["released_at"] is not None,
-    )
+    return StoredOrder(**{**row, "lines": {line.item_id: line.quantity for line in lines}})
 
 
 def _taken(rows: list[asyncpg.Record]) -> dict[UUID, dict[UUID, int]]:
@@ -152,22 +135,3 @@ def _taken(rows: list[asyncpg.Record]) -> dict[UUID, dict[UUID, int]]:
     for row in rows:
         taken[row["order_id"]][row["item_id"]] = row["taken"]
     return dict(taken)
-
-
-def _ticket(row: asyncpg.Record) -> StoredTicket:
-    return StoredTicket(
-        order_id=row["order_id"],
-        student_id=row["student_id"],
-        status=row["status"],
-        history=tuple(row["history"]),
-    )
-
-
-def _notification(row: asyncpg.Record) -> StoredNotification:
-    return StoredNotification(
-        order_id=row["order_id"],
-        student_id=row["student_id"],
-        status=row["status_sent"],
-        version=row["version"],
-        position=row["position"],
-    )

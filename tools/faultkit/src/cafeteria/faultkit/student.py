@@ -97,20 +97,19 @@ class Student:
 
     async def order(self, lines: tuple[OrderLine, ...], *, key: str, deadline_s: float = 120) -> Exchange:
         """Send until a final answer comes; return the last exchange. Raises TimeoutError."""
-        body = _ENCODE(PlaceOrder(lines=lines))
         async with asyncio.timeout(deadline_s):
             while True:
-                exchange = await self.order_once(body, lines=lines, key=key)
+                exchange = await self.order_once(lines, key=key)
                 if exchange.status in FINAL_STATUSES:
                     return exchange
                 await self._pause()
 
     async def order_once(
-        self, body: bytes, *, lines: tuple[OrderLine, ...], key: str, patience_s: float = PATIENCE_S
+        self, lines: tuple[OrderLine, ...], *, key: str, patience_s: float = PATIENCE_S
     ) -> Exchange:
         """One request, whatever comes of it."""
         return await self._exchange(
-            *("POST", f"{self._gateway()}/v1/orders", body),
+            *("POST", f"{self._gateway()}/v1/orders", _ENCODE(PlaceOrder(lines=lines))),
             headers={"Idempotency-Key": key, **JSON},
             patience_s=patience_s,
             intent=Intent.ORDER,

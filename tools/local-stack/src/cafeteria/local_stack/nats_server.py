@@ -8,17 +8,13 @@ import httpx
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.binaries import nats_server
-from cafeteria.local_stack.child import Child, Program
+from cafeteria.local_stack.child import Program
 from cafeteria.local_stack.data_directory import DataDirectory
-from cafeteria.local_stack.polling import is_true_within
 from cafeteria.provisioning.credentials import ADMIN, Credentials
-from cafeteria.provisioning.errors import StackError
 from cafeteria.provisioning.nats_config import NatsPlan, render
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.provisioning.private_files import write_private
 
-START_TIMEOUT_S = 30.0  # the server reads a large store at the start
-POLL_S = 0.03
 STORE_OF_VERSION_0_1 = "jetstream/$G"
 
 
@@ -84,18 +80,14 @@ class NatsServer:
             own_group=True,
         )
 
-    async def wait_ready(self, child: Child, *, log: Path) -> None:
-        """Return once JetStream is ready. Raises `StackError` if the server ended, or after START_TIMEOUT_S."""
+    async def is_ready(self) -> bool:
+        """Whether JetStream is ready."""
         async with plain_http(timeout_s=1) as client:
-
-            async def is_decided() -> bool:
-                return await _is_healthy(client, self.monitor_url) or child.exit_code is not None
-
-            is_in_time = await is_true_within(START_TIMEOUT_S, is_decided, poll_s=POLL_S)
-        if child.exit_code is not None:
-            raise StackError(f"NATS ended while it started: the end of {log} says why.")
-        if not is_in_time:
-            raise StackError(f"NATS was not ready within {START_TIMEOUT_S:.0f} s: see {log}.")
+            try:
+                answer = await client.get(f"{self.monitor_url}/healthz")
+            except httpx.HTTPError:
+                return False
+        return answer.status_code == httpx.codes.OK
 
     def wipe(self) -> None:
         """Remove the store. The server must not run."""
@@ -104,11 +96,3 @@ class NatsServer:
     @property
     def _config(self) -> Path:
         return self._home.nats / "nats.conf"
-
-
-async def _is_healthy(client: httpx.AsyncClient, monitor_url: str) -> bool:
-    try:
-        answer = await client.get(f"{monitor_url}/healthz")
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == httpx.codes.OK

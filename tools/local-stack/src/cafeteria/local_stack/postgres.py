@@ -28,7 +28,6 @@ from cafeteria.provisioning.errors import SettingError, StackError
 from cafeteria.provisioning.private_files import write_private
 from cafeteria.provisioning.targets import DATABASE, SUPERUSER
 
-START_TIMEOUT_S = 30.0  # recovery after a kill replays the journal since the last checkpoint
 OLD_SERVER_TIMEOUT_S = 10.0  # after its supervisor was killed, the old server is still shutting down
 POLL_S = 0.05
 logger = logging.getLogger(__name__)
@@ -93,19 +92,8 @@ class PostgresServer:
             death_signal=signal.SIGINT,
         )
 
-    async def wait_ready(self, child: Child, *, log: Path) -> None:
-        """Return once it accepts logins. Raises `StackError` if the server ended, or after START_TIMEOUT_S."""
-
-        async def is_decided() -> bool:
-            return await self._answers() or child.exit_code is not None
-
-        is_in_time = await is_true_within(START_TIMEOUT_S, is_decided, poll_s=POLL_S)
-        if child.exit_code is not None:
-            raise StackError(f"Postgres ended while it started: the end of {log} says why.")
-        if not is_in_time:
-            raise StackError(f"Postgres did not answer within {START_TIMEOUT_S:.0f} s: see {log}.")
-
-    async def _answers(self) -> bool:
+    async def is_ready(self) -> bool:
+        """Whether it accepts logins. Raises `StackError` if it refuses the administrator's password."""
         try:
             connection = await connect(self.admin_url, database="postgres", timeout=1)
         except asyncpg.InvalidPasswordError:

@@ -1,7 +1,6 @@
 """Starts Postgres and NATS for a stack, or uses the running servers that the plan names."""
 
 import asyncio
-from pathlib import Path
 from typing import Protocol
 
 from cafeteria.local_stack import ports
@@ -9,6 +8,7 @@ from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.nats_server import NatsServer
 from cafeteria.local_stack.plan import Plan
+from cafeteria.local_stack.polling import is_true_within
 from cafeteria.local_stack.postgres import PostgresServer
 from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.provisioning.credentials import Credentials
@@ -19,10 +19,15 @@ POSTGRES = "postgres"
 NATS = "nats"
 
 
+START_TIMEOUT_S = 30.0  # Postgres replays its journal since the last checkpoint; NATS reads a large store
+POLL_S = 0.03
+_TITLES = {POSTGRES: "Postgres", NATS: "NATS"}
+
+
 class _Server(Protocol):
     def program(self) -> Program: ...
 
-    async def wait_ready(self, child: Child, *, log: Path) -> None: ...
+    async def is_ready(self) -> bool: ...
 
 
 class Servers:
@@ -123,6 +128,13 @@ def _supervised(name: str, server: _Server, *, home: DataDirectory, keep: bool) 
     log = home.logs / f"{name}.log"
 
     async def ready(child: Child) -> None:
-        await server.wait_ready(child, log=log)
+        async def is_decided() -> bool:
+            return child.exit_code is not None or await server.is_ready()
+
+        is_in_time = await is_true_within(START_TIMEOUT_S, is_decided, poll_s=POLL_S)
+        if child.exit_code is not None:
+            raise StackError(f"{_TITLES[name]} ended while it started: the end of {log} says why.")
+        if not is_in_time:
+            raise StackError(f"{_TITLES[name]} was not ready within {START_TIMEOUT_S:.0f} s: see {log}.")
 
     return SupervisedProcess(name, program=server.program, ready=ready, log=log, keep=keep)

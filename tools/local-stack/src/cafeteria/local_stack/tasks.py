@@ -1,6 +1,8 @@
-"""Cancels tasks reliably."""
+"""Runs tasks beside other work, and cancels them reliably."""
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 REPEAT_S = 0.5  # longer than any of these tasks needs to clean up
@@ -15,3 +17,13 @@ async def ended(task: "asyncio.Task[Any]") -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=REPEAT_S)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """Run `work` beside the block; cancel it at the block's end, and ignore its exception."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        await ended(task)

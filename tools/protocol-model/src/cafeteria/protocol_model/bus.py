@@ -45,8 +45,6 @@ class Delivery:
 class Durable:
     """Delivers each message of `topic` to some replica until a replica has acknowledged it."""
 
-    __slots__ = ("stream", "taken", "topic", "waiting")
-
     def __init__(self, stream: "Stream", topic: Topic[Any]) -> None:
         self.stream = stream
         self.topic = topic
@@ -93,8 +91,6 @@ class Durable:
 class Stream:
     """A stream. `epoch` counts how often it was created; `ids` are the message ids that it has stored since."""
 
-    __slots__ = ("durables", "epoch", "ids", "messages", "scheduler")
-
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.epoch = 1
@@ -125,8 +121,6 @@ class Stream:
 
 class Bus:
     """The two streams and their durable consumers."""
-
-    __slots__ = ("durables", "kitchen", "notification", "projection", "scheduler", "streams", "work")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler

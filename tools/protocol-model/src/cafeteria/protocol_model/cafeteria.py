@@ -30,24 +30,6 @@ Tick = Callable[[], bool]
 class Cafeteria:
     """The whole simulation, drawn from one seed."""
 
-    __slots__ = (
-        "bus",
-        "delivery_ticks",
-        "fault_injector",
-        "gateway",
-        "gateways",
-        "kitchen",
-        "kitchens",
-        "load_clients",
-        "notification",
-        "notifications",
-        "operator",
-        "scheduler",
-        "stock",
-        "stocks",
-        "ticks",
-    )
-
     def __init__(self, seed: int, *, guards: Guards, faults: Faults, trace: list[str] | None = None) -> None:
         self.scheduler = Scheduler(seed, guards=guards, faults=faults, trace=trace)
         self.bus = Bus(self.scheduler)

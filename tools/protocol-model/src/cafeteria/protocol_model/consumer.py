@@ -16,8 +16,6 @@ Part = list[tuple[Delivery, Any]]
 class DeadLetters:
     """Unreadable items by subject and body, so that the same item is kept once."""
 
-    __slots__ = ("kept",)
-
     def __init__(self) -> None:
         self.kept: set[tuple[str, Unreadable]] = set()
 

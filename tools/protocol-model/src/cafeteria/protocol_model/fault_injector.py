@@ -15,8 +15,6 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1, 8
 class FaultInjector:
     """Injects faults: `injection` runs the one that the number `roll`, drawn below `worst`, selects."""
 
-    __slots__ = ("bus", "outboxes", "scheduler", "services", "threats", "worst")
-
     def __init__(
         self,
         scheduler: Scheduler,

@@ -5,6 +5,7 @@ control flow copies `cafeteria.gateway.use_cases`; the rules for orders are `caf
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from cafeteria.contracts.kitchen import CancelAnswered
@@ -63,22 +64,15 @@ Waiting = tuple[Sent, PendingOrder]
 Answers = dict[UUID, Answer | None]
 
 
-class Receivers:
+class Receivers(NamedTuple):
     """The replicas to which the gateway sends requests."""
 
-    __slots__ = ("kitchen", "notification", "stock")
-
-    def __init__(
-        self, *, stock: Sequence[Listener], kitchen: Sequence[Listener], notification: Sequence[Listener]
-    ) -> None:
-        self.stock = stock
-        self.kitchen = kitchen
-        self.notification = notification
+    stock: Sequence[Listener]
+    kitchen: Sequence[Listener]
+    notification: Sequence[Listener]
 
 
 class GatewayReplica(Replica):
-    __slots__ = ("bus", "queue", "receivers", "tables")
-
     def __init__(
         self, scheduler: Scheduler, name: str, *, tables: GatewayTables, bus: Bus, receivers: Receivers
     ) -> None:

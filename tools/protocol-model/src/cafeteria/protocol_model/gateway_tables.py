@@ -39,16 +39,6 @@ PURGEABLE = {OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.COLLECTED,
 class OrderRow:
     """A row of `gateway.orders`."""
 
-    __slots__ = (
-        "kitchen_seen_at",
-        "next_ask_at",
-        "next_check_at",
-        "notified_version",
-        "released_at",
-        "stored",
-        "updated_at",
-    )
-
     def __init__(self, stored: StoredOrder) -> None:
         self.stored = stored
         self.updated_at = stored.created_at
@@ -61,8 +51,6 @@ class OrderRow:
 
 class KeyRow:
     """A row of `gateway.idempotency_keys`."""
-
-    __slots__ = ("answer", "key", "made_at", "order_id", "request_hash")
 
     def __init__(self, placing: Placing, at: datetime) -> None:
         self.key = placing.key
@@ -115,17 +103,6 @@ def items_of(order: StoredOrder) -> list[OutboxItem]:
 
 class GatewayTables:
     """All rows of the gateway. `breaches` has a sentence for each row that a constraint should have refused."""
-
-    __slots__ = (
-        "breaches",
-        "dead_letters",
-        "guards",
-        "keys",
-        "keys_of_orders",
-        "orders",
-        "outbox",
-        "scheduler",
-    )
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler

@@ -26,9 +26,9 @@ from cafeteria.protocol_model.back_off import back_off
 from cafeteria.protocol_model.bus import Bus
 from cafeteria.protocol_model.consumer import DeadLetters, consume
 from cafeteria.protocol_model.outbox import Outbox, OutboxItem, relay
+from cafeteria.protocol_model.reconciliation import find_missing
 from cafeteria.protocol_model.scheduler import (
     LOST,
-    Ask,
     Commit,
     Listener,
     Replica,
@@ -43,16 +43,6 @@ PREP_S = 1.0
 
 class TicketRow:
     """A row of `kitchen.kitchen_orders`, with its `history`."""
-
-    __slots__ = (
-        "changed_at",
-        "confirm_at",
-        "due_at",
-        "gateway_version",
-        "history",
-        "notified_version",
-        "ticket",
-    )
 
     def __init__(self, ticket: Ticket, at: datetime) -> None:
         self.ticket = ticket
@@ -70,8 +60,6 @@ class TicketRow:
 
 class KitchenTables:
     """All rows of the kitchen. `tickets` has them by ticket id; an order should have one at most."""
-
-    __slots__ = ("dead_letters", "guards", "of_orders", "outbox", "scheduler", "tickets")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
@@ -172,8 +160,6 @@ class KitchenTables:
 class Unconfirmed:
     """A ticket's status that a receiver may lack, as it was read, and what the receivers answered about it."""
 
-    __slots__ = ("confirm_at", "gateway_version", "is_missing", "notified_version", "row", "version")
-
     def __init__(self, row: TicketRow) -> None:
         self.row = row
         self.version = row.version
@@ -204,8 +190,6 @@ def item_of(ticket: Ticket) -> OutboxItem:
 
 
 class KitchenReplica(Replica):
-    __slots__ = ("bus", "gateway", "notification", "tables")
-
     def __init__(
         self,
         scheduler: Scheduler,
@@ -284,25 +268,11 @@ class KitchenReplica(Replica):
         )
         if due is LOST or not due:
             return
-        at_gateway = yield from self._find_missing(
-            "known to the gateway?",
-            self.gateway,
-            [each for each in due if each.gateway_version < each.version],
-        )
-        at_notification = yield from self._find_missing(
-            "known to notification?",
-            self.notification,
-            [each for each in due if each.notified_version < each.version],
-        )
+        projected = [each.asked for each in due if each.gateway_version < each.version]
+        notified = [each.asked for each in due if each.notified_version < each.version]
+        at_gateway = yield from find_missing("known to the gateway?", self.gateway, projected)
+        at_notification = yield from find_missing("known to notification?", self.notification, notified)
         if at_gateway is None and at_notification is None:
             return
         learned = [each.learn(at_gateway, at_notification) for each in due]
         yield Commit("reconcile writes down what it found", self.tables.confirm, learned, self.scheduler.now)
-
-    def _find_missing(self, label: str, peers: Sequence[Listener], due: list[Unconfirmed]) -> Steps:
-        if not due:
-            return frozenset()
-        answer = yield Ask(label, peers, CheckDelivery(items=tuple(each.asked for each in due)))
-        if answer is LOST or answer.behind:
-            return None
-        return frozenset(each.order_id for each in answer.missing)

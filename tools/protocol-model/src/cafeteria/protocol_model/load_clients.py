@@ -27,18 +27,6 @@ ONE_DISH = 0.5
 class LoadClients:
     """Sends two or three orders, each up to three times, together or spread out, and up to three cancellations."""
 
-    __slots__ = (
-        "followers",
-        "gateways",
-        "intents",
-        "items",
-        "notifications",
-        "orders",
-        "scheduler",
-        "sent",
-        "students",
-    )
-
     def __init__(
         self,
         scheduler: Scheduler,

@@ -23,8 +23,6 @@ class Reading(NamedTuple):
 class NotificationTables:
     """All rows of notification. `log[n - 1]` is the status at position n."""
 
-    __slots__ = ("dead_letters", "guards", "log", "logged", "scheduler", "stream_epoch", "stream_sequence")
-
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.guards = scheduler.guards
@@ -66,8 +64,6 @@ class NotificationTables:
 class Follower:
     """A student's device: it reconnects with the last position that it saw, and receives what is above it."""
 
-    __slots__ = ("home", "seen", "shown", "student_id")
-
     def __init__(self, student_id: str) -> None:
         self.student_id = student_id
         self.seen = 0
@@ -84,8 +80,6 @@ class NotificationReplica(Replica):
 
     `lately` caches which versions of an order are logged, so that they are not read again.
     """
-
-    __slots__ = ("bus", "followers", "lately", "pushed", "reading", "tables", "taken")
 
     def __init__(self, scheduler: Scheduler, name: str, *, tables: NotificationTables, bus: Bus) -> None:
         super().__init__(scheduler, name)

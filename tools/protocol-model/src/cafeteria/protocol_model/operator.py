@@ -19,8 +19,6 @@ AT_ONCE = 0.3
 class Operator(Replica):
     """Releases the abandoned order; `has_stray` is true until stock has answered."""
 
-    __slots__ = ("has_stray", "stocks")
-
     def __init__(self, scheduler: Scheduler, stocks: Sequence[Listener]) -> None:
         super().__init__(scheduler, "operator")
         self.stocks = stocks

@@ -34,8 +34,6 @@ class Outbox:
     `unreadable` has the rows that another release wrote and that no receiver can read.
     """
 
-    __slots__ = ("holder", "last_number", "rows", "schema", "unreadable")
-
     def __init__(self, schema: str) -> None:
         self.schema = schema
         self.rows: dict[int, OutboxItem] = {}

@@ -24,8 +24,8 @@ def reconcile(
         return
     cooked = [_version(order) for order in due if _must_reach_kitchen(order)]
     notified = [_version(order) for order in due if _must_be_notified(order)]
-    kitchen_lacks = yield from _missing("known to the kitchen?", kitchen, cooked)
-    notification_lacks = yield from _missing("known to notification?", notification, notified)
+    kitchen_lacks = yield from find_missing("known to the kitchen?", kitchen, cooked)
+    notification_lacks = yield from find_missing("known to notification?", notification, notified)
     if kitchen_lacks is None and notification_lacks is None:
         return
     findings = [_finding_of(order, kitchen_lacks, notification_lacks) for order in due]
@@ -39,7 +39,8 @@ def reconcile(
     )
 
 
-def _missing(label: str, peers: Sequence[Listener], versions: list[OrderVersion]) -> Steps:
+def find_missing(label: str, peers: Sequence[Listener], versions: list[OrderVersion]) -> Steps:
+    """Return the orders that a receiver lacks, or None if it gave no answer."""
     if not versions:
         return NOTHING
     answer = yield Ask(label, peers, CheckDelivery(items=tuple(versions)))

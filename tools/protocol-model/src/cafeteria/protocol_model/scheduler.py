@@ -87,8 +87,6 @@ class Event(Protocol):
 class Replica:
     """One process of a service; everything that it remembers is lost when it is killed."""
 
-    __slots__ = ("busy", "name", "scheduler")
-
     def __init__(self, scheduler: "Scheduler", name: str) -> None:
         self.scheduler = scheduler
         self.name = name
@@ -208,22 +206,6 @@ class LateCommit:
 
 class Scheduler:
     """The clock, the random draws, and all steps that can run next. `trace`, if given, collects their trace."""
-
-    __slots__ = (
-        "chance",
-        "dice",
-        "fault_rates",
-        "guards",
-        "held",
-        "holding",
-        "is_quiescing",
-        "notes",
-        "now",
-        "ready",
-        "slow_step",
-        "trace",
-        "waiting",
-    )
 
     def __init__(self, seed: int, *, guards: Guards, faults: Faults, trace: list[str] | None = None) -> None:
         self.chance = Random(seed)  # noqa: S311 - a schedule is to be drawn again, not to be kept secret

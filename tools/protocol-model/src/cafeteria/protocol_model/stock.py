@@ -32,8 +32,6 @@ TRIES = 20
 class StockTables:
     """Stock's rows. `restocked` is what came in; `asked_at` is when the request that decided an order was sent."""
 
-    __slots__ = ("asked_at", "guards", "items", "ledger", "reservations", "restocked", "scheduler")
-
     def __init__(self, scheduler: Scheduler, portions: dict[UUID, int]) -> None:
         self.scheduler = scheduler
         self.guards = scheduler.guards
@@ -94,8 +92,6 @@ class StockTables:
 
 class StockReplica(Replica):
     """One process of stock. Requests that arrive while a batch runs form the next one."""
-
-    __slots__ = ("queue", "tables")
 
     def __init__(self, scheduler: Scheduler, name: str, tables: StockTables) -> None:
         super().__init__(scheduler, name)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from cafeteria.crash_points import __main__ as crash_points
@@ -46,26 +47,21 @@ def options_from(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with plots")
     parser.add_argument("--home", type=Path, help="keep data and logs here, also after a success")
     parser.add_argument(
-        "--footprint", action=argparse.BooleanOptionalAction, help="measure memory and descriptors too"
+        "--footprint",
+        dest="with_footprint",
+        action=argparse.BooleanOptionalAction,
+        help="measure memory and descriptors too",
     )
     found = parser.parse_args(argv)
     try:
         selected(tuple(found.only))
     except ValueError as error:
         parser.error(str(error))
-    is_large = found.orders >= defaults.FOOTPRINT_FROM_ORDERS
-    return Options(
-        orders=found.orders,
-        faults=found.faults,
-        seed=secrets.randbelow(LARGEST_SEED) if found.seed is None else found.seed,
-        students=found.students,
-        replicas=found.replicas,
-        only=tuple(found.only),
-        scene=found.scene,
-        report=found.report,
-        home=found.home,
-        with_footprint=is_large if found.footprint is None else found.footprint,
-    )
+    if found.seed is None:
+        found.seed = secrets.randbelow(LARGEST_SEED)
+    if found.with_footprint is None:
+        found.with_footprint = found.orders >= defaults.FOOTPRINT_FROM_ORDERS
+    return msgspec.convert(vars(found), Options)
 
 
 async def _rush(options: Options, console: Console) -> Verdict:

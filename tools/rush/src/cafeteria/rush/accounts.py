@@ -10,21 +10,13 @@ async def assemble(
     cluster: Cluster, history: History, *, students: int, hot_portions: int
 ) -> tuple[LoadClients, Operators]:
     """Log the operators in, create the hot dish, and connect the students on all devices. Raises TimeoutError."""
-    operators = Operators.meet(cluster, history)
+    operators = Operators(cluster, history)
     await operators.arrive()
     menu = await operators.set_the_table(hot_portions=hot_portions)
     ids = student_ids(students)
     async with cluster.database() as connection:
         await enrol(connection, ids)
-    load_clients = LoadClients(
-        ids,
-        http=cluster.http,
-        urls=cluster.urls,
-        history=history,
-        menu=menu,
-        seed=cluster.seed,
-        began_at=cluster.began_at,
-    )
+    load_clients = LoadClients(cluster, ids, history=history, menu=menu)
     await load_clients.arrive()
     cluster.students = load_clients.students
     return load_clients, operators

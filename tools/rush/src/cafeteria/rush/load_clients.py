@@ -10,13 +10,11 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
-import aiohttp
-import msgspec
-
-from cafeteria.contracts.gateway import OrderLine, PlaceOrder
+from cafeteria.contracts.gateway import OrderLine
+from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.history import Exchange, History
 from cafeteria.faultkit.operators import Menu
-from cafeteria.faultkit.student import Student, Urls
+from cafeteria.faultkit.student import Student
 from cafeteria.provisioning.demo_data import PASSWORD
 from cafeteria.rush.load_control import LoadControl
 
@@ -50,36 +48,22 @@ RESTLESS_S = (1.0, 15.0)
 
 Choice = TypeVar("Choice")
 
-_ENCODE = msgspec.json.Encoder().encode
-
 
 class LoadClients:
     """All load clients. `unanswered` has a sentence for each request without a final answer in two minutes."""
 
-    def __init__(
-        self,
-        ids: Iterable[str],
-        *,
-        http: aiohttp.ClientSession,
-        urls: Urls,
-        history: History,
-        menu: Menu,
-        seed: int,
-        began_at: float,
-    ) -> None:
+    def __init__(self, cluster: Cluster, ids: Iterable[str], *, history: History, menu: Menu) -> None:
+        seed = cluster.seed
         self.history = history
         self.load_control = LoadControl(orders=0)
         self.menu = menu
         self.unanswered: list[str] = []
         self._chance = random.Random(f"{seed}:load-clients")  # noqa: S311 - repeatable on purpose
         self.students = [
-            Student(
+            cluster.student(
                 student_id,
-                http=http,
-                urls=urls,
-                history=history,
+                history,
                 chance=random.Random(f"{seed}:{student_id}"),  # noqa: S311 - the same
-                began_at=began_at,
             )
             for student_id in ids
         ]
@@ -144,13 +128,12 @@ class LoadClients:
 
     async def _place(self, student: Student, lines: tuple[OrderLine, ...], key: str) -> Exchange | None:
         style = self._one_of(STYLES)
-        body = _ENCODE(PlaceOrder(lines=lines))
         if style == "doubled":
             sends = self._chance.randint(2, MOST_DOUBLES)
-            await asyncio.gather(*(student.order_once(body, lines=lines, key=key) for _ in range(sends)))
+            await asyncio.gather(*(student.order_once(lines, key=key) for _ in range(sends)))
         if style in {"impatient", "leaving"}:
             patience_s = self._chance.uniform(*IMPATIENCE_S)
-            exchange = await student.order_once(body, lines=lines, key=key, patience_s=patience_s)
+            exchange = await student.order_once(lines, key=key, patience_s=patience_s)
             if style == "leaving":
                 return exchange
         return await student.order(lines, key=key, deadline_s=ANSWER_DEADLINE_S)

@@ -7,6 +7,7 @@ from typing import Any
 from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.operators import Operators
 from cafeteria.faultkit.quiescence import Quiescence, reach_quiescence, until_orders_ended
+from cafeteria.local_stack.tasks import running
 from cafeteria.rush.load_clients import LoadClients
 from cafeteria.rush.nemesis import Nemesis
 
@@ -15,14 +16,10 @@ async def run_load_phase(
     cluster: Cluster, load_clients: LoadClients, operators: Operators, nemesis: Nemesis
 ) -> Quiescence:
     """Run the load under faults and wait for quiescence. The recovery time ignores orders placed after the last fault healed."""
-    background = asyncio.create_task(operators.work())
-    try:
+    async with running(operators.work()):
         recovered_after_s, _ = await together(
             _wait_for_recovery(cluster, nemesis), load_clients.order(nemesis.load_control)
         )
-    finally:
-        background.cancel()
-        await asyncio.gather(background, return_exceptions=True)
     return await reach_quiescence(cluster, recovered_after_s=recovered_after_s)
 
 

@@ -11,12 +11,11 @@ from collections import Counter
 from typing import Protocol
 from uuid import UUID
 
-import msgspec
-
-from cafeteria.contracts.gateway import OrderLine, PlaceOrder
+from cafeteria.contracts.gateway import OrderLine
 from cafeteria.faultkit.history import CREATED
 from cafeteria.faultkit.operators import Operators
 from cafeteria.faultkit.snapshot import Snapshot
+from cafeteria.local_stack.tasks import running
 from cafeteria.rush.load_clients import ANSWER_DEADLINE_S, LoadClients
 from cafeteria.rush.load_phase import together
 from cafeteria.rush.nemesis import Nemesis, PlannedInjection
@@ -29,8 +28,6 @@ KILLS = ("kill-gateway", "kill-stock", "nats-kill", "backends-terminated", "post
 KILL_EVERY_S = 1.0
 STOCK_DIES_AFTER_S = 0.6
 """The latest kill after the first buyer of a round; the portions are sold within about a second."""
-
-_ENCODE = msgspec.json.Encoder().encode
 
 
 class Scene(Protocol):
@@ -104,22 +101,15 @@ class SameKey:
                     item_id=load_clients.menu.others[number % len(load_clients.menu.others)], quantity=1
                 ),
             )
-            body, key = _ENCODE(PlaceOrder(lines=lines)), f"same-{number}"
+            key = f"same-{number}"
             student = load_clients.students[number % len(load_clients.students)]
             async with gate:
-                await asyncio.gather(
-                    *(student.order_once(body, lines=lines, key=key) for _ in range(self._sends))
-                )
+                await asyncio.gather(*(student.order_once(lines, key=key) for _ in range(self._sends)))
                 await student.order(lines, key=key, deadline_s=ANSWER_DEADLINE_S)
 
-        killing = asyncio.create_task(_kill_one_after_another(nemesis))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(self._keys):
-                    group.create_task(send(number))
-        finally:
-            killing.cancel()
-            await asyncio.gather(killing, return_exceptions=True)
+        async with running(_kill_one_after_another(nemesis)), asyncio.TaskGroup() as group:
+            for number in range(self._keys):
+                group.create_task(send(number))
 
     def judge(self, stored: Snapshot, load_clients: LoadClients) -> list[str]:
         answers: dict[str | None, set[bytes]] = {}

@@ -18,7 +18,7 @@ from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import NATS, POSTGRES, Servers
 from cafeteria.local_stack.supervised_process import STOP_GRACE_S, SupervisedProcess
-from cafeteria.provisioning.administrator import connect
+from cafeteria.provisioning.administrator import connected
 from cafeteria.provisioning.bus_permissions import inbox_prefix
 from cafeteria.provisioning.credentials import Credentials
 from cafeteria.provisioning.errors import StackError
@@ -139,23 +139,13 @@ class FixtureServers:
         finally:
             await client.close()
 
-    @contextlib.asynccontextmanager
-    async def database_as(self, role: str) -> AsyncIterator[asyncpg.Connection]:
+    def database_as(self, role: str) -> contextlib.AbstractAsyncContextManager[asyncpg.Connection]:
         """A connection with the rights of a service's role."""
         password = self.credentials.postgres_password(role)
-        connection = await connect(self.postgres_url, user=role, password=password)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+        return connected(self.postgres_url, user=role, password=password)
 
-    @contextlib.asynccontextmanager
-    async def database_as_admin(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await connect(self.postgres_admin_url)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    def database_as_admin(self) -> contextlib.AbstractAsyncContextManager[asyncpg.Connection]:
+        return connected(self.postgres_admin_url)
 
     def environment(self, service: str) -> dict[str, str]:
         """Return the environment of a service's process; its port is any free one."""

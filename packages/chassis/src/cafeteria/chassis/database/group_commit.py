@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from cafeteria.chassis.database.errors import DatabaseUnavailable
@@ -94,9 +93,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._worker = asyncio.create_task(self._work(), name=f"group-commit-{self.name}")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Commit the accepted items, then stop."""
         self._closing = True
         self._arrived.set()

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import msgspec
@@ -87,9 +86,7 @@ class Consumer(Generic[Item]):
         self._tasks = [asyncio.create_task(self._pull()), asyncio.create_task(self._report_progress())]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._tasks[0].cancel()
         await self._requests.close()
         if self._unsettled:

@@ -7,7 +7,6 @@ server, silence) the reader calls `start_position` again. Without messages it ca
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -84,9 +83,7 @@ class OrderedReader:
         self._reading = asyncio.create_task(self._run(), name=f"reader-{self._stream}")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait({self._reading})

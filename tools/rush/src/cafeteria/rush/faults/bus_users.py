@@ -9,7 +9,6 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -52,13 +51,11 @@ class Bus(Protocol):
     def credentials(self) -> Credentials: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class CredentialsMisused:
+class CredentialsMisused(Fault):
     """Requests with foreign reply subjects, with none, or with invalid bytes; and commands to the streams."""
 
-    name: str = "credentials-misused"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "credentials-misused"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         user = chance.choice(SERVICES)

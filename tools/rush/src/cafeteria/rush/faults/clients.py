@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import msgspec
-
-from cafeteria.contracts.gateway import OrderLine, PlaceOrder
+from cafeteria.contracts.gateway import OrderLine
 from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.student import Student
 from cafeteria.rush.faults.fault import Fault, HarmDoneError
@@ -21,13 +19,12 @@ SLOW_BYTES, SLOW_EVERY_S = 64, 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class LazyReaders:
+class LazyReaders(Fault):
     """Streams whose readers read a few bytes at intervals, or none at all."""
 
     name: str
     reads: bool
-    family: str = FAMILY
-    weight: float = 1.0
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         students = chance.choices(cluster.students, k=chance.randint(*READERS))
@@ -45,13 +42,11 @@ class LazyReaders:
                     await asyncio.sleep(SLOW_EVERY_S)
 
 
-@dataclass(frozen=True, kw_only=True)
-class EverybodyReconnects:
+class EverybodyReconnects(Fault):
     """All streams are dropped at once, and all reconnect at once."""
 
-    name: str = "streams-dropped"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "streams-dropped"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         dropped = sum([student.drop_streams() for student in cluster.students])
@@ -80,10 +75,7 @@ class EverybodyOrders:
 
     async def send(self) -> None:
         """Send each order once; an answer may be 202, or not come."""
-        body = msgspec.json.encode(PlaceOrder(lines=self._lines))
-        await asyncio.gather(
-            *(student.order_once(body, lines=self._lines, key=key) for student, key in self._orders)
-        )
+        await asyncio.gather(*(student.order_once(self._lines, key=key) for student, key in self._orders))
 
     async def until_answered(self) -> None:
         """Send again until each has its final answer. Raises HarmDoneError."""

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from cafeteria.faultkit.cluster import NATS, Cluster
@@ -23,11 +22,10 @@ FULL_S = (1.0, 5.0)
 BALLAST = "ballast"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiskFull:
-    name: str = "nats-disk-full"
-    family: str = FAMILY
-    weight: float = 0.5
+class DiskFull(Fault):
+    name = "nats-disk-full"
+    family = FAMILY
+    weight = 0.5
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*FULL_S)

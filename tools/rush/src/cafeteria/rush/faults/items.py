@@ -5,7 +5,6 @@ Each replaces a stored message, whether it was read or not, so its items are del
 
 import asyncio
 import random
-from dataclasses import dataclass
 
 from cafeteria.contracts.channels import MAX_ITEMS
 from cafeteria.contracts.subjects import STREAMS
@@ -40,13 +39,11 @@ UNREADABLE_ITEMS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnreadableItem:
+class UnreadableItem(Fault):
     """An unreadable item among the valid items of a message."""
 
-    name: str = "poison-item"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "poison-item"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         neighbours = []
@@ -69,13 +66,11 @@ class UnreadableItem:
         await store_again(cluster.bus, message, message_id=message_id, body=packed(message.subject, items))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repacked:
+class Repacked(Fault):
     """The newest messages of a stream, stored in other groupings, as after a relay's second try with more rows."""
 
-    name: str = "messages-repacked"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "messages-repacked"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name

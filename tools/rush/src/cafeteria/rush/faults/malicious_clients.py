@@ -44,13 +44,11 @@ BROKEN_BODIES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class SilentSockets:
+class SilentSockets(Fault):
     """Many connections that stay open and send nothing, half a head or half a body."""
 
-    name: str = "sockets-silent"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "sockets-silent"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         sockets, for_s = chance.randint(*SOCKETS), chance.uniform(*LASTS_S)
@@ -61,13 +59,12 @@ class SilentSockets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrokenRequests:
+class BrokenRequests(Fault):
     """Requests that are each invalid in one way; `request` makes them."""
 
     name: str
     request: Request
-    family: str = FAMILY
-    weight: float = 1.0
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         count = chance.randint(*REQUESTS)

@@ -35,7 +35,7 @@ UNREADABLE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copied:
+class Copied(Fault):
     """The newest messages of a stream, stored again in random order under new ids, so that none is recognised.
 
     With `instead` the originals are removed first, before or after they were read: loss and delay at once.
@@ -43,8 +43,7 @@ class Copied:
 
     name: str
     instead: bool
-    family: str = FAMILY
-    weight: float = 1.0
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name
@@ -58,13 +57,11 @@ class Copied:
         return f"{len(messages)} messages of {stream}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lost:
+class Lost(Fault):
     """Purges all messages of a stream, read or not; the stream itself stays."""
 
-    name: str = "messages-lost"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "messages-lost"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         stream = chance.choice(STREAMS).name
@@ -72,13 +69,11 @@ class Lost:
         return f"{purged['purged']} messages of {stream}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Replayed:
+class Replayed(Fault):
     """Deletes a durable consumer and its position; its replacement receives the stream's whole history."""
 
-    name: str = "history-replayed"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "history-replayed"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         durable = chance.choice(DURABLES)
@@ -88,13 +83,11 @@ class Replayed:
         return f"{durable.name}, {history} messages"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Poison:
+class Poison(Fault):
     """Unreadable messages, as a whole or item by item, among valid ones."""
 
-    name: str = "poison"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "poison"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         published = 0

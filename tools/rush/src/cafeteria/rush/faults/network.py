@@ -6,7 +6,8 @@ stays so, and its service has to notice by itself.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cafeteria.contracts.subjects import DURABLES, GATEWAY, KITCHEN, NOTIFICATION, SERVICES, STOCK
@@ -34,67 +35,65 @@ BUSY = (GATEWAY, STOCK, KITCHEN, NOTIFICATION)
 Make = Callable[[random.Random], NetworkFaults]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Where:
-    """The connections that one fault affects."""
-
-    text: str
-    proxies: list[Proxy]
-
-
-def somewhere(cluster: Cluster, chance: random.Random, *, server: str) -> Where:
-    """Draw the connections to a server: those of one process, of all processes of a service, or of all services."""
+def somewhere(cluster: Cluster, chance: random.Random, *, server: str) -> tuple[str, list[Proxy]]:
+    """Draw connections to a server: of one process, of a service's processes, or of all; return their name first."""
     processes = cluster.processes(chance.choice((*BUSY, *BUSY, *SERVICES)))
     processes = chance.choice(([chance.choice(processes)], processes, cluster.all_processes))
     text = "all processes" if processes == cluster.all_processes else named(processes)
-    return Where(text=text, proxies=[cluster.proxies[process, server] for process in processes])
+    return text, [cluster.proxies[process, server] for process in processes]
+
+
+@contextmanager
+def with_faults(proxies: list[Proxy], faults: NetworkFaults) -> Iterator[None]:
+    """Simulate the faults inside the block."""
+    for proxy in proxies:
+        proxy.faults = faults
+    try:
+        yield
+    finally:
+        for proxy in proxies:
+            proxy.faults = NO_NETWORK_FAULTS
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadNetwork:
+class BadNetwork(Fault):
     """For some seconds the network has the faults that `make` draws."""
 
     name: str
     server: str
     make: Make
-    family: str = FAMILY
-    weight: float = 0.7
+    family = FAMILY
+    weight = 0.7
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
-        where = somewhere(cluster, chance, server=self.server)
+        where, proxies = somewhere(cluster, chance, server=self.server)
         for_s = chance.uniform(*LASTS_S)
         faults = self.make(chance)
-        for proxy in where.proxies:
-            proxy.faults = faults
-        try:
+        with with_faults(proxies, faults):
             await asyncio.sleep(for_s)
-        finally:
-            for proxy in where.proxies:
-                proxy.faults = NO_NETWORK_FAULTS
-        return f"{where.text} for {for_s:.1f} s: {_described(faults)}"
+        return f"{where} for {for_s:.1f} s: {_described(faults)}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Break:
+class Break(Fault):
     """Connections are broken again and again, in one of three ways."""
 
     name: str
     server: str
     how: str
-    family: str = FAMILY
-    weight: float = 0.7
+    family = FAMILY
+    weight = 0.7
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
-        where = somewhere(cluster, chance, server=self.server)
+        where, proxies = somewhere(cluster, chance, server=self.server)
         broken = 0
-        for _ in range(chance.randint(*HITS)):
-            for proxy in where.proxies:
-                broken += proxy.connections
-                self._break(proxy, chance)
-            await asyncio.sleep(chance.uniform(*HIT_EVERY_S))
-        for proxy in where.proxies:
-            proxy.faults = NO_NETWORK_FAULTS
-        return f"{broken} connections of {where.text}"
+        with with_faults(proxies, NO_NETWORK_FAULTS):
+            for _ in range(chance.randint(*HITS)):
+                for proxy in proxies:
+                    broken += proxy.connections
+                    self._break(proxy, chance)
+                await asyncio.sleep(chance.uniform(*HIT_EVERY_S))
+        return f"{broken} connections of {where}"
 
     def _break(self, proxy: Proxy, chance: random.Random) -> None:
         if self.how == "reset":
@@ -105,51 +104,26 @@ class Break:
             proxy.faults = NetworkFaults(cut_after_bytes=chance.randint(*CUT_AFTER_BYTES))
 
 
-@dataclass(frozen=True, kw_only=True)
-class AcknowledgementsLost:
+class AcknowledgementsLost(Fault):
     """A consumer's acknowledgements are lost after its commits, so the bus delivers whole messages again.
 
     Its connections are reset first, so that the proxy parses each message to the bus from the first byte on.
     """
 
-    name: str = "nats-acks-lost"
-    family: str = FAMILY
-    weight: float = 0.7
+    name = "nats-acks-lost"
+    family = FAMILY
+    weight = 0.7
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         processes = cluster.processes(chance.choice(CONSUMERS))
         proxies = [cluster.proxies[process, NATS] for process in processes]
         for_s, before = chance.uniform(*ACKS_LOST_S), sum(proxy.lost_messages for proxy in proxies)
-        for proxy in proxies:
-            proxy.faults = NetworkFaults(lost_subject=ACKNOWLEDGEMENT)
-            proxy.reset_all()
-        try:
-            await asyncio.sleep(for_s)
-        finally:
+        with with_faults(proxies, NetworkFaults(lost_subject=ACKNOWLEDGEMENT)):
             for proxy in proxies:
-                proxy.faults = NO_NETWORK_FAULTS
+                proxy.reset_all()
+            await asyncio.sleep(for_s)
         lost = sum(proxy.lost_messages for proxy in proxies) - before
         return f"{lost} of {named(processes)} in {for_s:.1f} s"
-
-
-def _slow(chance: random.Random) -> NetworkFaults:
-    return NetworkFaults(latency_ms=chance.uniform(*LATENCY_MS))
-
-
-def _jittery(chance: random.Random) -> NetworkFaults:
-    return NetworkFaults(latency_ms=5, jitter_ms=chance.uniform(*JITTER_MS))
-
-
-def _replies_lost(_chance: random.Random) -> NetworkFaults:
-    return NetworkFaults(lost=frozenset({Direction.REPLIES}))
-
-
-def _requests_lost(_chance: random.Random) -> NetworkFaults:
-    return NetworkFaults(lost=frozenset({Direction.REQUESTS}))
-
-
-def _silent(_chance: random.Random) -> NetworkFaults:
-    return NetworkFaults(lost=frozenset(Direction))
 
 
 def _described(faults: NetworkFaults) -> str:
@@ -159,11 +133,11 @@ def _described(faults: NetworkFaults) -> str:
 
 
 NETWORK_FAULTS: dict[str, Make] = {
-    "latency": _slow,
-    "jitter": _jittery,
-    "replies-lost": _replies_lost,
-    "requests-lost": _requests_lost,
-    "silence": _silent,
+    "latency": lambda chance: NetworkFaults(latency_ms=chance.uniform(*LATENCY_MS)),
+    "jitter": lambda chance: NetworkFaults(latency_ms=5, jitter_ms=chance.uniform(*JITTER_MS)),
+    "replies-lost": lambda _: NetworkFaults(lost=frozenset({Direction.REPLIES})),
+    "requests-lost": lambda _: NetworkFaults(lost=frozenset({Direction.REQUESTS})),
+    "silence": lambda _: NetworkFaults(lost=frozenset(Direction)),
 }
 BREAKS = ("cut", "reset", "half-open")
 

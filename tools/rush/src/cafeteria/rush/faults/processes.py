@@ -17,16 +17,12 @@ FAMILY = "processes"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kill:
+class Kill(Fault):
     """Kills one process or all of a service with SIGKILL, and waits until they are ready again."""
 
+    name: str
     service: str
-    family: str = FAMILY
-    weight: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return f"kill-{self.service}"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         chosen = some(chance, cluster.processes(self.service))
@@ -38,16 +34,12 @@ class Kill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freeze:
+class Freeze(Fault):
     """SIGSTOP, later SIGCONT: the connections of the process stay open and get no answers."""
 
+    name: str
     service: str
-    family: str = FAMILY
-    weight: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return f"freeze-{self.service}"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         chosen = some(chance, cluster.processes(self.service))
@@ -62,13 +54,12 @@ class Freeze:
         return f"{named(chosen)} for {for_s:.1f} s"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RollingRestart:
+class RollingRestart(Fault):
     """SIGTERM to one process after another; each is ready again before the next one stops."""
 
-    name: str = "rolling-sigterm"
-    family: str = FAMILY
-    weight: float = 0.3
+    name = "rolling-sigterm"
+    family = FAMILY
+    weight = 0.3
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         processes = cluster.all_processes
@@ -83,7 +74,7 @@ class RollingRestart:
 
 
 PROCESSES: tuple[Fault, ...] = (
-    *(Kill(service=service) for service in SERVICES),
-    *(Freeze(service=service) for service in SERVICES),
+    *(Kill(name=f"kill-{service}", service=service) for service in SERVICES),
+    *(Freeze(name=f"freeze-{service}", service=service) for service in SERVICES),
     RollingRestart(),
 )

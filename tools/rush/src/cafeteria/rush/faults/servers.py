@@ -28,14 +28,13 @@ FAMILY = "servers"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restart:
+class Restart(Fault):
     """A signal ends the server, and the supervisor restarts it at once."""
 
     name: str
     server: str
     number: signal.Signals
-    family: str = FAMILY
-    weight: float = 1.0
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, _chance: random.Random) -> str:
         async with cluster.lock(self.server):
@@ -47,11 +46,10 @@ class Restart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FreezeServer:
+class FreezeServer(Fault):
     name: str
     server: str
-    family: str = FAMILY
-    weight: float = 1.0
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*FROZEN_S)
@@ -61,15 +59,13 @@ class FreezeServer:
         return f"for {for_s:.1f} s"
 
 
-@dataclass(frozen=True, kw_only=True)
-class NatsAway:
+class NatsAway(Fault):
     """NATS is stopped for some seconds while all students order: orders stay PENDING and rows wait in the outboxes, so
     that the later requests and messages are as large as possible.
     """
 
-    name: str = "nats-away"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "nats-away"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         for_s = chance.uniform(*AWAY_S)
@@ -86,13 +82,11 @@ class NatsAway:
         return f"for {for_s:.1f} s, with {len(orders)} orders"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WipeNats:
+class WipeNats(Fault):
     """NATS is killed and its store removed: every stream, message and durable consumer is lost."""
 
-    name: str = "nats-wipe"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "nats-wipe"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, _chance: random.Random) -> str:
         async with cluster.lock(NATS):
@@ -101,13 +95,11 @@ class WipeNats:
         return "the store is gone"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TerminateBackends:
+class TerminateBackends(Fault):
     """Postgres sessions end at random, between and within statements, also within a COMMIT."""
 
-    name: str = "backends-terminated"
-    family: str = FAMILY
-    weight: float = 1.0
+    name = "backends-terminated"
+    family = FAMILY
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         ended = 0
@@ -134,13 +126,12 @@ ROGUE_LOCKS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RogueLock:
+class RogueLock(Fault):
     """Another database session locks rows that all services need, for 10 s."""
 
-    name: str = "rogue-lock"
-    family: str = FAMILY
-    weight: float = 0.5
+    name = "rogue-lock"
+    family = FAMILY
+    weight = 0.5
 
     async def inject(self, cluster: Cluster, chance: random.Random) -> str:
         rows = chance.choice(ROGUE_LOCKS)
