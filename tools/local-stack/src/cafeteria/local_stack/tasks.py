@@ -21,9 +21,11 @@ async def ended(task: "asyncio.Task[Any]") -> None:
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """Run `work` beside the block; cancel it at the block's end, and ignore its exception."""
+    """Run `work` beside the block and cancel it at the block's end; an exception of its own is raised there."""
     task = asyncio.create_task(work)
     try:
         yield
     finally:
         await ended(task)
+    if not task.cancelled():
+        task.result()
