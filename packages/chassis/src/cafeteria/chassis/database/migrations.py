@@ -167,6 +167,18 @@ def unpack_outbox(op: Operations, *, schema: str) -> None:
     )
 
 
+def create_relay_lease(op: Operations, *, schema: str) -> None:
+    """Create the lease of the outbox's relay; nobody holds it."""
+    _run(
+        op,
+        f"""CREATE TABLE "{schema}".relay_lease (
+            id smallint CONSTRAINT pk_relay_lease PRIMARY KEY CONSTRAINT ck_relay_lease_one_row CHECK (id = 1),
+            holder text NOT NULL, until timestamptz NOT NULL)""",
+        f"""COMMENT ON CONSTRAINT ck_relay_lease_one_row ON "{schema}".relay_lease IS 'one relay at a time'""",
+        f"""INSERT INTO "{schema}".relay_lease VALUES (1, '', '-infinity')""",  # noqa: S608 - a schema's name
+    )
+
+
 def key_dead_letters_by_item(op: Operations, *, schema: str) -> None:
     """Make a dead letter an item of a message instead of a whole message, and keep each body once."""
     table = f'"{schema}".dead_letters'

@@ -9,4 +9,5 @@ GRANT SELECT, INSERT,
 GRANT SELECT, INSERT, DELETE, UPDATE (response_snapshot, response_status, response_body) ON idempotency_keys TO gateway;
 
 GRANT SELECT, INSERT, DELETE ON outbox TO gateway;
+GRANT SELECT, INSERT, UPDATE (holder, until) ON relay_lease TO gateway;
 GRANT SELECT, INSERT ON dead_letters TO gateway;

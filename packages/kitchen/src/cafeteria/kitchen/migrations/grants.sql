@@ -9,4 +9,5 @@ GRANT SELECT, INSERT,
 GRANT SELECT, INSERT ON order_status_history TO kitchen;
 
 GRANT SELECT, INSERT, DELETE ON outbox TO kitchen;
+GRANT SELECT, INSERT, UPDATE (holder, until) ON relay_lease TO kitchen;
 GRANT SELECT, INSERT ON dead_letters TO kitchen;
