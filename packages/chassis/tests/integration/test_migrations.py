@@ -88,10 +88,11 @@ class Bakery:
         )
         return {row["privilege_type"] for row in rows if row["table_name"] == table}
 
-    async def query(self, statement: str) -> list[asyncpg.Record]:
+    async def query(self, *statements: str) -> list[asyncpg.Record]:
+        """Run the statements on one connection; return the rows of the last."""
         connection = await asyncpg.connect(self.admin_url)
         try:
-            return list(await connection.fetch(statement))
+            return [await connection.fetch(statement) for statement in statements][-1]
         finally:
             await connection.close()
 
@@ -148,6 +149,35 @@ async def test_a_right_that_is_not_declared_is_revoked(bakery: Bakery) -> None:
     assert await bakery.rights("ledger") == {"SELECT", "INSERT"}
     [changes] = await bakery.query("SELECT has_column_privilege('bakery', 'bakery.ledger', 'id', 'UPDATE')")
     assert not changes[0]
+
+
+async def test_a_function_is_nobodys_until_it_is_declared(bakery: Bakery) -> None:
+    async def may_call() -> bool:
+        [found] = await bakery.query(
+            "SELECT has_function_privilege('bakery', 'bakery.purge(int)', 'EXECUTE')"
+        )
+        return bool(found[0])
+
+    bakery.add_revisions(first=FIRST)
+    await bakery.query(
+        "SET ROLE cafeteria_owner",
+        "CREATE FUNCTION bakery.purge(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
+    assert await may_call(), "Postgres gives a new function to PUBLIC"
+    await bakery.migrate()
+    assert not await may_call()
+    bakery.set_rights(f"{RIGHTS} GRANT EXECUTE ON FUNCTION purge TO bakery;")
+    await bakery.migrate()
+    assert await may_call()
+
+
+async def test_an_object_of_somebody_else_does_not_stop_a_migration(bakery: Bakery) -> None:
+    await bakery.query(
+        "CREATE VIEW bakery.report AS SELECT 1 AS one", "GRANT SELECT ON bakery.report TO bakery"
+    )
+    bakery.add_revisions(first=FIRST)
+    await bakery.migrate()
+    assert await bakery.rights("report") == {"SELECT"}
 
 
 async def test_an_earlier_revision_gets_no_rights_and_a_wrong_declaration_changes_nothing(

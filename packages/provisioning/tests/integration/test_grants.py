@@ -69,7 +69,7 @@ def declared(service: str) -> set[Right]:
     text = re.sub(r"--.*", "", declaration(service))
     return {
         (f"{service}.{table}", right)
-        for verbs, table in re.findall(r"GRANT\s+(.+?)\s+ON\s+(\w+)\s+TO", text, re.DOTALL)
+        for verbs, table in re.findall(r"GRANT\s+([^;]+?)\s+ON\s+(\w+)\s+TO", text)
         for right in rights_in(verbs)
     }
 
@@ -152,6 +152,21 @@ async def test_no_role_can_use_a_sequence(servers: FixtureServers, role: str) ->
             for statement in (f"SELECT nextval('{sequence}')", f"SELECT setval('{sequence}', 1)"):
                 with pytest.raises(REFUSED):
                     await connection.execute(statement)
+
+
+@pytest.mark.parametrize("role", SERVICES)
+async def test_a_role_can_call_the_functions_that_are_declared_and_no_others(
+    servers: FixtureServers, role: str
+) -> None:
+    named = re.findall(r"GRANT\s+EXECUTE\s+ON\s+FUNCTION\s+(\w+)", declaration(role))
+    async with servers.database_as_admin() as admin:
+        callable_ = await admin.fetch(
+            "SELECT format('%s.%s', pronamespace::regnamespace, proname) FROM pg_proc"
+            " WHERE pronamespace::regnamespace::text = ANY($1) AND has_function_privilege($2, oid, 'EXECUTE')",
+            list(SERVICES),
+            role,
+        )
+    assert {row[0] for row in callable_} == {f"{role}.{name}" for name in named}
 
 
 def test_records_are_never_deleted_and_ledgers_never_changed() -> None:

@@ -8,8 +8,9 @@ migration ends by giving it exactly these.
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, StampStep
@@ -61,7 +62,7 @@ async def migrate(service: str, admin_url: str, *, revision: str = "head") -> No
     migration in a module. Raises `GrantsMissingError` for a service without `grants.sql`.
     """
     revisions = revisions_of(service)
-    script, rights = _script_directory(revisions), _rights_of(service, revisions.parent)
+    script, grants = _script_directory(revisions), _grants_of(service, revisions.parent)
     url = make_url(admin_url).set(drivername="postgresql+asyncpg")
     url = url.set(port=url.port or DEFAULT_PORT)
     engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(EXPLICIT_ARGUMENTS))
@@ -71,7 +72,7 @@ async def migrate(service: str, admin_url: str, *, revision: str = "head") -> No
                 await connection.execute(statement)
             await connection.run_sync(_upgrade, script=script, service=service, revision=revision)
             if revision == "head":  # an earlier one may lack the tables
-                await driver_of(connection).execute(rights)
+                await _replace_rights(driver_of(connection), service, grants)
     finally:
         await engine.dispose()
 
@@ -80,18 +81,31 @@ def _script_directory(revisions: Path) -> ScriptDirectory:
     return ScriptDirectory(revisions.parent, version_locations=[revisions])
 
 
-def _rights_of(service: str, folder: Path) -> str:
-    """Return the SQL that replaces the rights of the service's role; other sessions see both in one step."""
+def _grants_of(service: str, folder: Path) -> str:
     try:
-        grants = (folder / "grants.sql").read_text(encoding="utf-8")
+        return (folder / "grants.sql").read_text(encoding="utf-8")
     except FileNotFoundError:
         raise GrantsMissingError(
             f"{folder} has no grants.sql with the rights of the role {service}"
         ) from None
-    return f"""
-        REVOKE ALL ON ALL TABLES IN SCHEMA "{service}" FROM "{service}", PUBLIC;
-        REVOKE ALL ON ALL SEQUENCES IN SCHEMA "{service}" FROM "{service}", PUBLIC;
-        {grants}"""
+
+
+async def _replace_rights(connection: "asyncpg.Connection[Any]", service: str, grants: str) -> None:
+    """Replace the rights of the service's role on what the owner has; other sessions see both changes in one step."""
+    revocations = await connection.fetch(_REVOCATIONS, service)
+    await connection.execute("; ".join([*(row["statement"] for row in revocations), grants]))
+
+
+# An object of somebody else, such as a report's view, keeps its rights: only its owner can revoke them.
+_REVOCATIONS = """
+SELECT format('REVOKE ALL ON %s %s FROM %I, PUBLIC', kind, name, $1::text) AS statement FROM (
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, oid::regclass::text AS name
+    FROM pg_class WHERE relnamespace = CAST($1 AS text)::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND relowner = current_user::regrole
+    UNION ALL SELECT 'ROUTINE', oid::regprocedure::text
+    FROM pg_proc WHERE pronamespace = CAST($1 AS text)::regnamespace AND proowner = current_user::regrole
+) AS owned
+"""
 
 
 def _session_statements(service: str) -> tuple[TextClause, ...]:
