@@ -87,6 +87,9 @@ async def test_readiness_takes_a_second_also_when_the_database_is_silent(
     await database.close()
 
 
+WAITERS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'gateway.outbox'::regclass"
+
+
 async def test_an_abandoned_connection_releases_its_locks(
     database: Database, servers: FixtureServers
 ) -> None:
@@ -94,17 +97,16 @@ async def test_an_abandoned_connection_releases_its_locks(
 
     async def wait_in_vain() -> None:
         async with database.within(2.0).transaction() as waiter:
-            await waiter.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
+            await waiter.exec_driver_sql("LOCK TABLE gateway.outbox")
 
     async with database.statement(), database.statement():
         pass  # opens both connections, so that the waiter need not connect
     async with database.transaction() as holder, servers.database_as_admin() as watcher:
 
         async def is_waiting() -> bool:
-            query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 4711"
-            return bool(await watcher.fetchval(query))
+            return bool(await watcher.fetchval(WAITERS))
 
-        await holder.exec_driver_sql("SELECT pg_advisory_xact_lock(4711)")
+        await holder.exec_driver_sql("LOCK TABLE gateway.outbox")
         waiting = asyncio.create_task(wait_in_vain())
         await until(is_waiting)
         with pytest.raises(DatabaseUnavailable):
@@ -173,9 +175,10 @@ async def test_handwritten_and_sqlalchemy_statements_share_one_transaction(one_c
     async with one_connection.transaction() as connection:
         await ADD.rows(connection, {"id": uuid4(), "error": error})
         await ADD.rows(connection, {"id": uuid4(), "error": error})
-        await connection.execute(sa.delete(table).where(table.c.error == error))
+        counted = sa.select(sa.func.count()).select_from(table).where(table.c.error == error)
+        assert (await connection.execute(counted)).scalar_one() == 2
         await ADD.rows(connection, {"id": uuid4(), "error": error})
-    assert await added(one_connection, error) == 1
+    assert await added(one_connection, error) == 3
 
 
 @pytest.mark.parametrize("surprise", [ValueError, asyncio.CancelledError])
@@ -233,15 +236,14 @@ async def test_a_cancelled_statement_costs_only_its_connection(
     one_connection: Database, servers: FixtureServers
 ) -> None:
     async with servers.database_as_admin() as holder, holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(4712)")
+        await holder.execute("LOCK TABLE gateway.outbox")
 
         async def wait() -> None:
             async with one_connection.statement() as connection:
-                await Statement("SELECT pg_advisory_xact_lock(4712)").rows(connection, {})
+                await Statement("SELECT FROM gateway.outbox").rows(connection, {})
 
         waiting = asyncio.create_task(wait())
-        waiters = "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 4712"
-        await until(lambda: holder.fetchval(waiters))
+        await until(lambda: holder.fetchval(WAITERS))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

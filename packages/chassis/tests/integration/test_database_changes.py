@@ -166,21 +166,19 @@ async def test_a_service_without_its_schema_is_not_ready(
     await four_connections.ping()
 
 
-LOCK = Statement("SELECT pg_advisory_xact_lock(:key)")
-
-
 async def test_one_of_two_deadlocked_transactions_is_retryable_and_keeps_its_connection(
     four_connections: Database, detail_of: DetailOf
 ) -> None:
     both_locked = asyncio.Barrier(2)
 
-    async def lock(first: int, second: int) -> None:
+    async def lock(first: str, second: str) -> None:
         async with four_connections.transaction() as connection:
-            await LOCK.rows(connection, {"key": first})
+            await Statement(f"LOCK TABLE gateway.{first}").rows(connection, {})
             await both_locked.wait()
-            await LOCK.rows(connection, {"key": second})
+            await Statement(f"LOCK TABLE gateway.{second}").rows(connection, {})
 
-    details = await asyncio.gather(detail_of(lock(4713, 4714)), detail_of(lock(4714, 4713)))
+    one, other = "outbox", "idempotency_keys"
+    details = await asyncio.gather(detail_of(lock(one, other)), detail_of(lock(other, one)))
     assert sorted(details, key=str) == [None, RETRYABLE]
     await asyncio.gather(*(four_connections.ping() for _ in range(4)))
 

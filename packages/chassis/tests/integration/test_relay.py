@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 import nats.errors
 import pytest
-from structlog.testing import capture_logs
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.database.statement import Statement
 from cafeteria.chassis.messaging import Bus, NotStored
 from cafeteria.chassis.messaging import relay as relay_module
+from cafeteria.chassis.messaging.leased_outbox import LeasedOutbox
 from cafeteria.chassis.messaging.outbox import Outbox, OutboxMessage, OutboxRow
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.contracts import subjects as names
@@ -56,7 +55,7 @@ async def test_rows_are_published_in_the_order_of_their_ids_and_then_deleted(
     bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     messages = [status_message() for _ in range(30)]
-    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+    async with Relay(database, bus, outbox, service=names.GATEWAY, holder="first") as relay:
         await add(database, outbox, messages)
         relay.wake()
         await until(lambda: _is_empty(servers))
@@ -81,7 +80,7 @@ async def test_rows_of_an_earlier_process_are_published_without_a_wake(
     bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     await add(database, outbox, [status_message()])
-    async with Relay(database, bus, outbox, service=names.GATEWAY):
+    async with Relay(database, bus, outbox, service=names.GATEWAY, holder="first"):
         await until(lambda: _is_empty(servers))
     assert len(await stored_bodies(servers)) == 1
 
@@ -90,7 +89,7 @@ async def test_rows_wait_while_nats_is_away_and_are_then_published_once(
     bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     messages = [status_message() for _ in range(25)]
-    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+    async with Relay(database, bus, outbox, service=names.GATEWAY, holder="first") as relay:
         servers.nats.kill()
         await servers.nats.ended()
         await add(database, outbox, messages)
@@ -107,18 +106,19 @@ async def test_rows_that_a_dead_relay_published_but_did_not_delete_are_stored_on
     messages = [status_message() for _ in range(15)]
     await add(database, outbox, messages)
     async with database.statement() as connection:
-        await bus.publish_stored(await outbox.read(connection, limit=15))
-    async with Relay(database, bus, outbox, service=names.GATEWAY):
+        reading = await LeasedOutbox(outbox, holder="first").read(connection, limit=15)
+    await bus.publish_stored(reading.rows)
+    async with Relay(database, bus, outbox, service=names.GATEWAY, holder="first"):
         await until(lambda: _is_empty(servers))
     assert len(await stored_items(servers)) == 15
 
 
-async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
+async def test_rows_are_published_while_connections_are_cut(
     bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     async with (
-        Relay(database, bus, outbox, service=names.GATEWAY) as first,
-        Relay(database, bus, outbox, service=names.GATEWAY) as second,
+        Relay(database, bus, outbox, service=names.GATEWAY, holder="first") as first,
+        Relay(database, bus, outbox, service=names.GATEWAY, holder="second") as second,
     ):
         for _ in range(5):
             await add(database, outbox, [status_message() for _ in range(12)])
@@ -126,53 +126,18 @@ async def test_a_second_relay_takes_over_when_the_first_loses_its_session(
             second.wake()
             async with servers.database_as_admin() as admin:
                 await admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gateway'"
                 )
             await until(lambda: _is_empty(servers))
     assert len(set(await stored_items(servers))) == 60
-
-
-async def test_another_relay_takes_over_from_a_frozen_one(
-    bus: Bus,
-    database: Database,
-    outbox: Outbox,
-    servers: FixtureServers,
-    status_message: StatusMessage,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(relay_module, "SILENT_FOR_S", 1)
-    frozen_bus = FrozenBus()
-    await add(database, outbox, [status_message()])
-    async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
-        await frozen_bus.entered.wait()
-        async with Relay(database, bus, outbox, service=names.GATEWAY):
-            await until(lambda: _is_empty(servers))
-        frozen_bus.thaw.set()
-    assert len(await stored_bodies(servers)) == 1
-
-
-async def test_a_lock_whose_answer_was_lost_does_not_stay_with_the_pool(
-    bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that was frozen for longer than its client waits takes the lock when it continues."""
-    lock_and_fail = Statement("SELECT 1 / CASE WHEN pg_try_advisory_lock(:key) THEN 0 ELSE 1 END AS is_held")
-    monkeypatch.setattr(relay_module, "_TRY_LOCK", lock_and_fail)
-    monkeypatch.setattr(relay_module, "RETRY_S", 60)
-    with capture_logs() as lines:
-        async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
-            await until(lambda: relay._failing)
-            await until(lambda: _no_lock_is_held(servers))
-    assert [line["reason"] for line in lines] == ["division by zero"], (
-        "the statement took the lock before it failed"
-    )
 
 
 async def test_two_running_relays_publish_each_row_once(
     bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
     async with (
-        Relay(database, bus, outbox, service=names.GATEWAY) as first,
-        Relay(database, bus, outbox, service=names.GATEWAY) as second,
+        Relay(database, bus, outbox, service=names.GATEWAY, holder="first") as first,
+        Relay(database, bus, outbox, service=names.GATEWAY, holder="second") as second,
     ):
         batches = [[status_message() for _ in range(20)] for _ in range(10)]
         await asyncio.gather(*(add(database, outbox, batch) for batch in batches))
@@ -185,7 +150,10 @@ async def test_two_running_relays_publish_each_row_once(
 async def test_rows_that_are_added_soon_after_a_pass_wait_for_the_next_and_do_not_delay_the_stop(
     bus: Bus, database: Database, outbox: Outbox, servers: FixtureServers, status_message: StatusMessage
 ) -> None:
-    async with asyncio.timeout(30), Relay(database, bus, outbox, service=names.GATEWAY, every_s=60) as relay:
+    async with (
+        asyncio.timeout(30),
+        Relay(database, bus, outbox, service=names.GATEWAY, holder="first", every_s=60) as relay,
+    ):
         await add(database, outbox, [status_message()])
         relay.wake()
         await until(lambda: _is_empty(servers))
@@ -204,7 +172,7 @@ async def test_the_number_of_remaining_rows_is_counted_while_a_pass_leaves_rows(
     monkeypatch.setattr(relay_module, "PASS_LIMIT", 10)
     await add(database, outbox, [status_message() for _ in range(25)])
     stepped = SteppedBus(bus)
-    async with Relay(database, stepped, outbox, service=names.GATEWAY) as relay:
+    async with Relay(database, stepped, outbox, service=names.GATEWAY, holder="first") as relay:
         stepped.passes.release()
         await until(lambda: relay.remaining_rows == 15)
         assert relay_module.REMAINING.metric()._value.get() == 15
@@ -214,22 +182,10 @@ async def test_the_number_of_remaining_rows_is_counted_while_a_pass_leaves_rows(
         await until(lambda: relay.remaining_rows == 0)
 
 
-async def test_a_relay_without_the_lock_counts_the_remaining_rows_too(
-    database: Database, outbox: Outbox, status_message: StatusMessage
-) -> None:
-    await add(database, outbox, [status_message() for _ in range(7)])
-    frozen_bus = FrozenBus()
-    async with Relay(database, frozen_bus, outbox, service=names.GATEWAY):
-        await frozen_bus.entered.wait()
-        async with Relay(database, frozen_bus, outbox, service=names.GATEWAY) as second:
-            await until(lambda: second.remaining_rows == 7)
-        frozen_bus.thaw.set()
-
-
 async def test_a_failing_relay_continues_to_count(
     database: Database, outbox: Outbox, status_message: StatusMessage
 ) -> None:
-    async with Relay(database, RefusingBus(), outbox, service=names.GATEWAY) as relay:
+    async with Relay(database, RefusingBus(), outbox, service=names.GATEWAY, holder="first") as relay:
         await add(database, outbox, [status_message()])
         await until(lambda: relay._failing)
         await add(database, outbox, [status_message() for _ in range(4)])
@@ -257,24 +213,6 @@ class SteppedBus(Bus):
         await self._bus.publish_stored(messages)
 
 
-class FrozenBus(Bus):
-    """Answers no publish until `thaw` is set. It has no connection: a relay only publishes."""
-
-    def __init__(self) -> None:
-        self.entered, self.thaw = asyncio.Event(), asyncio.Event()
-
-    async def publish_stored(self, messages: Sequence[OutboxRow]) -> None:
-        self.entered.set()
-        await self.thaw.wait()
-
-
-async def _no_lock_is_held(servers: FixtureServers) -> bool:
-    async with servers.database_as_admin() as admin:
-        return not await admin.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        )
-
-
 async def _is_empty(servers: FixtureServers) -> bool:
     return await outbox_rows(servers) == 0
 
@@ -300,7 +238,7 @@ async def test_rows_added_after_a_lost_acknowledgement_are_stored_too(
         raise nats.errors.TimeoutError
 
     first, second = ([status_message() for _ in range(count)] for count in (lost, added))
-    async with Relay(database, bus, outbox, service=names.GATEWAY) as relay:
+    async with Relay(database, bus, outbox, service=names.GATEWAY, holder="first") as relay:
         monkeypatch.setattr(bus.client, "request", lose_the_answer)
         await add(database, outbox, first)
         relay.wake()

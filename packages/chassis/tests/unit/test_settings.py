@@ -148,3 +148,13 @@ def test_a_secret_is_hidden_in_every_text_form(environ: dict[str, str]) -> None:
     assert not any("hidden" in text for text in shown)
     with pytest.raises(TypeError):
         msgspec.json.encode(secret)
+
+
+def test_a_process_keeps_its_name_after_a_crash_and_one_on_any_free_port_has_its_own(
+    environ: dict[str, str],
+) -> None:
+    named = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT_BASE": "9000"})
+    assert named.instance("kitchen") == named.instance("kitchen")
+    assert named.instance("kitchen").endswith(":9003")
+    anywhere = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT": "0"})
+    assert anywhere.instance("kitchen") != anywhere.instance("kitchen")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
-from zlib import crc32
 
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.testkit.plugin import until
@@ -51,7 +50,7 @@ async def test_with_too_many_accepted_orders_not_published_yet_new_ones_are_refu
 ) -> None:
     item = stock.stock_up(100)
     async with servers.database_as_admin() as another:
-        await another.execute("SELECT pg_advisory_lock($1)", crc32(b"gateway.relay"))
+        await another.execute("UPDATE gateway.relay_lease SET holder = 'another', until = 'infinity'")
         gateway = await open_gateway(pending_limit=6)
         for _ in range(3):
             assert (await gateway.order({item: 1})).status_code == 201
@@ -60,6 +59,7 @@ async def test_with_too_many_accepted_orders_not_published_yet_new_ones_are_refu
         orders = await gateway.count("orders")
         assert (await gateway.order({item: 1})).status_code == 503
         assert await gateway.count("orders") == orders
+        await another.execute("UPDATE gateway.relay_lease SET until = now()")
     await until(lambda: is_accepted(gateway, item))
 
 

@@ -250,14 +250,18 @@ async def test_demo_data_is_consistent_and_inserted_only_where_it_is_missing(
     servers: FixtureServers, targets: Targets
 ) -> None:
     await prepare_database(targets)
-    async with servers.database_as("stock") as stock, servers.database_as("identity") as identity:
+    async with (
+        servers.database_as("stock") as stock,
+        servers.database_as("identity") as identity,
+        servers.database_as_admin() as admin,
+    ):
         totals = "SELECT count(*), min(quantity), max(quantity), sum(quantity) FROM"
         assert await stock.fetchrow(f"{totals} inventory") == (20, 1000, 1000, 20_000)
         assert await stock.fetchrow(f"{totals} restocks") == (20, 1000, 1000, 20_000)
         roles = await identity.fetch("SELECT role, count(*) FROM users GROUP BY role ORDER BY role")
         assert [tuple(row) for row in roles] == [("kitchen", 1), ("operator", 1), ("student", 200)]
         await stock.execute("UPDATE items SET name = 'Sehri Box' WHERE name = 'Firni'")
-        await identity.execute("DELETE FROM users WHERE student_id = '210041101'")
+        await admin.execute("DELETE FROM identity.users WHERE student_id = '210041101'")
         await prepare_database(targets)
         assert await stock.fetchval("SELECT count(*) FROM items") == 20
         assert await identity.fetchval("SELECT count(*) FROM users") == 202

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.statement import driver_of
 from cafeteria.chassis.messaging.errors import NoAnswer
+from cafeteria.chassis.messaging.leased_outbox import LeasedOutbox
 from cafeteria.chassis.messaging.outbox import Outbox
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.runtime.settings import ServiceSettings
@@ -71,18 +72,19 @@ class Messages:
         """`reconcile_delivery` is the module of the service's repository."""
         self._database = database
         self._outbox = Outbox(outbox)
+        self._leased = LeasedOutbox(self._outbox, holder="model")
         self._sql = reconcile_delivery
 
     async def rows(self) -> list[tuple[str, bytes]]:
         async with self._database.statement() as connection:
-            rows = await self._outbox.read(connection, limit=1000)
-        return sorted((row.subject, row.body) for row in rows)
+            reading = await self._leased.read(connection, limit=1000)
+        return sorted((row.subject, row.body) for row in reading.rows)
 
     async def publish(self) -> None:
         """Delete the rows, as the relay does once they are acknowledged."""
         async with self._database.statement() as connection:
-            rows = await self._outbox.read(connection, limit=1000)
-            await self._outbox.delete(connection, [row.id for row in rows])
+            reading = await self._leased.read(connection, limit=1000)
+            await self._leased.delete(connection, [row.id for row in reading.rows])
 
     async def reconcile(self, receivers: "Receivers") -> None:
         await Reconciliation(

@@ -40,7 +40,10 @@ DECLARED = Declarations[Service](
     consumers=CONSUMERS,
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,
-    checks={"menu": lambda service: service.availability.check()},
+    checks={
+        "menu": lambda service: service.availability.check(),
+        "relay": lambda service: service.relay.check(),
+    },
     shed_load=lambda service: service.load_shedding.check(),
 )
 
@@ -56,7 +59,9 @@ def build(settings: GatewaySettings) -> Service:
     request_database = database.within(ANSWER_WITHIN_S)
     bus = Bus(settings, service=GATEWAY)
     outbox = Outbox(tables.outbox)
-    relay = Relay(database, bus, outbox, service=GATEWAY, every_s=RELAY_EVERY_S)
+    relay = Relay(
+        database, bus, outbox, service=GATEWAY, holder=settings.instance(GATEWAY), every_s=RELAY_EVERY_S
+    )
     status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
     availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
     settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
@@ -68,6 +73,7 @@ def build(settings: GatewaySettings) -> Service:
         database=database,
         bus=bus,
         resources=(relay, settle_orders, receive_orders, project_statuses.batcher, availability),
+        relay=relay,
         status_lag=status_lag,
         availability=availability,
         load_shedding=LoadShedding(receive_orders.batcher, queue_depth, relay, limit=settings.pending_limit),

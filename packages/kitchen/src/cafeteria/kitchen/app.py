@@ -25,7 +25,13 @@ from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
-DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, consumers=CONSUMERS, jobs=JOBS)
+DECLARED = Declarations[Service](
+    routes=ROUTES,
+    handlers=HANDLERS,
+    consumers=CONSUMERS,
+    jobs=JOBS,
+    checks={"relay": lambda service: service.relay.check()},
+)
 
 
 def create_app(settings: KitchenSettings) -> ServiceApp:
@@ -38,7 +44,7 @@ def build(settings: KitchenSettings) -> Service:
     database = Database.connect(settings, service=KITCHEN)
     bus = Bus(settings, service=KITCHEN)
     outbox = Outbox(tables.outbox)
-    relay = Relay(database, bus, outbox, service=KITCHEN)
+    relay = Relay(database, bus, outbox, service=KITCHEN, holder=settings.instance(KITCHEN))
     work_lag = ConsumerLag(bus, KITCHEN_WORK)
     request_database = database.within(ANSWER_WITHIN_S)
     cook_tickets = CookTickets(
@@ -54,6 +60,7 @@ def build(settings: KitchenSettings) -> Service:
         database=database,
         bus=bus,
         resources=(relay, enqueue_tickets.batcher, cancel_tickets.batcher),
+        relay=relay,
         work_lag=work_lag,
         enqueue_tickets=enqueue_tickets,
         cook_tickets=cook_tickets,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from cafeteria.chassis.database.database import schema_base
 from cafeteria.chassis.messaging.dead_letters import dead_letters_table
+from cafeteria.chassis.messaging.leased_outbox import relay_lease_table
 from cafeteria.chassis.messaging.outbox import outbox_table
 
 
@@ -109,3 +110,4 @@ class OrderStatusHistoryRow(Base):
 
 outbox = outbox_table(Base, key="order_id")
 dead_letters = dead_letters_table(Base)
+relay_lease = relay_lease_table(Base)

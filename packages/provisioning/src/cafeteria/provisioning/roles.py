@@ -1,7 +1,7 @@
-"""Creates or updates a Postgres role and schema for each service, and grants nothing to other roles.
+"""Creates or updates a Postgres role and schema for each service, and leaves nothing to other roles.
 
-It may run at any time. Migrations create the tables and their grants; all tables belong to an owner role that cannot
-log in.
+It may run at any time. Migrations create the tables and grant the rights on them; all tables belong to an owner role that
+cannot log in.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from cafeteria.chassis.database.migrations import OWNER_ROLE
 from cafeteria.contracts.subjects import SERVICES
 from cafeteria.provisioning.administrator import connected
 from cafeteria.provisioning.foreign_objects import mark, quoted, refuse_foreign, refuse_foreign_roles
+from cafeteria.provisioning.public_rights import close_to_public
 from cafeteria.provisioning.scram import verifier
 
 _PLAIN_LOGIN = {
@@ -27,7 +28,12 @@ _PLAIN_LOGIN = {
 }
 """The attributes of a service's role: for each column of pg_roles the keyword that sets it and the resulting value."""
 
-_LOCK = 0x0CAFE7  # a second concurrent bootstrap waits: Postgres refuses concurrent ALTER ROLE
+_CONNECTIONS = "SELECT greatest(current_setting('max_connections')::int * 2 / 5, 10)"
+"""The connections of a role: two fifths of the server's, so that no two services leave the others none. By default 40, which
+four gateways use."""
+
+_SESSION_SETTINGS = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
+"""Defaults of the role's sessions, equal to those that its pool asks for. A session may change them."""
 
 
 async def ensure_database(admin_url: str) -> None:
@@ -54,36 +60,47 @@ async def ensure_roles(admin_url: str, *, password_of: Callable[[str], str]) -> 
 
     Raises `StackError`, with nothing changed, for a role, schema or database that the bootstrap did not create.
     """
-    async with connected(admin_url) as connection, connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    async with connected(admin_url) as connection:
         await refuse_foreign(connection)
-        await _ensure_owner(connection)
-        await _close_to_public(connection)
-        for service in SERVICES:
-            await _ensure_service(connection, service, password_of(service))
+        await _create_owner(connection)
+        async with connection.transaction():
+            # The comment locks the role until the transaction ends, and no service may comment on it: another bootstrap
+            # waits, because Postgres refuses concurrent ALTER ROLE.
+            await mark(connection, OWNER_ROLE)
+            await _let_administrator_migrate(connection)
+            await close_to_public(connection)
+            for service in SERVICES:
+                await _ensure_service(connection, service, password_of(service))
 
 
-async def _ensure_owner(connection: asyncpg.Connection) -> None:
-    if not await _attributes_of(connection, OWNER_ROLE):
-        await connection.execute(f"CREATE ROLE {OWNER_ROLE} NOLOGIN")
-    await mark(connection, OWNER_ROLE)
-    # an administrator without superuser rights sets the owner role to migrate
+async def _create_owner(connection: asyncpg.Connection) -> None:
+    if await _attributes_of(connection, OWNER_ROLE):
+        return
+    with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):  # another bootstrap was faster
+        async with connection.transaction():
+            await connection.execute(f"CREATE ROLE {OWNER_ROLE} NOLOGIN")
+            await mark(connection, OWNER_ROLE)
+
+
+async def _let_administrator_migrate(connection: asyncpg.Connection) -> None:
+    """Let an administrator without superuser rights set the owner role."""
     if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         await connection.execute(f"GRANT {OWNER_ROLE} TO CURRENT_USER WITH SET TRUE")
-
-
-async def _close_to_public(connection: asyncpg.Connection) -> None:
-    database = quoted(await connection.fetchval("SELECT current_database()"))
-    await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
-    await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
 
 async def _ensure_service(connection: asyncpg.Connection, service: str, password: str) -> None:
     database = quoted(await connection.fetchval("SELECT current_database()"))
     verb, keywords = await _verb_and_keywords(connection, service)
-    await connection.execute(f"{verb} ROLE {service} {keywords} PASSWORD '{verifier(password)}'")
+    limit = await connection.fetchval(_CONNECTIONS)
+    await connection.execute(
+        f"{verb} ROLE {service} {keywords} CONNECTION LIMIT {limit} PASSWORD '{verifier(password)}'"
+    )
     await mark(connection, service)
     for statement in (
+        *(
+            f"ALTER ROLE {service} IN DATABASE {database} SET {name} = '{value}'"
+            for name, value in _SESSION_SETTINGS.items()
+        ),
         f"ALTER ROLE {service} IN DATABASE {database} SET search_path TO {service}",
         f"REVOKE ALL ON DATABASE {database} FROM {service}",
         f"GRANT CONNECT ON DATABASE {database} TO {service}",

@@ -13,7 +13,7 @@ from cafeteria.local_stack import ports
 SETTINGS = {
     "unix_socket_directories": "''",  # clients can connect by loopback TCP with a password only
     "password_encryption": "'scram-sha-256'",
-    "max_connections": "100",  # five services, two replicas each, eight connections and a relay's lock
+    "max_connections": "100",  # five services, two replicas each, eight connections; a role has 40
     "shared_buffers": "256MB",  # a day's orders fit in memory; more is no faster here
     "effective_cache_size": "'1GB'",  # the system's cache on a small machine
     "fsync": "on",
@@ -26,6 +26,7 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",  # no query here is worth starting processes
     "autovacuum_naptime": "'15s'",  # outbox and inventory rows die by the thousand; a minute is long
     "idle_in_transaction_session_timeout": "'60s'",  # a frozen client loses its locks
+    "max_notify_queue_pages": "64",  # the least: nothing here listens, and no role can be refused NOTIFY
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m %q%u '",

@@ -40,7 +40,7 @@ class FaultInjector:
             (fault_rates.timed_out, self._time_out),
             (fault_rates.pause, self.pause),
             (fault_rates.long_pause, self.pause_long),
-            (fault_rates.lock_lost, self._lose_lock),
+            (fault_rates.lease_lost, self._end_lease),
             (fault_rates.unreadable, self._write_unreadable),
         )
         total = 0.0
@@ -73,8 +73,8 @@ class FaultInjector:
         self.scheduler.log(None, "a minute passes")
         self.scheduler.now += MINUTE
 
-    def _lose_lock(self) -> None:
-        self.scheduler.log(None, "a relay loses its lock while it publishes")
+    def _end_lease(self) -> None:
+        self.scheduler.log(None, "a relay's lease ends while it publishes")
         self.scheduler.one_of(self.outboxes).holder = None
 
     def _write_unreadable(self) -> None:

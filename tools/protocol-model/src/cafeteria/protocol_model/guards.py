@@ -95,8 +95,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule that delays steps chooses one of these and delays it more often than not."""
     always: bool = False
     """Every schedule has all of these faults, at exactly these rates."""
-    lock_lost: float = 0.01
-    """A relay loses its lock while it still publishes."""
+    lease_lost: float = 0.01
+    """A relay's lease ends while the relay still publishes."""
     commit: float = 0.08
     """The database does not answer a commit: it did not happen, it did, or it will."""
     lost: float = 0.08

@@ -29,7 +29,8 @@ class OutboxItem(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """Outbox rows by number, each committed with the change it reports. One relay at a time, `holder`, publishes.
+    """Outbox rows by number, each committed with the change it reports. The relay that has the lease, `holder`,
+    publishes.
 
     `unreadable` has the rows that another release wrote and that no receiver can read.
     """

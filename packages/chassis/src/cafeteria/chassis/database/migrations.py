@@ -1,15 +1,16 @@
 """One Alembic environment for all services: a service ships revision files only, in `migrations/versions`.
 
 A migration is a single transaction, run as the schema's owner: it applies all revisions or changes nothing.
-Services' roles own nothing: a revision ends by granting the rights that its service needs.
+Services' roles own nothing. Beside `versions`, `grants.sql` lists all rights of the service's role on its tables, and a
+migration ends by giving it exactly these.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
-from zlib import crc32
+from typing import Any, Protocol
 
+import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, StampStep
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from cafeteria.chassis.database.libpq import DEFAULT_PORT, EXPLICIT_ARGUMENTS
+from cafeteria.chassis.database.statement import driver_of
 
 OWNER_ROLE = "cafeteria_owner"
 """Owns every schema and table. It has no login; an administrator assumes it by SET ROLE."""
@@ -26,6 +28,10 @@ OWNER_ROLE = "cafeteria_owner"
 
 class MigrationsMissingError(LookupError):
     """The service's package ships no revision files."""
+
+
+class GrantsMissingError(LookupError):
+    """The service's package does not say what its role may do."""
 
 
 class Operations(Protocol):
@@ -49,13 +55,14 @@ def revisions_of(service: str) -> Path:
 
 
 async def migrate(service: str, admin_url: str, *, revision: str = "head") -> None:
-    """Bring the service's schema to `revision`; does nothing if it is at that revision already.
+    """Bring the service's schema to `revision`; at the newest, give its role the rights in `grants.sql` and no others.
 
     `admin_url` (`postgresql://…`) logs in a role that may become `cafeteria_owner`. Several processes may run
     it at once: the second waits. Within a process run one at a time, because Alembic keeps the running
-    migration in a module.
+    migration in a module. Raises `GrantsMissingError` for a service without `grants.sql`.
     """
-    script = _script_directory(revisions_of(service))
+    revisions = revisions_of(service)
+    script, grants = _script_directory(revisions), _grants_of(service, revisions.parent)
     url = make_url(admin_url).set(drivername="postgresql+asyncpg")
     url = url.set(port=url.port or DEFAULT_PORT)
     engine = create_async_engine(url, poolclass=NullPool, connect_args=dict(EXPLICIT_ARGUMENTS))
@@ -64,6 +71,8 @@ async def migrate(service: str, admin_url: str, *, revision: str = "head") -> No
             for statement in _session_statements(service):
                 await connection.execute(statement)
             await connection.run_sync(_upgrade, script=script, service=service, revision=revision)
+            if revision == "head":  # an earlier one may lack the tables
+                await _replace_rights(driver_of(connection), service, grants)
     finally:
         await engine.dispose()
 
@@ -72,11 +81,42 @@ def _script_directory(revisions: Path) -> ScriptDirectory:
     return ScriptDirectory(revisions.parent, version_locations=[revisions])
 
 
+def _grants_of(service: str, folder: Path) -> str:
+    try:
+        return (folder / "grants.sql").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise GrantsMissingError(
+            f"{folder} has no grants.sql with the rights of the role {service}"
+        ) from None
+
+
+async def _replace_rights(connection: "asyncpg.Connection[Any]", service: str, grants: str) -> None:
+    """Replace the rights of the service's role on what the owner has; other sessions see both changes in one step."""
+    revocations = await connection.fetch(_REVOCATIONS, service)
+    await connection.execute("; ".join([*(row["statement"] for row in revocations), grants]))
+
+
+# An object of somebody else, such as a report's view, keeps its rights: only its owner can revoke them.
+_REVOCATIONS = """
+SELECT format('REVOKE ALL ON %s %s FROM %I, PUBLIC', kind, name, $1::text) AS statement FROM (
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, oid::regclass::text AS name
+    FROM pg_class WHERE relnamespace = CAST($1 AS text)::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND relowner = current_user::regrole
+    UNION ALL SELECT 'ROUTINE', oid::regprocedure::text
+    FROM pg_proc WHERE pronamespace = CAST($1 AS text)::regnamespace AND proowner = current_user::regrole
+) AS owned
+"""
+
+
 def _session_statements(service: str) -> tuple[TextClause, ...]:
-    """Wait for another migrator of this schema, then work as the owner, in the service's schema alone."""
+    """Work as the owner, wait for another migrator of this schema, and stay in the service's schema.
+
+    A comment locks its schema until the transaction ends, against other comments alone, and needs the schema's owner: no
+    service can hold up a migration, as it could with an advisory lock.
+    """
     return (
-        text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=crc32(f"migrate {service}".encode())),
         text(f'SET LOCAL ROLE "{OWNER_ROLE}"'),
+        text(f"COMMENT ON SCHEMA \"{service}\" IS 'tables of {service}'"),
         text(f'SET LOCAL search_path TO "{service}"'),
     )
 
@@ -93,8 +133,9 @@ def _upgrade(connection: Connection, *, script: ScriptDirectory, service: str, r
 
 
 def grant_tables(op: Operations, *, schema: str, role: str, insert_only: Sequence[str] = ()) -> None:
-    """Grant `role` the rights of a service on the tables that it cannot read yet; call it last in a revision.
+    """Grant `role` the rights of a service on the tables that it cannot read yet: earlier revisions call it.
 
+    `grants.sql` replaces these rights at the end of the migration; a new revision grants nothing itself.
     On `insert_only` tables (ledgers, histories) it may read and insert, on all others also update and delete.
     Tables that an earlier revision granted do not change, so a later one names only its own ledgers.
     Raises `ValueError` for an `insert_only` table that does not exist.
@@ -137,6 +178,18 @@ def unpack_outbox(op: Operations, *, schema: str) -> None:
         f"""UPDATE "{schema}".outbox SET type_name = CASE subject
             WHEN 'kitchen.work.v1.placed' THEN 'kitchen.cook-order.v1' ELSE 'order.status-changed.v1' END""",  # noqa: S608 - a schema's name
         f"""ALTER TABLE "{schema}".outbox ALTER COLUMN type_name SET NOT NULL""",
+    )
+
+
+def create_relay_lease(op: Operations, *, schema: str) -> None:
+    """Create the lease of the outbox's relay; nobody holds it."""
+    _run(
+        op,
+        f"""CREATE TABLE "{schema}".relay_lease (
+            id smallint CONSTRAINT pk_relay_lease PRIMARY KEY CONSTRAINT ck_relay_lease_one_row CHECK (id = 1),
+            holder text NOT NULL, until timestamptz NOT NULL)""",
+        f"""COMMENT ON CONSTRAINT ck_relay_lease_one_row ON "{schema}".relay_lease IS 'one relay at a time'""",
+        f"""INSERT INTO "{schema}".relay_lease VALUES (1, '', '-infinity')""",  # noqa: S608 - a schema's name
     )
 
 

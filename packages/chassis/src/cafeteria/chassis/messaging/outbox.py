@@ -5,7 +5,6 @@ never lost; receivers recognize a repeat by their own UNIQUE constraints.
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -74,10 +73,10 @@ def insert_rows(table: str, *, key: str, source: str) -> str:
 
 
 class Outbox:
-    """Writes, reads and deletes the rows of one schema's outbox."""
+    """Writes and counts the rows of one schema's outbox. Its relay reads and deletes them: `leased_outbox`."""
 
     def __init__(self, table: sa.Table) -> None:
-        name = f"{table.schema}.{table.name}"
+        self.name = name = f"{table.schema}.{table.name}"
         self.schema = str(table.schema)
         [key] = [column.name for column in table.columns if column.info == IS_KEY]
         self._insert = Statement(
@@ -88,17 +87,8 @@ class Outbox:
                     CAST(:bodies AS bytea[])) WITH ORDINALITY AS message ({key}, version, subject, body, place)""",
             )
         )
-        self._read = Statement(
-            f"""SELECT id, subject, message_id, body
-                FROM {name} ORDER BY id LIMIT :limit"""  # noqa: S608 - a table's name
-        )
         self._count = Statement(
             f"SELECT count(*) AS rows FROM (SELECT FROM {name} LIMIT :limit) AS row"  # noqa: S608 - a table's name
-        )
-        self._delete = Statement(
-            f"""DELETE FROM {name} USING unnest(CAST(:firsts AS bigint[]), CAST(:lasts AS bigint[]))
-                    AS run (first, last)
-                WHERE id BETWEEN run.first AND run.last"""  # noqa: S608 - a table's name
         )
 
     async def add(self, connection: AsyncConnection, messages: Sequence[OutboxMessage]) -> None:
@@ -115,21 +105,7 @@ class Outbox:
             },
         )
 
-    async def read(self, connection: AsyncConnection, *, limit: int) -> list[OutboxRow]:
-        """Return the oldest rows. The query never uses "id > last seen": ids commit out of order."""
-        return [OutboxRow(*row) for row in await self._read.rows(connection, {"limit": limit})]
-
     async def count(self, connection: AsyncConnection, *, limit: int) -> int:
         """Return the number of rows, at most `limit`."""
         [counted] = await self._count.rows(connection, {"limit": limit})
         return int(counted.rows)
-
-    async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        """Delete the rows by runs of consecutive ids: there are few runs, and no other row can be inside one."""
-        runs = [
-            [id_ for _, id_ in run]
-            for _, run in groupby(enumerate(sorted(ids)), lambda each: each[1] - each[0])
-        ]
-        await self._delete.rows(
-            connection, {"firsts": [run[0] for run in runs], "lasts": [run[-1] for run in runs]}
-        )

@@ -1,43 +1,39 @@
-"""The relay publishes outbox rows to JetStream in id order; one relay at a time works on a schema.
+"""The relay publishes outbox rows to JetStream in id order; one relay at a time works on a schema, under a lease.
 
-It takes the advisory lock and reads the rows over the same connection. A relay that loses the lock has also lost that
-connection, so two relays never work on one outbox at once. Postgres ends an idle session, so a frozen or disconnected
-relay delays the rows for seconds only.
+A relay that stops or fails gives its lease back; a dead or frozen one delays the rows until the lease ends. No connection
+is kept while the relay waits.
 """
 
 import asyncio
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from cafeteria.chassis.database.database import (
-    Database,
-    require_usable,
-)
+from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.errors import DatabaseUnavailable
-from cafeteria.chassis.database.statement import Statement
 from cafeteria.chassis.messaging import Bus, NotStored
+from cafeteria.chassis.messaging.leased_outbox import LeasedOutbox, Reading
 from cafeteria.chassis.messaging.outbox import Outbox, OutboxRow
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.errors import Unavailable
 
 POLL_S = 0.5  # finds rows that another replica, or an earlier process, left
 RETRY_S = 0.5  # after a failure; the rows stay in the outbox
 PASS_LIMIT = 1_024  # rows in one pass: four full messages of one subject, about a megabyte
 COUNT_LIMIT = 100_000  # rows; an operator needs no exact number above it
 
-SILENT_FOR_S = 15  # idle session limit: longer than a pass waits for JetStream; a cut pass is published again
-
-_TRY_LOCK = Statement("SELECT pg_try_advisory_lock(:key) AS is_held")
-_LIMIT_SILENCE = Statement("SELECT set_config('idle_session_timeout', :limit, false)")
+WAIT_LIMIT_S = 10.0  # a holder that works renews its lease every few seconds
 
 RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows published to JetStream")
 REMAINING = metrics.gauge("cafeteria_outbox_rows", "Outbox rows that remained after the last pass")
+LEASE_WAIT = metrics.gauge(
+    "cafeteria_relay_lease_wait_seconds",
+    "How long this relay has waited for a lease that its holder does not renew: alarm above 10",
+)
 FAILURES = metrics.counter("cafeteria_outbox_failures_total", "Relay passes that failed")
 
 logger = get_logger()
@@ -47,20 +43,22 @@ class Relay:
     """Publishes a schema's outbox while its block is open. Call `wake` after a commit that added rows.
 
     `remaining_rows` is the number of remaining rows: counted after each pass that leaves some, and twice a second while passes
-    fail or another relay holds the lock.
+    fail or another relay holds the lease. `holder` names this process in the lease: its successor after a crash has the same
+    name and continues at once.
 
     Passes start at least `every_s` seconds apart: rows of that time are published together, at a lower cost.
     """
 
     def __init__(
-        self, database: Database, bus: Bus, outbox: Outbox, *, service: str, every_s: float = 0.0
+        self, database: Database, bus: Bus, outbox: Outbox, *, service: str, holder: str, every_s: float = 0.0
     ) -> None:
         self._database = database
         self._bus = bus
         self._outbox = outbox
+        self._leased = LeasedOutbox(outbox, holder=holder)
         self._every_s = every_s
         self.remaining_rows = 0
-        self._lock_key = zlib.crc32(f"{service}.relay".encode())
+        self._lease_wait = _LeaseWait()
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
         self._failing = False
@@ -69,6 +67,14 @@ class Relay:
 
     def wake(self) -> None:
         self._woken.set()
+
+    async def check(self) -> None:
+        """Raise Unavailable if this relay has waited WAIT_LIMIT_S for a lease that nobody renews."""
+        if self._lease_wait.seconds >= WAIT_LIMIT_S:
+            raise Unavailable(
+                f"The relay has waited {self._lease_wait.seconds:.0f} s for a lease that its holder does not renew. "
+                "Messages are kept and wait; the row in relay_lease names the holder."
+            )
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name=f"relay-{self._service}")
@@ -86,66 +92,75 @@ class Relay:
     async def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                await self._hold_lock_and_publish()
+                await self._publish_under_lease()
             except (DatabaseUnavailable, NotStored) as error:
                 self._log_failure(error)
             except Exception as error:  # noqa: BLE001 - the rows are safe; the relay continues after any error
                 self._log_failure(error, unforeseen=True)
             await _wait(self._closing, RETRY_S)
 
-    async def _hold_lock_and_publish(self) -> None:
-        async with self._database.statement() as connection:
-            may_hold_lock = True
-            try:
-                [lock] = await _TRY_LOCK.rows(connection, {"key": self._lock_key})
-                may_hold_lock = lock.is_held
-                await self._count(connection)
-                if may_hold_lock:
-                    await require_usable(connection)  # else the same rows would be published repeatedly
-                    await _LIMIT_SILENCE.rows(connection, {"limit": f"{SILENT_FOR_S}s"})
-                while may_hold_lock and not self._closing.is_set():
-                    next_at_s = monotonic() + self._every_s
-                    has_published = await self._publish_next_rows(connection)
+    async def _publish_under_lease(self) -> None:
+        """Publish until this relay stops, fails or loses the lease; then give the lease back."""
+        await self._count()
+        may_hold_lease = True  # also while the answer to a read is unknown
+        try:
+            while may_hold_lease and not self._closing.is_set():
+                next_at_s = monotonic() + self._every_s
+                reading = await self._read()
+                may_hold_lease = reading.is_held
+                if may_hold_lease:
+                    await self._publish(reading.rows)
                     await _wait(self._woken, POLL_S)
-                    if has_published:
-                        await _wait(self._closing, next_at_s - monotonic())
-            finally:
-                if may_hold_lock:  # also if unknown: a pooled connection would keep the session's lock
-                    await connection.invalidate()
+                if reading.rows:
+                    await _wait(self._closing, next_at_s - monotonic())
+        finally:
+            if may_hold_lease:
+                await self._release()
 
-    async def _publish_next_rows(self, connection: AsyncConnection) -> bool:
-        """Return whether the outbox had rows."""
+    async def _read(self) -> Reading:
         self._woken.clear()
-        rows = await self._outbox.read(connection, limit=PASS_LIMIT)
+        async with self._database.statement() as connection:
+            reading = await self._leased.read(connection, limit=PASS_LIMIT)
+        self._lease_wait.note(reading)
+        return reading
+
+    async def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        """Delete the acknowledged rows in one statement; the rows of other messages stay."""
         if not rows:
-            return False
-        await self._publish(connection, rows)
-        if len(rows) == PASS_LIMIT:
+            return
+        try:
+            await self._bus.publish_stored(rows)
+        except NotStored as error:
+            await self._delete(error.stored_rows)
+            raise
+        await self._delete([row.id for row in rows])
+        await self._after_pass(is_full=len(rows) == PASS_LIMIT)
+
+    async def _after_pass(self, *, is_full: bool) -> None:
+        if is_full:
             self.wake()
-            await self._count(connection)
+            await self._count()
         else:
             self._set_remaining(0)
         if self._failing:
             self._failing = False
             logger.info("relay_recovered", service=self._service)
-        return True
 
-    async def _publish(self, connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
-        """Delete the acknowledged rows in one statement; the rows of other messages stay."""
-        try:
-            await self._bus.publish_stored(rows)
-        except NotStored as error:
-            await self._delete(connection, error.stored_rows)
-            raise
-        await self._delete(connection, [row.id for row in rows])
-
-    async def _delete(self, connection: AsyncConnection, row_ids: Sequence[int]) -> None:
+    async def _delete(self, row_ids: Sequence[int]) -> None:
         if row_ids:
-            await self._outbox.delete(connection, row_ids)
+            async with self._database.statement() as connection:
+                await self._leased.delete(connection, row_ids)
             RELAYED.metric().inc(len(row_ids))
 
-    async def _count(self, connection: AsyncConnection) -> None:
-        self._set_remaining(await self._outbox.count(connection, limit=COUNT_LIMIT))
+    async def _release(self) -> None:
+        with suppress(DatabaseUnavailable):  # then the lease ends by itself
+            async with self._database.statement() as connection:
+                await self._leased.release(connection)
+
+    async def _count(self) -> None:
+        async with self._database.statement() as connection:
+            rows = await self._outbox.count(connection, limit=COUNT_LIMIT)
+        self._set_remaining(rows)
 
     def _set_remaining(self, rows: int) -> None:
         self.remaining_rows = rows
@@ -158,6 +173,25 @@ class Relay:
             log = logger.error if unforeseen else logger.warning
             log("relay_failed", service=self._service, reason=str(error), exc_info=unforeseen and error)
         self._failing = True
+
+
+class _LeaseWait:
+    """Measures how long a relay has waited for a lease that does not move."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since: tuple[float, datetime | None] | None = (
+            None  # when the waiting relay first saw this end of the lease
+        )
+
+    def note(self, reading: Reading) -> None:
+        now_s = monotonic()
+        if reading.is_held:
+            self._since = None
+        elif self._since is None or self._since[1] != reading.lease_until:
+            self._since = (now_s, reading.lease_until)
+        self.seconds = now_s - self._since[0] if self._since else 0.0
+        LEASE_WAIT.metric().set(self.seconds)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

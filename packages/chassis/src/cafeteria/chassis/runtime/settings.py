@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
 
 import msgspec
@@ -17,6 +18,7 @@ from msgspec.inspect import FrozenSetType, ListType, Metadata, SetType, VarTuple
 from msgspec.structs import FieldInfo, fields
 
 from cafeteria.chassis.runtime.addresses import is_host, is_nats_url, is_postgres_url
+from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.subjects import PORT_OFFSETS
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -146,6 +148,13 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     def listen_port(self, service: str) -> int:
         """The port to listen on; 0 means any free port."""
         return self.port_base + PORT_OFFSETS[service] if self.port is None else self.port
+
+    def instance(self, service: str) -> str:
+        """Name this process by machine and port, as its successor after a crash is named too.
+
+        A process on any free port has a name of its own.
+        """
+        return f"{gethostname()}:{self.listen_port(service) or new_id()}"
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:

@@ -24,6 +24,7 @@ Each row has a test that starts from it: `tests/integration/test_recovery_points
 
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
+from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.gateway.availability_cache import AvailabilityCache
 from cafeteria.gateway.load import LoadShedding
@@ -49,6 +50,7 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     """
 
     settings: GatewaySettings
+    relay: Relay
     status_lag: ConsumerLag
     availability: AvailabilityCache
     load_shedding: LoadShedding

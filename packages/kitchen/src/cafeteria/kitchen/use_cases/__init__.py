@@ -4,6 +4,7 @@ inside it.
 
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
+from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.kitchen.settings import KitchenSettings
 from cafeteria.kitchen.use_cases.cancel_tickets import CancelTickets
@@ -19,6 +20,7 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     """The kitchen, as its routes, message handlers and jobs see it. `work_lag` is the lag of the consumer of cook commands."""
 
     settings: KitchenSettings
+    relay: Relay
     work_lag: ConsumerLag
     enqueue_tickets: EnqueueTickets
     cook_tickets: CookTickets

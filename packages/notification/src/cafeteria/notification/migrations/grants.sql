@@ -1,0 +1,8 @@
+-- All rights of the role notification on the tables of its schema. They replace what it had, after every migration.
+-- UPDATE names the columns that a statement sets or, where it says so, locks by. The log is never deleted.
+
+GRANT SELECT, INSERT, UPDATE (delivered_at) ON notifications TO notification;
+
+GRANT SELECT, INSERT, DELETE ON open_orders TO notification;
+GRANT SELECT, INSERT, UPDATE (position, stream_epoch, stream_sequence) ON position_counter TO notification;
+GRANT SELECT, INSERT ON dead_letters TO notification;
