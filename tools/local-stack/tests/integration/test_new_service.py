@@ -67,6 +67,7 @@ def clone(tmp_path: Path) -> Clone:
     return clone
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_a_new_service_is_rendered_tested_and_removed_without_a_trace(clone: Clone) -> None:
     it_is_rendered(clone)

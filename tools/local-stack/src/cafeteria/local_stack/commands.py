@@ -63,7 +63,7 @@ async def _run(
     plan = replace(plan, environment=environment)
     async with Stack(home, plan, echo_for=terminal.echo_for) as stack:
         opened.set()
-        terminal.show_addresses(stack)
+        terminal.show_addresses(stack.url)
         upkeep = asyncio.create_task(run_upkeep(home, disk_space))
         await stop_requested.wait()
         terminal.write("stopping")

@@ -2,29 +2,21 @@
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import metadata
 from io import TextIOWrapper
 from itertools import cycle
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack.stack import Stack
 from cafeteria.provisioning import demo_data
 
 OWN_NAME = "stack"
 _NAME_WIDTH = max(len(name) for name in SERVICES)
-_FILE_WIDTH = 100  # a file has no width, and nobody can copy a wrapped address
+_FILE_WIDTH = 120  # a file has no width, and nobody can copy a wrapped address
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
-
-_PURPOSES = {
-    "gateway": "menu, orders",
-    "identity": "login, tokens",
-    "stock": "items, prices, ledger",
-    "kitchen": "tickets, cooking",
-    "notification": "order events (SSE)",
-}
 
 
 class Terminal:
@@ -52,8 +44,9 @@ class Terminal:
         before, _, after = self._rendered(prefix).partition(label)
         return lambda line: print(f"{before}{label}{after}{line}", flush=True)  # noqa: T201 - this is the terminal
 
-    def show_addresses(self, stack: Stack) -> None:
-        self._console.print(_addresses(stack))
+    def show_addresses(self, url: Callable[[str], str]) -> None:
+        """Print what a person needs to use the running stack. `url` returns a service's base URL."""
+        self._console.print(_addresses(url))
         self._console.print(_accounts())
         self._console.print("Add /schema to an address to read how it is called.")
         self._console.print("Ctrl-C stops everything and keeps the data; `just reset` wipes it.\n")
@@ -64,10 +57,10 @@ class Terminal:
         return captured.get()
 
 
-def _addresses(stack: Stack) -> Table:
-    table = Table("service", "address", "for", title="The cafeteria is open")
-    for service in sorted(SERVICES, key=stack.url):
-        table.add_row(service, stack.url(service), _PURPOSES[service])
+def _addresses(url: Callable[[str], str]) -> Table:
+    table = Table("service", Column("address", no_wrap=True), "for", title="The cafeteria is open")
+    for service in sorted(SERVICES, key=url):
+        table.add_row(service, url(service), metadata(f"cafeteria-{service}")["Summary"])
     return table
 
 
