@@ -84,6 +84,11 @@ new-service *args:
 migrate *args:
     @exec {{ run }} python -m cafeteria.local_stack migrate "$@"
 
+# What is kept about one student, and how the student is forgotten: `just student-data export 210041101`
+[group('data')]
+student-data *args:
+    @exec {{ run }} python -m cafeteria.local_stack.on_database cafeteria.provisioning.student_data "$@"
+
 # The messages and their golden examples against the code of all services
 [group('data')]
 contracts *args:

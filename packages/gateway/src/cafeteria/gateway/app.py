@@ -2,6 +2,7 @@
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import Outbox
@@ -92,4 +93,5 @@ def build(settings: GatewaySettings) -> Service:
         ),
         release_cancelled=release_cancelled,
         purge_keys=PurgeKeys(database),
+        purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

@@ -35,4 +35,10 @@ JOBS: tuple[Job[Service], ...] = (
         wake=lambda service: service.release_cancelled.wake,
     ),
     Job(name="purge-keys", every_s=PURGE_EVERY_S, run=lambda service: service.purge_keys.run()),
+    Job(
+        name="purge-ended",
+        every_s=PURGE_EVERY_S,
+        run=lambda service: service.purge_ended.run(),
+        is_needed=lambda service: service.settings.keep_days > 0,
+    ),
 )

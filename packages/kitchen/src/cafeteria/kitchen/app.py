@@ -2,6 +2,7 @@
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import Outbox
@@ -76,4 +77,5 @@ def build(settings: KitchenSettings) -> Service:
         reconcile_delivery=Reconciliation(
             database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
         ),
+        purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

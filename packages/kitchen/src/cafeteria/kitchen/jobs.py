@@ -9,6 +9,7 @@ from cafeteria.kitchen.use_cases import Service
 from cafeteria.kitchen.use_cases.cook_tickets import POLL_S
 
 RECONCILE_EVERY_S = 2.0
+PURGE_EVERY_S = 3600.0
 
 JOBS: tuple[Job[Service], ...] = (
     Job(
@@ -22,5 +23,11 @@ JOBS: tuple[Job[Service], ...] = (
         name="reconcile-delivery",
         every_s=RECONCILE_EVERY_S,
         run=lambda service: service.reconcile_delivery.run(),
+    ),
+    Job(
+        name="purge-ended",
+        every_s=PURGE_EVERY_S,
+        run=lambda service: service.purge_ended.run(),
+        is_needed=lambda service: service.settings.keep_days > 0,
     ),
 )

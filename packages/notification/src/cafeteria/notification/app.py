@@ -4,6 +4,7 @@ import asyncio
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
 from cafeteria.chassis.messaging.lag import StreamLag
@@ -65,4 +66,5 @@ def build(settings: ServiceSettings) -> Service:
         mark_delivered=MarkDelivered(database, hub),
         list_notifications=ListNotifications(request_database),
         check_delivery=CheckDelivery(request_database, is_behind=stream_lag.is_behind),
+        purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

@@ -7,6 +7,7 @@ KEEP_ALIVE_EVERY_S = (
     1.0  # a run sends heartbeats to a fifteenth of the streams: each gets one every HEARTBEAT_S
 )
 MARK_EVERY_S = 0.25  # at a thousand orders a second a run marks a thousand rows, and nothing waits for it
+PURGE_EVERY_S = 3600.0
 
 JOBS: tuple[Job[Service], ...] = (
     Job(name="mark-delivered", every_s=MARK_EVERY_S, run=lambda service: service.mark_delivered.run()),
@@ -14,5 +15,11 @@ JOBS: tuple[Job[Service], ...] = (
         name="keep-streams-alive",
         every_s=KEEP_ALIVE_EVERY_S,
         run=lambda service: service.follow_events.keep_alive(),
+    ),
+    Job(
+        name="purge-ended",
+        every_s=PURGE_EVERY_S,
+        run=lambda service: service.purge_ended.run(),
+        is_needed=lambda service: service.settings.keep_days > 0,
     ),
 )

@@ -4,6 +4,7 @@ import asyncio
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.chassis.service import Declarations, service_app
@@ -58,4 +59,5 @@ def build(settings: ServiceSettings) -> Service:
             request_database, AvailabilityPublisher(bus), changes, wake=changed
         ),
         purge_operations=PurgeOperations(request_database),
+        purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

@@ -28,4 +28,10 @@ JOBS: tuple[Job[Service], ...] = (
         run=lambda service: service.publish_availability.publish_changes(),
         wake=lambda service: service.publish_availability.wake,
     ),
+    Job(
+        name="purge-ended",
+        every_s=PURGE_EVERY_S,
+        run=lambda service: service.purge_ended.run(),
+        is_needed=lambda service: service.settings.keep_days > 0,
+    ),
 )

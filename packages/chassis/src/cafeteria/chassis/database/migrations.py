@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from cafeteria.chassis.database.libpq import DEFAULT_PORT, EXPLICIT_ARGUMENTS
+from cafeteria.chassis.database.retention import LEAST_DAYS
 from cafeteria.chassis.database.statement import driver_of
 
 OWNER_ROLE = "cafeteria_owner"
@@ -191,6 +192,35 @@ def create_relay_lease(op: Operations, *, schema: str) -> None:
         f"""COMMENT ON CONSTRAINT ck_relay_lease_one_row ON "{schema}".relay_lease IS 'one relay at a time'""",
         f"""INSERT INTO "{schema}".relay_lease VALUES (1, '', '-infinity')""",  # noqa: S608 - a schema's name
     )
+
+
+def create_purge(op: Operations, *, schema: str, deletion: str) -> None:
+    """Create `purge_ended(days, at_most)`, which `retention.PurgeEnded` calls.
+
+    `deletion` is PL/pgSQL that sets `deleted` to the number of rows. It may use `at_most`, `ended_before` and, for rows whose
+    id is a UUIDv7, `id_before`. The service's `grants.sql` grants the function.
+    """
+    _run(
+        op,
+        f"""CREATE FUNCTION "{schema}".purge_ended(days integer, at_most integer) RETURNS bigint
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = "{schema}", pg_temp AS $purge$
+        DECLARE
+            ended_before CONSTANT timestamptz := clock_timestamp() - make_interval(days => greatest(days, {LEAST_DAYS}));
+            id_before CONSTANT uuid := CAST(
+                rpad(lpad(to_hex(CAST(extract(epoch FROM ended_before) * 1000 AS bigint)), 12, '0'), 32, '0') AS uuid);
+            deleted bigint;
+        BEGIN
+            {deletion}
+            RETURN deleted;
+        END
+        $purge$""",
+        f"""REVOKE ALL ON FUNCTION "{schema}".purge_ended FROM PUBLIC""",
+    )
+
+
+def drop_purge(op: Operations, *, schema: str) -> None:
+    """Undo `create_purge`."""
+    _run(op, f"""DROP FUNCTION "{schema}".purge_ended""")
 
 
 def key_dead_letters_by_item(op: Operations, *, schema: str) -> None:

@@ -61,6 +61,14 @@ Origin = Annotated[
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 for no limit")]
+KeptDays = Annotated[
+    int,
+    Meta(
+        ge=0,
+        description="0 to keep everything, or a whole number of days from 8 on",
+        extra={_ACCEPTS: lambda days: days == 0 or days >= 8},  # noqa: PLR2004 - as `retention.LEAST_DAYS` says
+    ),
+]
 PortBase = Annotated[int, Meta(ge=1, le=65500, description="a port number from 1 to 65500")]
 
 
@@ -142,6 +150,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[Origin, ...] = field(name="CAFETERIA_ALLOWED_ORIGINS", default=())
     connections_per_address: Limit = field(name="CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS", default=1000)
     connection_proxies: tuple[ProxyNetwork, ...] = field(name="CAFETERIA_TRUSTED_PROXIES", default=())
+    keep_days: KeptDays = field(name="CAFETERIA_KEEP_DAYS", default=0)
     log_level: LogLevel = field(name="CAFETERIA_LOG_LEVEL", default=LogLevel.INFO)
     log_format: LogFormat = field(name="CAFETERIA_LOG_FORMAT", default=LogFormat.JSON)
 

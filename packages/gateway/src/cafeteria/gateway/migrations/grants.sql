@@ -1,5 +1,5 @@
 -- All rights of the role gateway on the tables of its schema. They replace what it had, after every migration.
--- UPDATE names the columns that a statement sets or, where it says so, locks by. Orders are never deleted.
+-- UPDATE names the columns that a statement sets or, where it says so, locks by. Orders are deleted by a function alone, once old.
 
 GRANT SELECT, INSERT,
     UPDATE (status, version, status_times, updated_at, lines, total, rejection_reason,
@@ -11,3 +11,5 @@ GRANT SELECT, INSERT, DELETE, UPDATE (response_snapshot, response_status, respon
 GRANT SELECT, INSERT, DELETE ON outbox TO gateway;
 GRANT SELECT, INSERT, UPDATE (holder, until) ON relay_lease TO gateway;
 GRANT SELECT, INSERT ON dead_letters TO gateway;
+
+GRANT EXECUTE ON FUNCTION purge_ended TO gateway;

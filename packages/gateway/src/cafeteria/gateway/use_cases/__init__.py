@@ -22,6 +22,7 @@ of one does not affect the others.
 Each row has a test that starts from it: `tests/integration/test_recovery_points.py`.
 """
 
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
@@ -67,3 +68,4 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     reconcile_delivery: Reconciliation
     release_cancelled: ReleaseCancelled
     purge_keys: PurgeKeys
+    purge_ended: PurgeEnded

@@ -2,6 +2,7 @@
 inside it.
 """
 
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
@@ -30,3 +31,4 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     count_load: CountLoad
     check_delivery: CheckDelivery
     reconcile_delivery: Reconciliation
+    purge_ended: PurgeEnded

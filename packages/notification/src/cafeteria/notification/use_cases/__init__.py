@@ -1,5 +1,6 @@
 """What notification does, a use case to a file. Each is one transaction, or one batch of the ordered reader."""
 
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.notification.use_cases.check_delivery import CheckDelivery
@@ -21,3 +22,4 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     mark_delivered: MarkDelivered
     list_notifications: ListNotifications
     check_delivery: CheckDelivery
+    purge_ended: PurgeEnded

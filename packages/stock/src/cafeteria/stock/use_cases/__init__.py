@@ -2,6 +2,7 @@
 inside it.
 """
 
+from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.stock.use_cases.change_item import ChangeItem
 from cafeteria.stock.use_cases.create_item import CreateItem
@@ -24,3 +25,4 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     list_transactions: ListTransactions
     publish_availability: PublishAvailability
     purge_operations: PurgeOperations
+    purge_ended: PurgeEnded
