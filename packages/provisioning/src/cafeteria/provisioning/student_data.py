@@ -175,14 +175,11 @@ async def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> str
     if url is None:
         raise SettingError("CAFETERIA_POSTGRES_URL is not set: set it to the URL of the running server.")
     credentials = Credentials.ensure(secrets_folder(environ))
-    connection = await administrator.connect(postgres_admin_url(url, credentials))
-    try:
+    async with administrator.connected(postgres_admin_url(url, credentials)) as connection:
         if arguments.command == "export":
             return _exported(await export(connection, arguments.student_id), arguments.student_id)
         changed = await forget(connection, arguments.student_id, apply=arguments.apply)
         return _forgotten(changed, arguments)
-    finally:
-        await connection.close()
 
 
 def _exported(found: Mapping[str, Any], student_id: str) -> str:
