@@ -1,4 +1,4 @@
-"""Ended sessions are published at once and every second, from Postgres, whoever ended them and whatever was away."""
+"""Ended sessions are published at once and every second, from Postgres: any replica may have ended them."""
 
 from __future__ import annotations
 
