@@ -6,8 +6,9 @@ twice, each only for the path that needs it, because a cookie has one path and n
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
@@ -63,7 +64,9 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
     """Allow three attempts a minute for each student id and address; right ones count, too."""
     if data.cookie:
         _check_page(request)
-    session = await _service(request).log_in(data, client=_sender(request).address)
+    session = await _service(request).log_in(
+        data, client=_sender(request).address, user_agent=request.headers.get("user-agent")
+    )
     return _answer(session, request, with_cookies=data.cookie)
 
 
@@ -94,6 +97,20 @@ async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = N
     if token:
         await _service(request).log_out(token)
     return Response(None, status_code=204, cookies=_cookies(request, {}))
+
+
+@get("/v1/me/sessions", before_request=requires(), summary="List my sessions", tags=_SESSIONS)
+async def list_my_sessions(request: SignedInRequest) -> identity.Sessions:
+    """List the sessions that are signed in, the newest first: at a login above 100 of them the oldest ends."""
+    return await _service(request).list_sessions(request.user.subject, current=request.user.session)
+
+
+@delete(
+    "/v1/me/sessions/{session_id:uuid}", before_request=requires(), summary="End a session", tags=_SESSIONS
+)
+async def end_my_session(request: SignedInRequest, session_id: FromPath[UUID]) -> None:
+    """End one of your own sessions: within two seconds no service accepts its tokens. A repeat answers 204, too."""
+    await _service(request).end_sessions.one(session_id, student_id=request.user.subject)
 
 
 @get("/v1/me", before_request=requires(), summary="Who am I?", tags=_PEOPLE)
@@ -141,6 +158,27 @@ async def list_logins(
     return await _service(request).list_logins(student_id, cursor=cursor, limit=limit)
 
 
+@get(
+    "/v1/students/{student_id:str}/sessions",
+    before_request=_OPERATOR,
+    summary="List the sessions of a person (operators only)",
+    tags=_PEOPLE,
+)
+async def list_sessions(request: SignedInRequest, student_id: FromPath[str]) -> identity.Sessions:
+    return await _service(request).list_sessions(student_id, current=request.user.session)
+
+
+@delete(
+    "/v1/students/{student_id:str}/sessions",
+    before_request=_OPERATOR,
+    summary="End all sessions of a person (operators only)",
+    tags=_PEOPLE,
+)
+async def end_sessions(request: SignedInRequest, student_id: FromPath[str]) -> None:
+    """Sign a person out everywhere: within two seconds no service accepts the tokens."""
+    await _service(request).end_sessions.all_of(student_id, operator=request.user.subject)
+
+
 @get("/.well-known/jwks.json", summary="Public keys that verify access tokens", tags=_SESSIONS)
 async def publish_keys(request: AnyRequest) -> Response[identity.Jwks]:
     keys = await _service(request).publish_keys()
@@ -155,6 +193,10 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     create_student,
     list_students,
     list_logins,
+    list_my_sessions,
+    end_my_session,
+    list_sessions,
+    end_sessions,
     publish_keys,
 )
 
