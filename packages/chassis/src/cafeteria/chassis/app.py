@@ -24,11 +24,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from cafeteria.chassis.auth.jwks import RETRY_S, KeySource
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, TokenVerifier
 from cafeteria.chassis.http.cors import Origins
+from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.http.health import Check, health_routes
 from cafeteria.chassis.http.openapi_routes import SchemaJson, SchemaRouter
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, RequestBoundary, RouteTable, ShedLoad
+from cafeteria.chassis.http.request_log import RequestLog
 from cafeteria.chassis.http.request_target import check_query, prepare_query
 from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.observability import metrics
@@ -43,11 +45,17 @@ _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 
 class AppContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an app shares with its service. The app's state holds `closing`, and the service as `service`."""
+    """What an app shares with its service. The app's state holds `closing`, and the service as `service`.
+
+    `proxies` find the clients of requests; without them CAFETERIA_TRUSTED_PROXIES does. With `logs_clients` the line of
+    every request names its client.
+    """
 
     registry: CollectorRegistry = msgspec.field(default_factory=metrics.app_registry)
     closing: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     service: Any = None
+    proxies: TrustedProxies | None = None
+    logs_clients: bool = False
 
 
 class ServiceApp(Litestar):
@@ -62,6 +70,7 @@ class ServiceApp(Litestar):
         context: AppContext,
         origins: Origins,
         shed_load: ShedLoad,
+        request_log: RequestLog,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -73,6 +82,7 @@ class ServiceApp(Litestar):
             origins=origins,
             routes=_route_table(self),
             shed_load=shed_load,
+            request_log=request_log,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # HTTP alone
@@ -105,6 +115,7 @@ def build_app(
         context=context,
         origins=origins,
         shed_load=shed_load,
+        request_log=_request_log(context, settings),
         route_handlers=[*route_handlers, *_own_routes(checks, keys, context.registry)],
         lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
         state=_state(context, settings, origins=origins, keys=keys),
@@ -133,6 +144,11 @@ def _state(
             "token_verifier": TokenVerifier(keys) if keys else None,
         }
     )
+
+
+def _request_log(context: AppContext, settings: ServiceSettings) -> RequestLog:
+    proxies = context.proxies or TrustedProxies(settings.connection_proxies)
+    return RequestLog(proxies, names_clients=context.logs_clients, registry=context.registry)
 
 
 def _own_routes(

@@ -29,7 +29,7 @@ from cafeteria.identity.use_cases.purge_logins import PurgeLogins
 from cafeteria.identity.use_cases.read_student import ReadStudent
 from cafeteria.identity.use_cases.refresh_tokens import RefreshTokens
 
-DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS)
+DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS, logs_clients=True)
 
 
 def create_app(settings: IdentitySettings) -> ServiceApp:

@@ -1,6 +1,7 @@
 """The refusals of identity. No answer to a login reveals whether a student id exists; none repeats a secret."""
 
 from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unauthenticated
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
 
@@ -11,6 +12,7 @@ class InvalidCredentials(ServiceError):
     code = ProblemCode.INVALID_CREDENTIALS
     status = 401
     title = "Sign-in refused"
+    security_event = SecurityEvent.LOGIN_FAILED
 
     def __init__(self) -> None:
         super().__init__(
@@ -25,6 +27,7 @@ class TooManyAttempts(ServiceError):
     code = ProblemCode.TOO_MANY_ATTEMPTS
     status = 429
     title = "Too many attempts"
+    security_event = SecurityEvent.LOGIN_LIMITED
 
     def __init__(self, *, retry_after_s: int) -> None:
         super().__init__(
@@ -62,12 +65,16 @@ class UnusablePassword(InvalidRequest):
 class RefreshRefused(Unauthenticated):
     """The refresh token is absent, unknown, expired, revoked, or was used before its grace."""
 
+    security_event = SecurityEvent.REFRESH_TOKEN_REFUSED
+
     def __init__(self) -> None:
         super().__init__("The refresh token is not valid any more. Sign in again.")
 
 
 class RefreshRepeated(Unauthenticated):
     """The refresh token gave as many tokens as it may; those remain valid."""
+
+    security_event = SecurityEvent.REFRESH_TOKEN_REFUSED
 
     def __init__(self) -> None:
         super().__init__(

@@ -18,7 +18,7 @@ from cafeteria.chassis.http.forwarding import Sender
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.chassis.http.request_headers import read_cookie
-from cafeteria.chassis.runtime.errors import Forbidden
+from cafeteria.chassis.runtime.errors import Forbidden, OriginRefused
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
 from cafeteria.identity.errors import (
@@ -192,7 +192,7 @@ def _check_page(request: AnyRequest) -> None:
     if origin is None:
         return
     if not origins.trusts(_raw(origin), host=_raw(request.headers.get("host", ""))):
-        raise Forbidden("Pages of this origin may not use cookies of this service. Nothing was done.")
+        raise OriginRefused("Pages of this origin may not use cookies of this service. Nothing was done.")
 
 
 def _raw(header: str) -> bytes:

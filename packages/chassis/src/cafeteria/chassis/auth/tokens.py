@@ -21,7 +21,7 @@ from cafeteria.chassis.auth.jwks import KeySource
 from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.request_headers import read_cookie, read_header
 from cafeteria.chassis.http.request_target import check_query
-from cafeteria.chassis.runtime.errors import Forbidden, Unauthenticated
+from cafeteria.chassis.runtime.errors import Forbidden, OriginRefused, Unauthenticated
 from cafeteria.contracts.values import Role
 
 ALGORITHM = "EdDSA"
@@ -117,13 +117,14 @@ class Guard:
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
         token, is_cookie = _token_of(request.scope["headers"])
         principal = await request.app.state.token_verifier.verify(token)
+        # before the refusals, because their log lines name the subject
+        request.scope["user"] = request.scope["auth"] = principal
         if is_cookie:
             check_origin(request)
         if self.roles and principal.role not in self.roles:
             raise Forbidden(
                 f"This needs the role {' or '.join(sorted(self.roles))}; you are {principal.role}."
             )
-        request.scope["user"] = request.scope["auth"] = principal
         await check_query(request)
 
 
@@ -138,7 +139,7 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     origins: Origins = connection.app.state.origins
     origin = headers.get(b"origin")
     if origin is not None and not origins.trusts(origin, host=headers.get(b"host")):
-        raise Forbidden(
+        raise OriginRefused(
             "With a cookie, only pages of this host and of allowed origins may change something. "
             "Nothing was done. Other clients send the token in the Authorization header."
         )

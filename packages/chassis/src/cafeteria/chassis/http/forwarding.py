@@ -7,8 +7,9 @@ must be the same client, or neither counts.
 
 import re
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import monotonic
+from typing import Protocol
 
 import msgspec
 
@@ -16,7 +17,13 @@ from cafeteria.chassis.http.request_headers import RequestHeaders
 from cafeteria.chassis.observability.logs import get_logger
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+
+
+class Network(Protocol):
+    """An address or a network: of the standard library, or as the settings have it."""
+
+    def __contains__(self, address: Address, /) -> bool: ...
+
 
 WARNING_EVERY_S = 60.0
 """One line a minute and process: a client that makes a proxy send nonsense must not fill the log."""

@@ -1,16 +1,15 @@
 """Create student: an operator adds an account, which may also be one of the kitchen or of an operator."""
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts import identity
 from cafeteria.identity.domain import Profile, is_student_id, is_usable_password, read_name
 from cafeteria.identity.errors import InvalidStudentId, StudentIdTaken, UnusablePassword
 from cafeteria.identity.password_hashing import PasswordHashing
 from cafeteria.identity.repository import create_student
-
-_log = get_logger()
 
 
 class CreateStudent:
@@ -32,7 +31,7 @@ class CreateStudent:
             )
         if not is_new:
             raise StudentIdTaken(request.student_id)
-        _log.info("student_created", student_id=profile.student_id, role=profile.role)
+        log_security_event(SecurityEvent.ACCOUNT_CREATED, subject=profile.student_id, role=profile.role)
         return identity.Student(student_id=profile.student_id, role=profile.role, full_name=profile.full_name)
 
 

@@ -12,10 +12,12 @@ import msgspec
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability import metrics
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.logs import bind, get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.errors import ServiceError
 from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts import identity
 from cafeteria.contracts.identity import LoginOutcome
 from cafeteria.identity.domain import (
@@ -106,6 +108,7 @@ class LogIn:
         """
         if not is_student_id(request.student_id):
             raise InvalidStudentId
+        bind(subject=request.student_id)
         login = _LoginInProgress(
             student_id=request.student_id, client=client, at=now(), started_s=perf_counter()
         )
@@ -170,4 +173,5 @@ class LogIn:
         attempt = login.ended(LoginOutcome.SUCCEEDED, account.user_id)
         async with self._database.statement() as connection:
             await log_in.record_attempt(connection, attempt, session=new)
+        log_security_event(SecurityEvent.LOGIN_SUCCEEDED, subject=account.student_id, session=new.family)
         return session
