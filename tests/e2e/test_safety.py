@@ -150,7 +150,7 @@ async def test_no_log_holds_a_password_a_token_or_a_key(stack: "RunningStack", l
         "wrong-password",
         token,
         token.rsplit(".", 1)[-1],
-        "BEGIN PRIVATE KEY",
+        "BEGIN PRIVATE KEY",  # pragma: allowlist secret
         *secrets,
     ]
     for name in stack.processes.names:
