@@ -24,12 +24,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from cafeteria.chassis.auth.jwks import RETRY_S, KeySource
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, TokenVerifier
 from cafeteria.chassis.http.cors import Origins
+from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.http.health import Check, health_routes
 from cafeteria.chassis.http.openapi_routes import SchemaJson, SchemaRouter
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, RequestBoundary, RouteTable, ShedLoad
 from cafeteria.chassis.http.request_target import check_query, prepare_query
+from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.settings import ServiceSettings
@@ -96,22 +98,21 @@ def build_app(
     """Build the app of `service`, inside the request boundary.
 
     Each of `checks` tests one dependency by name; `keys` adds the check `keys`. The boundary calls `shed_load` for the
-    routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `origins` and
+    routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `pages` and
     `token_verifier`. `keys` start after `lifespan`, because they may be fetched through the bus that it opens.
     """
     context = context or AppContext()
-    origins = Origins(settings.allowed_origins)
     app = ServiceApp(
         context=context,
-        origins=origins,
+        origins=Origins(settings.allowed_origins),
         shed_load=shed_load,
         route_handlers=[*route_handlers, *_own_routes(checks, keys, context.registry)],
         lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
-        state=_state(context, settings, origins=origins, keys=keys),
+        state=_state(context, settings, keys),
         before_request=check_query,
         request_class=JsonRequest,
         exception_handlers={Exception: answer_error},
-        openapi_config=_openapi(service),
+        openapi_config=_openapi(service, settings),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
         debug=False,
@@ -121,17 +122,24 @@ def build_app(
     return app
 
 
-def _state(
-    context: AppContext, settings: ServiceSettings, *, origins: Origins, keys: KeySource | None
-) -> State:
+def _state(context: AppContext, settings: ServiceSettings, keys: KeySource | None) -> State:
     return State(
         {
             "closing": context.closing,
             "service": context.service,
-            "origins": origins,
+            "pages": _trusted_pages(settings),
             "settings": settings,
             "token_verifier": TokenVerifier(keys) if keys else None,
         }
+    )
+
+
+def _trusted_pages(settings: ServiceSettings) -> TrustedPages:
+    return TrustedPages(
+        public=settings.public_origins,
+        allowed=settings.allowed_origins,
+        proxies=TrustedProxies(settings.scheme_proxies()),
+        is_https_alone=settings.is_https_alone(),
     )
 
 
@@ -169,10 +177,11 @@ def _metrics_route(registry: CollectorRegistry) -> HTTPRouteHandler:
     return read_metrics
 
 
-def _openapi(service: str) -> OpenAPIConfig:
+def _openapi(service: str, settings: ServiceSettings) -> OpenAPIConfig:
+    cookie = ACCESS_COOKIE.name(is_secure=settings.is_https_alone())
     schemes: Any = {
         "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
-        "cookie": SecurityScheme(type="apiKey", name=ACCESS_COOKIE, security_scheme_in="cookie"),
+        "cookie": SecurityScheme(type="apiKey", name=cookie, security_scheme_in="cookie"),
     }
     return OpenAPIConfig(
         title=f"cafeteria {service}",
