@@ -35,7 +35,6 @@ LOGOUT_COOKIE = SecretCookie("cafeteria_logout", path="/v1/logout")
 SESSION_COOKIES = (ACCESS_COOKIE, REFRESH_COOKIE, LOGOUT_COOKIE)
 
 JWKS_MAX_AGE_S = 300  # services get a new key over the bus at once; browsers and tools may wait this long
-NO_STORE = {"Cache-Control": "no-store"}
 
 SearchText = Annotated[
     str,
@@ -184,7 +183,7 @@ def _cookie(request: AnyRequest, cookie: SecretCookie) -> str | None:
 
 def _answer(session: Session, request: AnyRequest, *, with_cookies: bool) -> Response[identity.Tokens]:
     cookies = _session_cookies(session, request) if with_cookies else []
-    return Response(session.tokens, headers=NO_STORE, cookies=cookies)
+    return Response(session.tokens, cookies=cookies)
 
 
 def _session_cookies(session: Session, request: AnyRequest) -> list[Cookie]:

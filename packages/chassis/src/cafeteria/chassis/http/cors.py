@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
+from cafeteria.chassis.http.security_headers import Headers
 from cafeteria.chassis.runtime.addresses import read_origin
-
-Headers = list[tuple[bytes, bytes]]
 
 EXPOSED_HEADERS = b"Idempotent-Replayed, Location, Retry-After, X-Request-Id"
 REQUEST_HEADERS = (

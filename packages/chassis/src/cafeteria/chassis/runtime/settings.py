@@ -139,6 +139,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: ListenHost = field(name="CAFETERIA_HOST", default="127.0.0.1")
     port_base: PortBase = field(name="CAFETERIA_PORT_BASE", default=8000)
     port: Port | None = field(name="CAFETERIA_PORT", default=None)
+    internal_host: ListenHost = field(name="CAFETERIA_INTERNAL_HOST", default="127.0.0.1")
+    internal_port_base: PortBase | None = field(name="CAFETERIA_INTERNAL_PORT_BASE", default=None)
+    internal_port: Port | None = field(name="CAFETERIA_INTERNAL_PORT", default=None)
     postgres_url: PostgresUrl = field(name="CAFETERIA_POSTGRES_URL")
     postgres_password: Secret = field(name="CAFETERIA_POSTGRES_PASSWORD")
     nats_url: NatsUrl = field(name="CAFETERIA_NATS_URL")
@@ -153,6 +156,19 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     def listen_port(self, service: str) -> int:
         """The port to listen on; 0 means any free port."""
         return self.port_base + PORT_OFFSETS[service] if self.port is None else self.port
+
+    def internal_listen_port(self, service: str) -> int | None:
+        """The port of the internal listener, 0 being any free one; None: there is none. Raises SettingsError."""
+        base, port = self.internal_port_base, self.internal_port
+        if port is None and base is not None:
+            port = base + PORT_OFFSETS[service]
+        if port and port == self.listen_port(service):
+            raise SettingsError(
+                (
+                    f"CAFETERIA_INTERNAL_PORT_BASE or CAFETERIA_INTERNAL_PORT: {port} is the public port already.",
+                )
+            )
+        return port
 
     def is_https_alone(self) -> bool:
         """Whether browsers are known to reach the services over https and in no other way."""
