@@ -7,23 +7,17 @@ must be the same client, or neither counts.
 
 import re
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import monotonic
-from typing import Protocol
 
 import msgspec
 
 from cafeteria.chassis.http.request_headers import RequestHeaders
 from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.settings import Network as SettingsNetwork
 
 Address = IPv4Address | IPv6Address
-
-
-class Network(Protocol):
-    """An address or a network: of the standard library, or as the settings have it."""
-
-    def __contains__(self, address: Address, /) -> bool: ...
-
+Network = IPv4Network | IPv6Network | SettingsNetwork
 
 WARNING_EVERY_S = 60.0
 """One line a minute and process: a client that makes a proxy send nonsense must not fill the log."""
