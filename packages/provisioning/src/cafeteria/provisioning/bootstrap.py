@@ -1,4 +1,4 @@
-"""Prepares Postgres and NATS for the services: roles, schemas, tables, demo data, streams and durables.
+"""Prepares Postgres and NATS for the services: roles, schemas, tables, streams and durables.
 
     python -m cafeteria.provisioning.bootstrap --prepare FOLDER   write secrets and `nats.conf`
     python -m cafeteria.provisioning.bootstrap                    prepare both servers once

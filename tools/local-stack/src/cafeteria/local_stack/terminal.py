@@ -54,7 +54,8 @@ class Terminal:
 
     def show_addresses(self, stack: Stack) -> None:
         self._console.print(_addresses(stack))
-        self._console.print(_accounts())
+        if stack.plan.with_demo_data:
+            self._console.print(_accounts())
         self._console.print("Add /schema to an address to read how it is called.")
         self._console.print("Ctrl-C stops everything and keeps the data; `just reset` wipes it.\n")
 
