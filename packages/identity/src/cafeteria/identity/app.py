@@ -15,6 +15,7 @@ from cafeteria.identity.http_api import ROUTES
 from cafeteria.identity.jobs import JOBS
 from cafeteria.identity.message_handlers import HANDLERS
 from cafeteria.identity.password_hashing import PasswordHashing
+from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.signing_keys import SigningKeys
 from cafeteria.identity.token_issuer import TokenIssuer
@@ -43,6 +44,7 @@ def build(settings: IdentitySettings) -> Service:
     database = Database.connect(settings, service=IDENTITY)
     request_database = database.within(ANSWER_WITHIN_S)
     password_hashing = _password_hashing(settings)
+    password_rules = PasswordRules.load()
     issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
     window = timedelta(seconds=settings.login_window_s)
     publish_keys = PublishKeys(signing_keys)
@@ -64,7 +66,7 @@ def build(settings: IdentitySettings) -> Service:
         ),
         refresh_tokens=RefreshTokens(request_database, issuer),
         log_out=LogOut(request_database),
-        create_student=CreateStudent(request_database, password_hashing),
+        create_student=CreateStudent(request_database, password_hashing, password_rules),
         read_student=ReadStudent(request_database),
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),

@@ -19,6 +19,9 @@ REFRESH_GRACE = timedelta(seconds=10)
 MAX_SUCCESSORS = 20
 """Limit of the tokens that one refresh token gives within its grace: a browser may restore that many tabs at once."""
 
+MAX_ADDED = 3
+"""Characters that make no other password of a student id: guesses try an id with a year's end or a sign first."""
+
 _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}")
 
 
@@ -129,10 +132,21 @@ def password_form(password: str) -> str:
     return normalize("NFKC", password)
 
 
-def is_usable_password(password: str) -> bool:
+def has_usable_length(password: str) -> bool:
     """Whether a new password is long enough in the form that is hashed, and short enough to send in every form."""
     longest = normalize("NFD", password)
     return len(password_form(password)) >= MIN_PASSWORD_LENGTH and len(longest) <= MAX_PASSWORD_LENGTH
+
+
+def is_common(password: str, common: frozenset[str]) -> bool:
+    """Whether a password is one of `common`, in upper or lower case."""
+    return password_form(password).casefold() in common
+
+
+def is_nearly(password: str, student_id: str) -> bool:
+    """Whether a password is the student id with at most MAX_ADDED more characters, in upper or lower case."""
+    form = password_form(password).casefold()
+    return student_id.casefold() in form and len(form) - len(student_id) <= MAX_ADDED
 
 
 def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutcome:

@@ -1,6 +1,15 @@
 """The refusals of identity. No answer to a login reveals whether a student id exists; none repeats a secret."""
 
-from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unauthenticated
+from enum import StrEnum
+
+from cafeteria.chassis.runtime.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    Unauthenticated,
+)
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
 
@@ -50,12 +59,25 @@ class UnusableName(InvalidRequest):
         )
 
 
+class PasswordFault(StrEnum):
+    """Why a password cannot be used: a clause for a person, without the password."""
+
+    LENGTH = (
+        f"it must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, "
+        "counted with accents in one piece and in two"
+    )
+    COMMON = "it is one of the most used passwords, which are guessed first"
+    STUDENT_ID = "it is the student id, or little more"
+    SAME = "it is the password that you have now"
+
+
 class UnusablePassword(InvalidRequest):
-    def __init__(self) -> None:
-        limits = f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+    """A new password that was refused. `field` is its name in the request's body."""
+
+    def __init__(self, fault: PasswordFault, *, field: str) -> None:
         super().__init__(
-            "The password cannot be used, and nothing was changed. Choose one of another length.",
-            errors=(f"body.password: {limits}, counted with accents in one piece and in two",),
+            f"The new password cannot be used: {fault}. Nothing was changed. Choose another one.",
+            errors=(f"body.{field}: {fault}",),
         )
 
 
