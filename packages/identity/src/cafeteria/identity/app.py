@@ -5,17 +5,19 @@ from datetime import timedelta
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.auth.jwks import KeySource
+from cafeteria.chassis.auth.revoked_sessions import RevokedSessions
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import IDENTITY
-from cafeteria.identity.domain import LoginLimits
+from cafeteria.identity.domain import LoginLimits, SessionLimits
 from cafeteria.identity.http_api import ROUTES
 from cafeteria.identity.jobs import JOBS
 from cafeteria.identity.message_handlers import HANDLERS
 from cafeteria.identity.password_hashing import PasswordHashing
 from cafeteria.identity.password_rules import PasswordRules
+from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.signing_keys import SigningKeys
 from cafeteria.identity.token_issuer import TokenIssuer
@@ -47,31 +49,38 @@ def build(settings: IdentitySettings) -> Service:
     password_rules = PasswordRules.load()
     issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
     window = timedelta(seconds=settings.login_window_s)
-    publish_keys = PublishKeys(signing_keys)
+    bus, revoked = Bus(settings, service=IDENTITY), RevokedSessions()
+    revocations = Revocations(request_database, bus, revoked)
+    publish_keys = PublishKeys(signing_keys, revocations)
+    sessions = SessionLimits(
+        lifetime=timedelta(seconds=settings.session_s), idle=timedelta(seconds=settings.session_idle_s)
+    )
     return Service(
         settings=settings,
         database=database,
-        bus=Bus(settings, service=IDENTITY),
+        bus=bus,
         resources=(password_hashing,),
-        keys=KeySource(publish_keys),
+        keys=KeySource(publish_keys.for_this_process, revoked=revoked),
         proxies=TrustedProxies(settings.trusted_networks()),
         log_in=LogIn(
             request_database,
             password_hashing,
             issuer,
+            revocations,
             limits=LoginLimits(
                 per_client=settings.logins_per_client, per_student=settings.logins_per_student, window=window
             ),
-            session=timedelta(seconds=settings.session_s),
+            sessions=sessions,
         ),
-        refresh_tokens=RefreshTokens(request_database, issuer),
-        log_out=LogOut(request_database),
+        refresh_tokens=RefreshTokens(request_database, issuer, revocations, limits=sessions),
+        log_out=LogOut(request_database, revocations),
         create_student=CreateStudent(request_database, password_hashing, password_rules),
         read_student=ReadStudent(request_database),
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),
         publish_keys=publish_keys,
         purge_logins=PurgeLogins(database, window=window),
+        revocations=revocations,
     )
 
 

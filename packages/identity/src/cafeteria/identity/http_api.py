@@ -63,7 +63,9 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
     """Allow three attempts a minute for each student id and address; right ones count, too."""
     if data.cookie:
         _check_page(request)
-    session = await _service(request).log_in(data, client=_sender(request).address)
+    session = await _service(request).log_in(
+        data, client=_sender(request).address, user_agent=request.headers.get("user-agent")
+    )
     return _answer(session, request, with_cookies=data.cookie)
 
 

@@ -1,4 +1,4 @@
-"""Count a login attempt, audit it, and store the session: one statement before the hash and one after it."""
+"""Count a login attempt, and audit it: one statement before the hash and one after it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
-from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow, NewRefreshToken
+from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow
 from cafeteria.identity.repository.rows import to_account
 from cafeteria.identity.tables import UserRow
 
@@ -57,8 +57,8 @@ SELECT EXISTS (SELECT FROM counted) AS is_allowed,
 FROM (SELECT) AS request LEFT JOIN users AS u ON u.student_id = :student_id
 """)
 
-# One statement writes the audit row and, for a right password, the session; for a throttled attempt it returns the
-# counted attempts, from which follows when the next one is allowed.
+# One statement writes the audit row; for a throttled attempt it returns the counted attempts, from which follows when
+# the next one is allowed.
 _RECORD_ATTEMPT = Statement("""
 WITH audit_row AS (
     INSERT INTO login_attempts
@@ -67,11 +67,6 @@ WITH audit_row AS (
         CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
         CAST(:client_ip AS inet), :outcome
     WHERE CAST(:is_audited AS boolean)
-), session AS (
-    INSERT INTO refresh_tokens (id, family, user_id, token_hash, created_at, expires_at)
-    SELECT CAST(:token_id AS uuid), CAST(:family AS uuid), :user_id, CAST(:token_hash AS bytea),
-        CAST(:created_at AS timestamptz), CAST(:expires_at AS timestamptz)
-    WHERE :token_id IS NOT NULL
 )
 SELECT started_at, attempts,
     CAST(clients->CAST(:client AS text)->>'since' AS timestamptz) AS client_started_at,
@@ -103,10 +98,9 @@ async def record_attempt(
     connection: AsyncConnection,
     attempt: Attempt,
     *,
-    session: NewRefreshToken | None = None,
     is_audited: bool = True,
 ) -> LoginWindow | None:
-    """Write the audit row and the session; for a throttled attempt return the counted attempts."""
+    """Write the audit row; for a throttled attempt return the counted attempts."""
     values = {
         "attempt_id": attempt.attempt_id,
         "user_id": attempt.user_id,
@@ -117,11 +111,6 @@ async def record_attempt(
         "outcome": attempt.outcome.value,
         "is_audited": is_audited,
         "client": attempt.client_ip or UNKNOWN_CLIENT,
-        "token_id": session.token_id if session else None,
-        "family": session.family if session else None,
-        "token_hash": session.token_hash if session else None,
-        "created_at": session.created_at if session else None,
-        "expires_at": session.expires_at if session else None,
     }
     rows = await _RECORD_ATTEMPT.rows(connection, values)
     return LoginWindow(**rows[0]) if rows else None

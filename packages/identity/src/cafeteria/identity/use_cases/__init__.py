@@ -2,6 +2,7 @@
 
 from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.service import ServiceParts
+from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.use_cases.create_student import CreateStudent
 from cafeteria.identity.use_cases.list_logins import ListLogins
@@ -28,3 +29,4 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     list_logins: ListLogins
     publish_keys: PublishKeys
     purge_logins: PurgeLogins
+    revocations: Revocations

@@ -1,7 +1,7 @@
 """Log in: check a password within the limits, audit the attempt, and open a session.
 
-A login is two statements with a hash between them: the first counts the attempt and reads the account; the second
-writes the audit row and, after a right password, the session.
+A login is one statement, a hash, and a transaction: the statement counts the attempt and reads the account; the
+transaction writes the audit row and, after a right password, the session.
 """
 
 from datetime import datetime, timedelta
@@ -22,14 +22,17 @@ from cafeteria.identity.domain import (
     Account,
     Attempt,
     LoginLimits,
-    NewRefreshToken,
+    NewSession,
+    SessionLimits,
     is_student_id,
     judge_login,
+    readable_user_agent,
     retry_after_s,
 )
 from cafeteria.identity.errors import InvalidCredentials, InvalidStudentId, TooManyAttempts
 from cafeteria.identity.password_hashing import Match, PasswordHashing
-from cafeteria.identity.repository import log_in
+from cafeteria.identity.repository import log_in, sessions
+from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.token_issuer import Session, TokenIssuer, hash_refresh_token, new_refresh_token
 
 LOGINS = metrics.counter("cafeteria_identity_logins_total", "Login attempts by outcome", "outcome")
@@ -45,6 +48,7 @@ class _LoginInProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     student_id: str
     client: str | None
+    user_agent: str | None
     at: datetime
     started_s: float
 
@@ -81,41 +85,47 @@ class _AuditedThrottled:
 
 
 class LogIn:
-    """`session` is the time from a login to the end of its last refresh token."""
-
     def __init__(
         self,
         database: Database,
         password_hashing: PasswordHashing,
         issuer: TokenIssuer,
+        revocations: Revocations,
         *,
         limits: LoginLimits,
-        session: timedelta,
+        sessions: SessionLimits,
     ) -> None:
         self._database = database
         self._password_hashing = password_hashing
         self._issuer = issuer
+        self._revocations = revocations
         self._limits = limits
-        self._session = session
+        self._sessions = sessions
         self._audited_throttled = _AuditedThrottled(window=limits.window)
 
-    async def __call__(self, request: identity.Login, *, client: str | None) -> Session:
-        """Open a session. `client` is the client's address, or None.
+    async def __call__(
+        self, request: identity.Login, *, client: str | None, user_agent: str | None = None
+    ) -> Session:
+        """Open a session. `client` is the client's address, or None; `user_agent` is its header as sent.
 
         Raises InvalidStudentId, InvalidCredentials, TooManyAttempts, and Overloaded before anything was counted.
         """
         if not is_student_id(request.student_id):
             raise InvalidStudentId
         login = _LoginInProgress(
-            student_id=request.student_id, client=client, at=now(), started_s=perf_counter()
+            student_id=request.student_id,
+            client=client,
+            user_agent=readable_user_agent(user_agent),
+            at=now(),
+            started_s=perf_counter(),
         )
         async with self._password_hashing.slot():
             counted = await self._count(login)
             outcome = LoginOutcome.THROTTLED
             if counted.is_allowed:
                 outcome = await self._judge(counted.account, request.password)
-        LOGINS.labels(outcome).inc()
         if counted.account is None or outcome is not LoginOutcome.SUCCEEDED:
+            LOGINS.labels(outcome).inc()
             raise await self._refuse(login, outcome, counted.user_id)
         return await self._open_session(login, counted.account)
 
@@ -157,17 +167,34 @@ class LogIn:
         return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=now()))
 
     async def _open_session(self, login: _LoginInProgress, account: Account) -> Session:
-        token, token_id = new_refresh_token(), new_id()
-        new = NewRefreshToken(
-            token_id=token_id,
-            family=token_id,
-            user_id=account.user_id,
-            token_hash=hash_refresh_token(token),
-            created_at=login.at,
-            expires_at=login.at + self._session,
+        """Raises InvalidCredentials if the account was disabled while the password was checked."""
+        token, at = new_refresh_token(), now()
+        new = self._new_session(login, account, hash_refresh_token(token), at=at)
+        async with self._database.transaction() as connection:
+            is_open = await sessions.open_session(connection, new)
+            outcome = LoginOutcome.SUCCEEDED if is_open else LoginOutcome.DISABLED
+            await log_in.record_attempt(connection, login.ended(outcome, account.user_id))
+            ended = await sessions.end_oldest_sessions(connection, user_id=account.user_id, now=at)
+        LOGINS.labels(outcome).inc()
+        if ended:
+            self._revocations.announce()
+        if not is_open:
+            raise InvalidCredentials
+        renewable_until = at + min(self._sessions.lifetime, self._sessions.idle)
+        return self._issuer.issue(
+            account, token, session=new.session_id, now=at, renewable_until=renewable_until
         )
-        session = self._issuer.issue(account, token, now=now(), renewable_until=new.expires_at)
-        attempt = login.ended(LoginOutcome.SUCCEEDED, account.user_id)
-        async with self._database.statement() as connection:
-            await log_in.record_attempt(connection, attempt, session=new)
-        return session
+
+    def _new_session(
+        self, login: _LoginInProgress, account: Account, token_hash: bytes, *, at: datetime
+    ) -> NewSession:
+        return NewSession(
+            session_id=new_id(),
+            user_id=account.user_id,
+            token_hash=token_hash,
+            created_at=at,
+            expires_at=at + self._sessions.lifetime,
+            access_expires_at=self._issuer.expiry(at),
+            client_ip=login.client,
+            user_agent=login.user_agent,
+        )
