@@ -1,6 +1,5 @@
 """The composition root: builds identity's parts and connects them. The chassis opens, serves and closes them."""
 
-import os
 from datetime import timedelta
 
 from cafeteria.chassis.app import ServiceApp
@@ -15,13 +14,15 @@ from cafeteria.identity.domain import LoginLimits, SessionLimits
 from cafeteria.identity.http_api import ROUTES
 from cafeteria.identity.jobs import JOBS
 from cafeteria.identity.message_handlers import HANDLERS
-from cafeteria.identity.password_hashing import PasswordHashing
+from cafeteria.identity.password_hashing import PasswordHashing, usable_cores
 from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.signing_keys import SigningKeys
 from cafeteria.identity.token_issuer import TokenIssuer
 from cafeteria.identity.use_cases import Service
+from cafeteria.identity.use_cases.change_password import ChangePassword
+from cafeteria.identity.use_cases.change_student import ChangeStudent
 from cafeteria.identity.use_cases.create_student import CreateStudent
 from cafeteria.identity.use_cases.list_logins import ListLogins
 from cafeteria.identity.use_cases.list_students import ListStudents
@@ -31,6 +32,7 @@ from cafeteria.identity.use_cases.publish_keys import PublishKeys
 from cafeteria.identity.use_cases.purge_logins import PurgeLogins
 from cafeteria.identity.use_cases.read_student import ReadStudent
 from cafeteria.identity.use_cases.refresh_tokens import RefreshTokens
+from cafeteria.identity.use_cases.reset_password import ResetPassword
 
 DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS)
 
@@ -49,6 +51,9 @@ def build(settings: IdentitySettings) -> Service:
     password_rules = PasswordRules.load()
     issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
     window = timedelta(seconds=settings.login_window_s)
+    limits = LoginLimits(
+        per_client=settings.logins_per_client, per_student=settings.logins_per_student, window=window
+    )
     bus, revoked = Bus(settings, service=IDENTITY), RevokedSessions()
     revocations = Revocations(request_database, bus, revoked)
     publish_keys = PublishKeys(signing_keys, revocations)
@@ -65,15 +70,19 @@ def build(settings: IdentitySettings) -> Service:
         log_in=LogIn(
             request_database,
             password_hashing,
+            password_rules,
             issuer,
             revocations,
-            limits=LoginLimits(
-                per_client=settings.logins_per_client, per_student=settings.logins_per_student, window=window
-            ),
+            limits=limits,
             sessions=sessions,
         ),
         refresh_tokens=RefreshTokens(request_database, issuer, revocations, limits=sessions),
         log_out=LogOut(request_database, revocations),
+        change_password=ChangePassword(
+            request_database, password_hashing, password_rules, revocations, limits=limits
+        ),
+        change_student=ChangeStudent(request_database, revocations),
+        reset_password=ResetPassword(request_database, password_hashing, revocations),
         create_student=CreateStudent(request_database, password_hashing, password_rules),
         read_student=ReadStudent(request_database),
         list_students=ListStudents(request_database),
@@ -86,13 +95,7 @@ def build(settings: IdentitySettings) -> Service:
 
 def _password_hashing(settings: IdentitySettings) -> PasswordHashing:
     return PasswordHashing(
-        threads=settings.hash_threads or _usable_cores(),
+        threads=settings.hash_threads or usable_cores(),
         queue_limit=settings.hash_queue,
         niceness=settings.hash_niceness,
     )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -9,6 +9,7 @@ from cafeteria.chassis.runtime.errors import (
     NotFound,
     ServiceError,
     Unauthenticated,
+    Unavailable,
 )
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
@@ -28,6 +29,44 @@ class InvalidCredentials(ServiceError):
         )
 
 
+class OneTimePasswordExpired(InvalidCredentials):
+    """A right one-time password after its time. Only its holder learns this."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detail = "This one-time password has expired. Ask an operator for a new one."
+
+
+class PasswordChangeRequired(ServiceError):
+    """A right one-time password: it gives no session without a new password."""
+
+    code = ProblemCode.PASSWORD_CHANGE_REQUIRED
+    status = 403
+    title = "New password required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is a one-time password. Choose a new password, and sign in again with it as `new_password`."
+        )
+
+
+class WrongPassword(Forbidden):
+    """The old password of a change. Not 401: the token is right, and signing in again would not help."""
+
+    code = ProblemCode.WRONG_PASSWORD
+    title = "Wrong password"
+
+    def __init__(self) -> None:
+        super().__init__("The old password is wrong, or was just changed. Nothing was changed.")
+
+
+class AccountChanged(Unavailable):
+    """The password was replaced by another request while it was checked."""
+
+    def __init__(self) -> None:
+        super().__init__("The account was changed at this moment, and nothing was done. Sign in again.")
+
+
 class TooManyAttempts(ServiceError):
     """A login over a limit: the password was not checked and the attempt was not counted."""
 
@@ -37,7 +76,7 @@ class TooManyAttempts(ServiceError):
 
     def __init__(self, *, retry_after_s: int) -> None:
         super().__init__(
-            f"Too many sign-ins were tried for this student id. Try again in {retry_after_s} s.",
+            f"Too many passwords were tried for this student id. Try again in {retry_after_s} s.",
             headers={"Retry-After": str(retry_after_s)},
         )
 
@@ -57,6 +96,7 @@ class UnusableName(InvalidRequest):
             "The name cannot be kept, and nothing was changed. Type it again without what `errors` names.",
             errors=(f"body.full_name: {fault}",),
         )
+        self.fault = fault
 
 
 class PasswordFault(StrEnum):
@@ -107,6 +147,22 @@ class AccountGone(Unauthenticated):
 class StudentNotFound(NotFound):
     def __init__(self) -> None:
         super().__init__("There is no account with this student id.")
+
+
+class OwnAccount(Conflict):
+    """An operator may not lock themself out. `advice` says what to do instead."""
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(f"This is your own account, and nothing was changed. {advice}")
+
+
+class LastOperator(Conflict):
+    """Without an enabled operator nobody could manage accounts."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the last enabled operator, and nothing was changed. Make or enable another operator first."
+        )
 
 
 class StudentIdTaken(Conflict):

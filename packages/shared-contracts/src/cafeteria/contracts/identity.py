@@ -132,7 +132,7 @@ class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class ChangeStudent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A change of an account. Absent fields do not change; a name of null removes the name."""
 
-    full_name: FullName | None | msgspec.UnsetType = msgspec.UNSET
+    full_name: FullName | msgspec.UnsetType | None = msgspec.UNSET
     role: Role | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
 
