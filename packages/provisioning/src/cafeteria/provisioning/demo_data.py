@@ -85,17 +85,9 @@ async def _insert_accounts(connection: asyncpg.Connection, role: Role, accounts:
 
 
 def _hashed() -> str:
-    """Hash with identity's own parameters, so that the first login does not hash the password again."""
-    from argon2 import PasswordHasher  # noqa: PLC0415 - only when an account is missing
+    from cafeteria.identity.password_hashing import hash_password  # noqa: PLC0415 - only when an account is missing
 
-    from cafeteria.identity import password_hashing  # noqa: PLC0415 - the same
-
-    hasher = PasswordHasher(
-        time_cost=password_hashing.PASSES,
-        memory_cost=password_hashing.MEMORY_KIB,
-        parallelism=password_hashing.PARALLELISM,
-    )
-    return hasher.hash(PASSWORD)
+    return hash_password(PASSWORD)
 
 
 async def _ensure_menu(connection: asyncpg.Connection) -> None:
