@@ -1,5 +1,6 @@
 """Fixtures of identity on real servers: clients that call it over HTTP, and a connection that reads its tables."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
@@ -93,6 +94,16 @@ class Identity:
     async def forget_windows(self) -> None:
         """Delete all login windows, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
+
+    async def until_waiting(self, number: int) -> None:
+        """Wait until this number of identity's connections wait for a lock."""
+        async with asyncio.timeout(10):
+            while number > await self.database.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'identity' AND wait_event_type = 'Lock'"
+            ):
+                # within a transaction the activity view does not change until its snapshot is cleared
+                await self.database.execute("SELECT pg_stat_clear_snapshot()")
+                await asyncio.sleep(0.01)
 
     async def attempts(self) -> list[tuple[str, str, bool]]:
         """The audit in order, as (student id, outcome, success)."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
 HASH = "$argon2id$of-a-password"
 ACCESS = timedelta(minutes=15)
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'identity'"
 
 
 def session_of(user_id: UUID, *, at: datetime = NOW) -> NewSession:
@@ -132,15 +131,9 @@ async def test_no_session_is_opened_for_an_account_that_is_being_disabled(
     async with identity.database.transaction():
         await identity.database.execute("UPDATE identity.users SET disabled_at = now()")
         opening = asyncio.ensure_future(open_it())
-        await until_it_waits(identity)
+        await identity.until_waiting(1)
     assert await opening is False
     assert await identity.database.fetchval("SELECT count(*) FROM identity.refresh_tokens") == 0
-
-
-async def until_it_waits(identity: Identity) -> None:
-    async with asyncio.timeout(5):
-        while not await identity.database.fetchval(WAITING):
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("column", ["client_ip", "user_agent", "last_used_at", "access_expires_at"])
@@ -151,7 +144,7 @@ async def test_only_the_first_token_carries_the_session(
     value = "'192.0.2.1'" if column == "client_ip" else "now()::text" if column == "user_agent" else "now()"
     with pytest.raises(asyncpg.CheckViolationError, match="session_on_first"):
         await identity.database.execute(
-            "INSERT INTO identity.refresh_tokens"
+            "INSERT INTO identity.refresh_tokens"  # noqa: S608 - the names and values of this test
             f" (id, family, user_id, token_hash, created_at, expires_at, {column})"
             f" SELECT uuidv7(), family, user_id, sha256('x'), created_at, expires_at, {value}"
             " FROM identity.refresh_tokens"

@@ -24,7 +24,9 @@ from cafeteria.identity.use_cases import Service
 from cafeteria.identity.use_cases.change_password import ChangePassword
 from cafeteria.identity.use_cases.change_student import ChangeStudent
 from cafeteria.identity.use_cases.create_student import CreateStudent
+from cafeteria.identity.use_cases.end_sessions import EndSessions
 from cafeteria.identity.use_cases.list_logins import ListLogins
+from cafeteria.identity.use_cases.list_sessions import ListSessions
 from cafeteria.identity.use_cases.list_students import ListStudents
 from cafeteria.identity.use_cases.log_in import LogIn
 from cafeteria.identity.use_cases.log_out import LogOut
@@ -88,7 +90,9 @@ def build(settings: IdentitySettings) -> Service:
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),
         publish_keys=publish_keys,
-        purge_logins=PurgeLogins(database, window=window),
+        purge_logins=PurgeLogins(database, window=window, session_idle=sessions.idle),
+        list_sessions=ListSessions(request_database, idle=sessions.idle),
+        end_sessions=EndSessions(request_database, revocations),
         revocations=revocations,
     )
 

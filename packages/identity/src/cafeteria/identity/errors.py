@@ -165,6 +165,13 @@ class LastOperator(Conflict):
         )
 
 
+class SessionNotFound(NotFound):
+    """No session of the person has this id; one that ended is forgotten a while after its end."""
+
+    def __init__(self) -> None:
+        super().__init__("You have no session with this id. Nothing was changed.")
+
+
 class StudentIdTaken(Conflict):
     def __init__(self, student_id: str) -> None:
         super().__init__(f"The student id {student_id} is taken; its account was left as it is.")

@@ -6,8 +6,9 @@ twice, each only for the path that needs it, because a cookie has one path and n
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
-from litestar import Request, Response, get, patch, post, put
+from litestar import Request, Response, delete, get, patch, post, put
 from litestar.datastructures import Cookie, State
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
@@ -105,6 +106,20 @@ async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = N
     return Response(None, status_code=204, cookies=_cookies(request, {}))
 
 
+@get("/v1/me/sessions", before_request=requires(), summary="List my sessions", tags=_SESSIONS)
+async def list_my_sessions(request: SignedInRequest) -> identity.Sessions:
+    """List the sessions that are signed in, the newest first: at a login above 100 of them the oldest ends."""
+    return await _service(request).list_sessions(request.user.subject, current=request.user.session)
+
+
+@delete(
+    "/v1/me/sessions/{session_id:uuid}", before_request=requires(), summary="End a session", tags=_SESSIONS
+)
+async def end_my_session(request: SignedInRequest, session_id: FromPath[UUID]) -> None:
+    """End one of your own sessions: within two seconds no service accepts its tokens. A repeat answers 204, too."""
+    await _service(request).end_sessions.one(session_id, student_id=request.user.subject)
+
+
 @get("/v1/me", before_request=requires(), summary="Who am I?", tags=_PEOPLE)
 async def me(request: SignedInRequest) -> identity.Student:
     return await _service(request).read_student(request.user.subject)
@@ -197,6 +212,27 @@ async def list_logins(
     return await _service(request).list_logins(student_id, cursor=cursor, limit=limit)
 
 
+@get(
+    "/v1/students/{student_id:str}/sessions",
+    before_request=_OPERATOR,
+    summary="List the sessions of a person (operators only)",
+    tags=_PEOPLE,
+)
+async def list_sessions(request: SignedInRequest, student_id: FromPath[str]) -> identity.Sessions:
+    return await _service(request).list_sessions(student_id, current=request.user.session)
+
+
+@delete(
+    "/v1/students/{student_id:str}/sessions",
+    before_request=_OPERATOR,
+    summary="End all sessions of a person (operators only)",
+    tags=_PEOPLE,
+)
+async def end_sessions(request: SignedInRequest, student_id: FromPath[str]) -> None:
+    """Sign a person out everywhere: within two seconds no service accepts the tokens."""
+    await _service(request).end_sessions.all_of(student_id, operator=request.user.subject)
+
+
 @get("/.well-known/jwks.json", summary="Public keys that verify access tokens", tags=_SESSIONS)
 async def publish_keys(request: AnyRequest) -> Response[identity.Jwks]:
     keys = await _service(request).publish_keys()
@@ -214,6 +250,10 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     change_student,
     reset_password,
     list_logins,
+    list_my_sessions,
+    end_my_session,
+    list_sessions,
+    end_sessions,
     publish_keys,
 )
 

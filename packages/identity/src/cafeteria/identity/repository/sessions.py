@@ -5,13 +5,13 @@ last of its access tokens has expired everywhere.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Row, Statement
-from cafeteria.contracts.identity import Revocation
+from cafeteria.contracts.identity import Revocation, SessionInfo
 from cafeteria.identity.domain import ACCESS_TOKEN_MARGIN, MAX_LIVE_SESSIONS, NewSession
 
 # FOR SHARE waits for a change of the account that is being committed, and then sees it: a login that began before the
@@ -26,6 +26,8 @@ FROM users WHERE id = CAST(:user_id AS uuid) AND disabled_at IS NULL AND passwor
 FOR SHARE
 RETURNING id
 """)
+
+_FIND_USER = Statement("SELECT id FROM users WHERE student_id = CAST(:student_id AS text)")
 
 _END_OLDEST = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
@@ -48,12 +50,35 @@ WHERE id IN (
 RETURNING id
 """)
 
+_END_SESSION = Statement("""
+UPDATE refresh_tokens AS session SET revoked_at = coalesce(session.revoked_at, CAST(:now AS timestamptz))
+FROM users WHERE users.student_id = CAST(:student_id AS text) AND session.user_id = users.id
+  AND session.id = CAST(:session AS uuid) AND session.id = session.family
+RETURNING session.id
+""")
+
+# An account without a live session gives one row, an unknown one none.
+_LIVE_SESSIONS = Statement("""
+SELECT session.id, session.created_at, session.last_used_at, session.user_agent, host(session.client_ip) AS client_ip,
+    least(session.expires_at, session.last_used_at + CAST(:idle AS interval)) AS expires_at
+FROM users LEFT JOIN refresh_tokens AS session
+    ON session.user_id = users.id AND session.id = session.family AND session.revoked_at IS NULL
+    AND least(session.expires_at, session.last_used_at + :idle) > CAST(:now AS timestamptz)
+WHERE users.student_id = CAST(:student_id AS text)
+ORDER BY session.id DESC LIMIT CAST(:limit AS integer)
+""")
+
 _LIVE_REVOCATIONS = Statement("""
 SELECT id AS session, access_expires_at + CAST(:margin AS interval) AS until FROM refresh_tokens
 WHERE revoked_at IS NOT NULL AND access_expires_at > CAST(:now AS timestamptz) - :margin
   AND (access_expires_at, id) > (CAST(:after_until AS timestamptz) - :margin, CAST(:after_session AS uuid))
 ORDER BY access_expires_at, id LIMIT CAST(:limit AS integer)
 """)
+
+
+async def find_user(connection: AsyncConnection, student_id: str) -> UUID | None:
+    rows = await _FIND_USER.rows(connection, {"student_id": student_id})
+    return rows[0].id if rows else None
 
 
 async def open_session(connection: AsyncConnection, new: NewSession) -> bool:
@@ -82,6 +107,34 @@ async def end_sessions(
     """
     values = {"user_id": user_id, "now": now, "keep": keep, "margin": ACCESS_TOKEN_MARGIN}
     return _ids(await _END_SESSIONS.rows(connection, values))
+
+
+async def end_session(connection: AsyncConnection, session: UUID, *, student_id: str, now: datetime) -> bool:
+    """End one session of this student, which may have ended before; False without such a session."""
+    values = {"session": session, "student_id": student_id, "now": now}
+    return bool(await _END_SESSION.rows(connection, values))
+
+
+async def live_sessions(
+    connection: AsyncConnection, student_id: str, *, now: datetime, idle: timedelta
+) -> list[Row] | None:
+    """Return the live sessions of a student, the newest first, at most MAX_LIVE_SESSIONS; None for an unknown student."""
+    values = {"student_id": student_id, "now": now, "idle": idle, "limit": MAX_LIVE_SESSIONS}
+    rows = await _LIVE_SESSIONS.rows(connection, values)
+    return [row for row in rows if row.id is not None] if rows else None
+
+
+def to_session(row: Row, *, current: UUID) -> SessionInfo:
+    """Return a session as people see it. `current` is the session of the one who asks."""
+    return SessionInfo(
+        id=UUID(int=row.id.int),
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        is_current=row.id == current,
+        client_ip=row.client_ip,
+        user_agent=row.user_agent,
+    )
 
 
 async def read_revocations(

@@ -7,7 +7,9 @@ from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.use_cases.change_password import ChangePassword
 from cafeteria.identity.use_cases.change_student import ChangeStudent
 from cafeteria.identity.use_cases.create_student import CreateStudent
+from cafeteria.identity.use_cases.end_sessions import EndSessions
 from cafeteria.identity.use_cases.list_logins import ListLogins
+from cafeteria.identity.use_cases.list_sessions import ListSessions
 from cafeteria.identity.use_cases.list_students import ListStudents
 from cafeteria.identity.use_cases.log_in import LogIn
 from cafeteria.identity.use_cases.log_out import LogOut
@@ -35,4 +37,6 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     list_logins: ListLogins
     publish_keys: PublishKeys
     purge_logins: PurgeLogins
+    list_sessions: ListSessions
+    end_sessions: EndSessions
     revocations: Revocations
