@@ -46,9 +46,9 @@ async def test_absent_fields_do_not_change(identity: Identity, operator: Operato
     ):
         answer = await operator.change(STUDENT, **body)
         expected |= more
-        body = answer.json()
-        assert (answer.status_code, {name: body[name] for name in expected}) == (200, expected)
-        assert set(body) - set(expected) == {"created_at"}
+        account = answer.json()
+        account.pop("created_at")
+        assert (answer.status_code, account) == (200, expected)
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"role": "kitchen"}])

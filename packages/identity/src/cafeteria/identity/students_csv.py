@@ -59,14 +59,19 @@ def read_students(content: bytes, rules: PasswordRules) -> StudentsFile:
     for line, values in _records(_text_of(content)):
         try:
             student = _student_of(line, values, rules)
-            first_line = first_lines.setdefault(student.profile.student_id, line)
-            if first_line != line:
-                raise _UnusableValue(f"{student.profile.student_id} is already in line {first_line}")
+            _require_first(student, first_lines)
         except _UnusableValue as fault:
             refusals.append(Refusal(line=line, reason=str(fault)))
         else:
             students.append(student)
     return StudentsFile(students=tuple(students), refusals=tuple(refusals))
+
+
+def _require_first(student: NewStudent, first_lines: dict[str, int]) -> None:
+    """Raises _UnusableValue for a student id of an earlier line."""
+    first_line = first_lines.setdefault(student.profile.student_id, student.line)
+    if first_line != student.line:
+        raise _UnusableValue(f"{student.profile.student_id} is already in line {first_line}")
 
 
 def _text_of(content: bytes) -> str:
