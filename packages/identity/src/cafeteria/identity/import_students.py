@@ -141,12 +141,16 @@ def _read(path: Path) -> StudentsFile:
 def _describe(plan: Plan, *, existing: int, refused: int) -> None:
     without = sum(each.password is None for each in plan.students)
     _say(
-        f"{len(plan.students)} accounts to create, {without} of them with a one-time password; "
-        f"{existing} exist already; {refused} lines are refused."
+        f"To create: {_accounts(len(plan.students))}, of which {without} with a one-time password. "
+        f"There already: {existing}. Refused lines: {refused}."
     )
     started = monotonic()
     hash_password(new_one_time_password())
     _say(f"Hashing the passwords takes {_duration(_estimate_s(len(plan.students), monotonic() - started))}.")
+
+
+def _accounts(number: int) -> str:
+    return "1 account" if number == 1 else f"{number} accounts"
 
 
 def _estimate_s(passwords: int, one_s: float) -> float:
@@ -181,9 +185,9 @@ def _apply(plan: Plan, settings: DatabaseSettings) -> None:
     write = partial(_write_passwords, plan.passwords_file, one_time)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the next seconds decide: the outcome must be known
     created = _stored(plan, accounts, settings, write)
-    _say(f"{len(created)} accounts were created.")
+    _say(f"Created: {_accounts(len(created))}.")
     if skipped := len(accounts) - len(created):
-        _say(f"{skipped} got an account from somebody else meanwhile, which stays as it is.")
+        _say(f"{_accounts(skipped)} was created by somebody else meanwhile, and stays as it is.")
     if one_time.keys() & created:
         _say(
             f"{plan.passwords_file} has the one-time passwords, valid until {until:%Y-%m-%d %H:%M} UTC. Only you can "
