@@ -96,9 +96,9 @@ class Identity:
         """Delete all login windows, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
 
-    async def until_waiting(self, number: int) -> None:
+    async def until_waiting(self, number: int, *, within_s: float = 10) -> None:
         """Wait until this number of identity's connections wait for a lock."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(within_s):
             while number > await self.database.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE usename = 'identity' AND wait_event_type = 'Lock'"
             ):

@@ -58,12 +58,16 @@ async def started(file: Path, environment: dict[str, str], *options: str) -> asy
 @pytest.fixture
 def run_import(file: Path, environment: dict[str, str]) -> Import:
     async def run(text: str | bytes, *options: str, **variables: str) -> Ended:
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        await asyncio.to_thread(file.write_bytes, text if isinstance(text, bytes) else text.encode())
         process = await started(file, environment | variables, *options)
         output, errors = await process.communicate()
         return Ended(process.returncode or 0, (output + errors).decode())
 
     return run
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def one_time_passwords(path: Path) -> dict[str, str]:
@@ -85,7 +89,7 @@ async def test_without_apply_it_tells_what_would_happen_and_changes_nothing(
     assert "Hashing the passwords takes about" in ended.output
     assert "Add --apply" in ended.output
     assert await identity.database.fetchval(COUNT) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["students.csv"]
+    assert names_in(tmp_path) == ["students.csv"]
 
 
 async def test_with_apply_the_people_of_the_file_can_sign_in(
@@ -127,7 +131,7 @@ async def test_a_refused_line_refuses_the_whole_file(
     assert "line 5: refused: the password cannot be used: it is one of the most used" in ended.output
     assert "No account was created." in ended.output
     assert await identity.database.fetchval(COUNT) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["students.csv"]
+    assert names_in(tmp_path) == ["students.csv"]
 
 
 async def test_a_second_import_creates_what_is_new_and_keeps_the_earlier_passwords(
@@ -210,7 +214,7 @@ async def test_an_account_that_somebody_else_creates_meanwhile_stays_as_it_is(
     async with identity.database.transaction():
         await identity.add_user("210041101", full_name="Grace")
         running = asyncio.create_task(run_import(f"{HEADER}210041101,Ada,,\n210041102,Zoe,,\n", "--apply"))
-        await identity.until_waiting(1)
+        await identity.until_waiting(1, within_s=60)  # a process starts first
     ended = await running
     assert ended.code == 0
     assert "Created: 1 account." in ended.output
@@ -224,7 +228,7 @@ async def test_ctrl_c_while_passwords_are_hashed_creates_no_account(
     file: Path, environment: dict[str, str], identity: Identity, tmp_path: Path
 ) -> None:
     lines = "".join(f"{210_000_000 + number},Student,,\n" for number in range(5_000))
-    file.write_text(HEADER + lines)
+    await asyncio.to_thread(file.write_text, HEADER + lines)
     process = await started(file, environment, "--apply")
     assert process.stdout is not None
     async with asyncio.timeout(60):
@@ -234,7 +238,7 @@ async def test_ctrl_c_while_passwords_are_hashed_creates_no_account(
     _, errors = await process.communicate()
     assert (process.returncode, errors) == (130, b"Interrupted: no account was created.\n")
     assert await identity.database.fetchval(COUNT) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["students.csv"]
+    assert names_in(tmp_path) == ["students.csv"]
 
 
 async def test_ten_thousand_accounts_are_stored_in_one_transaction(database: Any, identity: Identity) -> None:

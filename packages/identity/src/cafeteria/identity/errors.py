@@ -172,6 +172,13 @@ class SessionNotFound(NotFound):
         super().__init__("You have no session with this id. Nothing was changed.")
 
 
+class OperatorExists(Conflict):
+    """The first operator was created before; the others are for an operator to create."""
+
+    def __init__(self) -> None:
+        super().__init__("There is an enabled operator already, who can create others. Nothing was changed.")
+
+
 class StudentIdTaken(Conflict):
     def __init__(self, student_id: str) -> None:
         super().__init__(f"The student id {student_id} is taken; its account was left as it is.")

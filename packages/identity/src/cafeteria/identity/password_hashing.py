@@ -50,6 +50,14 @@ def hash_password(password: str) -> str:
     return _new_hasher().hash(password_form(password))
 
 
+def is_password_of(password: str, password_hash: str) -> bool:
+    """Compare in the calling thread, for commands."""
+    try:
+        return _new_hasher().verify(password_hash, password_form(password))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
 def usable_cores() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
