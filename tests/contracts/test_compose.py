@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 import yaml
 
-from cafeteria.chassis.runtime.settings import ServiceSettings, load_settings
+from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError, load_settings
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.postgres_settings import SETTINGS
 from cafeteria.provisioning.bootstrap import write_preparations
@@ -233,12 +233,22 @@ def test_a_service_takes_its_settings_from_that_environment(name: str, prepared:
     assert settings.nats_password.reveal() == (prepared / f"nats-{name}").read_text()
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_does_not_start_without_its_secrets(name: str, prepared: Path) -> None:
+    """An engine refuses a container whose secret's file is missing; the service itself does, too."""
+    environment = environment_of(name, prepared)
+    for path in prepared.iterdir():
+        path.unlink()
+    with pytest.raises(SettingsError, match="PASSWORD"):
+        load_settings(settings_of(name), environment)
+
+
 def test_the_bootstrap_finds_its_targets_in_that_environment(prepared: Path) -> None:
     before = {path.name: path.read_bytes() for path in prepared.iterdir()}
     targets = Targets.from_environment(environment_of("bootstrap", prepared))
     assert "@postgres:5432/cafeteria" in targets.postgres_url
     assert "@nats:4222" in targets.nats_url
-    assert targets.with_demo_data
+    assert not targets.with_demo_data, "their password is published"
     assert {path.name: path.read_bytes() for path in prepared.iterdir()} == before
 
 

@@ -51,6 +51,7 @@ class Signer:
             "aud": "cafeteria",
             "sub": "210041101",
             "role": "student",
+            "sid": "0193a400-0000-7000-8000-00000000005e",
             "iat": now,
             "exp": now + timedelta(minutes=15),
         }

@@ -1,5 +1,6 @@
 """Fixtures of identity on real servers: clients that call it over HTTP, and a connection that reads its tables."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from cafeteria.identity.app import create_app
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
 
 STUDENT = "210041101"
@@ -94,6 +96,19 @@ class Identity:
         """Delete all login windows, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
 
+    async def until_waiting(self, number: int, *, within_s: float = 10) -> None:
+        """Wait until this number of identity's connections wait for a lock."""
+        async with asyncio.timeout(within_s):
+            while number > await self.database.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'identity' AND wait_event_type = 'Lock'"
+            ):
+                # within a transaction the activity view does not change until its snapshot is cleared
+                await self.database.execute("SELECT pg_stat_clear_snapshot()")
+                await asyncio.sleep(0.01)
+
+    async def is_ready(self) -> bool:
+        return (await self.web.get("/health/ready")).status_code == httpx.codes.OK
+
     async def attempts(self) -> list[tuple[str, str, bool]]:
         """The audit in order, as (student id, outcome, success)."""
         rows = await self.database.fetch(
@@ -122,6 +137,7 @@ async def open_identity(
             stack.push_async_callback(database.close)
             identity = Identity(url=url, database=database)
             stack.push_async_callback(identity.close)
+            await until(identity.is_ready)  # it verifies tokens once it has read which sessions have ended
             return identity
 
         yield open_with

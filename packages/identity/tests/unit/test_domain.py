@@ -59,12 +59,14 @@ def stored(
     revoked: bool = False,
     ends_in_s: int = 60,
     disabled: bool = False,
+    unused_days: float = 1,
 ) -> RefreshToken:
     return RefreshToken(
         token_id=UUID(int=2),
         family=UUID(int=3),
         account=account(disabled=disabled),
         expires_at=NOON + timedelta(seconds=ends_in_s),
+        last_used_at=NOON - timedelta(days=unused_days),
         used_for=None if used_s_ago is None else timedelta(seconds=used_s_ago),
         successors=successors,
         is_family_revoked=revoked,
@@ -77,13 +79,15 @@ def stored(
         (None, RefreshVerdict.REFUSE),
         (stored(), RefreshVerdict.ROTATE),
         (stored(ends_in_s=0), RefreshVerdict.REFUSE),
-        (stored(disabled=True), RefreshVerdict.REFUSE),
+        (stored(unused_days=7), RefreshVerdict.REFUSE),
+        (stored(unused_days=6.99), RefreshVerdict.ROTATE),
+        (stored(disabled=True), RefreshVerdict.REVOKE_DISABLED),
         (stored(revoked=True), RefreshVerdict.REFUSE),
         (stored(used_s_ago=-0.1, successors=1), RefreshVerdict.REPEAT),  # it began before the first use
         (stored(used_s_ago=10, successors=19), RefreshVerdict.REPEAT),
         (stored(used_s_ago=0.1, successors=20), RefreshVerdict.REFUSE_REPEAT),
         (stored(used_s_ago=0.1, revoked=True), RefreshVerdict.REFUSE),
-        (stored(used_s_ago=0.1, disabled=True), RefreshVerdict.REFUSE),
+        (stored(used_s_ago=0.1, disabled=True), RefreshVerdict.REVOKE_DISABLED),
         (stored(used_s_ago=0.1, ends_in_s=0), RefreshVerdict.REFUSE),
         (stored(used_s_ago=10.1), RefreshVerdict.REVOKE_FAMILY),
         (stored(used_s_ago=10.1, successors=20), RefreshVerdict.REVOKE_FAMILY),
@@ -94,7 +98,7 @@ def stored(
 def test_a_refresh_token_gives_one_rotation_and_repeats_within_its_grace(
     token: RefreshToken | None, verdict: RefreshVerdict
 ) -> None:
-    assert judge_refresh(token, now=NOON) is verdict
+    assert judge_refresh(token, now=NOON, idle=timedelta(days=7)) is verdict
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import jwt
 import pytest
@@ -48,6 +49,7 @@ def test_a_token_names_its_key_and_its_subject(private: Ed25519PrivateKey) -> No
     token = keys.sign_access_token(
         student_id="210041101",
         role=Role.KITCHEN,
+        session=UUID(int=7),
         issued_at=NOON,
         expires_at=NOON + timedelta(minutes=15),
     )
@@ -65,6 +67,7 @@ def test_a_token_names_its_key_and_its_subject(private: Ed25519PrivateKey) -> No
         "aud": "cafeteria",
         "sub": "210041101",
         "role": "kitchen",
+        "sid": "00000000-0000-0000-0000-000000000007",
         "iat": int(NOON.timestamp()),
         "exp": int(NOON.timestamp()) + 900,
     }

@@ -9,6 +9,7 @@ import pytest
 
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.notification.domain import LoggedStatus, Viewer
+from cafeteria.notification.sse_events import event_of
 from cafeteria.notification.sse_hub import HEARTBEAT_S, QUEUE_LIMIT, EventStream, SseHub
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -76,12 +77,22 @@ async def hub(closing: asyncio.Event) -> AsyncIterator[SseHub]:
 @pytest.fixture
 def add_stream(hub: SseHub) -> AddStream:
     def add(
-        student_id: str = STUDENT, *, order: int | None = None, lifetime_s: float = 3600, after: int = 0
+        student_id: str = STUDENT,
+        *,
+        order: int | None = None,
+        session: int = 1,
+        lifetime_s: float = 3600,
+        after: int = 0,
     ) -> tuple[EventStream, Client]:
         client = Client()
         viewer = Viewer(student_id=student_id, order_id=None if order is None else UUID(int=order))
         stream = EventStream(
-            hub, viewer, expires_at=NOW + timedelta(seconds=lifetime_s), write=client, abort=client.abort
+            hub,
+            viewer,
+            session=UUID(int=session),
+            expires_at=NOW + timedelta(seconds=lifetime_s),
+            write=client,
+            abort=client.abort,
         )
         hub.add(stream, after=after)
         return stream, client
@@ -251,3 +262,36 @@ async def test_a_log_that_was_set_back_closes_the_streams(hub: SseHub, add_strea
     await run_tasks()
     assert client.is_ended
     assert hub.pushed == 1
+
+
+async def test_the_streams_of_an_ended_session_close_and_no_others(
+    hub: SseHub, add_stream: AddStream
+) -> None:
+    mine = [add_stream(session=1), add_stream(session=1, order=2)]
+    lasting, lasting_client = add_stream(session=2)
+    for stream, _ in (*mine, (lasting, lasting_client)):
+        stream.go_live()
+    hub.end_sessions([UUID(int=3), UUID(int=1)])
+    hub.push([status(1)])
+    await run_tasks()
+    assert all(client.is_ended and not client.positions for _, client in mine)
+    assert lasting_client.positions == [1]
+    hub.end_sessions([UUID(int=1)])  # as identity repeats it
+    assert [stream.closed_for for stream, _ in mine] == ["session ended"] * 2
+
+
+async def test_a_session_ends_while_its_stream_shows_the_replay_window(
+    hub: SseHub,
+) -> None:
+    client = Client()
+    viewer = Viewer(student_id=STUDENT, order_id=None)
+    stream = EventStream(hub, viewer, session=UUID(int=1), expires_at=NOW, write=client, abort=client.abort)
+    hub.end_sessions([UUID(int=1)])
+    await stream.replay([event_of(status(1))])
+    hub.add(stream, after=0)
+    hub.push([status(2)])
+    stream.go_live()
+    await run_tasks()
+    assert client.is_ended
+    assert not client.chunks
+    assert hub.is_empty

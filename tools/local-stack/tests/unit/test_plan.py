@@ -68,6 +68,11 @@ def test_an_invalid_value_is_an_error_that_names_its_variable(variable: str, tex
         Plan.from_environment({variable: text})
 
 
+def test_a_stack_on_one_machine_has_demo_data_unless_told_otherwise() -> None:
+    assert Plan.from_environment({}).with_demo_data
+    assert not Plan.from_environment({"CAFETERIA_DEMO_DATA": "false"}).with_demo_data
+
+
 def test_a_variable_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("postgresql://postgres:secret@db/cafeteria\n")
     plan = Plan.from_environment({"CAFETERIA_POSTGRES_URL_FILE": str(tmp_path / "url")})

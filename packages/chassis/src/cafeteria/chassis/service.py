@@ -23,14 +23,15 @@ from cafeteria.chassis.messaging.bus import Bus
 from cafeteria.chassis.messaging.message_handlers import Handler, StreamConsumer, Subscription
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.contracts.subjects import SESSIONS_REVOKED
 
 
 class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """What every service has; its own struct `Service` adds the use cases.
 
     `resources` are opened in order before the first message arrives, and closed in reverse after the last one: the relay,
-    the group commits, a reader. `keys` verify tokens; without them identity is asked over the bus. `proxies` find the client
-    of a request; without them those of CAFETERIA_TRUSTED_PROXIES. `closing` is set as soon
+    the group commits, a reader. `keys` verify tokens; without them identity is asked over the bus, and its ended sessions are
+    heard there. `proxies` find the client of a request; without them those of CAFETERIA_TRUSTED_PROXIES. `closing` is set as soon
     as the process has to stop.
     """
 
@@ -74,14 +75,15 @@ def service_app(
     """Build a service and its app, whose state holds the service as `service`. `build` opens nothing."""
     registry = metrics.app_registry()
     service = metrics.built_in(registry, build, settings)
+    keys = service.keys or keys_over(service.bus)
     checks = {name: partial(check, service) for name, check in declared.checks.items()}
     return build_app(
         service=service.bus.service,
         settings=settings,
         route_handlers=declared.routes,
         checks={"postgres": service.database.ping, "nats": service.bus.ping, **checks},
-        lifespan=[_lifespan(service, declared)],
-        keys=service.keys or keys_over(service.bus),
+        lifespan=[_lifespan(service, declared, keys)],
+        keys=keys,
         shed_load=partial(declared.shed_load, service),
         context=AppContext(
             registry=registry,
@@ -93,11 +95,13 @@ def service_app(
     )
 
 
-def _lifespan(service: Service, declared: Declarations[Service]) -> Lifespan:
+def _lifespan(service: Service, declared: Declarations[Service], keys: KeySource) -> Lifespan:
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await _open(service, declared, stack)
+            if service.keys is None:
+                await service.bus.subscribe(SESSIONS_REVOKED, keys.revoked.receive)
             yield
 
     return running

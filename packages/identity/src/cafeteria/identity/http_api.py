@@ -6,10 +6,11 @@ twice, each only for the path that needs it, because a cookie has one path and n
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, patch, post, put
 from litestar.datastructures import Cookie, State
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, SignedInRequest, requires
@@ -23,9 +24,13 @@ from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
 from cafeteria.identity.errors import (
     InvalidCredentials,
+    LastOperator,
+    OwnAccount,
+    PasswordChangeRequired,
     RefreshRefused,
     StudentIdTaken,
     TooManyAttempts,
+    WrongPassword,
 )
 from cafeteria.identity.token_issuer import Session
 from cafeteria.identity.use_cases import Service
@@ -56,13 +61,18 @@ AnyRequest = Request[Any, Any, State]
     status_code=200,
     summary="Sign in",
     tags=_SESSIONS,
-    responses=refusals(InvalidCredentials, Forbidden, TooManyAttempts),
+    responses=refusals(InvalidCredentials, Forbidden, PasswordChangeRequired, TooManyAttempts),
 )
 async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
-    """Allow three attempts a minute for each student id and address; right ones count, too."""
+    """Allow three attempts a minute for each student id and address; right ones count, too.
+
+    A one-time password signs in only together with `new_password`, which replaces it and ends all other sessions.
+    """
     if data.cookie:
         _pages(request).check(request)
-    session = await _service(request).log_in(data, client=_sender(request).address)
+    session = await _service(request).log_in(
+        data, client=_sender(request).address, user_agent=request.headers.get("user-agent")
+    )
     return _answer(session, request, with_cookies=data.cookie)
 
 
@@ -98,9 +108,36 @@ async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = N
     return Response(None, status_code=204, cookies=removed)
 
 
+@get("/v1/me/sessions", before_request=requires(), summary="List my sessions", tags=_SESSIONS)
+async def list_my_sessions(request: SignedInRequest) -> identity.Sessions:
+    """List the sessions that are signed in, the newest first: at a login above 100 of them the oldest ends."""
+    return await _service(request).list_sessions(request.user.subject, current=request.user.session)
+
+
+@delete(
+    "/v1/me/sessions/{session_id:uuid}", before_request=requires(), summary="End a session", tags=_SESSIONS
+)
+async def end_my_session(request: SignedInRequest, session_id: FromPath[UUID]) -> None:
+    """End one of your own sessions: within two seconds no service accepts its tokens. A repeat answers 204, too."""
+    await _service(request).end_sessions.one(session_id, student_id=request.user.subject)
+
+
 @get("/v1/me", before_request=requires(), summary="Who am I?", tags=_PEOPLE)
 async def me(request: SignedInRequest) -> identity.Student:
     return await _service(request).read_student(request.user.subject)
+
+
+@put(
+    "/v1/me/password",
+    status_code=204,
+    before_request=requires(),
+    summary="Change the own password",
+    tags=_PEOPLE,
+    responses=refusals(WrongPassword, TooManyAttempts),
+)
+async def change_password(data: JSONBody[identity.ChangePassword], request: SignedInRequest) -> None:
+    """End all other sessions. The old password is tried within the limits of a login."""
+    await _service(request).change_password(data, principal=request.user, client=_sender(request).address)
 
 
 @post(
@@ -120,11 +157,45 @@ async def create_student(
 async def list_students(
     request: SignedInRequest,
     search: SearchText = "",
+    role: FromQuery[Role | None] = None,
+    disabled: FromQuery[bool | None] = None,
     cursor: RowCursor = None,
     limit: PageLimit = DEFAULT_PAGE,
 ) -> identity.Students:
     """List the accounts of all roles, the newest first; with `search` those that have the text in their id or name."""
-    return await _service(request).list_students(search=search, cursor=cursor, limit=limit)
+    return await _service(request).list_students(
+        search=search, role=role, disabled=disabled, cursor=cursor, limit=limit
+    )
+
+
+@patch(
+    "/v1/students/{student_id:str}",
+    before_request=_OPERATOR,
+    summary="Change or disable an account (operators only)",
+    tags=_PEOPLE,
+    responses=refusals(OwnAccount, LastOperator),
+)
+async def change_student(
+    student_id: FromPath[str], data: JSONBody[identity.ChangeStudent], request: SignedInRequest
+) -> identity.StudentAccount:
+    """Absent fields do not change. Disabling, or another role, ends all sessions of the account."""
+    return await _service(request).change_student(student_id, data, operator=request.user.subject)
+
+
+@post(
+    "/v1/students/{student_id:str}/reset-password",
+    status_code=200,
+    before_request=_OPERATOR,
+    summary="Give an account a one-time password (operators only)",
+    tags=_PEOPLE,
+    responses=refusals(OwnAccount),
+)
+async def reset_password(
+    student_id: FromPath[str], request: SignedInRequest
+) -> Response[identity.OneTimePassword]:
+    """Answer a password that signs in only together with a new one, and end all sessions of the account."""
+    answer = await _service(request).reset_password(student_id, operator=request.user.subject)
+    return Response(answer, headers=NO_STORE)
 
 
 @get(
@@ -143,6 +214,27 @@ async def list_logins(
     return await _service(request).list_logins(student_id, cursor=cursor, limit=limit)
 
 
+@get(
+    "/v1/students/{student_id:str}/sessions",
+    before_request=_OPERATOR,
+    summary="List the sessions of a person (operators only)",
+    tags=_PEOPLE,
+)
+async def list_sessions(request: SignedInRequest, student_id: FromPath[str]) -> identity.Sessions:
+    return await _service(request).list_sessions(student_id, current=request.user.session)
+
+
+@delete(
+    "/v1/students/{student_id:str}/sessions",
+    before_request=_OPERATOR,
+    summary="End all sessions of a person (operators only)",
+    tags=_PEOPLE,
+)
+async def end_sessions(request: SignedInRequest, student_id: FromPath[str]) -> None:
+    """Sign a person out everywhere: within two seconds no service accepts the tokens."""
+    await _service(request).end_sessions.all_of(student_id, operator=request.user.subject)
+
+
 @get("/.well-known/jwks.json", summary="Public keys that verify access tokens", tags=_SESSIONS)
 async def publish_keys(request: AnyRequest) -> Response[identity.Jwks]:
     keys = await _service(request).publish_keys()
@@ -154,9 +246,16 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     refresh,
     logout,
     me,
+    change_password,
     create_student,
     list_students,
+    change_student,
+    reset_password,
     list_logins,
+    list_my_sessions,
+    end_my_session,
+    list_sessions,
+    end_sessions,
     publish_keys,
 )
 

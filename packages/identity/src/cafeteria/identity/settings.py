@@ -28,6 +28,7 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
     older_key_files: tuple[str, ...] = field(name="IDENTITY_OLDER_KEY_FILES", default=())
     access_token_s: PositiveInt = field(name="IDENTITY_ACCESS_TOKEN_S", default=15 * 60)
     session_s: PositiveInt = field(name="IDENTITY_SESSION_S", default=30 * 24 * 3600)
+    session_idle_s: PositiveInt = field(name="IDENTITY_SESSION_IDLE_S", default=7 * 24 * 3600)
     secure_cookies: bool = field(name="IDENTITY_SECURE_COOKIES", default=False)
     logins_per_client: PositiveInt = field(name="IDENTITY_LOGINS_PER_CLIENT", default=3)
     logins_per_student: PositiveInt = field(name="IDENTITY_LOGINS_PER_STUDENT", default=30)

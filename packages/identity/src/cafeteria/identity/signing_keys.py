@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from stat import S_IRWXG, S_IRWXO
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -42,7 +43,7 @@ class SigningKeys:
         )
 
     def sign_access_token(
-        self, *, student_id: str, role: Role, issued_at: datetime, expires_at: datetime
+        self, *, student_id: str, role: Role, session: UUID, issued_at: datetime, expires_at: datetime
     ) -> str:
         """Return a JWT. Its times are whole seconds."""
         claims = {
@@ -50,6 +51,7 @@ class SigningKeys:
             "aud": AUDIENCE,
             "sub": student_id,
             "role": role.value,
+            "sid": str(session),
             "iat": int(issued_at.timestamp()),
             "exp": int(expires_at.timestamp()),
         }

@@ -5,7 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from advanced_alchemy.mixins import AuditColumns
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,7 +29,10 @@ _STUDENT_ID_RULE = "student_id ~ '^[A-Za-z0-9-]{1,32}$'"
 
 
 class UserRow(AuditColumns, Base):
-    """An account: a student, or a person of the kitchen, or an operator. AuditColumns are created_at and updated_at."""
+    """An account: a student, or a person of the kitchen, or an operator. AuditColumns are created_at and updated_at.
+
+    With `one_time_until` the password is a one-time password, which ends at that time.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -35,10 +47,11 @@ class UserRow(AuditColumns, Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     student_id: Mapped[str]
-    password_hash: Mapped[str]
+    password_hash: Mapped[str] = mapped_column(Text)
     full_name: Mapped[str | None]
     role: Mapped[str] = mapped_column(server_default="student")
     disabled_at: Mapped[datetime | None]
+    one_time_until: Mapped[datetime | None]
 
 
 class LoginAttemptRow(Base):
@@ -47,7 +60,8 @@ class LoginAttemptRow(Base):
     __tablename__ = "login_attempts"
     __table_args__ = (
         CheckConstraint(
-            "outcome IN ('succeeded', 'wrong_password', 'unknown_user', 'disabled', 'throttled')",
+            "outcome IN ('succeeded', 'wrong_password', 'unknown_user', 'disabled', 'throttled',"
+            " 'password_change_required', 'one_time_password_expired')",
             name="outcome_known",
             comment="what became of the attempt",
         ),
@@ -103,7 +117,8 @@ class LoginWindowRow(Base):
 class RefreshTokenRow(Base):
     """A refresh token. `family` is the id of its family's first token; `revoked_at` on that row ends the whole family.
 
-    `used_at` is the first use; `successors` counts the tokens that this one gave.
+    `used_at` is the first use; `successors` counts the tokens that this one gave. The row of the first token is also the
+    session: `last_used_at` is its login or last refresh, and `access_expires_at` the end of its last access token.
     """
 
     __tablename__ = "refresh_tokens"
@@ -125,7 +140,21 @@ class RefreshTokenRow(Base):
             name="successors_of_used",
             comment="what has given a token was used",
         ),
+        CheckConstraint(
+            "id = family OR num_nonnulls(last_used_at, access_expires_at, client_ip, user_agent) = 0",
+            name="session_on_first",
+            comment="one row per family is the session",
+        ),
+        CheckConstraint(
+            "length(user_agent) <= 200",
+            name="user_agent_short",
+            comment="what a client says of itself has a bound",
+        ),
         Index(None, "expires_at"),
+        Index(None, "family"),
+        Index(None, "user_id", "id", postgresql_where=text("id = family")),
+        Index(None, "last_used_at", postgresql_where=text("id = family")),
+        Index(None, "access_expires_at", "id", postgresql_where=text("revoked_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -137,3 +166,7 @@ class RefreshTokenRow(Base):
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     successors: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    last_used_at: Mapped[datetime | None]
+    access_expires_at: Mapped[datetime | None]
+    client_ip: Mapped[Any] = mapped_column(INET, nullable=True)
+    user_agent: Mapped[str | None]

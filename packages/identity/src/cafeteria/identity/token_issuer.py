@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
+from uuid import UUID
 
 import msgspec
 
@@ -25,15 +26,20 @@ class TokenIssuer:
         self._signing_keys = signing_keys
         self._access_token_s = access_token_s
 
+    def expiry(self, now: datetime) -> datetime:
+        """Return the end of an access token that begins `now`, a whole second."""
+        return (now + timedelta(seconds=self._access_token_s)).replace(microsecond=0)
+
     def issue(
-        self, account: Account, refresh_token: str, *, now: datetime, renewable_until: datetime
+        self, account: Account, refresh_token: str, *, session: UUID, now: datetime, renewable_until: datetime
     ) -> Session:
-        """Sign an access token that begins `now`, and return it with `refresh_token`."""
+        """Sign an access token of `session` that begins `now`, and return it with `refresh_token`."""
         access_token = self._signing_keys.sign_access_token(
             student_id=account.student_id,
             role=account.role,
+            session=session,
             issued_at=now,
-            expires_at=now + timedelta(seconds=self._access_token_s),
+            expires_at=self.expiry(now),
         )
         return Session(
             tokens=identity.Tokens(

@@ -14,7 +14,7 @@ from cafeteria.contracts.subjects import NOTIFICATION, NOTIFICATION_STREAM
 from cafeteria.notification import tables
 from cafeteria.notification.http_api import ROUTES
 from cafeteria.notification.jobs import JOBS
-from cafeteria.notification.message_handlers import HANDLERS
+from cafeteria.notification.message_handlers import HANDLERS, SUBSCRIPTIONS
 from cafeteria.notification.sse_hub import SseHub
 from cafeteria.notification.use_cases import Service
 from cafeteria.notification.use_cases.check_delivery import CheckDelivery
@@ -26,6 +26,7 @@ from cafeteria.notification.use_cases.record_statuses import RecordStatuses
 DECLARED = Declarations[Service](
     routes=ROUTES,
     handlers=HANDLERS,
+    subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,
     checks={"reader": lambda service: service.stream_lag.check()},
 )

@@ -123,7 +123,11 @@ async def _open_stream(
         await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
         await _write(send, RETRY_BLOCK)
         events = follow_events.open_stream(
-            viewer, expires_at=expires_at, write=partial(_write, send), abort=abort_of(scope)
+            viewer,
+            session=request.user.session,
+            expires_at=expires_at,
+            write=partial(_write, send),
+            abort=abort_of(scope),
         )
         try:
             await follow_events.follow(events, window, page)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol, Self, TypeVar
+from uuid import UUID
 
 from cafeteria.chassis.observability import metrics
 from cafeteria.notification.domain import LoggedStatus, Viewer
@@ -47,11 +48,19 @@ class EventStream:
         "expires_at",
         "heartbeat_slot",
         "last_position",
+        "session",
         "viewer",
     )
 
     def __init__(
-        self, hub: "SseHub", viewer: Viewer, *, expires_at: datetime, write: Write, abort: Callable[[], None]
+        self,
+        hub: "SseHub",
+        viewer: Viewer,
+        *,
+        session: UUID,
+        expires_at: datetime,
+        write: Write,
+        abort: Callable[[], None],
     ) -> None:
         self._hub = hub
         self._write = write
@@ -60,13 +69,17 @@ class EventStream:
         self._is_held = True
         self._writer: asyncio.Task[None] | None = None
         self.viewer = viewer
+        self.session = session
         self.expires_at = expires_at
         self.last_position = 0
         self.closed_for: str | None = None
         self.heartbeat_slot = 0
+        hub.opened(self)
 
     async def replay(self, events: Sequence[Event], *, tail: bytes = b"") -> None:
         """Write a part of the replay window; return when the client's buffers have room for more."""
+        if self.closed_for is not None:
+            return
         if chunk := b"".join([*[event.block for event in events], tail]):
             await self._write(chunk)
         self._hub.written(events)
@@ -149,6 +162,7 @@ class SseHub:
         self._by_student: dict[str, set[EventStream]] = {}
         self._by_slot: list[set[EventStream]] = [set() for _ in range(HEARTBEAT_S)]
         self._by_expiry: dict[int, set[EventStream]] = {}
+        self._by_session: dict[UUID, set[EventStream]] = {}
         self._slot = 0
         self._delivered: set[int] = set()
         self._pushed_events = PUSHED.metric()
@@ -177,8 +191,20 @@ class SseHub:
         """Push nothing up to this position: it was pushed before, or no stream is open."""
         self.pushed = max(position, self.pushed or 0)
 
+    def opened(self, stream: EventStream) -> None:
+        """Note a new stream, which ends with its session also while it shows its replay window."""
+        self._by_session.setdefault(stream.session, set()).add(stream)
+
+    def end_sessions(self, sessions: Iterable[UUID]) -> None:
+        """Close the streams of these sessions; most sessions have none here."""
+        for session in sessions:
+            for stream in tuple(self._by_session.get(session, ())):
+                stream.close("session ended")
+
     def add(self, stream: EventStream, *, after: int) -> None:
         """Offer the stream every event after `pushed`, and after the position that it has shown already."""
+        if stream.closed_for is not None:
+            return
         stream.last_position = max(after, self.pushed or 0)
         if self._closing.is_set():
             stream.close("stopping")
@@ -193,6 +219,7 @@ class SseHub:
         self._by_slot[stream.heartbeat_slot].discard(stream)
         _discard(self._by_student, stream.viewer.student_id, stream)
         _discard(self._by_expiry, self._expiry_of(stream), stream)
+        _discard(self._by_session, stream.session, stream)
 
     def push(self, logged: Sequence[LoggedStatus]) -> None:
         """Offer these statuses, which follow `pushed` without a gap, to the streams of their students."""

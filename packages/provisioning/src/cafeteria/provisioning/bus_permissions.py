@@ -27,8 +27,13 @@ RPC_CALLERS: dict[str, tuple[str, ...]] = {
 }
 """The services that may send each request."""
 
-TOPIC_READERS: dict[str, tuple[str, ...]] = {subjects.AVAILABILITY.subject: (subjects.GATEWAY,)}
-"""The services that may subscribe to each topic that no stream stores."""
+TOPIC_READERS: dict[str, tuple[str, ...]] = {
+    subjects.AVAILABILITY.subject: (subjects.GATEWAY,),
+    subjects.SESSIONS_REVOKED.subject: tuple(
+        service for service in subjects.SERVICES if service != subjects.IDENTITY
+    ),
+}
+"""The services that may subscribe to each topic that no stream stores. Identity reads ended sessions in its database."""
 
 STREAMS_ACCOUNT = "bus"
 """The account of the streams, their consumers and the administrator; a service's account has the service's name."""

@@ -1,7 +1,8 @@
-"""Identity's messages: public keys over the bus, and its HTTP bodies."""
+"""Identity's messages: public keys and ended sessions over the bus, and its HTTP bodies."""
 
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 
@@ -23,8 +24,23 @@ FullName = Annotated[
 ]
 
 
+class Revocation(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a session: its access tokens are refused. After `until` all of them have expired, on any clock."""
+
+    session: UUID
+    until: Instant
+
+
+class SessionsRevoked(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the live revocations, or all. They are repeated, so a receiver that missed one gets it a second later."""
+
+    revocations: tuple[Revocation, ...]
+
+
 class FetchJwks(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for the current keys that verify tokens."""
+    """A request for the current keys that verify tokens, and for live revocations: the first ones, or those after `after`."""
+
+    after: Revocation | None = None
 
 
 class Jwk(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +58,20 @@ class Jwks(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[Jwk, ...]
 
 
+class JwksAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """The current keys, and a part of the live revocations: those after the last one come with the next request."""
+
+    keys: tuple[Jwk, ...]
+    revocations: tuple[Revocation, ...] = ()
+
+
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to sign in. `new_password` replaces the password, as a one-time password must be."""
+
     student_id: StudentId
     password: Password
     cookie: bool = False
+    new_password: NewPassword | msgspec.UnsetType = msgspec.UNSET
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,11 +96,52 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     token_type: str = "Bearer"  # noqa: S105 - the scheme's name, no secret
 
 
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A live session, with what its client sent at the login. `is_current`: the session of the request's access token.
+
+    `last_used_at` is the login or the last refresh. The session ends at `expires_at`, which a refresh may put off.
+    """
+
+    id: UUID
+    created_at: Instant
+    last_used_at: Instant
+    expires_at: Instant
+    is_current: bool
+    client_ip: str | None
+    user_agent: str | None
+
+
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+    """All live sessions of a person, the newest first; at most 100."""
+
+    items: tuple[SessionInfo, ...]
+
+
 class CreateStudent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     student_id: StudentId
     password: NewPassword
     full_name: FullName | None = None
     role: Role = Role.STUDENT
+
+
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    old_password: Password
+    new_password: NewPassword
+
+
+class ChangeStudent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of an account. Absent fields do not change; a name of null removes the name."""
+
+    full_name: FullName | msgspec.UnsetType | None = msgspec.UNSET
+    role: Role | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class OneTimePassword(msgspec.Struct, frozen=True, kw_only=True):
+    """A password that signs in once, together with a new one, until `expires_at`."""
+
+    one_time_password: str
+    expires_at: Instant
 
 
 class Student(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +175,8 @@ class LoginOutcome(StrEnum):
     UNKNOWN_USER = "unknown_user"
     DISABLED = "disabled"
     THROTTLED = "throttled"
+    PASSWORD_CHANGE_REQUIRED = "password_change_required"  # noqa: S105 - the name of an outcome, no secret
+    ONE_TIME_PASSWORD_EXPIRED = "one_time_password_expired"  # noqa: S105 - the same
 
 
 class LoginAttempt(msgspec.Struct, frozen=True, kw_only=True):

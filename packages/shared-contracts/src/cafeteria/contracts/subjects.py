@@ -33,7 +33,9 @@ CANCEL = Rpc(
     request=kitchen.CancelTicket,
     reply=kitchen.CancelAnswered,
 )
-JWKS = Rpc(owner=IDENTITY, subject="identity.rpc.v1.jwks", request=identity.FetchJwks, reply=identity.Jwks)
+JWKS = Rpc(
+    owner=IDENTITY, subject="identity.rpc.v1.jwks", request=identity.FetchJwks, reply=identity.JwksAnswered
+)
 KITCHEN_DELIVERY = Rpc(
     owner=KITCHEN, subject="kitchen.rpc.v1.known", request=orders.CheckDelivery, reply=orders.DeliveryStatus
 )
@@ -47,6 +49,12 @@ NOTIFICATION_DELIVERY = Rpc(
     reply=orders.DeliveryStatus,
 )
 
+SESSIONS_REVOKED = Topic(
+    owner=IDENTITY,
+    subject="identity.revoked.v1",
+    type_name="identity.sessions-revoked.v1",
+    body=identity.SessionsRevoked,
+)
 AVAILABILITY = Topic(
     owner=STOCK,
     subject="stock.availability.v1",
@@ -108,7 +116,7 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     GATEWAY_DELIVERY,
     NOTIFICATION_DELIVERY,
 )
-TOPICS: tuple[Topic[Any], ...] = (AVAILABILITY, WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS)
+TOPICS: tuple[Topic[Any], ...] = (SESSIONS_REVOKED, AVAILABILITY, WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS)
 STREAMS = (KITCHEN_STREAM, NOTIFICATION_STREAM)
 DURABLES = (KITCHEN_WORK, GATEWAY_PROJECTION)
 READERS = (NOTIFICATION_READERS,)

@@ -65,7 +65,7 @@ class Plan:
             nats_monitor_url=read_monitor_url(environ),
             environment=dict(environ),
             stream_max_bytes=stream_max_bytes(environ),
-            with_demo_data=with_demo_data(environ),
+            with_demo_data=with_demo_data(environ, default=True),
         )
 
     def service_ports(self) -> dict[str, int]:

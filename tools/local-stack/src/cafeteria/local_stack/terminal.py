@@ -54,7 +54,8 @@ class Terminal:
 
     def show_addresses(self, stack: Stack) -> None:
         self._console.print(_addresses(stack))
-        self._console.print(_accounts())
+        if stack.plan.with_demo_data:
+            self._console.print(_accounts())
         if not stack.plan.environment.get(
             "CAFETERIA_INTERNAL_PORT_BASE"
         ):  # else these addresses do not have it

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 from cafeteria.contracts.values import Role
 from cafeteria.identity.signing_keys import SigningKeys
@@ -24,12 +25,20 @@ class Tokens:
     def operator(self, student_id: str = "operator-1") -> str:
         return self.sign(student_id, Role.OPERATOR)
 
-    def sign(self, student_id: str, role: Role, *, lifetime: timedelta = LIFETIME) -> str:
-        """Sign a token; with a negative `lifetime` it has already expired."""
+    def sign(
+        self,
+        student_id: str,
+        role: Role,
+        *,
+        lifetime: timedelta = LIFETIME,
+        session: UUID | None = None,
+    ) -> str:
+        """Sign a token of a new session, or of `session`; with a negative `lifetime` it has already expired."""
         now = datetime.now(UTC)
         return self._keys.sign_access_token(
             student_id=student_id,
             role=role,
+            session=session or uuid4(),
             issued_at=min(now, now + lifetime),
             expires_at=now + lifetime,
         )

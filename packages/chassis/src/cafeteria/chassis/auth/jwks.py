@@ -1,4 +1,4 @@
-"""A service's copy of identity's public keys. It keeps the last good keys while identity does not answer.
+"""A service's copy of identity's public keys and of its ended sessions. It keeps the last ones while identity is away.
 
 Without a key no service can tell a forged token from a good one, so the answer is then 503, never 401.
 """
@@ -10,6 +10,7 @@ from time import monotonic
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from cafeteria.chassis.auth.revoked_sessions import RevokedSessions
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.observability import logs
 from cafeteria.chassis.runtime.errors import Unavailable
@@ -31,11 +32,15 @@ _log = logs.get_logger()
 class KeySource:
     """Fetches the keys until it has some, and again every REFRESH_S: the app calls `refresh_when_due` periodically.
 
-    `fetch` has its own deadline.
+    `fetch` has its own deadline, and adds the ended sessions to `revoked` before it returns: there is no moment in which
+    tokens can be verified and the ends of their sessions are unknown.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[Jwks]]) -> None:
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Jwks]], *, revoked: RevokedSessions | None = None
+    ) -> None:
         self._fetch = fetch
+        self.revoked = revoked or RevokedSessions()
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._is_stale = True
         self._fetched_at = 0.0
@@ -100,14 +105,21 @@ class KeySource:
 
 
 def keys_over(bus: Bus) -> KeySource:
-    """A KeySource that requests the keys from identity over the bus, once it is connected."""
+    """A KeySource that requests the keys and the ended sessions from identity over the bus, once it is connected."""
+    revoked = RevokedSessions()
 
     async def fetch() -> Jwks:
         async with asyncio.timeout(FETCH_DEADLINE_S):
             await bus.connected()
-        return await bus.request(JWKS, FetchJwks(), deadline_s=FETCH_DEADLINE_S)
+        answer = await bus.request(JWKS, FetchJwks(), deadline_s=FETCH_DEADLINE_S)
+        keys = answer.keys
+        while answer.revocations:
+            revoked.add(answer.revocations)
+            following = FetchJwks(after=answer.revocations[-1])
+            answer = await bus.request(JWKS, following, deadline_s=FETCH_DEADLINE_S)
+        return Jwks(keys=keys)
 
-    return KeySource(fetch)
+    return KeySource(fetch, revoked=revoked)
 
 
 def _is_supported(jwk: Jwk) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import time
 from typing import Any
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -35,7 +36,7 @@ MAX_TOKEN_BYTES = 4096
 REMEMBERED_TOKENS = 8192
 """About 1 KiB each; a rush has hundreds of students."""
 
-REQUIRED_CLAIMS = ("iss", "aud", "exp", "iat", "sub", "role")
+REQUIRED_CLAIMS = ("iss", "aud", "exp", "iat", "sub", "role", "sid")
 
 _SUBJECT = re.compile(r"[A-Za-z0-9-]{1,32}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -43,10 +44,11 @@ _REFUSED_CHALLENGE = 'Bearer realm="cafeteria", error="invalid_token"'
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed-in person; `subject` is the token's claim `sub`."""
+    """A signed-in person; `subject` is the token's claim `sub`, and `session` its claim `sid`."""
 
     subject: str
     role: Role
+    session: UUID
     expires_at: datetime
 
 
@@ -70,11 +72,16 @@ class TokenVerifier:
         cached = self._verified.get(token)
         if cached is not None and cached[0] > time():
             self._verified.move_to_end(token)
-            return cached[1]
-        principal = await self._verify_signature(token)
+            return self._of_live_session(cached[1])
+        principal = self._of_live_session(await self._verify_signature(token))
         self._verified[token] = (principal.expires_at.timestamp(), principal)
         if len(self._verified) > REMEMBERED_TOKENS:
             self._verified.popitem(last=False)
+        return principal
+
+    def _of_live_session(self, principal: Principal) -> Principal:
+        if principal.session in self._keys.revoked:
+            raise Unauthenticated("This session was ended: sign in again.", challenge=_REFUSED_CHALLENGE)
         return principal
 
     async def _verify_signature(self, token: bytes) -> Principal:
@@ -168,6 +175,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
         return Principal(
             subject=subject,
             role=Role(claims["role"]),
+            session=_session(claims["sid"]),
             expires_at=datetime.fromtimestamp(claims["exp"], UTC),
         )
     except (
@@ -177,6 +185,14 @@ def _principal(claims: dict[str, Any]) -> Principal:
         OSError,
     ):  # OSError: a time beyond the platform's range
         raise _refused("its claims are not of this system") from None
+
+
+def _session(claim: Any) -> UUID:
+    """The claim's UUID. Raises ValueError for any form but the one that identity writes."""
+    session = UUID(claim) if isinstance(claim, str) else None
+    if session is None or str(session) != claim:
+        raise ValueError("not a session")
+    return session
 
 
 def _refused(reason: str) -> Unauthenticated:

@@ -25,7 +25,7 @@ from cafeteria.chassis.runtime.addresses import (
 )
 from cafeteria.contracts.subjects import PORT_OFFSETS
 
-S = TypeVar("S", bound="ServiceSettings")
+S = TypeVar("S", bound="DatabaseSettings")
 
 _SECRET_MASK = "***"  # noqa: S105 - shown in place of a secret
 
@@ -133,7 +133,14 @@ class SettingsError(Exception):
         self.sentences = sentences
 
 
-class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of a command that uses only the database of a service, with the service's own role."""
+
+    postgres_url: PostgresUrl = field(name="CAFETERIA_POSTGRES_URL")
+    postgres_password: Secret = field(name="CAFETERIA_POSTGRES_PASSWORD")
+
+
+class ServiceSettings(DatabaseSettings, frozen=True, kw_only=True):
     """The settings that every service has. A subclass repeats `frozen=True, kw_only=True`: msgspec inherits neither."""
 
     host: ListenHost = field(name="CAFETERIA_HOST", default="127.0.0.1")
@@ -142,8 +149,6 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     internal_host: ListenHost = field(name="CAFETERIA_INTERNAL_HOST", default="127.0.0.1")
     internal_port_base: PortBase | None = field(name="CAFETERIA_INTERNAL_PORT_BASE", default=None)
     internal_port: Port | None = field(name="CAFETERIA_INTERNAL_PORT", default=None)
-    postgres_url: PostgresUrl = field(name="CAFETERIA_POSTGRES_URL")
-    postgres_password: Secret = field(name="CAFETERIA_POSTGRES_PASSWORD")
     nats_url: NatsUrl = field(name="CAFETERIA_NATS_URL")
     nats_password: Secret = field(name="CAFETERIA_NATS_PASSWORD")
     allowed_origins: WebOrigins = field(name="CAFETERIA_ALLOWED_ORIGINS", default=())

@@ -1,16 +1,14 @@
-"""Count a login attempt, audit it, and store the session: one statement before the hash and one after it."""
+"""Count a login attempt, and audit it: one statement before the hash and one after it."""
 
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
-from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow, NewRefreshToken
+from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow
 from cafeteria.identity.repository.rows import to_account
-from cafeteria.identity.tables import UserRow
 
 UNKNOWN_CLIENT = "unknown"
 """The key of the window of all clients without an address, as behind a Unix socket."""
@@ -53,12 +51,12 @@ WITH counted AS (
     RETURNING student_id
 )
 SELECT EXISTS (SELECT FROM counted) AS is_allowed,
-       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
 FROM (SELECT) AS request LEFT JOIN users AS u ON u.student_id = :student_id
 """)
 
-# One statement writes the audit row and, for a right password, the session; for a throttled attempt it returns the
-# counted attempts, from which follows when the next one is allowed.
+# One statement writes the audit row; for a throttled attempt it returns the counted attempts, from which follows when
+# the next one is allowed.
 _RECORD_ATTEMPT = Statement("""
 WITH audit_row AS (
     INSERT INTO login_attempts
@@ -67,11 +65,6 @@ WITH audit_row AS (
         CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
         CAST(:client_ip AS inet), :outcome
     WHERE CAST(:is_audited AS boolean)
-), session AS (
-    INSERT INTO refresh_tokens (id, family, user_id, token_hash, created_at, expires_at)
-    SELECT CAST(:token_id AS uuid), CAST(:family AS uuid), :user_id, CAST(:token_hash AS bytea),
-        CAST(:created_at AS timestamptz), CAST(:expires_at AS timestamptz)
-    WHERE :token_id IS NOT NULL
 )
 SELECT started_at, attempts,
     CAST(clients->CAST(:client AS text)->>'since' AS timestamptz) AS client_started_at,
@@ -103,10 +96,9 @@ async def record_attempt(
     connection: AsyncConnection,
     attempt: Attempt,
     *,
-    session: NewRefreshToken | None = None,
     is_audited: bool = True,
 ) -> LoginWindow | None:
-    """Write the audit row and the session; for a throttled attempt return the counted attempts."""
+    """Write the audit row; for a throttled attempt return the counted attempts."""
     values = {
         "attempt_id": attempt.attempt_id,
         "user_id": attempt.user_id,
@@ -117,22 +109,6 @@ async def record_attempt(
         "outcome": attempt.outcome.value,
         "is_audited": is_audited,
         "client": attempt.client_ip or UNKNOWN_CLIENT,
-        "token_id": session.token_id if session else None,
-        "family": session.family if session else None,
-        "token_hash": session.token_hash if session else None,
-        "created_at": session.created_at if session else None,
-        "expires_at": session.expires_at if session else None,
     }
     rows = await _RECORD_ATTEMPT.rows(connection, values)
     return LoginWindow(**rows[0]) if rows else None
-
-
-async def replace_password_hash(
-    connection: AsyncConnection, *, user_id: UUID, old: str, new: str, now: datetime
-) -> None:
-    """Replace the hash if it is still `old`: a password that was changed in between stays changed."""
-    await connection.execute(
-        update(UserRow)
-        .where(UserRow.id == user_id, UserRow.password_hash == old)
-        .values(password_hash=new, updated_at=now)
-    )

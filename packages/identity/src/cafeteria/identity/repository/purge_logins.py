@@ -5,11 +5,25 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
+from cafeteria.identity.domain import ACCESS_TOKEN_MARGIN
 
+# The first token of a session stays while the session may have a valid access token, which its end would have to revoke.
 _DELETE_EXPIRED_TOKENS = Statement("""
 DELETE FROM refresh_tokens WHERE id IN (
     SELECT id FROM refresh_tokens WHERE expires_at <= CAST(:now AS timestamptz)
+      AND coalesce(access_expires_at + CAST(:margin AS interval) <= :now, true)
     ORDER BY expires_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+RETURNING 1
+""")
+
+# The first token goes last: the others are found by it.
+_DELETE_IDLE_TOKENS = Statement("""
+DELETE FROM refresh_tokens WHERE id IN (
+    SELECT token.id FROM refresh_tokens AS session JOIN refresh_tokens AS token ON token.family = session.id
+    WHERE session.id = session.family AND session.last_used_at <= CAST(:unused_since AS timestamptz)
+      AND coalesce(session.access_expires_at + CAST(:margin AS interval) <= CAST(:now AS timestamptz), true)
+    ORDER BY session.last_used_at, session.id, token.id = session.id
+    LIMIT CAST(:limit AS integer) FOR UPDATE OF token SKIP LOCKED)
 RETURNING 1
 """)
 
@@ -23,7 +37,16 @@ RETURNING 1
 
 async def delete_expired_tokens(connection: AsyncConnection, *, now: datetime, limit: int) -> int:
     """Return the number of deleted rows; fewer than `limit` means that none are left."""
-    return len(await _DELETE_EXPIRED_TOKENS.rows(connection, {"now": now, "limit": limit}))
+    values = {"now": now, "margin": ACCESS_TOKEN_MARGIN, "limit": limit}
+    return len(await _DELETE_EXPIRED_TOKENS.rows(connection, values))
+
+
+async def delete_idle_tokens(
+    connection: AsyncConnection, *, now: datetime, unused_since: datetime, limit: int
+) -> int:
+    """Delete tokens of sessions that were not used after `unused_since`; return their number."""
+    values = {"now": now, "margin": ACCESS_TOKEN_MARGIN, "unused_since": unused_since, "limit": limit}
+    return len(await _DELETE_IDLE_TOKENS.rows(connection, values))
 
 
 async def delete_ended_windows(connection: AsyncConnection, *, ended: datetime, limit: int) -> int:

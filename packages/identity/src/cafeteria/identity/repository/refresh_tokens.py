@@ -15,9 +15,10 @@ from cafeteria.identity.tables import RefreshTokenRow
 # not count, and for a request that ran at the same time as the first use the result is negative.
 _LOCK_REFRESH_TOKEN = Statement("""
 SELECT t.id AS token_id, t.family, t.expires_at, t.successors,
+       coalesce(f.last_used_at, f.created_at) AS last_used_at,
        transaction_timestamp() - t.used_at AS used_for,
        f.revoked_at IS NOT NULL AS is_family_revoked,
-       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
 FROM refresh_tokens AS t
 JOIN refresh_tokens AS f ON f.id = t.family
 JOIN users AS u ON u.id = t.user_id
@@ -30,6 +31,13 @@ UPDATE refresh_tokens SET used_at = coalesce(used_at, clock_timestamp()), succes
 WHERE id = CAST(:token_id AS uuid)
 """)
 
+_MARK_SESSION_USED = Statement("""
+UPDATE refresh_tokens SET
+    last_used_at = greatest(last_used_at, CAST(:at AS timestamptz)),
+    access_expires_at = greatest(access_expires_at, CAST(:access_expires_at AS timestamptz))
+WHERE id = CAST(:session AS uuid)
+""")
+
 _REVOKE_FAMILY = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
 WHERE id = CAST(:family AS uuid) AND revoked_at IS NULL
@@ -39,6 +47,7 @@ _REVOKE_FAMILY_OF = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
 WHERE id = (SELECT family FROM refresh_tokens WHERE token_hash = CAST(:token_hash AS bytea))
   AND revoked_at IS NULL
+RETURNING id
 """)
 
 
@@ -53,6 +62,7 @@ async def lock_refresh_token(connection: AsyncConnection, token_hash: bytes) -> 
         family=row.family,
         account=to_account(row),
         expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
         used_for=row.used_for,
         successors=row.successors,
         is_family_revoked=row.is_family_revoked,
@@ -63,6 +73,12 @@ async def rotate_refresh_token(
     connection: AsyncConnection, *, used: UUID, successor: NewRefreshToken
 ) -> None:
     await _MARK_USED.rows(connection, {"token_id": used})
+    session = {
+        "session": successor.family,
+        "at": successor.created_at,
+        "access_expires_at": successor.access_expires_at,
+    }
+    await _MARK_SESSION_USED.rows(connection, session)
     await connection.execute(
         insert(RefreshTokenRow).values(
             id=successor.token_id,
@@ -79,6 +95,6 @@ async def revoke_family(connection: AsyncConnection, family: UUID, *, now: datet
     await _REVOKE_FAMILY.rows(connection, {"family": family, "now": now})
 
 
-async def revoke_family_of(connection: AsyncConnection, token_hash: bytes, *, now: datetime) -> None:
-    """Revoke the token's family. An unknown token, or one of a family that has ended, changes nothing."""
-    await _REVOKE_FAMILY_OF.rows(connection, {"token_hash": token_hash, "now": now})
+async def revoke_family_of(connection: AsyncConnection, token_hash: bytes, *, now: datetime) -> bool:
+    """Revoke the token's family. False for an unknown token, or one of a family that has ended: nothing changes."""
+    return bool(await _REVOKE_FAMILY_OF.rows(connection, {"token_hash": token_hash, "now": now}))

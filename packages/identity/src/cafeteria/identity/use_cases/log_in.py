@@ -1,14 +1,17 @@
 """Log in: check a password within the limits, audit the attempt, and open a session.
 
-A login is two statements with a hash between them: the first counts the attempt and reads the account; the second
-writes the audit row and, after a right password, the session.
+A login is one statement, a hash, and a transaction: the statement counts the attempt and reads the account; the
+transaction writes the audit row and, after a right password, the session.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import perf_counter
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability import metrics
@@ -24,20 +27,40 @@ from cafeteria.identity.domain import (
     Account,
     Attempt,
     LoginLimits,
-    NewRefreshToken,
+    NewSession,
+    SessionLimits,
     is_student_id,
     judge_login,
+    judge_one_time,
+    readable_user_agent,
     retry_after_s,
 )
-from cafeteria.identity.errors import InvalidCredentials, InvalidStudentId, TooManyAttempts
+from cafeteria.identity.errors import (
+    AccountChanged,
+    InvalidCredentials,
+    InvalidStudentId,
+    OneTimePasswordExpired,
+    PasswordChangeRequired,
+    TooManyAttempts,
+)
 from cafeteria.identity.password_hashing import Match, PasswordHashing
-from cafeteria.identity.repository import log_in
+from cafeteria.identity.password_rules import PasswordRules
+from cafeteria.identity.repository import log_in, passwords, sessions
+from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.token_issuer import Session, TokenIssuer, hash_refresh_token, new_refresh_token
 
 LOGINS = metrics.counter("cafeteria_identity_logins_total", "Login attempts by outcome", "outcome")
 
 AUDITED_THROTTLED_LIMIT = 10_000
 """The ended windows are dropped above this number; every live one cost its client hashed attempts."""
+
+_REFUSALS: Mapping[LoginOutcome, type[InvalidCredentials | PasswordChangeRequired]] = {
+    LoginOutcome.UNKNOWN_USER: InvalidCredentials,
+    LoginOutcome.WRONG_PASSWORD: InvalidCredentials,
+    LoginOutcome.DISABLED: InvalidCredentials,
+    LoginOutcome.ONE_TIME_PASSWORD_EXPIRED: OneTimePasswordExpired,
+    LoginOutcome.PASSWORD_CHANGE_REQUIRED: PasswordChangeRequired,
+}
 
 _log = get_logger()
 
@@ -47,6 +70,7 @@ class _LoginInProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     student_id: str
     client: str | None
+    user_agent: str | None
     at: datetime
     started_s: float
 
@@ -83,44 +107,59 @@ class _AuditedThrottled:
 
 
 class LogIn:
-    """`session` is the time from a login to the end of its last refresh token."""
-
     def __init__(
         self,
         database: Database,
         password_hashing: PasswordHashing,
+        password_rules: PasswordRules,
         issuer: TokenIssuer,
+        revocations: Revocations,
         *,
         limits: LoginLimits,
-        session: timedelta,
+        sessions: SessionLimits,
     ) -> None:
         self._database = database
         self._password_hashing = password_hashing
+        self._password_rules = password_rules
         self._issuer = issuer
+        self._revocations = revocations
         self._limits = limits
-        self._session = session
+        self._sessions = sessions
         self._audited_throttled = _AuditedThrottled(window=limits.window)
 
-    async def __call__(self, request: identity.Login, *, client: str | None) -> Session:
-        """Open a session. `client` is the client's address, or None.
+    async def __call__(
+        self, request: identity.Login, *, client: str | None, user_agent: str | None = None
+    ) -> Session:
+        """Open a session. `client` is the client's address, or None; `user_agent` is its header as sent.
 
-        Raises InvalidStudentId, InvalidCredentials, TooManyAttempts, and Overloaded before anything was counted.
+        Raises InvalidStudentId, UnusablePassword and Overloaded before anything was counted; then InvalidCredentials,
+        OneTimePasswordExpired, PasswordChangeRequired, TooManyAttempts, and AccountChanged.
         """
         if not is_student_id(request.student_id):
             raise InvalidStudentId
         bind(subject=request.student_id)
+        if request.new_password is not UNSET:
+            self._password_rules.check_change(
+                old=request.password, new=request.new_password, student_id=request.student_id
+            )
         login = _LoginInProgress(
-            student_id=request.student_id, client=client, at=now(), started_s=perf_counter()
+            student_id=request.student_id,
+            client=client,
+            user_agent=readable_user_agent(user_agent),
+            at=now(),
+            started_s=perf_counter(),
         )
         async with self._password_hashing.slot():
             counted = await self._count(login)
-            outcome = LoginOutcome.THROTTLED
+            outcome, new_hash = LoginOutcome.THROTTLED, None
             if counted.is_allowed:
-                outcome = await self._judge(counted.account, request.password)
-        LOGINS.labels(outcome).inc()
+                outcome, new_hash = await self._judge(login, counted.account, request)
         if counted.account is None or outcome is not LoginOutcome.SUCCEEDED:
+            LOGINS.labels(outcome).inc()
             raise await self._refuse(login, outcome, counted.user_id)
-        return await self._open_session(login, counted.account)
+        return await self._open_session(
+            login, counted.account, new_hash, is_new_password=request.new_password is not UNSET
+        )
 
     async def _count(self, login: _LoginInProgress) -> log_in.CountedAttempt:
         async with self._database.statement() as connection:
@@ -132,21 +171,24 @@ class LogIn:
                 now=login.at,
             )
 
-    async def _judge(self, account: Account | None, password: str) -> LoginOutcome:
-        match = await self._password_hashing.match(password, account.password_hash if account else None)
+    async def _judge(
+        self, login: _LoginInProgress, account: Account | None, request: identity.Login
+    ) -> tuple[LoginOutcome, str | None]:
+        """Return the outcome, and the hash to store: of the new password, or of the old one if its hash is outdated."""
+        match = await self._password_hashing.match(
+            request.password, account.password_hash if account else None
+        )
         outcome = judge_login(account, password_matches=match is not Match.NO)
-        if account is not None and outcome is LoginOutcome.SUCCEEDED and match is Match.OUTDATED:
-            await self._renew_hash(account, password)
-        return outcome
-
-    async def _renew_hash(self, account: Account, password: str) -> None:
-        """Replace an outdated hash. Only a login knows the password."""
-        renewed = await self._password_hashing.hash(password)
-        async with self._database.statement() as connection:
-            await log_in.replace_password_hash(
-                connection, user_id=account.user_id, old=account.password_hash, new=renewed, now=now()
-            )
-        _log.info("password_rehashed", student_id=account.student_id)
+        new_password = request.new_password
+        if account is not None and outcome is LoginOutcome.SUCCEEDED:
+            outcome = judge_one_time(account, is_replaced=new_password is not UNSET, at=login.at)
+        if outcome is not LoginOutcome.SUCCEEDED:
+            return outcome, None
+        if new_password is not UNSET:
+            return outcome, await self._password_hashing.hash(new_password)
+        if match is Match.OUTDATED:  # only a login knows the password
+            return outcome, await self._password_hashing.hash(request.password)
+        return outcome, None
 
     async def _refuse(
         self, login: _LoginInProgress, outcome: LoginOutcome, user_id: UUID | None
@@ -155,23 +197,73 @@ class LogIn:
         is_audited = outcome is not LoginOutcome.THROTTLED or self._audited_throttled.is_first(login)
         async with self._database.statement() as connection:
             window = await log_in.record_attempt(connection, attempt, is_audited=is_audited)
-        if outcome is not LoginOutcome.THROTTLED:
-            return InvalidCredentials()
+        if outcome in _REFUSALS:
+            return _REFUSALS[outcome]()
         return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=now()))
 
-    async def _open_session(self, login: _LoginInProgress, account: Account) -> Session:
-        token, token_id = new_refresh_token(), new_id()
-        new = NewRefreshToken(
-            token_id=token_id,
-            family=token_id,
-            user_id=account.user_id,
-            token_hash=hash_refresh_token(token),
-            created_at=login.at,
-            expires_at=login.at + self._session,
+    async def _open_session(
+        self, login: _LoginInProgress, account: Account, new_hash: str | None, *, is_new_password: bool
+    ) -> Session:
+        """Raises InvalidCredentials if the account was disabled, or its password changed, while this one was checked."""
+        token, at = new_refresh_token(), now()
+        new = self._new_session(login, account, new_hash, hash_refresh_token(token), at=at)
+        ended: list[UUID] = []
+        async with self._database.transaction() as connection:
+            if new_hash is not None:
+                ended += await self._replace_hash(
+                    connection, account, new_hash, ends_sessions=is_new_password, at=at
+                )
+            is_open = await sessions.open_session(connection, new)
+            outcome = LoginOutcome.SUCCEEDED if is_open else LoginOutcome.DISABLED
+            await log_in.record_attempt(connection, login.ended(outcome, account.user_id))
+            ended += await sessions.end_oldest_sessions(connection, user_id=account.user_id, now=at)
+        LOGINS.labels(outcome).inc()
+        if ended:
+            self._revocations.announce()
+        if not is_open:
+            raise InvalidCredentials
+        renewable_until = at + min(self._sessions.lifetime, self._sessions.idle)
+        return self._issuer.issue(
+            account, token, session=new.session_id, now=at, renewable_until=renewable_until
         )
-        session = self._issuer.issue(account, token, now=now(), renewable_until=new.expires_at)
-        attempt = login.ended(LoginOutcome.SUCCEEDED, account.user_id)
-        async with self._database.statement() as connection:
-            await log_in.record_attempt(connection, attempt, session=new)
-        log_security_event(SecurityEvent.LOGIN_SUCCEEDED, subject=account.student_id, session=new.family)
-        return session
+
+    async def _replace_hash(
+        self,
+        connection: AsyncConnection,
+        account: Account,
+        new_hash: str,
+        *,
+        ends_sessions: bool,
+        at: datetime,
+    ) -> list[UUID]:
+        """Return the ended sessions. Raises AccountChanged if the hash is another one by now."""
+        if not await passwords.replace_password(
+            connection, user_id=account.user_id, old=account.password_hash, new=new_hash, now=at
+        ):
+            raise AccountChanged
+        if not ends_sessions:
+            _log.info("password_rehashed", student_id=account.student_id)
+            return []
+        _log.info("password_changed", student_id=account.student_id)
+        return await sessions.end_sessions(connection, user_id=account.user_id, now=at)
+
+    def _new_session(
+        self,
+        login: _LoginInProgress,
+        account: Account,
+        new_hash: str | None,
+        token_hash: bytes,
+        *,
+        at: datetime,
+    ) -> NewSession:
+        return NewSession(
+            session_id=new_id(),
+            user_id=account.user_id,
+            password_hash=new_hash or account.password_hash,
+            token_hash=token_hash,
+            created_at=at,
+            expires_at=at + self._sessions.lifetime,
+            access_expires_at=self._issuer.expiry(at),
+            client_ip=login.client,
+            user_agent=login.user_agent,
+        )

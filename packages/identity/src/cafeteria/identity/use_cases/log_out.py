@@ -3,14 +3,19 @@
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.identity.repository import refresh_tokens
+from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.token_issuer import hash_refresh_token
 
 
 class LogOut:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, revocations: Revocations) -> None:
         self._database = database
+        self._revocations = revocations
 
     async def __call__(self, refresh_token: str) -> None:
-        """Revoke the token's family. An unknown token, or one whose session has ended, changes nothing."""
+        """End the token's session, its access tokens too. An unknown token, or one of an ended session, changes nothing."""
+        token_hash = hash_refresh_token(refresh_token)
         async with self._database.statement() as connection:
-            await refresh_tokens.revoke_family_of(connection, hash_refresh_token(refresh_token), now=now())
+            has_ended = await refresh_tokens.revoke_family_of(connection, token_hash, now=now())
+        if has_ended:
+            self._revocations.announce()

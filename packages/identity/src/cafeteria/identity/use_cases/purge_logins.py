@@ -1,4 +1,4 @@
-"""Purge logins: delete expired refresh tokens and ended login windows. The login audit is kept."""
+"""Purge logins: delete the refresh tokens of expired and idle sessions, and ended login windows. The login audit is kept."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -16,17 +16,24 @@ _log = get_logger()
 
 
 class PurgeLogins:
-    """`window` is the length of a login window."""
+    """`window` is the length of a login window; a session ends when it was not refreshed for `session_idle`."""
 
-    def __init__(self, database: Database, *, window: timedelta) -> None:
+    def __init__(self, database: Database, *, window: timedelta, session_idle: timedelta) -> None:
         self._database = database
         self._window = window
+        self._session_idle = session_idle
 
     async def run(self) -> None:
         """Delete everything that has ended, a batch at a time."""
         at = now()
         tokens = await self._delete_in_batches(
             lambda connection: purge_logins.delete_expired_tokens(connection, now=at, limit=BATCH_ROWS)
+        )
+        unused_since = at - self._session_idle
+        tokens += await self._delete_in_batches(
+            lambda connection: purge_logins.delete_idle_tokens(
+                connection, now=at, unused_since=unused_since, limit=BATCH_ROWS
+            )
         )
         ended = at - self._window
         windows = await self._delete_in_batches(

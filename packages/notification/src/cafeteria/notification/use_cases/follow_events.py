@@ -1,13 +1,15 @@
 """Follow events: a stream shows its replay window of logged statuses, then each new one, without gap or repeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from uuid import UUID
 
 from cafeteria.chassis.database.database import (
     Database,
 )
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.contracts.identity import Revocation
 from cafeteria.notification.domain import ReplayWindow, Viewer, place_from
 from cafeteria.notification.repository import follow_events, log
 from cafeteria.notification.sse_events import Event, event_of
@@ -52,10 +54,25 @@ class FollowEvents:
         return [event_of(row) for row in rows]
 
     def open_stream(
-        self, viewer: Viewer, *, expires_at: datetime, write: Write, abort: Callable[[], None]
+        self,
+        viewer: Viewer,
+        *,
+        session: UUID,
+        expires_at: datetime,
+        write: Write,
+        abort: Callable[[], None],
     ) -> EventStream:
-        """Return a stream that shows nothing yet. `abort` closes its connection without waiting for the client."""
-        return EventStream(self._hub, viewer, expires_at=expires_at, write=write, abort=abort)
+        """Return a stream that shows nothing yet, and ends with `session`; its caller abandons it at last.
+
+        `abort` closes its connection without waiting for the client.
+        """
+        return EventStream(
+            self._hub, viewer, session=session, expires_at=expires_at, write=write, abort=abort
+        )
+
+    def end_sessions(self, revocations: Iterable[Revocation]) -> None:
+        """Close the streams of sessions that have ended: their clients connect again, and are refused."""
+        self._hub.end_sessions(each.session for each in revocations)
 
     async def follow(self, stream: EventStream, window: ReplayWindow, page: list[Event]) -> None:
         """Show the window, whose first page is `page`, and let the stream go live.
