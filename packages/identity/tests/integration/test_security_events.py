@@ -12,6 +12,8 @@ from cafeteria.testkit.tokens import Tokens
 if TYPE_CHECKING:
     from conftest import Identity, OpenIdentity
 
+STUDENT, PASSWORD = "210041101", "iftar-rush-2026"
+
 
 def events(lines: list[Any], name: str) -> list[Any]:
     return [line for line in lines if line.get("security_event") == name]
@@ -107,3 +109,52 @@ async def test_a_foreign_page_and_a_student_are_refused_by_name(identity: Identi
     assert (role["subject"], role["client"]) == ("210041101", "127.0.0.1")
     (origin,) = events(lines, "origin_refused")
     assert origin["client"] == "127.0.0.1"
+
+
+async def test_each_change_of_an_account_is_an_event_with_who_made_it(
+    identity: Identity, tokens: Tokens
+) -> None:
+    await identity.add_user()
+    await identity.add_user("operator-1", role="operator")
+    operator = tokens.header(tokens.operator())
+    account = f"/v1/students/{STUDENT}"
+    changes = [
+        ("PATCH", account, {"role": "kitchen"}, "role_changed"),
+        ("PATCH", account, {"disabled": True}, "account_disabled"),
+        ("PATCH", account, {"disabled": False}, "account_enabled"),
+        ("POST", f"{account}/reset-password", None, "password_reset"),
+        ("DELETE", f"{account}/sessions", None, "sessions_ended"),
+    ]
+    for method, path, body, name in changes:
+        with capture_logs(processors=[merge_contextvars]) as lines:
+            answer = await identity.web.request(method, path, json=body, headers=operator)
+        assert answer.is_success, answer.text
+        (event,) = events(lines, name)
+        assert (event["event"], event["subject"], event["operator"]) == (name, STUDENT, "operator-1")
+        assert "one_time_password" not in repr(lines)
+
+
+async def test_a_change_that_changes_nothing_is_no_event(identity: Identity, tokens: Tokens) -> None:
+    await identity.add_user()
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        body = {"role": "student", "disabled": False, "full_name": "Ada"}
+        await identity.web.patch(
+            f"/v1/students/{STUDENT}", json=body, headers=tokens.header(tokens.operator())
+        )
+    assert not [line for line in lines if "security_event" in line]
+
+
+async def test_a_person_who_changes_the_password_or_signs_out_is_in_the_log(identity: Identity) -> None:
+    await identity.add_user()
+    session = await identity.signed_in()
+    own = {"Authorization": f"Bearer {session['access_token']}"}
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        for old in ("not-the-password", PASSWORD):
+            body = {"old_password": old, "new_password": "another-long-password"}
+            await identity.web.put("/v1/me/password", json=body, headers=own)
+        for _ in range(2):
+            await identity.web.post("/v1/logout", json={"refresh_token": session["refresh_token"]})
+    names = [line["security_event"] for line in lines if "security_event" in line]
+    assert names == ["login_failed", "password_changed", "session_ended"]
+    assert {line["subject"] for line in lines if "security_event" in line} == {STUDENT}
+    assert "another-long-password" not in repr(lines)

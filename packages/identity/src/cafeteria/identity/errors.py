@@ -44,6 +44,7 @@ class PasswordChangeRequired(ServiceError):
 
     code = ProblemCode.PASSWORD_CHANGE_REQUIRED
     status = 403
+    security_event = SecurityEvent.LOGIN_FAILED
     title = "New password required"
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class WrongPassword(Forbidden):
     """The old password of a change. Not 401: the token is right, and signing in again would not help."""
 
     code = ProblemCode.WRONG_PASSWORD
+    security_event = SecurityEvent.LOGIN_FAILED
     title = "Wrong password"
 
     def __init__(self) -> None:

@@ -195,7 +195,7 @@ async def reset_password(
 ) -> Response[identity.OneTimePassword]:
     """Answer a password that signs in only together with a new one, and end all sessions of the account."""
     answer = await _service(request).reset_password(student_id, operator=request.user.subject)
-    return Response(answer, headers=NO_STORE)
+    return Response(answer)
 
 
 @get(

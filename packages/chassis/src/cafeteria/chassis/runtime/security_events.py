@@ -20,7 +20,14 @@ class SecurityEvent(StrEnum):
     REFRESH_TOKEN_REFUSED = "refresh_token_refused"  # noqa: S105 - a name
     LOGIN_SUCCEEDED = "login_succeeded"
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a name
+    SESSION_ENDED = "session_ended"
+    SESSIONS_ENDED = "sessions_ended"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a name
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
     ACCOUNT_CREATED = "account_created"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    ROLE_CHANGED = "role_changed"
 
 
 BY_STATUS: Mapping[int, SecurityEvent] = MappingProxyType(

@@ -11,10 +11,11 @@ import msgspec
 
 from cafeteria.chassis.auth.tokens import Principal
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.errors import ServiceError
 from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts import identity
 from cafeteria.contracts.identity import LoginOutcome
 from cafeteria.identity.domain import Account, Attempt, LoginLimits, retry_after_s
@@ -24,8 +25,6 @@ from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.repository import log_in, passwords
 from cafeteria.identity.repository.sessions import end_sessions
 from cafeteria.identity.revocations import Revocations
-
-_log = get_logger()
 
 
 class _Try(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ class ChangePassword:
             account = await self._checked_account(tried, request.old_password)
             new_hash = await self._password_hashing.hash(request.new_password)
         await self._replace(account, new_hash, principal)
-        _log.info("password_changed", student_id=principal.subject)
+        log_security_event(SecurityEvent.PASSWORD_CHANGED, subject=principal.subject)
 
     async def _checked_account(self, tried: _Try, password: str) -> Account:
         """Return the account if the password is right."""

@@ -11,7 +11,9 @@ from msgspec import UNSET
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
 from cafeteria.identity.domain import is_student_id, read_name
@@ -41,16 +43,18 @@ class ChangeStudent:
         takes_operator = wanted.disabled is True or wanted.role not in (UNSET, Role.OPERATOR)
         if takes_operator and student_id == operator:
             raise OwnAccount("Another operator can disable it or change its role.")
-        ended, account = await self._change(student_id, wanted, takes_operator=takes_operator)
+        ended, account, events = await self._change(student_id, wanted, takes_operator=takes_operator)
         if ended:
             self._revocations.announce()
         _log.info("student_changed", student_id=student_id, operator=operator)
+        for event in events:
+            log_security_event(event, subject=student_id, operator=operator, role=account.role)
         return account
 
     async def _change(
         self, student_id: str, wanted: identity.ChangeStudent, *, takes_operator: bool
-    ) -> tuple[bool, identity.StudentAccount]:
-        """Change the account in one transaction; return whether its sessions were ended, and the account."""
+    ) -> tuple[bool, identity.StudentAccount, list[SecurityEvent]]:
+        """Change the account in one transaction; return whether its sessions were ended, the account, and the events."""
         at = now()
         async with self._database.transaction() as connection:
             if takes_operator and await change_student.lock_operators(connection) == {student_id}:
@@ -60,14 +64,22 @@ class ChangeStudent:
                 raise StudentNotFound
             changes = _changes(wanted, stored, at=at)
             if not changes:
-                return False, to_account(stored)
+                return False, to_account(stored), []
             changed = await change_student.change_account(
                 connection, student_id, {**changes, "updated_at": at}
             )
             ends = changed.role != stored.role or changed.disabled_at is not None
             if ends:
                 await end_sessions(connection, user_id=stored.id, now=at)
-        return ends, to_account(changed)
+        return ends, to_account(changed), _events(changes)
+
+
+def _events(changes: dict[str, Any]) -> list[SecurityEvent]:
+    events = [SecurityEvent.ROLE_CHANGED] if "role" in changes else []
+    if "disabled_at" in changes:
+        is_disabled = changes["disabled_at"] is not None
+        events.append(SecurityEvent.ACCOUNT_DISABLED if is_disabled else SecurityEvent.ACCOUNT_ENABLED)
+    return events
 
 
 def _changes(wanted: identity.ChangeStudent, stored: Any, *, at: datetime) -> dict[str, Any]:

@@ -222,6 +222,9 @@ class LogIn:
             self._revocations.announce()
         if not is_open:
             raise InvalidCredentials
+        if is_new_password:
+            log_security_event(SecurityEvent.PASSWORD_CHANGED, subject=account.student_id)
+        log_security_event(SecurityEvent.LOGIN_SUCCEEDED, subject=account.student_id, session=new.session_id)
         renewable_until = at + min(self._sessions.lifetime, self._sessions.idle)
         return self._issuer.issue(
             account, token, session=new.session_id, now=at, renewable_until=renewable_until
@@ -244,7 +247,6 @@ class LogIn:
         if not ends_sessions:
             _log.info("password_rehashed", student_id=account.student_id)
             return []
-        _log.info("password_changed", student_id=account.student_id)
         return await sessions.end_sessions(connection, user_id=account.user_id, now=at)
 
     def _new_session(

@@ -1,8 +1,9 @@
 """Reset password: an operator gives an account a one-time password, and all its sessions end."""
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts.identity import OneTimePassword
 from cafeteria.identity.domain import ONE_TIME_LIFETIME, is_student_id
 from cafeteria.identity.errors import OwnAccount, StudentNotFound
@@ -11,8 +12,6 @@ from cafeteria.identity.password_rules import new_one_time_password
 from cafeteria.identity.repository import passwords
 from cafeteria.identity.repository.sessions import end_sessions
 from cafeteria.identity.revocations import Revocations
-
-_log = get_logger()
 
 
 class ResetPassword:
@@ -45,5 +44,5 @@ class ResetPassword:
                 raise StudentNotFound
             await end_sessions(connection, user_id=user_id, now=at)
         self._revocations.announce()
-        _log.info("password_reset", student_id=student_id, operator=operator)
+        log_security_event(SecurityEvent.PASSWORD_RESET, subject=student_id, operator=operator)
         return OneTimePassword(one_time_password=one_time_password, expires_at=until)
