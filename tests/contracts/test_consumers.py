@@ -4,6 +4,7 @@ The stream does not drop the copy here: each has a message id of its own, as whe
 lost publishes the event again an hour later.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,12 @@ import msgspec
 import pytest
 
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts import gateway, kitchen, orders, stock, subjects
+from cafeteria.contracts import gateway, identity, kitchen, orders, stock, subjects
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID, HEADER_SENDER, HEADER_TYPE, Durable, Topic
-from cafeteria.contracts.values import OrderStatus
+from cafeteria.contracts.values import OrderStatus, Role
 
 CONSUMED_HERE = {
+    subjects.SESSIONS_REVOKED,
     subjects.AVAILABILITY,
     subjects.WORK_PLACED,
     subjects.GATEWAY_STATUS,
@@ -123,6 +125,46 @@ async def test_the_gateways_menu_shows_an_item_once_after_two_equal_events(
     assert [(item["item_id"], item["available"]) for item in items] == [
         (str(item.item_id), item.available) for item in sorted(published, key=lambda item: item.name)
     ]
+
+
+@pytest.mark.parametrize("service", [each for each in subjects.SERVICES if each != subjects.IDENTITY])
+async def test_every_verifier_refuses_an_ended_session_however_often_it_is_told(
+    start: Any, servers: Any, golden: Any, wait_until: Any, tokens: Any, service: str
+) -> None:
+    paths = {
+        subjects.GATEWAY: "/v1/orders",
+        subjects.STOCK: f"/v1/items/{UUID(int=1)}/transactions",
+        subjects.KITCHEN: "/v1/tickets",
+        subjects.NOTIFICATION: "/v1/notifications",
+    }
+    url = await start(service)
+    event = msgspec.json.decode(golden(identity.SessionsRevoked)[""], type=identity.SessionsRevoked)
+    until = datetime.now(UTC) + timedelta(minutes=15)
+    ends = tuple(msgspec.structs.replace(each, until=until) for each in event.revocations)
+    body = msgspec.json.encode(identity.SessionsRevoked(revocations=ends))
+    ended, other = (
+        tokens.header(tokens.sign("operator-1", Role.OPERATOR, session=session))
+        for session in (ends[0].session, None)
+    )
+    async with servers.bus_as(subjects.IDENTITY) as client, httpx.AsyncClient(base_url=url) as person:
+
+        async def status(header: dict[str, str]) -> int:
+            return (await person.get(paths[service], headers=header)).status_code
+
+        async def is_refused() -> bool:
+            return await status(ended) == httpx.codes.UNAUTHORIZED
+
+        await wait_until(lambda: is_ready(person))
+        assert not await is_refused()
+        for _ in range(2):
+            await client.publish(subjects.SESSIONS_REVOKED.subject, body)
+            await client.flush()
+            await wait_until(is_refused)
+        assert await status(other) != httpx.codes.UNAUTHORIZED
+
+
+async def is_ready(person: httpx.AsyncClient) -> bool:
+    return (await person.get("/health/ready")).status_code == httpx.codes.OK
 
 
 STATUS_EVENTS = [

@@ -49,6 +49,7 @@ async def bad_tokens(stack: "RunningStack") -> dict[str, dict[str, str]]:
         "aud": "cafeteria",
         "sub": "210041101",
         "role": "operator",
+        "sid": str(uuid4()),
         "iat": now,
         "exp": now + timedelta(hours=1),
     }

@@ -54,3 +54,20 @@ async def test_sessions_of_version_0_1_remain_valid(old_database: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute("UPDATE identity.refresh_tokens SET used_at = NULL, successors = 1")
     await connection.close()
+
+
+async def test_a_session_of_version_0_1_was_last_used_at_its_last_refresh(old_database: str) -> None:
+    connection = await asyncpg.connect(old_database)
+    await connection.execute(_OLD_ROWS)
+    await connection.execute(
+        "UPDATE identity.refresh_tokens SET created_at = now() - interval '20 days' WHERE id = family"
+    )
+
+    await migrate("identity", old_database)
+
+    rows = await connection.fetch(
+        "SELECT id = family, last_used_at > now() - interval '1 day', access_expires_at, client_ip, user_agent"
+        " FROM identity.refresh_tokens"
+    )
+    assert sorted(map(tuple, rows)) == [(False, None, None, None, None), (True, True, None, None, None)]
+    await connection.close()

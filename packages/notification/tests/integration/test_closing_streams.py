@@ -9,14 +9,17 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 
-from cafeteria.contracts.subjects import NOTIFICATION
+from cafeteria.contracts.identity import Revocation, SessionsRevoked
+from cafeteria.contracts.subjects import IDENTITY, NOTIFICATION, SESSIONS_REVOKED
 from cafeteria.contracts.values import OrderStatus, Role
 from cafeteria.notification.sse_hub import HEARTBEAT_S
 from cafeteria.testkit.plugin import until
@@ -37,6 +40,37 @@ async def test_a_stream_ends_when_its_token_expires(notification: Notification, 
     async with notification.watch(token=brief) as watcher, notification.watch() as lasting:
         await asyncio.wait_for(watcher.ended.wait(), 20)
         assert not lasting.ended.is_set()
+
+
+async def test_the_streams_of_an_ended_session_end_and_their_places_are_free(
+    notification: Notification, tokens: Tokens, servers: FixtureServers
+) -> None:
+    """The client connects again, and is refused; the student's other device goes on."""
+    session = uuid4()
+    token = tokens.sign(STUDENT, Role.STUDENT, session=session)
+    until_then = datetime.now(UTC) + timedelta(minutes=15)
+    ended = SessionsRevoked(revocations=(Revocation(session=session, until=until_then),))
+    async with (
+        notification.watch(token=token) as first,
+        notification.watch(f"/v1/orders/{uuid4()}/events", token=token) as second,
+        notification.watch() as lasting,
+        servers.bus_as(IDENTITY) as identity,
+    ):
+        await until(lambda: has_streams(notification, 3))
+        await identity.publish(SESSIONS_REVOKED.subject, msgspec.json.encode(ended))
+        await identity.flush()
+        async with asyncio.timeout(2):
+            await asyncio.gather(first.ended.wait(), second.ended.wait())
+        await until(lambda: has_streams(notification, 1))
+        assert not lasting.ended.is_set()
+    async with httpx.AsyncClient(base_url=notification.urls[0], headers=tokens.header(token)) as again:
+        answer = await again.get("/v1/events")
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == "This session was ended: sign in again."
+
+
+async def has_streams(notification: Notification, number: int) -> bool:
+    return await notification.open_streams() == number
 
 
 async def test_a_stream_gets_heartbeats(notification: Notification) -> None:

@@ -3,14 +3,17 @@
 import asyncio
 import json
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from typing import Self
 
 import pytest
+from nats.aio.msg import Msg
 from nats.micro import add_service
 
 from cafeteria.chassis.messaging.nats_client import BusClient
 from cafeteria.contracts import subjects
 from cafeteria.provisioning.bus_permissions import inbox_prefix
+from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
 
 NOTIFICATION = subjects.NOTIFICATION_STREAM.name
@@ -119,6 +122,7 @@ async def test_a_service_cannot_subscribe_to_foreign_subjects(servers: FixtureSe
             topic.subject
             for topic in subjects.TOPICS
             if (service, topic) != (subjects.GATEWAY, subjects.AVAILABILITY)
+            and (topic != subjects.SESSIONS_REVOKED or service == subjects.IDENTITY)
         ),
         *(f"$SRV.PING.cafeteria-{other}" for other in others),
         *("_INBOX.>", ">", "*.rpc.>", "order.>", "$JS.>", "$SYS.>"),
@@ -127,6 +131,35 @@ async def test_a_service_cannot_subscribe_to_foreign_subjects(servers: FixtureSe
         for subject in forbidden:
             refused = await connection.refusals(connection.client.subscribe(subject))
             assert refused, f"{service} may subscribe to {subject}"
+
+
+@pytest.mark.parametrize("service", subjects.SERVICES)
+async def test_only_identity_tells_the_others_which_sessions_have_ended(
+    servers: FixtureServers, service: str
+) -> None:
+    """A service that could would sign everybody out."""
+    subject = subjects.SESSIONS_REVOKED.subject
+    received: list[bytes] = []
+
+    async def receive(message: Msg) -> None:
+        received.append(message.data)
+
+    async with AsyncExitStack() as stack:
+        for reader in subjects.SERVICES:
+            if reader != subjects.IDENTITY:
+                connection = await stack.enter_async_context(Connection(servers, reader))
+                assert await connection.refusals(connection.client.subscribe(subject, cb=receive)) == []
+        sender = await stack.enter_async_context(Connection(servers, service))
+        for variant in (subject, f"{subject}.all", "identity.>"):
+            refused = await sender.refusals(sender.client.publish(variant, service.encode()))
+            assert bool(refused) == ((service, variant) != (subjects.IDENTITY, subject)), variant
+        identity = await stack.enter_async_context(Connection(servers, subjects.IDENTITY))
+        await identity.client.publish(subject, b"last")
+        await identity.client.flush()
+        readers = len(subjects.SERVICES) - 1
+        await until(lambda: received.count(b"last") == readers)
+    expected = [b"identity"] * readers if service == subjects.IDENTITY else []
+    assert [body for body in received if body != b"last"] == expected
 
 
 @pytest.mark.parametrize("login", [{}, {"user": "gateway"}, {"user": "gateway", "pass": "guess"}])

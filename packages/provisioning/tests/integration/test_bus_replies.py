@@ -65,7 +65,8 @@ def foreign_subjects(caller: str) -> list[str]:
     others = [service for service in (*subjects.SERVICES, "admin") if service != caller]
     found = [
         *(f"{inbox_prefix(other)}.abc" for other in others),
-        *("_INBOX.abc", "_INBOX_bootstrap.abc", "$SRV.PING", subjects.AVAILABILITY.subject),
+        *("_INBOX.abc", "_INBOX_bootstrap.abc", "$SRV.PING"),
+        *(subjects.AVAILABILITY.subject, subjects.SESSIONS_REVOKED.subject),
         *(rpc.subject for rpc in subjects.RPCS),
         *STORED_SUBJECTS,
     ]

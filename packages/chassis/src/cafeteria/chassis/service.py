@@ -29,7 +29,7 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """What every service has; its own struct `Service` adds the use cases.
 
     `resources` are opened in order before the first message arrives, and closed in reverse after the last one: the relay,
-    the group commits, a reader. `keys` verify tokens; without them identity is asked over the bus, and its ended sessions are heard there. `closing` is set as soon
+    the group commits, a reader. `keys` verify tokens; without them, keys and ended sessions come from identity over the bus. `closing` is set as soon
     as the process has to stop.
     """
 

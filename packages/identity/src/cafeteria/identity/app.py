@@ -52,16 +52,11 @@ def build(settings: IdentitySettings) -> Service:
     password_hashing = _password_hashing(settings)
     password_rules = PasswordRules.load()
     issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
-    window = timedelta(seconds=settings.login_window_s)
-    limits = LoginLimits(
-        per_client=settings.logins_per_client, per_student=settings.logins_per_student, window=window
-    )
+    limits = _login_limits(settings)
     bus, revoked = Bus(settings, service=IDENTITY), RevokedSessions()
     revocations = Revocations(request_database, bus, revoked)
     publish_keys = PublishKeys(signing_keys, revocations)
-    sessions = SessionLimits(
-        lifetime=timedelta(seconds=settings.session_s), idle=timedelta(seconds=settings.session_idle_s)
-    )
+    sessions = _session_limits(settings)
     return Service(
         settings=settings,
         database=database,
@@ -90,10 +85,26 @@ def build(settings: IdentitySettings) -> Service:
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),
         publish_keys=publish_keys,
-        purge_logins=PurgeLogins(database, window=window, session_idle=sessions.idle),
+        purge_logins=PurgeLogins(
+            database, window=timedelta(seconds=settings.login_window_s), session_idle=sessions.idle
+        ),
         list_sessions=ListSessions(request_database, idle=sessions.idle),
         end_sessions=EndSessions(request_database, revocations),
         revocations=revocations,
+    )
+
+
+def _session_limits(settings: IdentitySettings) -> SessionLimits:
+    return SessionLimits(
+        lifetime=timedelta(seconds=settings.session_s), idle=timedelta(seconds=settings.session_idle_s)
+    )
+
+
+def _login_limits(settings: IdentitySettings) -> LoginLimits:
+    return LoginLimits(
+        per_client=settings.logins_per_client,
+        per_student=settings.logins_per_student,
+        window=timedelta(seconds=settings.login_window_s),
     )
 
 

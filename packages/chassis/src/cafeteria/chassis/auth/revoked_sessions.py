@@ -44,8 +44,11 @@ class RevokedSessions:
 
     def _forget(self, now: float) -> None:
         self._until = {session: until for session, until in self._until.items() if until > now}
-        surplus = len(self._until) - LIMIT
-        if surplus > 0:
-            _log.error("revoked_sessions_dropped", dropped=surplus)
-            for session in sorted(self._until, key=self._until.__getitem__)[:surplus]:
-                del self._until[session]
+        if len(self._until) > LIMIT:
+            self._drop(len(self._until) - LIMIT + LIMIT // 10)
+
+    def _drop(self, number: int) -> None:
+        """Make room for a while: sorting the list takes 0.1 s."""
+        _log.error("revoked_sessions_dropped", sessions=number)
+        for session in sorted(self._until, key=self._until.__getitem__)[:number]:
+            del self._until[session]

@@ -127,7 +127,7 @@ async def live_sessions(
 def to_session(row: Row, *, current: UUID) -> SessionInfo:
     """Return a session as people see it. `current` is the session of the one who asks."""
     return SessionInfo(
-        id=UUID(int=row.id.int),
+        id=row.id,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
@@ -149,7 +149,7 @@ async def read_revocations(
         "limit": limit,
     }
     rows = await _LIVE_REVOCATIONS.rows(connection, values)
-    return tuple(Revocation(session=UUID(int=row.session.int), until=row.until) for row in rows)
+    return tuple(Revocation(session=session, until=until) for session, until in rows)
 
 
 def _ids(rows: Sequence[Row]) -> list[UUID]:
