@@ -88,6 +88,16 @@ new-service *args:
 migrate *args:
     @exec {{ run }} python -m cafeteria.local_stack migrate "$@"
 
+# Create the accounts of a CSV file: `just import-students FILE` tells what would happen, `--apply` does it
+[group('data')]
+import-students *args:
+    @exec {{ run }} python -m cafeteria.local_stack import-students "$@"
+
+# Create the first operator, whose one-time password is shown once: `just operator ID`
+[group('data')]
+operator *args:
+    @exec {{ run }} python -m cafeteria.local_stack operator "$@"
+
 # The messages and their golden examples against the code of all services
 [group('data')]
 contracts *args:
