@@ -28,7 +28,7 @@ test *args:
 # Everything that must hold besides the tests: lock, format, lint, types, imports, sizes, each member alone. Edits nothing
 [group('develop')]
 [parallel]
-check: _lint _types _house _alone lint-api
+check: _lint _types _house _alone _workflows lint-api
 
 _lint:
     uv lock --check --quiet
@@ -47,6 +47,10 @@ _types:
         (cd "$folder" && {{ run }} mypy --config-file "$root/tests/mypy.ini" --cache-dir "$root/.mypy_cache/tests" .) \
             || { echo "in $folder"; exit 1; }
     done
+
+# without the network; every finding fails
+_workflows:
+    {{ run }} zizmor --offline --no-progress --quiet .github
 
 _house:
     {{ run }} pytest -q -m house
@@ -87,7 +91,17 @@ migrate *args:
 # What is kept about one student, and how the student is forgotten: `just student-data export 210041101`
 [group('data')]
 student-data *args:
-    @exec {{ run }} python -m cafeteria.local_stack.on_database cafeteria.provisioning.student_data "$@"
+    @exec {{ run }} python -m cafeteria.local_stack student-data "$@"
+
+# Create the accounts of a CSV file: `just import-students FILE` tells what would happen, `--apply` does it
+[group('data')]
+import-students *args:
+    @exec {{ run }} python -m cafeteria.local_stack import-students "$@"
+
+# Create the first operator, whose one-time password is shown once: `just operator ID`
+[group('data')]
+operator *args:
+    @exec {{ run }} python -m cafeteria.local_stack operator "$@"
 
 # The messages and their golden examples against the code of all services
 [group('data')]
@@ -111,3 +125,23 @@ fuzz *args:
 [no-exit-message]
 bench *args:
     @exec {{ run }} python -m cafeteria.bench "$@"
+
+# What the images consist of, as CycloneDX: every package with its version, source and digest: `just sbom sbom.cdx.json`
+[group('supply')]
+sbom file='sbom.cdx.json':
+    #!/bin/sh
+    set -eu
+    set -- --package cafeteria-provisioning
+    for service in gateway identity stock kitchen notification; do set -- "$@" --package "cafeteria-$service"; done
+    uv export --quiet --locked --no-dev --format cyclonedx1.5 --output-file '{{ file }}' "$@"
+    echo "sbom: wrote {{ file }}"
+
+# Known vulnerabilities of the packages in uv.lock. Status 1: some are known. Status 2: the advisories could not be read
+[group('supply')]
+[no-exit-message]
+audit *args:
+    #!/bin/sh
+    uv audit --locked "$@"
+    status=$?
+    [ $status -ne 2 ] || echo 'audit: NOTHING WAS CHECKED: the advisories (api.osv.dev) could not be read.' >&2
+    exit $status

@@ -1,9 +1,9 @@
-# syntax=docker/dockerfile:1
 # One image for every service and for the bootstrap:
 #     docker build -f deploy/service.Dockerfile --build-arg PACKAGE=gateway -t cafeteria/gateway .
-ARG PYTHON_VERSION=3.13
+# Another base image, or a mirror of this one: --build-arg PYTHON_IMAGE=…
+ARG PYTHON_IMAGE=python:3.13-slim@sha256:9662417aace5ae7b8e2609cce472b72a8958e134ba372808abe9cc1a0c0125e6
 
-FROM python:${PYTHON_VERSION}-slim AS build
+FROM ${PYTHON_IMAGE} AS build
 RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
 ENV UV_CACHE_DIR=/uv-cache \
     UV_COMPILE_BYTECODE=1 \
@@ -21,7 +21,7 @@ COPY . .
 RUN --mount=type=cache,target=/uv-cache \
     uv sync --locked --no-dev --no-editable --package "cafeteria-${PACKAGE}"
 
-FROM python:${PYTHON_VERSION}-slim
+FROM ${PYTHON_IMAGE}
 ARG PACKAGE
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin cafeteria
 COPY --from=build /app /app

@@ -104,6 +104,18 @@ async def test_identitys_bodies(stack: Stack, golden: Any) -> None:
         answer = await stack.send(subjects.IDENTITY, "POST /v1/login", login, role=None)
         assert answer.status_code == httpx.codes.OK, answer.text
         exactly(answer, identity.Tokens)
+    change = golden(identity.ChangePassword)[""]
+    changed = await stack.send(subjects.IDENTITY, "PUT /v1/me/password", change)
+    assert changed.status_code == httpx.codes.NO_CONTENT, changed.text
+    other = msgspec.json.decode(accounts[0], type=identity.CreateStudent).student_id
+    for change in golden(identity.ChangeStudent).values():
+        answer = await stack.send(
+            subjects.IDENTITY, f"PATCH /v1/students/{other}", change, role=Role.OPERATOR
+        )
+        assert answer.status_code == httpx.codes.OK, answer.text
+        exactly(answer, identity.StudentAccount)
+    reset = f"POST /v1/students/{other}/reset-password"
+    exactly(await stack.send(subjects.IDENTITY, reset, role=Role.OPERATOR), identity.OneTimePassword)
     await stack.get(subjects.IDENTITY, "/v1/me", identity.Student)
     students = await stack.get(subjects.IDENTITY, "/v1/students", identity.Students, role=Role.OPERATOR)
     assert {STUDENT} <= {account.student_id for account in students.items}
@@ -155,7 +167,9 @@ REQUESTS = [
     (subjects.IDENTITY, "POST /v1/login", identity.Login, None),
     (subjects.IDENTITY, "POST /v1/token/refresh", identity.RefreshToken, None),
     (subjects.IDENTITY, "POST /v1/logout", identity.Logout, None),
+    (subjects.IDENTITY, "PUT /v1/me/password", identity.ChangePassword, Role.STUDENT),
     (subjects.IDENTITY, "POST /v1/students", identity.CreateStudent, Role.OPERATOR),
+    (subjects.IDENTITY, "PATCH /v1/students/210041101", identity.ChangeStudent, Role.OPERATOR),
 ]
 
 

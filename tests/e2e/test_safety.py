@@ -106,6 +106,14 @@ async def test_a_student_may_not_do_what_operators_and_cooks_do(stack: "RunningS
             headers={"Content-Type": "application/json", **student.authorization},
         ) as response:
             assert response.status == 403, path
+        await until(lambda: names_the_refused(stack.processes.log(service), student.student_id))  # noqa: B023 - awaited
+
+
+def names_the_refused(log: str, student_id: str) -> bool:
+    lines = [msgspec.json.decode(line) for line in log.splitlines() if '"role_refused"' in line]
+    return any(
+        (line["status"], line["subject"], line["client"]) == (403, student_id, "127.0.0.1") for line in lines
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -149,7 +157,7 @@ async def test_no_log_holds_a_password_a_token_or_a_key(stack: "RunningStack", l
         "wrong-password",
         token,
         token.rsplit(".", 1)[-1],
-        "BEGIN PRIVATE KEY",
+        "BEGIN PRIVATE KEY",  # pragma: allowlist secret
         *secrets,
     ]
     for name in stack.processes.names:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 PROGRAM = """
 import logging, warnings
 from cafeteria.chassis.observability import logs, tracing
@@ -36,8 +38,19 @@ logging.getLogger("some.library").warning("Zoë \\ud800")
 """
 
 
-def run_program(log_format: str) -> str:
-    program = PROGRAM.format(format=log_format)
+FORGERY = """
+from cafeteria.chassis.observability import logs
+from cafeteria.chassis.runtime.settings import LogFormat, LogLevel
+
+logs.configure_logs("probe", level=LogLevel.INFO, log_format=LogFormat.{format})
+logs.rebind(bound="\\r")
+for unsafe in "\\n\\r\\0\\x0b\\x1b\\x7f\\x85\\x9b\\u2028\\u2029\\u202e\\u2066":
+    logs.get_logger().info("name_read", name="Zoë" + unsafe + '{{"event":"account_created"}}')
+"""
+
+
+def run_program(log_format: str, program: str = PROGRAM) -> str:
+    program = program.format(format=log_format)
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
@@ -96,3 +109,18 @@ def test_the_console_format_shows_the_same_events() -> None:
     assert "meal_cooked" in text
     assert "ZeroDivisionError" in text
     assert "debug_hidden" not in text
+
+
+@pytest.mark.parametrize("log_format", ["JSON", "CONSOLE"])
+def test_no_value_can_forge_a_line_or_move_a_terminals_cursor(log_format: str) -> None:
+    output = run_program(log_format, FORGERY)
+    assert len(output.splitlines()) == output.count("name_read") == 12
+    assert not any(
+        ord(character) < 32 or 127 <= ord(character) < 160 for character in output.replace("\n", "")
+    )
+    assert not set(output) & set("\u2028\u2029\u202e\u2066")
+
+
+def test_an_escaped_value_is_still_the_value() -> None:
+    names = [json.loads(line)["name"] for line in run_program("JSON", FORGERY).splitlines()]
+    assert [name[3] for name in names] == list("\n\r\0\x0b\x1b\x7f\x85\x9b\u2028\u2029\u202e\u2066")

@@ -19,6 +19,7 @@ from cafeteria.identity.app import create_app
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
 
 STUDENT = "210041101"
@@ -95,15 +96,18 @@ class Identity:
         """Delete all login windows, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
 
-    async def until_waiting(self, number: int) -> None:
+    async def until_waiting(self, number: int, *, within_s: float = 10) -> None:
         """Wait until this number of identity's connections wait for a lock."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(within_s):
             while number > await self.database.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE usename = 'identity' AND wait_event_type = 'Lock'"
             ):
                 # within a transaction the activity view does not change until its snapshot is cleared
                 await self.database.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.01)
+
+    async def is_ready(self) -> bool:
+        return (await self.web.get("/health/ready")).status_code == httpx.codes.OK
 
     async def attempts(self) -> list[tuple[str, str, bool]]:
         """The audit in order, as (student id, outcome, success)."""
@@ -133,6 +137,7 @@ async def open_identity(
             stack.push_async_callback(database.close)
             identity = Identity(url=url, database=database)
             stack.push_async_callback(identity.close)
+            await until(identity.is_ready)  # it verifies tokens once it has read which sessions have ended
             return identity
 
         yield open_with

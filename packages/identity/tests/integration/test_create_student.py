@@ -51,6 +51,10 @@ async def test_values_that_cannot_be_stored_are_refused(identity: Identity, toke
     fine = {"student_id": "210041999", "password": "a-new-password"}
     for wrong in (
         {"password": "short"},
+        {"password": "password1"},
+        {"password": "BASEBALL"},
+        {"password": "210041999"},
+        {"password": "210041999!"},
         {"student_id": "no spaces"},
         {"student_id": "210041999\n"},
         {"full_name": "a\u0000b"},

@@ -35,6 +35,15 @@ async def test_the_migrations_create_the_declared_tables(servers: FixtureServers
     assert differences == []
 
 
+async def test_a_password_hash_is_text(servers: FixtureServers) -> None:
+    async with servers.database_as_admin() as admin:
+        kind = await admin.fetchval(
+            "SELECT data_type FROM information_schema.columns"
+            " WHERE table_schema = 'identity' AND table_name = 'users' AND column_name = 'password_hash'"
+        )
+    assert kind == "text"
+
+
 def _differences(connection) -> list[Any]:
     options = {
         "include_schemas": True,

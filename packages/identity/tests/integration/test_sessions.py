@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from conftest import Identity
 
 NOW = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
+HASH = "$argon2id$of-a-password"
 ACCESS = timedelta(minutes=15)
 
 
 def session_of(user_id: UUID, *, at: datetime = NOW) -> NewSession:
     session_id = new_id()
     return NewSession(
+        password_hash=HASH,
         session_id=session_id,
         user_id=user_id,
         token_hash=session_id.bytes * 2,
@@ -59,7 +61,10 @@ async def revocations(
 async def test_all_live_sessions_of_one_user_end_but_the_kept_one(
     identity: Identity, database: Database
 ) -> None:
-    ada, zoe = await identity.add_user("210041101"), await identity.add_user("210041102")
+    ada, zoe = (
+        await identity.add_user("210041101", password_hash=HASH),
+        await identity.add_user("210041102", password_hash=HASH),
+    )
     mine = [await opened(database, ada) for _ in range(3)]
     await opened(database, zoe)
     assert await ended(database, ada, keep=mine[1]) == [mine[0], mine[2]]
@@ -72,7 +77,7 @@ async def test_all_live_sessions_of_one_user_end_but_the_kept_one(
 async def test_an_expired_session_ends_while_its_last_access_token_is_valid(
     identity: Identity, database: Database
 ) -> None:
-    user_id = await identity.add_user()
+    user_id = await identity.add_user(password_hash=HASH)
     session = await opened(database, user_id)
     last = NOW + timedelta(days=30) - timedelta(seconds=1) + ACCESS
     await identity.database.execute("UPDATE identity.refresh_tokens SET access_expires_at = $1", last)
@@ -83,7 +88,7 @@ async def test_an_expired_session_ends_while_its_last_access_token_is_valid(
 async def test_an_end_is_a_revocation_until_the_last_access_token_has_expired(
     identity: Identity, database: Database
 ) -> None:
-    user_id = await identity.add_user()
+    user_id = await identity.add_user(password_hash=HASH)
     session, until = await opened(database, user_id), NOW + ACCESS + ACCESS_TOKEN_MARGIN
     assert await revocations(database) == []
     await ended(database, user_id)
@@ -93,7 +98,7 @@ async def test_an_end_is_a_revocation_until_the_last_access_token_has_expired(
 
 
 async def test_revocations_are_read_in_pages(identity: Identity, database: Database) -> None:
-    user_id = await identity.add_user()
+    user_id = await identity.add_user(password_hash=HASH)
     opened_at = [NOW, NOW + timedelta(seconds=1), NOW + timedelta(seconds=1), NOW]
     expected = {await opened(database, user_id, at=at) for at in opened_at}
     await ended(database, user_id)
@@ -106,7 +111,7 @@ async def test_revocations_are_read_in_pages(identity: Identity, database: Datab
 
 
 async def test_the_oldest_session_above_the_limit_ends(identity: Identity, database: Database) -> None:
-    user_id = await identity.add_user()
+    user_id = await identity.add_user(password_hash=HASH)
     mine = [await opened(database, user_id) for _ in range(MAX_LIVE_SESSIONS + 2)]
     async with database.statement() as connection:
         surplus = await sessions.end_oldest_sessions(connection, user_id=user_id, now=NOW)
@@ -117,7 +122,7 @@ async def test_no_session_is_opened_for_an_account_that_is_being_disabled(
     identity: Identity, database: Database
 ) -> None:
     """The login waits for the change of the account, and then sees it."""
-    new = session_of(await identity.add_user())
+    new = session_of(await identity.add_user(password_hash=HASH))
 
     async def open_it() -> bool:
         async with database.statement() as connection:
@@ -135,7 +140,7 @@ async def test_no_session_is_opened_for_an_account_that_is_being_disabled(
 async def test_only_the_first_token_carries_the_session(
     identity: Identity, database: Database, column: str
 ) -> None:
-    await opened(database, await identity.add_user())
+    await opened(database, await identity.add_user(password_hash=HASH))
     value = "'192.0.2.1'" if column == "client_ip" else "now()::text" if column == "user_agent" else "now()"
     with pytest.raises(asyncpg.CheckViolationError, match="session_on_first"):
         await identity.database.execute(

@@ -117,7 +117,10 @@ def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "not an unencrypted private key in PEM form"),
-        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "not an unencrypted private key"),
+        (
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",  # pragma: allowlist secret
+            "not an unencrypted private key",
+        ),
         (
             pem_of(Ed25519PrivateKey.generate(), BestAvailableEncryption(b"secret")),
             "not an unencrypted private key",

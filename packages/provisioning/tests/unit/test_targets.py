@@ -41,6 +41,16 @@ def test_the_bootstrap_refuses_to_run_without_a_servers_url(tmp_path: Path) -> N
         Targets.from_environment({"CAFETERIA_SECRETS_DIR": str(tmp_path)})
 
 
+def test_the_bootstrap_adds_accounts_with_a_published_password_only_when_told(tmp_path: Path) -> None:
+    environment = {
+        "CAFETERIA_SECRETS_DIR": str(tmp_path),
+        "CAFETERIA_POSTGRES_URL": "postgresql://db",
+        "CAFETERIA_NATS_URL": "nats://bus",
+    }
+    assert not Targets.from_environment(environment).with_demo_data
+    assert Targets.from_environment({**environment, "CAFETERIA_DEMO_DATA": "true"}).with_demo_data
+
+
 def test_targets_do_not_show_passwords(tmp_path: Path) -> None:
     targets = Targets.from_environment(
         {

@@ -6,7 +6,7 @@ import pytest
 
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.data_directory import DataDirectory
-from cafeteria.local_stack.plan import Plan, member_name, service_of
+from cafeteria.local_stack.plan import Plan, member_name, own_origins, service_of
 from cafeteria.provisioning.errors import SettingError, StackError
 
 
@@ -25,6 +25,21 @@ def test_a_replicas_name_contains_its_service() -> None:
     for service in SERVICES:
         assert service_of(member_name(service, 1)) == service_of(member_name(service, 2)) == service
         assert member_name(service, 1) == service
+
+
+def test_a_stack_on_a_loopback_address_knows_its_own_origins() -> None:
+    assert own_origins("127.0.0.1", [8001, 8000]).split(",") == [
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "http://127.0.0.1:8001",
+        "http://localhost:8001",
+    ]
+    assert own_origins("::1", [8000]) == "http://[::1]:8000,http://localhost:8000"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104 - what operators write
+def test_a_stack_that_others_reach_does_not_know_the_names_that_they_use(host: str) -> None:
+    assert own_origins(host, [8000]) == ""
 
 
 @pytest.mark.parametrize(
@@ -51,6 +66,11 @@ def test_an_invalid_port_is_an_error_that_names_its_variable(variable: str, text
 def test_an_invalid_value_is_an_error_that_names_its_variable(variable: str, text: str) -> None:
     with pytest.raises(StackError, match=variable):
         Plan.from_environment({variable: text})
+
+
+def test_a_stack_on_one_machine_has_demo_data_unless_told_otherwise() -> None:
+    assert Plan.from_environment({}).with_demo_data
+    assert not Plan.from_environment({"CAFETERIA_DEMO_DATA": "false"}).with_demo_data
 
 
 def test_a_variable_may_be_in_a_file(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from cafeteria.rush.secrecy import leaks
 
-PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1aTqZ9example\n-----END PRIVATE KEY-----\n"
-TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIyMTAwNDExMDEifQ.c2lnbmF0dXJl"
+PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1aTqZ9example\n-----END PRIVATE KEY-----\n"  # pragma: allowlist secret
+TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIyMTAwNDExMDEifQ.c2lnbmF0dXJl"  # pragma: allowlist secret
 
 
 @pytest.fixture

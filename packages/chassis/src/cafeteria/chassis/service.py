@@ -17,6 +17,7 @@ from litestar.types import ControllerRouterHandler
 from cafeteria.chassis.app import AppContext, Lifespan, ServiceApp, build_app
 from cafeteria.chassis.auth.jwks import KeySource, keys_over
 from cafeteria.chassis.database.database import Database
+from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.jobs import Job
 from cafeteria.chassis.messaging.bus import Bus
 from cafeteria.chassis.messaging.message_handlers import Handler, StreamConsumer, Subscription
@@ -29,7 +30,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """What every service has; its own struct `Service` adds the use cases.
 
     `resources` are opened in order before the first message arrives, and closed in reverse after the last one: the relay,
-    the group commits, a reader. `keys` verify tokens; without them, keys and ended sessions come from identity over the bus. `closing` is set as soon
+    the group commits, a reader. `keys` verify tokens; without them, keys and ended sessions come from identity over the bus.
+    `proxies` find the client of a request; without them those of CAFETERIA_TRUSTED_PROXIES. `closing` is set as soon
     as the process has to stop.
     """
 
@@ -38,6 +40,7 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     bus: Bus
     resources: tuple[AbstractAsyncContextManager[Any], ...] = ()
     keys: KeySource | None = None
+    proxies: TrustedProxies | None = None
     closing: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
@@ -53,7 +56,7 @@ class Declarations(msgspec.Struct, Generic[Service], frozen=True, kw_only=True):
     """What a service offers and does by itself. Each function here gets the service as its first argument.
 
     `checks` are further dependencies of readiness beside Postgres and NATS. The request boundary calls `shed_load` for the
-    routes whose `opt` is SHEDS_LOAD; it raises Overloaded.
+    routes whose `opt` is SHEDS_LOAD; it raises Overloaded. With `logs_clients` every request's line names its client.
     """
 
     routes: Sequence[ControllerRouterHandler]
@@ -63,6 +66,7 @@ class Declarations(msgspec.Struct, Generic[Service], frozen=True, kw_only=True):
     jobs: Sequence[Job[Service]] = ()
     checks: Mapping[str, Callable[[Service], Awaitable[None]]] = msgspec.field(default_factory=dict)
     shed_load: Callable[[Service], None] = _accept_all
+    logs_clients: bool = False
 
 
 def service_app(
@@ -81,7 +85,13 @@ def service_app(
         lifespan=[_lifespan(service, declared, keys)],
         keys=keys,
         shed_load=partial(declared.shed_load, service),
-        context=AppContext(registry=registry, closing=service.closing, service=service),
+        context=AppContext(
+            registry=registry,
+            closing=service.closing,
+            service=service,
+            proxies=service.proxies,
+            logs_clients=declared.logs_clients,
+        ),
     )
 
 

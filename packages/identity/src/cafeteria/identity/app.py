@@ -1,6 +1,5 @@
 """The composition root: builds identity's parts and connects them. The chassis opens, serves and closes them."""
 
-import os
 from datetime import timedelta
 
 from cafeteria.chassis.app import ServiceApp
@@ -15,12 +14,15 @@ from cafeteria.identity.domain import LoginLimits, SessionLimits
 from cafeteria.identity.http_api import ROUTES
 from cafeteria.identity.jobs import JOBS
 from cafeteria.identity.message_handlers import HANDLERS
-from cafeteria.identity.password_hashing import PasswordHashing
+from cafeteria.identity.password_hashing import PasswordHashing, usable_cores
+from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.signing_keys import SigningKeys
 from cafeteria.identity.token_issuer import TokenIssuer
 from cafeteria.identity.use_cases import Service
+from cafeteria.identity.use_cases.change_password import ChangePassword
+from cafeteria.identity.use_cases.change_student import ChangeStudent
 from cafeteria.identity.use_cases.create_student import CreateStudent
 from cafeteria.identity.use_cases.end_sessions import EndSessions
 from cafeteria.identity.use_cases.list_logins import ListLogins
@@ -32,8 +34,9 @@ from cafeteria.identity.use_cases.publish_keys import PublishKeys
 from cafeteria.identity.use_cases.purge_logins import PurgeLogins
 from cafeteria.identity.use_cases.read_student import ReadStudent
 from cafeteria.identity.use_cases.refresh_tokens import RefreshTokens
+from cafeteria.identity.use_cases.reset_password import ResetPassword
 
-DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS)
+DECLARED = Declarations[Service](routes=ROUTES, handlers=HANDLERS, jobs=JOBS, logs_clients=True)
 
 
 def create_app(settings: IdentitySettings) -> ServiceApp:
@@ -46,8 +49,9 @@ def build(settings: IdentitySettings) -> Service:
     signing_keys = SigningKeys.load(settings.signing_key_file, older_key_files=settings.older_key_files)
     database = Database.connect(settings, service=IDENTITY)
     request_database = database.within(ANSWER_WITHIN_S)
-    password_hashing = _password_hashing(settings)
+    hashing, rules = _password_hashing(settings), PasswordRules.load()
     issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
+    limits = _login_limits(settings)
     bus, revoked = Bus(settings, service=IDENTITY), RevokedSessions()
     revocations = Revocations(request_database, bus, revoked)
     publish_keys = PublishKeys(signing_keys, revocations)
@@ -56,27 +60,21 @@ def build(settings: IdentitySettings) -> Service:
         settings=settings,
         database=database,
         bus=bus,
-        resources=(password_hashing,),
+        resources=(hashing,),
         keys=KeySource(publish_keys.for_this_process, revoked=revoked),
         proxies=TrustedProxies(settings.trusted_networks()),
-        log_in=LogIn(
-            request_database,
-            password_hashing,
-            issuer,
-            revocations,
-            limits=_login_limits(settings),
-            sessions=sessions,
-        ),
+        log_in=LogIn(request_database, hashing, rules, issuer, revocations, limits=limits, sessions=sessions),
         refresh_tokens=RefreshTokens(request_database, issuer, revocations, limits=sessions),
         log_out=LogOut(request_database, revocations),
-        create_student=CreateStudent(request_database, password_hashing),
+        change_password=ChangePassword(request_database, hashing, rules, revocations, limits=limits),
+        change_student=ChangeStudent(request_database, revocations),
+        reset_password=ResetPassword(request_database, hashing, revocations),
+        create_student=CreateStudent(request_database, hashing, rules),
         read_student=ReadStudent(request_database),
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),
         publish_keys=publish_keys,
-        purge_logins=PurgeLogins(
-            database, window=timedelta(seconds=settings.login_window_s), session_idle=sessions.idle
-        ),
+        purge_logins=PurgeLogins(database, window=limits.window, session_idle=sessions.idle),
         list_sessions=ListSessions(request_database, idle=sessions.idle),
         end_sessions=EndSessions(request_database, revocations),
         revocations=revocations,
@@ -99,13 +97,7 @@ def _login_limits(settings: IdentitySettings) -> LoginLimits:
 
 def _password_hashing(settings: IdentitySettings) -> PasswordHashing:
     return PasswordHashing(
-        threads=settings.hash_threads or _usable_cores(),
+        threads=settings.hash_threads or usable_cores(),
         queue_limit=settings.hash_queue,
         niceness=settings.hash_niceness,
     )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

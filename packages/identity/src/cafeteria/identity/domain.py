@@ -19,6 +19,10 @@ REFRESH_GRACE = timedelta(seconds=10)
 MAX_SUCCESSORS = 20
 """Limit of the tokens that one refresh token gives within its grace: a browser may restore that many tabs at once."""
 
+ONE_TIME_LIFETIME = timedelta(hours=24)
+"""A password that an operator reads out or hands over is used the same day; a lost one ends the next."""
+MAX_ADDED = 3
+"""Characters that make no other password of a student id: guesses try an id with a year's end or a sign first."""
 MAX_LIVE_SESSIONS = 100
 """Limit of a user's live sessions: the oldest ends at a login above it. A person has a few devices, a script many logins."""
 MAX_USER_AGENT_LENGTH = 200
@@ -29,13 +33,17 @@ _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}")
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A user with the data that a login or a refresh needs."""
+    """A user with the data that a login or a refresh needs.
+
+    With `one_time_until` the password is a one-time password, which ends at that time.
+    """
 
     user_id: UUID
     student_id: str
     role: Role
     password_hash: str
     is_disabled: bool
+    one_time_until: datetime | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +123,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
 
     session_id: UUID
     user_id: UUID
+    password_hash: str
     token_hash: bytes
     created_at: datetime
     expires_at: datetime
@@ -158,10 +167,21 @@ def password_form(password: str) -> str:
     return normalize("NFKC", password)
 
 
-def is_usable_password(password: str) -> bool:
+def has_usable_length(password: str) -> bool:
     """Whether a new password is long enough in the form that is hashed, and short enough to send in every form."""
     longest = normalize("NFD", password)
     return len(password_form(password)) >= MIN_PASSWORD_LENGTH and len(longest) <= MAX_PASSWORD_LENGTH
+
+
+def is_common(password: str, common: frozenset[str]) -> bool:
+    """Whether a password is one of `common`, in upper or lower case."""
+    return password_form(password).casefold() in common
+
+
+def is_nearly(password: str, student_id: str) -> bool:
+    """Whether a password is the student id with at most MAX_ADDED more characters, in upper or lower case."""
+    form = password_form(password).casefold()
+    return student_id.casefold() in form and len(form) - len(student_id) <= MAX_ADDED
 
 
 def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutcome:
@@ -171,6 +191,15 @@ def judge_login(account: Account | None, *, password_matches: bool) -> LoginOutc
     if not password_matches:
         return LoginOutcome.WRONG_PASSWORD
     return LoginOutcome.DISABLED if account.is_disabled else LoginOutcome.SUCCEEDED
+
+
+def judge_one_time(account: Account, *, is_replaced: bool, at: datetime) -> LoginOutcome:
+    """Judge a right password, which may be a one-time password. `is_replaced`: the login brings a new one."""
+    if account.one_time_until is None:
+        return LoginOutcome.SUCCEEDED
+    if account.one_time_until <= at:
+        return LoginOutcome.ONE_TIME_PASSWORD_EXPIRED
+    return LoginOutcome.SUCCEEDED if is_replaced else LoginOutcome.PASSWORD_CHANGE_REQUIRED
 
 
 def retry_after_s(window: LoginWindow | None, limits: LoginLimits, *, now: datetime) -> int:

@@ -1,6 +1,17 @@
 """The refusals of identity. No answer to a login reveals whether a student id exists; none repeats a secret."""
 
-from cafeteria.chassis.runtime.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unauthenticated
+from enum import StrEnum
+
+from cafeteria.chassis.runtime.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+)
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from cafeteria.contracts.problems import ProblemCode
 
@@ -11,6 +22,7 @@ class InvalidCredentials(ServiceError):
     code = ProblemCode.INVALID_CREDENTIALS
     status = 401
     title = "Sign-in refused"
+    security_event = SecurityEvent.LOGIN_FAILED
 
     def __init__(self) -> None:
         super().__init__(
@@ -19,16 +31,57 @@ class InvalidCredentials(ServiceError):
         )
 
 
+class OneTimePasswordExpired(InvalidCredentials):
+    """A right one-time password after its time. Only its holder learns this."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detail = "This one-time password has expired. Ask an operator for a new one."
+
+
+class PasswordChangeRequired(ServiceError):
+    """A right one-time password: it gives no session without a new password."""
+
+    code = ProblemCode.PASSWORD_CHANGE_REQUIRED
+    status = 403
+    security_event = SecurityEvent.LOGIN_FAILED
+    title = "New password required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is a one-time password. Choose a new password, and sign in again with it as `new_password`."
+        )
+
+
+class WrongPassword(Forbidden):
+    """The old password of a change. Not 401: the token is right, and signing in again would not help."""
+
+    code = ProblemCode.WRONG_PASSWORD
+    security_event = SecurityEvent.LOGIN_FAILED
+    title = "Wrong password"
+
+    def __init__(self) -> None:
+        super().__init__("The old password is wrong, or was just changed. Nothing was changed.")
+
+
+class AccountChanged(Unavailable):
+    """The password was replaced by another request while it was checked."""
+
+    def __init__(self) -> None:
+        super().__init__("The account was changed at this moment, and nothing was done. Sign in again.")
+
+
 class TooManyAttempts(ServiceError):
     """A login over a limit: the password was not checked and the attempt was not counted."""
 
     code = ProblemCode.TOO_MANY_ATTEMPTS
     status = 429
     title = "Too many attempts"
+    security_event = SecurityEvent.LOGIN_LIMITED
 
     def __init__(self, *, retry_after_s: int) -> None:
         super().__init__(
-            f"Too many sign-ins were tried for this student id. Try again in {retry_after_s} s.",
+            f"Too many passwords were tried for this student id. Try again in {retry_after_s} s.",
             headers={"Retry-After": str(retry_after_s)},
         )
 
@@ -48,19 +101,35 @@ class UnusableName(InvalidRequest):
             "The name cannot be kept, and nothing was changed. Type it again without what `errors` names.",
             errors=(f"body.full_name: {fault}",),
         )
+        self.fault = fault
+
+
+class PasswordFault(StrEnum):
+    """Why a password cannot be used: a clause for a person, without the password."""
+
+    LENGTH = (
+        f"it must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters, "
+        "counted with accents in one piece and in two"
+    )
+    COMMON = "it is one of the most used passwords, which are guessed first"
+    STUDENT_ID = "it is the student id, or little more"
+    SAME = "it is the password that you have now"
 
 
 class UnusablePassword(InvalidRequest):
-    def __init__(self) -> None:
-        limits = f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+    """A new password that was refused. `field` is its name in the request's body."""
+
+    def __init__(self, fault: PasswordFault, *, field: str) -> None:
         super().__init__(
-            "The password cannot be used, and nothing was changed. Choose one of another length.",
-            errors=(f"body.password: {limits}, counted with accents in one piece and in two",),
+            f"The new password cannot be used: {fault}. Nothing was changed. Choose another one.",
+            errors=(f"body.{field}: {fault}",),
         )
 
 
 class RefreshRefused(Unauthenticated):
     """The refresh token is absent, unknown, expired, revoked, or was used before its grace."""
+
+    security_event = SecurityEvent.REFRESH_TOKEN_REFUSED
 
     def __init__(self) -> None:
         super().__init__("The refresh token is not valid any more. Sign in again.")
@@ -68,6 +137,8 @@ class RefreshRefused(Unauthenticated):
 
 class RefreshRepeated(Unauthenticated):
     """The refresh token gave as many tokens as it may; those remain valid."""
+
+    security_event = SecurityEvent.REFRESH_TOKEN_REFUSED
 
     def __init__(self) -> None:
         super().__init__(
@@ -87,11 +158,34 @@ class StudentNotFound(NotFound):
         super().__init__("There is no account with this student id.")
 
 
+class OwnAccount(Conflict):
+    """An operator may not lock themself out. `advice` says what to do instead."""
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(f"This is your own account, and nothing was changed. {advice}")
+
+
+class LastOperator(Conflict):
+    """Without an enabled operator nobody could manage accounts."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the last enabled operator, and nothing was changed. Make or enable another operator first."
+        )
+
+
 class SessionNotFound(NotFound):
     """No session of the person has this id; one that ended is forgotten a while after its end."""
 
     def __init__(self) -> None:
         super().__init__("You have no session with this id. Nothing was changed.")
+
+
+class OperatorExists(Conflict):
+    """The first operator was created before; the others are for an operator to create."""
+
+    def __init__(self) -> None:
+        super().__init__("There is an enabled operator already, who can create others. Nothing was changed.")
 
 
 class StudentIdTaken(Conflict):

@@ -41,6 +41,30 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _new_hasher() -> PasswordHasher:
+    return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=PARALLELISM)
+
+
+def hash_password(password: str) -> str:
+    """Hash in the calling thread, for commands: the first login then does not hash the password again."""
+    return _new_hasher().hash(password_form(password))
+
+
+def is_password_of(password: str, password_hash: str) -> bool:
+    """Compare in the calling thread, for commands."""
+    try:
+        return _new_hasher().verify(password_hash, password_form(password))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Match(Enum):
     """Whether a password belongs to a hash. OUTDATED: it does, and the hash has other parameters or another form than new ones."""
 
@@ -53,7 +77,7 @@ class PasswordHashing:
     """The hashing threads and their queue. Use it inside `async with`."""
 
     def __init__(self, *, threads: int, queue_limit: int, niceness: int) -> None:
-        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=PARALLELISM)
+        self._hasher = _new_hasher()
         self._slots = threads + queue_limit
         self._used_slots = 0
         self._threads = ThreadPoolExecutor(

@@ -5,7 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from advanced_alchemy.mixins import AuditColumns
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,7 +29,10 @@ _STUDENT_ID_RULE = "student_id ~ '^[A-Za-z0-9-]{1,32}$'"
 
 
 class UserRow(AuditColumns, Base):
-    """An account: a student, or a person of the kitchen, or an operator. AuditColumns are created_at and updated_at."""
+    """An account: a student, or a person of the kitchen, or an operator. AuditColumns are created_at and updated_at.
+
+    With `one_time_until` the password is a one-time password, which ends at that time.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -35,10 +47,11 @@ class UserRow(AuditColumns, Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     student_id: Mapped[str]
-    password_hash: Mapped[str]
+    password_hash: Mapped[str] = mapped_column(Text)
     full_name: Mapped[str | None]
     role: Mapped[str] = mapped_column(server_default="student")
     disabled_at: Mapped[datetime | None]
+    one_time_until: Mapped[datetime | None]
 
 
 class LoginAttemptRow(Base):
@@ -47,7 +60,8 @@ class LoginAttemptRow(Base):
     __tablename__ = "login_attempts"
     __table_args__ = (
         CheckConstraint(
-            "outcome IN ('succeeded', 'wrong_password', 'unknown_user', 'disabled', 'throttled')",
+            "outcome IN ('succeeded', 'wrong_password', 'unknown_user', 'disabled', 'throttled',"
+            " 'password_change_required', 'one_time_password_expired')",
             name="outcome_known",
             comment="what became of the attempt",
         ),

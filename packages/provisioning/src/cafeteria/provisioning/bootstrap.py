@@ -1,8 +1,9 @@
-"""Prepares Postgres and NATS for the services: roles, schemas, tables, demo data, streams and durables.
+"""Prepares Postgres and NATS for the services: roles, schemas, tables, streams and durables.
 
     python -m cafeteria.provisioning.bootstrap --prepare FOLDER   write secrets and `nats.conf`
     python -m cafeteria.provisioning.bootstrap                    prepare both servers once
     python -m cafeteria.provisioning.bootstrap --watch            the same, then restore lost streams until stopped
+    python -m cafeteria.provisioning.bootstrap --operator ID      create the first operator; needs no service
 
 Every step creates or updates, so it may run at any time, and several runs may overlap.
 """
@@ -23,8 +24,9 @@ import asyncpg
 from cafeteria.chassis.database.migrations import migrate
 from cafeteria.contracts.subjects import SERVICES
 from cafeteria.provisioning.credentials import Credentials
-from cafeteria.provisioning.demo_data import ensure_demo_data
+from cafeteria.provisioning.demo_data import ensure_demo_data, published_accounts
 from cafeteria.provisioning.errors import ServerUnavailableError, StackError
+from cafeteria.provisioning.first_operator import make_operator, read_password
 from cafeteria.provisioning.nats_config import NatsPlan, render
 from cafeteria.provisioning.private_files import PRIVATE_FILE, PRIVATE_FOLDER, write_private
 from cafeteria.provisioning.roles import ensure_database, ensure_roles
@@ -42,6 +44,11 @@ async def prepare_database(targets: Targets) -> None:
     await prepare_schemas(targets)
     if targets.with_demo_data:
         await ensure_demo_data(targets.postgres_url)
+    elif published := await published_accounts(targets.postgres_url):
+        logger.warning(
+            "%s can sign in with the published password of the demo data: disable them, or reset their passwords",
+            " and ".join(published),
+        )
 
 
 async def prepare_schemas(targets: Targets) -> None:
@@ -130,6 +137,19 @@ async def _run(*, watch: bool, ready_file: Path | None) -> None:
         await watch_bus(targets)
 
 
+async def _create_operator(student_id: str, *, password: str | None, is_forced: bool) -> None:
+    """Prepare identity's tables, create the operator, and print the one-time password of one without a password."""
+    targets = Targets.from_environment()
+    await _retry_until_available(lambda: prepare_schemas(targets))
+    one_time = await make_operator(targets, student_id, password=password, is_forced=is_forced)
+    print(f"{student_id} is an operator now.")  # noqa: T201 - this is a command line
+    if one_time:
+        print(  # noqa: T201 - shown to a person at a terminal, and written nowhere
+            f"The one-time password is {one_time.one_time_password} and is shown only now. It signs in together with "
+            f"a new password, until {one_time.expires_at:%Y-%m-%d %H:%M} UTC."
+        )
+
+
 async def _retry_until_available(step: Callable[[], Awaitable[object]]) -> None:
     """Repeat `step` until its server answers. Raises `ServerUnavailableError` after SERVER_TIMEOUT_S."""
     deadline = time.monotonic() + SERVER_TIMEOUT_S
@@ -152,6 +172,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--owner", metavar="UID:GID", help="with --prepare: the owner of those files")
     parser.add_argument("--watch", action="store_true", help="keep running and restore lost streams")
     parser.add_argument("--ready-file", type=Path, help="written once everything is ready, for health checks")
+    parser.add_argument("--operator", metavar="ID", help="create the first operator, then end")
+    parser.add_argument(
+        "--password-file", metavar="FILE", help="with --operator: their password, `-` for the standard input"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with --operator: although there is an operator or such an account",
+    )
     return parser.parse_args(argv)
 
 
@@ -170,6 +199,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.prepare:
             write_preparations(arguments.prepare, owner=_owner(arguments.owner))
+        elif arguments.operator:
+            password = read_password(arguments.password_file)
+            asyncio.run(_create_operator(arguments.operator, password=password, is_forced=arguments.force))
         else:
             with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
                 asyncio.run(_run(watch=arguments.watch, ready_file=arguments.ready_file))

@@ -73,18 +73,26 @@ async def _insert_accounts(connection: asyncpg.Connection, role: Role, accounts:
     )
 
 
+async def published_accounts(admin_url: str) -> list[str]:
+    """Return which of the demo data's kitchen and operator can sign in with the published password."""
+    from cafeteria.identity.password_hashing import is_password_of  # noqa: PLC0415 - a slow import
+
+    connection = await connect(admin_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT student_id, password_hash FROM identity.users"
+            " WHERE student_id = ANY($1) AND disabled_at IS NULL ORDER BY student_id",
+            [KITCHEN, OPERATOR],
+        )
+    finally:
+        await connection.close()
+    return [row["student_id"] for row in rows if is_password_of(PASSWORD, row["password_hash"])]
+
+
 def _hashed() -> str:
-    """Hash with identity's own parameters, so that the first login does not hash the password again."""
-    from argon2 import PasswordHasher  # noqa: PLC0415 - only when an account is missing
+    from cafeteria.identity.password_hashing import hash_password  # noqa: PLC0415 - only when an account is missing
 
-    from cafeteria.identity import password_hashing  # noqa: PLC0415 - the same
-
-    hasher = PasswordHasher(
-        time_cost=password_hashing.PASSES,
-        memory_cost=password_hashing.MEMORY_KIB,
-        parallelism=password_hashing.PARALLELISM,
-    )
-    return hasher.hash(PASSWORD)
+    return hash_password(PASSWORD)
 
 
 async def _ensure_menu(connection: asyncpg.Connection) -> None:

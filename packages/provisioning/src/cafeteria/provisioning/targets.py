@@ -111,8 +111,9 @@ def stream_max_bytes(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def with_demo_data(environ: Mapping[str, str]) -> bool:
-    text = read_variable(environ, "CAFETERIA_DEMO_DATA") or "true"
+def with_demo_data(environ: Mapping[str, str], *, default: bool = False) -> bool:
+    """Whether to add accounts with a published password; only a stack on one machine has them by `default`."""
+    text = read_variable(environ, "CAFETERIA_DEMO_DATA") or str(default)
     if text.lower() not in {"true", "false"}:
         raise SettingError(f"CAFETERIA_DEMO_DATA must be true or false, not {text!r}.")
     return text.lower() == "true"

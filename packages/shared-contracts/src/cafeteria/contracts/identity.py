@@ -66,9 +66,12 @@ class JwksAnswered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to sign in. `new_password` replaces the password, as a one-time password must be."""
+
     student_id: StudentId
     password: Password
     cookie: bool = False
+    new_password: NewPassword | msgspec.UnsetType = msgspec.UNSET
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +124,26 @@ class CreateStudent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     role: Role = Role.STUDENT
 
 
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    old_password: Password
+    new_password: NewPassword
+
+
+class ChangeStudent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of an account. Absent fields do not change; a name of null removes the name."""
+
+    full_name: FullName | msgspec.UnsetType | None = msgspec.UNSET
+    role: Role | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class OneTimePassword(msgspec.Struct, frozen=True, kw_only=True):
+    """A password that signs in once, together with a new one, until `expires_at`."""
+
+    one_time_password: str
+    expires_at: Instant
+
+
 class Student(msgspec.Struct, frozen=True, kw_only=True):
     student_id: str
     role: Role
@@ -152,6 +175,8 @@ class LoginOutcome(StrEnum):
     UNKNOWN_USER = "unknown_user"
     DISABLED = "disabled"
     THROTTLED = "throttled"
+    PASSWORD_CHANGE_REQUIRED = "password_change_required"  # noqa: S105 - the name of an outcome, no secret
+    ONE_TIME_PASSWORD_EXPIRED = "one_time_password_expired"  # noqa: S105 - the same
 
 
 class LoginAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ class ProblemCode(StrEnum):
     ORDER_UNDECIDED = "order-undecided"
     ILLEGAL_TRANSITION = "illegal-transition"
     INVALID_CREDENTIALS = "invalid-credentials"
+    WRONG_PASSWORD = "wrong-password"  # noqa: S105 - the name of a problem, no secret
+    PASSWORD_CHANGE_REQUIRED = "password-change-required"  # noqa: S105 - the same
     TOO_MANY_ATTEMPTS = "too-many-attempts"
     TOO_LARGE = "too-large"
     OVERLOADED = "overloaded"

@@ -1,4 +1,4 @@
-"""`python -m cafeteria.local_stack up | reset | migrate`: runs the whole cafeteria on this machine."""
+"""`python -m cafeteria.local_stack up | reset | migrate | …`: runs the whole cafeteria on this machine."""
 
 import argparse
 import contextlib
@@ -34,14 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("up", help="start servers and services, and keep them running until Ctrl-C")
     commands.add_parser("reset", help="wipe the data")
     commands.add_parser("migrate", help="bring every schema to the newest migration")
-    command = parser.parse_args(argv).command
+    commands.add_parser(
+        "import-students", add_help=False, help="create the accounts of a CSV file (--help tells more)"
+    )
+    commands.add_parser("operator", add_help=False, help="create the first operator: operator ID")
+    commands.add_parser("student-data", add_help=False, help="export what is kept about a student, or forget it")
+    arguments, others = parser.parse_known_args(argv)
     _prepare_process()
     home = DataDirectory.from_environment()
     try:
-        if command == "reset":
-            reset(home)
-        else:
-            _run(command, home)
+        return _run(arguments.command, others, home, parser)
     except StackError as error:
         return _refused(str(error), error.exit_code)
     except PermissionError as error:
@@ -52,13 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         place = error.filename or home.root
         return _refused(f"Cannot write to {place}: {_NO_SPACE[error.errno]}.", StackError.exit_code)
-    return 0
 
 
-def _run(command: str, home: DataDirectory) -> None:
+def _run(command: str, others: Sequence[str], home: DataDirectory, parser: argparse.ArgumentParser) -> int:
+    """Run the command; `others` are arguments that only a program of another package understands."""
+    takes_others = command in ("import-students", "operator", "student-data")
+    if others and not takes_others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if command == "reset":
+        reset(home)
+        return 0
     from cafeteria.local_stack import commands  # noqa: PLC0415 - the import takes two seconds, which `reset` does not need
 
+    if takes_others:
+        return commands.run_program(command, others, home)
     commands.run(command, home)
+    return 0
 
 
 def _refused(sentence: str, exit_code: int) -> int:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 
+from cafeteria.local_stack import database_commands
 from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
@@ -23,6 +25,11 @@ def run(command: str, home: DataDirectory) -> None:
     """Run `up` or `migrate` with the settings of the environment. Raises `StackError`."""
     run_command = up if command == "up" else migrate
     asyncio.run(run_command(home, Plan.from_environment()))
+
+
+def run_program(command: str, arguments: Sequence[str], home: DataDirectory) -> int:
+    """Run a command of `database_commands.PROGRAMS` with the settings of the environment. Raises `StackError`."""
+    return asyncio.run(database_commands.run_program(command, arguments, home, Plan.from_environment()))
 
 
 async def up(home: DataDirectory, plan: Plan) -> None:
@@ -63,7 +70,12 @@ async def _run(
     plan = replace(plan, environment=environment)
     async with Stack(home, plan, echo_for=terminal.echo_for) as stack:
         opened.set()
-        terminal.show_addresses(stack.url)
+        terminal.show_addresses(
+            stack.url,
+            with_accounts=plan.with_demo_data,
+            # else these addresses do not have it
+            with_schema="CAFETERIA_INTERNAL_PORT_BASE" not in plan.environment,
+        )
         upkeep = asyncio.create_task(run_upkeep(home, disk_space))
         await stop_requested.wait()
         terminal.write("stopping")

@@ -30,6 +30,7 @@ from cafeteria.provisioning.targets import DATABASE, SUPERUSER
 
 OLD_SERVER_TIMEOUT_S = 10.0  # after its supervisor was killed, the old server is still shutting down
 POLL_S = 0.05
+_PORT_LINE = 3  # of postmaster.pid: the pid, the folder, the start, the port
 logger = logging.getLogger(__name__)
 
 
@@ -243,6 +244,15 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return folder.samefile(process.cwd())
     except (OSError, psutil.Error):  # the process has ended or belongs to another user
         return False
+
+
+def running_port(data: Path) -> int | None:
+    """Return the port of the server that runs on this data, or None."""
+    pid_file = data / "postmaster.pid"
+    if _server_pid(pid_file) is None:
+        return None
+    lines = pid_file.read_text().splitlines()
+    return int(lines[_PORT_LINE]) if len(lines) > _PORT_LINE else None
 
 
 def _server_pid(pid_file: Path) -> int | None:

@@ -44,11 +44,15 @@ class Terminal:
         before, _, after = self._rendered(prefix).partition(label)
         return lambda line: print(f"{before}{label}{after}{line}", flush=True)  # noqa: T201 - this is the terminal
 
-    def show_addresses(self, url: Callable[[str], str]) -> None:
+    def show_addresses(
+        self, url: Callable[[str], str], *, with_accounts: bool = True, with_schema: bool = True
+    ) -> None:
         """Print what a person needs to use the running stack. `url` returns a service's base URL."""
         self._console.print(_addresses(url))
-        self._console.print(_accounts())
-        self._console.print("Add /schema to an address to read how it is called.")
+        if with_accounts:
+            self._console.print(_accounts())
+        if with_schema:
+            self._console.print("Add /schema to an address to read how it is called.")
         self._console.print("Ctrl-C stops everything and keeps the data; `just reset` wipes it.\n")
 
     def _rendered(self, markup: str) -> str:

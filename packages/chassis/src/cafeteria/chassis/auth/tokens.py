@@ -15,13 +15,13 @@ from uuid import UUID
 import jwt
 import msgspec
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
 from cafeteria.chassis.auth.jwks import KeySource
-from cafeteria.chassis.http.cors import Origins
-from cafeteria.chassis.http.request_headers import read_cookie, read_header
+from cafeteria.chassis.http.cookies import SecretCookie
+from cafeteria.chassis.http.request_headers import RequestHeaders, read_header
 from cafeteria.chassis.http.request_target import check_query
+from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.runtime.errors import Forbidden, Unauthenticated
 from cafeteria.contracts.values import Role
 
@@ -31,14 +31,13 @@ AUDIENCE = "cafeteria"
 LEEWAY_S = 30
 """How far the clocks of two machines may differ."""
 
-ACCESS_COOKIE = "cafeteria_access"
+ACCESS_COOKIE = SecretCookie("cafeteria_access")
 MAX_TOKEN_BYTES = 4096
 REMEMBERED_TOKENS = 8192
 """About 1 KiB each; a rush has hundreds of students."""
 
 REQUIRED_CLAIMS = ("iss", "aud", "exp", "iat", "sub", "role", "sid")
 
-_ACCESS_COOKIE = ACCESS_COOKIE.encode()
 _SUBJECT = re.compile(r"[A-Za-z0-9-]{1,32}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSED_CHALLENGE = 'Bearer realm="cafeteria", error="invalid_token"'
@@ -110,7 +109,7 @@ def requires(*roles: Role) -> "Guard":
 
 
 class Guard:
-    """Sets the request's user, or refuses; then checks the query. Needs the verifier and origins of the app's state."""
+    """Sets the request's user, or refuses; then checks the query. Needs the verifier and pages of the app's state."""
 
     def __init__(self, roles: tuple[Role, ...]) -> None:
         self.roles = frozenset(roles)
@@ -122,47 +121,42 @@ class Guard:
             yield Forbidden.status
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
-        token, is_cookie = _token_of(request.scope["headers"])
+        sent = _bearer_token(request.scope["headers"])
+        token = sent or _cookie_token(request)
         principal = await request.app.state.token_verifier.verify(token)
-        if is_cookie:
-            check_origin(request)
+        # before the refusals, because their log lines name the subject
+        request.scope["user"] = request.scope["auth"] = principal
+        if sent is None and request.scope["method"] not in _SAFE_METHODS:
+            _pages_of(request).check(request)
         if self.roles and principal.role not in self.roles:
             raise Forbidden(
                 f"This needs the role {' or '.join(sorted(self.roles))}; you are {principal.role}."
             )
-        request.scope["user"] = request.scope["auth"] = principal
         await check_query(request)
 
 
-def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Refuse a change, signed in by cookie, that a page of another site made the browser send. Raises Forbidden.
-
-    Browsers send the page's origin with every change; a client without an origin is not a page.
-    """
-    if connection.scope.get("method") in _SAFE_METHODS:
-        return
-    headers = dict(connection.scope["headers"])
-    origins: Origins = connection.app.state.origins
-    origin = headers.get(b"origin")
-    if origin is not None and not origins.trusts(origin, host=headers.get(b"host")):
-        raise Forbidden(
-            "With a cookie, only pages of this host and of allowed origins may change something. "
-            "Nothing was done. Other clients send the token in the Authorization header."
-        )
-
-
-def _token_of(headers: Any) -> tuple[bytes, bool]:
-    """The token of the Authorization header, or else of the cookie; and whether it is from the cookie."""
+def _bearer_token(headers: RequestHeaders) -> bytes | None:
+    """The token of the Authorization header, which is never empty; None without the header."""
     authorization = read_header(headers, b"authorization")
-    if authorization is not None:
-        scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not token.strip(b" "):
-            raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
-        return token.strip(b" "), False
-    cookie = read_cookie(headers, _ACCESS_COOKIE)
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() != b"bearer" or not token.strip(b" "):
+        raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
+    return token.strip(b" ")
+
+
+def _cookie_token(request: Request[Any, Any, Any]) -> bytes:
+    is_https_alone = _pages_of(request).is_https_alone
+    cookie = ACCESS_COOKIE.read(request.scope["headers"], is_https_alone=is_https_alone)
     if cookie is None:
         raise Unauthenticated("Sign in first: no access token was sent.")
-    return cookie, True
+    return cookie
+
+
+def _pages_of(request: Request[Any, Any, Any]) -> TrustedPages:
+    pages: TrustedPages = request.app.state.pages
+    return pages
 
 
 def _decode(token: bytes, key: Any) -> dict[str, Any]:
@@ -226,6 +220,5 @@ __all__ = [
     "Principal",
     "SignedInRequest",
     "TokenVerifier",
-    "check_origin",
     "requires",
 ]

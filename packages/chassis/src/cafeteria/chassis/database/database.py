@@ -26,7 +26,7 @@ from cafeteria.chassis.database.pool import ConnectionPool
 from cafeteria.chassis.database.sqlstates import fault_of, sqlstate_of
 from cafeteria.chassis.database.statement import Row, Statement, driver_of
 from cafeteria.chassis.observability.logs import get_logger
-from cafeteria.chassis.runtime.settings import ServiceSettings
+from cafeteria.chassis.runtime.settings import DatabaseSettings
 
 CONNECT_TIMEOUT_S = 3.0
 ANSWER_WITHIN_S = 3.0  # while a person waits; a database that answers later counts as unavailable
@@ -78,7 +78,7 @@ class Database:
         self._timeout_s = timeout_s
 
     @classmethod
-    def connect(cls, settings: ServiceSettings, *, service: str, pool_size: int = 8) -> "Database":
+    def connect(cls, settings: DatabaseSettings, *, service: str, pool_size: int = 8) -> "Database":
         """Create the pool; the first use opens the first connection."""
         url = sa.make_url(settings.postgres_url).set(
             drivername="postgresql+asyncpg",

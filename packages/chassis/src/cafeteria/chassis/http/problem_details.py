@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import HTTPException, SerializationException
 
+from cafeteria.chassis.http.request_log import REFUSAL
 from cafeteria.chassis.http.responses import BytesResponse
 from cafeteria.chassis.observability import logs
 from cafeteria.chassis.runtime.errors import (
@@ -98,6 +99,7 @@ def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: s
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> BytesResponse:
     """Litestar's exception handler for every error."""
     refusal = refusal_of(error)
+    request.scope[REFUSAL] = refusal  # type: ignore[literal-required]  # a key of our own
     if isinstance(refusal, InternalError):
         log_unforeseen(error)
     body = encode_problem(refusal, instance=request.scope["path"], request_id=logs.request_id())

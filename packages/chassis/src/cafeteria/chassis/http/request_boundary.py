@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
 from litestar.utils import normalize_path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from cafeteria.chassis.http.cors import Headers, Origins
+from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.problem_details import (
     PROBLEM_JSON,
     InternalError,
@@ -26,9 +26,11 @@ from cafeteria.chassis.http.problem_details import (
     refusal_of,
 )
 from cafeteria.chassis.http.request_headers import is_json, refuse_repeated, without_repeated
+from cafeteria.chassis.http.request_log import REFUSAL, RequestLog
 from cafeteria.chassis.http.request_target import check_path
+from cafeteria.chassis.http.security_headers import Headers, with_defaults
 from cafeteria.chassis.observability import logs, metrics, tracing
-from cafeteria.chassis.runtime.errors import Forbidden, ServiceError
+from cafeteria.chassis.runtime.errors import OriginRefused, ServiceError
 
 REQUESTS = metrics.counter("cafeteria_http_requests_total", "Requests answered", "route", "method", "status")
 SECONDS = metrics.histogram(
@@ -38,9 +40,6 @@ SECONDS = metrics.histogram(
     "method",
 )
 STREAMS = metrics.gauge("cafeteria_http_open_streams", "Event streams that are open")
-
-QUIET_ROUTES = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
-"""Machines call these every few seconds, so their log lines are at debug."""
 
 UNMATCHED = "unmatched"
 """The route label of a request that matches no route: paths that clients invent must not become metrics."""
@@ -88,13 +87,14 @@ class RequestBoundary:
         origins: Origins,
         routes: RouteTable,
         shed_load: ShedLoad,
+        request_log: RequestLog,
     ) -> None:
         self._app = app
         self._registry = registry
         self._origins = origins
         self._routes = routes
         self._shed_load = shed_load
-        self._log = logs.get_logger().bind()
+        self._request_log = request_log
         self._streams = STREAMS.metric(registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -177,22 +177,7 @@ class RequestBoundary:
             self._streams.dec()
         else:
             histogram.observe(took_s)
-        self._write_line(request, route, took_s)
-
-    def _write_line(self, request: "_RequestContext", route: str, took_s: float) -> None:
-        line = {
-            "method": request.method,
-            "route": route,
-            "status": request.status,
-            "duration_ms": round(took_s * 1e3, 2),
-        }
-        user = request.scope.get("user")
-        if user is not None:
-            line["subject"] = user.subject
-        if route in QUIET_ROUTES:
-            self._log.debug("request_answered", **line)
-        else:
-            self._log.info("request_answered", **line)
+        self._request_log.write(request.scope, method=method, route=route, status=status, took_s=took_s)
 
     def _make_children(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
         route, method, status = key
@@ -264,7 +249,7 @@ class _RequestContext:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = message["headers"] = [*message["headers"], *self._answer_headers]
+            headers = message["headers"] = with_defaults([*message["headers"], *self._answer_headers])
             for name, value in headers:
                 if name == b"content-type" and value.startswith(b"text/event-stream") and self.has_body():
                     self.is_stream = True
@@ -280,7 +265,7 @@ class _RequestContext:
     async def answer_preflight(self) -> None:
         headers = self._origins.preflight_headers(self._headers.get(b"origin", b""))
         if headers is None:
-            raise Forbidden(
+            raise OriginRefused(
                 "Pages of this origin may not use this service: CAFETERIA_ALLOWED_ORIGINS lacks it."
             )
         await self._respond(204, headers, b"")
@@ -302,6 +287,7 @@ class _RequestContext:
             )
 
     async def send_refusal(self, refusal: ServiceError) -> None:
+        self.scope[REFUSAL] = refusal  # type: ignore[literal-required]  # a key of our own
         body = encode_problem(refusal, instance=self.scope["path"], request_id=self.request_id)
         headers = [
             (name.lower().encode(), value.encode("latin-1")) for name, value in refusal.headers.items()

@@ -7,6 +7,7 @@ libraries' own loggers have the same shape, as `library_logged`.
 import io
 import json
 import logging
+import re
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable
@@ -35,6 +36,11 @@ def get_logger() -> Logger:
 def rebind(**values: Any) -> None:
     """Bind facts to every further line of this task, in place of all inherited facts. For a boundary's start."""
     clear_contextvars()
+    bind_contextvars(**values)
+
+
+def bind(**values: Any) -> None:
+    """Bind further facts to the lines of this task. Never a text as the client sent it."""
     bind_contextvars(**values)
 
 
@@ -92,7 +98,12 @@ def _console_pipeline() -> _Pipeline:
         sort_keys=False,
     )
     return _Pipeline(
-        prepare=[merge_contextvars, add_log_level, TimeStamper(fmt="%H:%M:%S.%f", utc=True, key="at")],
+        prepare=[
+            merge_contextvars,
+            _escape_values,
+            add_log_level,
+            TimeStamper(fmt="%H:%M:%S.%f", utc=True, key="at"),
+        ],
         render=render,
         render_text=render,
         factory=structlog.WriteLoggerFactory(),
@@ -112,12 +123,30 @@ def _name_origin(service: str) -> Processor:
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
+_DEL = b"\x7f"
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Characters that end a line for some readers, move a terminal's cursor, or turn the direction: escaped in every line."""
+
+
+def _escaped(text: str) -> str:
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape_values(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """For the console, which writes values as they are. A traceback has lines of its own."""
+    return {
+        key: _escaped(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in line.items()
+    }
+
 
 def _as_bytes(line: EventDict, **_: Any) -> bytes:
     # people look for these three first
     line = {"at": line.pop("at"), "level": line.pop("level"), "event": line.pop("event", ""), **line}
     try:
-        return _encoder.encode(line)
+        encoded = _encoder.encode(line)
+        # what is left after the encoder's own escapes is rare: nearly every line is plain ASCII
+        return encoded if encoded.isascii() and _DEL not in encoded else _escaped(encoded.decode()).encode()
     except (TypeError, ValueError, msgspec.MsgspecError):
         # a log line must not fail its request: the standard library escapes what is no text
         return json.dumps(line, default=str, skipkeys=True).encode()

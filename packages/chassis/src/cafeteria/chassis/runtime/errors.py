@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts.problems import ProblemCode
 
 
@@ -18,6 +19,8 @@ class ServiceError(Exception):
     code: ClassVar[ProblemCode] = ProblemCode.INTERNAL
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    security_event: ClassVar[SecurityEvent | None] = None
+    """None: that of the status, if it has one."""
 
     def __init__(
         self,
@@ -65,6 +68,12 @@ class Forbidden(ServiceError):
     code = ProblemCode.FORBIDDEN
     status = 403
     title = "Not allowed"
+
+
+class OriginRefused(Forbidden):
+    """A page of another site made the browser send the request."""
+
+    security_event = SecurityEvent.ORIGIN_REFUSED
 
 
 class NotFound(ServiceError):

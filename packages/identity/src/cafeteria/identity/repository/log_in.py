@@ -4,13 +4,11 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow
 from cafeteria.identity.repository.rows import to_account
-from cafeteria.identity.tables import UserRow
 
 UNKNOWN_CLIENT = "unknown"
 """The key of the window of all clients without an address, as behind a Unix socket."""
@@ -53,7 +51,7 @@ WITH counted AS (
     RETURNING student_id
 )
 SELECT EXISTS (SELECT FROM counted) AS is_allowed,
-       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
 FROM (SELECT) AS request LEFT JOIN users AS u ON u.student_id = :student_id
 """)
 
@@ -114,14 +112,3 @@ async def record_attempt(
     }
     rows = await _RECORD_ATTEMPT.rows(connection, values)
     return LoginWindow(**rows[0]) if rows else None
-
-
-async def replace_password_hash(
-    connection: AsyncConnection, *, user_id: UUID, old: str, new: str, now: datetime
-) -> None:
-    """Replace the hash if it is still `old`: a password that was changed in between stays changed."""
-    await connection.execute(
-        update(UserRow)
-        .where(UserRow.id == user_id, UserRow.password_hash == old)
-        .values(password_hash=new, updated_at=now)
-    )

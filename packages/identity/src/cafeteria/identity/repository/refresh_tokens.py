@@ -18,7 +18,7 @@ SELECT t.id AS token_id, t.family, t.expires_at, t.successors,
        coalesce(f.last_used_at, f.created_at) AS last_used_at,
        transaction_timestamp() - t.used_at AS used_for,
        f.revoked_at IS NOT NULL AS is_family_revoked,
-       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled
+       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
 FROM refresh_tokens AS t
 JOIN refresh_tokens AS f ON f.id = t.family
 JOIN users AS u ON u.id = t.user_id
@@ -47,7 +47,7 @@ _REVOKE_FAMILY_OF = Statement("""
 UPDATE refresh_tokens SET revoked_at = CAST(:now AS timestamptz)
 WHERE id = (SELECT family FROM refresh_tokens WHERE token_hash = CAST(:token_hash AS bytea))
   AND revoked_at IS NULL
-RETURNING id
+RETURNING id AS session, (SELECT student_id FROM users WHERE users.id = user_id) AS student_id
 """)
 
 
@@ -95,6 +95,12 @@ async def revoke_family(connection: AsyncConnection, family: UUID, *, now: datet
     await _REVOKE_FAMILY.rows(connection, {"family": family, "now": now})
 
 
-async def revoke_family_of(connection: AsyncConnection, token_hash: bytes, *, now: datetime) -> bool:
-    """Revoke the token's family. False for an unknown token, or one of a family that has ended: nothing changes."""
-    return bool(await _REVOKE_FAMILY_OF.rows(connection, {"token_hash": token_hash, "now": now}))
+async def revoke_family_of(
+    connection: AsyncConnection, token_hash: bytes, *, now: datetime
+) -> tuple[UUID, str] | None:
+    """Revoke the token's family; return its session and its student id.
+
+    None for an unknown token, or one of a family that has ended: nothing changes.
+    """
+    rows = await _REVOKE_FAMILY_OF.rows(connection, {"token_hash": token_hash, "now": now})
+    return (rows[0].session, rows[0].student_id) if rows else None

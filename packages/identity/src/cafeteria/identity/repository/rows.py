@@ -12,4 +12,5 @@ def to_account(row: Row) -> Account:
         role=Role(row.role),
         password_hash=row.password_hash,
         is_disabled=row.is_disabled,
+        one_time_until=row.one_time_until,
     )

@@ -15,14 +15,14 @@ from cafeteria.contracts.identity import Revocation, SessionInfo
 from cafeteria.identity.domain import ACCESS_TOKEN_MARGIN, MAX_LIVE_SESSIONS, NewSession
 
 # FOR SHARE waits for a change of the account that is being committed, and then sees it: a login that began before the
-# account was disabled opens no session after it.
+# account was disabled, or its password changed, opens no session after it.
 _OPEN_SESSION = Statement("""
 INSERT INTO refresh_tokens
     (id, family, user_id, token_hash, created_at, expires_at, last_used_at, access_expires_at, client_ip, user_agent)
 SELECT CAST(:session_id AS uuid), :session_id, id, CAST(:token_hash AS bytea), CAST(:created_at AS timestamptz),
     CAST(:expires_at AS timestamptz), :created_at, CAST(:access_expires_at AS timestamptz),
     CAST(:client_ip AS inet), CAST(:user_agent AS text)
-FROM users WHERE id = CAST(:user_id AS uuid) AND disabled_at IS NULL
+FROM users WHERE id = CAST(:user_id AS uuid) AND disabled_at IS NULL AND password_hash = CAST(:password_hash AS text)
 FOR SHARE
 RETURNING id
 """)
@@ -82,7 +82,10 @@ async def find_user(connection: AsyncConnection, student_id: str) -> UUID | None
 
 
 async def open_session(connection: AsyncConnection, new: NewSession) -> bool:
-    """Store a session and its first token; False, and nothing is stored, if the account was disabled meanwhile."""
+    """Store a session and its first token; False, and nothing is stored, if the account was changed meanwhile.
+
+    That is: it was disabled, or `password_hash` is not its hash any more.
+    """
     return bool(
         await _OPEN_SESSION.rows(connection, {name: getattr(new, name) for name in new.__struct_fields__})
     )

@@ -4,6 +4,8 @@ from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.settings import IdentitySettings
+from cafeteria.identity.use_cases.change_password import ChangePassword
+from cafeteria.identity.use_cases.change_student import ChangeStudent
 from cafeteria.identity.use_cases.create_student import CreateStudent
 from cafeteria.identity.use_cases.end_sessions import EndSessions
 from cafeteria.identity.use_cases.list_logins import ListLogins
@@ -15,6 +17,7 @@ from cafeteria.identity.use_cases.publish_keys import PublishKeys
 from cafeteria.identity.use_cases.purge_logins import PurgeLogins
 from cafeteria.identity.use_cases.read_student import ReadStudent
 from cafeteria.identity.use_cases.refresh_tokens import RefreshTokens
+from cafeteria.identity.use_cases.reset_password import ResetPassword
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -25,7 +28,10 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     log_in: LogIn
     refresh_tokens: RefreshTokens
     log_out: LogOut
+    change_password: ChangePassword
     create_student: CreateStudent
+    change_student: ChangeStudent
+    reset_password: ResetPassword
     read_student: ReadStudent
     list_students: ListStudents
     list_logins: ListLogins

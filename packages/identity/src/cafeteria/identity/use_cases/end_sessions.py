@@ -3,13 +3,12 @@
 from uuid import UUID
 
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.identity.errors import SessionNotFound, StudentNotFound
 from cafeteria.identity.repository import sessions
 from cafeteria.identity.revocations import Revocations
-
-_log = get_logger()
 
 
 class EndSessions:
@@ -24,7 +23,7 @@ class EndSessions:
         if not is_found:
             raise SessionNotFound
         self._revocations.announce()
-        _log.info("session_ended", student_id=student_id, session=str(session))
+        log_security_event(SecurityEvent.SESSION_ENDED, subject=student_id, session=session)
 
     async def all_of(self, student_id: str, *, operator: str) -> None:
         """End all sessions of a student. Raises StudentNotFound."""
@@ -34,4 +33,6 @@ class EndSessions:
                 raise StudentNotFound
             ended = await sessions.end_sessions(connection, user_id=user_id, now=now())
         self._revocations.announce()
-        _log.info("sessions_ended", student_id=student_id, operator=operator, sessions=len(ended))
+        log_security_event(
+            SecurityEvent.SESSIONS_ENDED, subject=student_id, operator=operator, sessions=len(ended)
+        )

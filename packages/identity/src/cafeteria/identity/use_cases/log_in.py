@@ -4,18 +4,23 @@ A login is one statement, a hash, and a transaction: the statement counts the at
 transaction writes the audit row and, after a right password, the session.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import perf_counter
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability import metrics
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.logs import bind, get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.errors import ServiceError
 from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts import identity
 from cafeteria.contracts.identity import LoginOutcome
 from cafeteria.identity.domain import (
@@ -26,12 +31,21 @@ from cafeteria.identity.domain import (
     SessionLimits,
     is_student_id,
     judge_login,
+    judge_one_time,
     readable_user_agent,
     retry_after_s,
 )
-from cafeteria.identity.errors import InvalidCredentials, InvalidStudentId, TooManyAttempts
+from cafeteria.identity.errors import (
+    AccountChanged,
+    InvalidCredentials,
+    InvalidStudentId,
+    OneTimePasswordExpired,
+    PasswordChangeRequired,
+    TooManyAttempts,
+)
 from cafeteria.identity.password_hashing import Match, PasswordHashing
-from cafeteria.identity.repository import log_in, sessions
+from cafeteria.identity.password_rules import PasswordRules
+from cafeteria.identity.repository import log_in, passwords, sessions
 from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.token_issuer import Session, TokenIssuer, hash_refresh_token, new_refresh_token
 
@@ -39,6 +53,14 @@ LOGINS = metrics.counter("cafeteria_identity_logins_total", "Login attempts by o
 
 AUDITED_THROTTLED_LIMIT = 10_000
 """The ended windows are dropped above this number; every live one cost its client hashed attempts."""
+
+_REFUSALS: Mapping[LoginOutcome, type[InvalidCredentials | PasswordChangeRequired]] = {
+    LoginOutcome.UNKNOWN_USER: InvalidCredentials,
+    LoginOutcome.WRONG_PASSWORD: InvalidCredentials,
+    LoginOutcome.DISABLED: InvalidCredentials,
+    LoginOutcome.ONE_TIME_PASSWORD_EXPIRED: OneTimePasswordExpired,
+    LoginOutcome.PASSWORD_CHANGE_REQUIRED: PasswordChangeRequired,
+}
 
 _log = get_logger()
 
@@ -89,6 +111,7 @@ class LogIn:
         self,
         database: Database,
         password_hashing: PasswordHashing,
+        password_rules: PasswordRules,
         issuer: TokenIssuer,
         revocations: Revocations,
         *,
@@ -97,6 +120,7 @@ class LogIn:
     ) -> None:
         self._database = database
         self._password_hashing = password_hashing
+        self._password_rules = password_rules
         self._issuer = issuer
         self._revocations = revocations
         self._limits = limits
@@ -108,10 +132,16 @@ class LogIn:
     ) -> Session:
         """Open a session. `client` is the client's address, or None; `user_agent` is its header as sent.
 
-        Raises InvalidStudentId, InvalidCredentials, TooManyAttempts, and Overloaded before anything was counted.
+        Raises InvalidStudentId, UnusablePassword and Overloaded before anything was counted; then InvalidCredentials,
+        OneTimePasswordExpired, PasswordChangeRequired, TooManyAttempts, and AccountChanged.
         """
         if not is_student_id(request.student_id):
             raise InvalidStudentId
+        bind(subject=request.student_id)
+        if request.new_password is not UNSET:
+            self._password_rules.check_change(
+                old=request.password, new=request.new_password, student_id=request.student_id
+            )
         login = _LoginInProgress(
             student_id=request.student_id,
             client=client,
@@ -121,13 +151,15 @@ class LogIn:
         )
         async with self._password_hashing.slot():
             counted = await self._count(login)
-            outcome = LoginOutcome.THROTTLED
+            outcome, new_hash = LoginOutcome.THROTTLED, None
             if counted.is_allowed:
-                outcome = await self._judge(counted.account, request.password)
+                outcome, new_hash = await self._judge(login, counted.account, request)
         if counted.account is None or outcome is not LoginOutcome.SUCCEEDED:
             LOGINS.labels(outcome).inc()
             raise await self._refuse(login, outcome, counted.user_id)
-        return await self._open_session(login, counted.account)
+        return await self._open_session(
+            login, counted.account, new_hash, is_new_password=request.new_password is not UNSET
+        )
 
     async def _count(self, login: _LoginInProgress) -> log_in.CountedAttempt:
         async with self._database.statement() as connection:
@@ -139,21 +171,24 @@ class LogIn:
                 now=login.at,
             )
 
-    async def _judge(self, account: Account | None, password: str) -> LoginOutcome:
-        match = await self._password_hashing.match(password, account.password_hash if account else None)
+    async def _judge(
+        self, login: _LoginInProgress, account: Account | None, request: identity.Login
+    ) -> tuple[LoginOutcome, str | None]:
+        """Return the outcome, and the hash to store: of the new password, or of the old one if its hash is outdated."""
+        match = await self._password_hashing.match(
+            request.password, account.password_hash if account else None
+        )
         outcome = judge_login(account, password_matches=match is not Match.NO)
-        if account is not None and outcome is LoginOutcome.SUCCEEDED and match is Match.OUTDATED:
-            await self._renew_hash(account, password)
-        return outcome
-
-    async def _renew_hash(self, account: Account, password: str) -> None:
-        """Replace an outdated hash. Only a login knows the password."""
-        renewed = await self._password_hashing.hash(password)
-        async with self._database.statement() as connection:
-            await log_in.replace_password_hash(
-                connection, user_id=account.user_id, old=account.password_hash, new=renewed, now=now()
-            )
-        _log.info("password_rehashed", student_id=account.student_id)
+        new_password = request.new_password
+        if account is not None and outcome is LoginOutcome.SUCCEEDED:
+            outcome = judge_one_time(account, is_replaced=new_password is not UNSET, at=login.at)
+        if outcome is not LoginOutcome.SUCCEEDED:
+            return outcome, None
+        if new_password is not UNSET:
+            return outcome, await self._password_hashing.hash(new_password)
+        if match is Match.OUTDATED:  # only a login knows the password
+            return outcome, await self._password_hashing.hash(request.password)
+        return outcome, None
 
     async def _refuse(
         self, login: _LoginInProgress, outcome: LoginOutcome, user_id: UUID | None
@@ -162,35 +197,71 @@ class LogIn:
         is_audited = outcome is not LoginOutcome.THROTTLED or self._audited_throttled.is_first(login)
         async with self._database.statement() as connection:
             window = await log_in.record_attempt(connection, attempt, is_audited=is_audited)
-        if outcome is not LoginOutcome.THROTTLED:
-            return InvalidCredentials()
+        if outcome in _REFUSALS:
+            return _REFUSALS[outcome]()
         return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=now()))
 
-    async def _open_session(self, login: _LoginInProgress, account: Account) -> Session:
-        """Raises InvalidCredentials if the account was disabled while the password was checked."""
+    async def _open_session(
+        self, login: _LoginInProgress, account: Account, new_hash: str | None, *, is_new_password: bool
+    ) -> Session:
+        """Raises InvalidCredentials if the account was disabled, or its password changed, while this one was checked."""
         token, at = new_refresh_token(), now()
-        new = self._new_session(login, account, hash_refresh_token(token), at=at)
+        new = self._new_session(login, account, new_hash, hash_refresh_token(token), at=at)
+        ended: list[UUID] = []
         async with self._database.transaction() as connection:
+            if new_hash is not None:
+                ended += await self._replace_hash(
+                    connection, account, new_hash, ends_sessions=is_new_password, at=at
+                )
             is_open = await sessions.open_session(connection, new)
             outcome = LoginOutcome.SUCCEEDED if is_open else LoginOutcome.DISABLED
             await log_in.record_attempt(connection, login.ended(outcome, account.user_id))
-            ended = await sessions.end_oldest_sessions(connection, user_id=account.user_id, now=at)
+            ended += await sessions.end_oldest_sessions(connection, user_id=account.user_id, now=at)
         LOGINS.labels(outcome).inc()
         if ended:
             self._revocations.announce()
         if not is_open:
             raise InvalidCredentials
+        if is_new_password:
+            log_security_event(SecurityEvent.PASSWORD_CHANGED, subject=account.student_id)
+        log_security_event(SecurityEvent.LOGIN_SUCCEEDED, subject=account.student_id, session=new.session_id)
         renewable_until = at + min(self._sessions.lifetime, self._sessions.idle)
         return self._issuer.issue(
             account, token, session=new.session_id, now=at, renewable_until=renewable_until
         )
 
+    async def _replace_hash(
+        self,
+        connection: AsyncConnection,
+        account: Account,
+        new_hash: str,
+        *,
+        ends_sessions: bool,
+        at: datetime,
+    ) -> list[UUID]:
+        """Return the ended sessions. Raises AccountChanged if the hash is another one by now."""
+        if not await passwords.replace_password(
+            connection, user_id=account.user_id, old=account.password_hash, new=new_hash, now=at
+        ):
+            raise AccountChanged
+        if not ends_sessions:
+            _log.info("password_rehashed", student_id=account.student_id)
+            return []
+        return await sessions.end_sessions(connection, user_id=account.user_id, now=at)
+
     def _new_session(
-        self, login: _LoginInProgress, account: Account, token_hash: bytes, *, at: datetime
+        self,
+        login: _LoginInProgress,
+        account: Account,
+        new_hash: str | None,
+        token_hash: bytes,
+        *,
+        at: datetime,
     ) -> NewSession:
         return NewSession(
             session_id=new_id(),
             user_id=account.user_id,
+            password_hash=new_hash or account.password_hash,
             token_hash=token_hash,
             created_at=at,
             expires_at=at + self._sessions.lifetime,

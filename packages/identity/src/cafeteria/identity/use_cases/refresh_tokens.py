@@ -7,10 +7,12 @@ from datetime import datetime
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability import metrics
-from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.observability.logs import bind, get_logger
+from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.errors import ServiceError
 from cafeteria.chassis.runtime.ids import new_id
+from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.identity.domain import (
     NewRefreshToken,
     RefreshToken,
@@ -51,6 +53,8 @@ class RefreshTokens:
         at, successor = now(), new_refresh_token()
         stored, verdict = await self._judge(refresh_token, successor, at=at)
         REFRESHES.labels(verdict).inc()
+        if stored is not None:
+            bind(subject=stored.account.student_id)
         if verdict in _ENDS_THE_SESSION:
             self._revocations.announce()
         if stored is None or verdict not in _GIVES_A_TOKEN:
@@ -96,7 +100,12 @@ def _refusal(stored: RefreshToken | None, verdict: RefreshVerdict) -> ServiceErr
         _log.warning("refresh_token_repeated_too_often", **_owner_of(stored))
         return RefreshRepeated()
     if verdict is RefreshVerdict.REVOKE_FAMILY:
-        _log.warning("refresh_token_reused", **_owner_of(stored))
+        log_security_event(
+            SecurityEvent.REFRESH_TOKEN_REUSED,
+            subject=stored.account.student_id,
+            is_alarm=True,
+            session=stored.family,
+        )
     return RefreshRefused()
 
 
