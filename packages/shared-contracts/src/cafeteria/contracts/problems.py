@@ -25,6 +25,7 @@ class ProblemCode(StrEnum):
     ILLEGAL_TRANSITION = "illegal-transition"
     INVALID_CREDENTIALS = "invalid-credentials"
     TOO_MANY_ATTEMPTS = "too-many-attempts"
+    LIMIT_REACHED = "limit-reached"
     TOO_LARGE = "too-large"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
