@@ -53,8 +53,9 @@ SELECT at, repeats.order_id FROM clock LEFT JOIN (
 ) AS repeats ON true
 """)
 
-# One snapshot: an order counts for its student if and only if its key is in use. Of each student the newest orders are
-# read by `ix_orders_student_id_id`; the statement needs no index on `status`, which would cost a write in each state.
+# One snapshot: an order counts for its student if and only if its key is in use. Only `ix_orders_student_id_id`
+# fits the pairs that limit the read: by the primary key Postgres would read the day of all students. An index of open
+# orders would cost a write in each state.
 _READ_USAGES = Statement("""
 WITH usages AS (
     SELECT student_id, count(*) AS orders,
@@ -68,8 +69,9 @@ WITH usages AS (
     CROSS JOIN LATERAL (
         SELECT status, lines, extract(epoch FROM clock_timestamp() - created_at) AS age_s
         FROM gateway.orders
-        WHERE orders.student_id = asked.student_id AND orders.id >= CAST(:since AS uuid)
-        ORDER BY orders.id DESC LIMIT CAST(:orders_per_day AS int)
+        WHERE (orders.student_id, orders.id) >= (asked.student_id, CAST(:since AS uuid))
+            AND (orders.student_id, orders.id) <= (asked.student_id, CAST(repeat('f', 32) AS uuid))
+        LIMIT CAST(:orders_per_day AS int)
     ) AS latest
     GROUP BY student_id
 )
