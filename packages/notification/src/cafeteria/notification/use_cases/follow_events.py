@@ -15,7 +15,7 @@ from cafeteria.notification.sse_events import Event, event_of
 from cafeteria.notification.sse_hub import EventStream, SseHub, Write
 from cafeteria.notification.student_streams import StudentStreams
 
-PAGE_LIMIT = 1000  # rows of the log in memory at once, about 1 MiB
+PAGE_LIMIT = 100  # rows of the log that each opening stream has in memory: about 50 KiB
 
 
 class FollowEvents:
