@@ -31,7 +31,8 @@ def options_from(argv: Sequence[str] | None) -> Options:
         prog="just rush",
         description=__doc__,
         epilog="Scenes: last-portions has 2,000 buyers for 100 portions in each of 50 rounds, with stock killed; "
-        "same-key sends each of 1,000 keys 50 times at once, under kills. "
+        "same-key sends each of 1,000 keys 50 times at once, under kills; buy-out has one student order 100 times "
+        "13 dishes of 20 portions while the limits are on and all others order. "
         "--crash-points kills each service just before and after each message of an order, with its own options.",
     )
     parser.add_argument("--orders", type=int, default=defaults.ORDERS, help="how many (%(default)s)")

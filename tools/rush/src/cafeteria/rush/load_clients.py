@@ -68,6 +68,7 @@ class LoadClients:
         began_at: float,
     ) -> None:
         self.history = history
+        self.gateways = len(urls.gateways)
         self.load_control = LoadControl(orders=0)
         self.menu = menu
         self.unanswered: list[str] = []
