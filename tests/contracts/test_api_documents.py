@@ -76,8 +76,10 @@ def test_an_error_is_a_problem_document_with_the_headers_of_its_status(documents
 
 
 DECLARED = [
-    ("gateway", "post /v1/orders", {"201", "202", "409", "422"}),
+    ("gateway", "post /v1/orders", {"201", "202", "409", "422", "429"}),
     ("gateway", "post /v1/orders/{order_id}/cancel", {"200", "409"}),
+    ("notification", "get /v1/events", {"200", "429"}),
+    ("notification", "get /v1/orders/{order_id}/events", {"200", "429"}),
     ("identity", "post /v1/login", {"200", "401", "403", "429"}),
     ("identity", "post /v1/token/refresh", {"200", "401", "403"}),
     ("identity", "post /v1/logout", {"204", "403"}),

@@ -463,11 +463,12 @@ async def gateway(open_gateway: OpenGateway) -> RunningGateway:
     return await open_gateway()
 
 
-def new_placing(lines: dict[UUID, int], *, key: str | None = None) -> Placing:
+def new_placing(lines: dict[UUID, int], *, key: str | None = None, student_id: str = STUDENT) -> Placing:
     """The request as the HTTP route passes it on, for direct calls of the use case."""
     asked = tuple(Line(item_id=item, quantity=count) for item, count in lines.items())
-    order = NewOrder(id=new_id(), student_id=STUDENT, lines=asked, traceparent=TRACEPARENT)
-    return Placing(order=order, key=stored_key(STUDENT, key or uuid4().hex), request_hash=request_hash(asked))
+    order = NewOrder(id=new_id(), student_id=student_id, lines=asked, traceparent=TRACEPARENT)
+    stored = stored_key(student_id, key or uuid4().hex)
+    return Placing(order=order, key=stored, request_hash=request_hash(asked))
 
 
 class BrokenStack:

@@ -22,6 +22,7 @@ from cafeteria.contracts.orders import OrderStatusChanged
 from cafeteria.contracts.subjects import GATEWAY, GATEWAY_STATUS, KITCHEN, KITCHEN_STATUS, NOTIFICATION
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, StatusTime
 from cafeteria.notification.app import create_app
+from cafeteria.notification.settings import NotificationSettings
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.plugin import outbox_row, until
 from cafeteria.testkit.servers import FixtureServers
@@ -233,8 +234,11 @@ async def open_notification(
             await bus.connected()
             return bus
 
-        async def open_with(*, replicas: int = 1) -> Notification:
-            apps = [create_app(service_settings(NOTIFICATION, ServiceSettings)) for _ in range(replicas)]
+        async def open_with(*, replicas: int = 1, **settings: Any) -> Notification:
+            apps = [
+                create_app(service_settings(NOTIFICATION, NotificationSettings, **settings))
+                for _ in range(replicas)
+            ]
             urls = [await stack.enter_async_context(serving(app)) for app in apps]
             database = await asyncpg.connect(servers.postgres_admin_url)
             stack.push_async_callback(database.close)

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from cafeteria.contracts.gateway import OrderLine
 from cafeteria.faultkit.history import Exchange, History, Intent
 from cafeteria.faultkit.snapshot import Snapshot, StoredItem, StoredOrder
-from cafeteria.rush.scenes import LastPortions, SameKey
+from cafeteria.rush.scenes import BuyOut, LastPortions, SameKey
 
 DISH = UUID(int=1)
 LINES = (OrderLine(item_id=DISH, quantity=1),)
@@ -94,3 +96,47 @@ def test_an_order_too_many_is_reported() -> None:
     assert SameKey(keys=1).judge(stored(orders=2), load_clients(("a", b"1"))) == [
         "1 keys made 2 orders and 1 of them were answered"
     ]
+
+
+BUYER, HONEST = "210041101", "210041102"
+
+
+def buy_out(*, bought: int, later: int, honest: int) -> list[str]:
+    """Judge a buyer with `bought` portions and the answer `later`, and another student who was answered `honest`."""
+    order = msgspec.structs.replace(stored_order(UUID(int=1)), lines={DISH: bought})
+    scene = BuyOut()
+    scene.later_keys = frozenset({"later"})
+    clients = SimpleNamespace(
+        students=[SimpleNamespace(student_id=BUYER)],
+        gateways=2,
+        history=History(exchanges=[exchange(BUYER, "later", later), exchange(HONEST, "theirs", honest)]),
+    )
+    return scene.judge(msgspec.structs.replace(stored(), orders={order.order_id: order}), clients)
+
+
+def exchange(student_id: str, key: str, status: int) -> Exchange:
+    return Exchange(
+        intent=Intent.ORDER,
+        student_id=student_id,
+        sent_at_s=0,
+        ended_at_s=1,
+        status=status,
+        key=key,
+        lines=LINES,
+    )
+
+
+def test_a_buyer_who_is_stopped_at_the_limit_of_each_gateway_is_right() -> None:
+    assert buy_out(bought=80, later=429, honest=201) == []
+
+
+def test_portions_above_the_limit_and_later_orders_of_the_buyer_are_reported() -> None:
+    assert buy_out(bought=100, later=201, honest=201) == [
+        f"the buyer has 100 portions of {DISH}",
+        "the buyer's later order later was answered 201",
+    ]
+
+
+def test_another_student_who_is_refused_is_reported() -> None:
+    assert buy_out(bought=40, later=429, honest=429) == [f"student {HONEST} was answered 429"]
+    assert buy_out(bought=40, later=429, honest=409) == [f"student {HONEST} was answered 409"]

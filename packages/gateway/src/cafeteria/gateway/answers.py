@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from cafeteria.chassis.http.problem_details import encode_problem
+from cafeteria.chassis.runtime.errors import LimitReached
 from cafeteria.contracts.gateway import Order
 from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.gateway.domain import (
@@ -51,12 +52,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The result of receiving one request to order: the new `order`, or the `known` one that its key already belongs to.
 
     `running` is the request to stock of the order's batch; it is None after a COMMIT of unknown outcome.
-    Without `order` and `known`, the key was in use and has been purged since.
+    Without any of the three, the key was in use and has been purged since. `refusal`: nothing was stored, because
+    the student is at a limit.
     """
 
     order: PendingOrder | None = None
     running: RunningRequest | None = None
     known: KeyedOrder | None = None
+    refusal: LimitReached | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

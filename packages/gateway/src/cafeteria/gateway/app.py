@@ -15,6 +15,7 @@ from cafeteria.gateway.availability_cache import AvailabilityCache
 from cafeteria.gateway.clients import Kitchen, Stock, receivers_over
 from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.jobs import JOBS
+from cafeteria.gateway.limits import Limits
 from cafeteria.gateway.load import LoadShedding, QueueDepth
 from cafeteria.gateway.message_handlers import CONSUMERS, HANDLERS, SUBSCRIPTIONS
 from cafeteria.gateway.repository import reconcile_delivery
@@ -66,7 +67,10 @@ def build(settings: GatewaySettings) -> Service:
     status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
     availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
     settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
-    receive_orders = ReceiveOrders(database, settle_orders, queue_depth, queue_limit=settings.queue_limit)
+    limits = Limits(open_orders=settings.open_orders, portions_per_hour=settings.portions_per_hour)
+    receive_orders = ReceiveOrders(
+        database, settle_orders, queue_depth, limits, queue_limit=settings.queue_limit
+    )
     release_cancelled = ReleaseCancelled(database, stock)
     project_statuses = ProjectStatuses(database, on_cancelled=release_cancelled.wake.set)
     return Service(

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from cafeteria.chassis.runtime.errors import ServiceError, Unavailable
+from cafeteria.chassis.runtime.errors import LimitReached, ServiceError, Unavailable
 from cafeteria.contracts.problems import ProblemCode
 
 SEND_AGAIN_WITH_THE_SAME_KEY = "Send the same request again, with the same Idempotency-Key."
@@ -65,6 +65,39 @@ class OrderExpired(Refused):
             "The stock could not be asked in time, so the order was given up and nothing was taken."
             " Order again with a new Idempotency-Key.",
             order_id=order_id,
+        )
+
+
+class OpenOrdersReached(LimitReached):
+    def __init__(self, *, limit: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"You may have {limit} open orders at a time, and you have as many. Nothing was ordered."
+            " Order again when one of them is ready, or cancel one.",
+            retry_after_s=retry_after_s,
+        )
+
+
+class PortionsReached(LimitReached):
+    """`item_ids` are the items of which the order has too many portions; `fits_later` if waiting would help at all."""
+
+    def __init__(
+        self, *, limit: int, item_ids: tuple[UUID, ...], retry_after_s: int, fits_later: bool
+    ) -> None:
+        wait = f", or try again in {-(-retry_after_s // 60)} min" if fits_later else ""
+        super().__init__(
+            f"You may order {limit} portions of one item within an hour, and this order would be more."
+            f" Nothing was ordered. Order fewer portions{wait}.",
+            retry_after_s=retry_after_s,
+            item_ids=item_ids,
+        )
+
+
+class OrdersPerDayReached(LimitReached):
+    def __init__(self, *, limit: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"You have placed {limit:,} orders within a day, which is the most. Nothing was ordered."
+            " Try again later.",
+            retry_after_s=retry_after_s,
         )
 
 

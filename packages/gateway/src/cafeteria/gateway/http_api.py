@@ -20,7 +20,7 @@ from cafeteria.chassis.http.request_boundary import SHEDS_LOAD
 from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
 from cafeteria.chassis.http.responses import BytesResponse
 from cafeteria.chassis.observability import tracing
-from cafeteria.chassis.runtime.errors import InvalidRequest
+from cafeteria.chassis.runtime.errors import InvalidRequest, LimitReached
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
 from cafeteria.gateway.answers import CREATED, RECEIVED, to_view
@@ -46,7 +46,7 @@ _PLACED = {
     RECEIVED: ResponseSpec(
         data_container=Order, description="Received; stock has not decided yet. It may still end REJECTED."
     ),
-    **refusals(OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused),
+    **refusals(OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused, LimitReached),
 }
 
 

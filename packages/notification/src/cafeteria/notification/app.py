@@ -9,14 +9,15 @@ from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
 from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.messaging.ordered_reader import OrderedReader
-from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import NOTIFICATION, NOTIFICATION_STREAM
 from cafeteria.notification import tables
 from cafeteria.notification.http_api import ROUTES
 from cafeteria.notification.jobs import JOBS
 from cafeteria.notification.message_handlers import HANDLERS, SUBSCRIPTIONS
+from cafeteria.notification.settings import NotificationSettings
 from cafeteria.notification.sse_hub import SseHub
+from cafeteria.notification.student_streams import StudentStreams
 from cafeteria.notification.use_cases import Service
 from cafeteria.notification.use_cases.check_delivery import CheckDelivery
 from cafeteria.notification.use_cases.follow_events import FollowEvents
@@ -33,12 +34,12 @@ DECLARED = Declarations[Service](
 )
 
 
-def create_app(settings: ServiceSettings) -> ServiceApp:
+def create_app(settings: NotificationSettings) -> ServiceApp:
     """Build the app. It opens its connections when it starts."""
     return service_app(build, settings, DECLARED)
 
 
-def build(settings: ServiceSettings) -> Service:
+def build(settings: NotificationSettings) -> Service:
     """Build the parts; this opens nothing."""
     database = Database.connect(settings, service=NOTIFICATION)
     request_database = database.within(ANSWER_WITHIN_S)
@@ -63,7 +64,7 @@ def build(settings: ServiceSettings) -> Service:
         resources=(hub, reader),
         stream_lag=stream_lag,
         record_statuses=record_statuses,
-        follow_events=FollowEvents(request_database, hub),
+        follow_events=FollowEvents(request_database, hub, StudentStreams(limit=settings.streams)),
         mark_delivered=MarkDelivered(database, hub),
         list_notifications=ListNotifications(request_database),
         check_delivery=CheckDelivery(request_database, is_behind=stream_lag.is_behind),

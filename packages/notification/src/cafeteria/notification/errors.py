@@ -1,6 +1,9 @@
 """The refusals of notification."""
 
-from cafeteria.chassis.runtime.errors import ServiceError, Unauthenticated, Unavailable
+from cafeteria.chassis.runtime.errors import LimitReached, ServiceError, Unauthenticated, Unavailable
+
+STREAMS_RETRY_AFTER_S = 30
+"""By then the service has noticed a connection that broke: it writes to each stream every fifteen seconds."""
 
 
 class ImpossibleEvent(ServiceError):
@@ -15,6 +18,17 @@ class StreamTokenExpired(Unauthenticated):
             "The access token has expired, and the stream ended with it: refresh the token and open the stream"
             " again with the last event id.",
             challenge='Bearer realm="cafeteria", error="invalid_token"',
+        )
+
+
+class StreamsReached(LimitReached):
+    """The student's other streams stay open and show every event."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(
+            f"You have {limit} event streams open, which is the most; they go on as before. Close a page that shows"
+            " your orders, and open this one again.",
+            retry_after_s=STREAMS_RETRY_AFTER_S,
         )
 
 

@@ -15,15 +15,16 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.database.errors import DatabaseUnavailable
-from cafeteria.chassis.http.openapi import EVENT_STREAM
+from cafeteria.chassis.http.openapi import EVENT_STREAM, refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, cursor_parameter
 from cafeteria.chassis.http.uvicorn_protocol import abort_of
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
 from cafeteria.notification.domain import CURSOR_PATTERN, Viewer
-from cafeteria.notification.errors import StreamTokenExpired
+from cafeteria.notification.errors import StreamsReached, StreamTokenExpired
 from cafeteria.notification.sse_hub import CLOSED
 from cafeteria.notification.use_cases import Service
+from cafeteria.notification.use_cases.follow_events import FollowEvents
 
 RESUME_AFTER_MS = 1000  # how long a client waits before it connects again: a restart takes about as long
 RETRY_BLOCK = b"retry: %d\n\n" % RESUME_AFTER_MS
@@ -37,6 +38,7 @@ _STREAM_HEADERS = [
 ]
 _SIGNED_IN = requires()
 _TAGS = ["notifications"]
+_STREAM_REFUSALS = refusals(StreamsReached)
 
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", description="Show the events after this one.")
@@ -62,7 +64,7 @@ class EventStreamResponse(Response[OrderStatusEvent]):
         return self._stream
 
 
-@get("/v1/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS)
+@get("/v1/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS, responses=_STREAM_REFUSALS)
 async def follow_orders(
     request: SignedInRequest,
     state: State,
@@ -73,7 +75,13 @@ async def follow_orders(
     return await _open_stream(request, state, order_id=None, seen=last_event_id or last_event_id_in_query)
 
 
-@get("/v1/orders/{order_id:uuid}/events", before_request=_SIGNED_IN, media_type=EVENT_STREAM, tags=_TAGS)
+@get(
+    "/v1/orders/{order_id:uuid}/events",
+    before_request=_SIGNED_IN,
+    media_type=EVENT_STREAM,
+    tags=_TAGS,
+    responses=_STREAM_REFUSALS,
+)
 async def follow_order(
     request: SignedInRequest,
     state: State,
@@ -105,19 +113,31 @@ async def _open_stream(
 ) -> EventStreamResponse:
     """Return the response of a stream. `seen` is the client's last event id. Raises StreamTokenExpired.
 
-    This reads the first page before the response begins, so that a stream that cannot be read ends at once.
+    The student's place is taken while the response lasts; a response without one raises StreamsReached.
     """
     service: Service = state.service
-    follow_events = service.follow_events
-    expires_at = request.user.expires_at
-    if expires_at <= now():
+    if request.user.expires_at <= now():
         raise StreamTokenExpired
     viewer = Viewer(student_id=request.user.subject, order_id=order_id)
+
+    async def stream_in_its_place(scope: Scope, receive: Receive, send: Send) -> None:
+        with service.follow_events.place(viewer):
+            stream = await _stream(request, service.follow_events, viewer, seen)
+            await stream(scope, receive, send)
+
+    return EventStreamResponse(stream_in_its_place)
+
+
+async def _stream(
+    request: SignedInRequest, follow_events: FollowEvents, viewer: Viewer, seen: str | None
+) -> ASGIApp:
+    """Read the first page before the response begins, so that a stream that cannot be read ends at once."""
+    expires_at = request.user.expires_at
     try:
         window = await follow_events.open_window(viewer, last_event_id=seen)
         page = await follow_events.read_page(window)
     except DatabaseUnavailable:
-        return EventStreamResponse(_end_at_once)
+        return _end_at_once
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(_STREAM_HEADERS)})
@@ -136,7 +156,7 @@ async def _open_stream(
         finally:
             events.abandon()
 
-    return EventStreamResponse(stream)
+    return stream
 
 
 async def _end_at_once(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI app

@@ -77,15 +77,12 @@ async def published_accounts(admin_url: str) -> list[str]:
     """Return which of the demo data's kitchen and operator can sign in with the published password."""
     from cafeteria.identity.password_hashing import is_password_of  # noqa: PLC0415 - a slow import
 
-    connection = await connect(admin_url)
-    try:
+    async with connected(admin_url) as connection:
         rows = await connection.fetch(
             "SELECT student_id, password_hash FROM identity.users"
             " WHERE student_id = ANY($1) AND disabled_at IS NULL ORDER BY student_id",
             [KITCHEN, OPERATOR],
         )
-    finally:
-        await connection.close()
     return [row["student_id"] for row in rows if is_password_of(PASSWORD, row["password_hash"])]
 
 

@@ -27,6 +27,7 @@ class ProblemCode(StrEnum):
     WRONG_PASSWORD = "wrong-password"  # noqa: S105 - the name of a problem, no secret
     PASSWORD_CHANGE_REQUIRED = "password-change-required"  # noqa: S105 - the same
     TOO_MANY_ATTEMPTS = "too-many-attempts"
+    LIMIT_REACHED = "limit-reached"
     TOO_LARGE = "too-large"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"

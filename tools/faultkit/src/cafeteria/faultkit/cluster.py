@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Self
 
 import aiohttp
@@ -39,15 +41,25 @@ class NeverReadyError(Exception):
 
 
 class Cluster:
-    """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies."""
+    """The cluster, used as a context manager: inside it everything runs, each process behind its own two proxies.
+
+    `settings` are environment variables by service, beside SERVICE_SETTINGS.
+    """
 
     def __init__(
-        self, root: Path, *, replicas: int, seed: int, fork_server: ForkServer | None = None
+        self,
+        root: Path,
+        *,
+        replicas: int,
+        seed: int,
+        fork_server: ForkServer | None = None,
+        settings: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         self.data_directory = DataDirectory(root=root)
         self.seed = seed
         self._replicas = replicas
         self._fork_server = fork_server
+        self._settings = settings
         self.chance = random.Random(f"{seed}:proxies")  # noqa: S311 - repeatable on purpose
         self._exits = AsyncExitStack()
         self._locks = {server: asyncio.Lock() for server in SERVERS}
@@ -93,6 +105,7 @@ class Cluster:
             "CAFETERIA_NATS_URL": f"nats://{HOST}:{self.proxies[process, NATS].port}",
             "CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS": "0",  # all load clients have one address
             **SERVICE_SETTINGS.get(service_of(process), {}),
+            **self._settings.get(service_of(process), {}),
         }
 
     @property

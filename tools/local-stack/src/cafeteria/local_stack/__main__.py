@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "import-students", add_help=False, help="create the accounts of a CSV file (--help tells more)"
     )
     commands.add_parser("operator", add_help=False, help="create the first operator: operator ID")
-    commands.add_parser("student-data", add_help=False, help="export what is kept about a student, or forget it")
+    commands.add_parser(
+        "student-data", add_help=False, help="export what is kept about a student, or forget it"
+    )
     arguments, others = parser.parse_known_args(argv)
     _prepare_process()
     home = DataDirectory.from_environment()

@@ -26,14 +26,19 @@ LARGEST_SEED = 2**31
 CRASH_POINTS = "--crash-points"
 """Selects the crash points, which have their own options: `just rush --crash-points --help`."""
 
+_SCENES = (
+    "Scenes: last-portions has 2,000 buyers for 100 portions in each of 50 rounds, with stock killed; same-key sends "
+    "each of 1,000 keys 50 times at once, under kills; buy-out has one student order 100 times 13 dishes of 20 portions "
+    "while the limits are on and all others order. --crash-points kills each service just before and after each message "
+    "of an order, with its own options."
+)
+
 
 def options_from(argv: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(
         prog="just rush",
         description=__doc__,
-        epilog="Scenes: last-portions has 2,000 buyers for 100 portions in each of 50 rounds, with stock killed; "
-        "same-key sends each of 1,000 keys 50 times at once, under kills. "
-        "--crash-points kills each service just before and after each message of an order, with its own options.",
+        epilog=_SCENES,
     )
     parser.add_argument("--orders", type=int, default=defaults.ORDERS, help="how many (%(default)s)")
     parser.add_argument("--faults", type=int, default=defaults.FAULTS, help="how many (%(default)s)")

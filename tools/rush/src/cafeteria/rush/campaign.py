@@ -76,7 +76,11 @@ class Campaign:
         data_directory = options.home.absolute() if options.home else _temporary_folder()
         self._progress.say(f"starting {options.replicas} of each service in {data_directory}")
         cluster = Cluster(
-            data_directory, replicas=options.replicas, seed=options.seed, fork_server=self._fork_server
+            data_directory,
+            replicas=options.replicas,
+            seed=options.seed,
+            fork_server=self._fork_server,
+            settings=SCENES[options.scene].settings if options.scene else {},
         )
         async with cluster:
             self._progress.say(f"{options.students} students log in")

@@ -55,6 +55,7 @@ class LoadClients:
     def __init__(self, cluster: Cluster, ids: Iterable[str], *, history: History, menu: Menu) -> None:
         seed = cluster.seed
         self.history = history
+        self.gateways = len(cluster.urls.gateways)
         self.load_control = LoadControl(orders=0)
         self.menu = menu
         self.unanswered: list[str] = []

@@ -105,3 +105,14 @@ class Overloaded(Unavailable):
 
     code = ProblemCode.OVERLOADED
     title = "Too busy"
+
+
+class LimitReached(ServiceError):
+    """One person has as many of something as a setting allows one to have: the service did nothing for this request."""
+
+    code = ProblemCode.LIMIT_REACHED
+    status = 429
+    title = "Limit reached"
+
+    def __init__(self, detail: str, *, retry_after_s: int, **members: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)}, **members)

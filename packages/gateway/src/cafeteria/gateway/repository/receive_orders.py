@@ -1,4 +1,4 @@
-"""Store idempotency keys, then PENDING orders for the new keys; and read the orders of keys."""
+"""Store idempotency keys, then PENDING orders for the new keys; read the orders of keys, and the usage of students."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,8 +10,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.runtime.clock import now
+from cafeteria.chassis.runtime.ids import earliest_id
 from cafeteria.gateway.answers import KeyedOrder, order_body
 from cafeteria.gateway.domain import ORDER_LIFETIME, NewOrder, Placing, as_received, pending_order
+from cafeteria.gateway.limits import HOUR_S, ORDERS_PER_DAY, USAGE_WINDOW, StoredUsages, Usage
 from cafeteria.gateway.repository.rows import KEY_COLUMNS, ORDER_COLUMNS, keyed_order
 from cafeteria.gateway.tables import IdempotencyKeyRow, OrderRow
 
@@ -50,13 +53,41 @@ SELECT at, repeats.order_id FROM clock LEFT JOIN (
 ) AS repeats ON true
 """)
 
+# One snapshot: an order counts for its student if and only if its key is in use. Only `ix_orders_student_id_id`
+# fits the pairs that limit the read: by the primary key Postgres would read the day of all students. An index of open
+# orders would cost a write in each state.
+_READ_USAGES = Statement("""
+WITH usages AS (
+    SELECT student_id, count(*) AS orders,
+        count(*) FILTER (WHERE status IN ('PENDING', 'STOCK_VERIFIED', 'IN_KITCHEN')) AS open_orders,
+        coalesce(
+            json_agg(json_build_object('age_s', age_s, 'lines', lines))
+                FILTER (WHERE age_s < CAST(:hour_s AS float8) AND status NOT IN ('REJECTED', 'CANCELLED')),
+            '[]'
+        ) AS recent
+    FROM (SELECT DISTINCT unnest(CAST(:student_ids AS text[])) AS student_id) AS asked
+    CROSS JOIN LATERAL (
+        SELECT status, lines, extract(epoch FROM clock_timestamp() - created_at) AS age_s
+        FROM gateway.orders
+        WHERE (orders.student_id, orders.id) >= (asked.student_id, CAST(:since AS uuid))
+            AND (orders.student_id, orders.id) <= (asked.student_id, CAST(repeat('f', 32) AS uuid))
+        LIMIT CAST(:orders_per_day AS int)
+    ) AS latest
+    GROUP BY student_id
+)
+SELECT ARRAY(
+        SELECT key FROM gateway.idempotency_keys WHERE key = ANY(CAST(:keys AS text[]))
+    ) AS used_keys,
+    CAST((SELECT coalesce(json_agg(usages), '[]') FROM usages) AS text) AS usages
+""")
+
 _FIND_BY_KEY = (
     sa.select(*ORDER_COLUMNS, *KEY_COLUMNS)
     .join(OrderRow, OrderRow.id == IdempotencyKeyRow.order_id)
     .where(IdempotencyKeyRow.key == sa.any_(sa.bindparam("keys", type_=ARRAY(sa.String))))
 )
 
-
+_USAGES = msgspec.json.Decoder(tuple[Usage, ...])
 _NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,6 +99,24 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     repeats: frozenset[UUID]
+
+
+async def read_usages(connection: AsyncConnection, placings: Sequence[Placing]) -> StoredUsages:
+    """Return the usage of the requests' students within USAGE_WINDOW; a student without orders is left out."""
+    [row] = await _READ_USAGES.rows(
+        connection,
+        {
+            "keys": [placing.key for placing in placings],
+            "student_ids": [placing.order.student_id for placing in placings],
+            "since": earliest_id(now() - USAGE_WINDOW),
+            "hour_s": HOUR_S,
+            "orders_per_day": ORDERS_PER_DAY,
+        },
+    )
+    usages = _USAGES.decode(row.usages)
+    return StoredUsages(
+        used_keys=frozenset(row.used_keys), usages={usage.student_id: usage for usage in usages}
+    )
 
 
 async def receive(connection: AsyncConnection, placings: Sequence[Placing]) -> Received:

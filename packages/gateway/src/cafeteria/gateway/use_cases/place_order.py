@@ -61,7 +61,7 @@ class PlaceOrder:
         self._refused = REFUSED_FROM_MEMORY.metric()
 
     async def __call__(self, placing: Placing) -> Placed:
-        """Raises OutOfStock or Overloaded, which store nothing, IdempotencyKeyReused, or OutcomeUnknown."""
+        """Raises OutOfStock, Overloaded or LimitReached, which store nothing, IdempotencyKeyReused, or OutcomeUnknown."""
         deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
         try:
             async with asyncio.timeout_at(deadline):

@@ -1,7 +1,8 @@
 """Receive: store new orders under their idempotency keys in batches (nothing → RECEIVED), and read the orders of keys.
 
-One commit writes the keys' rows and then the orders'. After it, the orders of the commit continue together, whether or
-not their students still wait.
+Where students have limits, a read before the commit leaves out the orders that would exceed one. One commit writes the
+keys' rows and then the orders'. After it, the orders of the commit continue together, whether or not their students
+still wait.
 """
 
 from collections import Counter
@@ -10,18 +11,26 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.group_commit import GroupCommit
+from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.gateway.answers import KeyedOrder, Receipt, receipt_of
 from cafeteria.gateway.domain import Placing, pending_order
 from cafeteria.gateway.errors import SEND_AGAIN_WITH_THE_SAME_KEY
+from cafeteria.gateway.limits import Limits, refusals
 from cafeteria.gateway.load import QueueDepth
 from cafeteria.gateway.repository import receive_orders
 from cafeteria.gateway.repository.receive_orders import Received
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
 
 SLOW_COMMIT_S = 1.0  # if a commit of new orders takes longer, the database cannot keep up
+
+LIMIT_REACHED = metrics.counter(
+    "cafeteria_gateway_limit_reached_total", "Orders refused because their student is at a limit"
+)
 
 
 class ReceiveOrders:
@@ -31,11 +40,19 @@ class ReceiveOrders:
     """
 
     def __init__(
-        self, database: Database, settle_orders: SettleOrders, queue_depth: QueueDepth, *, queue_limit: int
+        self,
+        database: Database,
+        settle_orders: SettleOrders,
+        queue_depth: QueueDepth,
+        limits: Limits,
+        *,
+        queue_limit: int,
     ) -> None:
         self._database = database
         self._settle_orders = settle_orders
         self._queue_depth = queue_depth
+        self._limits = limits
+        self._limit_reached = LIMIT_REACHED.metric()
         self.batcher = GroupCommit("gateway-receive", self._commit, queue_limit=queue_limit)
         self._key_batcher = GroupCommit("gateway-find-key", self._find, queue_limit=queue_limit)
         self._submitted: Counter[str] = Counter()
@@ -53,18 +70,22 @@ class ReceiveOrders:
         await self._key_batcher.__aexit__(kind, error, trace)
 
     async def receive(self, placing: Placing) -> Receipt:
-        """Raises Overloaded if nothing was written, DatabaseUnavailable if it is unknown whether it was."""
+        """Raises Overloaded or LimitReached if nothing was written, DatabaseUnavailable if it is unknown whether it was."""
         if self.batcher.running_for_s > SLOW_COMMIT_S:
             raise Overloaded(
                 f"Orders are written too slowly just now: this request did nothing. {SEND_AGAIN_WITH_THE_SAME_KEY}"
             )
         self._submitted[placing.key] += 1
         try:
-            return await self.batcher.submit(placing)
+            receipt = await self.batcher.submit(placing)
         finally:
             self._submitted[placing.key] -= 1
             if not self._submitted[placing.key]:
                 del self._submitted[placing.key]
+        if receipt.refusal is not None:
+            self._limit_reached.inc()
+            raise receipt.refusal
+        return receipt
 
     def is_receiving(self, key: str) -> bool:
         """Return whether a request waits for this key's commit, or a commit writes it although its request has timed out."""
@@ -77,8 +98,10 @@ class ReceiveOrders:
         self._being_written = frozenset(placing.key for placing in batch)
         try:
             async with self._database.statement() as connection:
-                received = await receive_orders.receive(connection, batch)
-            receipts = self._request_decisions(batch, received)
+                refused = await self._refusals(connection, batch)
+                accepted = [placing for placing in batch if placing.order.id not in refused]
+                received = await receive_orders.receive(connection, accepted)
+            receipts = refused | self._request_decisions(accepted, received)
             repeats = [placing for placing in batch if placing.order.id in received.repeats]
             if repeats:
                 known = await self._read([placing.key for placing in repeats])
@@ -86,6 +109,13 @@ class ReceiveOrders:
         finally:
             self._being_written = frozenset()
         return [receipts[placing.order.id] for placing in batch]
+
+    async def _refusals(self, connection: AsyncConnection, batch: Sequence[Placing]) -> dict[UUID, Receipt]:
+        if not self._limits.are_on:
+            return {}
+        stored = await receive_orders.read_usages(connection, batch)
+        refused = refusals(batch, stored, self._limits)
+        return {order_id: Receipt(refusal=refusal) for order_id, refusal in refused.items()}
 
     def _request_decisions(self, batch: Sequence[Placing], received: Received) -> dict[UUID, Receipt]:
         """Ask stock about the new orders at once, in one request, whether or not their students still wait."""

@@ -1,6 +1,7 @@
 """Follow events: a stream shows its replay window of logged statuses, then each new one, without gap or repeat."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from uuid import UUID
 
@@ -14,16 +15,22 @@ from cafeteria.notification.domain import ReplayWindow, Viewer, place_from
 from cafeteria.notification.repository import follow_events, log
 from cafeteria.notification.sse_events import Event, event_of
 from cafeteria.notification.sse_hub import EventStream, SseHub, Write
+from cafeteria.notification.student_streams import StudentStreams
 
-PAGE_LIMIT = 1000  # rows of the log in memory at once, about 1 MiB
+PAGE_LIMIT = 100  # rows of the log that each opening stream has in memory: about 50 KiB
 
 
 class FollowEvents:
-    """Opens event streams. A caller opens a window, reads its first page, opens a stream, and calls `follow`."""
+    """Opens event streams. A caller takes a place, opens a window, reads its first page, opens a stream, and calls `follow`."""
 
-    def __init__(self, database: Database, hub: SseHub) -> None:
+    def __init__(self, database: Database, hub: SseHub, student_streams: StudentStreams) -> None:
         self._database = database
         self._hub = hub
+        self._student_streams = student_streams
+
+    def place(self, viewer: Viewer) -> AbstractContextManager[None]:
+        """Count one open stream of the student during the block, which makes all calls for it. Raises StreamsReached."""
+        return self._student_streams.place(viewer.student_id)
 
     async def open_window(self, viewer: Viewer, *, last_event_id: str | None) -> ReplayWindow:
         """Return the window after an event id; an id that this log never assigned counts as none.
@@ -32,7 +39,7 @@ class FollowEvents:
         """
         newest, seen = self._hub.pushed, place_from(last_event_id)
         if newest is None or seen is not None:
-            async with self._database.statement() as connection:
+            async with self._turn(viewer), self._database.statement() as connection:
                 if seen is not None and await follow_events.read_place(connection, seen.position) != seen:
                     seen = None
                 if newest is None:
@@ -46,7 +53,7 @@ class FollowEvents:
         """
         if window.is_read:
             return []
-        async with self._database.statement() as connection:
+        async with self._turn(window.viewer), self._database.statement() as connection:
             rows = await follow_events.read_window(connection, window, limit=PAGE_LIMIT)
             window.advance(rows[-1].position if len(rows) == PAGE_LIMIT else window.upto)
             if window.is_read:
@@ -93,6 +100,9 @@ class FollowEvents:
     async def keep_alive(self) -> None:
         """End the streams whose tokens have expired, and send heartbeats to some of the others."""
         await self._hub.tick(now=now())
+
+    def _turn(self, viewer: Viewer) -> AbstractAsyncContextManager[None]:
+        return self._student_streams.turn(viewer.student_id)
 
     async def _show_to_last_page(
         self, stream: EventStream, window: ReplayWindow, page: list[Event]
