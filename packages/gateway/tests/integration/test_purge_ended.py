@@ -1,4 +1,4 @@
-"""Orders that ended long ago are deleted with their keys; what is open, unconfirmed or young stays, whoever asks."""
+"""Orders that ended long ago are deleted with their keys; what is open, unconfirmed or young stays, whatever is asked."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ at the earlier one, and the step that is named there continues from it, any numb
     RECEIVED     keys and PENDING orders of a batch      reserve, a repeat, retry pending     settle_orders, retry_pending
     DECIDED      stock's decisions, at stock             the same: reserve is repeated        settle_orders
     SETTLED      states, final answers, messages         relay; a repeat gets the answer      chassis: messaging.relay
-    SENT         messages in the streams                 reconcile delivery, until it is done reconcile_delivery
+    SENT         messages in the streams                 reconcile delivery, until it is done chassis: messaging.reconciliation
     FOLLOWING    the kitchen's states                    project                              project_statuses
 
     cancelled at the kitchen                             project, or a repeat of the cancel   cancel_order
