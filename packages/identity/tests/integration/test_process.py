@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 START_TIMEOUT_S = 30.0
-PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd")
+PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd", "own-Passw0rd")
 
 
 class Process:
