@@ -39,7 +39,9 @@ async def lock_account(connection: AsyncConnection, student_id: str) -> Row[*tup
     return rows.one_or_none()
 
 
-async def change_account(connection: AsyncConnection, student_id: str, values: Mapping[str, Any]) -> Row[*tuple[Any, ...]]:
+async def change_account(
+    connection: AsyncConnection, student_id: str, values: Mapping[str, Any]
+) -> Row[*tuple[Any, ...]]:
     """Return the changed account of a student id that exists."""
     rows = await connection.execute(
         update(UserRow).where(UserRow.student_id == student_id).values(**values).returning(*_ACCOUNT)
