@@ -61,15 +61,12 @@ def build(settings: GatewaySettings) -> Service:
     request_database = database.within(ANSWER_WITHIN_S)
     bus = Bus(settings, service=GATEWAY)
     outbox = Outbox(tables.outbox)
-    relay = Relay(
-        database, bus, outbox, service=GATEWAY, holder=settings.instance(GATEWAY), every_s=RELAY_EVERY_S
-    )
+    relay = _relay(settings, database, bus, outbox)
     status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
     availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
     settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
-    limits = Limits(open_orders=settings.open_orders, portions_per_hour=settings.portions_per_hour)
     receive_orders = ReceiveOrders(
-        database, settle_orders, queue_depth, limits, queue_limit=settings.queue_limit
+        database, settle_orders, queue_depth, _limits(settings), queue_limit=settings.queue_limit
     )
     release_cancelled = ReleaseCancelled(database, stock)
     project_statuses = ProjectStatuses(database, on_cancelled=release_cancelled.wake.set)
@@ -92,10 +89,21 @@ def build(settings: GatewaySettings) -> Service:
         check_delivery=CheckDelivery(request_database, is_behind=status_lag.is_behind),
         retry_pending=RetryPending(database, outbox, settle_orders, on_published=relay.wake),
         count_pending=CountPending(database, queue_depth, limit=settings.pending_limit + 1),
-        reconcile_delivery=Reconciliation(
-            database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
-        ),
+        reconcile_delivery=_reconciliation(database, outbox, bus, relay),
         release_cancelled=release_cancelled,
         purge_keys=PurgeKeys(database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )
+
+
+def _relay(settings: GatewaySettings, database: Database, bus: Bus, outbox: Outbox) -> Relay:
+    holder = settings.instance(GATEWAY)
+    return Relay(database, bus, outbox, service=GATEWAY, holder=holder, every_s=RELAY_EVERY_S)
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    return Limits(open_orders=settings.open_orders, portions_per_hour=settings.portions_per_hour)
+
+
+def _reconciliation(database: Database, outbox: Outbox, bus: Bus, relay: Relay) -> Reconciliation:
+    return Reconciliation(database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake)

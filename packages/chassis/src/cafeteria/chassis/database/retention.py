@@ -1,6 +1,6 @@
 """Deletes rows that ended long ago, through the only function of the schema that may delete them.
 
-A service's role has no right to delete its orders, tickets, log or ledger. The function `purge_ended` of its schema belongs to
+A service's role has no right to delete what its promises rest on. The function `purge_ended` of its schema belongs to
 the schema's owner, and deletes nothing younger than LEAST_DAYS, whatever it is asked.
 """
 
