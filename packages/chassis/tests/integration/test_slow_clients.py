@@ -4,8 +4,10 @@ The server's seconds are fifty times as short here.
 """
 
 import asyncio
+import ctypes
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -30,6 +32,9 @@ ENVIRON = {
     "CAFETERIA_NATS_URL": "nats://127.0.0.1:1",
     "CAFETERIA_NATS_PASSWORD": "x",
 }
+SO_ATTACH_FILTER = 26
+"""Of Linux; Python has no name for it."""
+
 SECOND_S = 0.02
 LONG_SECOND_S = 0.5
 """For clients that must be in time: a busy machine may delay them by two of the server's seconds."""
@@ -286,3 +291,32 @@ async def test_a_connection_without_a_complete_request_is_evicted_for_a_newer_on
     answer = await read_all(oldest)
     assert (problem(answer)[0] if sent else answer) == (503 if sent else b"")
     assert app.state.orders == []
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can limit it")
+async def test_the_stream_of_a_client_that_lost_its_network_is_closed(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uvicorn_server, "GONE_S", 1)
+    lost: list[Exception | None] = []
+    connection_lost = HttpProtocol.connection_lost
+
+    def record(protocol: HttpProtocol, error: Exception | None) -> None:
+        lost.append(error)
+        connection_lost(protocol, error)
+
+    monkeypatch.setattr(HttpProtocol, "connection_lost", record)
+    async with serving(app) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as client:
+            lose_what_arrives(client)
+            client.sendall(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+            await until(lambda: lost)
+    assert isinstance(lost[0], TimeoutError)
+
+
+def lose_what_arrives(client: socket.socket) -> None:
+    """Let the kernel drop every packet to this socket before it acknowledges one."""
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0 bytes
+    program = struct.pack("HL", 1, ctypes.addressof(drop))
+    client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

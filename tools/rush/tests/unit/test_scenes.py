@@ -106,7 +106,7 @@ def buy_out(*, bought: int, later: int, honest: int) -> list[str]:
     order = msgspec.structs.replace(stored_order(UUID(int=1)), lines={DISH: bought})
     scene = BuyOut()
     scene.later_keys = frozenset({"later"})
-    clients = SimpleNamespace(
+    clients: Any = SimpleNamespace(
         students=[SimpleNamespace(student_id=BUYER)],
         gateways=2,
         history=History(exchanges=[exchange(BUYER, "later", later), exchange(HONEST, "theirs", honest)]),

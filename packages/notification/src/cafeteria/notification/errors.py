@@ -2,8 +2,9 @@
 
 from cafeteria.chassis.runtime.errors import LimitReached, ServiceError, Unauthenticated, Unavailable
 
-STREAMS_RETRY_AFTER_S = 30
-"""By then the service has noticed a connection that broke: it writes to each stream every fifteen seconds."""
+STREAMS_RETRY_AFTER_S = 75
+"""By then a stream whose client has lost its network gives its place back: the next heartbeat is written within fifteen
+seconds, and must be acknowledged within sixty."""
 
 
 class ImpossibleEvent(ServiceError):

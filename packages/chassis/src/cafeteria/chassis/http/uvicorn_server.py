@@ -41,6 +41,10 @@ GRACE_S = 2.0
 ABANDON_S = 0.2
 """For tasks that notice that their connection is gone; the others are then cancelled."""
 
+GONE_S = 60
+"""For a client to acknowledge what it was sent. One that has lost its network would keep an event stream for a quarter
+of an hour, while the system sends again. A client that is there and does not read is ended before, after UNREAD_S."""
+
 LOOK_S = 1.0
 """Between two checks of the time limits, and of the clock for the Date header."""
 
@@ -78,6 +82,8 @@ class HttpServer(uvicorn.Server):
         self, listener: socket.socket, *, accepted_at_once: int = ACCEPTED_AT_ONCE
     ) -> AsyncIterator[None]:
         """Accept on a bound socket; leaving the context stops."""
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; its accepted connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_S * 1000)
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.on_tick(0)
