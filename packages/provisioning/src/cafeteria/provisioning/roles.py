@@ -96,12 +96,9 @@ async def _ensure_service(connection: asyncpg.Connection, service: str, password
         f"{verb} ROLE {service} {keywords} CONNECTION LIMIT {limit} PASSWORD '{verifier(password)}'"
     )
     await mark(connection, service)
+    for name, value in {"search_path": service, **_SESSION_SETTINGS}.items():
+        await connection.execute(f"ALTER ROLE {service} IN DATABASE {database} SET {name} = '{value}'")
     for statement in (
-        *(
-            f"ALTER ROLE {service} IN DATABASE {database} SET {name} = '{value}'"
-            for name, value in _SESSION_SETTINGS.items()
-        ),
-        f"ALTER ROLE {service} IN DATABASE {database} SET search_path TO {service}",
         f"REVOKE ALL ON DATABASE {database} FROM {service}",
         f"GRANT CONNECT ON DATABASE {database} TO {service}",
         f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {OWNER_ROLE}",

@@ -123,6 +123,7 @@ ROGUE_LOCKS = (
     "SELECT FROM kitchen.kitchen_orders ORDER BY received_at DESC LIMIT 200 FOR UPDATE",
     "SELECT FROM notification.position_counter FOR UPDATE",
     "SELECT FROM gateway.outbox FOR UPDATE",
+    "SELECT FROM gateway.relay_lease FOR UPDATE",
 )
 
 
