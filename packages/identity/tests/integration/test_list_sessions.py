@@ -118,7 +118,7 @@ async def test_of_the_user_agent_200_printable_characters_are_kept(
     answer = await identity.web.post(
         "/v1/login",
         json={"student_id": "210041101", "password": "iftar-rush-2026"},
-        headers={"User-Agent": sent.encode("latin-1")},  # type: ignore[dict-item]  # bytes as they are sent
+        headers={b"User-Agent": sent.encode("latin-1")},
     )
     [session] = await sessions_of(identity, answer.json())
     assert session["user_agent"] == kept
