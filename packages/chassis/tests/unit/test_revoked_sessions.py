@@ -65,7 +65,8 @@ async def test_a_token_of_an_ended_session_is_refused_also_after_it_was_verified
 
 
 async def test_no_token_is_verified_before_the_ended_sessions_are_known(signer: Any) -> None:
-    answers = {None: JwksAnswered(keys=signer.jwks.keys, revocations=(live(1), live(2)))}
+    first = JwksAnswered(keys=signer.jwks.keys, revocations=(live(1), live(2)))
+    answers: dict[UUID | None, JwksAnswered] = {None: first}
     keys = keys_over(cast("Bus", Identity(answers)))
     with pytest.raises(KeyError):  # the second page does not arrive
         await keys.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,7 +96,7 @@ async def test_an_operator_ends_all_sessions_of_a_student(identity: Identity, to
     for _ in range(2):
         assert (await identity.web.delete(path, headers=operator)).status_code == 204
     for each in both:
-        await until(lambda each=each: is_refused(identity, each))
+        await until(partial(is_refused, identity, each))
         assert (await identity.refresh(each["refresh_token"])).status_code == 401
     assert not await is_refused(identity, other)
     unknown = await identity.web.delete("/v1/students/210041999/sessions", headers=operator)
@@ -108,7 +109,7 @@ async def test_a_logout_ends_the_access_token_too(identity: Identity) -> None:
     second = (await identity.refresh(first["refresh_token"])).json()
     await identity.web.post("/v1/logout", json={"refresh_token": second["refresh_token"]})
     for each in (first, second):
-        await until(lambda each=each: is_refused(identity, each))
+        await until(partial(is_refused, identity, each))
 
 
 async def test_a_copied_refresh_token_ends_the_access_tokens_too(identity: Identity) -> None:
@@ -144,6 +145,6 @@ async def test_a_refresh_during_the_end_of_its_session_gives_nothing_that_lasts(
         )
         assert ended.status_code == 204
         if renewed.status_code == 200:
-            await until(lambda renewed=renewed: is_refused(identity, renewed.json()))
+            await until(partial(is_refused, identity, renewed.json()))
             assert (await identity.refresh(renewed.json()["refresh_token"])).status_code == 401
         await identity.forget_windows()
