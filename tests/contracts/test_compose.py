@@ -31,6 +31,7 @@ WORKFLOW = ROOT / ".github/workflows/ci.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = ("postgres", "nats", "bootstrap")
+GO_READS = {"GOMEMLIMIT"}
 POSTGRES_IMAGE_READS = {"PGDATA", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS"}
 """Of what the documentation of the Postgres image lists."""
 SIGNING_KEYS = ("identity-signing-key.pem",)
@@ -94,6 +95,39 @@ def test_a_container_has_no_rights_that_it_does_not_need(name: str) -> None:
     assert "privileged" not in container
 
 
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_has_limits_that_are_documented(name: str) -> None:
+    container = CONTAINERS[name]
+    figures = [container["mem_limit"], container["pids_limit"], container["ulimits"]["nofile"]]
+    table = (ROOT / "deploy/README.md").read_text().partition("\n## Limits\n")[2].partition("\n## ")[0]
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
+    row = rows.get(name, rows["any other"])
+    assert [cell.strip() for cell in row.split("|")[2:5]] == [str(figure) for figure in figures]
+
+
+def test_databases_are_on_a_network_that_leads_nowhere() -> None:
+    assert COMPOSE["networks"] == {"edge": None, "inner": {"internal": True}}
+    for name, container in CONTAINERS.items():
+        assert container["networks"] == (["edge", "inner"] if name in SERVICES else ["inner"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_operators_read_is_published_nowhere(name: str, prepared: Path) -> None:
+    settings = load_settings(settings_of(name), environment_of(name, prepared))
+    internal = settings.internal_listen_port(name)
+    assert internal == 9000 + PORT_OFFSETS[name]
+    published = [port for each in CONTAINERS.values() for port in each.get("ports", [])]
+    assert len(published) == len(SERVICES)
+    assert not [port for port in published if port.endswith((f":{internal}", ":8222", ":4222", ":5432"))]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_pages_of_the_published_ports_are_its_own(name: str, prepared: Path) -> None:
+    settings = load_settings(settings_of(name), environment_of(name, prepared))
+    published = {f"http://localhost:{8000 + offset}" for offset in PORT_OFFSETS.values()}
+    assert {"http://localhost:8000"} <= set(settings.public_origins) <= published
+
+
 def settings_of(service: str) -> type[ServiceSettings]:
     """The service's own settings, or the chassis' where it needs none of its own."""
     if not importlib.util.find_spec(f"cafeteria.{service}.settings"):
@@ -117,7 +151,7 @@ def variables_of_bootstrap() -> set[str]:
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_variable_that_is_set_is_read(name: str) -> None:
-    read = {"postgres": POSTGRES_IMAGE_READS, "nats": set[str](), "bootstrap": variables_of_bootstrap()}
+    read = {"postgres": POSTGRES_IMAGE_READS, "nats": GO_READS, "bootstrap": variables_of_bootstrap()}
     known = read[name] if name in read else variables_of_settings(name)
     assert set(CONTAINERS[name].get("environment", {})) <= known
 
@@ -185,7 +219,7 @@ def environment_of(name: str, prepared: Path) -> dict[str, str]:
     """As the container sees it with nothing set outside; its secrets lie in the prepared folder."""
     environ = {}
     for key, value in CONTAINERS[name]["environment"].items():
-        text = re.sub(r"\$\{\w+:-(\w*)\}", r"\1", str(value))
+        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
         if source := secrets_of(name).get(text):
             text = str(prepared / source)
         environ[key] = str(prepared) if text == "/run/secrets" else text

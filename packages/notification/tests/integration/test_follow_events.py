@@ -28,7 +28,7 @@ async def test_a_student_sees_every_status_of_an_order(
     order = make_order()
     async with notification.watch() as watcher:
         assert watcher.response.headers["content-type"].startswith("text/event-stream")
-        assert watcher.response.headers["cache-control"] == "no-cache"
+        assert watcher.response.headers["cache-control"] == "no-store"
         assert watcher.response.headers["x-accel-buffering"] == "no"
         for status in PATH:
             event = order.enters(status)

@@ -171,6 +171,20 @@ def test_services_do_not_inherit_libpqs_environment(servers: Servers) -> None:
     assert given["LANG"] == "C"
 
 
+@pytest.mark.parametrize(
+    ("inherited", "origins"), [(None, "http://localhost:1"), ("", ""), ("https://a.example",) * 2]
+)
+def test_origins_that_are_set_replace_the_stacks_own(
+    servers: Servers, inherited: str | None, origins: str
+) -> None:
+    own = {} if inherited is None else {"CAFETERIA_PUBLIC_ORIGINS": inherited}
+    home = DataDirectory(root=Path("/nowhere"))
+    given = service_environment(
+        "stock", inherited=own, home=home, servers=servers, port=1, origins="http://localhost:1"
+    )
+    assert given["CAFETERIA_PUBLIC_ORIGINS"] == origins
+
+
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can mount a shared memory"
 )

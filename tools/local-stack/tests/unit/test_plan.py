@@ -6,7 +6,7 @@ import pytest
 
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack.data_directory import DataDirectory
-from cafeteria.local_stack.plan import Plan, member_name, service_of
+from cafeteria.local_stack.plan import Plan, member_name, own_origins, service_of
 from cafeteria.provisioning.errors import SettingError, StackError
 
 
@@ -25,6 +25,21 @@ def test_a_replicas_name_contains_its_service() -> None:
     for service in SERVICES:
         assert service_of(member_name(service, 1)) == service_of(member_name(service, 2)) == service
         assert member_name(service, 1) == service
+
+
+def test_a_stack_on_a_loopback_address_knows_its_own_origins() -> None:
+    assert own_origins("127.0.0.1", [8001, 8000]).split(",") == [
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "http://127.0.0.1:8001",
+        "http://localhost:8001",
+    ]
+    assert own_origins("::1", [8000]) == "http://[::1]:8000,http://localhost:8000"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104 - what operators write
+def test_a_stack_that_others_reach_does_not_know_the_names_that_they_use(host: str) -> None:
+    assert own_origins(host, [8000]) == ""
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Litestar, MediaType, Response, get
@@ -24,12 +24,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from cafeteria.chassis.auth.jwks import RETRY_S, KeySource
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, TokenVerifier
 from cafeteria.chassis.http.cors import Origins
+from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.http.health import Check, health_routes
-from cafeteria.chassis.http.openapi_routes import SchemaJson, SchemaRouter
+from cafeteria.chassis.http.openapi_routes import UnservedRoutes, schema_route
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, RequestBoundary, RouteTable, ShedLoad
 from cafeteria.chassis.http.request_target import check_query, prepare_query
+from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.settings import ServiceSettings
@@ -54,6 +56,7 @@ class ServiceApp(Litestar):
     """A Litestar app inside the chassis's request boundary.
 
     `closing` is set as soon as the process has to stop, and event streams then end. `registry` holds its metrics.
+    `internal` is served beside it.
     """
 
     def __init__(
@@ -62,9 +65,20 @@ class ServiceApp(Litestar):
         context: AppContext,
         origins: Origins,
         shed_load: ShedLoad,
+        internal: "InternalListener | None" = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(
+            before_request=check_query,
+            request_class=JsonRequest,
+            exception_handlers={Exception: answer_error},
+            request_max_body_size=MAX_BODY_BYTES,
+            logging_config=None,
+            debug=False,
+            pdb_on_exception=False,
+            **options,
+        )
+        self.internal = internal
         self.closing = context.closing
         self.registry = context.registry
         self._boundary = RequestBoundary(
@@ -82,6 +96,14 @@ class ServiceApp(Litestar):
             await super().__call__(scope, receive, send)
 
 
+class InternalListener(NamedTuple):
+    """Where health, metrics and the schema are served, if the public app has health alone of these three."""
+
+    app: ServiceApp
+    host: str
+    port: int
+
+
 def build_app(
     *,
     service: str,
@@ -96,50 +118,72 @@ def build_app(
     """Build the app of `service`, inside the request boundary.
 
     Each of `checks` tests one dependency by name; `keys` adds the check `keys`. The boundary calls `shed_load` for the
-    routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `origins` and
-    `token_verifier`. `keys` start after `lifespan`, because they may be fetched through the bus that it opens.
+    routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `pages` and
+    `token_verifier`. `keys` start after `lifespan`, because they may be fetched through the bus that it opens. With an
+    internal port in the settings, `internal` serves the metrics and the schema, and the app itself does not.
     """
     context = context or AppContext()
-    origins = Origins(settings.allowed_origins)
+    checks = {**checks, "keys": keys.check} if keys else checks
+
+    def own_routes() -> list[HTTPRouteHandler]:
+        return [*health_routes(checks), _metrics_route(context.registry), schema_route(lambda: app)]
+
+    internal = _internal_listener(service, settings, context, own_routes)
     app = ServiceApp(
         context=context,
-        origins=origins,
+        origins=Origins(settings.allowed_origins),
         shed_load=shed_load,
-        route_handlers=[*route_handlers, *_own_routes(checks, keys, context.registry)],
+        internal=internal,
+        route_handlers=[*route_handlers, *(health_routes(checks) if internal else own_routes())],
         lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
-        state=_state(context, settings, origins=origins, keys=keys),
-        before_request=check_query,
-        request_class=JsonRequest,
-        exception_handlers={Exception: answer_error},
-        openapi_config=_openapi(service),
-        request_max_body_size=MAX_BODY_BYTES,
-        logging_config=None,
-        debug=False,
-        pdb_on_exception=False,
+        state=_state(context, settings, keys),
+        openapi_config=_openapi(service, settings),
     )
     _prepare_handlers(app, has_keys=keys is not None)
     return app
 
 
-def _state(
-    context: AppContext, settings: ServiceSettings, *, origins: Origins, keys: KeySource | None
-) -> State:
+def _state(context: AppContext, settings: ServiceSettings, keys: KeySource | None) -> State:
     return State(
         {
             "closing": context.closing,
             "service": context.service,
-            "origins": origins,
+            "pages": _trusted_pages(settings),
             "settings": settings,
             "token_verifier": TokenVerifier(keys) if keys else None,
         }
     )
 
 
-def _own_routes(
-    checks: Mapping[str, Check], keys: KeySource | None, registry: CollectorRegistry
-) -> list[HTTPRouteHandler]:
-    all_checks = {**checks, "keys": keys.check} if keys else checks
-    return [*health_routes(all_checks), _metrics_route(registry)]
+def _trusted_pages(settings: ServiceSettings) -> TrustedPages:
+    return TrustedPages(
+        public=settings.public_origins,
+        allowed=settings.allowed_origins,
+        proxies=TrustedProxies(settings.scheme_proxies()),
+        is_https_alone=settings.is_https_alone(),
+    )
+
+
+def _internal_listener(
+    service: str,
+    settings: ServiceSettings,
+    context: AppContext,
+    own_routes: Callable[[], Sequence[HTTPRouteHandler]],
+) -> InternalListener | None:
+    """Build the app for operators if the settings ask for it. Raises SettingsError."""
+    port = settings.internal_listen_port(service)
+    if port is None:
+        return None
+    app = ServiceApp(
+        context=context,
+        origins=Origins(()),
+        shed_load=lambda: None,
+        route_handlers=own_routes(),
+        state=_state(context, settings, keys=None),
+        openapi_config=None,
+    )
+    _prepare_handlers(app, has_keys=False)
+    return InternalListener(app, settings.internal_host, port)
 
 
 def _in_registry(registry: CollectorRegistry) -> Lifespan:
@@ -169,18 +213,18 @@ def _metrics_route(registry: CollectorRegistry) -> HTTPRouteHandler:
     return read_metrics
 
 
-def _openapi(service: str) -> OpenAPIConfig:
+def _openapi(service: str, settings: ServiceSettings) -> OpenAPIConfig:
+    cookie = ACCESS_COOKIE.name(is_secure=settings.is_https_alone())
     schemes: Any = {
         "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
-        "cookie": SecurityScheme(type="apiKey", name=ACCESS_COOKIE, security_scheme_in="cookie"),
+        "cookie": SecurityScheme(type="apiKey", name=cookie, security_scheme_in="cookie"),
     }
     return OpenAPIConfig(
         title=f"cafeteria {service}",
         version=_version(service),
         license=License(name="MIT", identifier="MIT"),
-        openapi_router=SchemaRouter("/schema"),
+        openapi_router=UnservedRoutes(),
         components=Components(security_schemes=schemes),
-        render_plugins=[SchemaJson()],
         use_handler_docstrings=True,
     )
 

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn, TypeVar
 
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.http.connection_limits import REFUSED_AT_ONCE, ConnectionLimits
@@ -31,6 +32,9 @@ EXIT_UNUSABLE_SETTINGS = 2
 
 LEAVE_WITHIN_S = 2.8
 """From the signal to the exit. Work that waits for a silent server by then loses no more than by a kill."""
+
+INTERNAL_CONNECTIONS = 32
+"""For the few that read metrics, health and the schema."""
 
 GC_AFTER_OBJECTS = 20_000
 """More than are alive for all requests in flight. After 700, Python's default, the collector mostly walks objects that
@@ -87,9 +91,9 @@ async def serving(app: ServiceApp, *, host: str = "127.0.0.1", port: int = 0) ->
 @asynccontextmanager
 async def _running(app: ServiceApp, host: str, port: int) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """Run the app in a task of its own, which begins and ends it, so that callers may enter and leave in two tasks."""
-    with _bound_socket(host, port) as listener:
+    with _bound_socket(host, port) as listener, _bound_internal(app) as internal:
         up, down = asyncio.Event(), asyncio.Event()
-        service = asyncio.create_task(_run_app(app, listener, up, down), name="service")
+        service = asyncio.create_task(_run_app(app, listener, internal, up, down), name="service")
         try:
             await _wait_for(up, service)
             yield _base_url(listener), service
@@ -104,19 +108,47 @@ async def _running(app: ServiceApp, host: str, port: int) -> AsyncIterator[tuple
             service.result()
 
 
-async def _run_app(app: ServiceApp, listener: socket.socket, up: asyncio.Event, down: asyncio.Event) -> None:
+async def _run_app(
+    app: ServiceApp,
+    listener: socket.socket,
+    internal: socket.socket | None,
+    up: asyncio.Event,
+    down: asyncio.Event,
+) -> None:
     try:
-        async with app.lifespan(), HttpServer(app, app.closing, _limits_of(app)).listening(listener):
+        async with (
+            app.lifespan(),
+            _serving_internal(app, internal),
+            _server(app, _limits_of(app)).listening(listener),
+        ):
             up.set()
             await down.wait()
     except ExceptionGroup as group:
         raise _only_one(group) from None
 
 
+@asynccontextmanager
+async def _serving_internal(app: ServiceApp, listener: socket.socket | None) -> AsyncIterator[None]:
+    if app.internal is None or listener is None:
+        yield
+        return
+    limits = ConnectionLimits(
+        total=INTERNAL_CONNECTIONS, per_address=0, proxies=(), registry=CollectorRegistry()
+    )
+    async with _server(app.internal.app, limits).listening(listener, accepted_at_once=1):
+        yield
+
+
+def _server(app: ServiceApp, limits: ConnectionLimits) -> HttpServer:
+    settings: ServiceSettings = app.state.settings
+    return HttpServer(app, app.closing, limits, is_https_alone=settings.is_https_alone())
+
+
 def _limits_of(app: ServiceApp) -> ConnectionLimits:
     settings: ServiceSettings = app.state.settings
+    internal = INTERNAL_CONNECTIONS + REFUSED_AT_ONCE if app.internal else 0
     return ConnectionLimits(
-        total=connections_allowed(reserved=ACCEPTED_AT_ONCE + REFUSED_AT_ONCE),
+        total=connections_allowed(reserved=ACCEPTED_AT_ONCE + REFUSED_AT_ONCE + internal),
         per_address=settings.connections_per_address,
         proxies=settings.connection_proxies,
         registry=app.registry,
@@ -148,7 +180,7 @@ async def _run_until_stopped(app: ServiceApp, host: str, port: int) -> int:
         async with _running(app, host, port) as (url, service):
             stop.may_cancel = False
             _tune_collector()
-            _log.info("service_started", url=url)
+            _log.info("service_started", url=url, internal_port=app.internal and app.internal.port)
             await _wait_for(stop.requested, service)
             _log.info("service_stopping")
             asyncio.get_running_loop().call_later(LEAVE_WITHIN_S, _cut_off, stop.exit_code)
@@ -194,12 +226,24 @@ class _PortUnusable(Exception):
 
 
 @contextmanager
-def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind before the service starts, so that a port in use fails at once. The server listens later."""
+def _bound_internal(app: ServiceApp) -> Iterator[socket.socket | None]:
+    if app.internal is None:
+        yield None
+        return
+    with _bound_socket(app.internal.host, app.internal.port, settings="CAFETERIA_INTERNAL_") as listener:
+        yield listener
+
+
+@contextmanager
+def _bound_socket(host: str, port: int, *, settings: str = "CAFETERIA_") -> Iterator[socket.socket]:
+    """Bind before the service starts, so that a port in use fails at once. The server listens later.
+
+    `settings` is how the names of the variables begin that a person can change.
+    """
     try:
         listener = _bind(host, port)
     except OSError as error:
-        raise _PortUnusable(_bind_sentence(error, host, port)) from error
+        raise _PortUnusable(_bind_sentence(error, host, port, settings)) from error
     with listener:
         listener.setblocking(False)
         yield listener
@@ -219,11 +263,12 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _bind_sentence(error: OSError, host: str, port: int) -> str:
+def _bind_sentence(error: OSError, host: str, port: int, settings: str) -> str:
+    ports = f"{settings}PORT_BASE or {settings}PORT"
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop what listens there, or set CAFETERIA_PORT_BASE or CAFETERIA_PORT."
+        return f"port {port} on {host} is in use: stop what listens there, or set {ports}."
     reason = (error.strerror or str(error)).lower()
-    return f"cannot listen on port {port} of {host}: {reason}; set CAFETERIA_HOST, CAFETERIA_PORT_BASE or CAFETERIA_PORT."
+    return f"cannot listen on port {port} of {host}: {reason}; set {settings}HOST, {ports}."
 
 
 def _base_url(listener: socket.socket) -> str:

@@ -14,11 +14,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, SignedInRequest, requires
-from cafeteria.chassis.http.cors import Origins
+from cafeteria.chassis.http.cookies import SecretCookie
 from cafeteria.chassis.http.forwarding import Sender
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
-from cafeteria.chassis.http.request_headers import read_cookie
+from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.runtime.errors import Forbidden
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
@@ -31,12 +31,11 @@ from cafeteria.identity.errors import (
 from cafeteria.identity.token_issuer import Session
 from cafeteria.identity.use_cases import Service
 
-REFRESH_COOKIE = "cafeteria_refresh"
-LOGOUT_COOKIE = "cafeteria_logout"
-COOKIE_PATHS = {ACCESS_COOKIE: "/", REFRESH_COOKIE: "/v1/token", LOGOUT_COOKIE: "/v1/logout"}
+REFRESH_COOKIE = SecretCookie("cafeteria_refresh", path="/v1/token")
+LOGOUT_COOKIE = SecretCookie("cafeteria_logout", path="/v1/logout")
+SESSION_COOKIES = (ACCESS_COOKIE, REFRESH_COOKIE, LOGOUT_COOKIE)
 
 JWKS_MAX_AGE_S = 300  # services get a new key over the bus at once; browsers and tools may wait this long
-NO_STORE = {"Cache-Control": "no-store"}
 
 SearchText = Annotated[
     str,
@@ -63,7 +62,7 @@ AnyRequest = Request[Any, Any, State]
 async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
     """Allow three attempts a minute for each student id and address; right ones count, too."""
     if data.cookie:
-        _check_page(request)
+        _pages(request).check(request)
     session = await _service(request).log_in(
         data, client=_sender(request).address, user_agent=request.headers.get("user-agent")
     )
@@ -82,21 +81,24 @@ async def refresh(
 ) -> Response[identity.Tokens]:
     """Accept a refresh token for 10 s from its first use; a later use ends its session. Without a body the cookie counts."""
     body = data or identity.RefreshToken()
-    if body.cookie:
-        _check_page(request)
-    by_cookie = not body.refresh_token
-    token = _cookie(request, REFRESH_COOKIE) if by_cookie else body.refresh_token
-    session = await _service(request).refresh_tokens(token)
-    return _answer(session, request, with_cookies=body.cookie or by_cookie)
+    with_cookies = body.cookie or not body.refresh_token
+    if with_cookies:
+        _pages(request).check(request)
+    session = await _service(request).refresh_tokens(body.refresh_token or _cookie(request, REFRESH_COOKIE))
+    return _answer(session, request, with_cookies=with_cookies)
 
 
 @post("/v1/logout", status_code=204, summary="End the session", tags=_SESSIONS, responses=refusals(Forbidden))
 async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = None) -> Response[None]:
     """End the session of a refresh token; an unknown or expired one is fine. Without a body the cookie counts."""
-    token = data.refresh_token if data and data.refresh_token else _cookie(request, LOGOUT_COOKIE)
+    pages = _pages(request)
+    pages.check(request)
+    token = (data.refresh_token if data else None) or _cookie(request, LOGOUT_COOKIE)
     if token:
         await _service(request).log_out(token)
-    return Response(None, status_code=204, cookies=_cookies(request, {}))
+    is_secure = pages.is_https(request)
+    removed = [cookie.removed(is_secure=is_secure) for cookie in SESSION_COOKIES]
+    return Response(None, status_code=204, cookies=removed)
 
 
 @get("/v1/me/sessions", before_request=requires(), summary="List my sessions", tags=_SESSIONS)
@@ -211,58 +213,28 @@ def _sender(request: AnyRequest) -> Sender:
     return _service(request).proxies.sender(peer, request.scope["headers"])
 
 
-def _is_secure(request: AnyRequest) -> bool:
-    """Whether the client used https, according to the connection or a trusted proxy."""
-    if _service(request).settings.secure_cookies or request.url.scheme == "https":
-        return True
-    return _sender(request).is_https
+def _pages(request: AnyRequest) -> TrustedPages:
+    pages: TrustedPages = request.app.state.pages
+    return pages
 
 
-def _cookie(request: AnyRequest, name: str) -> str | None:
-    """Return a cookie's token. Raises Forbidden if a page of a foreign origin made the browser send it."""
-    token = read_cookie(request.scope["headers"], name.encode())
-    if token is None:
-        return None
-    _check_page(request)
-    return token.decode("latin-1")
-
-
-def _check_page(request: AnyRequest) -> None:
-    """Raise Forbidden unless the page is of this host or an allowed origin; a client without a page sends no Origin."""
-    origin = request.headers.get("origin")
-    origins: Origins = request.app.state.origins
-    if origin is None:
-        return
-    if not origins.trusts(_raw(origin), host=_raw(request.headers.get("host", ""))):
-        raise Forbidden("Pages of this origin may not use cookies of this service. Nothing was done.")
-
-
-def _raw(header: str) -> bytes:
-    return header.encode("latin-1")
+def _cookie(request: AnyRequest, cookie: SecretCookie) -> str | None:
+    token = cookie.read(request.scope["headers"], is_https_alone=_pages(request).is_https_alone)
+    return None if token is None else token.decode("latin-1")
 
 
 def _answer(session: Session, request: AnyRequest, *, with_cookies: bool) -> Response[identity.Tokens]:
-    tokens, renewable_s = session.tokens, session.renewable_s
-    values = {
-        ACCESS_COOKIE: (tokens.access_token, tokens.expires_in),
-        REFRESH_COOKIE: (tokens.refresh_token, renewable_s),
-        LOGOUT_COOKIE: (tokens.refresh_token, renewable_s),
-    }
-    return Response(tokens, headers=NO_STORE, cookies=_cookies(request, values) if with_cookies else [])
+    cookies = _session_cookies(session, request) if with_cookies else []
+    return Response(session.tokens, cookies=cookies)
 
 
-def _cookies(request: AnyRequest, values: dict[str, tuple[str, int]]) -> list[Cookie]:
-    """Return the three cookies. `values` are tokens and lifetimes in seconds; the browser drops a cookie without one."""
-    is_secure = _is_secure(request)
+def _session_cookies(session: Session, request: AnyRequest) -> list[Cookie]:
+    tokens, is_secure = session.tokens, _pages(request).is_https(request)
+    values = (
+        (ACCESS_COOKIE, tokens.access_token, tokens.expires_in),
+        (REFRESH_COOKIE, tokens.refresh_token, session.renewable_s),
+        (LOGOUT_COOKIE, tokens.refresh_token, session.renewable_s),
+    )
     return [
-        Cookie(
-            key=name,
-            value=values.get(name, ("", 0))[0],
-            max_age=values.get(name, ("", 0))[1],
-            path=path,
-            httponly=True,
-            samesite="lax",
-            secure=is_secure,
-        )
-        for name, path in COOKIE_PATHS.items()
+        cookie.set_to(value, max_age_s=max_age_s, is_secure=is_secure) for cookie, value, max_age_s in values
     ]

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from cafeteria.chassis.http.forwarding import Network
+from cafeteria.chassis.runtime.settings import Network as SettingsNetwork
 from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError
 
 PositiveInt = Annotated[int, Meta(ge=1, description="a whole number above 0")]
@@ -45,6 +46,12 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
             raise ValueError(
                 f"IDENTITY_TRUSTED_PROXIES must be addresses or networks, with commas between: {error}."
             ) from None
+
+    def is_https_alone(self) -> bool:
+        return self.secure_cookies or super().is_https_alone()
+
+    def scheme_proxies(self) -> tuple[SettingsNetwork, ...]:
+        return (*super().scheme_proxies(), *map(SettingsNetwork, self.trusted_proxies))
 
     def trusted_networks(self) -> tuple[Network, ...]:
         """The proxies whose headers X-Forwarded-For, X-Forwarded-Proto and Forwarded are read."""

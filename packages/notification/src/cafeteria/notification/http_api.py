@@ -33,7 +33,6 @@ connects again after an end; the longer wait spares a database that has just sta
 
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would hold events until its buffer is full
 ]
 _SIGNED_IN = requires()

@@ -1,9 +1,11 @@
 """The configuration of a stack before its start: ports, replicas, servers, environments."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
+from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.fork_server import ForkServer
@@ -74,6 +76,14 @@ class Plan:
             for number in range(2, count + 1):
                 taken[member_name(service, number)] = ports.free_port()
         return taken
+
+
+def own_origins(host: str, ports: Iterable[int]) -> str:
+    """Return the origins of a stack that this machine alone reaches; "" for others, whose names nobody knows here."""
+    if not ip_address(host).is_loopback:
+        return ""
+    names = (bracketed(host), "localhost")
+    return ",".join(f"http://{name}:{port}" for port in sorted(ports) for name in names)
 
 
 def member_name(service: str, number: int = 1) -> str:

@@ -17,8 +17,14 @@ from cafeteria.provisioning.errors import StackError
 START_TIMEOUT_S = 60.0  # five interpreters that start at once on two slow cores
 POLL_S = 0.05
 
-_NOT_INHERITED = ("CAFETERIA_POSTGRES_PASSWORD", "CAFETERIA_NATS_PASSWORD", "CAFETERIA_PORT")
+_NOT_INHERITED = (
+    "CAFETERIA_POSTGRES_PASSWORD",
+    "CAFETERIA_NATS_PASSWORD",
+    "CAFETERIA_PORT",
+    "CAFETERIA_INTERNAL_PORT",
+)
 """They differ per process; and a service accepts a secret or its file, but not both."""
+_OWN_ORIGINS = ("CAFETERIA_PUBLIC_ORIGINS", "CAFETERIA_PUBLIC_ORIGINS_FILE")
 _ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE", "CAFETERIA_HOST_FILE")
 _LIBPQS = "PG"  # PGSSLMODE and similar variables are for the user's other databases
 
@@ -38,13 +44,19 @@ def service_environment(
     servers: Servers,
     port: int,
     host: str = ports.HOST,
+    origins: str = "",
 ) -> dict[str, str]:
-    """Return the service's environment: the servers' URLs without credentials, and its own secrets as files."""
+    """Return the service's environment: the servers' URLs without credentials, and its own secrets as files.
+
+    `origins` are the stack's own; inherited ones replace them.
+    """
     environment = {
         name: value
         for name, value in inherited.items()
         if name not in (*_NOT_INHERITED, *_ADMINS_OWN) and not name.startswith(_LIBPQS)
     }
+    if environment.keys().isdisjoint(_OWN_ORIGINS):
+        environment[_OWN_ORIGINS[0]] = origins
     credentials = servers.credentials
     if service == IDENTITY:  # the others only verify tokens
         environment.setdefault("IDENTITY_SIGNING_KEY_FILE", str(credentials.signing_key_file))

@@ -23,7 +23,7 @@ from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Echo
 from cafeteria.local_stack.data_directory import DataDirectory
-from cafeteria.local_stack.plan import Plan, service_of
+from cafeteria.local_stack.plan import Plan, own_origins, service_of
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
 from cafeteria.local_stack.supervised_process import SupervisedProcess
@@ -187,6 +187,7 @@ class Stack:
             servers=self._servers,
             host=self.plan.host,
             port=self._ports[name],
+            origins=own_origins(self.plan.host, self._ports.values()),
         )
         for key in dict.fromkeys((service, name)):
             environment |= self.environments.get(key, {})

@@ -55,7 +55,10 @@ class Terminal:
     def show_addresses(self, stack: Stack) -> None:
         self._console.print(_addresses(stack))
         self._console.print(_accounts())
-        self._console.print("Add /schema to an address to read how it is called.")
+        if not stack.plan.environment.get(
+            "CAFETERIA_INTERNAL_PORT_BASE"
+        ):  # else these addresses do not have it
+            self._console.print("Add /schema to an address to read how it is called.")
         self._console.print("Ctrl-C stops everything and keeps the data; `just reset` wipes it.\n")
 
     def _rendered(self, markup: str) -> str:

@@ -15,13 +15,13 @@ from uuid import UUID
 import jwt
 import msgspec
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
 from cafeteria.chassis.auth.jwks import KeySource
-from cafeteria.chassis.http.cors import Origins
-from cafeteria.chassis.http.request_headers import read_cookie, read_header
+from cafeteria.chassis.http.cookies import SecretCookie
+from cafeteria.chassis.http.request_headers import read_header
 from cafeteria.chassis.http.request_target import check_query
+from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.runtime.errors import Forbidden, Unauthenticated
 from cafeteria.contracts.values import Role
 
@@ -31,14 +31,13 @@ AUDIENCE = "cafeteria"
 LEEWAY_S = 30
 """How far the clocks of two machines may differ."""
 
-ACCESS_COOKIE = "cafeteria_access"
+ACCESS_COOKIE = SecretCookie("cafeteria_access")
 MAX_TOKEN_BYTES = 4096
 REMEMBERED_TOKENS = 8192
 """About 1 KiB each; a rush has hundreds of students."""
 
 REQUIRED_CLAIMS = ("iss", "aud", "exp", "iat", "sub", "role", "sid")
 
-_ACCESS_COOKIE = ACCESS_COOKIE.encode()
 _SUBJECT = re.compile(r"[A-Za-z0-9-]{1,32}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSED_CHALLENGE = 'Bearer realm="cafeteria", error="invalid_token"'
@@ -110,7 +109,7 @@ def requires(*roles: Role) -> "Guard":
 
 
 class Guard:
-    """Sets the request's user, or refuses; then checks the query. Needs the verifier and origins of the app's state."""
+    """Sets the request's user, or refuses; then checks the query. Needs the verifier and pages of the app's state."""
 
     def __init__(self, roles: tuple[Role, ...]) -> None:
         self.roles = frozenset(roles)
@@ -122,10 +121,11 @@ class Guard:
             yield Forbidden.status
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
-        token, is_cookie = _token_of(request.scope["headers"])
+        pages: TrustedPages = request.app.state.pages
+        token, is_cookie = _token_of(request.scope["headers"], is_https_alone=pages.is_https_alone)
         principal = await request.app.state.token_verifier.verify(token)
-        if is_cookie:
-            check_origin(request)
+        if is_cookie and request.scope["method"] not in _SAFE_METHODS:
+            pages.check(request)
         if self.roles and principal.role not in self.roles:
             raise Forbidden(
                 f"This needs the role {' or '.join(sorted(self.roles))}; you are {principal.role}."
@@ -134,24 +134,7 @@ class Guard:
         await check_query(request)
 
 
-def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Refuse a change, signed in by cookie, that a page of another site made the browser send. Raises Forbidden.
-
-    Browsers send the page's origin with every change; a client without an origin is not a page.
-    """
-    if connection.scope.get("method") in _SAFE_METHODS:
-        return
-    headers = dict(connection.scope["headers"])
-    origins: Origins = connection.app.state.origins
-    origin = headers.get(b"origin")
-    if origin is not None and not origins.trusts(origin, host=headers.get(b"host")):
-        raise Forbidden(
-            "With a cookie, only pages of this host and of allowed origins may change something. "
-            "Nothing was done. Other clients send the token in the Authorization header."
-        )
-
-
-def _token_of(headers: Any) -> tuple[bytes, bool]:
+def _token_of(headers: Any, *, is_https_alone: bool) -> tuple[bytes, bool]:
     """The token of the Authorization header, or else of the cookie; and whether it is from the cookie."""
     authorization = read_header(headers, b"authorization")
     if authorization is not None:
@@ -159,7 +142,7 @@ def _token_of(headers: Any) -> tuple[bytes, bool]:
         if scheme.lower() != b"bearer" or not token.strip(b" "):
             raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
         return token.strip(b" "), False
-    cookie = read_cookie(headers, _ACCESS_COOKIE)
+    cookie = ACCESS_COOKIE.read(headers, is_https_alone=is_https_alone)
     if cookie is None:
         raise Unauthenticated("Sign in first: no access token was sent.")
     return cookie, True
@@ -226,6 +209,5 @@ __all__ = [
     "Principal",
     "SignedInRequest",
     "TokenVerifier",
-    "check_origin",
     "requires",
 ]

@@ -1,12 +1,9 @@
-"""Which web pages may use this service: CORS for allowed origins, and protection of cookies against all others.
-
-A browser adds cookies to the requests of any page on the web. So a request that changes something and is signed
-in by cookie must come from a page of this host or of an allowed origin.
-"""
+"""Which web pages may read the answers of this service: CORS for allowed origins."""
 
 from collections.abc import Iterable
 
-Headers = list[tuple[bytes, bytes]]
+from cafeteria.chassis.http.security_headers import Headers
+from cafeteria.chassis.runtime.addresses import read_origin
 
 EXPOSED_HEADERS = b"Idempotent-Replayed, Location, Retry-After, X-Request-Id"
 REQUEST_HEADERS = (
@@ -17,10 +14,11 @@ PREFLIGHT_MAX_AGE_S = b"600"
 
 
 class Origins:
-    """The allowed origins, like https://canteen.example, exactly as browsers send them."""
+    """The allowed origins, like https://canteen.example."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        self._allowed = frozenset(origin.encode("ascii") for origin in allowed)
+        spelled = (read_origin(origin) or origin for origin in allowed)  # as browsers send them
+        self._allowed = frozenset(origin.encode("ascii") for origin in spelled)
         self._answers = {
             origin: [
                 (b"access-control-allow-origin", origin),
@@ -45,9 +43,3 @@ class Origins:
             (b"access-control-allow-headers", REQUEST_HEADERS),
             (b"access-control-max-age", PREFLIGHT_MAX_AGE_S),
         ]
-
-    def trusts(self, origin: bytes | None, *, host: bytes | None) -> bool:
-        """Whether a page of this origin may change things by cookie; a request without an origin may not."""
-        if origin is None:
-            return False
-        return origin in self._allowed or (host is not None and origin.partition(b"://")[2] == host)

@@ -14,9 +14,10 @@ import msgspec
 
 from cafeteria.chassis.http.request_headers import RequestHeaders
 from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.settings import Network as SettingsNetwork
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+Network = IPv4Network | IPv6Network | SettingsNetwork
 
 WARNING_EVERY_S = 60.0
 """One line a minute and process: a client that makes a proxy send nonsense must not fill the log."""

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from litestar import Response, get
-from litestar.datastructures import CacheControlHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -26,7 +25,6 @@ Check = Callable[[], Awaitable[None]]
 
 _OK = "ok"
 _UNAVAILABLE = "unavailable"
-_NO_STORE = CacheControlHeader(no_store=True)
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +49,12 @@ async def examine(checks: Mapping[str, Check]) -> Health:
 
 
 def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
-    @get("/health/live", sync_to_thread=False, cache_control=_NO_STORE, tags=["operations"])
+    @get("/health/live", sync_to_thread=False, tags=["operations"])
     def health_live() -> Alive:
         """The process answers; its dependencies are not checked."""
         return Alive()
 
-    @get(["/health", "/health/ready"], cache_control=_NO_STORE, responses=_NOT_READY, tags=["operations"])
+    @get(["/health", "/health/ready"], responses=_NOT_READY, tags=["operations"])
     async def health_ready() -> Response[Health]:
         """200 when everything that this service needs answers, else 503; with each dependency's state."""
         health = await examine(checks)

@@ -1,40 +1,43 @@
 """Serves the API's description at `/schema` and `/schema/openapi.json`: the same JSON document, and no HTML page."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import cache
 
 import msgspec
-from litestar import Request, Router
+from litestar import Litestar, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler
 
-from cafeteria.chassis.http.openapi import published_document
+from cafeteria.chassis.http.openapi import OPENAPI_JSON, published_document
+from cafeteria.chassis.http.responses import BytesResponse
 
 
-class SchemaRouter(Router):
-    """A router without Litestar's HTML page for unknown paths under the schema: they get a problem document."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path, route_handlers=[], tags=["operations"])
-
-    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
-        if isinstance(value, HTTPRouteHandler):
-            if "/{path:str}" in value.paths:
-                return []
-            value.summary = "Describe this API"
-        return super().register(value)
-
-
-class SchemaJson(JsonRenderPlugin):
-    """Renders the published document in place of Litestar's own. As the only plugin it serves the router's root too."""
+class UnservedRoutes(Router):
+    """Takes Litestar's own routes of the schema and serves none: one is an HTML page for unknown addresses."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._rendered: bytes | None = None
+        super().__init__("/schema", route_handlers=[])
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - Litestar's signature
-        """Render at the first request and keep the bytes: the routes of an app do not change."""
-        if self._rendered is None:
-            self._rendered = msgspec.json.encode(published_document(request.app))
-        return self._rendered
+    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:  # noqa: ARG002 - Litestar's signature
+        return []
+
+
+def schema_route(described: Callable[[], Litestar]) -> HTTPRouteHandler:
+    """The route that describes the app of `described`, which is called at the first request."""
+
+    @cache  # the routes of an app do not change
+    def document() -> bytes:
+        return msgspec.json.encode(published_document(described()))
+
+    @get(
+        ["/schema", "/schema/openapi.json"],
+        media_type=OPENAPI_JSON,
+        sync_to_thread=False,
+        summary="Describe this API",
+        tags=["operations"],
+    )
+    def describe_api() -> Response[bytes]:
+        return BytesResponse(document(), status=200, media_type=OPENAPI_JSON)
+
+    return describe_api

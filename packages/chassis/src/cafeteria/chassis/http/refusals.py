@@ -6,9 +6,8 @@ from random import getrandbits
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from cafeteria.chassis.http.problem_details import PROBLEM_JSON, TooLarge, encode_problem
+from cafeteria.chassis.http.security_headers import Headers, with_defaults
 from cafeteria.chassis.runtime.errors import InvalidRequest, ServiceError
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class HeadTooLarge(TooLarge):
@@ -59,4 +58,4 @@ def _problem(refusal: ServiceError, *, instance: str | None) -> tuple[Headers, b
     headers = [(b"x-request-id", request_id.encode())]
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
     headers += [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", b"%d" % len(body))]
-    return headers, body
+    return with_defaults(headers), body

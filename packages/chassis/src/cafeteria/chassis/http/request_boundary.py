@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
 from litestar.utils import normalize_path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from cafeteria.chassis.http.cors import Headers, Origins
+from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.problem_details import (
     PROBLEM_JSON,
     InternalError,
@@ -27,6 +27,7 @@ from cafeteria.chassis.http.problem_details import (
 )
 from cafeteria.chassis.http.request_headers import is_json, refuse_repeated, without_repeated
 from cafeteria.chassis.http.request_target import check_path
+from cafeteria.chassis.http.security_headers import Headers, with_defaults
 from cafeteria.chassis.observability import logs, metrics, tracing
 from cafeteria.chassis.runtime.errors import Forbidden, ServiceError
 
@@ -264,7 +265,7 @@ class _RequestContext:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = message["headers"] = [*message["headers"], *self._answer_headers]
+            headers = message["headers"] = with_defaults([*message["headers"], *self._answer_headers])
             for name, value in headers:
                 if name == b"content-type" and value.startswith(b"text/event-stream") and self.has_body():
                     self.is_stream = True

@@ -26,6 +26,7 @@ import uvicorn
 from litestar import Litestar
 
 from cafeteria.chassis.http.connection_limits import ConnectionLimits
+from cafeteria.chassis.http.security_headers import of_every_answer
 from cafeteria.chassis.http.uvicorn_protocol import UNREAD_GRACE_S, HttpProtocol
 from cafeteria.chassis.observability import logs
 
@@ -50,7 +51,9 @@ _log = logs.get_logger()
 class HttpServer(uvicorn.Server):
     """Serves one app; a stop sets `closing` first."""
 
-    def __init__(self, app: Litestar, closing: asyncio.Event, limits: ConnectionLimits) -> None:
+    def __init__(
+        self, app: Litestar, closing: asyncio.Event, limits: ConnectionLimits, *, is_https_alone: bool
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -61,6 +64,7 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                headers=of_every_answer(is_https_alone=is_https_alone),
                 proxy_headers=False,
                 workers=1,  # otherwise uvicorn reads WEB_CONCURRENCY, which is for other programs
                 backlog=BACKLOG,
@@ -70,12 +74,14 @@ class HttpServer(uvicorn.Server):
         self._limits = limits
 
     @asynccontextmanager
-    async def listening(self, listener: socket.socket) -> AsyncIterator[None]:
+    async def listening(
+        self, listener: socket.socket, *, accepted_at_once: int = ACCEPTED_AT_ONCE
+    ) -> AsyncIterator[None]:
         """Accept on a bound socket; leaving the context stops."""
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.on_tick(0)
-        await self.startup(sockets=[listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))])
+        await self.startup(sockets=[listener, *(listener.dup() for _ in range(accepted_at_once - 1))])
         checking = asyncio.create_task(self._check_limits(), name="http-limits")
         try:
             yield

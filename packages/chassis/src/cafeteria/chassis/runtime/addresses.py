@@ -4,6 +4,7 @@ IPv6 is in brackets in a URL, and without them if there is no port.
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ _NAME = re.compile(
 )  # RFC 1035, with underscores, which container engines use
 _DATABASE = re.compile(r"/[^\s/?#@%]+")
 _HIGHEST_PORT = 65535
+_WEB_PORTS = {"http": 80, "https": 443}
 
 
 class Address(NamedTuple):
@@ -55,6 +57,27 @@ def is_nats_url(text: str) -> bool:
 def is_host(text: str) -> bool:
     """Whether the text has the form of a name, an IPv4 or an IPv6 address. It may not exist."""
     return _is_ipv6(text) if ":" in text else _is_name_or_ipv4(text)
+
+
+def read_origin(text: str) -> str | None:
+    """The origin of a web page in the spelling of browsers: lower case, no default port. None for any other text.
+
+    The dot at the end of a name stays: to browsers, and for their cookies, it is another host.
+    """
+    if not text.isascii():
+        return None
+    lowered = text.lower()
+    scheme = lowered.partition(":")[0]
+    address = parse_url(lowered, scheme=scheme) if scheme in _WEB_PORTS else None
+    if address is None or address.rest:
+        return None
+    host = str(IPv6Address(address.host)) if ":" in address.host else address.host
+    port = "" if address.port in (None, _WEB_PORTS[scheme]) else f":{address.port}"
+    return f"{scheme}://{bracketed(host)}{port}"
+
+
+def are_origins(texts: Iterable[str]) -> bool:
+    return all(read_origin(text) is not None for text in texts)
 
 
 def bracketed(host: str) -> str:

@@ -16,7 +16,13 @@ from msgspec import NODEFAULT, UNSET, Meta, UnsetType, field
 from msgspec.inspect import FrozenSetType, ListType, Metadata, SetType, VarTupleType, type_info
 from msgspec.structs import FieldInfo, fields
 
-from cafeteria.chassis.runtime.addresses import is_host, is_nats_url, is_postgres_url
+from cafeteria.chassis.runtime.addresses import (
+    are_origins,
+    is_host,
+    is_nats_url,
+    is_postgres_url,
+    read_origin,
+)
 from cafeteria.contracts.subjects import PORT_OFFSETS
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -50,11 +56,11 @@ NatsUrl = Annotated[
         extra={_ACCEPTS: is_nats_url},
     ),
 ]
-Origin = Annotated[
-    str,
+WebOrigins = Annotated[
+    tuple[str, ...],
     Meta(
-        pattern=r"^https?://[^/?#\s*]+$",
-        description="origins like https://canteen.example, with commas between",
+        description="origins like https://canteen.example, in ASCII, with commas between",
+        extra={_ACCEPTS: are_origins},
     ),
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
@@ -133,11 +139,15 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: ListenHost = field(name="CAFETERIA_HOST", default="127.0.0.1")
     port_base: PortBase = field(name="CAFETERIA_PORT_BASE", default=8000)
     port: Port | None = field(name="CAFETERIA_PORT", default=None)
+    internal_host: ListenHost = field(name="CAFETERIA_INTERNAL_HOST", default="127.0.0.1")
+    internal_port_base: PortBase | None = field(name="CAFETERIA_INTERNAL_PORT_BASE", default=None)
+    internal_port: Port | None = field(name="CAFETERIA_INTERNAL_PORT", default=None)
     postgres_url: PostgresUrl = field(name="CAFETERIA_POSTGRES_URL")
     postgres_password: Secret = field(name="CAFETERIA_POSTGRES_PASSWORD")
     nats_url: NatsUrl = field(name="CAFETERIA_NATS_URL")
     nats_password: Secret = field(name="CAFETERIA_NATS_PASSWORD")
-    allowed_origins: tuple[Origin, ...] = field(name="CAFETERIA_ALLOWED_ORIGINS", default=())
+    allowed_origins: WebOrigins = field(name="CAFETERIA_ALLOWED_ORIGINS", default=())
+    public_origins: WebOrigins = field(name="CAFETERIA_PUBLIC_ORIGINS", default=())
     connections_per_address: Limit = field(name="CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS", default=1000)
     connection_proxies: tuple[ProxyNetwork, ...] = field(name="CAFETERIA_TRUSTED_PROXIES", default=())
     log_level: LogLevel = field(name="CAFETERIA_LOG_LEVEL", default=LogLevel.INFO)
@@ -146,6 +156,28 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     def listen_port(self, service: str) -> int:
         """The port to listen on; 0 means any free port."""
         return self.port_base + PORT_OFFSETS[service] if self.port is None else self.port
+
+    def internal_listen_port(self, service: str) -> int | None:
+        """The port of the internal listener, 0 being any free one; None: there is none. Raises SettingsError."""
+        base, port = self.internal_port_base, self.internal_port
+        if port is None and base is not None:
+            port = base + PORT_OFFSETS[service]
+        if port and port == self.listen_port(service):
+            raise SettingsError(
+                (
+                    f"CAFETERIA_INTERNAL_PORT_BASE or CAFETERIA_INTERNAL_PORT: {port} is the public port already.",
+                )
+            )
+        return port
+
+    def is_https_alone(self) -> bool:
+        """Whether browsers are known to reach the services over https and in no other way."""
+        origins = [read_origin(each) or "" for each in self.public_origins]
+        return bool(origins) and all(origin.startswith("https:") for origin in origins)
+
+    def scheme_proxies(self) -> tuple[Network, ...]:
+        """The proxies that are believed when they say that a request came over https."""
+        return self.connection_proxies
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:
