@@ -19,6 +19,7 @@ from cafeteria.identity.app import create_app
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
 
 STUDENT = "210041101"
@@ -95,6 +96,11 @@ class Identity:
         """Delete all login windows, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
 
+    async def verifies_tokens(self) -> bool:
+        """Whether it has read the ended sessions, without which it accepts no token."""
+        ready = await self.web.get("/health/ready")
+        return bool(ready.json()["dependencies"]["keys"] == "ok")
+
     async def until_waiting(self, number: int) -> None:
         """Wait until this number of identity's connections wait for a lock."""
         async with asyncio.timeout(10):
@@ -133,6 +139,7 @@ async def open_identity(
             stack.push_async_callback(database.close)
             identity = Identity(url=url, database=database)
             stack.push_async_callback(identity.close)
+            await until(identity.verifies_tokens)
             return identity
 
         yield open_with
