@@ -44,9 +44,7 @@ def test_every_public_route_leads_to_its_service(service: str, built: Callable[[
 
 
 def test_every_matcher_has_a_handler_with_the_services_port() -> None:
-    handlers = re.findall(
-        r"handle @(\w+) \{\n\t\treverse_proxy \{\$([A-Z]+):127\.0\.0\.1:(\d+)\}", CADDYFILE
-    )
+    handlers = re.findall(r"handle @(\w+) \{\n\t\treverse_proxy \{\$([A-Z]+):127\.0\.0\.1:(\d+)\}", CADDYFILE)
     expected = [(name, name.upper(), str(8000 + PORT_OFFSETS[name])) for name in MATCHERS]
     assert handlers == expected
     assert set(MATCHERS) <= set(subjects.SERVICES)
@@ -54,7 +52,8 @@ def test_every_matcher_has_a_handler_with_the_services_port() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/metrics", "/schema/openapi.json", "/health/ready", "/v1", "/v1/login/x", "/jsz", "/v1/tokens"]
+    "path",
+    ["/", "/metrics", "/schema/openapi.json", "/health/ready", "/v1", "/v1/login/x", "/jsz", "/v1/tokens"],
 )
 def test_any_other_path_leads_nowhere(path: str) -> None:
     assert service_at(path) is None

@@ -19,7 +19,7 @@ from litestar.datastructures import State
 
 from cafeteria.chassis.auth.jwks import KeySource
 from cafeteria.chassis.http.cookies import SecretCookie
-from cafeteria.chassis.http.request_headers import read_header
+from cafeteria.chassis.http.request_headers import RequestHeaders, read_header
 from cafeteria.chassis.http.request_target import check_query
 from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.runtime.errors import Forbidden, Unauthenticated
@@ -121,11 +121,11 @@ class Guard:
             yield Forbidden.status
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
-        pages: TrustedPages = request.app.state.pages
-        token, is_cookie = _token_of(request.scope["headers"], is_https_alone=pages.is_https_alone)
+        sent = _bearer_token(request.scope["headers"])
+        token = sent or _cookie_token(request)
         principal = await request.app.state.token_verifier.verify(token)
-        if is_cookie and request.scope["method"] not in _SAFE_METHODS:
-            pages.check(request)
+        if sent is None and request.scope["method"] not in _SAFE_METHODS:
+            _pages_of(request).check(request)
         if self.roles and principal.role not in self.roles:
             raise Forbidden(
                 f"This needs the role {' or '.join(sorted(self.roles))}; you are {principal.role}."
@@ -134,18 +134,28 @@ class Guard:
         await check_query(request)
 
 
-def _token_of(headers: Any, *, is_https_alone: bool) -> tuple[bytes, bool]:
-    """The token of the Authorization header, or else of the cookie; and whether it is from the cookie."""
+def _bearer_token(headers: RequestHeaders) -> bytes | None:
+    """The token of the Authorization header, which is never empty; None without the header."""
     authorization = read_header(headers, b"authorization")
-    if authorization is not None:
-        scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not token.strip(b" "):
-            raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
-        return token.strip(b" "), False
-    cookie = ACCESS_COOKIE.read(headers, is_https_alone=is_https_alone)
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() != b"bearer" or not token.strip(b" "):
+        raise Unauthenticated("The Authorization header must be `Bearer <access token>`.")
+    return token.strip(b" ")
+
+
+def _cookie_token(request: Request[Any, Any, Any]) -> bytes:
+    is_https_alone = _pages_of(request).is_https_alone
+    cookie = ACCESS_COOKIE.read(request.scope["headers"], is_https_alone=is_https_alone)
     if cookie is None:
         raise Unauthenticated("Sign in first: no access token was sent.")
-    return cookie, True
+    return cookie
+
+
+def _pages_of(request: Request[Any, Any, Any]) -> TrustedPages:
+    pages: TrustedPages = request.app.state.pages
+    return pages
 
 
 def _decode(token: bytes, key: Any) -> dict[str, Any]:
