@@ -10,7 +10,6 @@ from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.identity.fair_queue import Share
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES, Match, PasswordHashing
 
-
 FLOOD, HOME = (Share(name=name, is_known=False) for name in ("flood", "home"))
 KNOWN = Share(name="210041101", is_known=True)
 
