@@ -33,6 +33,7 @@ identity.login_attempts
     + client_ip inet null
     + outcome varchar status
 identity.login_windows +
+identity.sender_windows +
 identity.refresh_tokens +
     + family uuid
     + used_at timestamptz null

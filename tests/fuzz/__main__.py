@@ -29,7 +29,11 @@ ROLES = (ANONYMOUS, *Role)
 ENVIRONMENTS = {
     # in auto mode every action on a ticket is refused; with the usual limits nearly every login is
     KITCHEN: {"KITCHEN_MODE": "manual"},
-    IDENTITY: {"IDENTITY_LOGINS_PER_CLIENT": "1000000", "IDENTITY_LOGINS_PER_STUDENT": "1000000"},
+    IDENTITY: {
+        "IDENTITY_LOGINS_PER_CLIENT": "1000000",
+        "IDENTITY_LOGINS_PER_STUDENT": "1000000",
+        "IDENTITY_FAILURES_PER_CLIENT": "1000000",
+    },
 }
 MOST_ALLOWED = {
     GATEWAY: Role.STUDENT,

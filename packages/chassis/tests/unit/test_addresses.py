@@ -2,6 +2,7 @@
 
 import pytest
 
+from cafeteria.chassis.runtime.addresses import client_network
 from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError, load_settings
 from cafeteria.contracts.subjects import PORT_OFFSETS
 
@@ -122,3 +123,21 @@ def test_an_empty_host_is_the_default(environ: dict[str, str]) -> None:
 def test_the_highest_base_leaves_every_service_a_port(environ: dict[str, str]) -> None:
     settings = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT_BASE": "65500"})
     assert max(settings.listen_port(service) for service in PORT_OFFSETS) <= 65_535
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("", ""),
+        ("/run/cafeteria.sock", "/run/cafeteria.sock"),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_the_64_bits_of_an_ipv6_network(host: str, network: str) -> None:
+    assert client_network(host) == network

@@ -16,8 +16,9 @@ async def test_a_browser_gets_cookies_that_no_script_reads(identity: Identity) -
     await identity.add_user()
     answer = await identity.login(cookie=True)
     cookies = {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
-    assert set(cookies) == {"cafeteria_access", "cafeteria_refresh", "cafeteria_logout"}
-    for name, path in (("access", "/"), ("refresh", "/v1/token"), ("logout", "/v1/logout")):
+    assert set(cookies) == {*PLAIN_NAMES}
+    paths = {"access": "/", "refresh": "/v1/token", "logout": "/v1/logout", "device": "/v1/login"}
+    for name, path in paths.items():
         attributes = {part.strip().lower() for part in cookies[f"cafeteria_{name}"].split(";")[1:]}
         assert {"httponly", "samesite=lax", f"path={path}"} <= attributes
         assert "secure" not in attributes
@@ -35,12 +36,17 @@ async def test_a_browser_needs_only_its_cookies(identity: Identity) -> None:
     assert second not in (None, first)
     assert (await identity.web.get("/v1/me")).status_code == 200
     assert (await identity.web.post("/v1/logout")).status_code == 204
-    assert dict(identity.web.cookies) == {}
+    assert set(identity.web.cookies) == {"cafeteria_device"}  # it gives no access
     assert (await identity.refresh(second)).status_code == 401
 
 
-SECURE_NAMES = ["__Host-cafeteria_access", "__Secure-cafeteria_refresh", "__Secure-cafeteria_logout"]
-PLAIN_NAMES = ["cafeteria_access", "cafeteria_refresh", "cafeteria_logout"]
+SECURE_NAMES = [
+    "__Host-cafeteria_access",
+    "__Secure-cafeteria_refresh",
+    "__Secure-cafeteria_logout",
+    "__Secure-cafeteria_device",
+]
+PLAIN_NAMES = ["cafeteria_access", "cafeteria_refresh", "cafeteria_logout", "cafeteria_device"]
 BODY = {"student_id": "210041101", "password": "iftar-rush-2026", "cookie": True}
 COOKIE_ROUTES = (("/v1/login", BODY), ("/v1/token/refresh", None), ("/v1/logout", None), ("/v1/logout", {}))
 
@@ -58,8 +64,8 @@ async def test_cookies_are_secure_for_clients_that_use_https(open_identity: Open
     await identity.add_user()
     plain = await identity.web.post("/v1/login", json=BODY)
     https = await identity.web.post("/v1/login", json=BODY, headers={"X-Forwarded-Proto": "https"})
-    assert (names_of(plain), secure_marks(plain)) == (PLAIN_NAMES, [False] * 3)
-    assert (names_of(https), secure_marks(https)) == (SECURE_NAMES, [True] * 3)
+    assert (names_of(plain), secure_marks(plain)) == (PLAIN_NAMES, [False] * 4)
+    assert (names_of(https), secure_marks(https)) == (SECURE_NAMES, [True] * 4)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +78,14 @@ async def test_cookies_are_secure_if_a_setting_says_that_browsers_use_https(
     identity = await open_identity(**setting)
     await identity.add_user()
     answer = await identity.login(cookie=True)
-    assert (names_of(answer), secure_marks(answer)) == (SECURE_NAMES, [True] * 3)
-    access, refresh, logout = (line.partition(";")[0] for line in answer.headers.get_list("set-cookie"))
+    assert (names_of(answer), secure_marks(answer)) == (SECURE_NAMES, [True] * 4)
+    access, refresh, logout, _ = (line.partition(";")[0] for line in answer.headers.get_list("set-cookie"))
     web = identity.another_client()
     assert (await web.get("/v1/me", headers={"Cookie": access})).status_code == 200
     renewed = await web.post("/v1/token/refresh", headers={"Cookie": refresh})
     assert (renewed.status_code, names_of(renewed)) == (200, SECURE_NAMES)
     ended = await web.post("/v1/logout", headers={"Cookie": logout})
-    assert (ended.status_code, names_of(ended), secure_marks(ended)) == (204, SECURE_NAMES, [True] * 3)
+    assert (ended.status_code, names_of(ended), secure_marks(ended)) == (204, SECURE_NAMES[:3], [True] * 3)
     assert (await web.post("/v1/token/refresh", headers={"Cookie": refresh})).status_code == 401
 
 

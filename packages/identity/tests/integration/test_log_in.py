@@ -33,7 +33,7 @@ async def test_the_right_password_gives_tokens_that_are_accepted(
     answer = await identity.login()
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
-    assert "set-cookie" not in answer.headers
+    assert set(answer.cookies) == {"cafeteria_device"}
     body = answer.json()
     assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)

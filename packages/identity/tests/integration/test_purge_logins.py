@@ -1,4 +1,4 @@
-"""A purge deletes expired refresh tokens and ended login windows, and nothing else."""
+"""A purge deletes expired refresh tokens, ended login windows and old audit rows, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.use_cases import purge_logins
 from cafeteria.identity.use_cases.purge_logins import PurgeLogins
 from cafeteria.testkit.plugin import until
+from cafeteria.testkit.servers import FixtureServers
 
 if TYPE_CHECKING:
     from conftest import Identity
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(seconds=60)
 IDLE = timedelta(days=7)
+AUDIT = timedelta(days=90)
 
 
 async def test_a_purge_deletes_in_batches_what_has_ended(
@@ -46,19 +48,12 @@ async def test_a_purge_deletes_in_batches_what_has_ended(
             at - timedelta(seconds=seconds),
         )
 
-    await PurgeLogins(database, window=WINDOW, session_idle=IDLE).run()
+    await PurgeLogins(database, window=WINDOW, session_idle=IDLE, audit=AUDIT).run()
 
     ends = await identity.database.fetch("SELECT expires_at FROM identity.refresh_tokens ORDER BY expires_at")
     assert [row["expires_at"] for row in ends] == [at + timedelta(hours=hours) for hours in (1, 2)]
     windows = await identity.database.fetch("SELECT student_id FROM identity.login_windows ORDER BY 1")
     assert [row["student_id"] for row in windows] == ["210040", "2100430"]
-
-
-async def test_a_purge_keeps_the_audit(identity: Identity, database: Database) -> None:
-    await identity.login("999999999")
-    await PurgeLogins(database, window=timedelta(0), session_idle=IDLE).run()
-    assert await identity.database.fetchval("SELECT count(*) FROM identity.login_windows") == 0
-    assert await identity.attempts() == [("999999999", "unknown_user", False)]
 
 
 async def add_session(
@@ -93,7 +88,7 @@ async def test_a_purge_deletes_sessions_that_were_not_used_for_long_with_all_the
 
 async def leaves_rows(identity: Identity, database: Database, number: int) -> bool:
     """Whether a purge leaves so many; the service's own one, at its start, may hold some rows for a moment."""
-    await PurgeLogins(database, window=WINDOW, session_idle=IDLE).run()
+    await PurgeLogins(database, window=WINDOW, session_idle=IDLE, audit=AUDIT).run()
     return bool(await identity.database.fetchval("SELECT count(*) FROM identity.refresh_tokens") == number)
 
 
@@ -115,3 +110,55 @@ async def test_a_purge_keeps_a_session_whose_access_token_may_still_be_valid(
     await until(lambda: leaves_rows(identity, database, rows))
     kept = await identity.database.fetchval("SELECT count(*) FROM identity.refresh_tokens WHERE id = family")
     assert kept == 1
+
+
+async def test_a_purge_deletes_ended_windows_of_devices_and_networks(
+    identity: Identity, database: Database
+) -> None:
+    at = datetime.now(UTC)
+    for seconds in (0, 30, 61, 3600):
+        await identity.database.execute(
+            "INSERT INTO identity.sender_windows VALUES ($1, $2, 3)",
+            f"network 10.0.0.{seconds % 256}",
+            at - timedelta(seconds=seconds),
+        )
+    await PurgeLogins(database, window=WINDOW, session_idle=IDLE, audit=AUDIT).run()
+    left = await identity.database.fetch("SELECT sender FROM identity.sender_windows ORDER BY 1")
+    assert [row["sender"] for row in left] == ["network 10.0.0.0", "network 10.0.0.30"]
+
+
+async def test_a_purge_keeps_the_audit_for_its_days(
+    identity: Identity, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purge_logins, "BATCH_ROWS", 2)
+    await insert_attempts(identity, days=(0, 6, 89, 91, 92, 93, 400))
+    await PurgeLogins(database, window=timedelta(0), session_idle=IDLE, audit=AUDIT).run()
+    assert await ages(identity) == [0, 6, 89]
+
+
+async def test_no_purge_deletes_the_audit_of_the_last_week(
+    identity: Identity, servers: FixtureServers
+) -> None:
+    await insert_attempts(identity, days=(0, 6, 8))
+    async with servers.database_as("identity") as service:
+        purged = "SELECT identity.purge_login_attempts($1, 100)"
+        assert await service.fetchval(purged, datetime.now(UTC) + timedelta(days=1)) == 1
+        assert await service.fetchval(purged, datetime.now(UTC)) == 0
+    assert await ages(identity) == [0, 6]
+
+
+async def insert_attempts(identity: Identity, *, days: tuple[int, ...]) -> None:
+    for age in days:
+        await identity.database.execute(
+            "INSERT INTO identity.login_attempts (id, attempted_at, success, response_time_ms, student_id, outcome)"
+            " VALUES ($1, $2, false, 1, '999999999', 'unknown_user')",
+            new_id(),
+            datetime.now(UTC) - timedelta(days=age),
+        )
+
+
+async def ages(identity: Identity) -> list[int]:
+    rows = await identity.database.fetch(
+        "SELECT extract(day FROM now() - attempted_at)::int AS days FROM identity.login_attempts ORDER BY 1"
+    )
+    return [row["days"] for row in rows]

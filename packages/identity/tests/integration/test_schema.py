@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from cafeteria.contracts.subjects import SERVICES
 from cafeteria.identity.tables import Base
 from cafeteria.testkit.servers import FixtureServers
 
@@ -23,6 +24,18 @@ async def test_the_service_cannot_change_the_audit(servers: FixtureServers, clea
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
+
+
+async def test_no_other_service_may_purge_the_audit(servers: FixtureServers) -> None:
+    async with servers.database_as_admin() as connection:
+        may = {
+            role: await connection.fetchval(
+                "SELECT has_function_privilege($1, 'identity.purge_login_attempts(timestamptz, integer)', 'EXECUTE')",
+                role,
+            )
+            for role in SERVICES
+        }
+    assert [role for role in may if may[role]] == ["identity"]
 
 
 async def test_the_migrations_create_the_declared_tables(servers: FixtureServers) -> None:

@@ -24,7 +24,7 @@ from cafeteria.identity.domain import (
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LIMITS = LoginLimits(per_client=3, per_student=30, window=timedelta(seconds=60))
+LIMITS = LoginLimits(per_client=3, per_student=30, failures_per_client=60, window=timedelta(seconds=60))
 USER_ID = UUID(int=1)
 
 
@@ -105,37 +105,38 @@ def test_a_refresh_token_gives_one_rotation_and_repeats_within_its_grace(
 
 
 @pytest.mark.parametrize(
-    ("attempts", "started_s_ago", "client_attempts", "client_started_s_ago", "seconds"),
+    ("student", "client", "sender", "seconds"),
     [
-        (3, 10, 3, 10, 50),
-        (3, 59.5, 3, 59.5, 1),
-        (30, 20, 0, None, 40),
-        (30, 50, 3, 10, 50),
-        (30, 10, 3, 50, 50),
-        (2, 10, 2, 10, 1),  # its limits allow attempts again: the next one may follow at once
-        (3, 61, 3, 61, 1),
+        ((3, 10), (3, 10), (0, None), 50),
+        ((3, 59.5), (3, 59.5), (0, None), 1),
+        ((30, 20), (0, None), (0, None), 40),
+        ((30, 50), (3, 10), (0, None), 50),
+        ((30, 10), (3, 50), (0, None), 50),
+        ((2, 10), (2, 10), (59, 10), 1),  # its limits allow attempts again: the next one may follow at once
+        ((3, 61), (3, 61), (60, 61), 1),
+        ((30, 50), (3, 50), (60, 5), 55),
+        ((0, None), (0, None), (60, 40), 20),
     ],
 )
 def test_after_the_given_wait_every_window_that_refused_has_ended(
-    attempts: int,
-    started_s_ago: float,
-    client_attempts: int,
-    client_started_s_ago: float | None,
+    student: tuple[int, float | None],
+    client: tuple[int, float | None],
+    sender: tuple[int, float | None],
     seconds: int,
 ) -> None:
+    def started(s_ago: float | None) -> datetime | None:
+        return None if s_ago is None else NOON - timedelta(seconds=s_ago)
+
     window = LoginWindow(
-        started_at=NOON - timedelta(seconds=started_s_ago),
-        attempts=attempts,
-        client_started_at=None
-        if client_started_s_ago is None
-        else NOON - timedelta(seconds=client_started_s_ago),
-        client_attempts=client_attempts,
+        started_at=started(student[1]),
+        attempts=student[0],
+        client_started_at=started(client[1]),
+        client_attempts=client[0],
+        sender_started_at=started(sender[1]),
+        sender_attempts=sender[0],
+        sender_limit=60,
     )
     assert retry_after_s(window, LIMITS, now=NOON) == seconds
-
-
-def test_without_a_window_the_wait_is_one_second() -> None:
-    assert retry_after_s(None, LIMITS, now=NOON) == 1
 
 
 @pytest.mark.parametrize("text", ["2", "210041101", "kitchen-1", "A" * 32])

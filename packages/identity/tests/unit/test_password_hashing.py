@@ -7,7 +7,18 @@ import pytest
 from argon2 import PasswordHasher
 
 from cafeteria.chassis.runtime.errors import Overloaded
+from cafeteria.identity.fair_queue import Share
 from cafeteria.identity.password_hashing import MEMORY_KIB, PARALLELISM, PASSES, Match, PasswordHashing
+
+FLOOD, HOME = (Share(name=name, is_known=False) for name in ("flood", "home"))
+KNOWN = Share(name="210041101", is_known=True)
+
+
+@pytest.fixture
+async def fair() -> AsyncIterator[PasswordHashing]:
+    """Two slots and a queue of seven."""
+    async with PasswordHashing(threads=1, queue_limit=8, niceness=10) as hashing:
+        yield hashing
 
 
 @pytest.fixture
@@ -75,6 +86,48 @@ async def test_a_full_queue_refuses_at_once_and_a_slot_is_free_after_its_use(
         assert refusal.value.headers["Retry-After"] == "2"
     async with passwords.slot():
         assert await passwords.hash("x")
+
+
+def waits(hashing: PasswordHashing, share: Share, served: list[str]) -> asyncio.Task[None]:
+    async def log_in() -> None:
+        async with hashing.slot(share):
+            served.append(share.name)
+
+    return asyncio.create_task(log_in())
+
+
+async def test_an_honest_login_passes_a_flood_from_another_network(fair: PasswordHashing) -> None:
+    served: list[str] = []
+    async with fair.slot(FLOOD), fair.slot(FLOOD):
+        flood = [waits(fair, FLOOD, served) for _ in range(100)]
+        honest = [waits(fair, share, served) for share in (HOME, KNOWN)]
+        await asyncio.sleep(0)  # all wait now
+    await asyncio.gather(*honest)
+    ends = await asyncio.gather(*flood, return_exceptions=True)
+    assert served == ["210041101", "flood", "home", "flood", "flood", "flood", "flood"]
+    assert sum(isinstance(end, Overloaded) for end in ends) == 95
+
+
+async def test_a_login_that_is_cancelled_while_it_waits_takes_no_slot(fair: PasswordHashing) -> None:
+    served: list[str] = []
+    async with fair.slot(), fair.slot():
+        cancelled, waiting = (waits(fair, HOME, served) for _ in range(2))
+        await asyncio.sleep(0)  # both wait now
+        cancelled.cancel()
+    await waiting
+    async with asyncio.timeout(10), fair.slot(), fair.slot():
+        assert (served, cancelled.cancelled()) == (["home"], True)
+
+
+async def test_a_slot_that_is_given_to_a_cancelled_login_goes_to_the_next(fair: PasswordHashing) -> None:
+    served: list[str] = []
+    async with fair.slot(), fair.slot():
+        cancelled, waiting = (waits(fair, HOME, served) for _ in range(2))
+        await asyncio.sleep(0)  # both wait now
+    cancelled.cancel()  # it has its slot, and has not run since
+    await waiting
+    async with asyncio.timeout(10), fair.slot(), fair.slot():
+        assert (served, cancelled.cancelled()) == (["home"], True)
 
 
 async def test_hashing_leaves_the_loop_free(passwords: PasswordHashing) -> None:

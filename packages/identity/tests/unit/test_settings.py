@@ -18,6 +18,7 @@ def test_the_defaults_are_those_of_the_public_interface() -> None:
     settings = load_settings(IdentitySettings, NEEDED)
     assert settings.access_token_s == 900
     assert (settings.logins_per_client, settings.login_window_s) == (3, 60)
+    assert (settings.failures_per_client, settings.audit_days) == (60, 90)
     assert settings.trusted_proxies == ()
     assert not settings.secure_cookies
 
@@ -36,6 +37,8 @@ def test_proxies_are_addresses_and_networks() -> None:
         ("IDENTITY_ACCESS_TOKEN_S", "0"),
         ("IDENTITY_HASH_NICENESS", "20"),
         ("IDENTITY_LOGINS_PER_CLIENT", "none"),
+        ("IDENTITY_FAILURES_PER_CLIENT", "0"),
+        ("IDENTITY_AUDIT_DAYS", "6"),
     ],
 )
 def test_a_wrong_value_is_named_at_the_start(variable: str, value: str) -> None:

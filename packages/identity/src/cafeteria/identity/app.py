@@ -10,6 +10,7 @@ from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import IDENTITY
+from cafeteria.identity.device_cookies import DeviceCookies
 from cafeteria.identity.domain import LoginLimits, SessionLimits
 from cafeteria.identity.http_api import ROUTES
 from cafeteria.identity.jobs import JOBS
@@ -64,6 +65,7 @@ def build(settings: IdentitySettings) -> Service:
         resources=(password_hashing,),
         keys=KeySource(publish_keys.for_this_process, revoked=revoked),
         proxies=TrustedProxies(settings.trusted_networks()),
+        devices=DeviceCookies(signing_keys),
         log_in=LogIn(*checking, issuer, revocations, limits=limits, sessions=sessions),
         refresh_tokens=RefreshTokens(request_database, issuer, revocations, limits=sessions),
         log_out=LogOut(request_database, revocations),
@@ -75,10 +77,19 @@ def build(settings: IdentitySettings) -> Service:
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),
         publish_keys=publish_keys,
-        purge_logins=PurgeLogins(database, window=limits.window, session_idle=sessions.idle),
+        purge_logins=_purge_logins(settings, database),
         list_sessions=ListSessions(request_database, idle=sessions.idle),
         end_sessions=EndSessions(request_database, revocations),
         revocations=revocations,
+    )
+
+
+def _purge_logins(settings: IdentitySettings, database: Database) -> PurgeLogins:
+    return PurgeLogins(
+        database,
+        window=timedelta(seconds=settings.login_window_s),
+        session_idle=timedelta(seconds=settings.session_idle_s),
+        audit=timedelta(days=settings.audit_days),
     )
 
 
@@ -92,6 +103,7 @@ def _login_limits(settings: IdentitySettings) -> LoginLimits:
     return LoginLimits(
         per_client=settings.logins_per_client,
         per_student=settings.logins_per_student,
+        failures_per_client=settings.failures_per_client,
         window=timedelta(seconds=settings.login_window_s),
     )
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from cafeteria.chassis.runtime.addresses import client_network
 from cafeteria.chassis.runtime.visible_text import UnusableNameError, as_name
 from cafeteria.contracts.identity import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, LoginOutcome
 from cafeteria.contracts.values import Role
@@ -28,6 +29,8 @@ MAX_LIVE_SESSIONS = 100
 MAX_USER_AGENT_LENGTH = 200
 ACCESS_TOKEN_MARGIN = timedelta(seconds=60)
 """An access token counts as valid for this long after its end: verifiers allow 30 s, and their clocks may differ by as much."""
+UNKNOWN_NETWORK = "unknown"
+"""The network of all clients without an address."""
 
 _STUDENT_ID = compile_pattern(r"[A-Za-z0-9-]{1,32}")
 
@@ -55,20 +58,49 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The login attempts that one window allows. A window begins with its first attempt; every outcome counts."""
+    """The login attempts that one window allows. A window begins with its first attempt; a refused one does not count.
+
+    A known device has `per_client` attempts of its own. From other devices each student id has `per_client` from one
+    network and `per_student` from all, and a network has `failures_per_client` failed ones over all student ids.
+    """
 
     per_client: int
     per_student: int
+    failures_per_client: int
     window: timedelta
 
 
-class LoginWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """The counted attempts for a student id: from all clients, and from the client of the current attempt."""
+class LoginClient(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a login comes from. `address` is None without one, as behind a Unix socket.
 
-    started_at: datetime
+    `user_agent` is its header as sent. `device` is the id that the device proves by a cookie for this student id;
+    `refresh_token` is what its other cookie holds, unchecked.
+    """
+
+    address: str | None
+    user_agent: str | None = None
+    device: UUID | None = None
+    refresh_token: str | None = None
+
+    @property
+    def network(self) -> str:
+        """The part of the address that limits count."""
+        return UNKNOWN_NETWORK if self.address is None else client_network(self.address)
+
+
+class LoginWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The counted attempts that may refuse a login: of its sender, of its student id, and of that id from its network.
+
+    The sender is a known device, or else the network with its failures. A known device has no other windows.
+    """
+
+    started_at: datetime | None
     attempts: int
     client_started_at: datetime | None
     client_attempts: int
+    sender_started_at: datetime | None
+    sender_attempts: int
+    sender_limit: int
 
 
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,16 +234,15 @@ def judge_one_time(account: Account, *, is_replaced: bool, at: datetime) -> Logi
     return LoginOutcome.SUCCEEDED if is_replaced else LoginOutcome.PASSWORD_CHANGE_REQUIRED
 
 
-def retry_after_s(window: LoginWindow | None, limits: LoginLimits, *, now: datetime) -> int:
+def retry_after_s(window: LoginWindow, limits: LoginLimits, *, now: datetime) -> int:
     """Return the whole seconds, at least one, after which the limits allow the next attempt."""
-    if window is None:
-        return 1
-    ends = [now]
-    if window.attempts >= limits.per_student:
-        ends.append(window.started_at + limits.window)
-    if window.client_started_at is not None and window.client_attempts >= limits.per_client:
-        ends.append(window.client_started_at + limits.window)
-    return max(1, ceil((max(ends) - now).total_seconds()))
+    counted = (
+        (window.started_at, window.attempts, limits.per_student),
+        (window.client_started_at, window.client_attempts, limits.per_client),
+        (window.sender_started_at, window.sender_attempts, window.sender_limit),
+    )
+    ends = [start + limits.window for start, attempts, limit in counted if start and attempts >= limit]
+    return max(1, ceil((max(ends, default=now) - now).total_seconds()))
 
 
 def judge_refresh(token: RefreshToken | None, *, now: datetime, idle: timedelta) -> RefreshVerdict:

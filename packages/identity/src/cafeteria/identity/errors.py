@@ -71,19 +71,36 @@ class AccountChanged(Unavailable):
         super().__init__("The account was changed at this moment, and nothing was done. Sign in again.")
 
 
+class LoginLimit(StrEnum):
+    """The limit that refused a login: of a known device; and of others, of a network, a student id, or both together."""
+
+    DEVICE = "device"
+    NETWORK = "network"
+    STUDENT = "student"
+    CLIENT = "client"
+
+
+_TOO_MANY = {
+    LoginLimit.DEVICE: "Too many sign-ins were tried on this device.",
+    LoginLimit.NETWORK: "Too many sign-ins from your network have failed.",
+    LoginLimit.STUDENT: "Too many sign-ins were tried for this student id.",
+    LoginLimit.CLIENT: "Too many sign-ins were tried for this student id.",
+}
+
+
 class TooManyAttempts(ServiceError):
-    """A login over a limit: the password was not checked and the attempt was not counted."""
+    """A login over a limit: it was not counted."""
 
     code = ProblemCode.TOO_MANY_ATTEMPTS
     status = 429
     title = "Too many attempts"
     security_event = SecurityEvent.LOGIN_LIMITED
 
-    def __init__(self, *, retry_after_s: int) -> None:
-        super().__init__(
-            f"Too many passwords were tried for this student id. Try again in {retry_after_s} s.",
-            headers={"Retry-After": str(retry_after_s)},
-        )
+    def __init__(self, limit: LoginLimit, *, retry_after_s: int) -> None:
+        sentences = [_TOO_MANY[limit], f"Try again in {retry_after_s} s; this one was not counted."]
+        if limit is not LoginLimit.DEVICE:
+            sentences.append("A device on which you have signed in before need not wait.")
+        super().__init__(" ".join(sentences), headers={"Retry-After": str(retry_after_s)})
 
 
 class InvalidStudentId(InvalidRequest):

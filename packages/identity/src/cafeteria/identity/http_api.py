@@ -2,6 +2,7 @@
 
 A browser that asks for cookies gets three, all HttpOnly: the access token for every path, and the refresh token
 twice, each only for the path that needs it, because a cookie has one path and no other request should carry the token.
+Every login also leaves a device cookie, which gives no access: by it a later login is known to come from this browser.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.runtime.errors import Forbidden
 from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
+from cafeteria.identity.device_cookies import LIFETIME_S
+from cafeteria.identity.domain import LoginClient
 from cafeteria.identity.errors import (
     InvalidCredentials,
     LastOperator,
@@ -37,6 +40,7 @@ from cafeteria.identity.use_cases import Service
 
 REFRESH_COOKIE = SecretCookie("cafeteria_refresh", path="/v1/token")
 LOGOUT_COOKIE = SecretCookie("cafeteria_logout", path="/v1/logout")
+DEVICE_COOKIE = SecretCookie("cafeteria_device", path="/v1/login")
 SESSION_COOKIES = (ACCESS_COOKIE, REFRESH_COOKIE, LOGOUT_COOKIE)
 
 JWKS_MAX_AGE_S = 300  # services get a new key over the bus at once; browsers and tools may wait this long
@@ -64,16 +68,16 @@ AnyRequest = Request[Any, Any, State]
     responses=refusals(InvalidCredentials, Forbidden, PasswordChangeRequired, TooManyAttempts),
 )
 async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
-    """Allow three attempts a minute for each student id and address; right ones count, too.
+    """Allow three attempts a minute for each student id and network; right ones count, too.
 
-    A one-time password signs in only together with `new_password`, which replaces it and ends all other sessions.
+    A device that has signed in for this student id before has three a minute of its own. A one-time password signs in
+    only together with `new_password`, which replaces it and ends all other sessions.
     """
     if data.cookie:
         _pages(request).check(request)
-    session = await _service(request).log_in(
-        data, client=_sender(request).address, user_agent=request.headers.get("user-agent")
-    )
-    return _answer(session, request, with_cookies=data.cookie)
+    session = await _service(request).log_in(data, _login_client(request, data.student_id))
+    cookies = _session_cookies(session, request) if data.cookie else []
+    return _answer(session, [*cookies, *_device_cookie(session, request)])
 
 
 @post(
@@ -92,7 +96,8 @@ async def refresh(
     if with_cookies:
         _pages(request).check(request)
     session = await _service(request).refresh_tokens(body.refresh_token or _cookie(request, REFRESH_COOKIE))
-    return _answer(session, request, with_cookies=with_cookies)
+    cookies = [*_session_cookies(session, request), *_device_cookie(session, request)] if with_cookies else []
+    return _answer(session, cookies)
 
 
 @post("/v1/logout", status_code=204, summary="End the session", tags=_SESSIONS, responses=refusals(Forbidden))
@@ -280,8 +285,19 @@ def _cookie(request: AnyRequest, cookie: SecretCookie) -> str | None:
     return None if token is None else token.decode("latin-1")
 
 
-def _answer(session: Session, request: AnyRequest, *, with_cookies: bool) -> Response[identity.Tokens]:
-    cookies = _session_cookies(session, request) if with_cookies else []
+def _login_client(request: AnyRequest, student_id: str) -> LoginClient:
+    """The client of a login. The cookies of a page that is not trusted do not count."""
+    headers = request.scope["headers"] if _pages(request).trusts(request) else []
+    held = REFRESH_COOKIE.read_all(headers)
+    return LoginClient(
+        address=_sender(request).address,
+        user_agent=request.headers.get("user-agent"),
+        device=_service(request).devices.read(DEVICE_COOKIE.read_all(headers), student_id=student_id),
+        refresh_token=held[0].decode("latin-1") if held else None,
+    )
+
+
+def _answer(session: Session, cookies: Sequence[Cookie]) -> Response[identity.Tokens]:
     return Response(session.tokens, cookies=cookies)
 
 
@@ -295,3 +311,13 @@ def _session_cookies(session: Session, request: AnyRequest) -> list[Cookie]:
     return [
         cookie.set_to(value, max_age_s=max_age_s, is_secure=is_secure) for cookie, value, max_age_s in values
     ]
+
+
+def _device_cookie(session: Session, request: AnyRequest) -> list[Cookie]:
+    """The cookie by which the browser is known at its next login; none for a page that is not trusted."""
+    pages = _pages(request)
+    if not pages.trusts(request):
+        return []
+    sent = DEVICE_COOKIE.read_all(request.scope["headers"])
+    value = _service(request).devices.renew(sent, student_id=session.student_id, session=session.session_id)
+    return [DEVICE_COOKIE.set_to(value, max_age_s=LIFETIME_S, is_secure=pages.is_https(request))]

@@ -1,8 +1,8 @@
-"""Hash passwords with argon2id, in a few threads of low priority behind a bounded queue.
+"""Hash passwords with argon2id, in a few threads of low priority behind a bounded, fair queue.
 
 A hash costs tens of milliseconds of one core and 19 MiB, on purpose. So there are no more threads than cores, they
 yield to everything else on the machine, and a full queue refuses at once: a flood of logins delays logins, not
-orders.
+orders. The queue serves shares in turn: a flood from one network delays the logins of that network, not of others.
 """
 
 import asyncio
@@ -22,15 +22,23 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.identity.domain import password_form
+from cafeteria.identity.fair_queue import FairQueue, Share
 
 MEMORY_KIB = 19 * 1024  # with the next two: OWASP's smallest recommended argon2id, 20-45 ms a hash
 PASSES = 2
 PARALLELISM = 1
 RETRY_AFTER_S = 2  # two cores empty a full queue of the default length in about this time
 
+SIGNED_IN = Share(name="signed in", is_known=True)
+"""The share of signed-in people who store a new password."""
+
 HASH_SECONDS = metrics.histogram(
     "cafeteria_identity_hash_seconds",
-    "Time from the request for a password hash to its result, with the wait in the queue",
+    "Time from the request for a password hash to its result, after the wait in the queue",
+)
+QUEUE_SECONDS = metrics.histogram(
+    "cafeteria_identity_hash_queue_seconds",
+    "Time that a login or registration waited in the queue until its turn",
 )
 HASHES_REFUSED = metrics.counter(
     "cafeteria_identity_hashes_refused_total",
@@ -78,8 +86,11 @@ class PasswordHashing:
 
     def __init__(self, *, threads: int, queue_limit: int, niceness: int) -> None:
         self._hasher = _new_hasher()
-        self._slots = threads + queue_limit
-        self._used_slots = 0
+        # For each thread one login beyond the one that it hashes has its turn: its attempt is counted meanwhile, so that
+        # no thread waits for the database.
+        ahead = min(threads, queue_limit)
+        self._free_slots = threads + ahead
+        self._queue = FairQueue[asyncio.Future[None]](limit=queue_limit - ahead)
         self._threads = ThreadPoolExecutor(
             threads, thread_name_prefix="argon2", initializer=_lower_priority, initargs=(niceness,)
         )
@@ -97,18 +108,47 @@ class PasswordHashing:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot of the queue for the hashes in the block. Raises Overloaded at once if all are used."""
-        if self._used_slots >= self._slots:
-            HASHES_REFUSED.metric().inc()
-            raise Overloaded(
-                "Too many people sign in at this moment; nothing was tried.", retry_after_s=RETRY_AFTER_S
-            )
-        self._used_slots += 1
+    async def slot(self, share: Share = SIGNED_IN) -> AsyncIterator[None]:
+        """Wait for the turn of `share`, and hold a slot for the hashes in the block. Raises Overloaded.
+
+        That happens at once or while it waits: when the queue is full, the newest of the longest line has to go.
+        """
+        with QUEUE_SECONDS.metric().time():
+            await self._wait_for_turn(share)
         try:
             yield
         finally:
-            self._used_slots -= 1
+            self._free_slot()
+
+    async def _wait_for_turn(self, share: Share) -> None:
+        if self._free_slots:
+            self._free_slots -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        refused = self._queue.push(turn, share)
+        if refused is not None and not refused.done():
+            refused.set_exception(_refusal())
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._give_back(turn, share)
+            raise
+
+    def _give_back(self, turn: asyncio.Future[None], share: Share) -> None:
+        """Leave the queue; a slot that was given in the same moment goes to the next."""
+        if turn.cancelled():
+            self._queue.remove(turn, share)
+        elif turn.exception() is None:
+            self._free_slot()
+
+    def _free_slot(self) -> None:
+        """Give the slot to the entry whose turn it is; one that was cancelled in the same moment takes none."""
+        while self._queue:
+            turn = self._queue.pop()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free_slots += 1
 
     async def hash(self, password: str) -> str:
         """Call it within a `slot`."""
@@ -139,6 +179,13 @@ class PasswordHashing:
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, lambda: function(*args, **kwargs)
             )
+
+
+def _refusal() -> Overloaded:
+    HASHES_REFUSED.metric().inc()
+    return Overloaded(
+        "Too many people sign in at this moment; nothing was tried.", retry_after_s=RETRY_AFTER_S
+    )
 
 
 def _lower_priority(niceness: int) -> None:

@@ -11,6 +11,7 @@ from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError
 
 PositiveInt = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
+AuditDays = Annotated[int, Meta(ge=7, le=36_500, description="a whole number of days, 7 or more")]
 Niceness = Annotated[int, Meta(ge=0, le=19, description="a whole number from 0 to 19")]
 
 
@@ -32,7 +33,9 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
     secure_cookies: bool = field(name="IDENTITY_SECURE_COOKIES", default=False)
     logins_per_client: PositiveInt = field(name="IDENTITY_LOGINS_PER_CLIENT", default=3)
     logins_per_student: PositiveInt = field(name="IDENTITY_LOGINS_PER_STUDENT", default=30)
+    failures_per_client: PositiveInt = field(name="IDENTITY_FAILURES_PER_CLIENT", default=60)
     login_window_s: PositiveInt = field(name="IDENTITY_LOGIN_WINDOW_S", default=60)
+    audit_days: AuditDays = field(name="IDENTITY_AUDIT_DAYS", default=90)
     trusted_proxies: tuple[str, ...] = field(name="IDENTITY_TRUSTED_PROXIES", default=())
     hash_threads: Limit = field(name="IDENTITY_HASH_THREADS", default=0)
     hash_queue: Limit = field(name="IDENTITY_HASH_QUEUE", default=64)

@@ -1,4 +1,4 @@
-"""Sign access tokens. The private key stays in this module: only signatures and public keys leave it.
+"""Sign access tokens and device cookies. The private key stays in this module: only signatures and public keys leave it.
 
 A key's `kid` is its RFC 7638 thumbprint, so a key has the same name in every replica and after every restart.
 """
@@ -23,6 +23,8 @@ from cafeteria.contracts import identity
 from cafeteria.contracts.values import Role
 from cafeteria.identity.settings import SigningKeyUnusable
 
+DEVICE_AUDIENCE = "cafeteria-device"
+
 logger = get_logger()
 
 
@@ -31,9 +33,10 @@ class SigningKeys:
 
     def __init__(self, private: Ed25519PrivateKey, older: Sequence[Ed25519PublicKey] = ()) -> None:
         self._private = private
-        publics = {jwk.kid: jwk for jwk in map(_jwk, (private.public_key(), *older))}
+        publics = {_jwk(key).kid: key for key in (private.public_key(), *older)}
+        self._publics = publics
         self.kid = next(iter(publics))
-        self.jwks = identity.Jwks(keys=tuple(publics.values()))
+        self.jwks = identity.Jwks(keys=tuple(_jwk(key) for key in publics.values()))
 
     @classmethod
     def load(cls, signing_key_file: str, *, older_key_files: Sequence[str] = ()) -> "SigningKeys":
@@ -56,6 +59,36 @@ class SigningKeys:
             "exp": int(expires_at.timestamp()),
         }
         return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self.kid})
+
+    def sign_device(self, *, student_id: str, device: UUID, expires_at: datetime) -> str:
+        """Return a JWT that proves a device's login for the student id, and is no access token."""
+        claims = {
+            "iss": ISSUER,
+            "aud": DEVICE_AUDIENCE,
+            "sub": student_id,
+            "jti": str(device),
+            "exp": int(expires_at.timestamp()),
+        }
+        return jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self.kid})
+
+    def verify_device(self, token: str, *, student_id: str) -> UUID | None:
+        """Return the device of a valid JWT of `sign_device` for the student id; None for any other text."""
+        try:
+            key = self._publics.get(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None:
+                return None
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=DEVICE_AUDIENCE,
+                issuer=ISSUER,
+                subject=student_id,
+                options={"require": ["iss", "aud", "sub", "jti", "exp"]},
+            )
+            return UUID(claims["jti"])
+        except (jwt.InvalidTokenError, ValueError):
+            return None
 
 
 def _jwk(key: Ed25519PublicKey) -> identity.Jwk:

@@ -55,7 +55,7 @@ class UserRow(AuditColumns, Base):
 
 
 class LoginAttemptRow(Base):
-    """The login audit; the service's role may only insert and read."""
+    """The login audit; the service's role may insert, read, and delete old rows by `purge_login_attempts` alone."""
 
     __tablename__ = "login_attempts"
     __table_args__ = (
@@ -75,6 +75,7 @@ class LoginAttemptRow(Base):
         ),
         Index(None, "user_id", "attempted_at"),
         Index(None, "student_id", "attempted_at"),
+        Index(None, "attempted_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -88,9 +89,9 @@ class LoginAttemptRow(Base):
 
 
 class LoginWindowRow(Base):
-    """The counted attempts of a student id, in one row: one statement judges both limits under one lock.
+    """The attempts for a student id from unknown devices, in one row: one statement judges both limits under one lock.
 
-    `clients` maps a client address to `{"since": <timestamp>, "attempts": <n>}`; the limit per student id bounds it.
+    `clients` maps a client's network to `{"since": <timestamp>, "attempts": <n>}`; the limit per student id bounds it.
     """
 
     __tablename__ = "login_windows"
@@ -112,6 +113,28 @@ class LoginWindowRow(Base):
     attempts: Mapped[int]
     last_attempt_at: Mapped[datetime]
     clients: Mapped[dict[str, Any]]
+
+
+class SenderWindowRow(Base):
+    """The attempts of a known device, or the failures of a network over all student ids, in the current window.
+
+    `sender` is `device <id>` or `network <address>`. A row costs its sender at least one hash.
+    """
+
+    __tablename__ = "sender_windows"
+    __table_args__ = (
+        CheckConstraint(
+            "sender ~ '^(device|network) '", name="sender_form", comment="one name for one sender"
+        ),
+        CheckConstraint(
+            "attempts >= 1", name="attempts_counted", comment="a window begins with its first attempt"
+        ),
+        Index(None, "started_at"),
+    )
+
+    sender: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    attempts: Mapped[int]
 
 
 class RefreshTokenRow(Base):

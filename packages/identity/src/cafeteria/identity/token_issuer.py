@@ -15,8 +15,10 @@ REFRESH_TOKEN_BYTES = 32  # nobody guesses 256 random bits, so an unsalted SHA-2
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """The tokens for the client. It can renew them for `renewable_s` more seconds."""
+    """The tokens for the client, and whose they are. It can renew them for `renewable_s` more seconds."""
 
+    session_id: UUID
+    student_id: str
     tokens: identity.Tokens
     renewable_s: int
 
@@ -42,6 +44,8 @@ class TokenIssuer:
             expires_at=self.expiry(now),
         )
         return Session(
+            session_id=session,
+            student_id=account.student_id,
             tokens=identity.Tokens(
                 access_token=access_token, expires_in=self._access_token_s, refresh_token=refresh_token
             ),

@@ -53,7 +53,7 @@ FORGETTING = (
     "UPDATE identity.login_attempts SET student_id = $2, client_ip = NULL WHERE student_id = $1",
     "DELETE FROM identity.login_windows WHERE student_id = $1",
     "DELETE FROM identity.refresh_tokens WHERE user_id IN (SELECT id FROM identity.users WHERE student_id = $1)",
-    """UPDATE identity.users SET student_id = $2, full_name = NULL, password_hash = '', updated_at = now()
+    """UPDATE identity.users SET student_id = $2, full_name = NULL, password_hash = '', one_time_until = NULL, updated_at = now()
         WHERE student_id = $1""",
     """DELETE FROM gateway.idempotency_keys
         WHERE order_id IN (SELECT id FROM gateway.orders WHERE student_id = $1)""",

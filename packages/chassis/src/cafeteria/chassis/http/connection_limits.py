@@ -14,6 +14,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from cafeteria.chassis.observability import logs, metrics
+from cafeteria.chassis.runtime.addresses import client_network
 from cafeteria.chassis.runtime.errors import Overloaded
 from cafeteria.chassis.runtime.settings import Network
 
@@ -268,7 +269,7 @@ class ConnectionLimits:
             self._counts.clear()
 
     def _address_of(self, host: str) -> Address:
-        key = _network_key(host)
+        key = client_network(host)
         existing = self._addresses.get(key)
         return existing or Address(key, is_capped=self._per_address > 0 and not self._is_proxy(host))
 
@@ -280,12 +281,3 @@ class ConnectionLimits:
 
 def _owing_of_its_address(connection: Connection) -> int:
     return connection.address.owing if connection.address else 0
-
-
-def _network_key(host: str) -> str:
-    """The key that an address counts under: for IPv6 its /64, because one client usually has a whole /64."""
-    if ":" not in host:
-        return host
-    address = ip_address(host)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or f"{int(address) >> 64:x}::/64")

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from litestar.datastructures import Cookie
 
-from cafeteria.chassis.http.request_headers import RequestHeaders, read_cookie
+from cafeteria.chassis.http.request_headers import RequestHeaders, read_cookie, read_cookies
 
 HOST_PREFIX = "__Host-"
 SECURE_PREFIX = "__Secure-"
@@ -54,3 +54,8 @@ class SecretCookie(NamedTuple):
         if value is None and not is_https_alone:
             return read_cookie(headers, self.plain_name.encode())
         return value
+
+    def read_all(self, headers: RequestHeaders) -> list[bytes]:
+        """All values, those with a prefix first: for a cookie whose value itself proves who made it."""
+        names = (self.name(is_secure=is_secure).encode() for is_secure in (True, False))
+        return [value for name in names for value in read_cookies(headers, name)]

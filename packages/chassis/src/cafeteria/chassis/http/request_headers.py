@@ -98,13 +98,18 @@ def read_cookie(headers: RequestHeaders, name: bytes) -> bytes | None:
 
     Raises HeaderUnusable if two have this name: the service cannot tell which one a page of another host has set.
     """
+    values = read_cookies(headers, name)
+    if len(values) > 1:
+        raise HeaderUnusable(b"cookie", f"{name.decode()} occurs more than once")
+    return values[0] or None if values else None
+
+
+def read_cookies(headers: RequestHeaders, name: bytes) -> list[bytes]:
+    """The values of all cookies with this name, without quotes."""
     start = name + b"="
     lines = (value for each, value in headers if each == b"cookie")
     cookies = (part.strip(b" \t") for line in lines for part in line.split(b";"))
-    values = [cookie[len(start) :] for cookie in cookies if cookie.startswith(start)]
-    if len(values) > 1:
-        raise HeaderUnusable(b"cookie", f"{name.decode()} occurs more than once")
-    return values[0].strip(b'" \t') or None if values else None
+    return [cookie[len(start) :].strip(b'" \t') for cookie in cookies if cookie.startswith(start)]
 
 
 def is_json(content_type: bytes) -> bool:

@@ -33,16 +33,20 @@ class TrustedPages:
 
     def check(self, connection: AnyConnection) -> None:
         """Raise OriginRefused if a page sent this request that is not trusted."""
-        sent = _header(connection, b"origin")
-        if sent is None:
-            return
-        origin = read_origin(sent)
-        if origin is None or not (origin in self._origins or self._is_of_host(origin, connection)):
+        if not self.trusts(connection):
             raise OriginRefused(
                 "With a cookie, only this system's own pages and those of allowed origins may do this. Nothing was done. "
                 "Other clients send the token in the Authorization header. An operator lists the own origins in "
                 "CAFETERIA_PUBLIC_ORIGINS."
             )
+
+    def trusts(self, connection: AnyConnection) -> bool:
+        """Whether a trusted page sent this request, or none."""
+        sent = _header(connection, b"origin")
+        if sent is None:
+            return True
+        origin = read_origin(sent)
+        return origin is not None and (origin in self._origins or self._is_of_host(origin, connection))
 
     def is_https(self, connection: AnyConnection) -> bool:
         """Whether the client used https, according to the settings, the connection or a trusted proxy."""

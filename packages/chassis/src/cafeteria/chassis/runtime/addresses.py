@@ -1,11 +1,11 @@
-"""Parse the addresses in settings: one host and at most one port. Other values fail at the start, not later.
+"""Parse the addresses in settings, one host and at most one port, and group the addresses of clients.
 
-IPv6 is in brackets in a URL, and without them if there is no port.
+A wrong setting fails at the start, not later. IPv6 is in brackets in a URL, and without them if there is no port.
 """
 
 import re
 from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 _URL = re.compile(
@@ -21,6 +21,7 @@ _NAME = re.compile(
 _DATABASE = re.compile(r"/[^\s/?#@%]+")
 _HIGHEST_PORT = 65535
 _WEB_PORTS = {"http": 80, "https": 443}
+_CLIENT_BITS = 64
 
 
 class Address(NamedTuple):
@@ -83,6 +84,17 @@ def are_origins(texts: Iterable[str]) -> bool:
 def bracketed(host: str) -> str:
     """The host as a URL has it: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def client_network(host: str) -> str:
+    """The network that every limit counts as one client: an IPv4 address itself, the /64 of an IPv6 address.
+
+    One client usually has a whole /64. IPv4 over an IPv6 socket is IPv4; a path of a Unix socket is returned as it is.
+    """
+    if ":" not in host:
+        return host
+    address = IPv6Address(host.partition("%")[0])
+    return str(address.ipv4_mapped or IPv6Network((int(address), _CLIENT_BITS), strict=False))
 
 
 def _is_ipv6(text: str) -> bool:

@@ -7,32 +7,65 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
-from cafeteria.identity.domain import Account, Attempt, LoginLimits, LoginWindow
+from cafeteria.contracts.identity import LoginOutcome
+from cafeteria.identity.domain import (
+    Account,
+    Attempt,
+    LoginClient,
+    LoginLimits,
+    LoginWindow,
+)
+from cafeteria.identity.errors import LoginLimit
 from cafeteria.identity.repository.rows import to_account
-
-UNKNOWN_CLIENT = "unknown"
-"""The key of the window of all clients without an address, as behind a Unix socket."""
+from cafeteria.identity.token_issuer import hash_refresh_token
 
 
 class CountedAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_allowed`: the attempt is within the limits, and is counted."""
+    """`refused_by` is None for an attempt within the limits, which is counted. `sender` is the device or network."""
 
-    is_allowed: bool
+    refused_by: LoginLimit | None
+    sender: str
+    is_known_device: bool
     user_id: UUID | None
     account: Account | None
 
 
-# The statement judges both limits under the lock of the student id's one row. A refused attempt changes nothing.
+_FAILURES = frozenset({LoginOutcome.WRONG_PASSWORD, LoginOutcome.UNKNOWN_USER, LoginOutcome.DISABLED})
+"""What a network's limit counts; they look alike to the client. A right one-time password is none of them."""
+
+# The statement judges all limits. A known device is counted in its own row, any other attempt in the row of the student
+# id, whose lock decides among simultaneous ones; a refused attempt changes nothing. The failures of the network are only
+# read: record_attempt counts them. `refused_by` of a student id may be a moment old, and decides only the words.
 _COUNT_ATTEMPT = Statement("""
-WITH counted AS (
+WITH known AS (
+    SELECT 'device ' || coalesce(CAST(:device AS uuid), (
+        SELECT t.family FROM refresh_tokens AS t
+        JOIN refresh_tokens AS f ON f.id = t.family
+        JOIN users AS u ON u.id = t.user_id
+        WHERE t.token_hash = CAST(:token_hash AS bytea) AND t.used_at IS NULL
+          AND t.expires_at > CAST(:now AS timestamptz) AND f.revoked_at IS NULL
+          AND u.student_id = CAST(:student_id AS text))) AS device
+), sender AS (
+    SELECT device, device IS NULL AND EXISTS (
+        SELECT FROM sender_windows WHERE sender = CAST(:network AS text)
+          AND started_at > CAST(:ended AS timestamptz) AND attempts >= CAST(:failures_per_client AS integer)
+        ) AS is_exhausted
+    FROM known
+), counted_device AS (
+    INSERT INTO sender_windows AS w (sender, started_at, attempts)
+    SELECT device, :now, 1 FROM sender WHERE device IS NOT NULL
+    ON CONFLICT (sender) DO UPDATE SET
+        started_at = CASE WHEN w.started_at > :ended THEN w.started_at ELSE :now END,
+        attempts = CASE WHEN w.started_at > :ended THEN w.attempts + 1 ELSE 1 END
+    WHERE w.started_at <= :ended OR w.attempts < CAST(:per_client AS integer)
+    RETURNING 1
+), counted AS (
     INSERT INTO login_windows AS w (student_id, started_at, attempts, last_attempt_at, clients)
-    VALUES (
-        CAST(:student_id AS text), CAST(:now AS timestamptz), 1, CAST(:now AS timestamptz),
-        jsonb_build_object(
-            CAST(:client AS text), jsonb_build_object('since', CAST(:now AS timestamptz), 'attempts', 1))
-    )
+    SELECT :student_id, :now, 1, :now, jsonb_build_object(
+        CAST(:client AS text), jsonb_build_object('since', :now, 'attempts', 1))
+    FROM sender WHERE device IS NULL AND NOT is_exhausted
     ON CONFLICT (student_id) DO UPDATE SET
-        started_at = CASE WHEN w.started_at > CAST(:ended AS timestamptz) THEN w.started_at ELSE :now END,
+        started_at = CASE WHEN w.started_at > :ended THEN w.started_at ELSE :now END,
         attempts = CASE WHEN w.started_at > :ended THEN w.attempts + 1 ELSE 1 END,
         last_attempt_at = :now,
         clients = (
@@ -47,15 +80,23 @@ WITH counted AS (
     WHERE (w.started_at <= :ended OR w.attempts < CAST(:per_student AS integer))
       AND coalesce(
           CAST(w.clients->:client->>'since' AS timestamptz) <= :ended
-          OR CAST(w.clients->:client->>'attempts' AS integer) < CAST(:per_client AS integer), true)
-    RETURNING student_id
+          OR CAST(w.clients->:client->>'attempts' AS integer) < :per_client, true)
+    RETURNING 1
 )
-SELECT EXISTS (SELECT FROM counted) AS is_allowed,
-       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
-FROM (SELECT) AS request LEFT JOIN users AS u ON u.student_id = :student_id
+SELECT coalesce(s.device, :network) AS sender, s.device IS NOT NULL AS is_known_device,
+    CASE WHEN EXISTS (SELECT FROM counted) OR EXISTS (SELECT FROM counted_device) THEN NULL
+         WHEN s.device IS NOT NULL THEN 'device'
+         WHEN s.is_exhausted THEN 'network'
+         WHEN EXISTS (SELECT FROM login_windows WHERE student_id = :student_id
+                      AND started_at > :ended AND attempts >= :per_student) THEN 'student'
+         ELSE 'client' END AS refused_by,
+    u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
+FROM sender AS s LEFT JOIN users AS u ON u.student_id = :student_id
 """)
 
-# One statement writes the audit row; for a throttled attempt it returns the counted attempts, from which follows when
+# One statement writes the audit row; for a wrong password from an unknown device it counts the failure of the network,
+# too. A right one makes the device known, and its window continues: it gains no attempts. For a refused attempt, and for
+# a failure that the network's limit does not allow any more, the counted attempts are returned: from them follows when
 # the next one is allowed.
 _RECORD_ATTEMPT = Statement("""
 WITH audit_row AS (
@@ -65,40 +106,82 @@ WITH audit_row AS (
         CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
         CAST(:client_ip AS inet), :outcome
     WHERE CAST(:is_audited AS boolean)
+), failure AS (
+    INSERT INTO sender_windows AS w (sender, started_at, attempts)
+    SELECT CAST(:sender AS text), CAST(:now AS timestamptz), 1 WHERE CAST(:is_network_failure AS boolean)
+    ON CONFLICT (sender) DO UPDATE SET
+        started_at = CASE WHEN w.started_at > CAST(:ended AS timestamptz) THEN w.started_at ELSE :now END,
+        attempts = CASE WHEN w.started_at > :ended THEN w.attempts + 1 ELSE 1 END
+    WHERE w.started_at <= :ended OR w.attempts < CAST(:sender_limit AS integer)
+    RETURNING 1
+), new_device AS (
+    INSERT INTO sender_windows (sender, started_at, attempts)
+    SELECT 'device ' || CAST(:new_device AS uuid), CAST(w.clients->CAST(:client AS text)->>'since' AS timestamptz),
+        CAST(w.clients->:client->>'attempts' AS integer)
+    FROM login_windows AS w WHERE w.student_id = :student_id AND w.clients->:client IS NOT NULL
+      AND :new_device IS NOT NULL
 )
-SELECT started_at, attempts,
-    CAST(clients->CAST(:client AS text)->>'since' AS timestamptz) AS client_started_at,
-    coalesce(CAST(clients->:client->>'attempts' AS integer), 0) AS client_attempts
-FROM login_windows WHERE student_id = :student_id AND :outcome = 'throttled'
+SELECT w.started_at, coalesce(w.attempts, 0) AS attempts,
+    CAST(w.clients->:client->>'since' AS timestamptz) AS client_started_at,
+    coalesce(CAST(w.clients->:client->>'attempts' AS integer), 0) AS client_attempts,
+    s.started_at AS sender_started_at, coalesce(s.attempts, 0) AS sender_attempts, :sender_limit AS sender_limit
+FROM (SELECT) AS request
+LEFT JOIN login_windows AS w ON w.student_id = :student_id AND NOT CAST(:is_known_device AS boolean)
+LEFT JOIN sender_windows AS s ON s.sender = :sender
+WHERE :outcome = 'throttled' OR :is_network_failure AND NOT EXISTS (SELECT FROM failure)
 """)
 
 
 async def count_attempt(
-    connection: AsyncConnection, *, student_id: str, client: str | None, limits: LoginLimits, now: datetime
+    connection: AsyncConnection,
+    *,
+    student_id: str,
+    client: LoginClient,
+    limits: LoginLimits,
+    now: datetime,
 ) -> CountedAttempt:
     """Count the attempt if the limits allow it, and read its account, in one statement."""
+    token = client.refresh_token
     [row] = await _COUNT_ATTEMPT.rows(
         connection,
         {
             "student_id": student_id,
-            "client": client or UNKNOWN_CLIENT,
+            "client": client.network,
+            "network": f"network {client.network}",
+            "device": client.device,
+            "token_hash": hash_refresh_token(token) if token else None,
             "now": now,
             "ended": now - limits.window,
             "per_client": limits.per_client,
             "per_student": limits.per_student,
+            "failures_per_client": limits.failures_per_client,
         },
     )
-    account = None if row.user_id is None else to_account(row)
-    return CountedAttempt(is_allowed=row.is_allowed, user_id=row.user_id, account=account)
+    return CountedAttempt(
+        refused_by=LoginLimit(row.refused_by) if row.refused_by else None,
+        sender=row.sender,
+        is_known_device=row.is_known_device,
+        user_id=row.user_id,
+        account=None if row.user_id is None else to_account(row),
+    )
 
 
 async def record_attempt(
     connection: AsyncConnection,
     attempt: Attempt,
+    counted: CountedAttempt,
     *,
+    limits: LoginLimits,
+    now: datetime,
+    new_device: UUID | None = None,
     is_audited: bool = True,
 ) -> LoginWindow | None:
-    """Write the audit row; for a throttled attempt return the counted attempts."""
+    """Write the audit row, count a failure of the network, and begin the window of `new_device`.
+
+    Return the counted attempts if a limit refuses the attempt: one that was throttled, or one whose network has reached
+    its limit while its password was checked.
+    """
+    is_failure = attempt.outcome in _FAILURES
     values = {
         "attempt_id": attempt.attempt_id,
         "user_id": attempt.user_id,
@@ -108,7 +191,14 @@ async def record_attempt(
         "client_ip": attempt.client_ip,
         "outcome": attempt.outcome.value,
         "is_audited": is_audited,
-        "client": attempt.client_ip or UNKNOWN_CLIENT,
+        "client": LoginClient(address=attempt.client_ip).network,
+        "sender": counted.sender,
+        "sender_limit": limits.per_client if counted.is_known_device else limits.failures_per_client,
+        "is_known_device": counted.is_known_device,
+        "is_network_failure": is_failure and not counted.is_known_device,
+        "new_device": new_device,
+        "now": now,
+        "ended": now - limits.window,
     }
     rows = await _RECORD_ATTEMPT.rows(connection, values)
     return LoginWindow(**rows[0]) if rows else None

@@ -35,6 +35,19 @@ RETURNING 1
 """)
 
 
+_DELETE_ENDED_SENDER_WINDOWS = Statement("""
+DELETE FROM sender_windows WHERE sender IN (
+    SELECT sender FROM sender_windows WHERE started_at <= CAST(:ended AS timestamptz)
+    ORDER BY started_at LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED)
+RETURNING 1
+""")
+
+# The service's role may delete from the audit by this function alone, which keeps a week whatever it is told.
+_PURGE_AUDIT = Statement("""
+SELECT purge_login_attempts(CAST(:before AS timestamptz), CAST(:limit AS integer)) AS deleted
+""")
+
+
 async def delete_expired_tokens(connection: AsyncConnection, *, now: datetime, limit: int) -> int:
     """Return the number of deleted rows; fewer than `limit` means that none are left."""
     values = {"now": now, "margin": ACCESS_TOKEN_MARGIN, "limit": limit}
@@ -52,3 +65,14 @@ async def delete_idle_tokens(
 async def delete_ended_windows(connection: AsyncConnection, *, ended: datetime, limit: int) -> int:
     """Delete windows whose last attempt was at `ended` or earlier; return their number."""
     return len(await _DELETE_ENDED_WINDOWS.rows(connection, {"ended": ended, "limit": limit}))
+
+
+async def delete_ended_sender_windows(connection: AsyncConnection, *, ended: datetime, limit: int) -> int:
+    """Delete windows of devices and networks that began at `ended` or earlier; return their number."""
+    return len(await _DELETE_ENDED_SENDER_WINDOWS.rows(connection, {"ended": ended, "limit": limit}))
+
+
+async def delete_old_attempts(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Delete audit rows of `before` or earlier, the oldest first; return their number."""
+    [row] = await _PURGE_AUDIT.rows(connection, {"before": before, "limit": limit})
+    return int(row.deleted)

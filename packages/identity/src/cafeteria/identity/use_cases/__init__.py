@@ -2,6 +2,7 @@
 
 from cafeteria.chassis.http.forwarding import TrustedProxies
 from cafeteria.chassis.service import ServiceParts
+from cafeteria.identity.device_cookies import DeviceCookies
 from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.settings import IdentitySettings
 from cafeteria.identity.use_cases.change_password import ChangePassword
@@ -21,10 +22,14 @@ from cafeteria.identity.use_cases.reset_password import ResetPassword
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
-    """Identity, as its routes, message handlers and jobs see it. `proxies` finds the client of a request."""
+    """Identity, as its routes, message handlers and jobs see it.
+
+    `proxies` finds the client of a request; `devices` recognises its device.
+    """
 
     settings: IdentitySettings
     proxies: TrustedProxies
+    devices: DeviceCookies
     log_in: LogIn
     refresh_tokens: RefreshTokens
     log_out: LogOut

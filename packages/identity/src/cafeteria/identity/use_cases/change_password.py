@@ -1,7 +1,7 @@
 """Change password: a signed-in person replaces the own password, which ends all their other sessions.
 
-The old password is tried within the limits of a login, and a wrong one is in the login audit: with a copied token
-nobody gets more guesses than without it.
+The old password is tried within the limits of a known device, and a wrong one is in the login audit: a copied token gives
+three guesses a minute, and nobody who guesses elsewhere keeps a person from changing the password.
 """
 
 from datetime import datetime
@@ -18,8 +18,9 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.chassis.runtime.security_events import SecurityEvent
 from cafeteria.contracts import identity
 from cafeteria.contracts.identity import LoginOutcome
-from cafeteria.identity.domain import Account, Attempt, LoginLimits, retry_after_s
-from cafeteria.identity.errors import AccountGone, TooManyAttempts, WrongPassword
+from cafeteria.identity.domain import Account, Attempt, LoginClient, LoginLimits, retry_after_s
+from cafeteria.identity.errors import AccountGone, LoginLimit, TooManyAttempts, WrongPassword
+from cafeteria.identity.fair_queue import Share
 from cafeteria.identity.password_hashing import Match, PasswordHashing
 from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.repository import log_in, passwords
@@ -31,7 +32,7 @@ class _Try(msgspec.Struct, frozen=True, kw_only=True):
     """A try of the old password. `started_s` is a reading of the performance counter."""
 
     student_id: str
-    client: str | None
+    client: LoginClient
     at: datetime
     started_s: float
 
@@ -63,8 +64,13 @@ class ChangePassword:
         self._password_rules.check_change(
             old=request.old_password, new=request.new_password, student_id=principal.subject
         )
-        tried = _Try(student_id=principal.subject, client=client, at=now(), started_s=perf_counter())
-        async with self._password_hashing.slot():
+        tried = _Try(
+            student_id=principal.subject,
+            client=LoginClient(address=client, device=principal.session),
+            at=now(),
+            started_s=perf_counter(),
+        )
+        async with self._password_hashing.slot(Share(name=principal.subject, is_known=True)):
             account = await self._checked_account(tried, request.old_password)
             new_hash = await self._password_hashing.hash(request.new_password)
         await self._replace(account, new_hash, principal)
@@ -80,31 +86,41 @@ class ChangePassword:
                 limits=self._limits,
                 now=tried.at,
             )
-        if not counted.is_allowed:
-            raise await self._refuse(tried, counted.account, LoginOutcome.THROTTLED)
+        if counted.refused_by is not None:
+            raise await self._refuse(tried, counted, LoginOutcome.THROTTLED)
         if counted.account is None or counted.account.is_disabled:
             raise AccountGone
         match = await self._password_hashing.match(password, counted.account.password_hash)
         if match is Match.NO:
-            raise await self._refuse(tried, counted.account, LoginOutcome.WRONG_PASSWORD)
+            raise await self._refuse(tried, counted, LoginOutcome.WRONG_PASSWORD)
         return counted.account
 
-    async def _refuse(self, tried: _Try, account: Account | None, outcome: LoginOutcome) -> ServiceError:
+    async def _refuse(
+        self, tried: _Try, counted: log_in.CountedAttempt, outcome: LoginOutcome
+    ) -> ServiceError:
         attempt = Attempt(
             attempt_id=new_id(),
-            user_id=account.user_id if account else None,
+            user_id=counted.user_id,
             student_id=tried.student_id,
-            client_ip=tried.client,
+            client_ip=tried.client.address,
             attempted_at=tried.at,
             response_time_ms=round((perf_counter() - tried.started_s) * 1000),
             outcome=outcome,
         )
-        is_throttled = outcome is LoginOutcome.THROTTLED
+        at = now()
         async with self._database.statement() as connection:
-            window = await log_in.record_attempt(connection, attempt, is_audited=not is_throttled)
-        if is_throttled:
-            return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=now()))
-        return WrongPassword()
+            window = await log_in.record_attempt(
+                connection,
+                attempt,
+                counted,
+                limits=self._limits,
+                now=at,
+                is_audited=outcome is not LoginOutcome.THROTTLED,
+            )
+        if window is None:
+            return WrongPassword()
+        limit = counted.refused_by or LoginLimit.DEVICE
+        return TooManyAttempts(limit, retry_after_s=retry_after_s(window, self._limits, now=at))
 
     async def _replace(self, account: Account, new_hash: str, principal: Principal) -> None:
         async with self._database.transaction() as connection:

@@ -26,6 +26,7 @@ from cafeteria.contracts.identity import LoginOutcome
 from cafeteria.identity.domain import (
     Account,
     Attempt,
+    LoginClient,
     LoginLimits,
     NewSession,
     SessionLimits,
@@ -39,10 +40,12 @@ from cafeteria.identity.errors import (
     AccountChanged,
     InvalidCredentials,
     InvalidStudentId,
+    LoginLimit,
     OneTimePasswordExpired,
     PasswordChangeRequired,
     TooManyAttempts,
 )
+from cafeteria.identity.fair_queue import Share
 from cafeteria.identity.password_hashing import Match, PasswordHashing
 from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.repository import log_in, passwords, sessions
@@ -50,9 +53,14 @@ from cafeteria.identity.revocations import Revocations
 from cafeteria.identity.token_issuer import Session, TokenIssuer, hash_refresh_token, new_refresh_token
 
 LOGINS = metrics.counter("cafeteria_identity_logins_total", "Login attempts by outcome", "outcome")
+THROTTLED = metrics.counter(
+    "cafeteria_identity_logins_throttled_total",
+    "Throttled login attempts by the limit that refused them",
+    "limit",
+)
 
 AUDITED_THROTTLED_LIMIT = 10_000
-"""The ended windows are dropped above this number; every live one cost its client hashed attempts."""
+"""The ended windows are dropped above this number; every live one cost its owner hashed attempts."""
 
 _REFUSALS: Mapping[LoginOutcome, type[InvalidCredentials | PasswordChangeRequired]] = {
     LoginOutcome.UNKNOWN_USER: InvalidCredentials,
@@ -69,17 +77,22 @@ class _LoginInProgress(msgspec.Struct, frozen=True, kw_only=True):
     """One login attempt before its outcome. `started_s` is a reading of the performance counter."""
 
     student_id: str
-    client: str | None
-    user_agent: str | None
+    client: LoginClient
     at: datetime
     started_s: float
+
+    @property
+    def share(self) -> Share:
+        """The share of the hashing queue: a known device waits with those of its student, others with their network."""
+        is_known = self.client.device is not None
+        return Share(name=self.student_id if is_known else self.client.network, is_known=is_known)
 
     def ended(self, outcome: LoginOutcome, user_id: UUID | None) -> Attempt:
         return Attempt(
             attempt_id=new_id(),
             user_id=user_id,
             student_id=self.student_id,
-            client_ip=self.client,
+            client_ip=self.client.address,
             attempted_at=self.at,
             response_time_ms=round((perf_counter() - self.started_s) * 1000),
             outcome=outcome,
@@ -87,23 +100,34 @@ class _LoginInProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _AuditedThrottled:
-    """Remembers which clients have an audit row for a throttled attempt of this window. The memory may be lost.
+    """Remembers which exhausted windows have an audit row for a throttled attempt. The memory may be lost.
 
     One row a window is enough: a throttled attempt costs its client nothing, and its rows would fill the disk.
     """
 
     def __init__(self, *, window: timedelta) -> None:
         self._window = window
-        self._until: dict[tuple[str, str | None], datetime] = {}
+        self._until: dict[tuple[str, ...], datetime] = {}
 
-    def is_first(self, login: _LoginInProgress) -> bool:
-        key = (login.student_id, login.client)
+    def is_first(self, login: _LoginInProgress, counted: log_in.CountedAttempt) -> bool:
+        key = _exhausted_window(login, counted)
         if self._until.get(key, login.at) > login.at:
             return False
         if len(self._until) >= AUDITED_THROTTLED_LIMIT:
             self._until = {each: until for each, until in self._until.items() if until > login.at}
         self._until[key] = login.at + self._window
         return True
+
+
+def _exhausted_window(login: _LoginInProgress, counted: log_in.CountedAttempt) -> tuple[str, ...]:
+    """Name the window that refused the attempt: with any other key a client could choose how many rows it makes."""
+    match counted.refused_by:
+        case LoginLimit.STUDENT:
+            return (login.student_id,)
+        case LoginLimit.CLIENT:
+            return (login.student_id, counted.sender)
+        case _:
+            return (counted.sender,)
 
 
 class LogIn:
@@ -127,10 +151,8 @@ class LogIn:
         self._sessions = sessions
         self._audited_throttled = _AuditedThrottled(window=limits.window)
 
-    async def __call__(
-        self, request: identity.Login, *, client: str | None, user_agent: str | None = None
-    ) -> Session:
-        """Open a session. `client` is the client's address, or None; `user_agent` is its header as sent.
+    async def __call__(self, request: identity.Login, client: LoginClient) -> Session:
+        """Open a session.
 
         Raises InvalidStudentId, UnusablePassword and Overloaded before anything was counted; then InvalidCredentials,
         OneTimePasswordExpired, PasswordChangeRequired, TooManyAttempts, and AccountChanged.
@@ -145,20 +167,19 @@ class LogIn:
         login = _LoginInProgress(
             student_id=request.student_id,
             client=client,
-            user_agent=readable_user_agent(user_agent),
             at=now(),
             started_s=perf_counter(),
         )
-        async with self._password_hashing.slot():
+        async with self._password_hashing.slot(login.share):
             counted = await self._count(login)
             outcome, new_hash = LoginOutcome.THROTTLED, None
-            if counted.is_allowed:
+            if counted.refused_by is None:
                 outcome, new_hash = await self._judge(login, counted.account, request)
         if counted.account is None or outcome is not LoginOutcome.SUCCEEDED:
             LOGINS.labels(outcome).inc()
-            raise await self._refuse(login, outcome, counted.user_id)
+            raise await self._refuse(login, counted, outcome)
         return await self._open_session(
-            login, counted.account, new_hash, is_new_password=request.new_password is not UNSET
+            login, counted, counted.account, new_hash, is_new_password=request.new_password is not UNSET
         )
 
     async def _count(self, login: _LoginInProgress) -> log_in.CountedAttempt:
@@ -168,7 +189,7 @@ class LogIn:
                 student_id=login.student_id,
                 client=login.client,
                 limits=self._limits,
-                now=login.at,
+                now=now(),
             )
 
     async def _judge(
@@ -191,18 +212,33 @@ class LogIn:
         return outcome, None
 
     async def _refuse(
-        self, login: _LoginInProgress, outcome: LoginOutcome, user_id: UUID | None
+        self, login: _LoginInProgress, counted: log_in.CountedAttempt, outcome: LoginOutcome
     ) -> ServiceError:
-        attempt = login.ended(outcome, user_id)
-        is_audited = outcome is not LoginOutcome.THROTTLED or self._audited_throttled.is_first(login)
+        is_audited = counted.refused_by is None or self._audited_throttled.is_first(login, counted)
+        at = now()
         async with self._database.statement() as connection:
-            window = await log_in.record_attempt(connection, attempt, is_audited=is_audited)
-        if outcome in _REFUSALS:
+            window = await log_in.record_attempt(
+                connection,
+                login.ended(outcome, counted.user_id),
+                counted,
+                limits=self._limits,
+                now=at,
+                is_audited=is_audited,
+            )
+        if window is None:
             return _REFUSALS[outcome]()
-        return TooManyAttempts(retry_after_s=retry_after_s(window, self._limits, now=now()))
+        limit = counted.refused_by or LoginLimit.NETWORK
+        THROTTLED.labels(limit).inc()
+        return TooManyAttempts(limit, retry_after_s=retry_after_s(window, self._limits, now=at))
 
     async def _open_session(
-        self, login: _LoginInProgress, account: Account, new_hash: str | None, *, is_new_password: bool
+        self,
+        login: _LoginInProgress,
+        counted: log_in.CountedAttempt,
+        account: Account,
+        new_hash: str | None,
+        *,
+        is_new_password: bool,
     ) -> Session:
         """Raises InvalidCredentials if the account was disabled, or its password changed, while this one was checked."""
         token, at = new_refresh_token(), now()
@@ -215,7 +251,14 @@ class LogIn:
                 )
             is_open = await sessions.open_session(connection, new)
             outcome = LoginOutcome.SUCCEEDED if is_open else LoginOutcome.DISABLED
-            await log_in.record_attempt(connection, login.ended(outcome, account.user_id))
+            await log_in.record_attempt(
+                connection,
+                login.ended(outcome, account.user_id),
+                counted,
+                limits=self._limits,
+                now=at,
+                new_device=None if counted.is_known_device else new.session_id,
+            )
             ended += await sessions.end_oldest_sessions(connection, user_id=account.user_id, now=at)
         LOGINS.labels(outcome).inc()
         if ended:
@@ -266,6 +309,6 @@ class LogIn:
             created_at=at,
             expires_at=at + self._sessions.lifetime,
             access_expires_at=self._issuer.expiry(at),
-            client_ip=login.client,
-            user_agent=login.user_agent,
+            client_ip=login.client.address,
+            user_agent=readable_user_agent(login.client.user_agent),
         )
