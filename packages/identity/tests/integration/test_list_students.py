@@ -121,6 +121,28 @@ async def test_a_full_last_page_has_no_next_one(identity: Identity, operator: Op
     assert (await operator.get(limit=1)).json()["next_cursor"] is not None
 
 
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"role": "operator"}, {"operator-1", "operator-2"}),
+        ({"role": "operator", "disabled": "true"}, {"operator-2"}),
+        ({"role": "operator", "disabled": "false"}, {"operator-1"}),
+        ({"disabled": "true", "search": "OPERATOR"}, {"operator-2"}),
+        ({"disabled": "true"}, {"operator-2", "210041102"}),
+        ({"role": "kitchen"}, set()),
+    ],
+    ids=str,
+)
+async def test_the_list_is_filtered_by_role_and_by_whether_an_account_is_disabled(
+    identity: Identity, operator: Operator, filters: dict[str, str], found: set[str]
+) -> None:
+    await identity.add_user("210041101")
+    await identity.add_user("210041102", disabled=True)
+    await identity.add_user("operator-1", role="operator")
+    await identity.add_user("operator-2", role="operator", disabled=True)
+    assert set(await operator.ids(**filters)) == found
+
+
 async def test_only_operators_read_the_list(identity: Identity, tokens: Tokens) -> None:
     for token in (tokens.student(), tokens.kitchen()):
         answer = await identity.web.get("/v1/students", headers=tokens.header(token))
@@ -138,6 +160,8 @@ async def test_only_operators_read_the_list(identity: Identity, tokens: Tokens) 
         "limit=201",
         "limit=1e1",
         "search=%00",
+        "role=king",
+        "disabled=perhaps",
         "search=%ff",
         "search=a&search=b",
         "search=" + "x" * 121,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 START_TIMEOUT_S = 30.0
-PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd")
+PASSWORDS = ("iftar-rush-2026", "wrong-Passw0rd", "new-Passw0rd", "ill-Passw0rd", "own-Passw0rd")
 
 
 class Process:
@@ -102,7 +102,25 @@ async def use_everything(identity: Identity, web: httpx.AsyncClient, operator: d
     statuses = [answer.status_code for answer in answers]
     assert statuses == [200, 401, 401, 400, 400, 400, 201, 409, 200, 400, 401]
     bodies = [answer.json() for answer in answers if answer.status_code == 200]
-    return [body[name] for body in bodies for name in ("access_token", "refresh_token")]
+    bodies.append(await use_passwords(web, operator))
+    return [body[name] for body in bodies for name in ("access_token", "refresh_token")] + [
+        bodies[-1]["one_time_password"]
+    ]
+
+
+async def use_passwords(web: httpx.AsyncClient, operator: dict[str, str]) -> dict[str, str]:
+    """Reset a password, sign in with it, and guess the new one; return the one-time password and the tokens."""
+    reset = await web.post("/v1/students/210041999/reset-password", headers=operator)
+    login = {"student_id": "210041999", "password": reset.json()["one_time_password"]}
+    alone = await web.post("/v1/login", json=login)
+    signed_in = await web.post("/v1/login", json={**login, "new_password": PASSWORDS[4]})
+    guess = {"old_password": PASSWORDS[1], "new_password": PASSWORDS[3]}
+    own = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
+    guessed = await web.put("/v1/me/password", json=guess, headers=own)
+    unusable = await web.put("/v1/me/password", json={**guess, "new_password": "password1"}, headers=own)
+    statuses = [answer.status_code for answer in (reset, alone, signed_in, guessed, unusable)]
+    assert statuses == [200, 403, 200, 403, 400]
+    return {**reset.json(), **signed_in.json()}
 
 
 async def test_no_password_token_or_key_is_ever_logged(

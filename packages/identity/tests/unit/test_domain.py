@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from cafeteria.contracts.identity import LoginOutcome
@@ -15,6 +16,7 @@ from cafeteria.identity.domain import (
     RefreshVerdict,
     is_student_id,
     judge_login,
+    judge_one_time,
     judge_refresh,
     retry_after_s,
     search_form,
@@ -150,3 +152,22 @@ def test_any_other_text_is_not_a_student_id(text: str) -> None:
 )
 def test_a_search_text_has_the_form_of_stored_names(sent: str, searched: str) -> None:
     assert search_form(sent) == searched
+
+
+@pytest.mark.parametrize(
+    ("ends_in_s", "is_replaced", "outcome"),
+    [
+        (None, False, LoginOutcome.SUCCEEDED),
+        (None, True, LoginOutcome.SUCCEEDED),
+        (1, False, LoginOutcome.PASSWORD_CHANGE_REQUIRED),
+        (1, True, LoginOutcome.SUCCEEDED),
+        (0, False, LoginOutcome.ONE_TIME_PASSWORD_EXPIRED),
+        (0, True, LoginOutcome.ONE_TIME_PASSWORD_EXPIRED),
+    ],
+)
+def test_a_one_time_password_signs_in_in_time_and_only_with_a_new_one(
+    ends_in_s: int | None, is_replaced: bool, outcome: LoginOutcome
+) -> None:
+    until = None if ends_in_s is None else NOON + timedelta(seconds=ends_in_s)
+    found = msgspec.structs.replace(account(), one_time_until=until)
+    assert judge_one_time(found, is_replaced=is_replaced, at=NOON) is outcome

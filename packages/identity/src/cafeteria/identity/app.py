@@ -49,7 +49,8 @@ def build(settings: IdentitySettings) -> Service:
     signing_keys = SigningKeys.load(settings.signing_key_file, older_key_files=settings.older_key_files)
     database = Database.connect(settings, service=IDENTITY)
     request_database = database.within(ANSWER_WITHIN_S)
-    hashing, rules = _password_hashing(settings), PasswordRules.load()
+    password_hashing = _password_hashing(settings)
+    checking = (request_database, password_hashing, PasswordRules.load())
     issuer = TokenIssuer(signing_keys, access_token_s=settings.access_token_s)
     limits = _login_limits(settings)
     bus, revoked = Bus(settings, service=IDENTITY), RevokedSessions()
@@ -60,16 +61,16 @@ def build(settings: IdentitySettings) -> Service:
         settings=settings,
         database=database,
         bus=bus,
-        resources=(hashing,),
+        resources=(password_hashing,),
         keys=KeySource(publish_keys.for_this_process, revoked=revoked),
         proxies=TrustedProxies(settings.trusted_networks()),
-        log_in=LogIn(request_database, hashing, rules, issuer, revocations, limits=limits, sessions=sessions),
+        log_in=LogIn(*checking, issuer, revocations, limits=limits, sessions=sessions),
         refresh_tokens=RefreshTokens(request_database, issuer, revocations, limits=sessions),
         log_out=LogOut(request_database, revocations),
-        change_password=ChangePassword(request_database, hashing, rules, revocations, limits=limits),
+        change_password=ChangePassword(*checking, revocations, limits=limits),
         change_student=ChangeStudent(request_database, revocations),
-        reset_password=ResetPassword(request_database, hashing, revocations),
-        create_student=CreateStudent(request_database, hashing, rules),
+        reset_password=ResetPassword(request_database, password_hashing, revocations),
+        create_student=CreateStudent(*checking),
         read_student=ReadStudent(request_database),
         list_students=ListStudents(request_database),
         list_logins=ListLogins(request_database),

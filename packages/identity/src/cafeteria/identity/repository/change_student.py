@@ -31,7 +31,7 @@ async def lock_operators(connection: AsyncConnection) -> set[str]:
     return set(rows.scalars())
 
 
-async def lock_account(connection: AsyncConnection, student_id: str) -> Row[Any] | None:
+async def lock_account(connection: AsyncConnection, student_id: str) -> Row[*tuple[Any, ...]] | None:
     """Return the account without secrets, or None; it has the attributes that `to_account` of the list reads."""
     rows = await connection.execute(
         select(*_ACCOUNT).where(UserRow.student_id == student_id).with_for_update()
@@ -39,7 +39,9 @@ async def lock_account(connection: AsyncConnection, student_id: str) -> Row[Any]
     return rows.one_or_none()
 
 
-async def change_account(connection: AsyncConnection, student_id: str, values: Mapping[str, Any]) -> Row[Any]:
+async def change_account(
+    connection: AsyncConnection, student_id: str, values: Mapping[str, Any]
+) -> Row[*tuple[Any, ...]]:
     """Return the changed account of a student id that exists."""
     rows = await connection.execute(
         update(UserRow).where(UserRow.student_id == student_id).values(**values).returning(*_ACCOUNT)

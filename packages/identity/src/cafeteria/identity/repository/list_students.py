@@ -50,7 +50,7 @@ async def read_page(
         return await users.get_many(*filters)
 
 
-def to_account(row: UserRow | Row[Any]) -> StudentAccount:
+def to_account(row: UserRow | Row[*tuple[Any, ...]]) -> StudentAccount:
     return StudentAccount(
         student_id=row.student_id,
         role=Role(row.role),
