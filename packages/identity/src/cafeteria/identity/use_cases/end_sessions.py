@@ -6,6 +6,7 @@ from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability.security_log import log_security_event
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.security_events import SecurityEvent
+from cafeteria.identity.domain import is_student_id
 from cafeteria.identity.errors import SessionNotFound, StudentNotFound
 from cafeteria.identity.repository import sessions
 from cafeteria.identity.revocations import Revocations
@@ -27,6 +28,8 @@ class EndSessions:
 
     async def all_of(self, student_id: str, *, operator: str) -> None:
         """End all sessions of a student. Raises StudentNotFound."""
+        if not is_student_id(student_id):
+            raise StudentNotFound
         async with self._database.transaction() as connection:
             user_id = await sessions.find_user(connection, student_id)
             if user_id is None:
