@@ -96,6 +96,11 @@ class Identity:
         """Delete all login windows, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
 
+    async def verifies_tokens(self) -> bool:
+        """Whether it has read the ended sessions, without which it accepts no token."""
+        ready = await self.web.get("/health/ready")
+        return bool(ready.json()["dependencies"]["keys"] == "ok")
+
     async def until_waiting(self, number: int, *, within_s: float = 10) -> None:
         """Wait until this number of identity's connections wait for a lock."""
         async with asyncio.timeout(within_s):
@@ -137,7 +142,7 @@ async def open_identity(
             stack.push_async_callback(database.close)
             identity = Identity(url=url, database=database)
             stack.push_async_callback(identity.close)
-            await until(identity.is_ready)  # it verifies tokens once it has read which sessions have ended
+            await until(identity.verifies_tokens)
             return identity
 
         yield open_with

@@ -12,6 +12,7 @@ from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity.use_cases import purge_logins
 from cafeteria.identity.use_cases.purge_logins import PurgeLogins
+from cafeteria.testkit.plugin import until
 
 if TYPE_CHECKING:
     from conftest import Identity
@@ -86,21 +87,23 @@ async def test_a_purge_deletes_sessions_that_were_not_used_for_long_with_all_the
     await add_session(identity, user_id, unused_days=7.01, tokens=1)
     await add_session(identity, user_id, unused_days=6.99, tokens=3)
 
+    await until(lambda: leaves_rows(identity, database, 3))
+    assert await identity.database.fetchval("SELECT count(DISTINCT family) FROM identity.refresh_tokens") == 1
+
+
+async def leaves_rows(identity: Identity, database: Database, number: int) -> bool:
+    """Whether a purge leaves so many; the service's own one, at its start, may hold some rows for a moment."""
     await PurgeLogins(database, window=WINDOW, session_idle=IDLE).run()
-
-    kept = await identity.database.fetch(
-        "SELECT count(*), count(DISTINCT family) FROM identity.refresh_tokens"
-    )
-    assert [tuple(row) for row in kept] == [(3, 1)]
+    return bool(await identity.database.fetchval("SELECT count(*) FROM identity.refresh_tokens") == number)
 
 
-@pytest.mark.parametrize("end", ["expired", "unused"])
+@pytest.mark.parametrize(("end", "rows"), [("expired", 1), ("unused", 2)])
 async def test_a_purge_keeps_a_session_whose_access_token_may_still_be_valid(
-    identity: Identity, database: Database, end: str
+    identity: Identity, database: Database, end: str, rows: int
 ) -> None:
     """Otherwise an end of the session would be forgotten, and its access token accepted again."""
     user_id = await identity.add_user()
-    for access_ends_in_s in (-61, -59):
+    for access_ends_in_s in (-61, -20):
         await add_session(identity, user_id, unused_days=8, tokens=2, access_ends_in_s=access_ends_in_s)
     if end == "expired":
         await identity.database.execute(
@@ -109,7 +112,6 @@ async def test_a_purge_keeps_a_session_whose_access_token_may_still_be_valid(
         )
     await identity.database.execute("UPDATE identity.refresh_tokens SET revoked_at = now() WHERE id = family")
 
-    await PurgeLogins(database, window=WINDOW, session_idle=IDLE).run()
-
+    await until(lambda: leaves_rows(identity, database, rows))
     kept = await identity.database.fetchval("SELECT count(*) FROM identity.refresh_tokens WHERE id = family")
     assert kept == 1

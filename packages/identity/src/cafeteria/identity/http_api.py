@@ -109,7 +109,7 @@ async def logout(request: AnyRequest, data: JSONBody[identity.Logout | None] = N
 @get("/v1/me/sessions", before_request=requires(), summary="List my sessions", tags=_SESSIONS)
 async def list_my_sessions(request: SignedInRequest) -> identity.Sessions:
     """List the sessions that are signed in, the newest first: at a login above 100 of them the oldest ends."""
-    return await _service(request).list_sessions(request.user.subject, current=request.user.session)
+    return await _service(request).list_sessions.mine(request.user.subject, current=request.user.session)
 
 
 @delete(
@@ -219,7 +219,7 @@ async def list_logins(
     tags=_PEOPLE,
 )
 async def list_sessions(request: SignedInRequest, student_id: FromPath[str]) -> identity.Sessions:
-    return await _service(request).list_sessions(student_id, current=request.user.session)
+    return await _service(request).list_sessions.of_student(student_id, current=request.user.session)
 
 
 @delete(

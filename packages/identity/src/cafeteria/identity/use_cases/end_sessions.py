@@ -5,6 +5,7 @@ from uuid import UUID
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.observability.logs import get_logger
 from cafeteria.chassis.runtime.clock import now
+from cafeteria.identity.domain import is_student_id
 from cafeteria.identity.errors import SessionNotFound, StudentNotFound
 from cafeteria.identity.repository import sessions
 from cafeteria.identity.revocations import Revocations
@@ -28,6 +29,8 @@ class EndSessions:
 
     async def all_of(self, student_id: str, *, operator: str) -> None:
         """End all sessions of a student. Raises StudentNotFound."""
+        if not is_student_id(student_id):
+            raise StudentNotFound
         async with self._database.transaction() as connection:
             user_id = await sessions.find_user(connection, student_id)
             if user_id is None:

@@ -6,7 +6,8 @@ from uuid import UUID
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.identity import Sessions
-from cafeteria.identity.errors import StudentNotFound
+from cafeteria.identity.domain import is_student_id
+from cafeteria.identity.errors import AccountGone, StudentNotFound
 from cafeteria.identity.repository import sessions
 
 
@@ -17,10 +18,21 @@ class ListSessions:
         self._database = database
         self._idle = idle
 
-    async def __call__(self, student_id: str, *, current: UUID) -> Sessions:
-        """Return the live sessions, the newest first. `current` is the session that asks. Raises StudentNotFound."""
+    async def mine(self, student_id: str, *, current: UUID) -> Sessions:
+        """Return the live sessions of the one who asks, in session `current`. Raises AccountGone."""
+        return await self._list(student_id, current=current, without_account=AccountGone)
+
+    async def of_student(self, student_id: str, *, current: UUID) -> Sessions:
+        """Return the live sessions of a student, for an operator in session `current`. Raises StudentNotFound."""
+        return await self._list(student_id, current=current, without_account=StudentNotFound)
+
+    async def _list(
+        self, student_id: str, *, current: UUID, without_account: type[AccountGone | StudentNotFound]
+    ) -> Sessions:
+        if not is_student_id(student_id):
+            raise without_account
         async with self._database.statement() as connection:
             rows = await sessions.live_sessions(connection, student_id, now=now(), idle=self._idle)
         if rows is None:
-            raise StudentNotFound
+            raise without_account
         return Sessions(items=tuple(sessions.to_session(row, current=current) for row in rows))
