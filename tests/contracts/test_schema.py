@@ -16,12 +16,13 @@ DOCUMENTED = """
 identity.users
     id uuid key
     student_id varchar unique
-    password_hash varchar
+    password_hash text
     created_at timestamptz
     updated_at timestamptz
     + full_name varchar null
     + role varchar status
     + disabled_at timestamptz null
+    + one_time_until timestamptz null
 identity.login_attempts
     id uuid key
     user_id uuid null -> identity.users

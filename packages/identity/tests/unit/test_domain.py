@@ -1,6 +1,7 @@
 """The rules of signing in, as tables."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -166,7 +167,7 @@ def test_a_search_text_has_the_form_of_stored_names(sent: str, searched: str) ->
     ],
 )
 def test_a_one_time_password_signs_in_in_time_and_only_with_a_new_one(
-    ends_in_s: int | None, is_replaced: bool, outcome: LoginOutcome
+    ends_in_s: int | None, is_replaced: Any, outcome: LoginOutcome
 ) -> None:
     until = None if ends_in_s is None else NOON + timedelta(seconds=ends_in_s)
     found = msgspec.structs.replace(account(), one_time_until=until)
