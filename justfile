@@ -141,7 +141,7 @@ sbom file='sbom.cdx.json':
 [no-exit-message]
 audit *args:
     #!/bin/sh
-    uv audit --locked "$@"
+    uv audit --preview-features audit-command --locked "$@"
     status=$?
-    [ $status -ne 2 ] || echo 'audit: NOTHING WAS CHECKED: the advisories (api.osv.dev) could not be read.' >&2
+    [ $status -ne 2 ] || echo 'audit: NOTHING WAS CHECKED: the lines above say why. The advisories are at api.osv.dev.' >&2
     exit $status

@@ -111,9 +111,6 @@ class Identity:
                 await self.database.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.01)
 
-    async def is_ready(self) -> bool:
-        return (await self.web.get("/health/ready")).status_code == httpx.codes.OK
-
     async def attempts(self) -> list[tuple[str, str, bool]]:
         """The audit in order, as (student id, outcome, success)."""
         rows = await self.database.fetch(

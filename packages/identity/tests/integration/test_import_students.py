@@ -7,7 +7,7 @@ import csv
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +35,7 @@ class Ended(NamedTuple):
     output: str
 
 
-Import = Callable[..., Awaitable[Ended]]
+Import = Callable[..., Coroutine[Any, Any, Ended]]
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ async def test_with_apply_the_people_of_the_file_can_sign_in(
     signed_in = await identity.signed_in("kitchen-2", password=OWN_PASSWORD)
     me = await identity.web.get("/v1/me", headers={"Authorization": f"Bearer {signed_in['access_token']}"})
     assert me.json() == {"student_id": "kitchen-2", "role": "kitchen", "full_name": None}
-    row = await identity.database.fetchrow("SELECT * FROM identity.users WHERE student_id = '210041101'")
-    assert row["full_name"] == "Ada Lovelace"
+    name = "SELECT full_name FROM identity.users WHERE student_id = '210041101'"
+    assert await identity.database.fetchval(name) == "Ada Lovelace"
 
 
 async def test_a_refused_line_refuses_the_whole_file(

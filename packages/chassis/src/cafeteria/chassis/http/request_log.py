@@ -18,8 +18,8 @@ from cafeteria.chassis.runtime.security_events import BY_STATUS
 QUIET_ROUTES = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Machines call these every few seconds, so their log lines are at debug."""
 
-THINNED_OUT = frozenset({*BY_STATUS, 400, 404, 405, 413, 415, 503})
-"""Statuses that cost a client nothing, thousands of times a second. The metrics count every request."""
+THINNED_OUT = frozenset({*BY_STATUS, 0, 400, 404, 405, 413, 415, 503})
+"""Statuses that cost a client nothing, thousands of times a second; 0 for one that left. The metrics count every request."""
 
 REFUSAL = "refusal"
 """The key of a request's scope that holds the ServiceError which answers it."""

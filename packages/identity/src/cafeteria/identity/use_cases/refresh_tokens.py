@@ -97,7 +97,6 @@ def _refusal(stored: RefreshToken | None, verdict: RefreshVerdict) -> ServiceErr
     if stored is None:
         return RefreshRefused()
     if verdict is RefreshVerdict.REFUSE_REPEAT:
-        _log.warning("refresh_token_repeated_too_often", **_owner_of(stored))
         return RefreshRepeated()
     if verdict is RefreshVerdict.REVOKE_FAMILY:
         log_security_event(
