@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 
 from cafeteria.chassis.messaging import Bus, NoAnswer
 from cafeteria.chassis.runtime.settings import ServiceSettings
-from cafeteria.contracts.identity import FetchJwks, Jwks
+from cafeteria.contracts.identity import FetchJwks, JwksAnswered
 from cafeteria.contracts.subjects import GATEWAY, JWKS
 from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
@@ -42,7 +42,7 @@ async def test_the_bus_gives_the_same_keys(
         Bus(service_settings(GATEWAY, ServiceSettings), service=GATEWAY) as bus,
     ):
         await bus.connected()
-        answer: Jwks = await bus.request(JWKS, FetchJwks(), deadline_s=5)
+        answer: JwksAnswered = await bus.request(JWKS, FetchJwks(), deadline_s=5)
     assert [key.kid for key in answer.keys] == [key["kid"] for key in over_http["keys"]]
 
 
