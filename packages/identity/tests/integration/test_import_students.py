@@ -227,7 +227,7 @@ async def test_an_account_that_somebody_else_creates_meanwhile_stays_as_it_is(
 async def test_ctrl_c_while_passwords_are_hashed_creates_no_account(
     file: Path, environment: dict[str, str], identity: Identity, tmp_path: Path
 ) -> None:
-    lines = "".join(f"{210_000_000 + number},Student,,\n" for number in range(5_000))
+    lines = "".join(f"{250_000_000 + number},Student,,\n" for number in range(5_000))
     await asyncio.to_thread(file.write_text, HEADER + lines)
     process = await started(file, environment, "--apply")
     assert process.stdout is not None
@@ -241,19 +241,19 @@ async def test_ctrl_c_while_passwords_are_hashed_creates_no_account(
     assert names_in(tmp_path) == ["students.csv"]
 
 
-async def test_ten_thousand_accounts_are_stored_in_one_transaction(database: Any, identity: Identity) -> None:
+async def test_fifty_thousand_accounts_are_stored_in_one_transaction(database: Any, identity: Identity) -> None:
     """Without the hashes, which take minutes."""
 
     def account(number: int) -> NewAccount:
-        profile = Profile(student_id=str(210_000_000 + number), role=Role.STUDENT, full_name=None)
+        profile = Profile(student_id=str(250_000_000 + number), role=Role.STUDENT, full_name=None)
         return NewAccount(user_id=new_id(), profile=profile, password_hash="x", one_time_until=None)
 
     def refuse(_: set[str]) -> None:
         raise RuntimeError
 
-    accounts = [account(number) for number in range(10_000)]
+    accounts = [account(number) for number in range(50_000)]
     with pytest.raises(RuntimeError):
         await ImportStudents(database)(accounts, before_commit=refuse)
     assert await identity.database.fetchval(COUNT) == 0
-    assert len(await ImportStudents(database)(accounts, before_commit=lambda _: None)) == 10_000
-    assert await identity.database.fetchval(COUNT) == 10_000
+    assert len(await ImportStudents(database)(accounts, before_commit=lambda _: None)) == 50_000
+    assert await identity.database.fetchval(COUNT) == 50_000
