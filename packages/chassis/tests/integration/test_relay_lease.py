@@ -49,7 +49,7 @@ async def add_row(database: Database, outbox: Outbox, status_message: StatusMess
     return add
 
 
-async def lease_of(servers: FixtureServers) -> asyncpg.Record:
+async def lease_of(servers: FixtureServers) -> Any:
     async with servers.database_as_admin() as admin:
         return await admin.fetchrow(
             "SELECT holder, until > now() AS is_live, CASE WHEN isfinite(until) THEN until - now() END AS remains, xmin::text AS version"

@@ -48,7 +48,12 @@ SECURE_NAMES = [
 ]
 PLAIN_NAMES = ["cafeteria_access", "cafeteria_refresh", "cafeteria_logout", "cafeteria_device"]
 BODY = {"student_id": "210041101", "password": "iftar-rush-2026", "cookie": True}
-COOKIE_ROUTES = (("/v1/login", BODY), ("/v1/token/refresh", None), ("/v1/logout", None), ("/v1/logout", {}))
+COOKIE_ROUTES: tuple[tuple[str, Any], ...] = (
+    ("/v1/login", BODY),
+    ("/v1/token/refresh", None),
+    ("/v1/logout", None),
+    ("/v1/logout", {}),
+)
 
 
 def names_of(answer: httpx.Response) -> list[str]:

@@ -67,8 +67,8 @@ def test_a_forged_cookie_is_none(
     payload = {"iss": "cafeteria-identity", "aud": "cafeteria-device", "sub": STUDENT, "jti": str(SESSION)}
     later = int(datetime.now(UTC).timestamp()) + 60
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    signed = {"key": private, "algorithm": "EdDSA", "headers": {"kid": keys.kid}}
-    forged = [
+    signed: dict[str, Any] = {"key": private, "algorithm": "EdDSA", "headers": {"kid": keys.kid}}
+    forged: list[bytes | str] = [
         renewed(DeviceCookies(stranger)),
         b".".join((head, claims, renewed(devices, student_id=OTHER).split(b".")[2])),
         b".".join((head, claims, b"")),

@@ -110,7 +110,7 @@ async def test_a_role_sees_no_statement_of_another_and_ends_no_session_of_anothe
 async def test_a_role_cannot_take_all_connections(servers: FixtureServers, role: str) -> None:
     """The limit is read, not reached: other tests use the same server."""
     async with servers.database_as(role) as connection:
-        limit, all_of_them = await connection.fetchrow(
+        [(limit, all_of_them)] = await connection.fetch(
             "SELECT rolconnlimit, current_setting('max_connections')::int FROM pg_roles WHERE rolname = $1",
             role,
         )

@@ -268,10 +268,11 @@ class LogIn:
         if is_new_password:
             log_security_event(SecurityEvent.PASSWORD_CHANGED, subject=account.student_id)
         log_security_event(SecurityEvent.LOGIN_SUCCEEDED, subject=account.student_id, session=new.session_id)
+        return self._issued(account, token, session_id=new.session_id, at=at)
+
+    def _issued(self, account: Account, token: str, *, session_id: UUID, at: datetime) -> Session:
         renewable_until = at + min(self._sessions.lifetime, self._sessions.idle)
-        return self._issuer.issue(
-            account, token, session=new.session_id, now=at, renewable_until=renewable_until
-        )
+        return self._issuer.issue(account, token, session=session_id, now=at, renewable_until=renewable_until)
 
     async def _replace_hash(
         self,
