@@ -13,7 +13,7 @@ from cafeteria.chassis.auth.revoked_sessions import RevokedSessions
 from cafeteria.chassis.auth.tokens import LEEWAY_S
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.jobs import JobRunner
-from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging import Bus, NoAnswer
 from cafeteria.contracts.identity import Revocation, SessionsRevoked
 from cafeteria.identity import revocations as module
 from cafeteria.identity.domain import ACCESS_TOKEN_MARGIN
@@ -44,6 +44,7 @@ class Bed:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.takes_s = 0.05
+        self.is_without_bus = False
         self.published: list[SessionsRevoked] = []
 
     @asynccontextmanager
@@ -51,6 +52,8 @@ class Bed:
         yield
 
     async def publish(self, _: object, body: SessionsRevoked) -> None:
+        if self.is_without_bus:
+            raise NoAnswer("the bus")
         self.published.append(body)
 
     async def read(self, _: object, *, after: Revocation | None, limit: int, **__: object) -> Any:
@@ -93,6 +96,14 @@ async def test_a_publication_rests_after_a_long_one_but_not_before_the_next_seco
     bed.clock.now_s += 1
     await revocations.publish()
     assert bed.clock.slept_s[-1] == 0
+
+
+async def test_without_the_bus_identity_itself_refuses_all_ended_sessions(bed: Bed) -> None:
+    revoked = RevokedSessions()
+    bed.is_without_bus = True
+    with pytest.raises(NoAnswer):
+        await Revocations(cast("Database", bed), cast("Bus", bed), revoked).publish()
+    assert all(each.session in revoked for each in LIVE)
 
 
 async def test_an_announcement_starts_the_job(revocations: Revocations) -> None:

@@ -9,7 +9,7 @@ from time import monotonic
 
 from cafeteria.chassis.auth.revoked_sessions import RevokedSessions
 from cafeteria.chassis.database.database import Database
-from cafeteria.chassis.messaging import Bus
+from cafeteria.chassis.messaging import Bus, NoAnswer
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.identity import Revocation, SessionsRevoked
 from cafeteria.contracts.subjects import SESSIONS_REVOKED
@@ -41,8 +41,12 @@ class Revocations:
         """Publish all live revocations; nothing, if there are none. Raises NoAnswer without the bus, and DatabaseUnavailable."""
         began = max(monotonic(), self._rested_at)
         await asyncio.sleep(began - monotonic())
-        async for page in self._pages():
-            await self._bus.publish(SESSIONS_REVOKED, SessionsRevoked(revocations=page))
+        try:
+            async for page in self._pages():
+                await self._bus.publish(SESSIONS_REVOKED, SessionsRevoked(revocations=page))
+        except NoAnswer:
+            await self.load_all()  # this process refuses all of them without the bus, too
+            raise
         ended = monotonic()
         self._rested_at = ended + min(REST * (ended - began), MAX_REST_S)
 
