@@ -241,7 +241,9 @@ async def test_ctrl_c_while_passwords_are_hashed_creates_no_account(
     assert names_in(tmp_path) == ["students.csv"]
 
 
-async def test_fifty_thousand_accounts_are_stored_in_one_transaction(database: Any, identity: Identity) -> None:
+async def test_fifty_thousand_accounts_are_stored_in_one_transaction(
+    database: Any, identity: Identity
+) -> None:
     """Without the hashes, which take minutes."""
 
     def account(number: int) -> NewAccount:
