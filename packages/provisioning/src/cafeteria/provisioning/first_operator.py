@@ -15,10 +15,12 @@ from cafeteria.contracts.identity import OneTimePassword
 from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.identity.password_rules import PasswordRules
 from cafeteria.identity.use_cases.make_operator import MakeOperator
+from cafeteria.provisioning.administrator import connect
 from cafeteria.provisioning.errors import ServerUnavailableError, SettingError, StackError
 from cafeteria.provisioning.targets import Targets, without_credentials
 
 STANDARD_INPUT = "-"
+_ONE_AT_A_TIME = 0x0CAFE8  # the lock of two commands at once
 
 
 async def make_operator(
@@ -34,8 +36,11 @@ async def make_operator(
     )
     database = Database.connect(settings, service=IDENTITY, pool_size=1)
     make = MakeOperator(database, PasswordRules.load())
+    administrator = await connect(targets.postgres_url)
     try:
-        return await make(student_id, password=password, is_forced=is_forced)
+        async with administrator.transaction():
+            await administrator.execute(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})")
+            return await make(student_id, password=password, is_forced=is_forced)
     except DatabaseUnavailable as error:
         raise ServerUnavailableError(f"{error.detail} Run the command again.") from None
     except InvalidRequest as error:
@@ -45,6 +50,7 @@ async def make_operator(
             f"{error.detail} Add --force to make {student_id} an operator all the same."
         ) from None
     finally:
+        await administrator.close()
         await database.close()
 
 

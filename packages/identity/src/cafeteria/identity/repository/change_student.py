@@ -1,4 +1,4 @@
-"""Read and change an account under locks: the enabled operators first, in id order, and then the account."""
+"""Read and change an account under locks: one row for all changes that take an operator, and then the account."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,12 +21,14 @@ _ACCOUNT = (
 
 
 async def lock_operators(connection: AsyncConnection) -> set[str]:
-    """Return the student ids of the enabled operators, who stay so until the transaction ends."""
+    """Return the student ids of the enabled operators, who stay so until the transaction ends.
+
+    The oldest account's row is the lock: the operators' own rows, locked one after the other while their set changes,
+    would end in deadlocks.
+    """
+    await connection.execute(select(UserRow.id).order_by(UserRow.id).limit(1).with_for_update())
     rows = await connection.execute(
-        select(UserRow.student_id)
-        .where(UserRow.role == Role.OPERATOR.value, UserRow.disabled_at.is_(None))
-        .order_by(UserRow.id)
-        .with_for_update()
+        select(UserRow.student_id).where(UserRow.role == Role.OPERATOR.value, UserRow.disabled_at.is_(None))
     )
     return set(rows.scalars())
 

@@ -3,7 +3,6 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
@@ -19,11 +18,6 @@ RETURNING u.id
 """)
 
 _EXISTS = Statement("SELECT FROM users WHERE student_id = CAST(:student_id AS text)")
-
-
-async def lock_accounts(connection: AsyncConnection) -> None:
-    """Let no other transaction change accounts: while there is no operator there is no row to lock."""
-    await connection.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def has_account(connection: AsyncConnection, student_id: str) -> bool:

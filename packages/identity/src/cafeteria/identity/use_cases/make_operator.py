@@ -24,7 +24,7 @@ class MakeOperator:
     ) -> OneTimePassword | None:
         """Store the operator; without a password return a one-time password. Replicas hear of ended sessions in a second.
 
-        Raises InvalidStudentId and UnusablePassword; unless `is_forced`, also OperatorExists and StudentIdTaken.
+        The caller lets one command run at a time: while there is no account there is no row to lock. Raises InvalidStudentId and UnusablePassword; unless `is_forced`, also OperatorExists and StudentIdTaken.
         """
         if not is_student_id(student_id):
             raise InvalidStudentId
@@ -35,7 +35,6 @@ class MakeOperator:
         at = now()
         until = None if password else at + ONE_TIME_LIFETIME
         async with self._database.transaction() as connection:
-            await make_operator.lock_accounts(connection)
             if not is_forced and await change_student.lock_operators(connection):
                 raise OperatorExists
             if not is_forced and await make_operator.has_account(connection, student_id):
