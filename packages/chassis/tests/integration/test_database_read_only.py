@@ -162,7 +162,7 @@ async def test_a_relay_that_cannot_delete_rows_does_not_publish_them(
         await outbox.add(connection, [status_message()])
     async with read_only(servers) as end:
         await until_detail(database.ping, TAKES_NO_CHANGES)
-        async with RecordingRelay(database, bus, outbox, service="gateway") as relay:
+        async with RecordingRelay(database, bus, outbox, service="gateway", holder="here") as relay:
             await until(lambda: len(relay.failures) >= 10)
             assert bus.published == 0
             await end()

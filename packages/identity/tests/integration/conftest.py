@@ -93,8 +93,9 @@ class Identity:
         return await self.web.post("/v1/token/refresh", json={"refresh_token": refresh_token})
 
     async def forget_windows(self) -> None:
-        """Delete all login windows, as a minute without attempts would."""
+        """Delete all windows of logins, as a minute without attempts would."""
         await self.database.execute("DELETE FROM identity.login_windows")
+        await self.database.execute("DELETE FROM identity.sender_windows")
 
     async def verifies_tokens(self) -> bool:
         """Whether it has read the ended sessions, without which it accepts no token."""
