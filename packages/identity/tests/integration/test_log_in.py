@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ async def test_an_unknown_id_a_wrong_password_and_a_disabled_account_get_the_sam
 
 
 async def test_an_unknown_id_takes_as_long_as_a_wrong_password(open_identity: OpenIdentity) -> None:
-    identity = await open_identity(logins_per_client=100, logins_per_student=100)
+    identity = await open_identity(logins_per_client=100, logins_per_student=100, failures_per_client=200)
     await identity.add_user()
 
     async def seconds(student_id: str) -> float:
@@ -69,10 +70,13 @@ async def test_an_unknown_id_takes_as_long_as_a_wrong_password(open_identity: Op
         assert (await identity.login(student_id, "not-the-password")).status_code == 401
         return perf_counter() - began
 
-    both = [(await seconds("210041101"), await seconds("999999999")) for _ in range(9)]
-    # other load on the machine only prolongs an answer: the quickest ones show the time of the work itself
-    wrong, unknown = (min(each) for each in zip(*both, strict=True))
-    # without a hash for unknown ids this is about 0.1
+    # Other load on the machine only prolongs an answer: the quickest ones show the time of the work itself. Without a hash
+    # for unknown ids their ratio is about 0.1, however many answers are measured.
+    wrong = unknown = inf
+    for _ in range(40):
+        wrong, unknown = min(wrong, await seconds("210041101")), min(unknown, await seconds("999999999"))
+        if 0.5 < unknown / wrong < 2:
+            break
     assert 0.5 < unknown / wrong < 2
 
 
