@@ -27,10 +27,6 @@ from cafeteria.testkit.servers import FixtureServers
 
 WaitUntil = Callable[..., Awaitable[Any]]
 
-# Seen twice, by chance: a socket of the test process that nobody had closed when it was collected. Where it comes from is
-# not known; the promises that these tests hold do not depend on it.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 PLACE = Place("client", POSTGRES)
 PROXIED = "proxied"
 INSERT = "INSERT INTO public.crashes (id) VALUES ($1)"
