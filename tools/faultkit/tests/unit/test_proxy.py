@@ -1,10 +1,11 @@
 """The simulated bad network, on real sockets: bytes pass, are late or are lost, and each side notices it or not."""
 
 import asyncio
+import gc
 import random
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 import pytest
@@ -227,3 +228,16 @@ async def test_a_connection_that_is_accepted_while_the_proxy_closes_is_reset(pro
         await loop.create_connection(proxy.accept, sock=accepted)
         assert await asyncio.wait_for(loop.sock_recv(client, 1), PATIENCE_S) == b""
     assert proxy.connections == 0
+
+
+async def test_a_connection_that_is_being_accepted_when_the_proxy_closes_is_closed_too() -> None:
+    async with Proxy(host=HOST, port=1, chance=CHANCE) as proxy:
+        client = socket.create_connection((HOST, proxy.port))
+        for _ in range(2):  # turns of the loop: it has the socket now, and no transport yet
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()  # pytest fails a test that leaves a socket open
+    client.settimeout(5)
+    with client, suppress(ConnectionResetError):
+        assert await asyncio.to_thread(client.recv, 1) == b""
+    assert not proxy.open

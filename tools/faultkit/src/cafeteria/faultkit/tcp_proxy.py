@@ -191,6 +191,11 @@ class TcpProxy(Generic[ConnectionT]):
     async def __aexit__(self, *_: object) -> None:
         self._is_closed = True
         if self._server is not None:
+            # asyncio leaks a socket that it has accepted when the server closes before it has made the transport, which
+            # takes one turn of the loop: accept no more, and let that turn pass
+            for listening in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            await asyncio.sleep(0)
             self._server.close()
         self.reset_all()
 
