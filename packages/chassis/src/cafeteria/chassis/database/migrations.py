@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from cafeteria.chassis.database.libpq import DEFAULT_PORT, EXPLICIT_ARGUMENTS
-from cafeteria.chassis.database.retention import LEAST_DAYS
 from cafeteria.chassis.database.statement import driver_of
+from cafeteria.chassis.runtime.settings import LEAST_KEPT_DAYS
 
 OWNER_ROLE = "cafeteria_owner"
 """Owns every schema and table. It has no login; an administrator assumes it by SET ROLE."""
@@ -205,7 +205,7 @@ def create_purge(op: Operations, *, schema: str, deletion: str) -> None:
         f"""CREATE FUNCTION "{schema}".purge_ended(days integer, at_most integer) RETURNS bigint
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = "{schema}", pg_temp AS $purge$
         DECLARE
-            ended_before CONSTANT timestamptz := clock_timestamp() - make_interval(days => greatest(days, {LEAST_DAYS}));
+            ended_before CONSTANT timestamptz := clock_timestamp() - make_interval(days => greatest(days, {LEAST_KEPT_DAYS}));
             id_before CONSTANT uuid := CAST(
                 rpad(lpad(to_hex(CAST(extract(epoch FROM ended_before) * 1000 AS bigint)), 12, '0'), 32, '0') AS uuid);
             deleted bigint;

@@ -1,15 +1,12 @@
 """Deletes rows that ended long ago, through the only function of the schema that may delete them.
 
 A service's role has no right to delete what its promises rest on. The function `purge_ended` of its schema belongs to
-the schema's owner, and deletes nothing younger than LEAST_DAYS, whatever it is asked.
+the schema's owner, and deletes nothing younger than LEAST_KEPT_DAYS, whatever it is asked.
 """
 
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.chassis.observability import logs, metrics
-
-LEAST_DAYS = 8
-"""A stream keeps a message for seven days: what it may bring once more must still meet the row that it made."""
 
 BATCH_ROWS = 1_000  # short transactions
 

@@ -67,12 +67,15 @@ WebOrigins = Annotated[
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
 Limit = Annotated[int, Meta(ge=0, description="a whole number, 0 for no limit")]
+LEAST_KEPT_DAYS = 8
+"""A stream keeps a message for seven days: what it may bring once more must still meet the row that it made."""
+
 KeptDays = Annotated[
     int,
     Meta(
         ge=0,
-        description="0 to keep everything, or a whole number of days from 8 on",
-        extra={_ACCEPTS: lambda days: days == 0 or days >= 8},  # noqa: PLR2004 - as `retention.LEAST_DAYS` says
+        description=f"0 to keep everything, or a whole number of days from {LEAST_KEPT_DAYS} on",
+        extra={_ACCEPTS: lambda days: days == 0 or days >= LEAST_KEPT_DAYS},
     ),
 ]
 PortBase = Annotated[int, Meta(ge=1, le=65500, description="a port number from 1 to 65500")]
