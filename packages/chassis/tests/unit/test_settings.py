@@ -158,3 +158,16 @@ def test_a_process_keeps_its_name_after_a_crash_and_one_on_any_free_port_has_its
     assert named.instance("kitchen").endswith(":9003")
     anywhere = load_settings(ServiceSettings, {**environ, "CAFETERIA_PORT": "0"})
     assert anywhere.instance("kitchen") != anywhere.instance("kitchen")
+
+
+@pytest.mark.parametrize("days", ["0", "8", "3650"])
+def test_all_is_kept_or_at_least_for_eight_days(environ: dict[str, str], days: str) -> None:
+    assert load_settings(ServiceSettings, {**environ, "CAFETERIA_KEEP_DAYS": days}).keep_days == int(days)
+
+
+@pytest.mark.parametrize("days", ["1", "7", "-8", "8.5", "a week"])
+def test_fewer_days_than_a_stream_keeps_a_message_are_refused(environ: dict[str, str], days: str) -> None:
+    [sentence] = sentences_of({**environ, "CAFETERIA_KEEP_DAYS": days})
+    assert (
+        sentence == "CAFETERIA_KEEP_DAYS must be 0 to keep everything, or a whole number of days from 8 on."
+    )
