@@ -132,7 +132,9 @@ sbom file='sbom.cdx.json':
     #!/bin/sh
     set -eu
     set -- --package cafeteria-provisioning
-    for service in gateway identity stock kitchen notification; do set -- "$@" --package "cafeteria-$service"; done
+    for program in packages/*/src/cafeteria/*/__main__.py; do
+        set -- "$@" --package "cafeteria-$(echo "$program" | cut -d/ -f2)"
+    done
     uv export --quiet --locked --no-dev --format cyclonedx1.5 --output-file '{{ file }}' "$@"
     echo "sbom: wrote {{ file }}"
 
