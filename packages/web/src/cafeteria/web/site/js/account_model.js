@@ -1,0 +1,112 @@
+/**
+ * What the account panel knows: the devices that are signed in, and how far a change of the password is. Pure, but for
+ * the three functions that ask identity.
+ */
+import { ask } from "./api.js";
+import { now } from "./clock.js";
+import { session } from "./session.js";
+import { announce } from "./ui.js";
+import { t } from "./words.js";
+
+/**
+ * @typedef {{id: string, created_at: string, last_used_at: string, is_current: boolean, client_ip: string|null, user_agent: string|null}} Device
+ * @typedef {object} AccountState
+ * @property {"none"|"loading"|"failed"|"ready"} list
+ * @property {Device[]} devices the newest first
+ * @property {string[]} ending ids whose end is being asked for
+ * @property {"idle"|"sending"|"done"|"wrong"|"unusable"|"too-many"|"away"} password
+ * @property {number} untilMs the server's milliseconds until which no further try is allowed
+ * @property {"idle"|"sending"|"away"} leaving
+ */
+
+/** @returns {AccountState} */
+function init() {
+  return { list: "none", devices: [], ending: [], password: "idle", untilMs: 0, leaving: "idle" };
+}
+
+/** @param {AccountState} state @returns {AccountState} */
+function act(state, event) {
+  switch (event.type) {
+    case "account/devices":
+      return { ...state, list: event.list, devices: event.devices ?? state.devices, ending: [] };
+    case "account/ending":
+      return { ...state, ending: [...state.ending, event.id] };
+    case "account/password":
+      return { ...state, password: event.status, untilMs: event.untilMs ?? 0 };
+    case "account/leaving":
+      return { ...state, leaving: event.status };
+    case "tick":
+      return state.password === "too-many" ? waited(state) : state;
+    default:
+      return state;
+  }
+}
+
+export const accountModel = { init, act };
+
+function waited(state) {
+  return now() >= state.untilMs ? { ...state, password: "idle" } : { ...state };
+}
+
+/** Ask for the devices that are signed in. */
+export async function loadDevices(dispatch) {
+  dispatch({ type: "account/devices", list: "loading" });
+  const answer = await ask("/v1/me/sessions");
+  if (answer.status === 200) dispatch({ type: "account/devices", list: "ready", devices: answer.data.items });
+  else dispatch({ type: "account/devices", list: "failed" });
+}
+
+/** Sign another device out. A repeat changes nothing, so a lost answer may be asked for again. */
+export async function endDevice(id, dispatch) {
+  dispatch({ type: "account/ending", id });
+  const answer = await ask(`/v1/me/sessions/${id}`, { method: "DELETE" });
+  announce(t(answer.status === 204 ? "account.devices.ended" : "account.devices.not_ended"));
+  await loadDevices(dispatch);
+}
+
+/** Change the password; all other devices are signed out by it. @returns {Promise<boolean>} whether it was changed */
+export async function changePassword({ oldPassword, newPassword }, dispatch) {
+  dispatch({ type: "account/password", status: "sending" });
+  const body = { old_password: oldPassword, new_password: newPassword };
+  const answer = await ask("/v1/me/password", { method: "PUT", body, timeoutMs: 15_000 });
+  const status = passwordStatus(answer);
+  dispatch({ type: "account/password", status, untilMs: answer.at + 1000 * (answer.retryAfterS ?? 60) });
+  announce(t(`account.password.${status}.spoken`), { urgent: status !== "done" });
+  if (status === "done") await loadDevices(dispatch);
+  return status === "done";
+}
+
+function passwordStatus({ status }) {
+  return { 204: "done", 403: "wrong", 400: "unusable", 429: "too-many" }[status] ?? "away";
+}
+
+/** Sign out here. Without an answer the person stays signed in, and the panel says so. */
+export async function leave(dispatch) {
+  dispatch({ type: "account/leaving", status: "sending" });
+  const answer = await session.signOut();
+  dispatch({ type: "account/leaving", status: answer.status === 204 ? "idle" : "away" });
+  if (answer.status !== 204) announce(t("account.leave.away"), { urgent: true });
+}
+
+const BROWSERS = [
+  [/\bEdg(e|A|iOS)?\//, "Edge"],
+  [/\bOPR\//, "Opera"],
+  [/\bSamsungBrowser\//, "Samsung Internet"],
+  [/\b(Firefox|FxiOS)\//, "Firefox"],
+  [/\b(Chrome|CriOS|Chromium|HeadlessChrome)\//, "Chrome"],
+  [/\bSafari\//, "Safari"],
+];
+const SYSTEMS = [
+  [/Android/, "Android"],
+  [/iPhone/, "iPhone"],
+  [/iPad/, "iPad"],
+  [/Windows/, "Windows"],
+  [/Mac OS X|Macintosh/, "Mac"],
+  [/Linux|X11/, "Linux"],
+];
+
+/** The browser and the system that a User-Agent names, each null when it names none that is known. */
+export function deviceOf(userAgent) {
+  const found = (names) => names.find(([pattern]) => pattern.test(userAgent ?? ""))?.[1] ?? null;
+  return { browser: found(BROWSERS), system: found(SYSTEMS) };
+}
