@@ -16,25 +16,27 @@ export { loginModel, stopSigningIn };
  * @param {(key: string, values?: object) => string} options.t
  * @param {string} options.title the heading: what signing in is for
  * @param {string} [options.hint] a line below it: the accounts of a demo
+ * @param {string} [options.idLabel] what an id is called here
+ * @param {"numeric"|"text"} [options.inputMode] the keyboard of a phone: text where ids have letters
  */
-export function loginView({ state, act, t, title, hint = "" }) {
+export function loginView({ state, act, t, title, hint = "", idLabel = t("login.id.label"), inputMode = "numeric" }) {
   if (state.status === "other") return otherView({ state, t });
   const isChoosing = state.oneTime !== "";
   return html`<section class="card stack login" aria-labelledby="login-title">
     <h2 id="login-title" tabindex="-1">${isChoosing ? t("login.choose.title") : title}</h2>
     ${hint ? html`<p class="muted">${hint}</p>` : nothing} ${messageOf(state, t)}
     <form class="stack" @submit=${(event) => submit(event, state, act)}>
-      ${isChoosing ? chooseFields({ state, act, t }) : fieldsView({ state, act, t })} ${buttonView({ state, t })}
+      ${isChoosing ? chooseFields({ state, act, t }) : fieldsView({ state, act, t, idLabel, inputMode })} ${buttonView({ state, t })}
       ${isChoosing ? backButton(act, t) : nothing}
     </form>
   </section>`;
 }
 
-function fieldsView({ state, act, t }) {
+function fieldsView({ state, act, t, idLabel, inputMode }) {
   const isWrong = state.status === "wrong" || state.status === "invalid";
   return html`<div class="field">
-      <label for="login-id">${t("login.id.label")}</label>
-      <input id="login-id" name="studentId" autocomplete="username" inputmode="numeric" autocapitalize="none" spellcheck="false"
+      <label for="login-id">${idLabel}</label>
+      <input id="login-id" name="studentId" autocomplete="username" inputmode=${inputMode} autocapitalize="none" spellcheck="false"
         maxlength="32" required aria-invalid=${isWrong} aria-describedby="login-message" .value=${state.studentId} />
     </div>
     ${passwordField({ id: "login-password", name: "password", label: t("login.password.label"), complete: "current-password", isWrong, state, act, t })}`;

@@ -57,14 +57,16 @@ channel?.addEventListener("message", ({ data }) => onTabMessage(data));
 globalThis.document?.addEventListener("visibilitychange", () => isVisible() && isDue() && renew());
 
 /**
- * Find out who is signed in. While identity does not answer, the person of the last time counts: the cookies may be
- * good, and the other services accept them.
+ * Find out who is signed in. A browser in which nobody was asks once; one in which somebody was renews what has expired.
+ * While identity does not answer, the person of the last time counts: the cookies may be good, and the other services
+ * accept them.
  * @returns {Promise<Who|null>}
  */
 async function start() {
-  const answer = await ask("/v1/me");
+  const last = await lastWho();
+  const answer = await ask("/v1/me", { renew: last !== null });
   if (answer.status === 200) await adopt(answer.data, "started");
-  else if (answer.status !== 401) await assume();
+  else if (answer.status !== 401) assume(last);
   return who;
 }
 
@@ -145,10 +147,14 @@ async function adopt(person, reason) {
   if (isNew) tell(reason);
 }
 
-async function assume() {
-  who = (await get(LAST_WHO).catch(() => null)) ?? null;
+function assume(last) {
+  who = last;
   plan(RETRY_MS * (0.5 + Math.random()));
   tell("started");
+}
+
+async function lastWho() {
+  return (await get(LAST_WHO).catch(() => null)) ?? null;
 }
 
 function end(reason, other = null) {

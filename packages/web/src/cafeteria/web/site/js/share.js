@@ -23,11 +23,14 @@ const REMEMBERED_EVENTS = 100; // what a joining tab is told; the server's own w
  * @param {() => boolean} [options.isNeeded] while true a hidden tab streams on: an order is under way
  * @param {string} [options.owner] whose stream it is: tabs of different people share nothing
  * @param {typeof openStream} [options.open]
+ * @param {number} [options.beatMs]
+ * @param {number} [options.silentMs] after which a follower takes the lock from a leader that says nothing
  * @returns {{close: () => void}}
  */
 export function shareStream(options) {
   const owner = session.who?.student_id ?? "";
-  const settings = { onState: () => {}, path: "/v1/events", isNeeded: () => false, owner, open: openStream, ...options };
+  const standard = { onState: () => {}, path: "/v1/events", isNeeded: () => false, open: openStream, beatMs: BEAT_MS, silentMs: SILENT_LEADER_MS };
+  const settings = { owner, ...standard, ...options };
   const canShare = Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel);
   return canShare ? shared(settings) : alone(settings);
 }
@@ -110,7 +113,7 @@ function lead(tab) {
   clearTimeout(tab.silence);
   const { path, open } = tab.settings;
   tab.stream = open({ path, lastId: tab.lastId, onEvent: (event) => relay(tab, event), onState: (link) => relayLink(tab, link) });
-  tab.beat = setInterval(() => tab.link && tab.channel.postMessage({ kind: "link", link: tab.link }), BEAT_MS);
+  tab.beat = setInterval(() => tab.link && tab.channel.postMessage({ kind: "link", link: tab.link }), tab.settings.beatMs);
   return new Promise((resolve) => (tab.release = resolve));
 }
 
@@ -175,10 +178,10 @@ function welcome(tab, to) {
   if (tab.link) tab.channel.postMessage({ kind: "link", link: tab.link });
 }
 
-/** The leader says something every two seconds. Half a second of chance keeps two followers from taking the lock at once. */
+/** A little chance in the patience keeps two followers from taking the lock at once. */
 function expectBeat(tab) {
   clearTimeout(tab.silence);
-  tab.silence = setTimeout(() => takeLock(tab), SILENT_LEADER_MS + 500 * Math.random());
+  tab.silence = setTimeout(() => takeLock(tab), tab.settings.silentMs * (1 + Math.random() / 8));
 }
 
 function takeLock(tab) {

@@ -162,7 +162,8 @@ function watchDog(self, clock) {
 }
 
 function show(self, settings, state) {
-  settings.onState({ state, failures: self.failures, at: self.lastByteAt });
+  const failures = state === "live" ? 0 : self.failures;
+  settings.onState({ state, failures, at: self.lastByteAt });
 }
 
 function close(self, settings) {

@@ -105,7 +105,7 @@ function channel(id) {
   const write = (text) => {
     const region = document.getElementById(id);
     region.textContent = "";
-    requestAnimationFrame(() => (region.textContent = text)); // a change is said, also to the same text
+    requestAnimationFrame(() => (region.textContent = text)); // a change is read out, also to the same text
   };
   const isRepeat = (text) => text === last.text && performance.now() - last.at < REPEAT_AFTER_MS;
   const say = (text) => {

@@ -1,0 +1,167 @@
+"""The files of the pages: small enough for a phone, complete, and nothing in them that the headers forbid."""
+
+import gzip
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from cafeteria.web.assets import CSP, HEADERS, PAGES, SITE, files
+from cafeteria.web.sources import closure, html_of, module, page_links, preloads
+
+ROOT = Path(__file__).parents[4]
+KIB = 1024
+MOST_BYTES = {"index.html": 60 * KIB, "kitchen.html": 60 * KIB, "ops.html": 60 * KIB, "board.html": 30 * KIB}
+MOST_FILES = {"index.html": 20, "kitchen.html": 40, "ops.html": 40, "board.html": 20}
+"""Of the first sight. Students come all at once and over slow networks; the kitchen's screens are opened once a day."""
+
+MOST_LINES = 350
+MOST_LINES_OF_A_FUNCTION = 40
+SHA256SUMS = SITE / "vendor/SHA256SUMS"
+
+pages = pytest.mark.parametrize("page", PAGES)
+scripts = [path for path in files() if path.endswith(".js") and not path.startswith("vendor/")]
+own_files = [path for path in files() if not path.startswith("vendor/")]
+
+
+def weight(path: str) -> int:
+    return len(gzip.compress((SITE / path).read_bytes(), compresslevel=9))
+
+
+@pages
+def test_a_page_with_all_that_it_may_load_is_light(page: str) -> None:
+    weights = {path: weight(path) for path in closure(page)}
+    assert sum(weights.values()) <= MOST_BYTES[page], sorted(weights.items(), key=lambda each: -each[1])
+
+
+@pages
+def test_the_first_sight_of_a_page_needs_few_requests(page: str) -> None:
+    loaded = closure(page, is_whole=False)
+    assert len(loaded) <= MOST_FILES[page], sorted(loaded)
+
+
+@pages
+def test_a_page_names_all_modules_of_its_first_sight(page: str) -> None:
+    """They are asked for at once then; else each one that imports others costs one more way to the server and back."""
+    entries = {source for relation, source in html_of(page).loads if relation == "script"}
+    modules = {path for path in closure(page, is_whole=False) if path.endswith(".js")} - entries
+    missing = [f'<link rel="modulepreload" href="{path}" />' for path in sorted(modules - preloads(page))]
+    assert missing == []
+    assert preloads(page) - modules == set(), "preloaded, and not needed at first sight"
+
+
+@pages
+def test_a_page_loads_files_that_are_there(page: str) -> None:
+    assert closure(page) - set(files()) == set()
+
+
+def test_every_file_is_loaded_by_a_page() -> None:
+    loaded = frozenset[str]().union(*(closure(page) for page in PAGES))
+    beside = {path for path in files() if path.startswith("vendor/") and not path.endswith(".js")}
+    languages = {path for path in files() if path.startswith("words/") and not path.startswith("words/en/")}
+    assert set(files()) - loaded - beside - languages == set()
+
+
+@pytest.mark.parametrize("script", scripts)
+def test_imports_are_relative_and_stay_inside_the_site(script: str) -> None:
+    """No bare names and no other origin, so a browser needs no map and no bundler."""
+    source = module(script)
+    for path in source.imports() | source.lazy_imports():
+        assert path in files(), f"{script} imports {path}"
+
+
+@pages
+def test_everything_comes_from_the_own_origin(page: str) -> None:
+    """Relative addresses hold behind any name, and below a folder too."""
+    assert [address for address in page_links(page) if re.match(r"[a-z]+:|/", address)] == []
+
+
+@pages
+def test_no_html_has_a_script_style_or_handler_inside(page: str) -> None:
+    for tag, attributes in html_of(page).tags:
+        assert tag != "style"
+        assert tag != "script" or attributes.get("src"), "a script without src is inline"
+        assert [name for name in attributes if name.startswith("on") or name == "style"] == []
+
+
+@pages
+def test_every_page_has_what_screen_readers_and_phones_need(page: str) -> None:
+    tags = html_of(page).tags
+    by_id = {attributes["id"]: (tag, attributes) for tag, attributes in tags if "id" in attributes}
+    assert tags[0] == ("html", {"lang": "en", **{k: v for k, v in tags[0][1].items() if k != "lang"}})
+    assert by_id["main"][0] == "main"
+    assert by_id["header"][0] == "header"
+    assert by_id["polite"][1]["role"] == "status"
+    assert by_id["urgent"][1]["role"] == "alert"
+    assert ("noscript", {}) in tags
+    metas = {attributes.get("name") for tag, attributes in tags if tag == "meta"}
+    assert {"viewport", "description"} <= metas
+    assert any(attributes.get("href") == "#main" for tag, attributes in tags if tag == "a"), "no skip link"
+
+
+@pages
+def test_every_page_has_its_colours_and_the_shared_look(page: str) -> None:
+    sheets = [address for relation, address in html_of(page).loads if relation == "stylesheet"]
+    assert sheets[:2] == ["css/tokens.css", "css/base.css"]
+
+
+@pytest.mark.parametrize("sheet", [path for path in files() if path.endswith(".css")])
+def test_a_colour_is_written_in_the_tokens_alone(sheet: str) -> None:
+    text = re.sub(r"/\*.*?\*/", "", (SITE / sheet).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "@import" not in text, "one more way to the server and back"
+    assert re.findall(r"url\((?!data:)", text) == []
+    if sheet != "css/tokens.css":
+        assert re.findall(r":[^;{}]*#[0-9a-fA-F]{3,8}\b", text) == []
+
+
+def test_the_vendored_files_are_those_that_were_looked_at() -> None:
+    listed = dict(reversed(line.split()) for line in SHA256SUMS.read_text().splitlines())
+    there = {path.removeprefix("vendor/") for path in files() if path.startswith("vendor/")} - {"SHA256SUMS"}
+    assert set(listed) == there
+    for path, expected in listed.items():
+        assert hashlib.sha256((SITE / "vendor" / path).read_bytes()).hexdigest() == expected, path
+
+
+def test_no_file_asks_for_a_source_map() -> None:
+    """It is not there, so a browser's tools would report 404 for each."""
+    assert [path for path in files() if "sourceMappingURL" in (SITE / path).read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize("path", own_files)
+def test_files_are_short(path: str) -> None:
+    assert (SITE / path).read_text(encoding="utf-8").count("\n") <= MOST_LINES
+
+
+@pytest.mark.parametrize("script", scripts)
+def test_functions_are_short(script: str) -> None:
+    long = [(place, lines) for place, lines in module(script).functions() if lines > MOST_LINES_OF_A_FUNCTION]
+    assert long == []
+
+
+@pytest.mark.parametrize("script", scripts)
+def test_no_script_makes_markup_or_code_of_text(script: str) -> None:
+    """What the headers forbid would fail in the browser; `unsafeHTML` would pass them."""
+    text = (SITE / script).read_text(encoding="utf-8")
+    sinks = r"\.innerHTML|\.outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|unsafeHTML|unsafeSVG"
+    assert re.findall(sinks, text) == []
+
+
+@pytest.mark.parametrize("script", scripts)
+def test_no_script_keeps_a_token_or_uses_another_storage(script: str) -> None:
+    """What a page keeps is in IndexedDB, through store.js; the tokens are cookies that no script can read."""
+    text = (SITE / script).read_text(encoding="utf-8")
+    assert re.findall(r"localStorage|sessionStorage|access_token|refresh_token|Authorization", text) == []
+
+
+def test_the_edge_sends_the_headers_of_the_pages() -> None:
+    """A header of the pages stands in the edge's configuration word for word."""
+    caddyfile = (ROOT / "deploy/edge/Caddyfile").read_text(encoding="utf-8")
+    pages_part = caddyfile.partition("(pages) {")[2].partition("\n}\n")[0]
+    for name, value in HEADERS.items():
+        assert re.search(rf'^\s*{name} "?{re.escape(value)}"?$', pages_part, flags=re.MULTILINE), name
+
+
+def test_the_policy_lets_in_nothing_inline_and_nobody_else() -> None:
+    assert CSP.startswith("default-src 'none'; ")
+    assert re.findall(r"unsafe|https?:|\*|nonce|sha256", CSP) == []
