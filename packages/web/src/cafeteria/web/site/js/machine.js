@@ -12,7 +12,7 @@
  *   "lapsed"} Name
  * @typedef {{name: Name, lines: Line[], key: string|null, body: string|null, sent: Line[], goal: "order"|"cancel",
  *   tries: number, sentAt: number|null, isStored: boolean, isDoubtful: boolean, until: number|null,
- *   why: "busy"|"limit"|"session"|null, problem: object|null, orderId: string|null}} Machine
+ *   why: "busy"|"limit"|"session"|"storage"|null, problem: object|null, orderId: string|null}} Machine
  *   `isStored`: the record exists. `isDoubtful`: a request of this key may have made an order. `until`: the time of
  *   the next request in milliseconds.
  * @typedef {{do: "store", record: Record}|{do: "post", key: string, body: string}|{do: "forget"}|
@@ -96,6 +96,13 @@ const EVENTS = {
   stored(machine, event) {
     if (machine.name !== "sending" || machine.isStored) return machine;
     return send({ ...machine, isStored: true }, event);
+  },
+
+  /** The browser could not store it. What was stored before may go on; a new order is not sent. */
+  unstored(machine, event) {
+    if (machine.name !== "sending" || machine.isStored) return machine;
+    if (machine.tries > 0) return send({ ...machine, isStored: true }, event);
+    return { ...fresh(machine.lines, machine.key), why: "storage" };
   },
 
   answer(machine, event) {
@@ -184,7 +191,7 @@ const isDue = (machine, { now }) => isWaiting(machine) && machine.until !== null
 
 const hasLapsed = (machine, { now }) => now - machine.sentAt > LAPSES_AFTER_MS;
 
-const lapsed = (machine) => [{ ...EMPTY, name: "lapsed", lines: machine.lines }, { do: "forget" }];
+const lapsed = (machine) => [{ ...EMPTY, name: "lapsed", lines: machine.lines, sentAt: machine.sentAt }, { do: "forget" }];
 
 /** Fix the bytes of the request, and have them stored. */
 function freeze(machine, { now }) {

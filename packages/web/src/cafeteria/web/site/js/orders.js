@@ -16,6 +16,7 @@ export const STAGES = ["PENDING", "STOCK_VERIFIED", "IN_KITCHEN", "READY"];
 const ENDED = new Set(["COLLECTED", "REJECTED", "CANCELLED"]);
 const STILL_SHOWN_MS = 30 * 60_000; // as long as the server's stream shows an order whose last stage is old
 const MAX_ORDERS = 200;
+const DECIDED = 2; // from this version on an order has its prices, and they stay
 
 /** Takes in one event of the stream. @returns {Orders} the same object where nothing is new */
 export function heard(orders, { order_id: id, status, version, at, reason = null }) {
@@ -44,6 +45,10 @@ export const canCancel = (order) => order.status === "PENDING" || order.status =
 
 /** All orders, the newest first: an order's id begins with the time at which it was made. */
 export const newestFirst = (orders) => Object.values(orders).sort((a, b) => (a.id < b.id ? 1 : -1));
+
+/** Orders under way, or just ended, whose lines and prices this page does not have yet. @returns {string[]} */
+export const lacking = (orders) =>
+  Object.values(orders).filter((order) => order.linesVersion < Math.min(order.version, DECIDED)).map(({ id }) => id);
 
 /** Live orders, those that are ready before all others; `now` in milliseconds of the server's clock. */
 export function active(orders, now) {
