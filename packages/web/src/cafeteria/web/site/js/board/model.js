@@ -9,7 +9,7 @@ const NEW_FOR_MS = 15_000;
 const STALE_AFTER_MS = 10_000;
 const COOKING_SHOWN = 30;
 const LONGER_SHOWN = 12;
-const FEW = 8; // so many have room for the largest figures
+const SIZES = { few: 8, some: 15 }; // so many have room for larger figures
 
 /** @param {number} now the server's ms */
 export function initial(now) {
@@ -58,9 +58,9 @@ export function pageOf(ready, page) {
   return { shown: ready.slice(current * PAGE, (current + 1) * PAGE), current: current + 1, pages };
 }
 
-/** @returns {"few" | "many"} how large the figures can be */
+/** @returns {"few" | "some" | "many"} how large the figures can be */
 export function sizeOf(ready) {
-  return ready.length <= FEW ? "few" : "many";
+  return Object.keys(SIZES).find((size) => ready.length <= SIZES[size]) ?? "many";
 }
 
 /** @returns {"loading" | "live" | "behind" | "stale"} stale: nobody should trust a number on this screen */

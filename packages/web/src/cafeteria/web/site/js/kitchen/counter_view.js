@@ -41,7 +41,7 @@ function formView(onFind) {
     <label for="k-code">${t("kitchen.find.label")}</label>
     <div class="with-button">
       <input id="k-code" name="code" class="k-code" maxlength="12" autocomplete="off" autocapitalize="characters" spellcheck="false"
-        enterkeyhint="search" aria-describedby="k-code-hint" />
+        enterkeyhint="search" aria-describedby="k-code-hint" @focus=${(event) => event.currentTarget.select()} />
       <button class="button primary" type="submit">${t("kitchen.find.button")}</button>
     </div>
     <p id="k-code-hint" class="hint">${t("kitchen.find.hint")}</p>

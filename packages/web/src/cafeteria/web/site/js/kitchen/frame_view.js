@@ -4,25 +4,27 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
 import { shortCode } from "../short_code.js";
 import { icon } from "../ui.js";
-import { t, time } from "../words.js";
+import { digits, t, time } from "../words.js";
 import * as model from "./model.js";
 import { canUndo, lastHeld } from "./pending.js";
 import { pressText } from "./ticket_parts.js";
 import { freshness } from "./state.js";
 
 const SECTIONS = { line: "kitchen.section.line", counter: "kitchen.section.counter", settings: "kitchen.section.settings" };
+const WORK = { line: ["QUEUED", "IN_KITCHEN"], counter: ["READY"] };
 const SHOWN_PRESSES = 4;
 const UNDO_KEY = "U";
 
 /** The sections of the page for its head. @param {ReturnType<import("./state.js").initial>} state */
 export function sectionsOf(state) {
   if (!state.who || state.who.role === "student") return [];
-  return Object.entries(SECTIONS).map(([section, key]) => ({ href: `#${section}`, label: t(key), isCurrent: state.section === section }));
+  return Object.entries(SECTIONS).map(([section, key]) => ({ href: `#${section}`, label: tabView(state, section, key), isCurrent: state.section === section }));
 }
 
 /** How old the picture is, and how much there is to do. */
 export function stateView(state) {
-  return state.who === null && state.picture === null ? nothing : html`${liveView(state)} ${countsView(state)}`;
+  const isForeign = state.who?.role === "student" || (state.who === null && state.picture === null);
+  return isForeign ? nothing : html`${liveView(state)} ${countsView(state)}`;
 }
 
 /** The red bar of a picture that is too old to trust. */
@@ -42,6 +44,14 @@ export function barView(state, act) {
     ${repeat(state.presses.slice(-SHOWN_PRESSES), (press) => press.ticketId, (press) => pressView(state, act, press, press === last))}
     ${more > 0 ? html`<p class="muted">${t("kitchen.bar.more", { n: more })}</p>` : nothing}
   </section>`;
+}
+
+/** A phone has no room for the counts: its tabs carry them. */
+function tabView(state, section, key) {
+  const statuses = WORK[section];
+  if (!state.picture || !statuses) return t(key);
+  const all = statuses.reduce((sum, status) => sum + model.count(state.picture, status).all, 0);
+  return html`${t(key)}<span class="k-tab-count">&nbsp;${digits(all)}</span>`;
 }
 
 function liveView(state) {

@@ -77,6 +77,8 @@ function changed(state, before, event) {
     keep(state.presses);
     sender.plan();
   }
+  const isDone = event.type === "answered" && state.presses.length < before.presses.length;
+  if (isDone && document.activeElement?.closest("#found")) focusOn("#k-code"); // the next student is waiting
   followChosen(state, before);
   say(state, before, event);
 }

@@ -96,7 +96,7 @@ function totalsView(state) {
   const isWhole = !state.picture || (state.picture.whole.QUEUED !== false && state.picture.whole.IN_KITCHEN !== false);
   const partial = isWhole ? nothing : html`<p class="muted small">${t("kitchen.totals.partial")}</p>`;
   if (state.isWide) return html`<section class="k-totals" aria-labelledby="k-totals-title"><h2 id="k-totals-title">${t("kitchen.totals.title")}</h2>${list}${partial}</section>`;
-  return html`<details class="k-totals"><summary>${t("kitchen.totals.title")}: ${summaryOf(dishes)}</summary>${list}${partial}</details>`;
+  return html`<details class="k-totals"><summary>${t("kitchen.totals.title")}: <span>${summaryOf(dishes)}</span></summary>${list}${partial}</details>`;
 }
 
 function dishView(dish) {
