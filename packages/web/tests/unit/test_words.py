@@ -9,8 +9,9 @@ from tree_sitter import Node
 from cafeteria.web.assets import SITE, files
 from cafeteria.web.sources import Call, Html, Module, module, results, text_of
 
-scripts = [path for path in files() if path.startswith("js/")]
-LANGUAGES = sorted({path.split("/")[1] for path in files() if path.startswith("words/")})
+FILES = files()
+SCRIPTS = [path for path in FILES if path.startswith("js/")]
+LANGUAGES = sorted({path.split("/")[1] for path in FILES if path.startswith("words/")})
 KEY = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 STREAM_EVENTS = {"order.status", "menu.changed", "canteen.pulse"}
 """Names of the live stream, which look like keys."""
@@ -33,7 +34,7 @@ Sentence = frozenset[str]
 def sentences(language: str) -> dict[str, Sentence]:
     """The placeholders of each key of a language, over all its files."""
     found: dict[str, Sentence] = {}
-    for path in files():
+    for path in FILES:
         if path.startswith(f"words/{language}/"):
             for key, value in pairs_of(path):
                 assert key not in found, f"{path}: {key} is there twice"
@@ -103,18 +104,25 @@ def template_text(template: Node) -> tuple[str, list[Node]]:
     return text + whole[end:-1].decode(), parts
 
 
-@pytest.mark.parametrize("script", scripts)
-def test_a_used_key_is_there(script: str) -> None:
-    source = module(script)
-    assert {key for key in source.strings() if is_key(key)} - KEYS == set()
-    assert [pattern.pattern for pattern in patterns_of(source) if not fitting(pattern)] == []
+def test_a_used_key_is_there() -> None:
+    named = {key: script for script in SCRIPTS for key in module(script).strings() if is_key(key)}
+    assert {key: script for key, script in named.items() if key not in KEYS} == {}
 
 
-@pytest.mark.parametrize("script", scripts)
-def test_what_t_is_given_is_a_key(script: str) -> None:
-    """A literal that does not look like a key escapes the rule above."""
-    wrong = [text_of(node) for call in module(script).calls("t") for node in keys_of(call)]
-    assert set(wrong) - KEYS == set()
+def test_a_computed_key_fits_one_that_is_there() -> None:
+    patterns = {pattern: script for script in SCRIPTS for pattern in patterns_of(module(script))}
+    assert {pattern: script for pattern, script in patterns.items() if not fitting(pattern)} == {}
+
+
+def test_what_t_is_given_is_a_key() -> None:
+    """A literal that does not look like a key escapes the rules above."""
+    given = {text_of(node) for call in calls_of("t") for node in keys_of(call)}
+    assert given - KEYS == set()
+
+
+def calls_of(name: str) -> Iterator[Call]:
+    for script in SCRIPTS:
+        yield from module(script).calls(name)
 
 
 def keys_of(call: Call) -> Iterator[Node]:
@@ -122,9 +130,8 @@ def keys_of(call: Call) -> Iterator[Node]:
         yield from (node for node in results(call.arguments[0]) if node.type == "string")
 
 
-@pytest.mark.parametrize("script", scripts)
-def test_a_sentence_is_given_its_values(script: str) -> None:
-    for call in module(script).calls("t"):
+def test_a_sentence_is_given_its_values() -> None:
+    for call in calls_of("t"):
         given = given_values(call)
         for node in keys_of(call):
             needed = WORDS["en"].get(text_of(node), frozenset())
@@ -143,7 +150,7 @@ def given_values(call: Call) -> set[str] | None:
 
 
 def test_every_key_is_used() -> None:
-    used = set().union(*(used_by(module(script)) for script in scripts))
+    used = set().union(*(used_by(module(script)) for script in SCRIPTS))
     assert KEYS - used == set()
 
 
@@ -159,17 +166,13 @@ def test_the_languages_that_the_pages_offer_are_those_that_have_words() -> None:
     assert sorted(re.findall(r'"(\w+)"', offered[1])) == LANGUAGES
 
 
-@pytest.mark.parametrize("script", scripts)
-def test_a_template_has_no_letters_of_its_own(script: str) -> None:
+def test_a_template_has_no_letters_of_its_own() -> None:
     """What a person reads comes from the words: in texts, in the attributes that are read out, and in computed parts."""
-    found = [text for call in templates_of(module(script)) for text in written_in(call)]
-    assert found == []
-
-
-def templates_of(source: Module) -> Iterator[Node]:
-    for name in ("html", "svg"):
-        for call in source.calls(name):
-            yield from (node for node in call.node.named_children if node.type == "template_string")
+    calls = (*calls_of("html"), *calls_of("svg"))
+    templates = [
+        node for call in calls for node in call.node.named_children if node.type == "template_string"
+    ]
+    assert [text for template in templates for text in written_in(template)] == []
 
 
 def written_in(template: Node) -> Iterator[str]:
@@ -199,9 +202,8 @@ def literals(part: Node) -> Iterator[str]:
             yield text
 
 
-@pytest.mark.parametrize("script", scripts)
-def test_what_is_announced_comes_from_the_words(script: str) -> None:
-    shown = [call.arguments[0] for call in module(script).calls("announce") if call.arguments]
+def test_what_is_announced_comes_from_the_words() -> None:
+    shown = [call.arguments[0] for call in calls_of("announce") if call.arguments]
     assert [text for node in shown for text in literals(node)] == []
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from html.parser import HTMLParser
+from pathlib import Path
 
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser
@@ -28,18 +29,27 @@ FIRST_LANGUAGE = "en"
 
 
 @dataclass(frozen=True)
-class Module:
-    """One parsed JavaScript file. `path` is below SITE."""
+class Call:
+    node: Node
+    arguments: tuple[Node, ...]
 
-    path: str
-    root: Node
+
+class Module:
+    """One parsed JavaScript file. `path` is below SITE; the files that it names are, too."""
+
+    def __init__(self, path: str, root: Node) -> None:
+        self.path = path
+        self.nodes = tuple(_descendants(root))
+        self._calls: dict[str, list[Call]] = {}
+        for node in self.nodes:
+            if node.type == "call_expression":
+                arguments = node.child_by_field_name("arguments")
+                call = Call(node, tuple(arguments.named_children) if arguments else ())
+                self._calls.setdefault(_text(node.child_by_field_name("function")), []).append(call)
 
     @cached_property
-    def nodes(self) -> tuple[Node, ...]:
-        return tuple(_descendants(self.root))
-
     def imports(self) -> frozenset[str]:
-        """Return the files that load before this one runs."""
+        """What loads before this module runs."""
         sources = [
             node.child_by_field_name("source")
             for node in self.nodes
@@ -47,28 +57,27 @@ class Module:
         ]
         return frozenset(self._resolved(text_of(source)) for source in sources if source)
 
+    @cached_property
     def lazy_imports(self) -> frozenset[str]:
-        """Return the files that `import("…")` loads when they are needed. Computed names are the words' alone."""
+        """What `import("…")` loads when it is needed. Computed names are the words' alone."""
         found = [call.arguments[0] for call in self.calls("import") if call.arguments]
         return frozenset(self._resolved(text_of(node)) for node in found if node.type == "string")
 
+    @cached_property
     def words(self) -> frozenset[str]:
-        """Return the files of words that `speak("…")` loads, in the first language."""
+        """The files of words that `speak("…")` loads, in the first language."""
         pages = [text_of(call.arguments[0]) for call in self.calls("speak") if call.arguments]
         return frozenset(f"words/{FIRST_LANGUAGE}/{name}.js" for page in pages for name in ("common", page))
 
-    def calls(self, name: str) -> Iterator["Call"]:
-        for node in self.nodes:
-            if node.type == "call_expression" and _text(node.child_by_field_name("function")) == name:
-                arguments = node.child_by_field_name("arguments")
-                yield Call(node, tuple(arguments.named_children) if arguments else ())
+    def calls(self, name: str) -> list[Call]:
+        return self._calls.get(name, [])
 
     def strings(self) -> Iterator[str]:
-        """Yield the values of all string literals, and no comment."""
+        """Yield the values of all string literals; comments are none."""
         yield from (text_of(node) for node in self.nodes if node.type == "string")
 
     def functions(self) -> Iterator[tuple[str, int]]:
-        """Yield the line of each function, as `path:line`, and how many lines it has."""
+        """Yield the place of each function, as `path:line`, and how many lines it has."""
         for node in self.nodes:
             if node.type in _FUNCTIONS:
                 first, last = node.start_point.row, node.end_point.row
@@ -78,16 +87,14 @@ class Module:
         return posixpath.normpath(posixpath.join(posixpath.dirname(self.path), source))
 
 
-@dataclass(frozen=True)
-class Call:
-    node: Node
-    arguments: tuple[Node, ...]
+def module(path: str) -> Module:
+    """Parse a file below SITE. Raises ValueError if it is no JavaScript, FileNotFoundError if it is not there."""
+    return _parsed(SITE, path)
 
 
 @cache
-def module(path: str) -> Module:
-    """Parse a file below SITE. Raises ValueError if it is no JavaScript, FileNotFoundError if it is not there."""
-    root = _PARSER.parse((SITE / path).read_bytes()).root_node
+def _parsed(site: Path, path: str) -> Module:
+    root = _PARSER.parse((site / path).read_bytes()).root_node
     if root.has_error:
         raise ValueError(f"{path} is no JavaScript")
     return Module(path, root)
@@ -102,7 +109,7 @@ def closure(page: str, *, is_whole: bool = True) -> frozenset[str]:
         loaded.add(path)
         if path.endswith(".js"):
             source = module(path)
-            found = source.imports() | source.words() | (source.lazy_imports() if is_whole else frozenset())
+            found = source.imports | source.words | (source.lazy_imports if is_whole else frozenset())
             waiting |= found - loaded
     return frozenset(loaded)
 

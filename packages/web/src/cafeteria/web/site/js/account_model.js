@@ -1,30 +1,14 @@
-/**
- * What the account panel knows: the devices that are signed in, and how far a change of the password is. Pure, but for
- * the three functions that ask identity.
- */
+/** The account panel: devices, password, signing out. Pure, but for the functions that ask identity. */
 import { ask } from "./api.js";
 import { now } from "./clock.js";
 import { session } from "./session.js";
 import { announce } from "./ui.js";
 import { t } from "./words.js";
 
-/**
- * @typedef {{id: string, created_at: string, last_used_at: string, is_current: boolean, client_ip: string|null, user_agent: string|null}} Device
- * @typedef {object} AccountState
- * @property {"none"|"loading"|"failed"|"ready"} list
- * @property {Device[]} devices the newest first
- * @property {string[]} ending ids whose end is being asked for
- * @property {"idle"|"sending"|"done"|"wrong"|"unusable"|"too-many"|"away"} password
- * @property {number} untilMs the server's milliseconds until which no further try is allowed
- * @property {"idle"|"sending"|"away"} leaving
- */
-
-/** @returns {AccountState} */
 function init() {
   return { list: "none", devices: [], ending: [], password: "idle", untilMs: 0, leaving: "idle" };
 }
 
-/** @param {AccountState} state @returns {AccountState} */
 function act(state, event) {
   switch (event.type) {
     case "account/devices":
@@ -48,7 +32,6 @@ function waited(state) {
   return now() >= state.untilMs ? { ...state, password: "idle" } : { ...state };
 }
 
-/** Ask for the devices that are signed in. */
 export async function loadDevices(dispatch) {
   dispatch({ type: "account/devices", list: "loading" });
   const answer = await ask("/v1/me/sessions");
@@ -56,7 +39,6 @@ export async function loadDevices(dispatch) {
   else dispatch({ type: "account/devices", list: "failed" });
 }
 
-/** Sign another device out. A repeat changes nothing, so a lost answer may be asked for again. */
 export async function endDevice(id, dispatch) {
   dispatch({ type: "account/ending", id });
   const answer = await ask(`/v1/me/sessions/${id}`, { method: "DELETE" });
@@ -64,7 +46,7 @@ export async function endDevice(id, dispatch) {
   await loadDevices(dispatch);
 }
 
-/** Change the password; all other devices are signed out by it. @returns {Promise<boolean>} whether it was changed */
+/** Give whether it was changed; all other devices are signed out then. */
 export async function changePassword({ oldPassword, newPassword }, dispatch) {
   dispatch({ type: "account/password", status: "sending" });
   const body = { old_password: oldPassword, new_password: newPassword };
@@ -80,7 +62,6 @@ function passwordStatus({ status }) {
   return { 204: "done", 403: "wrong", 400: "unusable", 429: "too-many" }[status] ?? "away";
 }
 
-/** Sign out here. Without an answer the person stays signed in, and the panel says so. */
 export async function leave(dispatch) {
   dispatch({ type: "account/leaving", status: "sending" });
   const answer = await session.signOut();
@@ -105,7 +86,7 @@ const SYSTEMS = [
   [/Linux|X11/, "Linux"],
 ];
 
-/** The browser and the system that a User-Agent names, each null when it names none that is known. */
+/** What a User-Agent names, each null when it is not known. */
 export function deviceOf(userAgent) {
   const found = (names) => names.find(([pattern]) => pattern.test(userAgent ?? ""))?.[1] ?? null;
   return { browser: found(BROWSERS), system: found(SYSTEMS) };

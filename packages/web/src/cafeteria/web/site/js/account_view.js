@@ -1,7 +1,4 @@
-/**
- * Who is signed in, and what they may do with their account: change the password, end a device, sign out.
- * It opens in place under the name, without a dialog.
- */
+/** Who is signed in, and what they may do with their account. It opens in place under the name. */
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { accountModel, changePassword, deviceOf, endDevice, leave, loadDevices } from "./account_model.js";
 import { countdown } from "./clock.js";
@@ -10,13 +7,6 @@ import { day } from "./words.js";
 
 export { accountModel };
 
-/**
- * @param {object} options
- * @param {import("./account_model.js").AccountState} options.state
- * @param {import("./session.js").Who|null} options.who nobody: nothing is shown
- * @param {(event: object) => void} options.act takes the events of `accountModel.act`
- * @param {(key: string, values?: object) => string} options.t
- */
 export function accountView({ state, who, act, t }) {
   if (!who) return nothing;
   return html`<details class="account" @toggle=${(event) => event.currentTarget.open && loadDevices(act)} @keydown=${closeByEscape}>

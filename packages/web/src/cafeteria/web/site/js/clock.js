@@ -1,20 +1,18 @@
 /**
- * The server's time, so that ages and countdowns are right on a device whose clock is wrong.
- *
- * A `Date` header is whole seconds and at least the answer's travel old, so each one tells how far the server's clock is
- * ahead at least. The greatest of these is the nearest to the truth, until the device's own clock is set.
+ * The server's time, also on a device whose clock is wrong. A `Date` header is old by its travel and cut to seconds: it says
+ * how far the server is ahead at least, and the greatest of these is nearest to the truth until the device's clock is set.
  */
 
 const DATE_STEP_MS = 1_000; // the resolution of a Date header
-const LATEST_ANSWER_MS = 15_000; // an answer older than the longest time-out is a sign that this device's clock was set
+const LATEST_ANSWER_MS = 15_000; // older than the longest time-out: this device's clock was set
 let aheadMs = null;
 
-/** The server's time in milliseconds since 1970; this device's time until the server has answered. */
+/** The server's milliseconds; this device's until the server has answered. */
 export function now() {
   return Date.now() + (aheadMs ?? 0);
 }
 
-/** Learn from a `Date` header, or from a time of the server that has just arrived. Anything unreadable is ignored. */
+/** Learn from a time of the server that has just arrived; what cannot be read is ignored. */
 export function hear(dateHeaderOrIso) {
   const at = Date.parse(dateHeaderOrIso ?? "");
   if (Number.isNaN(at)) return;
@@ -23,23 +21,19 @@ export function hear(dateHeaderOrIso) {
   if (aheadMs === null || bound > aheadMs || isClockSet) aheadMs = bound;
 }
 
-/** Whole seconds since `iso` by the server's clock, never negative. */
+/** Whole seconds since `iso`, never negative. */
 export function ago(iso) {
   return Math.max(0, Math.floor((now() - Date.parse(iso)) / 1000));
 }
 
-/** Whole seconds until `untilMs` (the server's milliseconds), rounded up, never negative. */
+/** Whole seconds until the server's `untilMs`, rounded up, never negative. */
 export function countdown(untilMs) {
   return Math.max(0, Math.ceil((untilMs - now()) / 1000));
 }
 
 /**
- * Call `fn` at once and then every `ms` ± `jitterMs`, while the page is visible. A page that becomes visible again calls it
- * at once when a turn was missed. The next turn waits until the promise of the last one is settled, so turns never overlap.
- * @param {number} ms
- * @param {() => unknown} fn
- * @param {{jitterMs?: number}} [options]
- * @returns {() => void} stops the turns
+ * Call `fn` at once and then every `ms` ± `jitterMs`; while the page is hidden not at all, and after that at once. Turns
+ * never overlap: each waits for the promise of the last. Gives the function that stops them.
  */
 export function every(ms, fn, { jitterMs = 0 } = {}) {
   let timer = 0;

@@ -1,6 +1,4 @@
-/**
- * Signing in, step by step: which message the form shows, and until when it waits. Pure, but for `signIn`.
- */
+/** Signing in, step by step: what the form says, and until when it waits. Pure, but for `signIn`. */
 import { now } from "./clock.js";
 import { session } from "./session.js";
 import { announce, focusOn } from "./ui.js";
@@ -9,29 +7,11 @@ import { t } from "./words.js";
 const AWAY_WAIT_S = 5;
 const CHANGE_REQUIRED = "/problems/password-change-required";
 
-/**
- * @typedef {object} LoginState
- * @property {"idle"|"sending"|"wrong"|"invalid"|"too-many"|"away"|"choose"|"unusable"|"expired"|"other"|"broken"} status
- *   choose: a one-time password needs a new one; unusable: the new one cannot be used; other: somebody else has signed in
- * @property {number} untilMs the server's milliseconds at which it is possible again (too-many) or tried again (away)
- * @property {string} studentId as it was sent
- * @property {string} oneTime the one-time password, until it is replaced
- * @property {boolean} isShown the password is readable
- * @property {string|null} other who has signed in in another tab
- * @property {string|null} requestId for help, when something unforeseen happened
- */
-
-/** @returns {LoginState} */
 function init() {
   return { status: "idle", untilMs: 0, studentId: "", oneTime: "", isShown: false, other: null, requestId: null };
 }
 
-/**
- * The state after an event: `login/sent`, `login/answered`, `login/show`, `login/back`, `tick`, and `login/ended` with a
- * Change of the session. Other events change nothing.
- * @param {LoginState} state
- * @returns {LoginState}
- */
+/** The state after an event; `login/ended` brings a SessionChange. */
 function act(state, event) {
   switch (event.type) {
     case "login/sent":
@@ -53,7 +33,7 @@ function act(state, event) {
 
 export const loginModel = { init, act };
 
-/** A countdown changes with each tick: a new object, so that the page is drawn. */
+/** A new object, so that the countdown is drawn. */
 function waited(state) {
   return state.status === "too-many" || state.status === "away" ? { ...state } : state;
 }
@@ -82,12 +62,7 @@ function isAway(answer) {
 let latest = 0;
 let retry = 0;
 
-/**
- * Sign in and give the page the steps as events. While identity is away it is asked again with the same fields, until
- * it answers or somebody sends others.
- * @param {{studentId: string, password: string, newPassword?: string}} fields
- * @param {(event: object) => void} dispatch
- */
+/** Sign in, with the steps as events. While identity is away it is asked again, until it answers or others are sent. */
 export async function signIn(fields, dispatch) {
   const mine = ++latest;
   clearTimeout(retry);

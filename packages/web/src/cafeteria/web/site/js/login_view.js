@@ -1,6 +1,4 @@
-/**
- * The form for signing in, in place: nothing of the page is left for it, and nothing is lost.
- */
+/** The form for signing in (`LoginOptions`), in place: nothing of the page is lost. */
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { countdown } from "./clock.js";
 import { loginModel, signIn, stopSigningIn } from "./login_model.js";
@@ -9,16 +7,6 @@ import { latinDigits } from "./words.js";
 
 export { loginModel, stopSigningIn };
 
-/**
- * @param {object} options
- * @param {import("./login_model.js").LoginState} options.state
- * @param {(event: object) => void} options.act takes the events of `loginModel.act`
- * @param {(key: string, values?: object) => string} options.t
- * @param {string} options.title the heading: what signing in is for
- * @param {string} [options.hint] a line below it: the accounts of a demo
- * @param {string} [options.idLabel] what an id is called here
- * @param {"numeric"|"text"} [options.inputMode] the keyboard of a phone: text where ids have letters
- */
 export function loginView({ state, act, t, title, hint = "", idLabel = t("login.id.label"), inputMode = "numeric" }) {
   if (state.status === "other") return otherView({ state, t });
   const isChoosing = state.oneTime !== "";

@@ -1,8 +1,6 @@
 /**
- * Who is signed in in this browser. The tokens are HttpOnly cookies: no script sees one, and none is kept here.
- *
- * All tabs have the same cookies. They renew one after another (Web Lock `refresh`), tell each other what changed
- * (channel `session`), and a tab whose person was replaced by another one in another tab stops acting for either.
+ * Who is signed in in this browser. The tokens are HttpOnly cookies: no script sees one. All tabs have the same cookies, so
+ * they renew in turn, and a tab whose person was replaced in another tab stops acting for either.
  */
 import { ask, renewBy } from "./api.js";
 import { now } from "./clock.js";
@@ -17,13 +15,6 @@ const WITHOUT_TOKENS = { cookie: true, tokens: false };
 const LAST_WHO = "who";
 const RENEWED_AT = "renewed_at";
 
-/**
- * @typedef {{student_id: string, role: "student"|"kitchen"|"operator", full_name: string|null, expires_in?: number}} Who
- * @typedef {"started"|"signed-in"|"signed-out"|"expired"|"other-person"} Reason
- *   expired: the session ended by itself or from elsewhere; other-person: `other` has signed in in another tab
- * @typedef {{who: Who|null, reason: Reason, other: string|null}} Change
- */
-
 let who = null;
 let renewing = null;
 let timer = 0;
@@ -33,7 +24,6 @@ const listeners = new Set();
 const channel = globalThis.BroadcastChannel ? new BroadcastChannel("session") : null;
 
 export const session = {
-  /** @returns {Who|null} */
   get who() {
     return who;
   },
@@ -41,12 +31,12 @@ export const session = {
   signIn,
   signOut,
   renew,
-  /** Call `fn(change)` after every change of who is signed in. @param {(change: Change) => void} fn @returns {() => void} */
+  /** Call `fn(SessionChange)` after every change. */
   subscribe(fn) {
     listeners.add(fn);
     return () => listeners.delete(fn);
   },
-  /** While `fn()` is true the session is renewed in a hidden tab, too: an order is under way. @param {() => boolean} fn */
+  /** While `fn()` is true a hidden tab renews, too: an order is under way. */
   keepWhile(fn) {
     isNeeded = fn;
   },
@@ -56,21 +46,15 @@ renewBy(renew);
 channel?.addEventListener("message", ({ data }) => onTabMessage(data));
 globalThis.document?.addEventListener("visibilitychange", () => isVisible() && isDue() && renew());
 
-/**
- * Find out who is signed in. A browser in which nobody was asks once; one in which somebody was renews what has expired.
- * While identity does not answer, the person of the last time counts: the cookies may be good, and the other services
- * accept them.
- * @returns {Promise<Who|null>}
- */
+/** Find out who is signed in. While identity is away the last person counts: the other services accept the cookies. */
 async function start() {
-  const last = await lastWho();
+  const last = await kept(LAST_WHO);
   const answer = await ask("/v1/me", { renew: last !== null });
   if (answer.status === 200) await adopt(answer.data, "started");
   else if (answer.status !== 401) assume(last);
   return who;
 }
 
-/** @returns {Promise<import("./api.js").Answer>} 200 and the person is signed in; all else changed nothing */
 async function signIn({ studentId, password, newPassword }) {
   const body = { student_id: studentId, password, new_password: newPassword, ...WITHOUT_TOKENS };
   const answer = await ask("/v1/login", { method: "POST", body, timeoutMs: LOGIN_TIMEOUT_MS, renew: false });
@@ -81,11 +65,7 @@ async function signIn({ studentId, password, newPassword }) {
   return answer;
 }
 
-/**
- * Sign out here and in all tabs, and forget what belongs to this person. Only the server can take the cookies away: without
- * its 204 everything stays as it is.
- * @returns {Promise<import("./api.js").Answer>}
- */
+/** Sign out in all tabs and forget what is the person's. Only the server takes cookies away: without its 204 nothing changes. */
 async function signOut() {
   const answer = await ask("/v1/logout", { method: "POST", renew: false });
   if (answer.status === 204) {
@@ -96,23 +76,22 @@ async function signOut() {
   return answer;
 }
 
-/** Renew the session, in one tab at a time. @returns {Promise<boolean>} whether the cookies are new, also if another tab did it */
+/** Give whether the cookies are new, also if another tab renewed them. */
 function renew() {
   renewing ??= inTurn(renewOnce).finally(() => (renewing = null));
   return renewing;
 }
 
 async function renewOnce(wantedAt) {
-  if ((await renewedAt()) > wantedAt - FRESH_MS) return true;
-  const body = WITHOUT_TOKENS;
-  const answer = await ask("/v1/token/refresh", { method: "POST", body, renew: false });
+  if ((await kept(RENEWED_AT)) > wantedAt - FRESH_MS) return true;
+  const answer = await ask("/v1/token/refresh", { method: "POST", body: WITHOUT_TOKENS, renew: false });
   if (answer.status === 200) return renewed(answer.data);
   if (answer.status === 401) return renewedElsewhere();
   plan(RETRY_MS * (0.5 + Math.random()));
   return false;
 }
 
-/** A tab that lost a race has its 401 before the winner's cookies are here: ask once more, and only then believe it. */
+/** Who lost a race has a 401 before the winner's cookies are here: ask once more, and only then believe it. */
 async function renewedElsewhere() {
   await new Promise((resolve) => setTimeout(resolve, OTHER_TAB_WON_MS));
   const answer = await ask("/v1/me", { renew: false });
@@ -125,7 +104,7 @@ async function renewedElsewhere() {
   return false;
 }
 
-/** False when the cookies are another person's now: this tab's requests must not be sent again as theirs. */
+/** False when the cookies are another person's: this tab's requests must not be sent as theirs. */
 async function renewed(person) {
   await put(RENEWED_AT, Date.now()).catch(() => {});
   await adopt(person, "started");
@@ -133,11 +112,7 @@ async function renewed(person) {
   return who !== null;
 }
 
-async function renewedAt() {
-  return (await get(RENEWED_AT).catch(() => 0)) ?? 0;
-}
-
-/** Take over what the server says. Another person than this tab's is never taken over: the tab's basket is not theirs. */
+/** Another person than this tab's is never taken over: the tab's basket is not theirs. */
 async function adopt(person, reason) {
   if (who && who.student_id !== person.student_id && reason !== "signed-in") return end("other-person", person.student_id);
   const isNew = !who || reason === "signed-in";
@@ -153,8 +128,8 @@ function assume(last) {
   tell("started");
 }
 
-async function lastWho() {
-  return (await get(LAST_WHO).catch(() => null)) ?? null;
+async function kept(key) {
+  return (await get(key).catch(() => null)) ?? null;
 }
 
 function end(reason, other = null) {
@@ -168,7 +143,7 @@ function tell(reason, other = null) {
   for (const listener of listeners) listener({ who, reason, other });
 }
 
-/** Between 65 and 85 % of the token's life: a thousand people who signed in together do not renew together. */
+/** Between 65 and 85 % of its life: a thousand who signed in together do not renew together. */
 function planRenewal(expiresInS) {
   if (expiresInS) plan(expiresInS * 1000 * (0.65 + 0.2 * Math.random()));
 }
@@ -187,7 +162,7 @@ function isVisible() {
   return globalThis.document?.visibilityState !== "hidden";
 }
 
-/** Run `fn(wantedAt)` under the lock of all tabs; without it where there are no locks, or where its holder hangs. */
+/** Run it under the lock of all tabs; without, where there are no locks or the holder hangs. */
 async function inTurn(fn) {
   const wantedAt = Date.now();
   const run = () => fn(wantedAt);
@@ -199,7 +174,6 @@ function tellTabs(what) {
   channel?.postMessage({ what, who });
 }
 
-/** What another tab did holds here, too: the cookies are the same. */
 function onTabMessage({ what, who: person }) {
   if (what === "renewed" && who?.student_id === person.student_id) planRenewal(person.expires_in);
   else if (what === "signed-in" || what === "renewed") onTabPerson(person);

@@ -1,9 +1,7 @@
 /**
- * One stream for all tabs of a browser: HTTP/1.1 gives six connections to an origin, and a seventh tab would hang.
- *
- * The tab that holds the Web Lock `stream/<student>` leads: it streams, and relays events and a beat on the channel
- * `live/<student>`. The others follow. When the leader closes, the lock passes on; when it is frozen, a visible follower takes the lock from it.
- * Where there are no locks or channels (plain http from another machine), each tab streams for itself while it is seen.
+ * One stream for all tabs of a browser: HTTP/1.1 gives six connections to an origin. The tab that holds the Web Lock leads:
+ * it streams, and relays events and a beat over a channel. When it closes, the lock passes on; when it is frozen, a visible
+ * follower takes the lock. Without locks (plain http from another machine) each tab streams for itself while it is seen.
  */
 import { session } from "./session.js";
 import { openStream } from "./stream.js";
@@ -12,21 +10,9 @@ const BEAT_MS = 2_000;
 const SILENT_LEADER_MS = 6_000; // three beats
 const HIDDEN_LEADER_MS = 5 * 60_000;
 const HIDDEN_ALONE_MS = 60_000;
-const REMEMBERED_EVENTS = 100; // what a joining tab is told; the server's own window covers the rest after a change of leader
+const REMEMBERED_EVENTS = 100; // what a joining tab is told
 
-/**
- * Take part in the one stream of the person who is signed in now; close it when somebody else is.
- * @param {object} options
- * @param {(event: import("./sse.js").StreamEvent) => void} options.onEvent an event may come again after a change of leader
- * @param {(link: import("./stream.js").Link) => void} [options.onState]
- * @param {string} [options.path]
- * @param {() => boolean} [options.isNeeded] while true a hidden tab streams on: an order is under way
- * @param {string} [options.owner] whose stream it is: tabs of different people share nothing
- * @param {typeof openStream} [options.open]
- * @param {number} [options.beatMs]
- * @param {number} [options.silentMs] after which a follower takes the lock from a leader that says nothing
- * @returns {{close: () => void}}
- */
+/** Take part in the stream of the person who is signed in (`ShareOptions`); close it when somebody else is. */
 export function shareStream(options) {
   const owner = session.who?.student_id ?? "";
   const standard = { onState: () => {}, path: "/v1/events", isNeeded: () => false, open: openStream, beatMs: BEAT_MS, silentMs: SILENT_LEADER_MS };
@@ -53,7 +39,6 @@ function shared(settings) {
   };
 }
 
-/** Without locks: a stream of this tab's own, which stays open for a minute after the tab was last seen. */
 function alone({ onEvent, onState, path, isNeeded, open }) {
   let stream = null;
   const start = () => (stream ??= open({ path, onEvent, onState }));
@@ -70,7 +55,7 @@ function alone({ onEvent, onState, path, isNeeded, open }) {
   };
 }
 
-/** Start now and whenever the tab is seen again; stop when it has been hidden for `patienceMs` and is not needed. */
+/** Start now and when the tab is seen again; stop when it was hidden for `patienceMs` and is not needed. */
 function whileSeen({ patienceMs, isNeeded, start, stop }) {
   let timer = 0;
   const check = () => {
@@ -102,7 +87,6 @@ function join(tab) {
   tab.channel.postMessage({ kind: "join", from: tab.id });
 }
 
-/** Hold the lock as the leader until `leave`, or until another tab takes it. */
 function hold(tab, options) {
   navigator.locks.request(`stream/${tab.settings.owner}`, options, () => lead(tab)).catch(() => robbed(tab));
 }
@@ -117,7 +101,7 @@ function lead(tab) {
   return new Promise((resolve) => (tab.release = resolve));
 }
 
-/** The lock was taken (this tab was frozen), or the waiting for it was given up. */
+/** Another tab took the lock (this one was frozen), or the waiting for it was given up. */
 function robbed(tab) {
   if (tab.role !== "leader") return;
   stopStream(tab);

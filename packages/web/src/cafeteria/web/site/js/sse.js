@@ -1,13 +1,6 @@
-/**
- * The text of an event stream to events, by the rules of the HTML standard (9.2.6), and pure.
- */
+/** The text of an event stream to events, by the HTML standard (9.2.6). Pure. */
 
-/**
- * @typedef {{id: string|null, type: string, data: string|null}} StreamEvent
- *   id: the last id that the stream has named, null before the first; data: null for a block that only names an id
- */
-
-/** A function that takes the parts of one stream as they arrive, and gives the events that each part completes. */
+/** A function that takes the parts of one stream as they arrive, and gives the `StreamEvent`s that each completes. */
 export function parser() {
   let rest = "";
   let isAfterCr = false;

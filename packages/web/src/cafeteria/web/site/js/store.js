@@ -1,9 +1,6 @@
 /**
- * What a page keeps in this browser: baskets, unanswered orders, settings. Never a token.
- *
- * A promise of `put` or `del` is resolved when its transaction is on the disk, so that what must survive a crash can be
- * awaited. What belongs to one student is kept under `<kind>/<student id>`, and `forget` removes it. Where the browser has
- * no IndexedDB, memory holds it all until the page is closed.
+ * What a page keeps in this browser, never a token. The promises of `put` and `del` are resolved when it is on the disk. What
+ * is one student's has a key `<kind>/<student id>`. Without IndexedDB memory holds it until the page is closed.
  */
 
 const DATABASE = "canteen";
@@ -16,17 +13,15 @@ export function get(key) {
   return run("readonly", (table) => table.get(key), () => memory.get(key));
 }
 
-/** Keep `value` (anything that can be cloned) under `key`. */
 export function put(key, value) {
   return run("readwrite", (table) => table.put(value, key), () => void memory.set(key, structuredClone(value)));
 }
 
-/** Remove `key`; one that is not kept is fine. */
 export function del(key) {
   return run("readwrite", (table) => table.delete(key), () => void memory.delete(key));
 }
 
-/** Remove all that belongs to one student: each key `<kind>/<student id>`. */
+/** Remove all that is one student's. */
 export async function forget(studentId) {
   const keys = await run("readonly", (table) => table.getAllKeys(), () => [...memory.keys()]);
   await Promise.all(keys.filter((key) => String(key).endsWith(`/${studentId}`)).map(del));
@@ -43,7 +38,7 @@ async function run(mode, inTable, inMemory) {
   });
 }
 
-/** The open database, or null where there is none (an old browser, or one that forbids it). */
+/** Null where there is none, or where the browser forbids it. */
 function open() {
   opened ??= new Promise((resolve) => {
     const request = globalThis.indexedDB?.open(DATABASE, 1);
@@ -55,7 +50,7 @@ function open() {
   return opened;
 }
 
-/** A browser may close a database that it cleans up: the next use opens it again. */
+/** A browser may close it; the next use opens it again. */
 function watched(database) {
   const reopen = () => (opened = null);
   database.onclose = reopen;

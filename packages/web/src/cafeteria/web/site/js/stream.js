@@ -1,6 +1,6 @@
 /**
- * A stream of server-sent events over fetch. Unlike EventSource it sees the comments, by which a frozen stream is noticed,
- * and the status of a refusal: 401 renews the session, 503 says when to come again.
+ * Server-sent events over fetch. Unlike EventSource it sees the comments, by which a frozen stream is noticed, and the
+ * status of a refusal.
  */
 import { address, fetchOptions } from "./api.js";
 import { hear, now } from "./clock.js";
@@ -10,19 +10,9 @@ import { parser } from "./sse.js";
 export { parser };
 
 const SILENCE_MS = 25_000; // the server sends a comment every 15 s
-const SHORT_LIFE_MS = 1_000; // a stream that ends sooner than this was none: no loop without a pause
+const SHORT_LIFE_MS = 1_000; // one that ends sooner was none: no loop without a pause
 const BACK_OFF_S = [1, 2, 4, 5];
 
-/**
- * @typedef {import("./sse.js").StreamEvent} StreamEvent
- * @typedef {"connecting"|"live"|"reconnecting"|"refused"|"closed"} LinkState refused: signed out, and not tried again
- * @typedef {{state: LinkState, failures: number, at: number}} Link
- *   failures: attempts in a row that gave no stream; at: the server's milliseconds of the last byte
- * @typedef {{now: () => number, after: (ms: number, fn: () => void) => () => void, random: () => number}} StreamClock
- *   `after` gives the function that cancels it
- */
-
-/** @type {StreamClock} */
 const realClock = {
   now,
   after(ms, fn) {
@@ -32,19 +22,7 @@ const realClock = {
   random: Math.random,
 };
 
-/**
- * Keep a stream open until it is closed. After a loss it resumes behind the last event, so none is missed.
- * @param {object} options
- * @param {string} options.path
- * @param {string} [options.lastId] resume behind this event; without it the server sends what is alive
- * @param {(event: StreamEvent) => void} options.onEvent
- * @param {(link: Link) => void} [options.onState]
- * @param {StreamClock} [options.clock]
- * @param {typeof fetch} [options.open]
- * @param {() => Promise<boolean>} [options.renew] renews the session
- * @param {() => boolean} [options.isSignedIn] asked after a renewal that failed
- * @returns {{close: () => void, readonly lastId: string}}
- */
+/** Keep a stream open (`StreamOptions`) until it is closed. After a loss it resumes behind the last event. */
 export function openStream(options) {
   const settings = { ...standard(), ...options };
   const self = { lastId: options.lastId ?? "", lastByteAt: settings.clock.now(), failures: 0, isClosed: false };
@@ -78,7 +56,7 @@ async function run(self, settings) {
   }
 }
 
-/** One stream from its request to its end. `isLive`: it ran; `status`: 0 when no answer came. */
+/** One stream from its request to its end. `isLive`: it ran. */
 async function attempt(self, settings) {
   self.request = new AbortController();
   const watch = watchDog(self, settings.clock);
@@ -130,7 +108,7 @@ function take(event, self, settings) {
   if (event.data !== null && !self.isClosed) settings.onEvent(event);
 }
 
-/** How long to wait before the next attempt, in milliseconds. A stream that ran is followed at once: its token has expired. */
+/** Milliseconds until the next attempt. A stream that ran is followed at once: its token has expired. */
 export function waitMs({ status, retryAfterS, isLive }, failures, random) {
   if (isLive || (status === 401 && failures === 1)) return 0;
   if (!Number.isNaN(retryAfterS)) return 1000 * retryAfterS * (1 + random / 2);
@@ -149,7 +127,7 @@ function pause(self, clock, ms) {
   });
 }
 
-/** Abort a stream without a byte for SILENCE_MS. A new one is due then: no answer may also mean a frozen service. */
+/** Abort what gives no byte for SILENCE_MS. */
 function watchDog(self, clock) {
   const { request } = self;
   let stop = clock.after(SILENCE_MS, () => request.abort());

@@ -1,6 +1,4 @@
-/**
- * How a page shows its state, moves the focus and speaks to screen readers; and the head and the signs of all pages.
- */
+/** How a page shows its state, moves the focus and speaks to screen readers; the head and the signs of all pages. */
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 
 const ANNOUNCE_EVERY_MS = 500; // faster, and screen readers cut the first sentence off
@@ -8,15 +6,8 @@ const REPEAT_AFTER_MS = 5_000; // a second wrong password is announced, too
 const regions = { polite: channel("polite"), urgent: channel("urgent") };
 
 /**
- * Run a page: `act(event)` gives the next state, and the view is rendered once in each animation frame that follows one.
- * @template S, E
- * @param {object} page
- * @param {Element|Record<string, Element>} page.root one element; or several by name, and the view then gives a template for each name
- * @param {(state: S, act: (event: E) => void) => unknown} page.view pure
- * @param {S} page.init
- * @param {(state: S, event: E) => S} page.act pure
- * @param {(state: S, before: S, event: E) => void} [page.changed] effects of an event, after each `act`; also while the page is hidden
- * @returns {{act: (event: E) => void, readonly state: S}} `state` is read anew at each use: do not take it apart
+ * Run a page (`PageOptions`): each `act(event)` gives the next state, which is drawn in the next frame. Read `state` of what
+ * it gives at each use: it is a getter.
  */
 export function page({ root, view, init, act, changed = () => {} }) {
   const roots = root instanceof Element ? { root } : root;
@@ -43,35 +34,22 @@ export function page({ root, view, init, act, changed = () => {} }) {
   };
 }
 
-/**
- * Let screen readers say a sentence. A repeat is dropped, and sentences follow each other by half a second at least.
- * @param {string} text
- * @param {{urgent?: boolean}} [options] urgent interrupts what is being read
- */
+/** Let screen readers say a sentence, once. `urgent` interrupts what is being read. */
 export function announce(text, { urgent = false } = {}) {
   regions[urgent ? "urgent" : "polite"].say(text);
 }
 
-/** Move the focus to the first element that fits, after the state that was just given is shown. */
+/** Move the focus, after the state that was just given is drawn. */
 export function focusOn(selector) {
   requestAnimationFrame(() => document.querySelector(selector)?.focus());
 }
 
-/** A sign beside a text; screen readers skip it. `name`: one of PATHS. */
+/** A sign beside a text, by its name in PATHS; screen readers skip it. */
 export function icon(name, classes = "") {
   return html`<svg class="icon ${classes}" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d=${PATHS[name]} /></svg>`;
 }
 
-/**
- * The head of a page: its name, its sections, how fresh it is, and who is signed in, always in this order.
- * @param {object} options
- * @param {string} options.name of the page, beside the mark
- * @param {string} [options.home] where the name leads
- * @param {{href: string, label: string, isCurrent: boolean}[]} [options.sections]
- * @param {string} [options.label] of the sections, for screen readers
- * @param {unknown} [options.state] a template: the connection, `linkState(…)` or the page's own
- * @param {unknown} [options.account] a template: `accountView(…)`
- */
+/** The head of a page (`HeaderOptions`): name, sections, how fresh it is, who is signed in, always in this order. */
 export function headerView({ name, home = "#", sections = [], label = "", state = nothing, account = nothing }) {
   return html`<div class="masthead">
     <a class="brand" href=${home}>${icon("mark")}<span>${name}</span></a>
@@ -88,7 +66,7 @@ function tabsView(sections, label) {
   </nav>`;
 }
 
-/** How fresh the page is, as an icon and a text: live, or not. */
+/** How fresh the page is, as a sign and a text. */
 export function linkState({ isLive, text }) {
   return html`<span class="link-state ${isLive ? "live" : ""}">${icon(isLive ? "live" : "reconnecting")}<span>${text}</span></span>`;
 }
@@ -117,7 +95,7 @@ function channel(id) {
   return { say };
 }
 
-/** The outlines of the signs, on a square of 24, drawn with a line of 2. */
+/** Outlines on a square of 24, drawn with a line of 2. */
 const PATHS = {
   mark: "M3 13h18a9 9 0 0 1-5 7H8a9 9 0 0 1-5-7zM14.5 3.2a4 4 0 1 0 3 6 3.4 3.4 0 0 1-3-6z",
   live: "M12 7a5 5 0 1 0 .01 0zM12 10a2 2 0 1 0 .01 0z",
