@@ -133,7 +133,7 @@ const EVENTS = {
     return ["refused", "broken", "lapsed", "accepted"].includes(machine.name) ? fresh(machine.lines, key) : machine;
   },
 
-  /** A stage of an order has been heard of. */
+  /** A stage of an order has arrived. */
   status(machine, event) {
     if (machine.name !== "received" || machine.orderId !== event.orderId) return machine;
     const isKnown = event.status === "REJECTED" || event.version >= (machine.goal === "cancel" ? 3 : 2);
@@ -219,7 +219,7 @@ function later(machine, { answer, now, random, isOnline }) {
   return { ...machine, until: now + Math.round(pauseS * (1 + random / 2) * 1000) };
 }
 
-/** The order exists; the record stays until a later stage is heard of, or the cancelling is decided. */
+/** The order exists; the record stays until a later stage arrives, or the cancelling is decided. */
 function received(machine, lines) {
   const after = { ...machine, name: "received", lines, until: null, isDoubtful: false };
   const effects = [{ do: "store", record: recordOf(after) }];

@@ -1,7 +1,7 @@
 /**
- * The student's orders, as far as this page has heard of them.
+ * The student's orders, as far as this page knows them.
  *
- * Pure. Any order and any repetition of what is heard gives the same: a stage counts by its version, its time is
+ * Pure. Any order and any repetition of what arrives gives the same: a stage counts by its version, its time is
  * kept whenever it arrives, and the lines are those of the latest answer of the gateway.
  *
  * @typedef {"PENDING"|"STOCK_VERIFIED"|"IN_KITCHEN"|"READY"|"COLLECTED"|"REJECTED"|"CANCELLED"} Status
@@ -19,7 +19,7 @@ const MAX_ORDERS = 200;
 const DECIDED = 2; // from this version on an order has its prices, and they stay
 
 /** Takes in one event of the stream. @returns {Orders} the same object where nothing is new */
-export function heard(orders, { order_id: id, status, version, at, reason = null }) {
+export function withEvent(orders, { order_id: id, status, version, at, reason = null }) {
   const before = orders[id] ?? unknown(id);
   if (before.times[status] === at && version <= before.version) return orders;
   const after = { ...before, times: { ...before.times, [status]: at }, reason: before.reason ?? reason };
@@ -27,14 +27,14 @@ export function heard(orders, { order_id: id, status, version, at, reason = null
 }
 
 /** Takes in one order as the gateway answers it. @returns {Orders} the same object where nothing is new */
-export function loaded(orders, { id, status, version, reason = null, lines, total, created_at }) {
+export function withAnswer(orders, { id, status, version, reason = null, lines, total, created_at }) {
   const before = orders[id] ?? unknown(id);
   if (version <= before.linesVersion) return orders;
   const after = { ...before, created_at, lines, total, linesVersion: version, reason: before.reason ?? reason };
   return put(orders, version > before.version ? { ...after, status, version } : after);
 }
 
-/** When the order entered a stage, as ISO text; null where this page was not told. */
+/** When the order entered a stage, as ISO text; null where this page does not know. */
 export const timeOf = (order, status) =>
   order.times[status] ?? (status === "PENDING" ? order.created_at : null) ?? null;
 

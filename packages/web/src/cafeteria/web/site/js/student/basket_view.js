@@ -1,5 +1,7 @@
-/** The basket, the order button, and what stands in its way. On a phone it is the bar at the bottom, which opens upwards. */
-import { repeat } from "../../vendor/lit-html/directives/repeat.js";
+/**
+ * The basket, the order button, and what stands in its way: on a phone the bar at the bottom, which opens upwards. And who
+ * is signed in, or the sign-in.
+ */
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { loginView } from "../login_view.js";
 import { isPending } from "../machine.js";
@@ -9,7 +11,7 @@ import { money, t } from "../words.js";
 import { stepper } from "./menu_view.js";
 import { noticeOf } from "./order_notice.js";
 
-export function basketView({ state, act }) {
+function basketView({ state, act }) {
   const lines = judge(state.machine.lines, state.menu.items);
   const notice = noticeOf(state);
   const classes = `basket ${lines.length ? "" : "is-empty"} ${state.isBasketOpen ? "is-open" : ""} ${notice ? "has-notice" : ""}`;
@@ -38,7 +40,7 @@ function toggle(lines, { isBasketOpen }, act) {
 }
 
 function linesView(lines, state, act) {
-  return html`<ul class="plain lines">${repeat(lines, (line) => line.item_id, (line) => lineView(line, state, act))}</ul>
+  return html`<ul class="plain lines">${lines.map((line) => lineView(line, state, act))}</ul>
     <p class="spread total"><span>${t("basket.total")}</span><strong>${money(totalOf(lines))}</strong></p>`;
 }
 
@@ -69,14 +71,12 @@ function troubleView(line, act) {
 }
 
 function noticeView({ tone, sentence, choices }, act) {
-  return html`<div class="notice ${tone}" id="order-notice">${icon(tone === "info" ? "info" : "warn")}
-    <div class="grow stack tight"><p>${sentence}</p>${choices.length ? choicesView(choices, act) : nothing}</div></div>`;
+  return html`<div class="notice ${tone}" id="order-notice">${icon(tone === "info" ? "info" : "warn")}<p>${sentence}</p>
+    ${choices.length ? html`<div class="row">${choices.map((choice) => choiceView(choice, act))}</div>` : nothing}</div>`;
 }
 
-function choicesView(choices, act) {
-  return html`<div class="row">${choices.map(({ label, event, isMain }) =>
-    html`<button class="button ${isMain ? "main" : ""}" @click=${() => act(event)}>${label}</button>`)}</div>`;
-}
+const choiceView = ({ label, event, isMain }, act) =>
+  html`<button class="button ${isMain ? "main" : ""}" @click=${() => act(event)}>${label}</button>`;
 
 /** The button stays where it is in every state, and says why it cannot be pressed. */
 function orderButton({ lines, state, notice, act }) {
@@ -104,7 +104,7 @@ function blockedBy(lines, { machine }) {
 }
 
 /** Signing in, where the basket is; nothing of the basket is lost. */
-export function signInView({ state, act }) {
+function signInView({ state, act }) {
   const { machine } = state;
   const isKept = machine.name === "signin" && machine.isStored;
   const title = machine.name === "signin" ? t("order.sign_in") : t("order.sign_in.orders");
@@ -115,3 +115,12 @@ export function signInView({ state, act }) {
     ${isKept || state.login.status === "other" ? nothing : html`<button class="button quiet" @click=${() => act({ type: "sign-in/close" })}>${icon("back")}${t("order.sign_in.back")}</button>`}
   </div>`;
 }
+
+export function accountView({ state, act }) {
+  const { who, panel } = state;
+  if (who) return panel ? panel.accountView({ state: state.account, who, act, t }) : nothing;
+  if (!state.isSessionKnown || state.isSigningIn) return nothing;
+  return html`<button class="button quiet" id="sign-in" @click=${() => act({ type: "sign-in/open" })}>${t("page.sign_in")}</button>`;
+}
+
+export const sideView = ({ state, act }) => (state.isSigningIn ? signInView({ state, act }) : basketView({ state, act }));

@@ -1,4 +1,4 @@
-/** Cancels orders: asks again while the kitchen is silent or the store has not decided, and stops when it is told to. */
+/** Cancels orders: asks again while the kitchen is silent or the store has not decided, and stops when a student stops it. */
 import { ask } from "../api.js";
 import { now } from "../clock.js";
 import { codeOf } from "../machine.js";

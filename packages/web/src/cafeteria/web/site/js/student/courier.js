@@ -9,7 +9,6 @@ import { now } from "../clock.js";
 import { EMPTY, isPending, next } from "../machine.js";
 import { session } from "../session.js";
 import { del, get, put } from "../store.js";
-import { take } from "./turn.js";
 
 const NOBODY = "nobody"; // whose basket it is before anybody has signed in
 const BEAT_MS = 2_000;
@@ -235,4 +234,26 @@ function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(2 * KEY_LENGTH));
   const fair = [...bytes].filter((byte) => byte < 4 * LETTERS.length);
   return fair.length < KEY_LENGTH ? newKey() : fair.slice(0, KEY_LENGTH).map((byte) => LETTERS[byte % LETTERS.length]).join("");
+}
+
+/**
+ * Wait for a Web Lock, and keep it until it is released. `steal` takes it from a tab that does nothing any more; `lost` is
+ * resolved when that has been done to this one. A browser that has no locks (plain http from another machine) gives every
+ * tab its turn at once, and the order's key alone prevents a second order.
+ * @returns {Promise<{release: () => void, lost: Promise<void>}>}
+ */
+function take(name, { steal = false } = {}) {
+  const { locks } = globalThis.navigator ?? {};
+  if (!locks) return Promise.resolve({ release() {}, lost: new Promise(() => {}) });
+  return new Promise((granted) => {
+    const { promise: lost, resolve: lose } = deferred();
+    const held = (lock) => lock && new Promise((release) => granted({ release, lost }));
+    locks.request(name, { steal }, held).catch(lose);
+  });
+}
+
+function deferred() {
+  let resolve;
+  const promise = new Promise((settle) => (resolve = settle));
+  return { promise, resolve };
 }

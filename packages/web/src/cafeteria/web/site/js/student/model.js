@@ -1,8 +1,7 @@
 /** What the page knows of a student and their orders, and how events change it. Pure. */
-import { accountModel } from "../account_view.js";
 import { loginModel } from "../login_view.js";
 import { EMPTY, isFrozen } from "../machine.js";
-import { active, hasEnded, heard, loaded } from "../orders.js";
+import { active, hasEnded, withAnswer, withEvent } from "../orders.js";
 
 /** @typedef {{step: "asking"|"undecided"|"undecided-over"|"silent"|"late"|"failed", until?: number, requestId?: string}} Cancel */
 
@@ -10,7 +9,7 @@ import { active, hasEnded, heard, loaded } from "../orders.js";
 export function initial() {
   return {
     machine: EMPTY, isFrozen: false, orders: {}, past: noPast(), cancels: {}, absent: {}, kept: null, link: null,
-    login: loginModel.init(), account: accountModel.init(), isSigningIn: false, wantsSignIn: false, isBasketOpen: false,
+    login: loginModel.init(), account: null, panel: null, isSigningIn: false, wantsSignIn: false, isBasketOpen: false,
     lastStudent: null, demoHint: "", canNotify: "denied",
   };
 }
@@ -21,7 +20,7 @@ const noPast = () => ({ isLoading: false, hasFailed: false, cursor: undefined })
 export function reduce(state, event) {
   const after = EVENTS[event.type]?.(state, event) ?? state;
   const login = loginModel.act(after.login, event);
-  const account = accountModel.act(after.account, event);
+  const account = after.panel ? after.panel.accountModel.act(after.account, event) : null;
   return login === after.login && account === after.account ? after : { ...after, login, account };
 }
 
@@ -41,9 +40,9 @@ const EVENTS = {
     return signing({ ...state, machine, isFrozen: isFrozen(machine), isBasketOpen });
   },
 
-  placed: (state, { order }) => ({ ...state, orders: loaded(state.orders, order), kept: order.id }),
-  heard: (state, { event }) => withOrders(state, heard(state.orders, event)),
-  order: (state, { order }) => withOrders(state, loaded(state.orders, order)),
+  placed: (state, { order }) => ({ ...state, orders: withAnswer(state.orders, order), kept: order.id }),
+  stage: (state, { event }) => withOrders(state, withEvent(state.orders, event)),
+  order: (state, { order }) => withOrders(state, withAnswer(state.orders, order)),
   absent: (state, { id, status }) => ({ ...state, absent: { ...state.absent, [id]: status } }),
   link: (state, { link }) => ({ ...state, link }),
 
@@ -51,7 +50,7 @@ const EVENTS = {
   "past/answered"(state, { answer, isFirst }) {
     if (answer.status !== 200) return { ...state, past: { ...state.past, isLoading: false, hasFailed: true } };
     const { items, next_cursor: next } = answer.data;
-    const orders = items.reduce(loaded, state.orders);
+    const orders = items.reduce(withAnswer, state.orders);
     // a look at the newest does not turn the pages back
     const cursor = isFirst && state.past.cursor !== undefined ? state.past.cursor : next;
     return { ...state, orders, past: { isLoading: false, hasFailed: false, cursor } };
@@ -63,6 +62,8 @@ const EVENTS = {
   "order/dismiss": (state, { id }) => (state.kept === id ? { ...state, kept: null } : state),
   "sign-in/open": (state) => signing({ ...state, wantsSignIn: true }),
   "sign-in/close": (state) => signing({ ...state, wantsSignIn: false }),
+  /** The account's panel is loaded when somebody is signed in. */
+  panel: (state, { panel }) => ({ ...state, panel, account: panel.accountModel.init() }),
   demo: (state, { hint }) => ({ ...state, demoHint: hint }),
   notify: (state, { permission }) => ({ ...state, canNotify: permission }),
 };
@@ -91,6 +92,6 @@ export function orderCards({ orders, kept }, now) {
 export function counts({ machine, login, cancels, link, who, account }) {
   const isWaiting = Object.values(cancels).some((cancel) => cancel?.step === "silent");
   const isAway = who !== null && link !== null && link.state !== "live";
-  const isLimited = login.status === "too-many" || login.status === "away" || account.password === "too-many";
+  const isLimited = login.status === "too-many" || login.status === "away" || account?.password === "too-many";
   return machine.until !== null || isWaiting || isAway || isLimited;
 }

@@ -1,31 +1,29 @@
-/** Everything behind the first picture: the session, the basket and the order, the live stream, and what is told to whom. */
+/** Everything behind the first picture: the session, the basket and the order, the live stream, and what is announced. */
 import { ask } from "../api.js";
 import { every, now } from "../clock.js";
 import { isPending } from "../machine.js";
 import { withQuantity } from "../menu.js";
 import { active, lacking } from "../orders.js";
 import { session } from "../session.js";
-import { shareStream } from "../share.js";
 import { stopSigningIn } from "../login_view.js";
 import { announce, focusOn } from "../ui.js";
 import { t } from "../words.js";
+import { announcer, notifyReady, permission, showTitle } from "./announcements.js";
+import { accountView, sideView } from "./basket_view.js";
 import { startCanceller } from "./canceller.js";
 import { startCourier } from "./courier.js";
 import { counts, initial, reduce } from "./model.js";
-import { accountView, nowView, sideView } from "./ordering_view.js";
-import { helpView, ordersView } from "./orders_view.js";
-import { notifyReady, permission, showTitle } from "./outside.js";
-import { speaker } from "./said.js";
+import { helpView, nowView, ordersView } from "./orders_view.js";
 
 const ORDERS_MS = 5_000;
 const PAGE = 10;
-const SENDING_TOLD_MS = 800;
-const LOST_TOLD_MS = 5_000;
+const SENDING_SPOKEN_MS = 800;
+const LOST_SPOKEN_MS = 5_000;
 const FAILED_AGAIN = new Set([0, 500, 502, 503, 504]);
 
 /** @param {object} app of `page()` @param {{readMenu: () => void}} first what the first picture lends */
 export async function start(app, { readMenu }) {
-  const self = { app, readMenu, say: speaker(), stream: null, asking: new Set(), timers: {} };
+  const self = { app, readMenu, announcements: announcer(), stream: null, asking: new Set(), timers: {} };
   self.canceller = startCanceller({
     onStep: (id, cancel) => app.act({ type: "cancel", id, cancel }),
     onOrder: (order) => app.act({ type: "order", order }),
@@ -52,7 +50,7 @@ function changed(self, state, before, event) {
   if (state.orders !== before.orders) ordersChanged(self, state, before);
   if (state.route !== before.route) routeChanged(self, state);
   if (state.isSigningIn && !before.isSigningIn) signInShown(self);
-  for (const { text, urgent } of self.say(before, state)) announce(text, { urgent });
+  for (const { text, urgent } of self.announcements(before, state)) announce(text, { urgent });
   showTitle(state);
 }
 
@@ -63,7 +61,7 @@ const EFFECTS = {
     if (who) lookAtOrders(self, { isFirst: true });
   },
   machine: (self, _, state, before) => machineChanged(self, state.machine, before.machine),
-  link: (self, { link }) => lostTold(self, link),
+  link: (self, { link }) => announceLoss(self, link),
   placed(self, { order }) {
     self.readMenu();
     location.hash = `#order/${order.id}`;
@@ -119,25 +117,32 @@ function withOrder(basket, lines, items) {
 
 function machineChanged(self, machine, before) {
   clearTimeout(self.timers.sending);
-  if (machine.name === "sending") self.timers.sending = setTimeout(() => announce(t("order.sending.spoken")), SENDING_TOLD_MS);
+  if (machine.name === "sending") self.timers.sending = setTimeout(() => announce(t("order.sending.spoken")), SENDING_SPOKEN_MS);
   if (machine.name === "refused" && before.name !== "refused") self.readMenu();
 }
 
 function signInShown(self) {
   focusOn("#login-id");
-  tellDemo(self);
+  showDemo(self);
 }
 
 /** Only a demo has this address, and its accounts are no secret. */
-async function tellDemo({ app }) {
+async function showDemo({ app }) {
   if (app.state.demoHint) return;
   const { status } = await ask("/demo", { renew: false });
   if (status === 200) app.act({ type: "demo", hint: t("order.sign_in.demo", { password: "iftar-rush-2026" }) });
 }
 
-function follow(self, who) {
+/** The stream and the account's panel are loaded when somebody is signed in. */
+async function follow(self, who) {
   self.stream?.close();
-  self.stream = who && shareStream({
+  self.stream = null;
+  if (!who) return;
+  const loaded = await Promise.all([import("../share.js"), import("../account_view.js")]).catch(() => null);
+  if (!loaded || self.stream || session.who?.student_id !== who.student_id) return;
+  const [{ shareStream }, panel] = loaded;
+  if (!self.app.state.panel) self.app.act({ type: "panel", panel });
+  self.stream = shareStream({
     onEvent: (event) => takeIn(self, event),
     onState: (link) => self.app.act({ type: "link", link }),
     isNeeded: () => hasOpenOrder(self),
@@ -145,7 +150,7 @@ function follow(self, who) {
 }
 
 function takeIn({ app }, { type, data }) {
-  if (type === "order.status") app.act({ type: "heard", event: JSON.parse(data) });
+  if (type === "order.status") app.act({ type: "stage", event: JSON.parse(data) });
 }
 
 function ordersChanged(self, state, before) {
@@ -193,13 +198,14 @@ async function lookAtOrders({ app }, { isFirst }) {
 function lookAfter(self) {
   const { who, link, past, route, absent } = self.app.state;
   if (!who) return;
+  if (!self.stream) follow(self, who);
   const isGone = link !== null && link.state !== "live" && link.state !== "connecting";
   if (isGone || past.hasFailed) lookAtOrders(self, { isFirst: true });
   if (route.name === "order" && FAILED_AGAIN.has(absent[route.id])) lookAtOrder(self, route.id);
   fetchLacking(self);
 }
 
-function lostTold(self, link) {
+function announceLoss(self, link) {
   if (link.state !== "reconnecting") return clearTimeout(self.timers.lost), (self.timers.lost = 0);
-  self.timers.lost ||= setTimeout(() => announce(t("page.reconnecting.spoken")), LOST_TOLD_MS);
+  self.timers.lost ||= setTimeout(() => announce(t("page.reconnecting.spoken")), LOST_SPOKEN_MS);
 }

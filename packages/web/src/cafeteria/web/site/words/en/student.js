@@ -7,7 +7,6 @@ export default {
   "page.orders": "My orders",
   "page.help": "Help",
   "page.parts": "Parts of this page",
-  "page.back": "Back to the menu",
   "page.sign_in": "Sign in",
   "page.live": "Live",
   "page.connecting": "Connecting…",

@@ -1,19 +1,26 @@
-/** What screen readers are told when something has changed, each thing once. Pure, but for the memory of what was told. */
+/**
+ * How a student learns that something has changed: by a screen reader, each thing once; by the tab's title; and when the
+ * food is ready by a notification and a short buzz.
+ */
+import { now } from "../clock.js";
 import { levelOf } from "../menu.js";
 import { shortCode } from "../short_code.js";
 import { t } from "../words.js";
+import { shownOrder } from "./model.js";
 import { noticeOf } from "./order_notice.js";
-import { sentenceOf } from "./tracker_view.js";
+import { sentenceOf, stageName } from "./orders_view.js";
 
-/** @typedef {{text: string, urgent: boolean}} Said */
+const BUZZ_MS = 200;
 
-/** @returns {(before: object, state: object) => Said[]} one for each page: a wait that goes on is told once */
-export function speaker() {
-  let told = null;
+/** @typedef {{text: string, urgent: boolean}} Announcement */
+
+/** @returns {(before: object, state: object) => Announcement[]} one for each page: a wait that goes on is announced once */
+export function announcer() {
+  let last = null;
   return (before, state) => {
-    const machine = state.machine === before.machine ? [] : ofMachine(state, told);
-    if (machine.length) told = machine[0].text;
-    if (!["sending", "waiting", "unsure", "parked"].includes(state.machine.name)) told = null;
+    const machine = state.machine === before.machine ? [] : ofMachine(state, last);
+    if (machine.length) last = machine[0].text;
+    if (!["sending", "waiting", "unsure", "parked"].includes(state.machine.name)) last = null;
     return [...machine, ...ofOrders(before, state), ...ofCancels(before, state), ...ofMenu(before, state), ...ofSession(before, state)];
   };
 }
@@ -23,9 +30,9 @@ const urgent = (text) => ({ text, urgent: true });
 
 const WAITING = { busy: "order.busy.spoken", session: "order.session.spoken" };
 
-function ofMachine(state, told) {
+function ofMachine(state, last) {
   const text = MACHINE[state.machine.name]?.(state);
-  if (!text || text === told) return [];
+  if (!text || text === last) return [];
   const isUrgent = state.machine.name === "refused" || state.machine.name === "broken";
   return [isUrgent ? urgent(text) : polite(text)];
 }
@@ -42,21 +49,21 @@ const MACHINE = {
   broken: sentence,
   lapsed: sentence,
   ready: sentence,
-  /** A refusal that came by the stream is told as the order's. */
+  /** A refusal that came by the stream is announced as the order's. */
   refused: (state) => (state.machine.problem.order_id || state.machine.problem.item_ids ? sentence(state) : null),
 };
 
 function ofOrders(before, state) {
   if (before.orders === state.orders) return [];
-  const isNews = (order) => {
+  const isNew = (order) => {
     const known = before.orders[order.id];
     return known ? order.version > known.version : order.id === state.kept && before.kept !== order.id;
   };
-  return Object.values(state.orders).filter(isNews).map(ofOrder);
+  return Object.values(state.orders).filter(isNew).map(ofOrder);
 }
 
 const ofOrder = (order) => {
-  const code = [...shortCode(order.id)].join(" "); // said letter by letter
+  const code = [...shortCode(order.id)].join(" "); // read letter by letter
   if (order.status === "READY") return urgent(t("tracker.ready.spoken", { code }));
   if (order.status === "REJECTED") return urgent(sentenceOf(order));
   if (order.status === "STOCK_VERIFIED") return polite(t("tracker.accepted.spoken"));
@@ -84,4 +91,24 @@ function ofSession(before, state) {
   if (before.login.status === state.login.status) return [];
   if (state.login.status === "expired") return [urgent(t("login.expired"))];
   return state.login.status === "other" ? [polite(t("login.other", { id: state.login.other }))] : [];
+}
+
+/** "Ready 7F2A · Canteen" while there is an order. */
+export function showTitle(state) {
+  const order = shownOrder(state, now());
+  const title = order ? t("page.title.order", { stage: stageName(order.status), code: shortCode(order.id) }) : t("page.name");
+  if (document.title !== title) document.title = title;
+}
+
+/** What the browser lets this page do; "denied" where it has no notifications. */
+export const permission = () => globalThis.Notification?.permission ?? "denied";
+
+export function notifyReady(order) {
+  navigator.vibrate?.(BUZZ_MS);
+  if (permission() !== "granted" || document.visibilityState === "visible") return;
+  try {
+    new Notification(t("ready.title"), { body: t("tracker.code", { code: shortCode(order.id) }), tag: order.id });
+  } catch {
+    // Chrome on Android allows it from service workers alone; the title and the buzz remain
+  }
 }
