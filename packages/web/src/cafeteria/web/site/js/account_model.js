@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { now } from "./clock.js";
 import { session } from "./session.js";
-import { announce } from "./ui.js";
+import { announce, focusOn } from "./ui.js";
 import { t } from "./words.js";
 
 function init() {
@@ -55,6 +55,7 @@ export async function changePassword({ oldPassword, newPassword }, dispatch) {
   dispatch({ type: "account/password", status, untilMs: answer.at + 1000 * (answer.retryAfterS ?? 60) });
   announce(t(`account.password.${status}.spoken`), { urgent: status !== "done" });
   if (status === "done") await loadDevices(dispatch);
+  else focusOn(status === "unusable" ? "#account-newPassword" : "#account-oldPassword");
   return status === "done";
 }
 

@@ -12,7 +12,7 @@ export function loginView({ state, act, t, title, hint = "", idLabel = t("login.
   const isChoosing = state.oneTime !== "";
   return html`<section class="card stack login" aria-labelledby="login-title">
     <h2 id="login-title" tabindex="-1">${isChoosing ? t("login.choose.title") : title}</h2>
-    ${hint ? html`<p class="muted">${hint}</p>` : nothing} ${messageOf(state, t)}
+    ${hint && !isChoosing ? html`<p class="muted">${hint}</p>` : nothing} ${messageOf(state, t)}
     <form class="stack" @submit=${(event) => submit(event, state, act)}>
       ${isChoosing ? chooseFields({ state, act, t }) : fieldsView({ state, act, t, idLabel, inputMode })} ${buttonView({ state, t })}
       ${isChoosing ? backButton(act, t) : nothing}

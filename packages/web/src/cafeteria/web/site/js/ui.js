@@ -98,7 +98,7 @@ function channel(id) {
 /** Outlines on a square of 24, drawn with a line of 2. */
 const PATHS = {
   mark: "M3 13h18a9 9 0 0 1-5 7H8a9 9 0 0 1-5-7zM14.5 3.2a4 4 0 1 0 3 6 3.4 3.4 0 0 1-3-6z",
-  live: "M12 7a5 5 0 1 0 .01 0zM12 10a2 2 0 1 0 .01 0z",
+  live: "M12 7.5a4.5 4.5 0 1 0 .01 0zM12 9.8a2.2 2.2 0 1 0 .01 0z",
   reconnecting: "M4 12a8 8 0 0 1 14-5.3L20 9M20 4v5h-5M20 12a8 8 0 0 1-14 5.3L4 15M4 20v-5h5",
   offline: "M3 3l18 18M5 12.5a10 10 0 0 1 4-2.4M19 12.5a10 10 0 0 0-5-2.7M8.5 16a5 5 0 0 1 7 0M12 20h.01M2 8.8A15 15 0 0 1 6 6.3M22 8.8A15 15 0 0 0 11 5",
   check: "M5 13l4.5 4.5L19 7",

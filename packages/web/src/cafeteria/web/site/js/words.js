@@ -47,7 +47,7 @@ export function time(iso, { seconds = false } = {}) {
   return new Intl.DateTimeFormat(locale, parts).format(new Date(iso));
 }
 
-/** "30 Nov, 17:46". */
+/** "Nov 30, 17:46". */
 export function day(iso) {
   const parts = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   return new Intl.DateTimeFormat(locale, parts).format(new Date(iso));
