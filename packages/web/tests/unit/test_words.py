@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tree_sitter import Node
 
+from cafeteria.web import sources
 from cafeteria.web.assets import SITE, files
 from cafeteria.web.sources import Call, Html, Module, module, results, text_of
 
@@ -185,7 +187,7 @@ def written_in(template: Node) -> Iterator[str]:
     )
     for shown in (*(text for _, text in parsed.texts), *attributes):
         if has_letters(PLACE.sub("", shown)):
-            yield shown
+            yield PLACE.sub("…", shown)
         for number in PLACE.findall(shown):
             yield from literals(parts[int(number)])
 
@@ -209,3 +211,31 @@ def test_what_is_announced_comes_from_the_words() -> None:
 
 def has_letters(text: str) -> bool:
     return any(character.isalpha() for character in text)
+
+
+PLANTED = {
+    "a text": ("html`<p>Sold out</p>`", ["Sold out"]),
+    "a text between computed parts": ("html`<p>${n} left of ${all}</p>`", ["… left of …"]),
+    "an attribute that is read out": ('html`<input placeholder="Find a dish" />`', ["Find a dish"]),
+    "a literal that a part comes to": ('html`<p>${isOn ? "On" : t("x.off")}</p>`', ["On"]),
+    "a literal in a computed attribute": ("html`<i aria-label=${name ?? `Dish ${n}`}></i>`", ["Dish "]),
+    "a template inside another": ("html`<ul>${all.map((each) => html`<li>Dish</li>`)}</ul>`", ["Dish"]),
+    "no class, no name of an element, no comment": (
+        'html`<p class="card ${a ? "wide" : "slim"}"><!-- a note -->${t("x.y")}&nbsp;৳</p>`',
+        [],
+    ),
+    "nothing where the words are asked": ('html`<p title=${t("x.y")}>${count ? t("x.y") : nothing}</p>`', []),
+}
+
+
+@pytest.mark.parametrize(("source", "found"), PLANTED.values(), ids=PLANTED)
+def test_the_rule_about_letters_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, found: list[str]
+) -> None:
+    monkeypatch.setattr(sources, "SITE", tmp_path)
+    (tmp_path / "x.js").write_text(f"show({source});", encoding="utf-8")
+    calls = module("x.js").calls("html")
+    templates = [
+        node for call in calls for node in call.node.named_children if node.type == "template_string"
+    ]
+    assert [text for template in templates for text in written_in(template)] == found
