@@ -32,7 +32,8 @@ class Plan:
     Services listen on the IP address `host`. A port of None is any free one. With a `postgres_url` or `nats_url` (the
     administrator's, with credentials) the stack uses that server and starts none. `idle` services wait for
     `Stack.start`. Services inherit `environment`; `service_environments` adds variables by service. With a
-    `fork_server` the services are its forks instead of new interpreters.
+    `fork_server` the services are its forks instead of new interpreters. `with_demo_controls` counts on a loopback
+    address alone.
     """
 
     host: str = ports.HOST
@@ -48,6 +49,7 @@ class Plan:
     service_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     stream_max_bytes: int = DEFAULT_STREAM_MAX_BYTES
     with_demo_data: bool = True
+    with_demo_controls: bool = False
     fork_server: ForkServer | None = None
 
     @classmethod
@@ -66,7 +68,13 @@ class Plan:
             environment=dict(environ),
             stream_max_bytes=stream_max_bytes(environ),
             with_demo_data=with_demo_data(environ, default=True),
+            with_demo_controls=_is_on(environ, "CAFETERIA_DEMO_CONTROLS"),
         )
+
+    @property
+    def has_demo_controls(self) -> bool:
+        """Whether members may be switched off by HTTP: never where another machine can reach the stack."""
+        return self.with_demo_controls and ip_address(self.host).is_loopback
 
     def service_ports(self) -> dict[str, int]:
         """Return a port for each service process: fixed for the first replica, any free one for the others."""
@@ -103,6 +111,14 @@ def _refuse_one_port_for_two(ports: Mapping[str, int | None]) -> None:
             raise SettingError(f"{name} and {taken[port]} both ask for port {port}: change one of them.")
         if port:
             taken[port] = name
+
+
+def _is_on(environ: Mapping[str, str], name: str) -> bool:
+    """Read a switch that is on unless the variable says `false`. Raises `SettingError`."""
+    text = (read_variable(environ, name) or "true").lower()
+    if text not in {"true", "false"}:
+        raise SettingError(f"{name} must be true or false, not {text!r}.")
+    return text == "true"
 
 
 def _port(environ: Mapping[str, str], name: str) -> int | None:

@@ -8,11 +8,13 @@
         with stack.frozen("stock"): …       # alive, but it does not answer
         await stack.wipe_nats()             # killed, store removed, started again
 
-Its members are the services, `gateway-2` and so on for further replicas, `postgres` and `nats`.
+Its members are the services, `gateway-2` and so on for further replicas, `postgres` and `nats`. With demo controls in the
+plan, people switch members off and on over HTTP at `demo_address`.
 """
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
@@ -62,6 +64,8 @@ class Stack:
         self._echo_for = echo_for
         self._ports: dict[str, int] = {}
         self._members: dict[str, SupervisedProcess] = {}
+        self.demo_address = ""
+        """Host and port of the demo controls; empty without them."""
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -86,6 +90,10 @@ class Stack:
     def url(self, member: str) -> str:
         """Return the base URL of a service process."""
         return f"http://{bracketed(reaching_host(self.plan.host))}:{self._ports[member]}"
+
+    def member(self, name: str) -> SupervisedProcess:
+        """Return the member's process. Raises KeyError."""
+        return self._members[name]
 
     def pid(self, member: str) -> int:
         return self._members[member].pid
@@ -130,6 +138,7 @@ class Stack:
         self._servers = Servers(self.home, self.plan, keep=self._keep)
         self._ports = self.plan.service_ports()
         self._require_free_ports()
+        demo_listener = self._bind_demo_controls(stack)
         self._client = await stack.enter_async_context(plain_http(timeout_s=2))
         self._members = dict(self._servers.members)
         stack.push_async_callback(self._servers.stop, grace_s=SERVER_GRACE_S)
@@ -144,6 +153,25 @@ class Stack:
         self._members |= services
         stack.push_async_callback(_stop_all, services)
         await self._start_services(services)
+        stack.callback(self._thaw)
+        if demo_listener:
+            from cafeteria.local_stack.control import demo_controls  # noqa: PLC0415 - a slow import, which few stacks need
+
+            await stack.enter_async_context(demo_controls(self, demo_listener))
+
+    def _bind_demo_controls(self, stack: AsyncExitStack) -> socket.socket | None:
+        """Bind their port at once, so that other members can be told the address before it answers."""
+        if not self.plan.has_demo_controls:
+            return None
+        listener = stack.enter_context(socket.create_server((ports.HOST, 0)))
+        self.demo_address = f"{ports.HOST}:{listener.getsockname()[1]}"
+        return listener
+
+    def _thaw(self) -> None:
+        """Let frozen members go on: a service that stops may need Postgres or NATS."""
+        for member in self._members.values():
+            if member.is_frozen:
+                member.kill(signal.SIGCONT)
 
     async def _start_services(self, services: Mapping[str, SupervisedProcess]) -> None:
         """Start identity first, because the others are not ready before they have its keys."""
