@@ -101,7 +101,7 @@ async def test_all_members_are_listed_and_no_secret(stack: Stack, page: Page) ->
     for each in demo["members"]:
         assert (each["state"], each["pid"]) == ("running", stack.pid(each["name"]))
         assert datetime.fromisoformat(each["since"]) <= now()
-    assert (demo["kitchen_mode"], demo["crowd"]) == ("auto", None)
+    assert (demo["kitchen_mode"], demo["can_crowd"], demo["crowd"]) == ("auto", True, None)
     secrets = (path.read_text().strip() for path in stack.servers.credentials.files)
     assert not any(secret in str(demo) for secret in secrets)
 
@@ -224,7 +224,8 @@ async def test_without_its_program_there_is_no_crowd(page: Page, monkeypatch: py
         monkeypatch.setattr(crowd, "PROGRAM", absent)
         problem = await page.start_crowd(status=404)
         assert "not installed" in problem["detail"]
-    assert (await page.read())["crowd"] is None
+        demo = await page.read()
+        assert (demo["can_crowd"], demo["crowd"]) == (False, None)
 
 
 async def test_a_stack_with_frozen_members_stops_in_time(fork_server: ForkServer) -> None:

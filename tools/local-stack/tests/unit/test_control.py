@@ -40,7 +40,7 @@ class Recorder:
         self.changes: list[Any] = []
 
     async def status(self) -> Demo:
-        return Demo(members=(), kitchen_mode="auto", crowd=None)
+        return Demo(members=(), kitchen_mode="auto", can_crowd=True, crowd=None)
 
     async def act(self, name: str, action: str) -> None:
         self.changes.append((name, action))
@@ -115,7 +115,13 @@ def is_problem(answer: httpx.Response, status: int) -> bool:
 async def test_everybody_reads_the_state(client: httpx.AsyncClient) -> None:
     answer = await client.get("/demo")
     assert answer.status_code == 200
-    assert answer.json() == {"members": [], "kitchen_mode": "auto", "crowd": None}
+    assert answer.json() == {
+        "members": [],
+        "kitchen_mode": "auto",
+        "can_crowd": True,
+        "crowd": None,
+    }
+    assert "set-cookie" not in answer.headers
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -137,9 +143,57 @@ async def test_an_operator_changes_everything(
     ]
 
 
-async def test_a_program_of_the_operator_needs_no_page(client: httpx.AsyncClient, keys: SigningKeys) -> None:
-    bearer = {"authorization": f"Bearer {signed(keys)}"}
-    assert (await client.delete("/demo/crowd", headers=bearer)).status_code == 200
+async def test_a_browser_keeps_the_token_for_these_addresses_alone(
+    client: httpx.AsyncClient, keys: SigningKeys
+) -> None:
+    """It drops the access cookie when the token expires, and cannot get another while identity is away."""
+    answer = await client.get("/demo", headers={"host": HOST, **cookie(keys)})
+    kept, _, attributes = answer.headers["set-cookie"].partition("; ")
+    assert kept.startswith("cafeteria_demo=ey")
+    expected = {"HttpOnly", "Max-Age=43200", "Path=/demo", "SameSite=strict"}
+    assert set(attributes.split("; ")) == expected
+    changed = await client.delete("/demo/crowd", headers={**PAGE, "cookie": kept})
+    assert changed.status_code == 200
+    assert "set-cookie" not in changed.headers
+
+
+async def test_a_token_is_kept_once(client: httpx.AsyncClient, keys: SigningKeys) -> None:
+    token = signed(keys)
+    both = f"cafeteria_access={token}; cafeteria_demo={token}"
+    assert "set-cookie" not in (await client.get("/demo", headers={"cookie": both})).headers
+    older = f"cafeteria_access={token}; cafeteria_demo={signed(keys)}"
+    assert token in (await client.get("/demo", headers={"cookie": older})).headers["set-cookie"]
+
+
+async def test_the_kept_token_counts_beside_an_expired_one(
+    client: httpx.AsyncClient, keys: SigningKeys
+) -> None:
+    ended = signed(keys, ends_in=-13 * HOUR)
+    cookies = f"cafeteria_access={ended}; cafeteria_demo={signed(keys, ends_in=-HOUR)}"
+    answer = await client.delete("/demo/crowd", headers={**PAGE, "cookie": cookies})
+    assert answer.status_code == 200
+
+
+async def test_the_kept_token_is_refused_once_somebody_else_has_signed_in(
+    client: httpx.AsyncClient, keys: SigningKeys
+) -> None:
+    cookies = f"cafeteria_access={signed(keys, Role.STUDENT)}; cafeteria_demo={signed(keys)}"
+    assert is_problem(await client.delete("/demo/crowd", headers={**PAGE, "cookie": cookies}), 403)
+
+
+@pytest.mark.parametrize("sent", ["student", "kitchen", "nonsense", "other key"])
+async def test_the_token_of_nobody_else_is_kept(
+    client: httpx.AsyncClient, keys: SigningKeys, tmp_path: Path, sent: str
+) -> None:
+    tokens = {
+        "student": signed(keys, Role.STUDENT),
+        "kitchen": signed(keys, Role.KITCHEN),
+        "nonsense": "x",
+        "other key": signed(keys_in(tmp_path / "others")),
+    }
+    answer = await client.get("/demo", headers={"cookie": f"cafeteria_access={tokens[sent]}"})
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
 
 
 @changes

@@ -39,9 +39,10 @@ async def operator(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def operator_of(stack: Stack) -> httpx.AsyncClient:
-    tokens = Tokens(stack.servers.credentials.signing_key_file)
-    headers = tokens.header(tokens.operator())
-    return plain_http(timeout_s=20, base_url=f"http://{stack.demo_address}", headers=headers)
+    url = f"http://{stack.demo_address}"
+    token = Tokens(stack.servers.credentials.signing_key_file).operator()
+    headers = {"Cookie": f"cafeteria_access={token}", "Origin": url}
+    return plain_http(timeout_s=20, base_url=url, headers=headers)
 
 
 async def crowd_of(operator: httpx.AsyncClient) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cafeteria.chassis.runtime.errors import NotFound
 from cafeteria.contracts.subjects import GATEWAY, IDENTITY, NOTIFICATION
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.child import Program, spawn
+from cafeteria.local_stack.crowd_messages import Figures, Instructions
 from cafeteria.local_stack.plan import service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.tasks import ended
@@ -34,37 +35,6 @@ TOKEN_LIFETIME = timedelta(hours=1)  # longer than a crowd lives
 STOP_GRACE_S = 0.5  # of the five seconds in which the whole stack must end
 
 logger = logging.getLogger(__name__)
-
-
-class Instructions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the program reads: whose tokens it has, where it orders, within how many seconds all have begun.
-
-    `hot`: all order one item. Several addresses are replicas of one service.
-    """
-
-    gateways: tuple[str, ...]
-    notifications: tuple[str, ...]
-    tokens: dict[str, str]
-    within_s: float
-    hot: bool
-
-
-class Figures(msgspec.Struct, kw_only=True):
-    """What the program prints: numbers of orders; `busy` counts answers after which a student had to come again.
-
-    The times are those from an order to its first answer, in milliseconds. `lost` counts promised orders that do not
-    exist or were refused after all; it is null until each was asked for, at the end.
-    """
-
-    placed: int = 0
-    accepted: int = 0
-    received: int = 0
-    refused: int = 0
-    busy: int = 0
-    ready: int = 0
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    lost: int | None = None
 
 
 class CrowdStatus(Figures, kw_only=True):
@@ -89,7 +59,10 @@ class Crowd:
     @classmethod
     async def start(cls, stack: Stack, *, students: int, within_s: float, hot: bool) -> "Crowd":
         """Start the program. Raises NotFound where it is not installed."""
-        _require_program()
+        if not is_installed():
+            raise NotFound(
+                "There is no crowd here: its program, cafeteria-rush, is not installed. Nobody orders."
+            )
         instructions = _instructions(stack, students=students, within_s=within_s, hot=hot)
         program = Program(argv=(sys.executable, "-m", PROGRAM), yields=True)
         with (stack.home.logs / "crowd.log").open("ab") as log:
@@ -143,15 +116,12 @@ def _summary(figures: Figures) -> str:
     return f"{figures.placed} orders placed, {figures.accepted} accepted, {figures.refused} refused, {lost}"
 
 
-def _require_program() -> None:
+def is_installed() -> bool:
+    """Whether there is a program that could be a crowd."""
     try:
-        is_there = find_spec(PROGRAM) is not None
+        return find_spec(PROGRAM) is not None
     except ModuleNotFoundError:  # not even its package
-        is_there = False
-    if not is_there:
-        raise NotFound(
-            "There is no crowd here: its program, cafeteria-rush, is not installed. Nobody orders."
-        )
+        return False
 
 
 def _instructions(stack: Stack, *, students: int, within_s: float, hot: bool) -> Instructions:

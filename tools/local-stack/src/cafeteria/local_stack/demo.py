@@ -15,7 +15,7 @@ import msgspec
 
 from cafeteria.chassis.runtime.errors import Conflict, NotFound
 from cafeteria.contracts.subjects import KITCHEN, SERVICES
-from cafeteria.local_stack.crowd import Crowd, CrowdStatus
+from cafeteria.local_stack.crowd import Crowd, CrowdStatus, is_installed
 from cafeteria.local_stack.plan import service_of
 from cafeteria.local_stack.servers import NATS, POSTGRES
 from cafeteria.local_stack.stack import Stack
@@ -39,10 +39,14 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of everything that the controls change. `crowd` is the last one, null before the first."""
+    """The state of everything that the controls change. `crowd` is the last one, null before the first.
+
+    `can_crowd`: the program of a crowd is installed.
+    """
 
     members: tuple[Member, ...]
     kitchen_mode: str
+    can_crowd: bool
     crowd: CrowdStatus | None
 
 
@@ -60,6 +64,7 @@ class DemoControls:
         return Demo(
             members=tuple(await asyncio.gather(*map(self._look_at, self._names))),
             kitchen_mode=self._kitchen_mode,
+            can_crowd=is_installed(),
             crowd=self._crowd.status if self._crowd else None,
         )
 

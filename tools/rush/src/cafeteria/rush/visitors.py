@@ -22,7 +22,7 @@ from cafeteria.contracts.gateway import Menu, Order, OrderLine
 from cafeteria.contracts.values import ENDED_STATUSES, OrderStatus
 from cafeteria.faultkit.history import Exchange, History
 from cafeteria.faultkit.student import FINAL_STATUSES, UNAUTHORIZED, Student, Urls
-from cafeteria.local_stack.crowd import Figures, Instructions
+from cafeteria.local_stack.crowd_messages import Figures, Instructions
 from cafeteria.local_stack.tasks import ended, running
 
 WAIT_S = 300.0
