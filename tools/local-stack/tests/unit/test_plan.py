@@ -43,7 +43,8 @@ def test_a_stack_that_others_reach_does_not_know_the_names_that_they_use(host: s
 
 
 @pytest.mark.parametrize(
-    "variable", ["CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT"]
+    "variable",
+    ["CAFETERIA_PORT_BASE", "CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT", "CAFETERIA_EDGE_PORT"],
 )
 @pytest.mark.parametrize("text", ["eight", "0", "65536", "-1", "80.5"])
 def test_an_invalid_port_is_an_error_that_names_its_variable(variable: str, text: str) -> None:
@@ -58,6 +59,7 @@ def test_an_invalid_port_is_an_error_that_names_its_variable(variable: str, text
         ("CAFETERIA_STREAM_MAX_BYTES", "0"),
         ("CAFETERIA_DEMO_DATA", "maybe"),
         ("CAFETERIA_DEMO_CONTROLS", "maybe"),
+        ("CAFETERIA_EDGE", "no"),
         ("CAFETERIA_HOST", "192.0.2.1"),
         ("CAFETERIA_POSTGRES_URL", "postgresql://one,two/cafeteria"),
         ("CAFETERIA_NATS_URL", "tls://bus:4222"),
@@ -113,6 +115,8 @@ def test_the_data_directory_is_in_the_project_unless_a_variable_moves_it(
         {"CAFETERIA_POSTGRES_PORT": "8003"},
         {"CAFETERIA_NATS_PORT": "9001", "CAFETERIA_PORT_BASE": "9000"},
         {"CAFETERIA_NATS_PORT": "7000", "CAFETERIA_POSTGRES_PORT": "7000"},
+        {"CAFETERIA_EDGE_PORT": "8001"},
+        {"CAFETERIA_EDGE_PORT": "7000", "CAFETERIA_NATS_PORT": "7000"},
     ],
 )
 def test_one_port_for_two_servers_is_refused(variables: dict[str, str]) -> None:

@@ -74,6 +74,7 @@ async def _run(
         opened.set()
         terminal.show_addresses(
             stack.url,
+            pages=stack.pages,
             with_accounts=plan.with_demo_data,
             # else these addresses do not have it
             with_schema="CAFETERIA_INTERNAL_PORT_BASE" not in plan.environment,

@@ -25,12 +25,12 @@ from cafeteria.contracts.subjects import GATEWAY, IDENTITY, NOTIFICATION
 from cafeteria.contracts.values import Role
 from cafeteria.local_stack.child import Program, spawn
 from cafeteria.local_stack.crowd_messages import Figures, Instructions
+from cafeteria.local_stack.edge import EDGE
 from cafeteria.local_stack.plan import service_of
 from cafeteria.local_stack.stack import Stack
 from cafeteria.local_stack.tasks import ended
 
 PROGRAM = "cafeteria.rush.visitors"
-EDGE = "edge"
 TOKEN_LIFETIME = timedelta(hours=1)  # longer than a crowd lives
 STOP_GRACE_S = 0.5  # of the five seconds in which the whole stack must end
 
