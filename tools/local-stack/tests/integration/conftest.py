@@ -52,6 +52,12 @@ class UpProcess:
         assert found, self.output
         return found[1]
 
+    def page(self, who: str) -> str:
+        """Return the address that is printed for a role's page."""
+        found = re.search(rf"│ {who}\s+│ (http://\S+)", self.output)
+        assert found, self.output
+        return found[1]
+
     async def prints(self, text: str) -> None:
         """Wait until the output contains `text`; fail at once if the process ends without it."""
         async with asyncio.timeout(START_TIMEOUT_S), self._changed:
@@ -97,8 +103,12 @@ def home() -> Iterator[DataDirectory]:
 async def started(
     home: DataDirectory, *, command: tuple[str, ...] = UP, **variables: str
 ) -> AsyncIterator[UpProcess]:
-    """Run it in its own process group, as a terminal does, with five free ports for the services."""
-    defaults = {"PYTHONUNBUFFERED": "1", "CAFETERIA_PORT_BASE": str(ports.free_ports(5))}
+    """Run it in its own process group, as a terminal does, with free ports for the services and the edge."""
+    defaults = {
+        "PYTHONUNBUFFERED": "1",
+        "CAFETERIA_PORT_BASE": str(ports.free_ports(5)),
+        "CAFETERIA_EDGE_PORT": str(ports.free_port()),
+    }
     process = await asyncio.create_subprocess_exec(
         *command,
         env={**os.environ, **defaults, "CAFETERIA_HOME": str(home.root), **variables},

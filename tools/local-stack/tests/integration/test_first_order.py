@@ -49,6 +49,7 @@ async def test_one_command_runs_the_whole_stack_and_leaves_no_process(
         await running.prints(OPEN)
         await check_first_order_becomes_ready(running)
         await check_addresses_and_accounts_are_printed(running)
+        await check_the_pages_are_where_they_are_printed(running)
         check_no_command_line_contains_a_secret(running, home)
         await check_a_killed_service_restarts(running, wait_until)
         await check_a_second_stack_is_refused(up, home)
@@ -58,6 +59,7 @@ async def test_one_command_runs_the_whole_stack_and_leaves_no_process(
     async with up(home, CAFETERIA_HOST="::1" if has_ipv6() else "127.0.0.1") as again:
         await again.prints(OPEN)
         await check_the_data_is_kept(again)
+        await check_the_pages_are_where_they_are_printed(again)
         await check_a_killed_supervisor_leaves_no_process(again, wait_until)
     assert nothing_is_open_to_others(home)
     code, output = await reset(home)
@@ -125,6 +127,18 @@ async def check_addresses_and_accounts_are_printed(running: "UpProcess") -> None
         menu = (await client.get(f"{running.url('gateway')}/v1/menu")).json()
     assert len(menu["items"]) == len(demo_data.MENU)
     await rename_a_dish(running)
+
+
+async def check_the_pages_are_where_they_are_printed(running: "UpProcess") -> None:
+    """A browser knows that every name below localhost is this machine; here the edge is asked under that name."""
+    host = urlsplit(running.url(GATEWAY)).hostname or ""
+    reached = f"[{host}]" if ":" in host else host
+    for who, path in (("Students", ""), ("Kitchen", "/kitchen"), ("Operator", "/ops")):
+        page = urlsplit(running.page(who))
+        async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as client:
+            answer = await client.get(f"http://{reached}:{page.port}/", headers={"Host": page.netloc})
+        assert answer.headers.get("location", "") == path, who
+    assert running.output.index(running.page("Students")) < running.output.index(running.url(GATEWAY))
 
 
 async def log_in(client: httpx.AsyncClient, running: "UpProcess", account: str) -> dict[str, str]:

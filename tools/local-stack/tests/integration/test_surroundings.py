@@ -180,7 +180,12 @@ def test_origins_that_are_set_replace_the_stacks_own(
     own = {} if inherited is None else {"CAFETERIA_PUBLIC_ORIGINS": inherited}
     home = DataDirectory(root=Path("/nowhere"))
     given = service_environment(
-        "stock", inherited=own, home=home, servers=servers, port=1, origins="http://localhost:1"
+        "stock",
+        inherited=own,
+        home=home,
+        servers=servers,
+        port=1,
+        defaults={"CAFETERIA_PUBLIC_ORIGINS": "http://localhost:1"},
     )
     assert given["CAFETERIA_PUBLIC_ORIGINS"] == origins
 

@@ -27,13 +27,16 @@ async def test_a_port_in_use_is_named_before_any_process_starts(up: "Up", home: 
     assert not home.postgres.exists()
 
 
-@pytest.mark.parametrize("variable", ["CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT"])
+@pytest.mark.parametrize(
+    "variable", ["CAFETERIA_POSTGRES_PORT", "CAFETERIA_NATS_PORT", "CAFETERIA_EDGE_PORT"]
+)
 async def test_a_servers_port_in_use_is_named(up: "Up", home: DataDirectory, variable: str) -> None:
     port = ports.free_port()
     with socket.create_server((ports.HOST, port)):
         async with up(home, **{variable: str(port)}) as running:
             assert await running.exit_code() == 1
     assert f"Port {port} " in running.output
+    assert variable in running.output
     assert "Traceback" not in running.output
 
 

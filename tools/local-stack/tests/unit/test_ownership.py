@@ -24,7 +24,11 @@ def create_files(home: DataDirectory) -> None:
     home.create()
     Credentials.ensure(home.secrets)
     ownership.claim(home.postgres)
-    for path in (home.postgres / "base" / "1", home.nats / "store" / "jetstream"):
+    for path in (
+        home.postgres / "base" / "1",
+        home.nats / "store" / "jetstream",
+        home.edge / "data" / "caddy",
+    ):
         path.mkdir(parents=True)
     for path in (home.postgres / "PG_VERSION", home.postgres / "cafeteria.conf", home.nats / "nats.conf"):
         path.write_text("18\n")

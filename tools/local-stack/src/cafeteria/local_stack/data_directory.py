@@ -46,6 +46,10 @@ class DataDirectory:
         return self.root / "nats"
 
     @property
+    def edge(self) -> Path:
+        return self.root / "edge"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -63,7 +67,12 @@ class DataDirectory:
         self._prepare_root()
         if self.postgres.exists():
             ownership.claim(self.postgres)
-        for folder in (self.nats, self.logs, self.secrets):  # unmarked secrets identify version 0.1: last
+        for folder in (
+            self.nats,
+            self.edge,
+            self.logs,
+            self.secrets,
+        ):  # unmarked secrets identify version 0.1: last
             ownership.claim(folder)
 
     @contextmanager

@@ -23,6 +23,7 @@ PLACE_PREFIX, PLACE_DATA = "cafeteria-postgres-", "data"
 
 _DISKS_OWN = "lost+found"  # every new ext4 disk has it
 CONTENT = {
+    "edge": ("config", "data"),
     "nats": ("nats.conf", "store"),
     "postgres": (
         "PG_VERSION",  # removed first: without it a start treats the database as unfinished and creates it again

@@ -84,6 +84,20 @@ def free_port() -> int:
     return free_ports(1)
 
 
+def first_free(candidates: Iterable[int], *, advice: str, host: str = HOST) -> int:
+    """Reserve the first free port of the candidates and return it. Raises `StackError` when none is free."""
+    tried = []
+    for port in candidates:
+        tried.append(port)
+        reservation = _reserve(port) if is_free(port, host=host) else None
+        if reservation is not None:
+            _reservations.append(reservation)
+            return port
+    raise StackError(
+        f"No free port from {tried[0]} to {tried[-1]}: {advice}" if tried else f"No port is left: {advice}"
+    )
+
+
 def require_free(ports: Iterable[tuple[str, int]], *, advice: str, host: str = HOST) -> None:
     """Raise `StackError` that names every port on which another process listens."""
     taken = [f"{port} ({name})" for name, port in ports if not is_free(port, host=host)]

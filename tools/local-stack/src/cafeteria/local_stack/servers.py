@@ -6,6 +6,7 @@ from typing import Protocol
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Program
 from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.edge import EDGE
 from cafeteria.local_stack.nats_server import NatsServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.polling import is_true_within
@@ -21,7 +22,7 @@ NATS = "nats"
 
 START_TIMEOUT_S = 30.0  # Postgres replays its journal since the last checkpoint; NATS reads a large store
 POLL_S = 0.03
-_TITLES = {POSTGRES: "Postgres", NATS: "NATS"}
+_TITLES = {POSTGRES: "Postgres", NATS: "NATS", EDGE: "The edge"}
 
 
 class _Server(Protocol):
@@ -40,9 +41,9 @@ class Servers:
         self._nats = None if plan.nats_url else self._own_nats(home)
         self.members: dict[str, SupervisedProcess] = {}
         if self._postgres:
-            self.members[POSTGRES] = _supervised(POSTGRES, self._postgres, home=home, keep=keep)
+            self.members[POSTGRES] = supervised(POSTGRES, self._postgres, home=home, keep=keep)
         if self._nats:
-            self.members[NATS] = _supervised(NATS, self._nats, home=home, keep=keep)
+            self.members[NATS] = supervised(NATS, self._nats, home=home, keep=keep)
 
     @property
     def postgres_admin_url(self) -> str:
@@ -124,7 +125,8 @@ class Servers:
         )
 
 
-def _supervised(name: str, server: _Server, *, home: DataDirectory, keep: bool) -> SupervisedProcess:
+def supervised(name: str, server: _Server, *, home: DataDirectory, keep: bool) -> SupervisedProcess:
+    """Keep the server running, its output in its log. A start raises `StackError` unless it is ready in time."""
     log = home.logs / f"{name}.log"
 
     async def ready(child: Child) -> None:

@@ -24,7 +24,6 @@ _NOT_INHERITED = (
     "CAFETERIA_INTERNAL_PORT",
 )
 """They differ per process; and a service accepts a secret or its file, but not both."""
-_OWN_ORIGINS = ("CAFETERIA_PUBLIC_ORIGINS", "CAFETERIA_PUBLIC_ORIGINS_FILE")
 _ADMINS_OWN = ("CAFETERIA_POSTGRES_URL_FILE", "CAFETERIA_NATS_URL_FILE", "CAFETERIA_HOST_FILE")
 _LIBPQS = "PG"  # PGSSLMODE and similar variables are for the user's other databases
 
@@ -44,19 +43,20 @@ def service_environment(
     servers: Servers,
     port: int,
     host: str = ports.HOST,
-    origins: str = "",
+    defaults: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the service's environment: the servers' URLs without credentials, and its own secrets as files.
 
-    `origins` are the stack's own; inherited ones replace them.
+    An inherited variable, or the file that an inherited one names, replaces its default.
     """
     environment = {
         name: value
         for name, value in inherited.items()
         if name not in (*_NOT_INHERITED, *_ADMINS_OWN) and not name.startswith(_LIBPQS)
     }
-    if environment.keys().isdisjoint(_OWN_ORIGINS):
-        environment[_OWN_ORIGINS[0]] = origins
+    for name, value in (defaults or {}).items():
+        if environment.keys().isdisjoint((name, f"{name}_FILE")):
+            environment[name] = value
     credentials = servers.credentials
     if service == IDENTITY:  # the others only verify tokens
         environment.setdefault("IDENTITY_SIGNING_KEY_FILE", str(credentials.signing_key_file))

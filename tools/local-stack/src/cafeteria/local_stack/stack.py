@@ -8,11 +8,13 @@
         with stack.frozen("stock"): …       # alive, but it does not answer
         await stack.wipe_nats()             # killed, store removed, started again
 
-Its members are the services, `gateway-2` and so on for further replicas, `postgres` and `nats`.
+Its members are the services, `gateway-2` and so on for further replicas, `postgres`, `nats`, and `edge` if the plan has it.
+With demo controls in the plan, people switch members off and on over HTTP at `demo_address`.
 """
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
@@ -23,8 +25,9 @@ from cafeteria.contracts.subjects import IDENTITY
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.child import Child, Echo
 from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.edge import EDGE, STUDENTS, Edge, page_addresses, upstreams
 from cafeteria.local_stack.plan import Plan, own_origins, service_of
-from cafeteria.local_stack.servers import Servers
+from cafeteria.local_stack.servers import Servers, supervised
 from cafeteria.local_stack.service import service_environment, service_program, wait_ready
 from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.local_stack.tasks import ended
@@ -58,9 +61,12 @@ class Stack:
             service: dict(extra) for service, extra in self.plan.service_environments.items()
         }
         """Variables for a member's next start, keyed by member, or by service for all replicas."""
+        self.demo_address = ""
+        """The demo controls' host:port, which the edge serves under /demo; empty without them."""
         self._keep = keep
         self._echo_for = echo_for
         self._ports: dict[str, int] = {}
+        self._edge: Edge | None = None
         self._members: dict[str, SupervisedProcess] = {}
         self._running = AsyncExitStack()
 
@@ -83,9 +89,20 @@ class Stack:
         """The servers, with the administrator's URLs and credentials."""
         return self._servers
 
+    @property
+    def pages(self) -> dict[str, str]:
+        """The address of each role's page; none without an edge."""
+        return page_addresses(self._edge.host, self._edge.port) if self._edge else {}
+
     def url(self, member: str) -> str:
-        """Return the base URL of a service process."""
+        """Return the base URL of a service process or of the edge."""
+        if self._edge and member == EDGE:
+            return self._edge.url
         return f"http://{bracketed(reaching_host(self.plan.host))}:{self._ports[member]}"
+
+    def member(self, name: str) -> SupervisedProcess:
+        """Return the member's process. Raises KeyError."""
+        return self._members[name]
 
     def pid(self, member: str) -> int:
         return self._members[member].pid
@@ -129,6 +146,8 @@ class Stack:
     async def _start(self, stack: AsyncExitStack) -> None:
         self._servers = Servers(self.home, self.plan, keep=self._keep)
         self._ports = self.plan.service_ports()
+        demo_listener = self._bind_demo_controls(stack)
+        self._edge = self._planned_edge() if self.plan.with_edge else None
         self._require_free_ports()
         self._client = await stack.enter_async_context(plain_http(timeout_s=2))
         self._members = dict(self._servers.members)
@@ -141,9 +160,30 @@ class Stack:
         watch = asyncio.create_task(watch_bus(targets))
         stack.push_async_callback(ended, watch)
         services = {name: self._supervise_service(name) for name in self._ports}
-        self._members |= services
-        stack.push_async_callback(_stop_all, services)
+        edge = {EDGE: supervised(EDGE, self._edge, home=self.home, keep=self._keep)} if self._edge else {}
+        self._members |= services | edge
+        stack.push_async_callback(_stop_all, edge | services)
         await self._start_services(services)
+        stack.callback(self._thaw)
+        if demo_listener:
+            from cafeteria.local_stack.control import demo_controls  # noqa: PLC0415 - a slow import, which few stacks need
+
+            await stack.enter_async_context(demo_controls(self, demo_listener))
+        await asyncio.gather(*(member.start() for member in edge.values()))
+
+    def _bind_demo_controls(self, stack: AsyncExitStack) -> socket.socket | None:
+        """Bind their port at once, so that other members can be told the address before it answers."""
+        if not self.plan.has_demo_controls:
+            return None
+        listener = stack.enter_context(socket.create_server((ports.HOST, 0)))
+        self.demo_address = f"{ports.HOST}:{listener.getsockname()[1]}"
+        return listener
+
+    def _thaw(self) -> None:
+        """Let frozen members go on: a service that stops may need Postgres or NATS."""
+        for member in self._members.values():
+            if member.is_frozen:
+                member.kill(signal.SIGCONT)
 
     async def _start_services(self, services: Mapping[str, SupervisedProcess]) -> None:
         """Start identity first, because the others are not ready before they have its keys."""
@@ -159,8 +199,22 @@ class Stack:
             advice="stop what listens there, or set CAFETERIA_PORT_BASE to move the five services to other ports.",
         )
         ports.require_free(
+            [(EDGE, self._edge.port)] if self._edge else [],
+            host=self.plan.host,
+            advice="stop what listens there, or set CAFETERIA_EDGE_PORT to another.",
+        )
+        ports.require_free(
             self._servers.ports,
             advice="stop what listens there, or set CAFETERIA_POSTGRES_PORT or CAFETERIA_NATS_PORT to another.",
+        )
+
+    def _planned_edge(self) -> Edge:
+        return Edge(
+            home=self.home,
+            host=self.plan.host,
+            port=self.plan.choose_edge_port(self._ports.values()),
+            upstreams=upstreams(self._ports),
+            demo=self.demo_address,
         )
 
     def _supervise_service(self, name: str) -> SupervisedProcess:
@@ -177,6 +231,18 @@ class Stack:
             start=self.plan.fork_server.start if self.plan.fork_server else Child.start,
         )
 
+    def _defaults(self) -> dict[str, str]:
+        """Return what services know of this stack unless the environment says otherwise."""
+        edge = self._edge
+        origins = own_origins(self.plan.host, self._ports.values(), edge_port=edge.port if edge else None)
+        defaults = {"CAFETERIA_PUBLIC_ORIGINS": origins}
+        if edge:
+            # without this all browsers would share the limits of one address
+            proxies = reaching_host(self.plan.host)
+            defaults |= {"CAFETERIA_TRUSTED_PROXIES": proxies, "IDENTITY_TRUSTED_PROXIES": proxies}
+            defaults["CAFETERIA_PAGES_URL"] = self.pages[STUDENTS]
+        return defaults
+
     def environment_of(self, name: str) -> dict[str, str]:
         """Return the environment of the member's next start; it contains secrets as names of files."""
         service = service_of(name)
@@ -187,7 +253,7 @@ class Stack:
             servers=self._servers,
             host=self.plan.host,
             port=self._ports[name],
-            origins=own_origins(self.plan.host, self._ports.values()),
+            defaults=self._defaults(),
         )
         for key in dict.fromkeys((service, name)):
             environment |= self.environments.get(key, {})
@@ -195,4 +261,5 @@ class Stack:
 
 
 async def _stop_all(members: Mapping[str, SupervisedProcess]) -> None:
+    """Stop them together, because five seconds are too few for one after another; the first gets its signal first."""
     await asyncio.gather(*(member.stop(grace_s=SERVICE_GRACE_S) for member in members.values()))

@@ -1,7 +1,7 @@
 """Prints a running stack's addresses and accounts, and its output with the writer's name before each line."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import metadata
 from io import TextIOWrapper
 from itertools import cycle
@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cafeteria.contracts.subjects import SERVICES
+from cafeteria.local_stack.edge import KITCHEN, OPERATOR, STUDENTS
 from cafeteria.provisioning import demo_data
 
 OWN_NAME = "stack"
@@ -45,14 +46,26 @@ class Terminal:
         return lambda line: print(f"{before}{label}{after}{line}", flush=True)  # noqa: T201 - this is the terminal
 
     def show_addresses(
-        self, url: Callable[[str], str], *, with_accounts: bool = True, with_schema: bool = True
+        self,
+        url: Callable[[str], str],
+        *,
+        pages: Mapping[str, str],
+        with_accounts: bool = True,
+        with_schema: bool = True,
     ) -> None:
-        """Print what a person needs to use the running stack. `url` returns a service's base URL."""
-        self._console.print(_addresses(url))
-        if with_accounts:
+        """Print what a person needs to use the running stack, people's addresses first.
+
+        `url` returns a service's base URL; `pages` has the address of each role's page.
+        """
+        if pages:
+            self._console.print(_pages(pages, with_accounts=with_accounts))
+        elif with_accounts:
             self._console.print(_accounts())
+        if with_accounts:
+            self._console.print(f"The password of all accounts is {demo_data.PASSWORD}\n")
+        self._console.print(_addresses(url))
         if with_schema:
-            self._console.print("Add /schema to an address to read how it is called.")
+            self._console.print("Add /schema to the address of a service to read how it is called.")
         self._console.print("Ctrl-C stops everything and keeps the data; `just reset` wipes it.\n")
 
     def _rendered(self, markup: str) -> str:
@@ -61,17 +74,34 @@ class Terminal:
         return captured.get()
 
 
+_ACCOUNTS = {
+    STUDENTS: f"{demo_data.STUDENTS[0]} to {demo_data.STUDENTS[-1]}",
+    KITCHEN: demo_data.KITCHEN,
+    OPERATOR: demo_data.OPERATOR,
+}
+
+
+def _pages(pages: Mapping[str, str], *, with_accounts: bool) -> Table:
+    columns: list[Column | str] = [
+        "for",
+        Column("open in a browser", no_wrap=True),
+        *(["sign in as"] if with_accounts else []),
+    ]
+    table = Table(*columns, title="The cafeteria is open")
+    for who, address in pages.items():
+        table.add_row(who, address, *([_ACCOUNTS.get(who, "nobody")] if with_accounts else []))
+    return table
+
+
 def _addresses(url: Callable[[str], str]) -> Table:
-    table = Table("service", Column("address", no_wrap=True), "for", title="The cafeteria is open")
+    table = Table("service", Column("address", no_wrap=True), "for", title="Services, for programs")
     for service in sorted(SERVICES, key=url):
         table.add_row(service, url(service), metadata(f"cafeteria-{service}")["Summary"])
     return table
 
 
 def _accounts() -> Table:
-    table = Table("account", "role", "password", title="Demo accounts")
-    students = demo_data.STUDENTS
-    table.add_row(f"{students[0]} to {students[-1]}", "student", demo_data.PASSWORD)
-    table.add_row(demo_data.KITCHEN, "kitchen", demo_data.PASSWORD)
-    table.add_row(demo_data.OPERATOR, "operator", demo_data.PASSWORD)
+    table = Table("for", "account", title="Demo accounts")
+    for who, account in _ACCOUNTS.items():
+        table.add_row(who, account)
     return table
