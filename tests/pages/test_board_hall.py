@@ -1,18 +1,23 @@
 """The board of the hall: which meals are ready, which are cooking, and nothing that it does not know."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from playwright.async_api import Page, Route, expect
+
+from cafeteria.contracts.kitchen import Ticket, Tickets, TicketStatus
 
 HOST = "kitchen.localhost"
 TV = (1920, 1080)
 STALE_AFTER_S = 10
 NAMED_WITHIN_S = 2.0
+TURN_WITHIN_MS = 15_000
+MEALS_ON = {"Page 1 of 2": 24, "Page 2 of 2": 6}
 
 pytestmark = pytest.mark.usefixtures("clear_kitchen")
 
@@ -69,7 +74,9 @@ async def test_a_kitchen_that_is_away_is_named_at_once_and_after_ten_seconds_not
     await site.processes.stop("kitchen")
     stopped_at = monotonic()
     try:
-        await expect(page.get_by_text(re.compile(r"Last update \d+ s ago"))).to_be_visible(timeout=NAMED_WITHIN_S * 1000)
+        await expect(page.get_by_text(re.compile(r"Last update \d+ s ago"))).to_be_visible(
+            timeout=NAMED_WITHIN_S * 1000
+        )
         assert monotonic() - stopped_at < NAMED_WITHIN_S
         await expect(page.get_by_text(code)).to_be_visible()
         stale = page.locator("main").get_by_text("This screen is not up to date. Please ask at the counter.")
@@ -83,31 +90,45 @@ async def test_a_kitchen_that_is_away_is_named_at_once_and_after_ten_seconds_not
 async def test_more_than_24_meals_turn_in_pages_and_space_stops_them(open_board) -> None:
     page = await open_board(before=many_ready)
     meals = page.get_by_role("region", name="Ready").get_by_role("listitem")
-    await expect(meals).to_have_count(24)
-    await expect(page.get_by_text("Page 1 of 2")).to_be_visible()
+    which = page.get_by_text(re.compile(r"^Page [12] of 2$"))
+    await expect(which).to_be_visible()
     await page.keyboard.press("Space")
     await expect(page.get_by_role("button", name="Turn pages again")).to_be_visible()
+    stopped_at = await which.inner_text()
+    await expect(meals).to_have_count(MEALS_ON[stopped_at])
     await page.keyboard.press("Space")
-    await expect(page.get_by_text("Page 2 of 2")).to_be_visible()
-    await expect(meals).to_have_count(6)
+    [other] = set(MEALS_ON) - {stopped_at}
+    await expect(page.get_by_text(other)).to_be_visible(timeout=TURN_WITHIN_MS)
+    await expect(meals).to_have_count(MEALS_ON[other])
 
 
 async def many_ready(page: Page) -> None:
     """The kitchen's answer with thirty meals that are ready since a minute."""
 
     async def answer(route: Route) -> None:
-        now_s = await page.evaluate("() => Date.now() / 1000")
-        items = [meal(number, now_s) for number in range(30)] if "READY" in route.request.url else []
-        await route.fulfill(json={"items": items, "next_cursor": None})
+        items = tuple(ready_ticket(number) for number in range(30)) if "READY" in route.request.url else ()
+        body = msgspec.json.encode(Tickets(items=items, next_cursor=None))
+        await route.fulfill(body=body, content_type="application/json")
 
     await page.route("**/v1/tickets?*", answer)
 
 
-def meal(number: int, now_s: float) -> dict[str, Any]:
-    order_id = f"0193a5e0-4c00-7000-8000-0000{number:04x}0000"
-    since = datetime.fromtimestamp(now_s - 60, UTC).isoformat()
-    times = {"received_at": since, "started_at": since, "due_at": since, "completed_at": since, "collected_at": None}
-    return {"id": order_id, "order_id": order_id, "student_id": "210041101", "status": "READY", "version": 4, "lines": [], **times}
+def ready_ticket(number: int) -> Ticket:
+    since = datetime.now(UTC) - timedelta(seconds=60)
+    order_id = UUID(f"0193a5e0-4c00-7000-8000-0000{number:04x}0000")
+    return Ticket(
+        id=order_id,
+        order_id=order_id,
+        student_id="210041101",
+        status=TicketStatus.READY,
+        version=4,
+        lines=(),
+        received_at=since,
+        started_at=since,
+        due_at=since,
+        completed_at=since,
+        collected_at=None,
+    )
 
 
 async def test_the_board_is_signed_in_on_its_own_screen(open_board, password: str) -> None:
@@ -119,7 +140,7 @@ async def test_the_board_is_signed_in_on_its_own_screen(open_board, password: st
     await expect(page.get_by_role("heading", name="COOKING")).to_be_visible()
 
 
-async def test_a_student_is_told_that_the_board_needs_the_kitchen(open_board, student_id: str) -> None:
-    page = await open_board(who=student_id)
+async def test_a_student_is_told_that_the_board_needs_the_kitchen(open_page, student_id: str) -> None:
+    page = await open_page("/board", signed_in_as=student_id)
     said = f"The board needs an account of the kitchen. You are signed in as {student_id}."
     await expect(page.get_by_text(said)).to_be_visible()

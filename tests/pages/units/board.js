@@ -49,7 +49,8 @@ check("more than 24 meals are shown page by page, and the pages begin again", ()
 });
 
 check("Space holds the pages", () => {
-  const turned = act(initial(T0), { type: "turn" });
+  equal(act(initial(T0), { type: "turn" }).page, 0, "the first page is not passed over before it is shown");
+  const turned = act(act(initial(T0), { type: "picture", picture: picture({}), now: T0 }), { type: "turn" });
   equal(turned.page, 1);
   const paused = act(turned, { type: "pause" });
   equal(act(paused, { type: "turn" }).page, 1);

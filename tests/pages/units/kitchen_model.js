@@ -186,6 +186,7 @@ check("arrows stay inside the tickets", () => {
 
 check("settings are whole numbers within their bounds, and LATE is never before SOON", () => {
   equal(clean({}), DEFAULTS);
+  equal([DEFAULTS.soonMin, DEFAULTS.lateMin, DEFAULTS.undoS], [5, 8, 4]);
   equal(clean({ soonMin: 9, lateMin: 3, undoS: 99, keys: false, digitPresses: true }), { soonMin: 9, lateMin: 9, undoS: 10, keys: false, digitPresses: true });
   equal(clean({ soonMin: "x", lateMin: NaN, undoS: -1 }), { ...DEFAULTS, undoS: 0 });
   ok(clean({ soonMin: 2.6 }).soonMin === 3);

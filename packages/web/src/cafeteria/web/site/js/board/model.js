@@ -26,7 +26,7 @@ const CHANGES = {
   who: (state, { who }) => ({ ...state, who, trouble: null }),
   picture: (state, { picture, now }) => ({ ...state, picture, trouble: null, now }),
   trouble: (state, { trouble, now }) => ({ ...state, trouble, now }),
-  turn: (state) => (state.isPaused ? state : { ...state, page: state.page + 1 }),
+  turn: (state) => (state.isPaused || state.picture === null ? state : { ...state, page: state.page + 1 }),
   pause: (state) => ({ ...state, isPaused: !state.isPaused }),
 };
 
