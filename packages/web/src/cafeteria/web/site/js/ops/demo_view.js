@@ -19,7 +19,7 @@ const ACTIONS = {
   thaw: { label: "ops.demo.thaw", name: "ops.demo.thaw.name", question: "" },
 };
 
-export function demoView(state, does) {
+export function view(state, does) {
   const { demo } = state;
   return html`<section class="stack section" aria-labelledby="title">
     <h1 id="title" tabindex="-1">${t("ops.demo.title")}</h1>

@@ -51,10 +51,10 @@ function since(row, kind, now) {
   return row.kind === "loading" ? null : now;
 }
 
-/** The edge's own 503 has no request id: no service has seen that request. */
-function kindOf({ status, data, requestId }) {
+/** A 503 may be the edge's, which reaches nobody, or the service's own, which then runs. */
+function kindOf({ status, data, problem }) {
   if (status === 0) return "silent";
-  if ([502, 503, 504].includes(status) && !requestId) return "down";
+  if (status > 500 && problem?.source === "edge") return "down";
   return status === 200 && data?.health?.status === "ok" ? "ready" : "not-ready";
 }
 

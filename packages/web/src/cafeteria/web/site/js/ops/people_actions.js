@@ -14,7 +14,7 @@ let typing = 0;
 
 /** @typedef {import("./part.js").Part} Part */
 
-export const PEOPLE_ACTIONS = {
+export const actions = {
   search,
   find,
   findMore: (part) => search(part, true),

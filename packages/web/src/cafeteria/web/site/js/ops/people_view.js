@@ -12,7 +12,7 @@ const ROLE_NAMES = { student: "ops.role.student", kitchen: "ops.role.kitchen", o
 
 const roleOptions = () => Object.entries(ROLE_NAMES).map(([name, key]) => [name, t(key)]);
 
-export function peopleView(state, does) {
+export function view(state, does) {
   if (state.people.person) return personView(state, does, roleOptions());
   const { people } = state;
   return html`<section class="stack section" aria-labelledby="title">

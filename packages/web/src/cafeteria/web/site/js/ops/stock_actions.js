@@ -17,7 +17,7 @@ const FIRST_WRONG = 'main [aria-invalid="true"]';
 
 /** @typedef {import("./part.js").Part} Part */
 
-export const STOCK_ACTIONS = {
+export const actions = {
   readStock: read,
   resume,
   retry,

@@ -9,7 +9,7 @@ import { planView } from "./plan_view.js";
 import { STOCK_REFUSALS } from "./refusals.js";
 import { STEP, latest, portions, visible, wrongFields } from "./stock_model.js";
 
-export function stockView(state, does) {
+export function view(state, does) {
   const { stock } = state;
   return html`<section class="stack section" aria-labelledby="title">
     <div class="spread">

@@ -15,6 +15,7 @@ export default {
   "ops.live": "Live {time}",
   "ops.stale": "Last update {s} s ago",
   "ops.loading": "Loading…",
+  "ops.section.failed": "This section cannot be loaded just now. Try again in a moment.",
   "ops.again": "Try again",
   "ops.more": "Show more",
   "ops.cancel": "Cancel",
