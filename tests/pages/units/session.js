@@ -136,6 +136,12 @@ check("a tab stops when another person signs in in another one", async () => {
   equal(theirs.session.who, BADRUL);
 });
 
+check("a tab stops when another one starts as another person", async () => {
+  const mine = await signedInTab();
+  await signedInTab(BADRUL);
+  await until(() => mine.last().reason === "other-person");
+});
+
 check("a renewal that brings another person's cookies repeats no request of this tab", async () => {
   const tab = await signedInTab();
   serve({ "POST /v1/orders": [[401, {}], [201, {}]], "POST /v1/token/refresh": [[200, BADRUL]] });

@@ -50,8 +50,10 @@ globalThis.document?.addEventListener("visibilitychange", () => isVisible() && i
 async function start() {
   const last = await kept(LAST_WHO);
   const answer = await ask("/v1/me", { renew: last !== null });
-  if (answer.status === 200) await adopt(answer.data, "started");
-  else if (answer.status !== 401) assume(last);
+  if (answer.status === 200) {
+    await adopt(answer.data, "started");
+    tellTabs("renewed"); // a tab of another person learns that the cookies are no longer theirs
+  } else if (answer.status !== 401) assume(last);
   return who;
 }
 
@@ -175,12 +177,14 @@ function tellTabs(what) {
 }
 
 function onTabMessage({ what, who: person }) {
-  if (what === "renewed" && who?.student_id === person.student_id) planRenewal(person.expires_in);
-  else if (what === "signed-in" || what === "renewed") onTabPerson(person);
+  if (what === "signed-in" || what === "renewed") onTabPerson(person, what);
   else if (who) end(what);
 }
 
-function onTabPerson(person) {
-  if (who && who.student_id !== person.student_id) end("other-person", person.student_id);
+function onTabPerson(person, what) {
+  if (who?.student_id === person.student_id && what === "renewed") {
+    who = person;
+    planRenewal(person.expires_in);
+  } else if (who && who.student_id !== person.student_id) end("other-person", person.student_id);
   else adopt(person, "signed-in");
 }
