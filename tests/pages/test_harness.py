@@ -7,7 +7,7 @@ from cafeteria.testkit.page_faults import PageFaults
 from cafeteria.testkit.plugin import until
 
 ORDER = """({item, key}) => fetch("/v1/orders", {method: "POST", body: JSON.stringify({lines: [{item_id: item, quantity: 1}]}),
-    headers: {"Content-Type": "application/json", "Idempotency-Key": key}}).then((answer) => answer.status)"""
+    headers: {"Content-Type": "application/json", "Idempotency-Key": key}}).then(async (answer) => { await answer.text(); return answer.status; })"""
 ADD_INLINE_SCRIPT = """() => { const script = document.createElement("script");
     try { script.textContent = "window.ran = true"; } catch { return; } document.body.append(script); }"""
 

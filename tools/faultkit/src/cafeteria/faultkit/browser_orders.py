@@ -18,7 +18,7 @@ from cafeteria.faultkit.history import Exchange, History, Intent
 
 PATH = re.compile(r"/v1/orders(?:/(?P<cancelled>[0-9a-f-]{36})/cancel)?")
 ACCESS_COOKIE = "cafeteria_access"
-READING_S = 2.0
+READING_S = 10.0
 """What the browser knows of a request it tells at once; of one whose page was closed it may tell nothing."""
 
 Answer = tuple[int | None, bytes]
