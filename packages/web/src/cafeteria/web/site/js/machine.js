@@ -4,19 +4,6 @@
  * Pure. Time, chance and a fresh key come in with each event; what has to be done comes out as effects. It keeps:
  * nothing is sent that was not stored before; a key never goes out with two bodies; no key is made while a record
  * exists; one request at a time; a final answer ends it.
- *
- * @typedef {{item_id: string, name: string, unit_price: string, quantity: number}} Line
- * @typedef {{key: string, body: string, lines: Line[], sent_at: number, tries: number, order_id: string|null,
- *   goal: "order"|"cancel"}} Record  What survives a reload, from before the first request to the final answer.
- * @typedef {"empty"|"ready"|"signin"|"sending"|"waiting"|"unsure"|"parked"|"received"|"accepted"|"refused"|"broken"|
- *   "lapsed"} Name
- * @typedef {{name: Name, lines: Line[], key: string|null, body: string|null, sent: Line[], goal: "order"|"cancel",
- *   tries: number, sentAt: number|null, isStored: boolean, isDoubtful: boolean, until: number|null,
- *   why: "busy"|"limit"|"session"|"storage"|null, problem: object|null, orderId: string|null}} Machine
- *   `isStored`: the record exists. `isDoubtful`: a request of this key may have made an order. `until`: the time of
- *   the next request in milliseconds.
- * @typedef {{do: "store", record: Record}|{do: "post", key: string, body: string}|{do: "forget"}|
- *   {do: "follow", order: object}|{do: "cancel", orderId: string}} Effect
  */
 
 /** The server keeps a key for 24 hours; the last hour is left to clocks that differ. */
@@ -26,7 +13,6 @@ const FINAL = new Set(["out-of-stock", "unknown-item", "expired"]);
 const PENDING = new Set(["sending", "waiting", "unsure", "parked"]);
 const REASONS = { OUT_OF_STOCK: "out-of-stock", UNKNOWN_ITEM: "unknown-item", EXPIRED: "expired" };
 
-/** @type {Machine} */
 export const EMPTY = Object.freeze({
   name: "empty", lines: [], key: null, body: null, sent: [], goal: "order", tries: 0, sentAt: null,
   isStored: false, isDoubtful: false, until: null, why: null, problem: null, orderId: null,
@@ -49,10 +35,7 @@ export const canCancel = (machine) =>
 /** The last part of a problem's type: "out-of-stock". */
 export const codeOf = (problem) => problem?.type?.split("/").at(-1) ?? null;
 
-/**
- * One step. Every event carries `now` (ms), `random` (0–1), `key` (a fresh one), `isOnline` and `isSignedIn`.
- * @returns {{machine: Machine, effects: Effect[]}} the same machine where the event means nothing in its state
- */
+/** One step. An event has `now`, `random`, a fresh `key`, `isOnline`, `isSignedIn`; one that means nothing leaves the same machine. */
 export function next(machine, event) {
   const outcome = EVENTS[event.type](machine, event);
   return Array.isArray(outcome) ? { machine: outcome[0], effects: outcome.slice(1) } : { machine: outcome, effects: [] };

@@ -1,16 +1,10 @@
-/**
- * The menu and what a basket may hold of it. Pure.
- *
- * @typedef {{item_id: string, name: string, unit_price: string, available: number|null}} Item
- * @typedef {import("./machine.js").Line} Line
- * @typedef {"plenty"|"few"|"gone"|"unknown"} Level
- */
+/** The menu and what a basket may hold of it. Pure. */
 
 export const MAX_PORTIONS = 20; // of one dish in one order: the gateway's limit
 export const MAX_LINES = 20;
 const FEW = 20;
 
-/** How much is left, as a student needs to know it. @returns {Level} */
+/** How much is left, as a student needs to know it. */
 export function levelOf({ available }) {
   if (available === null) return "unknown";
   if (available <= 0) return "gone";
@@ -26,7 +20,7 @@ export function find(items, text) {
   return wanted === "" ? items : items.filter(({ name }) => name.toLocaleLowerCase().includes(wanted));
 }
 
-/** The basket with `quantity` portions of `item`; none removes the line. @returns {Line[]} */
+/** The basket with `quantity` portions of `item`; none removes the line. */
 export function withQuantity(lines, { item_id, name, unit_price }, quantity) {
   const line = { item_id, name, unit_price, quantity };
   if (quantity <= 0) return lines.filter((other) => other.item_id !== item_id);
@@ -48,10 +42,7 @@ export const priceOf = ({ unit_price, quantity }) => ((hundredths(unit_price) * 
 export const totalOf = (lines) =>
   (lines.reduce((sum, { unit_price, quantity }) => sum + hundredths(unit_price) * quantity, 0) / 100).toFixed(2);
 
-/**
- * What is wrong with each line by the newest menu: sold out, no longer on the menu, or fewer left than wanted.
- * @returns {(Line & {trouble: "gone"|"off"|"fewer"|null, available: number|null})[]}
- */
+/** The lines with what is wrong with each by the newest menu. */
 export function judge(lines, items) {
   if (items === null) return lines.map((line) => ({ ...line, trouble: null, available: null }));
   const byId = new Map(items.map((item) => [item.item_id, item]));

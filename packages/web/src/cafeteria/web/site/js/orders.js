@@ -3,13 +3,6 @@
  *
  * Pure. Any order and any repetition of what arrives gives the same: a stage counts by its version, its time is
  * kept whenever it arrives, and the lines are those of the latest answer of the gateway.
- *
- * @typedef {"PENDING"|"STOCK_VERIFIED"|"IN_KITCHEN"|"READY"|"COLLECTED"|"REJECTED"|"CANCELLED"} Status
- * @typedef {{order_id: string, status: Status, version: number, at: string, reason?: string|null}} StatusEvent
- * @typedef {{id: string, status: Status, version: number, reason: string|null, times: Object<string, string>,
- *   created_at: string|null, lines: object[], total: string|null, linesVersion: number}} Order
- *   `linesVersion`: the version of the answer that brought lines and total; 0 before any.
- * @typedef {Object<string, Order>} Orders  By order id.
  */
 
 export const STAGES = ["PENDING", "STOCK_VERIFIED", "IN_KITCHEN", "READY"];
@@ -18,7 +11,7 @@ const STILL_SHOWN_MS = 30 * 60_000; // as long as the server's stream shows an o
 const MAX_ORDERS = 200;
 const DECIDED = 2; // from this version on an order has its prices, and they stay
 
-/** Takes in one event of the stream. @returns {Orders} the same object where nothing is new */
+/** Takes in one event of the stream. Where nothing is new, the same object. */
 export function withEvent(orders, { order_id: id, status, version, at, reason = null }) {
   const before = orders[id] ?? unknown(id);
   if (before.times[status] === at && version <= before.version) return orders;
@@ -26,7 +19,7 @@ export function withEvent(orders, { order_id: id, status, version, at, reason = 
   return put(orders, version > before.version ? { ...after, status, version } : after);
 }
 
-/** Takes in one order as the gateway answers it. @returns {Orders} the same object where nothing is new */
+/** Takes in one order as the gateway answers it. Where nothing is new, the same object. */
 export function withAnswer(orders, { id, status, version, reason = null, lines, total, created_at }) {
   const before = orders[id] ?? unknown(id);
   if (version <= before.linesVersion) return orders;
@@ -46,7 +39,7 @@ export const canCancel = (order) => order.status === "PENDING" || order.status =
 /** All orders, the newest first: an order's id begins with the time at which it was made. */
 export const newestFirst = (orders) => Object.values(orders).sort((a, b) => (a.id < b.id ? 1 : -1));
 
-/** Orders under way, or just ended, whose lines and prices this page does not have yet. @returns {string[]} */
+/** Orders under way, or just ended, whose lines and prices this page does not have yet. */
 export const lacking = (orders) =>
   Object.values(orders).filter((order) => order.linesVersion < Math.min(order.version, DECIDED)).map(({ id }) => id);
 

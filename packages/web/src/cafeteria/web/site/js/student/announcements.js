@@ -12,9 +12,7 @@ import { sentenceOf, stageName } from "./orders_view.js";
 
 const BUZZ_MS = 200;
 
-/** @typedef {{text: string, urgent: boolean}} Announcement */
-
-/** @returns {(before: object, state: object) => Announcement[]} one for each page: a wait that goes on is announced once */
+/** One for each page: a wait that goes on is announced once. */
 export function announcer() {
   let last = null;
   return (before, state) => {

@@ -6,7 +6,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { loginView } from "../login_view.js";
 import { isPending } from "../machine.js";
 import { judge, portionsOf, priceOf, totalOf } from "../menu.js";
-import { icon } from "../ui.js";
+import { focusOn, icon } from "../ui.js";
 import { money, t } from "../words.js";
 import { stepper } from "./menu_view.js";
 import { noticeOf } from "./order_notice.js";
@@ -26,7 +26,9 @@ function basketView({ state, act }) {
 }
 
 function escape(event, state, act) {
-  if (event.key === "Escape" && state.isBasketOpen) act({ type: "basket/toggle" });
+  if (event.key !== "Escape" || !state.isBasketOpen) return;
+  act({ type: "basket/toggle" });
+  focusOn("#basket-toggle");
 }
 
 function toggle(lines, { isBasketOpen }, act) {

@@ -7,11 +7,6 @@ const UNDECIDED_MS = 2_000;
 const UNDECIDED_TIMES = 3;
 const LONGEST_PAUSE_S = 15;
 
-/**
- * @param {object} options
- * @param {(id: string, cancel: import("./model.js").Cancel|null) => void} options.onStep
- * @param {(order: object) => void} options.onOrder an order as the gateway answered it
- */
 export function startCanceller({ onStep, onOrder }) {
   const running = new Map();
   const stop = (id) => {

@@ -16,14 +16,9 @@ const SILENT_TAB_MS = 6_000; // three beats
 const KEY_LENGTH = 22; // of 62 letters: 131 bits
 const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/**
- * @param {object} options
- * @param {(machine: import("../machine.js").Machine) => void} options.onMachine after every change
- * @param {(order: object) => void} options.onOrder an order as the gateway answered it
- * @param {(orderId: string) => void} options.onCancel an order that has to be cancelled
- */
+/** `onMachine` gets the machine after every change, `onOrder` an order as the gateway answered it, `onCancel` an id to cancel. */
 export function startCourier(options) {
-  const self = { ...options, machine: EMPTY, student: NOBODY, turn: null, isHolder: false, heardAt: 0, timer: 0, isBasketKept: true, reading: null };
+  const self = { ...options, machine: EMPTY, student: NOBODY, turn: null, isHolder: false, isQueued: false, heardAt: 0, timer: 0, isBasketKept: true, reading: null };
   self.written = Promise.resolve();
   self.channel = globalThis.BroadcastChannel ? new BroadcastChannel("order") : null;
   self.channel?.addEventListener("message", ({ data }) => data.student === self.student && hear(self, data));
@@ -32,7 +27,7 @@ export function startCourier(options) {
   document.addEventListener("visibilitychange", () => isVisible() && act(self, { type: "visible" }));
   return {
     act: (event) => whenRead(self, () => act(self, event)),
-    /** Change the basket. @param {(lines: import("../machine.js").Line[]) => import("../machine.js").Line[]} change */
+    /** `change` makes new lines of the lines. */
     edit: (change) => whenRead(self, () => act(self, { type: "lines", lines: change(self.machine.lines) })),
     /** Show what is kept of a student; null: of nobody. */
     belongTo(studentId) {
@@ -129,7 +124,6 @@ function robbed(self, turn) {
   clearTimeout(self.timer);
   self.turn = null;
   self.isHolder = false;
-  self.heardAt = performance.now();
   if (isPending(self.machine)) queue(self);
 }
 
@@ -138,6 +132,7 @@ function release(self) {
   const { turn, written } = self;
   self.turn = null;
   self.isHolder = false;
+  self.isQueued = false;
   turn?.then(async (held) => {
     await written;
     held.release();
@@ -147,8 +142,11 @@ function release(self) {
 /** Wait for the turn, to go on with an order that the other tab does not finish. */
 async function queue(self, options) {
   if (self.turn !== null) return;
+  self.isQueued = true;
+  self.heardAt = performance.now();
   const kept = await readInTurn(self, options);
   if (!kept) return;
+  self.isQueued = false;
   self.isHolder = true;
   step(self, { type: "load", ...kept });
 }
@@ -158,7 +156,7 @@ function beat(self) {
   if (!isPending(self.machine)) return;
   if (self.isHolder) return tell(self, { machine: self.machine });
   const isSilent = performance.now() - self.heardAt > SILENT_TAB_MS;
-  if (!isSilent || self.turn === null || !isVisible()) return;
+  if (!self.isQueued || !isSilent || !isVisible()) return;
   release(self);
   queue(self, { steal: true });
 }
@@ -186,7 +184,6 @@ async function belongTo(self, student) {
   if (isFirst) await inherit(self);
   const kept = await read(student);
   if (student !== self.student) return undefined;
-  self.heardAt = performance.now();
   step(self, { type: "load", ...kept });
   if (isPending(self.machine)) resume(self);
   else if (hasPressed) step(self, { type: "press" });
@@ -240,7 +237,6 @@ function newKey() {
  * Wait for a Web Lock, and keep it until it is released. `steal` takes it from a tab that does nothing any more; `lost` is
  * resolved when that has been done to this one. A browser that has no locks (plain http from another machine) gives every
  * tab its turn at once, and the order's key alone prevents a second order.
- * @returns {Promise<{release: () => void, lost: Promise<void>}>}
  */
 function take(name, { steal = false } = {}) {
   const { locks } = globalThis.navigator ?? {};

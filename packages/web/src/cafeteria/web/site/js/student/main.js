@@ -111,7 +111,7 @@ function menuPause({ status, retryAfterS }) {
 }
 
 document.addEventListener("visibilitychange", () => isMissed && document.visibilityState === "visible" && readMenu());
-addEventListener("hashchange", () => app.act({ type: "route", route: routeOf(location.hash) }));
+addEventListener("hashchange", () => location.hash !== "#main" && app.act({ type: "route", route: routeOf(location.hash) })); // the skip link's
 for (const type of ["online", "offline"]) addEventListener(type, () => app.act({ type }));
 addEventListener("online", readMenu);
 every(1000, () => (app.state.menu.failures > 0 || app.state.parts?.counts(app.state)) && app.act({ type: "tick" }));

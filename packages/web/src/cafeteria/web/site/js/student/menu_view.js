@@ -83,11 +83,7 @@ function levelText(level, { available }) {
 
 /**
  * How many portions of a dish: "Add", and from one on "less, number, more".
- * @param {object} options
- * @param {import("../menu.js").Item} options.item
- * @param {number} options.quantity
- * @param {boolean} options.isFrozen the lines cannot be changed while an order is under way
- * @param {"menu"|"basket"} options.from where it stands: the focus stays there when "Add" becomes the two buttons
+ * `from` ("menu", "basket"): where it stands; the focus stays there when "Add" becomes the two buttons.
  */
 export function stepper({ item, quantity, isFrozen, from, act }) {
   const set = (wanted) => !isFrozen && act({ type: "order/quantity", item, quantity: wanted, before: quantity, from });

@@ -3,8 +3,6 @@ import { loginModel } from "../login_view.js";
 import { EMPTY, isFrozen } from "../machine.js";
 import { active, hasEnded, withAnswer, withEvent } from "../orders.js";
 
-/** @typedef {{step: "asking"|"undecided"|"undecided-over"|"silent"|"late"|"failed", until?: number, requestId?: string}} Cancel */
-
 /** What is added to the state of the first picture. */
 export function initial() {
   return {

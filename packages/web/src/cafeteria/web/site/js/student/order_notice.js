@@ -4,12 +4,6 @@ import { canCancel, canChange, codeOf } from "../machine.js";
 import { judge } from "../menu.js";
 import { day, t } from "../words.js";
 
-/**
- * @typedef {{label: string, event: object, isMain?: boolean}} Choice
- * @typedef {{tone: "info"|"warn"|"bad", sentence: string, choices: Choice[]}} Notice
- */
-
-/** @returns {Notice|null} */
 export function noticeOf({ machine, menu }) {
   return NOTICES[machine.name]?.(machine, menu) ?? null;
 }

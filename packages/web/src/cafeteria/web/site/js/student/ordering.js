@@ -21,7 +21,6 @@ const SENDING_SPOKEN_MS = 800;
 const LOST_SPOKEN_MS = 5_000;
 const FAILED_AGAIN = new Set([0, 500, 502, 503, 504]);
 
-/** @param {object} app of `page()` @param {{readMenu: () => void}} first what the first picture lends */
 export async function start(app, { readMenu }) {
   const self = { app, readMenu, announcements: announcer(), stream: null, asking: new Set(), timers: {} };
   self.canceller = startCanceller({
@@ -146,6 +145,7 @@ async function follow(self, who) {
     onEvent: (event) => takeIn(self, event),
     onState: (link) => self.app.act({ type: "link", link }),
     isNeeded: () => hasOpenOrder(self),
+    owner: who.student_id,
   });
 }
 

@@ -44,7 +44,6 @@ const STAGE_NAMES = {
 };
 const TONES = { READY: "is-ready", REJECTED: "bad", CANCELLED: "plain-badge", IN_KITCHEN: "info", COLLECTED: "good", STOCK_VERIFIED: "good" };
 
-/** @param {import("../orders.js").Status} status */
 function stageBadge(status) {
   return html`<span class="badge ${TONES[status] ?? "plain-badge"}">${stageName(status)}</span>`;
 }
