@@ -36,7 +36,7 @@ function mainView(state, act) {
     <div class="page" data-route=${route.name} data-signing-in=${isSigningIn}>
       ${state.isOffline ? offlineBar(state) : nothing} ${state.isPartial ? partialNote() : nothing} ${staffNote(state)}
       <div class="now">${parts ? parts.nowView({ state, act }) : nothing}</div>
-      <div class="list">${listView(state, act)}</div>
+      <div class="list">${sectionView(state, act)}</div>
       <div class="side">${parts ? parts.sideView({ state, act }) : nothing}</div>
     </div>`;
 }
@@ -57,7 +57,7 @@ function staffNote({ who }) {
   return html`<p class="notice info">${icon("info")}<span>${t("page.staff", { id: who.student_id })}</span></p>`;
 }
 
-function listView(state, act) {
+function sectionView(state, act) {
   const { parts, route } = state;
   if (route.name === "orders") return parts ? parts.ordersView({ state, act }) : nothing;
   return route.name === "help" ? parts?.helpView() ?? nothing : menuView({ state, act });
