@@ -24,8 +24,9 @@ export function ageView(id, waitedMs, level) {
 /** Why there is no button to press: the kitchen cooks by itself, or this person only looks. */
 export function modeView(state) {
   if (state.picture === null) return html`<p class="k-mode muted">${t("kitchen.line.loading")}</p>`;
-  const keys = [state.who?.role === "operator" ? "kitchen.role.looks" : null, model.isManual(state.picture) ? null : "kitchen.mode.auto"];
-  return keys.map((key) => (key ? html`<p class="k-mode muted">${icon("info")} ${t(key)}</p>` : nothing));
+  if (state.who?.role !== "operator" && model.isManual(state.picture)) return nothing;
+  const key = state.who?.role === "operator" ? "kitchen.role.looks" : "kitchen.mode.auto";
+  return html`<p class="k-mode muted">${icon("info")} ${t(key)}</p>`;
 }
 
 export function linesView(lines) {
