@@ -145,6 +145,15 @@ async def test_clocks_may_differ_by_the_leeway(client: httpx.AsyncClient, signer
         assert (await client.get("/me", headers=bearer(token))).status_code == 200
 
 
+async def test_a_verifier_may_have_a_leeway_of_its_own(signer: Any) -> None:
+    keys = KeySource(signer.fetch)
+    await keys.refresh()
+    verifier = TokenVerifier(keys, leeway_s=3_600)
+    assert await verifier.verify(signer.token(exp=ago(seconds=3_500)).encode())
+    with pytest.raises(Unauthenticated, match="expired"):
+        await verifier.verify(signer.token(exp=ago(seconds=3_700)).encode())
+
+
 @pytest.mark.parametrize("skew_s", [-90, 90])
 async def test_a_token_is_accepted_until_it_expires_whatever_its_issue_time(
     client: httpx.AsyncClient, signer: Any, skew_s: int

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from cafeteria.local_stack import supervised_process
-from cafeteria.local_stack.child import YIELDING, Child, Program
-from cafeteria.local_stack.supervised_process import SupervisedProcess
+from cafeteria.local_stack.child import YIELDING, Child, Program, is_alive
+from cafeteria.local_stack.supervised_process import State, SupervisedProcess
 from cafeteria.provisioning.errors import StackError
 
 WaitUntil = Callable[..., Any]
@@ -81,6 +81,112 @@ async def test_a_stopped_process_stays_down_until_a_start(processes: Processes) 
     await process.start()
     assert process.is_running
     await process.stop()
+
+
+async def test_a_process_that_falls_is_killed_at_once_and_stays_away(processes: Processes) -> None:
+    ignores_sigterm = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + PRINTS_AND_SLEEPS
+    process = processes.create(ignores_sigterm)
+    await process.start()
+    before = process.since
+    await process.fall()
+    assert await process.ended() == -signal.SIGKILL
+    assert await process.state() is State.STOPPED
+    assert process.since > before
+    assert (process.restarts, processes.starts) == (0, 1)
+    await process.fall()  # does nothing
+    await process.launch()
+    await process.ready()
+    assert await process.state() is State.RUNNING
+    await process.stop()
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+async def test_what_a_falling_process_has_started_ends_with_it(
+    *, processes: Processes, wait_until: WaitUntil, is_frozen: bool
+) -> None:
+    """A server's sessions would keep its successor from starting; a frozen one would never notice."""
+    code = "import os, sys, time; os.fork(); os.write(1, b'here\\n'); time.sleep(600)"
+    process = processes.create(code)
+    await process.start()
+    [session] = await wait_until(lambda: psutil.Process(process.pid).children())
+    if is_frozen:
+        await process.freeze()
+    await process.fall()
+    assert not is_alive(session)
+
+
+async def test_a_process_that_falls_during_its_restart_stays_away(
+    tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """The new process exists already, and its supervisor does not know it yet."""
+    children: list[Child] = []
+
+    async def start(program: Program, **options: Any) -> Child:
+        children.append(await Child.start(program, **options))
+        await asyncio.sleep(0.1)
+        return children[-1]
+
+    async def ready(child: Child) -> None:
+        pass
+
+    process = SupervisedProcess(
+        "it", program=lambda: program(PRINTS_AND_SLEEPS), ready=ready, log=tmp_path / "log", start=start
+    )
+    await process.start()
+    process.kill()
+    await wait_until(lambda: len(children) == 2)
+    await process.fall()
+    assert [child.exit_code for child in children] == [-signal.SIGKILL, -signal.SIGKILL]
+    assert not process.is_running
+
+
+async def test_a_launched_process_is_kept_before_it_is_ready(
+    processes: Processes, wait_until: WaitUntil
+) -> None:
+    """Something that it needs may be away for as long as people like."""
+    process = processes.create(EXITS)
+    await process.launch()
+    await wait_until(lambda: process.restarts >= 2)
+    assert await process.state() is State.STARTING
+    await process.stop()
+    assert await process.state() is State.STOPPED
+
+
+async def test_a_process_that_runs_is_not_launched_again(processes: Processes) -> None:
+    process = processes.create(PRINTS_AND_SLEEPS)
+    await process.start()
+    with pytest.raises(StackError, match="running already"):
+        await process.launch()
+    await process.stop()
+
+
+async def test_a_new_process_is_starting_until_it_is_ready(
+    processes: Processes, wait_until: WaitUntil
+) -> None:
+    process = processes.create("import time; time.sleep(600)")
+    assert await process.state() is State.STOPPED
+    await process.launch()
+    assert await process.state() is State.STARTING
+    processes.starts = 0  # nothing is waited for any more
+    assert await process.state() is State.RUNNING
+    process.kill()
+    await wait_until(lambda: process.restarts == 1)
+    await process.stop()
+
+
+async def test_a_frozen_process_says_so_whatever_has_frozen_it(
+    processes: Processes, wait_until: WaitUntil
+) -> None:
+    process = processes.create(PRINTS_AND_SLEEPS)
+    await process.start()
+    await process.freeze()
+    assert await process.state() is State.FROZEN
+    await process.thaw()
+    assert await process.state() is State.RUNNING
+    os.kill(process.pid, signal.SIGSTOP)
+    await wait_until(lambda: process.is_frozen)
+    await process.stop()
+    assert await process.state() is State.STOPPED
 
 
 async def test_a_process_that_is_not_kept_does_not_restart(processes: Processes) -> None:

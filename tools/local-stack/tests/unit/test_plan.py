@@ -58,6 +58,7 @@ def test_an_invalid_port_is_an_error_that_names_its_variable(variable: str, text
         ("CAFETERIA_STREAM_MAX_BYTES", "2GB"),
         ("CAFETERIA_STREAM_MAX_BYTES", "0"),
         ("CAFETERIA_DEMO_DATA", "maybe"),
+        ("CAFETERIA_DEMO_CONTROLS", "maybe"),
         ("CAFETERIA_EDGE", "no"),
         ("CAFETERIA_HOST", "192.0.2.1"),
         ("CAFETERIA_POSTGRES_URL", "postgresql://one,two/cafeteria"),
@@ -73,6 +74,22 @@ def test_an_invalid_value_is_an_error_that_names_its_variable(variable: str, tex
 def test_a_stack_on_one_machine_has_demo_data_unless_told_otherwise() -> None:
     assert Plan.from_environment({}).with_demo_data
     assert not Plan.from_environment({"CAFETERIA_DEMO_DATA": "false"}).with_demo_data
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, True),
+        ({"CAFETERIA_HOST": "127.0.0.2"}, True),
+        ({"CAFETERIA_HOST": "::1"}, True),
+        ({"CAFETERIA_DEMO_CONTROLS": "False"}, False),
+        ({"CAFETERIA_HOST": "::"}, False),
+        ({"CAFETERIA_HOST": "::", "CAFETERIA_DEMO_CONTROLS": "true"}, False),
+    ],
+)
+def test_a_stack_that_others_reach_has_no_demo_controls(*, variables: dict[str, str], expected: bool) -> None:
+    assert Plan.from_environment(variables).has_demo_controls is expected
+    assert not Plan().has_demo_controls  # tests start many stacks
 
 
 def test_a_variable_may_be_in_a_file(tmp_path: Path) -> None:

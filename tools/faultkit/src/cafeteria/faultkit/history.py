@@ -25,7 +25,10 @@ class Intent(StrEnum):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. Times are seconds since the rush began; `status` is None where no answer came."""
+    """One request. Times are seconds since the rush began; `status` is None where no answer came.
+
+    `retry_after_s` is what the answer asked for before a repeat.
+    """
 
     intent: Intent
     student_id: str
@@ -37,6 +40,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[OrderLine, ...] = ()
     order_id: UUID | None = None
     replayed: bool = False
+    retry_after_s: int | None = None
 
     def shown(self) -> Order:
         """Return the order in the answer. Raises msgspec.MsgspecError when there is none."""

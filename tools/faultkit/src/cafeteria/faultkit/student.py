@@ -8,7 +8,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import aiohttp
@@ -41,8 +41,21 @@ class Urls(msgspec.Struct, frozen=True, kw_only=True):
     notifications: tuple[str, ...]
 
 
+class _Answer(NamedTuple):
+    """`status` is None where no whole answer came."""
+
+    status: int | None = None
+    body: bytes = b""
+    replayed: bool = False
+    retry_after_s: int | None = None
+
+
 class Student:
-    """A load client that records everything it sends and receives in `history`."""
+    """A load client that records everything it sends and receives in `history`.
+
+    One that was given a `token` needs no login, and does not renew it. `pause_s` are the least and the most seconds
+    before a repeat.
+    """
 
     def __init__(
         self,
@@ -53,6 +66,8 @@ class Student:
         history: History,
         chance: random.Random,
         began_at: float,
+        token: str = "",
+        pause_s: tuple[float, float] = (PAUSE_MIN_S, PAUSE_MAX_S),
     ) -> None:
         self.student_id = student_id
         self._http = http
@@ -61,7 +76,8 @@ class Student:
         self._chance = chance
         self._began_at = began_at
         self._password = ""
-        self._token = ""
+        self._token = token
+        self._pause_s = pause_s
         self._renewing = asyncio.Lock()
         self._streams: set[aiohttp.ClientResponse] = set()
         self.secrets: list[str] = []
@@ -81,9 +97,9 @@ class Student:
         async with asyncio.timeout(deadline_s):
             while True:
                 url = f"{self._urls.identity}/v1/login"
-                status, answer, _ = await self._send("POST", url, body, JSON, patience_s=PATIENCE_S)
-                if status == 200:  # noqa: PLR2004 - HTTP
-                    tokens = _TOKENS.decode(answer)
+                answer = await self._send("POST", url, body, JSON, patience_s=PATIENCE_S)
+                if answer.status == 200:  # noqa: PLR2004 - HTTP
+                    tokens = _TOKENS.decode(answer.body)
                     self._token = tokens.access_token
                     self.secrets += [self._token.rpartition(".")[2], tokens.refresh_token]
                     return
@@ -92,7 +108,7 @@ class Student:
     async def _renew(self, refused: dict[str, str]) -> None:
         """Log in again after a token expired, once for all requests refused with it. Raises TimeoutError."""
         async with self._renewing:
-            if refused == self.authorization:
+            if self._password and refused == self.authorization:
                 await self.log_in(self._password, deadline_s=120)
 
     async def order(self, lines: tuple[OrderLine, ...], *, key: str, deadline_s: float = 120) -> Exchange:
@@ -210,40 +226,46 @@ class Student:
     ) -> Exchange:
         sent_at_s = self.now_s()
         authorization = self.authorization
-        status, answer, replayed = await self._send(
+        answer = await self._send(
             method, url, body, {**(headers or {}), **authorization}, patience_s=patience_s
         )
-        if facts["intent"] is Intent.ORDER and status in {201, 202}:
-            facts["order_id"] = _ORDER.decode(answer).id
+        if facts["intent"] is Intent.ORDER and answer.status in {201, 202}:
+            facts["order_id"] = _ORDER.decode(answer.body).id
         exchange = Exchange(
             student_id=self.student_id,
             sent_at_s=sent_at_s,
             ended_at_s=self.now_s(),
-            status=status,
-            body=answer,
-            replayed=replayed,
+            **answer._asdict(),
             **facts,
         )
         self._history.exchanges.append(exchange)
-        if status == UNAUTHORIZED:
+        if answer.status == UNAUTHORIZED:
             await self._renew(authorization)
         return exchange
 
     async def _send(
         self, method: str, url: str, body: bytes, headers: dict[str, str], *, patience_s: float
-    ) -> tuple[int | None, bytes, bool]:
-        """Return status, body and whether it is a replay; (None, b"", False) where no whole answer came."""
+    ) -> _Answer:
         try:
             async with (
                 asyncio.timeout(patience_s),
                 self._http.request(method, url, data=body or None, headers=headers) as response,
             ):
-                return response.status, await response.read(), "Idempotent-Replayed" in response.headers
+                return _Answer(
+                    status=response.status,
+                    body=await response.read(),
+                    replayed="Idempotent-Replayed" in response.headers,
+                    retry_after_s=_seconds(response.headers.get("Retry-After")),
+                )
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
-            return None, b"", False
+            return _Answer()
 
     async def _pause(self) -> None:
-        await asyncio.sleep(self._chance.uniform(PAUSE_MIN_S, PAUSE_MAX_S))
+        await asyncio.sleep(self._chance.uniform(*self._pause_s))
+
+
+def _seconds(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 async def _blocks(lines: aiohttp.StreamReader) -> AsyncIterator[tuple[str, bytes]]:

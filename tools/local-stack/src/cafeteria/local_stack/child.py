@@ -98,6 +98,13 @@ class Child:
     def exit_code(self) -> int | None:
         return self._process.returncode
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether SIGSTOP has stopped it, by whatever sender."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        return False
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal. SIGSTOP and SIGCONT also go to its descendants, such as Postgres' sessions."""
         with contextlib.suppress(ProcessLookupError):
@@ -121,6 +128,12 @@ class Child:
         try:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
+            await self._kill_with_descendants()
+        return await self.wait()
+
+    async def fall(self) -> int:
+        """Kill it and its descendants at once, frozen ones too. Returns the exit code."""
+        if self.exit_code is None:
             await self._kill_with_descendants()
         return await self.wait()
 

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import replace
 
+import structlog
+
 from cafeteria.local_stack import database_commands
 from cafeteria.local_stack.data_directory import DataDirectory
 from cafeteria.local_stack.plan import Plan
@@ -97,6 +99,9 @@ async def migrate(home: DataDirectory, plan: Plan) -> None:
 
 
 def _log_to(terminal: Terminal) -> None:
+    """Show the stack's own lines; of the chassis', which the demo controls use, those that are a warning."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
     class TerminalHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             terminal.write(self.format(record))

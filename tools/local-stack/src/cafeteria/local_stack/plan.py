@@ -37,7 +37,7 @@ class Plan:
     administrator's, with credentials) the stack uses that server and starts none. `idle` services wait for
     `Stack.start`. Services inherit `environment`; `service_environments` adds variables by service. With a
     `fork_server` the services are its forks instead of new interpreters. `with_edge` serves the pages and all services
-    at one port.
+    at one port. `with_demo_controls` counts on a loopback address alone.
     """
 
     host: str = ports.HOST
@@ -53,6 +53,7 @@ class Plan:
     service_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     stream_max_bytes: int = DEFAULT_STREAM_MAX_BYTES
     with_demo_data: bool = True
+    with_demo_controls: bool = False
     fork_server: ForkServer | None = None
     with_edge: bool = False
     edge_port: int | None = None
@@ -75,7 +76,13 @@ class Plan:
             with_demo_data=with_demo_data(environ, default=True),
             with_edge=read_flag(environ, "CAFETERIA_EDGE", default=True),
             edge_port=numbers["CAFETERIA_EDGE_PORT"],
+            with_demo_controls=read_flag(environ, "CAFETERIA_DEMO_CONTROLS", default=True),
         )
+
+    @property
+    def has_demo_controls(self) -> bool:
+        """Whether members may be switched off by HTTP: never where another machine can reach the stack."""
+        return self.with_demo_controls and ip_address(self.host).is_loopback
 
     def service_ports(self) -> dict[str, int]:
         """Return a port for each service process: fixed for the first replica, any free one for the others."""

@@ -9,10 +9,12 @@
         await stack.wipe_nats()             # killed, store removed, started again
 
 Its members are the services, `gateway-2` and so on for further replicas, `postgres`, `nats`, and `edge` if the plan has it.
+With demo controls in the plan, people switch members off and on over HTTP at `demo_address`.
 """
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
@@ -60,7 +62,7 @@ class Stack:
         }
         """Variables for a member's next start, keyed by member, or by service for all replicas."""
         self.demo_address = ""
-        """The address, as host:port, of the control of a demonstration, which the edge then serves under /demo."""
+        """The demo controls' host:port, which the edge serves under /demo; empty without them."""
         self._keep = keep
         self._echo_for = echo_for
         self._ports: dict[str, int] = {}
@@ -97,6 +99,10 @@ class Stack:
         if self._edge and member == EDGE:
             return self._edge.url
         return f"http://{bracketed(reaching_host(self.plan.host))}:{self._ports[member]}"
+
+    def member(self, name: str) -> SupervisedProcess:
+        """Return the member's process. Raises KeyError."""
+        return self._members[name]
 
     def pid(self, member: str) -> int:
         return self._members[member].pid
@@ -140,6 +146,7 @@ class Stack:
     async def _start(self, stack: AsyncExitStack) -> None:
         self._servers = Servers(self.home, self.plan, keep=self._keep)
         self._ports = self.plan.service_ports()
+        demo_listener = self._bind_demo_controls(stack)
         self._edge = self._planned_edge() if self.plan.with_edge else None
         self._require_free_ports()
         self._client = await stack.enter_async_context(plain_http(timeout_s=2))
@@ -157,7 +164,26 @@ class Stack:
         self._members |= services | edge
         stack.push_async_callback(_stop_all, edge | services)
         await self._start_services(services)
+        stack.callback(self._thaw)
+        if demo_listener:
+            from cafeteria.local_stack.control import demo_controls  # noqa: PLC0415 - a slow import, which few stacks need
+
+            await stack.enter_async_context(demo_controls(self, demo_listener))
         await asyncio.gather(*(member.start() for member in edge.values()))
+
+    def _bind_demo_controls(self, stack: AsyncExitStack) -> socket.socket | None:
+        """Bind their port at once, so that other members can be told the address before it answers."""
+        if not self.plan.has_demo_controls:
+            return None
+        listener = stack.enter_context(socket.create_server((ports.HOST, 0)))
+        self.demo_address = f"{ports.HOST}:{listener.getsockname()[1]}"
+        return listener
+
+    def _thaw(self) -> None:
+        """Let frozen members go on: a service that stops may need Postgres or NATS."""
+        for member in self._members.values():
+            if member.is_frozen:
+                member.kill(signal.SIGCONT)
 
     async def _start_services(self, services: Mapping[str, SupervisedProcess]) -> None:
         """Start identity first, because the others are not ready before they have its keys."""

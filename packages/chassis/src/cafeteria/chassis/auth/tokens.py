@@ -57,10 +57,11 @@ SignedInRequest = Request[Principal, Principal, State]
 
 
 class TokenVerifier:
-    """Turns a token's bytes into its Principal."""
+    """Turns a token's bytes into its Principal. A token counts until `leeway_s` seconds after its end."""
 
-    def __init__(self, keys: KeySource) -> None:
+    def __init__(self, keys: KeySource, *, leeway_s: int = LEEWAY_S) -> None:
         self._keys = keys
+        self._leeway_s = leeway_s
         self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._generation = keys.generation
 
@@ -97,7 +98,7 @@ class TokenVerifier:
         key = await self._keys.find(kid)
         if key is None:
             raise _refused("it is signed with a key that identity does not have")
-        return _principal(_decode(token, key))
+        return _principal(_decode(token, key, leeway_s=self._leeway_s))
 
 
 def requires(*roles: Role) -> "Guard":
@@ -159,7 +160,7 @@ def _pages_of(request: Request[Any, Any, Any]) -> TrustedPages:
     return pages
 
 
-def _decode(token: bytes, key: Any) -> dict[str, Any]:
+def _decode(token: bytes, key: Any, *, leeway_s: int) -> dict[str, Any]:
     try:
         return jwt.decode(
             token,
@@ -167,7 +168,7 @@ def _decode(token: bytes, key: Any) -> dict[str, Any]:
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
             issuer=ISSUER,
-            leeway=LEEWAY_S,
+            leeway=leeway_s,
             # `iat` decides nothing: a service whose clock is slow must not refuse a token that has not expired
             options={"require": list(REQUIRED_CLAIMS), "verify_iat": False},
         )
