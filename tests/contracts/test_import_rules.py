@@ -34,6 +34,7 @@ CHASSIS_LAYERS = (
     ("process",),
     ("service",),
     ("app",),
+    ("ops",),
     ("jobs",),
     ("auth.tokens",),
     ("messaging.bus",),
@@ -182,7 +183,9 @@ def test_nothing_in_packages_may_import_a_tool(tree: Path) -> None:
 def test_the_local_stack_alone_may_import_the_pages(tree: Path) -> None:
     members = {path.name for path in ROOT.glob("*/*/src/cafeteria/*")} - {"web", "local_stack"}
     assert {"chassis", "gateway", "rush"} < members
-    assert_refused(tree, "pages-are-files", [(f"cafeteria.{member}.planted", "cafeteria.web") for member in members])
+    assert_refused(
+        tree, "pages-are-files", [(f"cafeteria.{member}.planted", "cafeteria.web") for member in members]
+    )
 
 
 def test_a_tool_may_not_import_one_that_is_built_on_it(tree: Path) -> None:
