@@ -82,9 +82,13 @@ class Visitor:
     def status(self) -> OrderStatus | None:
         """The newest status that an answer or an event has shown."""
         order_id = self.order_id
-        events = (each for each in self._history.observed_statuses if each.order_id == order_id)
-        shown = [(each.version, each.status) for each in (*self._orders(), *events)]
-        return max(shown)[1] if shown else None
+        answers = [(each.version, each.status) for each in self._orders()]
+        events = [
+            (each.version, each.status)
+            for each in self._history.observed_statuses
+            if each.order_id == order_id
+        ]
+        return max(answers + events)[1] if answers or events else None
 
     @property
     def is_placed(self) -> bool:
