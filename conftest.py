@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-ONE_STACK = "tests/e2e"  # its files share a running cafeteria
+ONE_STACK = (
+    "tests/e2e",
+    "tests/pages",
+)  # the files of each share a running cafeteria, and those of the second a browser
 TOOLS = ("rush", "crash-points", "bench", "local-stack")
-STARTS_PROCESSES = (ONE_STACK, *(f"tools/{tool}/tests/integration" for tool in TOOLS))
+STARTS_PROCESSES = (*ONE_STACK, *(f"tools/{tool}/tests/integration" for tool in TOOLS))
 TAKES_LONG = "tools/protocol-model/tests/unit"  # the longest of the unit tests by far
 
 
@@ -33,7 +36,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class FileByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return ONE_STACK if nodeid.startswith(f"{ONE_STACK}/") else nodeid.partition("::")[0]
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in ONE_STACK if file.startswith(f"{folder}/")), file)
 
     config.option.loadscopereorder = False  # by the number of tests
     return FileByFile(config, log)

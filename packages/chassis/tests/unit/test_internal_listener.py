@@ -70,6 +70,7 @@ async def test_it_shows_the_metrics_and_the_schema_of_the_public_routes(environ:
         assert 'cafeteria_http_requests_total{method="GET",route="/menu",status="200"} 1.0' in metrics
         paths = (await internal.get("/schema")).json()["paths"]
         assert set(paths) == {"/menu", *HEALTH}
+        assert (await public.get("/")).status_code == (await internal.get("/")).status_code == 404
         assert (await internal.get("/metrics")).headers["x-content-type-options"] == "nosniff"
 
 

@@ -25,6 +25,7 @@ from cafeteria.chassis.auth.jwks import RETRY_S, KeySource
 from cafeteria.chassis.auth.tokens import ACCESS_COOKIE, Guard, TokenVerifier
 from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.forwarding import TrustedProxies
+from cafeteria.chassis.http.front_route import front_routes
 from cafeteria.chassis.http.health import Check, health_routes
 from cafeteria.chassis.http.openapi_routes import UnservedRoutes, schema_route
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
@@ -129,7 +130,8 @@ def build_app(
     Each of `checks` tests one dependency by name; `keys` adds the check `keys`. The boundary calls `shed_load` for the
     routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `pages` and
     `token_verifier`. `keys` start after `lifespan`, because they may be fetched through the bus that it opens. With an
-    internal port in the settings, `internal` serves the metrics and the schema, and the app itself does not.
+    internal port in the settings, `internal` serves the metrics and the schema, and the app itself does not. The route `/`
+    leads to the pages of the settings, or else to the schema.
     """
     context = context or AppContext()
     checks = {**checks, "keys": keys.check} if keys else checks
@@ -144,7 +146,11 @@ def build_app(
         shed_load=shed_load,
         request_log=_request_log(context, settings),
         internal=internal,
-        route_handlers=[*route_handlers, *(health_routes(checks) if internal else own_routes())],
+        route_handlers=[
+            *route_handlers,
+            *(health_routes(checks) if internal else own_routes()),
+            *front_routes(pages_url=settings.pages_url, has_schema=internal is None),
+        ],
         lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
         state=_state(context, settings, keys),
         openapi_config=_openapi(service, settings),

@@ -46,6 +46,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     password_hash: str
     is_disabled: bool
+    full_name: str | None = None
     one_time_until: datetime | None = None
 
 

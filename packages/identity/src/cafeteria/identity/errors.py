@@ -103,6 +103,17 @@ class TooManyAttempts(ServiceError):
         super().__init__(" ".join(sentences), headers={"Retry-After": str(retry_after_s)})
 
 
+class TokensNowhere(InvalidRequest):
+    """Neither the body of the answer nor its cookies would hold the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Without `tokens` only cookies could bring the tokens, and this request asks for none. Nothing was done. "
+            "Send `cookie` as true, or leave out `tokens`.",
+            errors=("body.tokens: false needs `cookie` to be true",),
+        )
+
+
 class InvalidStudentId(InvalidRequest):
     def __init__(self) -> None:
         super().__init__(

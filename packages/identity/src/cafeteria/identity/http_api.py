@@ -32,6 +32,7 @@ from cafeteria.identity.errors import (
     PasswordChangeRequired,
     RefreshRefused,
     StudentIdTaken,
+    TokensNowhere,
     TooManyAttempts,
     WrongPassword,
 )
@@ -58,6 +59,7 @@ _PEOPLE = ["people"]
 _OPERATOR = requires(Role.OPERATOR)
 
 AnyRequest = Request[Any, Any, State]
+TokensOrSession = identity.Tokens | identity.Session
 
 
 @post(
@@ -67,17 +69,17 @@ AnyRequest = Request[Any, Any, State]
     tags=_SESSIONS,
     responses=refusals(InvalidCredentials, Forbidden, PasswordChangeRequired, TooManyAttempts),
 )
-async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[identity.Tokens]:
+async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response[TokensOrSession]:
     """Allow three attempts a minute for each student id and network; right ones count, too.
 
     A device that has signed in for this student id before has three a minute of its own. A one-time password signs in
-    only together with `new_password`, which replaces it and ends all other sessions.
+    only together with `new_password`, which replaces it and ends all other sessions. With `cookie` and without `tokens`
+    the answer is a Session: cookies alone bring the tokens, and no script of a page can read them.
     """
-    if data.cookie:
-        _pages(request).check(request)
+    _check_way(request, by_cookies=data.cookie, by_body=data.tokens)
     session = await _service(request).log_in(data, _login_client(request, data.student_id))
     cookies = _session_cookies(session, request) if data.cookie else []
-    return _answer(session, [*cookies, *_device_cookie(session, request)])
+    return _answer(session, [*cookies, *_device_cookie(session, request)], with_tokens=data.tokens)
 
 
 @post(
@@ -89,15 +91,14 @@ async def login(data: JSONBody[identity.Login], request: AnyRequest) -> Response
 )
 async def refresh(
     request: AnyRequest, data: JSONBody[identity.RefreshToken | None] = None
-) -> Response[identity.Tokens]:
+) -> Response[TokensOrSession]:
     """Accept a refresh token for 10 s from its first use; a later use ends its session. Without a body the cookie counts."""
     body = data or identity.RefreshToken()
     with_cookies = body.cookie or not body.refresh_token
-    if with_cookies:
-        _pages(request).check(request)
+    _check_way(request, by_cookies=with_cookies, by_body=body.tokens)
     session = await _service(request).refresh_tokens(body.refresh_token or _cookie(request, REFRESH_COOKIE))
     cookies = [*_session_cookies(session, request), *_device_cookie(session, request)] if with_cookies else []
-    return _answer(session, cookies)
+    return _answer(session, cookies, with_tokens=body.tokens)
 
 
 @post("/v1/logout", status_code=204, summary="End the session", tags=_SESSIONS, responses=refusals(Forbidden))
@@ -129,7 +130,8 @@ async def end_my_session(request: SignedInRequest, session_id: FromPath[UUID]) -
 
 @get("/v1/me", before_request=requires(), summary="Who am I?", tags=_PEOPLE)
 async def me(request: SignedInRequest) -> identity.Student:
-    return await _service(request).read_student(request.user.subject)
+    """`expires_in` is the rest of the life of the access token, in seconds: renew the session before."""
+    return await _service(request).read_student(request.user)
 
 
 @put(
@@ -297,8 +299,27 @@ def _login_client(request: AnyRequest, student_id: str) -> LoginClient:
     )
 
 
-def _answer(session: Session, cookies: Sequence[Cookie]) -> Response[identity.Tokens]:
-    return Response(session.tokens, cookies=cookies)
+def _check_way(request: AnyRequest, *, by_cookies: bool, by_body: bool) -> None:
+    """Check before anything is done how the tokens get to the client. Raises OriginRefused and TokensNowhere."""
+    if by_cookies:
+        _pages(request).check(request)
+    elif not by_body:
+        raise TokensNowhere
+
+
+def _answer(session: Session, cookies: Sequence[Cookie], *, with_tokens: bool) -> Response[TokensOrSession]:
+    body = session.tokens if with_tokens else _without_tokens(session)
+    return Response(body, cookies=cookies)
+
+
+def _without_tokens(session: Session) -> identity.Session:
+    owner = session.profile
+    return identity.Session(
+        student_id=owner.student_id,
+        role=owner.role,
+        full_name=owner.full_name,
+        expires_in=session.tokens.expires_in,
+    )
 
 
 def _session_cookies(session: Session, request: AnyRequest) -> list[Cookie]:
@@ -319,5 +340,7 @@ def _device_cookie(session: Session, request: AnyRequest) -> list[Cookie]:
     if not pages.trusts(request):
         return []
     sent = DEVICE_COOKIE.read_all(request.scope["headers"])
-    value = _service(request).devices.renew(sent, student_id=session.student_id, session=session.session_id)
+    value = _service(request).devices.renew(
+        sent, student_id=session.profile.student_id, session=session.session_id
+    )
     return [DEVICE_COOKIE.set_to(value, max_age_s=LIFETIME_S, is_secure=pages.is_https(request))]

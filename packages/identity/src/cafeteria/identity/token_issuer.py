@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from cafeteria.contracts import identity
-from cafeteria.identity.domain import Account
+from cafeteria.identity.domain import Account, Profile
 from cafeteria.identity.signing_keys import SigningKeys
 
 REFRESH_TOKEN_BYTES = 32  # nobody guesses 256 random bits, so an unsalted SHA-256 protects them
@@ -18,7 +18,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens for the client, and whose they are. It can renew them for `renewable_s` more seconds."""
 
     session_id: UUID
-    student_id: str
+    profile: Profile
     tokens: identity.Tokens
     renewable_s: int
 
@@ -45,7 +45,7 @@ class TokenIssuer:
         )
         return Session(
             session_id=session,
-            student_id=account.student_id,
+            profile=Profile(student_id=account.student_id, role=account.role, full_name=account.full_name),
             tokens=identity.Tokens(
                 access_token=access_token, expires_in=self._access_token_s, refresh_token=refresh_token
             ),

@@ -66,19 +66,24 @@ class JwksAnswered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to sign in. `new_password` replaces the password, as a one-time password must be."""
+    """A request to sign in. `new_password` replaces the password, as a one-time password must be.
+
+    With `cookie` the tokens come as cookies, too. If `tokens` is false, they come as cookies alone, and the answer is a Session.
+    """
 
     student_id: StudentId
     password: Password
     cookie: bool = False
+    tokens: bool = True
     new_password: NewPassword | msgspec.UnsetType = msgspec.UNSET
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request for new tokens. Without `refresh_token` the cookie is used."""
+    """A request for new tokens. Without `refresh_token` the cookie is used. `cookie` and `tokens`: as for a Login."""
 
     refresh_token: str | None = None
     cookie: bool = False
+    tokens: bool = True
 
 
 class Logout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +99,18 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: int
     refresh_token: str
     token_type: str = "Bearer"  # noqa: S105 - the scheme's name, no secret
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is signed in by cookies that no script reads: no token is in it.
+
+    The access token lives `expires_in` seconds; renew the session before.
+    """
+
+    student_id: str
+    role: Role
+    full_name: str | None
+    expires_in: int
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,9 +162,12 @@ class OneTimePassword(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Student(msgspec.Struct, frozen=True, kw_only=True):
+    """A person. `expires_in`: the seconds that the access token of the request lives, where it is this person's own."""
+
     student_id: str
     role: Role
     full_name: str | None
+    expires_in: int | None = None
 
 
 class StudentAccount(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ _LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(
     rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?"
 )  # RFC 1035, with underscores, which container engines use
+_VISIBLE = re.compile(r"[!-~]+")
 _DATABASE = re.compile(r"/[^\s/?#@%]+")
 _HIGHEST_PORT = 65535
 _WEB_PORTS = {"http": 80, "https": 443}
@@ -75,6 +76,13 @@ def read_origin(text: str) -> str | None:
     host = str(IPv6Address(address.host)) if ":" in address.host else address.host
     port = "" if address.port in (None, _WEB_PORTS[scheme]) else f":{address.port}"
     return f"{scheme}://{bracketed(host)}{port}"
+
+
+def is_web_url(text: str) -> bool:
+    """Whether the text is the URL of a page, over http or https, as it can stand in a header."""
+    scheme = text.partition(":")[0]
+    is_visible = _VISIBLE.fullmatch(text) is not None
+    return is_visible and scheme in _WEB_PORTS and parse_url(text, scheme=scheme) is not None
 
 
 def are_origins(texts: Iterable[str]) -> bool:

@@ -10,7 +10,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from socket import gethostname
-from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, UNSET, Meta, UnsetType, field
@@ -22,6 +23,7 @@ from cafeteria.chassis.runtime.addresses import (
     is_host,
     is_nats_url,
     is_postgres_url,
+    is_web_url,
     read_origin,
 )
 from cafeteria.chassis.runtime.ids import new_id
@@ -63,6 +65,13 @@ WebOrigins = Annotated[
     Meta(
         description="origins like https://canteen.example, in ASCII, with commas between",
         extra={_ACCEPTS: are_origins},
+    ),
+]
+WebUrl = Annotated[
+    str,
+    Meta(
+        description="a URL like https://canteen.example/, in ASCII, without a user or password",
+        extra={_ACCEPTS: is_web_url},
     ),
 ]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
@@ -166,6 +175,7 @@ class ServiceSettings(DatabaseSettings, frozen=True, kw_only=True):
     nats_password: Secret = field(name="CAFETERIA_NATS_PASSWORD")
     allowed_origins: WebOrigins = field(name="CAFETERIA_ALLOWED_ORIGINS", default=())
     public_origins: WebOrigins = field(name="CAFETERIA_PUBLIC_ORIGINS", default=())
+    pages_url: WebUrl | None = field(name="CAFETERIA_PAGES_URL", default=None)
     connections_per_address: Limit = field(name="CAFETERIA_MAX_CONNECTIONS_PER_ADDRESS", default=1000)
     connection_proxies: tuple[ProxyNetwork, ...] = field(name="CAFETERIA_TRUSTED_PROXIES", default=())
     keep_days: KeptDays = field(name="CAFETERIA_KEEP_DAYS", default=0)
@@ -262,6 +272,9 @@ def _converted(variable: str, raw: str, field_type: Any) -> Any:
 
 
 def _validators(field_type: Any) -> list[Callable[[Any], bool]]:
+    """The functions of the type, or of the types in a union: a value may be optional."""
+    if get_origin(field_type) in (Union, UnionType):
+        return [accepts for kind in get_args(field_type) for accepts in _validators(kind)]
     metadata = getattr(field_type, "__metadata__", ())
     return [meta.extra[_ACCEPTS] for meta in metadata if meta.extra and _ACCEPTS in meta.extra]
 

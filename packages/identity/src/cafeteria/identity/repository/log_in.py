@@ -90,7 +90,8 @@ SELECT coalesce(s.device, :network) AS sender, s.device IS NOT NULL AS is_known_
          WHEN EXISTS (SELECT FROM login_windows WHERE student_id = :student_id
                       AND started_at > :ended AND attempts >= :per_student) THEN 'student'
          ELSE 'client' END AS refused_by,
-    u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
+    u.id AS user_id, u.student_id, u.role, u.full_name, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled,
+    u.one_time_until
 FROM sender AS s LEFT JOIN users AS u ON u.student_id = :student_id
 """)
 

@@ -18,7 +18,8 @@ SELECT t.id AS token_id, t.family, t.expires_at, t.successors,
        coalesce(f.last_used_at, f.created_at) AS last_used_at,
        transaction_timestamp() - t.used_at AS used_for,
        f.revoked_at IS NOT NULL AS is_family_revoked,
-       u.id AS user_id, u.student_id, u.role, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled, u.one_time_until
+       u.id AS user_id, u.student_id, u.role, u.full_name, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled,
+       u.one_time_until
 FROM refresh_tokens AS t
 JOIN refresh_tokens AS f ON f.id = t.family
 JOIN users AS u ON u.id = t.user_id

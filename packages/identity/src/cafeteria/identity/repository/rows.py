@@ -12,5 +12,6 @@ def to_account(row: Row) -> Account:
         role=Role(row.role),
         password_hash=row.password_hash,
         is_disabled=row.is_disabled,
+        full_name=row.full_name,
         one_time_until=row.one_time_until,
     )
