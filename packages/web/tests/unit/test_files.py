@@ -191,3 +191,16 @@ def test_the_edge_sends_the_headers_of_the_pages() -> None:
 def test_the_policy_lets_in_nothing_inline_and_nobody_else() -> None:
     assert CSP.startswith("default-src 'none'; ")
     assert re.findall(r"unsafe|https?:|\*|nonce|sha256", CSP) == []
+
+
+def test_every_token_and_every_sign_is_used() -> None:
+    """What nobody uses is loaded by everybody."""
+    texts = {path: text_of(path) for path in OWN_FILES if path.endswith((".css", ".js"))}
+    tokens = re.findall(r"^\s+(--[\w-]+):", texts["css/tokens.css"], flags=re.MULTILINE)
+    assert [
+        token for token in set(tokens) if not any(f"var({token})" in text for text in texts.values())
+    ] == []
+
+    signs = re.findall(r"^  (\w+):", texts["js/ui.js"].partition("const PATHS = {")[2], flags=re.MULTILINE)
+    literals = {text for script in SCRIPTS for text in module(script).strings()}
+    assert set(signs) - literals == set()

@@ -5,9 +5,6 @@
 import { address, fetchOptions } from "./api.js";
 import { hear, now } from "./clock.js";
 import { session } from "./session.js";
-import { parser } from "./sse.js";
-
-export { parser };
 
 const SILENCE_MS = 25_000; // the server sends a comment every 15 s
 const SHORT_LIFE_MS = 1_000; // one that ends sooner was none: no loop without a pause
@@ -150,4 +147,41 @@ function close(self, settings) {
   self.request.abort();
   self.wake();
   show(self, settings, "closed");
+}
+
+/** Takes the parts of one stream as they arrive, and gives the `StreamEvent`s that each completes (HTML standard, 9.2.6). Pure. */
+export function parser() {
+  let rest = "";
+  let isAfterCr = false;
+  let id = null;
+  let block = empty();
+
+  return function feed(part) {
+    const text = isAfterCr && part.startsWith("\n") ? part.slice(1) : part;
+    isAfterCr = part.endsWith("\r");
+    const lines = (rest + text).split(/\r\n|\n|\r/);
+    rest = lines.pop();
+    return lines.flatMap(take);
+  };
+
+  function take(line) {
+    if (line !== "") return read(line);
+    const event = { id, type: block.type || "message", data: block.data?.join("\n") ?? null };
+    const isEvent = block.data !== null || block.hasId;
+    block = empty();
+    return isEvent ? [event] : [];
+  }
+
+  function read(line) {
+    const colon = line.indexOf(":");
+    const [name, value] = colon < 0 ? [line, ""] : [line.slice(0, colon), line.slice(colon + 1).replace(/^ /, "")];
+    if (name === "data") (block.data ??= []).push(value);
+    if (name === "event") block.type = value;
+    if (name === "id" && !value.includes("\0")) [id, block.hasId] = [value, true];
+    return [];
+  }
+}
+
+function empty() {
+  return { type: "", data: null, hasId: false };
 }

@@ -3,6 +3,7 @@ import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 
 const ANNOUNCE_EVERY_MS = 500; // faster, and screen readers cut the first sentence off
 const REPEAT_AFTER_MS = 5_000; // a second wrong password is announced, too
+const CLEAR_AFTER_MS = 10_000; // who reads the page later finds no old sentence
 const regions = { polite: channel("polite"), urgent: channel("urgent") };
 
 /**
@@ -75,6 +76,7 @@ function channel(id) {
   const waiting = [];
   let last = { text: "", at: -REPEAT_AFTER_MS };
   let timer = 0;
+  let cleaning = 0;
   const speakNext = () => {
     timer = waiting.length ? setTimeout(speakNext, ANNOUNCE_EVERY_MS) : 0;
     if (!timer) return;
@@ -84,6 +86,8 @@ function channel(id) {
     const region = document.getElementById(id);
     region.textContent = "";
     requestAnimationFrame(() => (region.textContent = text)); // a change is read out, also to the same text
+    clearTimeout(cleaning);
+    cleaning = setTimeout(() => (region.textContent = ""), CLEAR_AFTER_MS);
   };
   const isRepeat = (text) => text === last.text && performance.now() - last.at < REPEAT_AFTER_MS;
   const say = (text) => {
@@ -118,7 +122,6 @@ const PATHS = {
   up: "M5 15l7-7 7 7",
   person: "M12 4a4 4 0 1 0 .01 0zM4 21a8 8 0 0 1 16 0",
   signOut: "M10 4H5v16h5M14 8l4 4-4 4M18 12H9",
-  device: "M7 3h10v18H7zM11 18h2",
   help: "M12 3a9 9 0 1 0 .01 0zM9.5 9.5a2.5 2.5 0 1 1 3.5 2.3c-.7.4-1 .8-1 1.7M12 17h.01",
   search: "M11 4a7 7 0 1 0 .01 0zM16 16l5 5",
   pause: "M8 5v14M16 5v14",
