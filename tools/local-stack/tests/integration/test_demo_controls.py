@@ -18,6 +18,7 @@ from cafeteria.local_stack.data_directory import temporary_data_directory
 from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.stack import Stack
+from cafeteria.provisioning.demo_data import PASSWORD
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.tokens import Tokens
 
@@ -32,7 +33,7 @@ STOP_S = 5.0
 @pytest.fixture(scope="module")
 async def stack(fork_server: ForkServer) -> AsyncIterator[Stack]:
     with temporary_data_directory() as home:
-        plan = Plan(replicas={"gateway": 2}, fork_server=fork_server, with_demo_controls=True)
+        plan = Plan(replicas={"gateway": 2}, fork_server=fork_server, with_demo_controls=True, with_edge=True)
         async with Stack(home, plan) as running:
             yield running
 
@@ -199,6 +200,34 @@ async def test_everything_works_while_identity_is_dead_and_the_token_has_expired
         assert await later.state("stock") == "stopped"
         await later.switch("identity", "on")
         await wait_until(lambda: _runs(later, "identity"), timeout_s=SWITCHED_S)
+
+
+async def test_an_operator_signs_in_at_the_edge_and_switches_identity_off_and_on(
+    stack: Stack, page: Page, wait_until: WaitUntil
+) -> None:
+    """As a browser does, whose access cookie is gone while identity cannot give it another."""
+    address = stack.pages["Operator"]
+    host = address.removeprefix("http://")
+    credentials = {"student_id": "operator-1", "password": PASSWORD, "cookie": True}
+    async with plain_http(timeout_s=20, base_url=stack.url("edge"), headers={"Host": host}) as browser:
+        signed_in = await browser.post("/v1/login", json=credentials, headers={"Origin": address})
+        assert signed_in.status_code == 200
+        access = signed_in.cookies["cafeteria_access"]
+        asked = await browser.get("/demo", headers={"Cookie": f"cafeteria_access={access}"})
+        kept = {"Cookie": f"cafeteria_demo={asked.cookies['cafeteria_demo']}", "Origin": address}
+        for action, state in (("off", "stopped"), ("on", "starting")):
+            answer = await browser.post(f"/demo/members/identity/{action}", headers=kept)
+            assert answer.status_code == 200
+            members = {each["name"]: each["state"] for each in answer.json()["members"]}
+            assert members["identity"] == state or (action, members["identity"]) == ("on", "running")
+    await wait_until(lambda: _runs(page, "identity"), timeout_s=SWITCHED_S)
+
+
+@pytest.mark.parametrize("host", ["canteen.example", "192.0.2.1:8080"])
+async def test_the_edge_leads_nobody_elsewhere_to_the_controls(stack: Stack, host: str) -> None:
+    async with plain_http(timeout_s=20, base_url=stack.url("edge")) as client:
+        assert (await client.get("/demo")).status_code == 200
+        assert (await client.get("/demo", headers={"Host": host})).status_code == 404
 
 
 async def test_two_switches_of_one_member_take_turns(page: Page) -> None:

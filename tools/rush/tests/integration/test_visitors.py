@@ -1,4 +1,4 @@
-"""A crowd that the demo controls of a real stack start: everything that it was promised is there in the end."""
+"""A crowd that the demo controls of a real stack start orders through the edge: what it was promised is there in the end."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -26,7 +26,10 @@ KITCHEN = {"KITCHEN_PREP_MIN_S": "0.2", "KITCHEN_PREP_MAX_S": "0.4"}
 async def stack(fork_server: ForkServer) -> AsyncIterator[Stack]:
     with temporary_data_directory() as home:
         plan = Plan(
-            service_environments={"kitchen": KITCHEN}, fork_server=fork_server, with_demo_controls=True
+            service_environments={"kitchen": KITCHEN},
+            fork_server=fork_server,
+            with_demo_controls=True,
+            with_edge=True,
         )
         async with Stack(home, plan) as running:
             yield running

@@ -50,11 +50,11 @@ _FIGURES = msgspec.json.Decoder(Figures)
 class Crowd:
     """One crowd; `start` creates it."""
 
-    def __init__(self, process: Process, *, students: int) -> None:
+    def __init__(self, process: Process, instructions: Instructions) -> None:
         self._process = process
-        self._students = students
+        self._students = len(instructions.tokens)
         self._figures = Figures()
-        self._reading = asyncio.create_task(self._read())
+        self._talking = asyncio.create_task(self._talk(msgspec.json.encode(instructions)))
 
     @classmethod
     async def start(cls, stack: Stack, *, students: int, within_s: float, hot: bool) -> "Crowd":
@@ -67,13 +67,11 @@ class Crowd:
         program = Program(argv=(sys.executable, "-m", PROGRAM), yields=True)
         with (stack.home.logs / "crowd.log").open("ab") as log:
             process = await spawn(program, stdin=PIPE, stdout=PIPE, stderr=log, start_new_session=True)
-        crowd = cls(process, students=students)
-        await _write(process, msgspec.json.encode(instructions))
-        return crowd
+        return cls(process, instructions)
 
     @property
     def is_running(self) -> bool:
-        return not self._reading.done()
+        return not self._talking.done()
 
     @property
     def status(self) -> CrowdStatus:
@@ -92,15 +90,21 @@ class Crowd:
     async def close(self) -> None:
         """End the program within STOP_GRACE_S."""
         self.stop()
-        await asyncio.wait({self._reading}, timeout=STOP_GRACE_S)
+        await asyncio.wait({self._talking}, timeout=STOP_GRACE_S)
         if self.is_running:
             with suppress(ProcessLookupError):
                 self._process.kill()
         await self._process.wait()
-        await ended(self._reading)
+        await ended(self._talking)
 
-    async def _read(self) -> None:
-        assert self._process.stdout  # noqa: S101 - opened by `start`
+    async def _talk(self, instructions: bytes) -> None:
+        """Tell the program what to do, in the background: it reads only once it has started. Then read its figures."""
+        assert self._process.stdin  # noqa: S101 - opened by `start`
+        assert self._process.stdout  # noqa: S101 - the same
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has ended already
+            self._process.stdin.write(instructions)
+            await self._process.stdin.drain()
+        self._process.stdin.close()
         async for line in self._process.stdout:
             self._figures = _FIGURES.decode(line)
         code = await self._process.wait()
@@ -158,11 +162,3 @@ def _addresses(stack: Stack, service: str) -> tuple[str, ...]:
     if EDGE in stack.names:
         return (stack.url(EDGE),)
     return tuple(stack.url(name) for name in stack.names if service_of(name) == service)
-
-
-async def _write(process: Process, content: bytes) -> None:
-    assert process.stdin  # noqa: S101 - opened by the caller
-    with suppress(BrokenPipeError, ConnectionResetError):  # it has ended already, which its reader sees
-        process.stdin.write(content)
-        await process.stdin.drain()
-    process.stdin.close()

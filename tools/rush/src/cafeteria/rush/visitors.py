@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import msgspec
 
-from cafeteria.contracts.gateway import Menu, Order, OrderLine
+from cafeteria.contracts.gateway import Menu, OrderLine
 from cafeteria.contracts.values import ENDED_STATUSES, OrderStatus
 from cafeteria.faultkit.history import Exchange, History
 from cafeteria.faultkit.student import FINAL_STATUSES, UNAUTHORIZED, Student, Urls
@@ -43,7 +43,8 @@ ASK_S = 30.0
 LOOK_S, REPORT_S = 0.5, 1.0
 OK, NOT_FOUND = 200, 404
 _OVER = ENDED_STATUSES | {OrderStatus.READY}
-_REFUSALS = (FINAL_STATUSES | {UNAUTHORIZED}) - {200, 201}
+_WITH_ORDER = frozenset({OK, 201, 202})
+_REFUSALS = (FINAL_STATUSES | {UNAUTHORIZED}) - _WITH_ORDER
 _MENU = msgspec.json.Decoder(Menu)
 
 
@@ -63,7 +64,15 @@ class Visitor:
             token=token,
             pause_s=PAUSE_S,
         )
-        self._placed_at_s: float | None = None
+        self._shown: list[tuple[int, OrderStatus]] = []
+        self.is_placed = False
+        self.busy = 0
+        """How many attempts got no answer, or one that said to come again."""
+        self.answered_after_s: float | None = None
+        """From the first attempt to the first other answer."""
+        self.order_id: UUID | None = None
+        """The order that was promised."""
+        self._was_refused = False
 
     async def order(self, dishes: Sequence[UUID], *, within_s: float) -> None:
         """Order one portion of a dish at some time within `within_s`; return once the order has ended."""
@@ -74,45 +83,21 @@ class Visitor:
             await self._wait_for_the_end()
 
     @property
-    def order_id(self) -> UUID | None:
-        """The order that was promised; None without one."""
-        return next((each.order_id for each in self._history.orders() if each.order_id), None)
-
-    @property
     def status(self) -> OrderStatus | None:
         """The newest status that an answer or an event has shown."""
-        order_id = self.order_id
-        events = (each for each in self._history.observed_statuses if each.order_id == order_id)
-        shown = [(each.version, each.status) for each in (*self._orders(), *events)]
+        events = (each for each in self._history.observed_statuses if each.order_id == self.order_id)
+        shown = [*self._shown, *((each.version, each.status) for each in events)]
         return max(shown)[1] if shown else None
 
     @property
-    def is_placed(self) -> bool:
-        return self._placed_at_s is not None
-
-    @property
     def is_refused(self) -> bool:
-        refusals = (each.status in _REFUSALS for each in self._history.orders())
-        return self.status is OrderStatus.REJECTED or any(refusals)
-
-    @property
-    def busy(self) -> int:
-        """How many attempts got no answer, or one that said to come again."""
-        return sum(each.order_id is None and each.status not in _REFUSALS for each in self._history.orders())
-
-    @property
-    def answered_after_s(self) -> float | None:
-        """From the first attempt to the first answer that was one."""
-        answers = (each for each in self._history.orders() if each.order_id or each.status in _REFUSALS)
-        first = next(answers, None)
-        return first.ended_at_s - self._placed_at_s if first and self._placed_at_s is not None else None
+        return self._was_refused or self.status is OrderStatus.REJECTED
 
     async def is_lost(self) -> bool:
         """Ask for the promised order until there is an answer."""
-        assert self.order_id  # noqa: S101 - there is a promise to ask for
         was_accepted = self.status not in {OrderStatus.PENDING, OrderStatus.REJECTED}
         while True:
-            answer = await self._student.read(self.order_id)
+            answer = await self._ask()
             if answer.status == NOT_FOUND:
                 return True
             if answer.status == OK:
@@ -121,25 +106,36 @@ class Visitor:
 
     async def _place(self, lines: tuple[OrderLine, ...]) -> None:
         key = str(uuid4())
-        self._placed_at_s = self._student.now_s()
-        while self.order_id is None and not self.is_refused:
+        self.is_placed, began_at = True, monotonic()
+        answer = await self._student.order_once(lines, key=key)
+        while answer.order_id is None and answer.status not in _REFUSALS:
+            self.busy += 1
+            await asyncio.sleep(self._pause_s(answer))
             answer = await self._student.order_once(lines, key=key)
-            if answer.order_id is None and not self.is_refused:
-                await asyncio.sleep(self._pause_s(answer))
+        self.answered_after_s = monotonic() - began_at
+        self.order_id, self._was_refused = answer.order_id, answer.order_id is None
+        self._learn(answer)
 
     async def _wait_for_the_end(self) -> None:
-        asked_at = monotonic()
-        known = self.status
-        while not self.is_refused and self.status not in _OVER:
+        asked_at, known = monotonic(), self.status
+        while not self.is_refused and known not in _OVER:
             await asyncio.sleep(LOOK_S)
             if self.status != known:
-                known, asked_at = self.status, monotonic()
-            elif monotonic() - asked_at > SILENCE_S and self.order_id:
+                asked_at, known = monotonic(), self.status
+            elif monotonic() - asked_at > SILENCE_S:
                 asked_at = monotonic()
-                await self._student.read(self.order_id)
+                await self._ask()
 
-    def _orders(self) -> Iterable[Order]:
-        return (each.shown() for each in self._history.exchanges if each.status in {200, 201, 202})
+    async def _ask(self) -> Exchange:
+        assert self.order_id  # noqa: S101 - only a promised order is asked for
+        answer = await self._student.read(self.order_id)
+        self._learn(answer)
+        return answer
+
+    def _learn(self, answer: Exchange) -> None:
+        if answer.status in _WITH_ORDER:
+            order = answer.shown()
+            self._shown.append((order.version, order.status))
 
     def _pause_s(self, answer: Exchange) -> float:
         if answer.retry_after_s is None:
