@@ -123,8 +123,8 @@ check("an operator looks and does not press", () => {
 check("arrivals are the waiting tickets that the picture before did not have", () => {
   const before = picture({ QUEUED: [ticket(1)] });
   equal(model.arrivals(before, picture({ QUEUED: [ticket(1), ticket(2), ticket(3)] })), 2);
-  equal(model.arrivals(null, before), 0, "the first picture is no news");
-  equal(model.arrivals(picture({ READY: [] }), before), 0, "nor is the first one of a section");
+  equal(model.arrivals(null, before), 0, "the first picture announces nothing");
+  equal(model.arrivals(picture({ READY: [] }), before), 0, "nor does the first one of a section");
 });
 
 check("the chosen ticket keeps its place: when it leaves, the next one is chosen", () => {

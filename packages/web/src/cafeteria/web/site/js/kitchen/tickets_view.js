@@ -74,7 +74,7 @@ function emptyView(state) {
   return html`<p class="k-empty">${icon("check")} ${t(key)}</p>`;
 }
 
-/** What the picture leaves out is said: the oldest tickets are those that are shown. */
+/** Counts what the picture leaves out; the oldest tickets are those that are shown. */
 function beyondView(state) {
   const waiting = model.count(state.picture, "QUEUED").beyond;
   const cooking = model.count(state.picture, "IN_KITCHEN").beyond;
