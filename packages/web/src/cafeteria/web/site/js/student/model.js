@@ -5,7 +5,7 @@ import { active, hasEnded, withAnswer, withEvent } from "../orders.js";
 
 export function initial() {
   return {
-    machine: EMPTY, isFrozen: false, orders: {}, past: noPast(), cancels: {}, absent: {}, kept: null, link: null,
+    machine: EMPTY, isFrozen: false, orders: {}, past: noPast(), cancels: {}, absent: {}, kept: null, link: null, lostAt: null,
     login: loginModel.init(), account: null, panel: null, isSigningIn: false, wantsSignIn: false, isBasketOpen: false,
     lastStudent: null, demoHint: "", canNotify: "denied",
   };
@@ -40,7 +40,7 @@ const EVENTS = {
   stage: (state, { event }) => withOrders(state, withEvent(state.orders, event)),
   order: (state, { order }) => withOrders(state, withAnswer(state.orders, order)),
   absent: (state, { id, status }) => ({ ...state, absent: { ...state.absent, [id]: status } }),
-  link: (state, { link }) => ({ ...state, link }),
+  link: (state, { link, at }) => ({ ...state, link, lostAt: link.state === "reconnecting" ? state.lostAt ?? at : null }),
 
   "past/asked": (state) => ({ ...state, past: { ...state.past, isLoading: true, hasFailed: false } }),
   "past/answered"(state, { answer, isFirst }) {

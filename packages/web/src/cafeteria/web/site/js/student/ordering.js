@@ -143,7 +143,7 @@ async function follow(self, who) {
   if (!self.app.state.panel) self.app.act({ type: "panel", panel });
   self.stream = shareStream({
     onEvent: (event) => takeIn(self, event),
-    onState: (link) => self.app.act({ type: "link", link }),
+    onState: (link) => self.app.act({ type: "link", link, at: now() }),
     isNeeded: () => hasOpenOrder(self),
     owner: who.student_id,
   });

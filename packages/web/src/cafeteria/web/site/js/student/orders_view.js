@@ -170,8 +170,8 @@ function lateView(cancel) {
 }
 
 function notifyView({ canNotify }, act) {
-  if (canNotify === "default") return html`<p><button class="button" @click=${() => act({ type: "notify/ask" })}>${t("tracker.notify")}</button></p>`;
-  return canNotify === "granted" ? html`<p class="small muted">${t("tracker.notify.on")}</p>` : nothing;
+  if (canNotify !== "default") return nothing;
+  return html`<p><button class="button" @click=${() => act({ type: "notify/ask" })}>${t("tracker.notify")}</button></p>`;
 }
 
 export function ordersView({ state, act }) {

@@ -1,10 +1,11 @@
 /** What the first picture shows: the head, where each part stands, and the menu with what is left and what is chosen. */
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
-import { ago, countdown } from "../clock.js";
+import { ago, countdown, now } from "../clock.js";
 import { find, levelOf, limitOf, quantityOf } from "../menu.js";
 import { focusOn, headerView, icon, linkState } from "../ui.js";
 import { digits, money, t, time } from "../words.js";
 
+const LOST_AFTER_MS = 1_000;
 const SKELETON = [1, 2, 3, 4, 5, 6];
 
 /** What the page shows. `state.parts` are the views that are loaded behind the first picture; null until then. */
@@ -22,10 +23,11 @@ function headView(state, act) {
   });
 }
 
-function connection({ link, isOffline, who }) {
+/** A stream that begins again at once, as each does when its token is renewed, was not lost. */
+function connection({ link, lostAt, isOffline, who }) {
   if (isOffline) return html`<span class="link-state">${icon("offline")}<span>${t("page.offline.short")}</span></span>`;
   if (!who || !link || link.state === "closed" || link.state === "refused") return nothing;
-  if (link.state === "live") return linkState({ isLive: true, text: t("page.live") });
+  if (link.state === "live" || (lostAt && now() - lostAt < LOST_AFTER_MS)) return linkState({ isLive: true, text: t("page.live") });
   if (link.state === "connecting") return linkState({ isLive: false, text: t("page.connecting") });
   return linkState({ isLive: false, text: t("page.reconnecting", { s: ago(new Date(link.at).toISOString()) }) });
 }
@@ -34,7 +36,7 @@ function mainView(state, act) {
   const { parts, route, isSigningIn } = state;
   return html`<h1 class="visually-hidden">${t("page.title")}</h1>
     <div class="page" data-route=${route.name} data-signing-in=${isSigningIn}>
-      ${state.isOffline ? offlineBar(state) : nothing} ${state.isPartial ? partialNote() : nothing} ${staffNote(state)}
+      ${state.isOffline ? offlineBar(state) : nothing} ${state.isPartial ? partialNote() : nothing}
       <div class="now">${parts ? parts.nowView({ state, act }) : nothing}</div>
       <div class="list">${sectionView(state, act)}</div>
       <div class="side">${parts ? parts.sideView({ state, act }) : nothing}</div>
@@ -49,12 +51,6 @@ function offlineBar({ menu }) {
 function partialNote() {
   return html`<div class="notice warn">${icon("warn")}<p class="grow">${t("page.partial")}</p>
     <button class="button" @click=${() => location.reload()}>${t("page.partial.again")}</button></div>`;
-}
-
-/** Staff may order, too; a cook who came here by mistake sees it. */
-function staffNote({ who }) {
-  if (!who || who.role === "student") return nothing;
-  return html`<p class="notice info">${icon("info")}<span>${t("page.staff", { id: who.student_id })}</span></p>`;
 }
 
 function sectionView(state, act) {

@@ -17,7 +17,6 @@ export default {
   "page.offline.short": "Offline",
   "page.partial": "Part of this page did not load, so you cannot order yet. Load it again; your basket is kept.",
   "page.partial.again": "Load again",
-  "page.staff": "You are signed in as {id}. Orders that you place here are yours.",
 
   "menu.title": "Tonight’s menu",
   "menu.find": "Find a dish",
@@ -61,7 +60,7 @@ export default {
   "order.change": "Change basket",
   "order.cancel": "Cancel it",
   "order.busy": "Very busy. Nothing was ordered yet. Your basket is kept; trying again in {s} s.",
-  "order.busy.spoken": "Very busy. Nothing was ordered yet. Your basket is kept, and the order is tried again by itself.",
+  "order.busy.spoken": "Very busy. Nothing was ordered yet. Your basket is kept; trying again by itself.",
   "order.limit": "You have as many open orders as one person may have. Nothing was ordered, your basket is kept. Trying again in {wait}.",
   "order.limit.spoken": "You have as many open orders as one person may have. Nothing was ordered, and your basket is kept.",
   "order.limit.dish": "This would be more {dishes} than one person may order in an hour. Nothing was ordered, your basket is kept. Order less, or wait: trying again in {wait}.",
@@ -129,7 +128,6 @@ export default {
   "tracker.again": "Order again",
   "tracker.other": "Order something else",
   "tracker.notify": "Tell me when it is ready",
-  "tracker.notify.on": "This browser tells you when it is ready, while this page is open.",
 
   "ready.head": "Ready",
   "ready.title": "Your food is at the counter.",
@@ -167,5 +165,5 @@ export default {
   "help.tabs.q": "Why are many open tabs a bad idea?",
   "help.tabs.a": "All tabs show the same basket and the same order: one is enough. Old browsers connect each tab, and a seventh may have to wait.",
   "help.person.q": "It still does not work",
-  "help.person.a": "Ask at the counter, and name the code of the message and the four characters of your order.",
+  "help.person.a": "Ask at the counter, and name the code of the message.",
 };
