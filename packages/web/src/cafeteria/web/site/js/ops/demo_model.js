@@ -3,7 +3,7 @@
 export const MOST_STUDENTS = 200;
 export const LONGEST_WITHIN_S = 60;
 /** Every service needs these, so switching one off is asked twice. */
-export const SHARED = new Set(["postgres", "nats"]);
+const SHARED = new Set(["postgres", "nats"]);
 
 /**
  * @typedef {{name: string, state: "running"|"starting"|"stopped"|"frozen", pid: number|null, restarts: number, since: string}} Member
@@ -38,7 +38,6 @@ export function afterDemo(demo, answer) {
 }
 
 export const isPresent = (demo) => demo.status === "present" || demo.status === "silent";
-export const member = (demo, name) => demo.members.find((one) => one.name === name);
 
 /** What may be asked of a member in its state; the first is the switch. */
 export function actions({ state }) {

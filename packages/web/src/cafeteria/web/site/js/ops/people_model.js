@@ -11,7 +11,6 @@
  *   refusal: Refusal|null, isBusy: boolean, person: Person|null}} People
  */
 
-export const ROLES = ["student", "kitchen", "operator"];
 const STUDENT_ID = /^[A-Za-z0-9-]{1,32}$/;
 const EMPTY_DRAFT = { studentId: "", name: "", role: "student" };
 const NOBODY = {
