@@ -198,6 +198,16 @@ async def test_an_order_of_somebody_else_is_not_shown(
     await expect(main(page)).to_contain_text("This order is not one of yours.")
 
 
+async def test_an_order_is_shown_after_signing_in_at_its_address(
+    site, open_page, student_id: str, password: str
+) -> None:
+    order = await site.order(student_id, (await site.dish(5)).id)
+    page = await open_page(f"/#order/{order.id}")
+    await main(page).get_by_role("button", name="Sign in").click()
+    await sign_in(page, student_id, password)
+    await expect(page.locator(".stages")).to_be_visible(timeout=SEEN_MS)
+
+
 @pytest.mark.usefixtures("manual_kitchen")
 class TestWhilePeopleCook:
     async def test_an_order_is_cancelled_until_the_kitchen_begins_and_not_later(

@@ -15,7 +15,7 @@ export function nowView({ state, act }) {
   const order = shownOrder(state, now());
   const cards = orderCards(state, now());
   return html`${cards.length ? cardsView(cards, order) : nothing}
-    ${order ? trackerView({ order, state, act }) : state.route.name === "order" ? noOrderView(state) : nothing}`;
+    ${order ? trackerView({ order, state, act }) : state.route.name === "order" ? noOrderView(state, act) : nothing}`;
 }
 
 function cardsView(cards, shown) {
@@ -26,11 +26,10 @@ function cardsView(cards, shown) {
   </ul>`;
 }
 
-function noOrderView({ route, absent, who, isSessionKnown }) {
-  if (isSessionKnown && !who) return nothing; // the sign-in stands beside
+function noOrderView({ route, absent, who, isSessionKnown }, act) {
   const key = absent[route.id] === 404 ? "tracker.unknown" : absent[route.id] ? "tracker.failed" : "tracker.loading";
   return html`<section class="tracker stack"><h2 id="tracker-title" tabindex="-1">${t("tracker.title")}</h2>
-    <p class="muted">${t(key)}</p></section>`;
+    ${isSessionKnown && !who ? signedOutView(act) : html`<p class="muted">${t(key)}</p>`}</section>`;
 }
 
 /** The words of a stage, as a badge and a title say them. */
