@@ -29,7 +29,12 @@ WITH_REPLICAS = {"TRY_FOR": "300ms", "SHUT_OUT": "1s"}
 """For one process it is better to answer 503 at once, and to ask the process again as soon as it has restarted."""
 
 STUDENTS, KITCHEN, OPERATOR, BOARD = "Students", "Kitchen", "Operator", "Board"
-_HOSTS = {STUDENTS: "localhost", KITCHEN: "kitchen.localhost", OPERATOR: "ops.localhost", BOARD: "localhost"}
+_ON_THIS_MACHINE = {
+    STUDENTS: "http://localhost:{port}",
+    KITCHEN: "http://kitchen.localhost:{port}",
+    OPERATOR: "http://ops.localhost:{port}",
+    BOARD: "http://kitchen.localhost:{port}/board",  # it signs in as the kitchen does
+}
 _PATHS = {STUDENTS: "", KITCHEN: "/kitchen", OPERATOR: "/ops", BOARD: "/board"}
 
 
@@ -105,6 +110,5 @@ def page_addresses(host: str, port: int) -> dict[str, str]:
     """
     address = ip_address(host)
     if address.is_loopback or address.is_unspecified:
-        own_path = {BOARD: _PATHS[BOARD]}
-        return {who: f"http://{name}:{port}{own_path.get(who, '')}" for who, name in _HOSTS.items()}
+        return {who: url.format(port=port) for who, url in _ON_THIS_MACHINE.items()}
     return {who: f"http://{bracketed(host)}:{port}{path}" for who, path in _PATHS.items()}

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cafeteria.contracts.subjects import SERVICES
-from cafeteria.local_stack.edge import KITCHEN, OPERATOR, STUDENTS
+from cafeteria.local_stack.edge import BOARD, KITCHEN, OPERATOR, STUDENTS
 from cafeteria.provisioning import demo_data
 
 OWN_NAME = "stack"
@@ -79,6 +79,7 @@ _ACCOUNTS = {
     KITCHEN: demo_data.KITCHEN,
     OPERATOR: demo_data.OPERATOR,
 }
+_SIGN_IN = _ACCOUNTS | {BOARD: demo_data.KITCHEN}
 
 
 def _pages(pages: Mapping[str, str], *, with_accounts: bool) -> Table:
@@ -89,7 +90,7 @@ def _pages(pages: Mapping[str, str], *, with_accounts: bool) -> Table:
     ]
     table = Table(*columns, title="The cafeteria is open")
     for who, address in pages.items():
-        table.add_row(who, address, *([_ACCOUNTS.get(who, "nobody")] if with_accounts else []))
+        table.add_row(who, address, *([_SIGN_IN[who]] if with_accounts else []))
     return table
 
 
