@@ -1,7 +1,7 @@
 """`GET /v1/ops/<service>`: for the operator alone, of one process, without a dependency but in its health."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from time import monotonic, perf_counter
@@ -167,18 +167,31 @@ async def test_a_figure_is_there_as_soon_as_the_service_has_such_a_thing(
     assert (figures["waiting_meals"], figures["reader_lag"]) == (3.0, 17.0)
 
 
+async def seconds_for(ask: Callable[[], Awaitable[Any]]) -> float:
+    started = perf_counter()
+    await ask()
+    return perf_counter() - started
+
+
 @pytest.mark.parametrize(
-    ("check", "within_s", "said"), [(away, 0.05, "unavailable: Postgres"), (frozen, 1.5, "no answer")]
+    ("check", "tries", "within_s", "said"),
+    [(away, 5, 0.05, "unavailable: Postgres"), (frozen, 1, 2.0, "no answer within 1 s")],
 )
 async def test_it_answers_while_a_dependency_does_not(
-    make_app: Any, connect: Any, signer: Any, operator: dict[str, str], check: Any, within_s: float, said: str
+    make_app: Any,
+    connect: Any,
+    signer: Any,
+    operator: dict[str, str],
+    check: Any,
+    tries: int,
+    within_s: float,
+    said: str,
 ) -> None:
+    """The fastest of the tries counts: other processes may have the machine in between."""
     app = make_app(cook, keys=KeySource(signer.fetch), checks={"postgres": check})
     async with connect(app) as client:
-        await pulse_of(client, operator)  # the first one verifies the token
-        started = perf_counter()
-        pulse = await pulse_of(client, operator)
-        assert perf_counter() - started < within_s
+        pulse = await pulse_of(client, operator)  # it verifies the token, too
+        assert min([await seconds_for(lambda: pulse_of(client, operator)) for _ in range(tries)]) < within_s
         assert pulse.health.status == "unavailable"
         assert said in pulse.health.dependencies["postgres"]
 

@@ -20,10 +20,10 @@ WINDOW_S = 30.0
 """Long enough for a mean that one answer does not decide, short enough for an operator who waits for it."""
 
 SLOW_ABOVE_S = 1.0
-"""Students wait longer than this on average: an order is answered within 1.3 s, whatever is silent (failure-modes.md)."""
+"""A mean above it is a fault and no load: while stock is silent, an order is answered after 1.3 s (docs/failure-modes.md)."""
 
 BELOW_S = 5.0
-"""So long the mean must be below the limit, or an alert at the limit would come and go each second."""
+"""The mean must be below the limit for this time. Otherwise an alert at the limit would come and go each second."""
 
 _TICK_TOLERANCE_S = 0.5
 _NOTHING = (0.0,) * (len(SECONDS_BUCKETS) + 1)
