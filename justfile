@@ -129,7 +129,7 @@ bench *args:
 
 # What the images consist of, as CycloneDX: every package with its version, source and digest: `just sbom sbom.cdx.json`
 [group('supply')]
-sbom file='sbom.cdx.json':
+sbom file='sbom.cdx.json' edge='sbom-edge.cdx.json':
     #!/bin/sh
     set -eu
     set -- --package cafeteria-provisioning
@@ -137,7 +137,8 @@ sbom file='sbom.cdx.json':
         set -- "$@" --package "cafeteria-$(echo "$program" | cut -d/ -f2)"
     done
     uv export --quiet --locked --no-dev --format cyclonedx1.5 --output-file '{{ file }}' "$@"
-    echo "sbom: wrote {{ file }}"
+    uv export --quiet --locked --only-group edge --format cyclonedx1.5 --output-file '{{ edge }}'
+    echo "sbom: wrote {{ file }}, and {{ edge }} for the image of the edge"
 
 # Known vulnerabilities of the packages in uv.lock. Status 1: some are known. Status 2: the advisories could not be read
 [group('supply')]

@@ -33,7 +33,7 @@ def operations_of(document: dict[str, Any]) -> Operations:
 
 
 def struct_named(name: str) -> type[msgspec.Struct] | None:
-    modules = [import_module(f"cafeteria.contracts.{owner}") for owner in subjects.SERVICES]
+    modules = [import_module(f"cafeteria.contracts.{owner}") for owner in (*subjects.SERVICES, "ops")]
     return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
 
 

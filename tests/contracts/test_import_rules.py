@@ -39,6 +39,7 @@ CHASSIS_LAYERS = (
     ("process",),
     ("service",),
     ("app",),
+    ("ops",),
     ("jobs",),
     ("auth.tokens",),
     ("messaging.bus",),

@@ -23,7 +23,7 @@ HEADINGS = [
     "Settings",
     "What happens when it is down",
 ]
-EVERY_SERVICES_PATHS = ("/health", "/metrics", "/schema")
+EVERY_SERVICES_PATHS = ("/health", "/metrics", "/schema", "/v1/ops")
 FRONT_PATH = "/"  # of every service, too
 
 services = pytest.mark.parametrize("service", subjects.SERVICES)

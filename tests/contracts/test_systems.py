@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 LOCK: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
 PYTHONS = [(3, 11), (3, 12), (3, 13), (3, 14)]
 OLDEST_MACOS = (13, 0)  # the wheel of nats-server asks for it
-LINUX = [f"manylinux_2_{minor}" for minor in range(28, 4, -1)] + ["manylinux2014"]
+LINUX = [f"manylinux_2_{minor}" for minor in range(28, 4, -1)] + [
+    "manylinux2014",
+    "manylinux2010",
+    "manylinux1",
+]
 PLATFORMS = {
     "Linux on x86_64": [f"{family}_x86_64" for family in LINUX],
     "Linux on ARM": [f"{family}_aarch64" for family in LINUX],

@@ -57,7 +57,7 @@ OUTCOME: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pictures", action="store_true", help="write the pictures of docs/pages anew")
+    parser.addoption("--pictures", action="store_true", help="take the pictures of docs/pages again")
 
 
 @pytest.hookimpl(tryfirst=True)

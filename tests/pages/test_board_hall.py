@@ -142,5 +142,5 @@ async def test_the_board_is_signed_in_on_its_own_screen(open_board, password: st
 
 async def test_a_student_is_told_that_the_board_needs_the_kitchen(open_page, student_id: str) -> None:
     page = await open_page("/board", signed_in_as=student_id)
-    said = f"The board needs an account of the kitchen. You are signed in as {student_id}."
-    await expect(page.get_by_text(said)).to_be_visible()
+    refusal = f"The board needs an account of the kitchen. You are signed in as {student_id}."
+    await expect(page.get_by_text(refusal)).to_be_visible()

@@ -234,7 +234,7 @@ async def until_kept(page: Page) -> None:
 
 
 async def until_newer_picture(page: Page) -> None:
-    """The page has read the tickets anew since now."""
+    """The page has read the tickets once more, from the beginning of a round."""
     async with page.expect_response(re.compile(r"/v1/tickets\?status=IN_KITCHEN")):
         pass
     async with page.expect_response(re.compile(r"/v1/load")):

@@ -224,7 +224,10 @@ async def test_a_code_that_is_not_ready_says_where_its_order_stands(
 async def test_a_code_that_nobody_has_is_said_to_be_unknown(open_kitchen) -> None:
     page = await open_kitchen("counter")
     await until_live(page)
-    for typed, said in (("12", "A code has four characters"), ("GGGG", "No recent order has the code GGGG.")):
+    for typed, answer in (
+        ("12", "A code has four characters"),
+        ("GGGG", "No recent order has the code GGGG."),
+    ):
         await page.get_by_label("Code of the order").fill(typed)
         await page.keyboard.press("Enter")
-        await expect(page.locator("#found")).to_contain_text(said)
+        await expect(page.locator("#found")).to_contain_text(answer)

@@ -57,7 +57,7 @@ async def answer_with(page: Page, pattern: str, **answer: Any) -> None:
 
 async def test_all_services_are_ready_with_what_they_depend_on(open_ops) -> None:
     page = await open_ops()
-    await expect(page.get_by_text("All five services are ready.")).to_be_visible()
+    await expect(page.locator("main").get_by_text("All five services are ready.")).to_be_visible()
     for service in SERVICES:
         await expect_state(page, service, "ready")
         await expect(row(page, service)).to_contain_text("postgres")
@@ -87,7 +87,7 @@ async def test_a_service_that_falls_is_named_within_2_s_and_again_when_it_is_bac
     await expect_state(page, "gateway", "ready")
     await site.processes.start("stock")
     await expect_state(page, "stock", "ready")
-    await expect(page.get_by_text("All five services are ready.")).to_be_visible()
+    await expect(page.locator("main").get_by_text("All five services are ready.")).to_be_visible()
     spoken = await page.evaluate("() => window.spoken")
     assert [text for text in spoken if text.startswith("stock is")] == [
         "stock is down.",
@@ -111,7 +111,9 @@ async def test_what_all_services_miss_is_named_once(site, open_ops) -> None:
         await expect(page.locator(".headline")).to_contain_text(re.compile("nats is away for .* services"))
         await expect_state(page, "notification", "not ready")
         await expect(row(page, "notification")).to_contain_text("nats: ")
-    await expect(page.get_by_text("All five services are ready.")).to_be_visible(timeout=30_000)
+    await expect(page.locator("main").get_by_text("All five services are ready.")).to_be_visible(
+        timeout=30_000
+    )
 
 
 async def order_slowly(site: Any, student_id: str, dish_id: Any) -> None:
@@ -145,7 +147,9 @@ async def test_without_any_answer_the_page_asks_whether_the_system_runs(open_ops
     page = await open_ops()
     await expect_state(page, "gateway", "ready")
     await page.route("**/v1/**", lambda route: route.abort())
-    await expect(page.get_by_text("No service answers. Is the system running?")).to_be_visible()
+    await expect(
+        page.locator("main").get_by_text("No service answers. Is the system running?")
+    ).to_be_visible()
     await expect(page.get_by_text(re.compile("Last update [0-9]+ s ago"))).to_be_visible()
 
 
@@ -171,7 +175,7 @@ async def test_a_student_is_told_that_the_page_is_for_the_operator(site, open_op
     student = site.student()
     page = await open_ops(signed_in_as=student, host="localhost")
     await expect(page.get_by_role("heading", name="This page is for the operator")).to_be_visible()
-    await expect(page.get_by_text(f"You are signed in as {student}.")).to_be_visible()
+    await expect(page.locator("main").get_by_text(f"You are signed in as {student}.")).to_be_visible()
     await page.get_by_role("button", name="Sign in as somebody else").click()
     await expect(page.get_by_label("Your ID")).to_be_visible()
 
@@ -181,17 +185,23 @@ async def test_an_operator_signs_in_and_sees_the_services(open_ops, password: st
     await page.get_by_label("Your ID").fill("operator-1")
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_text("All five services are ready.")).to_be_visible(timeout=LOGIN_MS)
+    await expect(page.locator("main").get_by_text("All five services are ready.")).to_be_visible(
+        timeout=LOGIN_MS
+    )
 
 
 async def test_signed_out_while_identity_is_down_is_said_and_ends_by_itself(site, open_ops) -> None:
     await site.processes.stop("identity")
     try:
         page = await open_ops(signed_in_as=None)
-        await expect(page.get_by_text(re.compile("^Signed out, and identity is down"))).to_be_visible()
+        await expect(
+            page.locator("main").get_by_text(re.compile("^Signed out, and identity is down"))
+        ).to_be_visible()
     finally:
         await site.processes.start("identity")
-    await expect(page.get_by_text(re.compile("^Signed out, and identity is down"))).to_have_count(0)
+    await expect(
+        page.locator("main").get_by_text(re.compile("^Signed out, and identity is down"))
+    ).to_have_count(0)
     await expect(page.get_by_label("Your ID")).to_be_visible()
 
 

@@ -106,7 +106,7 @@ async def test_name_and_price_are_changed_and_a_wrong_price_stays_in_the_form(si
     await price.fill("1,50")
     await page.get_by_role("button", name="Save").click()
     await expect(price).to_be_focused()
-    await expect(page.get_by_text("A price is a number like 120 or 120.50.")).to_be_visible()
+    await expect(page.locator("main").get_by_text("A price is a number like 120 or 120.50.")).to_be_visible()
     await price.fill("12.5")
     await page.get_by_role("textbox", name="Name").fill(f"{dish.name} hot")
     await page.get_by_role("button", name="Save").click()
@@ -143,15 +143,17 @@ async def test_tomorrows_quantities_are_sent_in_one_go_and_each_row_says_what_be
     send = page.get_by_role("button", name=re.compile("^Add 233 portions to 2 dishes"))
     await send.click()
     await expect(
-        page.get_by_text("1 amount is no number from 1 to 1,000,000. Nothing was sent.")
+        page.locator("main").get_by_text("1 amount is no number from 1 to 1,000,000. Nothing was sent.")
     ).to_be_visible()
     await page.get_by_label(f"Portions of {third.name} to add").fill("")
     await send.click()
-    await expect(page.get_by_text(re.compile("^1 of 2 dishes are done; 1 is not known yet"))).to_be_visible()
+    await expect(
+        page.locator("main").get_by_text(re.compile("^1 of 2 dishes are done; 1 is not known yet"))
+    ).to_be_visible()
     await page.reload()
-    await expect(page.get_by_text("All 2 dishes are done: 233 portions were added.")).to_be_visible(
-        timeout=AGAIN_MS
-    )
+    await expect(
+        page.locator("main").get_by_text("All 2 dishes are done: 233 portions were added.")
+    ).to_be_visible(timeout=AGAIN_MS)
     row = page.get_by_role("row").filter(has_text=second.name)
     await expect(row).to_contain_text("120 portions added at")
     await page.get_by_role("button", name="Done").click()
@@ -177,9 +179,9 @@ async def test_levels_stay_and_say_how_old_they_are_when_stock_falls(site, open_
     await site.processes.stop("stock")
     try:
         await expect(
-            page.get_by_text(re.compile("^Stock does not answer. What is shown here is from"))
+            page.locator("main").get_by_text(re.compile("^Stock does not answer. What is shown here is from"))
         ).to_be_visible()
         await expect(dish_row(page, dish)).to_contain_text("7 left")
     finally:
         await site.processes.start("stock")
-    await expect(page.get_by_text(re.compile("^Stock does not answer"))).to_have_count(0)
+    await expect(page.locator("main").get_by_text(re.compile("^Stock does not answer"))).to_have_count(0)

@@ -71,5 +71,5 @@ check("the board is behind after 3 s or when the kitchen is away, and stale afte
 check("additions are the meals that became ready since the picture before", () => {
   const before = picture({ ready: [ticket(1, "READY")], cooking: [ticket(2, "IN_KITCHEN")] });
   equal(additions(before, picture({ ready: [ticket(1, "READY"), ticket(2, "READY")] })), ["0002"]);
-  equal(additions(null, before), [], "the first picture is no news");
+  equal(additions(null, before), [], "the first picture announces nothing");
 });

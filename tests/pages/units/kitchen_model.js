@@ -3,7 +3,7 @@ import { check, equal, ok } from "/units/check.js";
 import * as model from "/js/kitchen/model.js";
 import { commandOf, moved } from "/js/kitchen/keys.js";
 import { clean, DEFAULTS } from "/js/kitchen/settings.js";
-import { act, actionOf, freshness, initial, newest, sectionOf, shown } from "/js/kitchen/state.js";
+import { act, actionOf, firstSection, freshness, initial, newest, sectionOf, shown } from "/js/kitchen/state.js";
 import { shortCode, typedCode } from "/js/short_code.js";
 
 const T0 = Date.parse("2026-03-01T18:00:00Z");
@@ -123,8 +123,8 @@ check("an operator looks and does not press", () => {
 check("arrivals are the waiting tickets that the picture before did not have", () => {
   const before = picture({ QUEUED: [ticket(1)] });
   equal(model.arrivals(before, picture({ QUEUED: [ticket(1), ticket(2), ticket(3)] })), 2);
-  equal(model.arrivals(null, before), 0, "the first picture is no news");
-  equal(model.arrivals(picture({ READY: [] }), before), 0, "nor is the first one of a section");
+  equal(model.arrivals(null, before), 0, "the first picture announces nothing");
+  equal(model.arrivals(picture({ READY: [] }), before), 0, "nor does the first one of a section");
 });
 
 check("the chosen ticket keeps its place: when it leaves, the next one is chosen", () => {
@@ -153,7 +153,13 @@ check("the answer to an older search changes nothing", () => {
 });
 
 check("a phone begins at the counter, a large screen at the line, and an address names its section", () => {
-  equal([sectionOf("", false), sectionOf("", true), sectionOf("#counter", true), sectionOf("#x", true)], ["counter", "line", "counter", "line"]);
+  equal([firstSection("", false), firstSection("", true), firstSection("#counter", true), firstSection("#x", true)], ["counter", "line", "counter", "line"]);
+});
+
+check("an address that names no section keeps the one that is shown", () => {
+  const counter = stateWith(picture({}), { section: "counter" });
+  equal(act(counter, { type: "section", section: sectionOf("#main") }).section, "counter");
+  equal(act(counter, { type: "section", section: sectionOf("#line") }).section, "line");
 });
 
 check("the code is taken from the random end of the id, and what a person types is understood", () => {

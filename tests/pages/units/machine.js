@@ -134,8 +134,16 @@ check("offline it is parked and sent once the network is back", () => {
 check("a session that is over keeps the record, one that only could not be renewed is tried again", () => {
   const over = after(...SENT, { ...answer(401), isSignedIn: false });
   equal([over.machine.name, isFrozen(over.machine), does(over)], ["signin", true, []]);
-  equal(does(after(...SENT, { ...answer(401), isSignedIn: false }, { type: "signed-in" })), ["post"]);
+  equal(does(after(...SENT, { ...answer(401), isSignedIn: false }, { type: "signed-in" })), []);
   equal([after(...SENT, answer(401)).machine.name, after(...SENT, answer(401)).machine.why], ["waiting", "session"]);
+});
+
+check("nothing is sent for a student who is not signed in any more", () => {
+  for (const again of [{ type: "try" }, { type: "online" }, { type: "timer", now: 9000 }]) {
+    const asked = after(...SENT, NO_ANSWER, { ...again, isSignedIn: false });
+    equal([asked.machine.name, isFrozen(asked.machine), does(asked)], ["signin", true, []]);
+  }
+  equal(does(after(LINES, PRESS, { ...STORED, isSignedIn: false })), []);
 });
 
 check("a fault of this page deletes the record and keeps the lines and the code", () => {

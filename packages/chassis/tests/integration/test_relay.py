@@ -192,6 +192,24 @@ async def test_a_failing_relay_continues_to_count(
         await until(lambda: relay.remaining_rows == 5)
 
 
+async def test_the_age_of_the_oldest_row_rises_while_nothing_is_published(
+    bus: Bus, database: Database, outbox: Outbox, status_message: StatusMessage
+) -> None:
+    def oldest_s() -> float:
+        [sample] = [each for metric in relay_module.OLDEST.metric().collect() for each in metric.samples]
+        return sample.value
+
+    async with Relay(database, RefusingBus(), outbox, service=names.GATEWAY, holder="first"):
+        assert oldest_s() == 0
+        await add(database, outbox, [status_message()])
+        await until(lambda: oldest_s() > 0.5)
+        before = oldest_s()
+        await add(database, outbox, [status_message()])  # a younger one makes it no younger
+        await until(lambda: oldest_s() > before + 0.5)
+    async with Relay(database, bus, outbox, service=names.GATEWAY, holder="first"):
+        await until(lambda: oldest_s() == 0)
+
+
 class RefusingBus(Bus):
     """Stores nothing. It has no connection: a relay only publishes."""
 

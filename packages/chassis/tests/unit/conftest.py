@@ -75,7 +75,9 @@ def environ() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def settings() -> ServiceSettings:
     return load_settings(
-        ServiceSettings, {**REQUIRED, "CAFETERIA_ALLOWED_ORIGINS": "https://canteen.example"}
+        ServiceSettings,
+        # any free port, because no port belongs to a service that is made up
+        {**REQUIRED, "CAFETERIA_ALLOWED_ORIGINS": "https://canteen.example", "CAFETERIA_PORT": "0"},
     )
 
 

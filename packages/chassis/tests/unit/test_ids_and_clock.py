@@ -3,7 +3,7 @@
 from datetime import UTC, timedelta
 
 from cafeteria.chassis.runtime.clock import now
-from cafeteria.chassis.runtime.ids import earliest_id, new_id
+from cafeteria.chassis.runtime.ids import earliest_id, made_at, new_id
 
 
 def test_ids_are_uuid7_and_later_ones_sort_later() -> None:
@@ -23,3 +23,8 @@ def test_an_id_made_at_a_moment_or_later_is_not_below_that_moments_earliest() ->
 
     assert earliest_id(at) <= new_id()
     assert new_id() < earliest_id(at + timedelta(seconds=60))
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    before = now()
+    assert before - timedelta(milliseconds=1) <= made_at(new_id()) <= now()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from conftest import Identity
 
 STUDENT = "210041101"
-COOKIES_ALONE = {"cookie": True, "tokens": False}
+COOKIES_ALONE: dict[str, Any] = {"cookie": True, "tokens": False}
 
 
 def secrets_of(answer: httpx.Response) -> list[str]:

@@ -31,11 +31,12 @@ from cafeteria.chassis.http.openapi_routes import UnservedRoutes, schema_route
 from cafeteria.chassis.http.problem_details import allow_header, answer_error
 from cafeteria.chassis.http.request_body import JsonRequest, prepare_body
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD, RequestBoundary, RouteTable, ShedLoad
-from cafeteria.chassis.http.request_log import RequestLog
+from cafeteria.chassis.http.request_log import QUIET_ROUTES, RequestLog
 from cafeteria.chassis.http.request_target import check_query, prepare_query
 from cafeteria.chassis.http.trusted_pages import TrustedPages
 from cafeteria.chassis.jobs import JobRunner
 from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.ops import OwnFigures, Pulse, ops_path, ops_route
 from cafeteria.chassis.runtime.settings import ServiceSettings
 
 MAX_BODY_BYTES = 65_536
@@ -50,7 +51,7 @@ class AppContext(msgspec.Struct, frozen=True, kw_only=True):
     """What an app shares with its service. The app's state holds `closing`, and the service as `service`.
 
     `proxies` find the clients of requests; without them CAFETERIA_TRUSTED_PROXIES does. With `logs_clients` the line of
-    every request names its client.
+    every request names its client. `figures` are the service's own in its pulse.
     """
 
     registry: CollectorRegistry = msgspec.field(default_factory=metrics.app_registry)
@@ -58,6 +59,7 @@ class AppContext(msgspec.Struct, frozen=True, kw_only=True):
     service: Any = None
     proxies: TrustedProxies | None = None
     logs_clients: bool = False
+    figures: OwnFigures = msgspec.field(default_factory=OwnFigures)
 
 
 class ServiceApp(Litestar):
@@ -127,31 +129,27 @@ def build_app(
 ) -> ServiceApp:
     """Build the app of `service`, inside the request boundary.
 
-    Each of `checks` tests one dependency by name; `keys` adds the check `keys`. The boundary calls `shed_load` for the
-    routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `pages` and
-    `token_verifier`. `keys` start after `lifespan`, because they may be fetched through the bus that it opens. With an
-    internal port in the settings, `internal` serves the metrics and the schema, and the app itself does not. The route `/`
-    leads to the pages of the settings, or else to the schema.
+    Each of `checks` tests one dependency by name; `keys` adds the check `keys` and the route `/v1/ops/<service>`. The boundary
+    calls `shed_load` for the routes whose `opt` is SHEDS_LOAD. The app's state holds `settings`, `closing`, `service`, `pages`
+    and `token_verifier`. With an internal port, `internal` serves metrics and schema, and the app itself does not.
     """
     context = context or AppContext()
     checks = {**checks, "keys": keys.check} if keys else checks
+    pulse = _pulse(service, settings, context) if keys else None
 
     def own_routes() -> list[HTTPRouteHandler]:
         return [*health_routes(checks), _metrics_route(context.registry), schema_route(lambda: app)]
 
     internal = _internal_listener(service, settings, context, own_routes)
+    public = _public_routes(settings, checks, pulse, own_routes, has_internal=internal is not None)
     app = ServiceApp(
         context=context,
         origins=Origins(settings.allowed_origins),
         shed_load=shed_load,
-        request_log=_request_log(context, settings),
+        request_log=_request_log(service, settings, context),
         internal=internal,
-        route_handlers=[
-            *route_handlers,
-            *(health_routes(checks) if internal else own_routes()),
-            *front_routes(pages_url=settings.pages_url, has_schema=internal is None),
-        ],
-        lifespan=[_in_registry(context.registry), *lifespan, *([_running(keys)] if keys else [])],
+        route_handlers=[*route_handlers, *public],
+        lifespan=list(_lifespans(context, pulse, lifespan, keys)),
         state=_state(context, settings, keys),
         openapi_config=_openapi(service, settings),
     )
@@ -171,9 +169,53 @@ def _state(context: AppContext, settings: ServiceSettings, keys: KeySource | Non
     )
 
 
-def _request_log(context: AppContext, settings: ServiceSettings) -> RequestLog:
-    proxies = context.proxies or TrustedProxies(settings.connection_proxies)
-    return RequestLog(proxies, names_clients=context.logs_clients, registry=context.registry)
+def _public_routes(
+    settings: ServiceSettings,
+    checks: Mapping[str, Check],
+    pulse: Pulse | None,
+    own_routes: Callable[[], Sequence[HTTPRouteHandler]],
+    *,
+    has_internal: bool,
+) -> list[HTTPRouteHandler]:
+    """What every service has on its public port. Metrics and the schema are not there if an internal one has them."""
+    routes = list(health_routes(checks) if has_internal else own_routes())
+    routes += front_routes(pages_url=settings.pages_url, has_schema=not has_internal)
+    return [*routes, *([ops_route(pulse, checks)] if pulse else [])]
+
+
+def _lifespans(
+    context: AppContext, pulse: Pulse | None, own: Sequence[Lifespan], keys: KeySource | None
+) -> Iterator[Lifespan]:
+    """The keys start last, because they may be fetched through the bus that the service's `own` opens."""
+    yield _in_registry(context.registry)
+    if pulse is not None:
+        yield pulse.running
+    yield from own
+    if keys is not None:
+        yield _running(keys)
+
+
+def _pulse(service: str, settings: ServiceSettings, context: AppContext) -> Pulse:
+    return Pulse(
+        service,
+        replica=settings.instance(service),
+        registry=context.registry,
+        quiet_routes=_quiet_routes(service),
+        own=context.figures,
+    )
+
+
+def _request_log(service: str, settings: ServiceSettings, context: AppContext) -> RequestLog:
+    return RequestLog(
+        context.proxies or TrustedProxies(settings.connection_proxies),
+        names_clients=context.logs_clients,
+        registry=context.registry,
+        quiet_routes=_quiet_routes(service),
+    )
+
+
+def _quiet_routes(service: str) -> frozenset[str]:
+    return QUIET_ROUTES | {ops_path(service)}
 
 
 def _trusted_pages(settings: ServiceSettings) -> TrustedPages:
@@ -199,7 +241,7 @@ def _internal_listener(
         context=context,
         origins=Origins(()),
         shed_load=lambda: None,
-        request_log=_request_log(context, settings),
+        request_log=_request_log(service, settings, context),
         route_handlers=own_routes(),
         state=_state(context, settings, keys=None),
         openapi_config=None,

@@ -22,6 +22,7 @@ from cafeteria.chassis.jobs import Job
 from cafeteria.chassis.messaging.bus import Bus
 from cafeteria.chassis.messaging.message_handlers import Handler, StreamConsumer, Subscription
 from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.ops import OwnFigures
 from cafeteria.chassis.runtime.settings import ServiceSettings
 from cafeteria.contracts.subjects import SESSIONS_REVOKED
 
@@ -57,6 +58,7 @@ class Declarations(msgspec.Struct, Generic[Service], frozen=True, kw_only=True):
 
     `checks` are further dependencies of readiness beside Postgres and NATS. The request boundary calls `shed_load` for the
     routes whose `opt` is SHEDS_LOAD; it raises Overloaded. With `logs_clients` every request's line names its client.
+    `figures` are what the operator's page shows of this service alone.
     """
 
     routes: Sequence[ControllerRouterHandler]
@@ -67,6 +69,7 @@ class Declarations(msgspec.Struct, Generic[Service], frozen=True, kw_only=True):
     checks: Mapping[str, Callable[[Service], Awaitable[None]]] = msgspec.field(default_factory=dict)
     shed_load: Callable[[Service], None] = _accept_all
     logs_clients: bool = False
+    figures: OwnFigures = msgspec.field(default_factory=OwnFigures)
 
 
 def service_app(
@@ -91,6 +94,7 @@ def service_app(
             service=service,
             proxies=service.proxies,
             logs_clients=declared.logs_clients,
+            figures=declared.figures,
         ),
     )
 

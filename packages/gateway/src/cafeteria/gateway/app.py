@@ -3,11 +3,13 @@
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
 from cafeteria.chassis.database.retention import PurgeEnded
+from cafeteria.chassis.http.pulse_snapshot import Answers
 from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.lag import ConsumerLag
 from cafeteria.chassis.messaging.outbox import Outbox
 from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
+from cafeteria.chassis.ops import OwnFigures
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import GATEWAY, GATEWAY_PROJECTION
 from cafeteria.gateway import tables
@@ -23,7 +25,7 @@ from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.use_cases import Service
 from cafeteria.gateway.use_cases.cancel_order import CancelOrder
 from cafeteria.gateway.use_cases.check_delivery import CheckDelivery
-from cafeteria.gateway.use_cases.count_pending import CountPending
+from cafeteria.gateway.use_cases.count_pending import PENDING, CountPending
 from cafeteria.gateway.use_cases.place_order import PlaceOrder
 from cafeteria.gateway.use_cases.project_statuses import ProjectStatuses
 from cafeteria.gateway.use_cases.purge_keys import PurgeKeys
@@ -34,6 +36,8 @@ from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
 from cafeteria.gateway.use_cases.retry_pending import RetryPending
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
 
+PLACED = Answers(method="POST", route="/v1/orders", statuses=frozenset({201, 202}))
+"""Orders that exist: accepted, or received while stock is silent. A repeat under the same key counts, too."""
 RELAY_EVERY_S = 0.1  # the kitchen's work can wait that long, and an order costs 4 % less than at once
 
 DECLARED = Declarations[Service](
@@ -47,6 +51,7 @@ DECLARED = Declarations[Service](
         "relay": lambda service: service.relay.check(),
     },
     shed_load=lambda service: service.load_shedding.check(),
+    figures=OwnFigures(levels={"pending_orders": PENDING}, rates={"orders_per_s": PLACED}),
 )
 
 

@@ -9,6 +9,7 @@ from cafeteria.chassis.messaging import Bus
 from cafeteria.chassis.messaging.dead_letters import DeadLetters
 from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.messaging.ordered_reader import OrderedReader
+from cafeteria.chassis.ops import OwnFigures
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import NOTIFICATION, NOTIFICATION_STREAM
 from cafeteria.notification import tables
@@ -16,7 +17,7 @@ from cafeteria.notification.http_api import ROUTES
 from cafeteria.notification.jobs import JOBS
 from cafeteria.notification.message_handlers import HANDLERS, SUBSCRIPTIONS
 from cafeteria.notification.settings import NotificationSettings
-from cafeteria.notification.sse_hub import SseHub
+from cafeteria.notification.sse_hub import OPEN, SseHub
 from cafeteria.notification.student_streams import StudentStreams
 from cafeteria.notification.use_cases import Service
 from cafeteria.notification.use_cases.check_delivery import CheckDelivery
@@ -31,6 +32,7 @@ DECLARED = Declarations[Service](
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,
     checks={"reader": lambda service: service.stream_lag.check()},
+    figures=OwnFigures(levels={"open_streams": OPEN}),
 )
 
 

@@ -20,6 +20,7 @@ from cafeteria.bench import (
     latency,
     login,
     overload,
+    pages,
     profile,
     replicas,
     sold_out,
@@ -49,6 +50,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     overload,
     replicas,
     edge,
+    pages,
     profile,
     curve,
 )

@@ -162,7 +162,9 @@ def build_app(controls: DemoControls, verifier: TokenVerifier) -> ServiceApp:
         context=context,
         origins=Origins(()),
         shed_load=lambda: None,
-        request_log=_NoRequestLog(TrustedProxies(()), names_clients=False, registry=context.registry),
+        request_log=_NoRequestLog(
+            TrustedProxies(()), names_clients=False, quiet_routes=frozenset(), registry=context.registry
+        ),
         route_handlers=[read_demo, switch_member, set_kitchen, start_crowd, stop_crowd],
         state=State({"controls": controls, "token_verifier": verifier, "pages": _own_pages()}),
         openapi_config=None,

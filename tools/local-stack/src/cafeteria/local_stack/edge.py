@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx
 
-import cafeteria.web
 from cafeteria.chassis.runtime.addresses import bracketed
 from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack.binaries import caddy
@@ -21,10 +20,10 @@ from cafeteria.local_stack.plan import service_of
 from cafeteria.provisioning.addresses import reaching_host
 from cafeteria.provisioning.errors import StackError
 from cafeteria.provisioning.plain_http import plain_http
+from cafeteria.web.assets import SITE
 
 EDGE = "edge"
 CADDYFILE = Path(__file__).parents[5] / "deploy" / "edge" / "Caddyfile"
-SITE = Path(cafeteria.web.__file__ or "").parent / "site"
 
 WITH_REPLICAS = {"TRY_FOR": "300ms", "SHUT_OUT": "1s"}
 """For one process it is better to answer 503 at once, and to ask the process again as soon as it has restarted."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cafeteria.local_stack import ports
 from cafeteria.local_stack.data_directory import temporary_data_directory
-from cafeteria.local_stack.edge import EDGE, SITE, Edge
+from cafeteria.local_stack.edge import EDGE, Edge
 from cafeteria.local_stack.servers import supervised
 from cafeteria.local_stack.supervised_process import SupervisedProcess
 
@@ -93,11 +93,11 @@ class BehindEdge(NamedTuple):
 
 @asynccontextmanager
 async def behind_edge(
-    names: Iterable[str], *, away: Iterable[str] = (), demo: str = "", site: Path = SITE
+    names: Iterable[str], *, site: Path, away: Iterable[str] = (), demo: str = ""
 ) -> AsyncIterator[BehindEdge]:
     """Run the edge before an upstream for each name; at the addresses of those `away` nothing listens.
 
-    The upstream named `demo` is the control of a demonstration.
+    `site` holds the pages. The upstream named `demo` is the control of a demonstration.
     """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(temporary_data_directory())

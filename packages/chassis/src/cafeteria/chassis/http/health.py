@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
 from cafeteria.chassis.runtime.errors import ServiceError
+from cafeteria.contracts.ops import Health
 
 CHECK_LIMIT_S = 1.0
 """A dependency that takes longer counts as unavailable: readiness is requested every second or two."""
@@ -25,13 +26,6 @@ Check = Callable[[], Awaitable[None]]
 
 _OK = "ok"
 _UNAVAILABLE = "unavailable"
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The health answer. `dependencies` has a state for each name: `ok`, or `unavailable: <reason>`."""
-
-    status: str
-    dependencies: dict[str, str]
 
 
 _NOT_READY = {503: ResponseSpec(Health, description="Something that this service needs does not answer.")}

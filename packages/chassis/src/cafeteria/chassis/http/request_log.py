@@ -16,7 +16,7 @@ from cafeteria.chassis.runtime.errors import ServiceError
 from cafeteria.chassis.runtime.security_events import BY_STATUS
 
 QUIET_ROUTES = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
-"""Machines call these every few seconds, so their log lines are at debug."""
+"""Machines call these every few seconds."""
 
 THINNED_OUT = frozenset({*BY_STATUS, 0, 400, 404, 405, 413, 415, 503})
 """Statuses that cost a client nothing, thousands of times a second; 0 for one that left. The metrics count every request."""
@@ -26,10 +26,21 @@ REFUSAL = "refusal"
 
 
 class RequestLog:
-    """`names_clients`: every line has the client's address, for a service whose requests change accounts."""
+    """`names_clients`: every line has the client's address, for a service whose requests change accounts.
 
-    def __init__(self, proxies: TrustedProxies, *, names_clients: bool, registry: CollectorRegistry) -> None:
+    The lines of `quiet_routes` are at debug, but for refusals of a person.
+    """
+
+    def __init__(
+        self,
+        proxies: TrustedProxies,
+        *,
+        names_clients: bool,
+        registry: CollectorRegistry,
+        quiet_routes: frozenset[str],
+    ) -> None:
         self._proxies = proxies
+        self._quiet_routes = quiet_routes
         self._names_clients = names_clients
         self._registry = registry
         self._limit = LineLimit()
@@ -50,7 +61,7 @@ class RequestLog:
             return
         if self._names_clients and "client" not in line:
             line["client"] = self._client(scope)
-        if route in QUIET_ROUTES:
+        if route in self._quiet_routes and "security_event" not in line:
             self._log.debug("request_answered", **line)
         else:
             self._log.info("request_answered", **line)

@@ -68,6 +68,7 @@ class DeadLetters:
     def __init__(self, database: Database, table: sa.Table) -> None:
         self._database = database
         self._table = table
+        WRITTEN.metric()  # so that it is there, and can be seen to rise, before the first one
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Store the letters in one commit. Raises DatabaseUnavailable: then do not acknowledge the message."""

@@ -19,7 +19,9 @@ from cafeteria.chassis.messaging.leased_outbox import LeasedOutbox, Reading
 from cafeteria.chassis.messaging.outbox import Outbox, OutboxRow
 from cafeteria.chassis.observability import metrics
 from cafeteria.chassis.observability.logs import get_logger
+from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.errors import Unavailable
+from cafeteria.chassis.runtime.ids import made_at
 
 POLL_S = 0.5  # finds rows that another replica, or an earlier process, left
 RETRY_S = 0.5  # after a failure; the rows stay in the outbox
@@ -30,6 +32,10 @@ WAIT_LIMIT_S = 10.0  # a holder that works renews its lease every few seconds
 
 RELAYED = metrics.counter("cafeteria_outbox_relayed_total", "Outbox rows published to JetStream")
 REMAINING = metrics.gauge("cafeteria_outbox_rows", "Outbox rows that remained after the last pass")
+OLDEST = metrics.gauge(
+    "cafeteria_outbox_oldest_seconds",
+    "Age of the oldest outbox row that this relay has read and not published; 0 without one",
+)
 LEASE_WAIT = metrics.gauge(
     "cafeteria_relay_lease_wait_seconds",
     "How long this relay has waited for a lease that its holder does not renew: alarm above 10",
@@ -58,6 +64,8 @@ class Relay:
         self._leased = LeasedOutbox(outbox, holder=holder)
         self._every_s = every_s
         self.remaining_rows = 0
+        self._oldest_at: datetime | None = None
+        OLDEST.metric().set_function(lambda: _age_s(self._oldest_at))
         self._lease_wait = _LeaseWait()
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
@@ -122,6 +130,7 @@ class Relay:
         async with self._database.statement() as connection:
             reading = await self._leased.read(connection, limit=PASS_LIMIT)
         self._lease_wait.note(reading)
+        self._oldest_at = made_at(reading.rows[0].message_id) if reading.rows else None
         return reading
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> None:
@@ -137,6 +146,7 @@ class Relay:
         await self._after_pass(is_full=len(rows) == PASS_LIMIT)
 
     async def _after_pass(self, *, is_full: bool) -> None:
+        self._oldest_at = None
         if is_full:
             self.wake()
             await self._count()
@@ -192,6 +202,10 @@ class _LeaseWait:
             self._since = (now_s, reading.lease_until)
         self.seconds = now_s - self._since[0] if self._since else 0.0
         LEASE_WAIT.metric().set(self.seconds)
+
+
+def _age_s(at: datetime | None) -> float:
+    return 0.0 if at is None else max(0.0, (now() - at).total_seconds())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

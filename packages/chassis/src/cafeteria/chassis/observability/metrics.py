@@ -79,6 +79,13 @@ class Declaration(Generic[M]):
             self._made[registry] = self._make(registry=registry)
         return self._made[registry]
 
+    def total(self, registry: CollectorRegistry) -> float | None:
+        """The sum of a counter's or gauge's values in `registry`; None if nothing there has used it."""
+        made = self._made.get(registry)
+        if made is None:
+            return None
+        return sum((sample.value for metric in made.collect() for sample in metric.samples), start=0.0)
+
 
 def counter(name: str, meaning: str, *labels: str) -> Declaration[Counter]:
     return Declaration(partial(Counter, name, meaning, labels))

@@ -1,6 +1,6 @@
 """Ids are UUIDv7 that the service makes: index pages fill in order, and an id costs no round trip."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from uuid_utils import uuid7
@@ -14,3 +14,8 @@ def new_id() -> UUID:
 def earliest_id(at: datetime) -> UUID:
     """The smallest id that can be made at `at` or later: a UUIDv7 begins with the milliseconds."""
     return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
+
+
+def made_at(id_: UUID) -> datetime:
+    """The time at which a UUIDv7 was made, to the millisecond."""
+    return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC)

@@ -18,7 +18,6 @@ export const EMPTY = Object.freeze({
   isStored: false, isDoubtful: false, until: null, why: null, problem: null, orderId: null,
 });
 
-/** Is a request under way, or will one go out by itself? */
 export const isPending = (machine) => PENDING.has(machine.name);
 
 /** Are the lines part of a request that may have gone out? */
@@ -32,7 +31,6 @@ export const canChange = (machine) =>
 export const canCancel = (machine) =>
   machine.goal === "order" && (machine.name === "unsure" || (machine.name === "parked" && machine.isDoubtful));
 
-/** The last part of a problem's type: "out-of-stock". */
 export const codeOf = (problem) => problem?.type?.split("/").at(-1) ?? null;
 
 /** One step. An event has `now`, `random`, a fresh `key`, `isOnline`, `isSignedIn`; one that means nothing leaves the same machine. */
@@ -42,7 +40,6 @@ export function next(machine, event) {
 }
 
 const EVENTS = {
-  /** At the start of the page, and when another person has signed in. */
   load(machine, event) {
     const { record, basket } = event;
     if (!record) return fresh(basket?.lines ?? [], basket?.key ?? event.key);
@@ -55,7 +52,7 @@ const EVENTS = {
     return hasLapsed(frozen, event) ? lapsed(frozen, event) : frozen;
   },
 
-  /** The student has changed the basket. While an order is not confirmed, the next basket has no key yet. */
+  /** The next basket has no key while an order is not confirmed. */
   lines(machine, { lines, key }) {
     if (isFrozen(machine)) return machine;
     if (machine.isStored) return { ...machine, lines };
@@ -71,8 +68,8 @@ const EVENTS = {
   },
 
   "signed-in"(machine, event) {
-    if (machine.name !== "signin") return machine;
-    return machine.isStored ? send(machine, event) : freeze(machine, event);
+    // a stored order is resumed by "load", in this tab or in another one
+    return machine.name === "signin" && !machine.isStored ? freeze(machine, event) : machine;
   },
 
   /** The record's transaction is complete: only now a request may go out. */
@@ -100,23 +97,21 @@ const EVENTS = {
 
   offline: (machine) => (isWaiting(machine) ? { ...machine, name: "parked", until: null } : machine),
 
-  /** "Change basket": nothing exists under the key, and it never goes out again. */
+  /** Nothing exists under the key, and it never goes out again. */
   change: (machine, { key }) => (canChange(machine) ? [fresh(machine.lines, key), { do: "forget" }] : machine),
 
-  /** "Cancel it": the same request is repeated until it is known whether there is an order to cancel. */
+  /** The request is repeated until it is known whether there is an order to cancel. */
   cancel(machine) {
     if (!canCancel(machine)) return machine;
     const cancelling = { ...machine, name: "sending", goal: "cancel", isStored: false, until: null };
     return [cancelling, { do: "store", record: recordOf(cancelling) }];
   },
 
-  /** Back from signing in, and from a sentence that has been read. */
   back(machine, { key }) {
     if (machine.name === "signin") return machine.isStored ? machine : fresh(machine.lines, machine.key);
     return ["refused", "broken", "lapsed", "accepted"].includes(machine.name) ? fresh(machine.lines, key) : machine;
   },
 
-  /** A stage of an order has arrived. */
   status(machine, event) {
     if (machine.name !== "received" || machine.orderId !== event.orderId) return machine;
     const isKnown = event.status === "REJECTED" || event.version >= (machine.goal === "cancel" ? 3 : 2);
@@ -176,7 +171,6 @@ const hasLapsed = (machine, { now }) => now - machine.sentAt > LAPSES_AFTER_MS;
 
 const lapsed = (machine) => [{ ...EMPTY, name: "lapsed", lines: machine.lines, sentAt: machine.sentAt }, { do: "forget" }];
 
-/** Fix the bytes of the request, and have them stored. */
 function freeze(machine, { now }) {
   const body = JSON.stringify({ lines: machine.lines.map(({ item_id, quantity }) => ({ item_id, quantity })) });
   const frozen = { ...machine, name: "sending", body, sent: machine.lines, sentAt: now };
@@ -185,6 +179,7 @@ function freeze(machine, { now }) {
 
 function send(machine, event) {
   if (hasLapsed(machine, event)) return lapsed(machine);
+  if (!event.isSignedIn) return { ...machine, name: "signin", until: null };
   if (!event.isOnline) return { ...machine, name: "parked", until: null };
   const sending = { ...machine, name: "sending", tries: machine.tries + 1, until: null, why: null, problem: null };
   return [sending, { do: "post", key: machine.key, body: machine.body }];

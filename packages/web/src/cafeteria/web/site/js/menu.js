@@ -4,7 +4,6 @@ export const MAX_PORTIONS = 20; // of one dish in one order: the gateway's limit
 export const MAX_LINES = 20;
 const FEW = 20;
 
-/** How much is left, as a student needs to know it. */
 export function levelOf({ available }) {
   if (available === null) return "unknown";
   if (available <= 0) return "gone";
@@ -14,7 +13,6 @@ export function levelOf({ available }) {
 /** How many portions one order may have of an item; an unknown count lets the store decide. */
 export const limitOf = ({ available }) => Math.min(MAX_PORTIONS, available ?? MAX_PORTIONS);
 
-/** The items whose name has `text` in it, in upper or lower case. */
 export function find(items, text) {
   const wanted = text.trim().toLocaleLowerCase();
   return wanted === "" ? items : items.filter(({ name }) => name.toLocaleLowerCase().includes(wanted));

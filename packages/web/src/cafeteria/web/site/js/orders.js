@@ -19,7 +19,6 @@ export function withEvent(orders, { order_id: id, status, version, at, reason = 
   return put(orders, version > before.version ? { ...after, status, version } : after);
 }
 
-/** Takes in one order as the gateway answers it. Where nothing is new, the same object. */
 export function withAnswer(orders, { id, status, version, reason = null, lines, total, created_at }) {
   const before = orders[id] ?? unknown(id);
   if (version <= before.linesVersion) return orders;
@@ -33,7 +32,6 @@ export const timeOf = (order, status) =>
 
 export const hasEnded = (order) => ENDED.has(order.status);
 
-/** May it still be cancelled, as far as this page knows? */
 export const canCancel = (order) => order.status === "PENDING" || order.status === "STOCK_VERIFIED";
 
 /** All orders, the newest first: an order's id begins with the time at which it was made. */

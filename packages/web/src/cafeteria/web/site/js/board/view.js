@@ -12,7 +12,7 @@ export function headView(state, account) {
     <h1>${t("board.ready.title")} <span>${t("board.ready.come")}</span></h1>
     ${ageView(state)}
     <p class="b-clock">${time(state.now)}</p>
-    ${account}
+    ${account ?? html`<span class="b-account"></span>`}
   </div>`;
 }
 
@@ -26,7 +26,7 @@ export function boardView(state, act, login) {
 }
 
 function ageView(state) {
-  if (trustOf(state) !== "behind") return nothing;
+  if (trustOf(state) !== "behind") return html`<p class="b-old"></p>`; // its place, so that nothing moves
   const age = Math.floor((state.now - state.picture.asOf) / 1000);
   return html`<p class="b-old">${icon("reconnecting")} ${t("board.behind", { s: age })}</p>`;
 }

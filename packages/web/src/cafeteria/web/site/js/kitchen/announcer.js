@@ -1,4 +1,4 @@
-/** What screen readers hear of the kitchen, and the title of the page. Nothing is said twice for one event. */
+/** What screen readers hear of the kitchen, and the title of the page. One event is announced once. */
 
 import { shortCode } from "../short_code.js";
 import { announce } from "../ui.js";

@@ -7,7 +7,7 @@ import { icon } from "../ui.js";
 import { t, time } from "../words.js";
 import * as model from "./model.js";
 import { SHOWN } from "./watch.js";
-import { actionView, linesView } from "./ticket_parts.js";
+import { actionView, linesView, modeView } from "./ticket_parts.js";
 import { actionOf, freshness, newest, shown } from "./state.js";
 
 const STANDING = {
@@ -26,7 +26,7 @@ export function counterView(state, act, onFind) {
       <div id="found" class="stack">${foundView(state, act)}</div>
     </section>
     <section class="k-board ${freshness(state)}" aria-labelledby="k-ready-title">
-      <h2 id="k-ready-title">${readyTitle(state)}</h2>
+      <div class="spread"><h2 id="k-ready-title">${readyTitle(state)}</h2>${modeView(state)}</div>
       ${listView(state, act)} ${beyondView(state)}
     </section>
   </div>`;
@@ -61,7 +61,7 @@ function foundView(state, act) {
 }
 
 function listView(state, act) {
-  if (state.picture === null || !("READY" in state.picture.whole)) return html`<p class="k-empty muted">${t("kitchen.counter.loading")}</p>`;
+  if (state.picture === null || !("READY" in state.picture.whole)) return nothing;
   const ready = shown(state);
   if (ready.length === 0) return html`<p class="k-empty">${t("kitchen.counter.empty")}</p>`;
   return html`<div id="tickets" class="k-ready" role="group" aria-label=${t("kitchen.ready.label")} tabindex="-1">

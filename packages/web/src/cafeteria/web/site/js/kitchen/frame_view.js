@@ -15,16 +15,15 @@ const WORK = { line: ["QUEUED", "IN_KITCHEN"], counter: ["READY"] };
 const SHOWN_PRESSES = 4;
 const UNDO_KEY = "U";
 
-/** The sections of the page for its head. @param {ReturnType<import("./state.js").initial>} state */
+/** The sections of the page for its head: none for who may not see them. @param {ReturnType<import("./state.js").initial>} state */
 export function sectionsOf(state) {
-  if (!state.who || state.who.role === "student") return [];
+  if (isStranger(state)) return [];
   return Object.entries(SECTIONS).map(([section, key]) => ({ href: `#${section}`, label: tabView(state, section, key), isCurrent: state.section === section }));
 }
 
 /** How old the picture is, and how much there is to do. */
 export function stateView(state) {
-  const isForeign = state.who?.role === "student" || (state.who === null && state.picture === null);
-  return isForeign ? nothing : html`${liveView(state)} ${countsView(state)}`;
+  return isStranger(state) ? nothing : html`${liveView(state)} ${countsView(state)}`;
 }
 
 /** The red bar of a picture that is too old to trust. */
@@ -49,9 +48,13 @@ export function barView(state, act) {
 /** A phone has no room for the counts: its tabs carry them. */
 function tabView(state, section, key) {
   const statuses = WORK[section];
-  if (!state.picture || !statuses) return t(key);
-  const all = statuses.reduce((sum, status) => sum + model.count(state.picture, status).all, 0);
-  return html`${t(key)}<span class="k-tab-count">&nbsp;${digits(all)}</span>`;
+  if (!statuses) return t(key);
+  const all = statuses.reduce((sum, status) => sum + (state.picture ? model.count(state.picture, status).all : 0), 0);
+  return html`${t(key)}<span class="k-tab-count">${state.picture ? digits(all) : "–"}</span>`;
+}
+
+function isStranger({ who, picture }) {
+  return who?.role === "student" || (who === null && picture === null);
 }
 
 function liveView(state) {

@@ -13,7 +13,7 @@ import { followChosen, listenToKeys } from "./keyboard.js";
 import { mainView } from "./main_view.js";
 import { keep, leftBehind, makeSender } from "./sender.js";
 import { clean, load, save } from "./settings.js";
-import { act, initial, sectionOf } from "./state.js";
+import { act, firstSection, initial, sectionOf } from "./state.js";
 import { hasCode, search } from "./tickets.js";
 import { keepAwake, makeWatch } from "./watch.js";
 
@@ -39,7 +39,7 @@ const say = announcer();
 await begin();
 
 function first() {
-  const section = sectionOf(location.hash, WIDE.matches);
+  const section = firstSection(location.hash, WIDE.matches);
   const base = initial({ now: now(), mono: performance.now(), section, isWide: WIDE.matches });
   return { ...base, login: loginModel.init(), account: accountModel.init() };
 }
@@ -56,7 +56,7 @@ function view(state, dispatch) {
 async function begin() {
   listenToKeys(app);
   keepAwake();
-  window.addEventListener("hashchange", () => app.act({ type: "section", section: sectionOf(location.hash, WIDE.matches) }));
+  window.addEventListener("hashchange", () => app.act({ type: "section", section: sectionOf(location.hash) }));
   WIDE.addEventListener("change", () => app.act({ type: "wide", isWide: WIDE.matches }));
   session.subscribe(onSession);
   app.act({ type: "settings", settings: await load() });

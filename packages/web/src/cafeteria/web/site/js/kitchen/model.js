@@ -93,7 +93,7 @@ export function nextAction(ticket, manual) {
 /**
  * How far the picture can be trusted.
  * @param {Picture | null} picture
- * @param {string | null} trouble what the last round met: "away" if the kitchen said that it cannot answer
+ * @param {string | null} trouble what the last round met: "away" if the kitchen refused because it cannot answer
  * @returns {"loading" | "live" | "behind" | "lost"}
  */
 export function freshness(picture, trouble, now) {

@@ -6,7 +6,7 @@
  *
  * @typedef {{ticketId: string, orderId: string, action: "start" | "ready" | "collect", phase: "held" | "sending" | "again",
  *   dueAt: number, tries: number, isOffline?: boolean}} Press
- *   `isOffline`: no answer came to the last try; otherwise the kitchen said that it cannot answer now
+ *   `isOffline`: no answer came to the last try; otherwise the kitchen refused because it cannot answer now
  */
 
 const LONGEST_PAUSE_S = 15;

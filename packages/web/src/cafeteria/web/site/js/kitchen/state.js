@@ -34,11 +34,14 @@ export function initial({ now, mono, section, isWide }) {
   };
 }
 
-/** The section that an address names; a phone begins at the counter, a large screen at the line. */
-export function sectionOf(hash, isWide) {
-  const named = hash.slice(1);
-  if (SECTIONS.includes(named)) return named;
-  return isWide ? "line" : "counter";
+/** The section that an address names, or null: the way past the header leads to "#main". */
+export function sectionOf(hash) {
+  return SECTIONS.find((section) => hash === `#${section}`) ?? null;
+}
+
+/** A phone begins at the counter, a large screen at the line. */
+export function firstSection(hash, isWide) {
+  return sectionOf(hash) ?? (isWide ? "line" : "counter");
 }
 
 /** The next state. An event that means nothing changes nothing. */
@@ -71,7 +74,7 @@ export function freshness(state) {
 const CHANGES = {
   tick: (state, { now, mono }) => ({ ...state, now, mono }),
   who: (state, { who }) => ({ ...state, who, trouble: who === state.who ? state.trouble : null }),
-  section: (state, { section }) => ({ ...state, section }),
+  section: (state, { section }) => (section === null ? state : { ...state, section }),
   wide: (state, { isWide }) => ({ ...state, isWide }),
   filter: (state, { filter }) => ({ ...state, filter }),
   settings: (state, { settings }) => ({ ...state, settings }),

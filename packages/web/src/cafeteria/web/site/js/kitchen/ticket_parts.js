@@ -1,4 +1,4 @@
-/** The parts that a ticket has on the line and at the counter: its age, its dishes, its one button. */
+/** What the line and the counter share: a ticket's age, its dishes, its one button, and why a button is missing. */
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { icon } from "../ui.js";
@@ -19,6 +19,14 @@ export function ageView(id, waitedMs, level) {
     <span aria-hidden="true">${mark} ${model.stopwatch(waitedMs)}</span>
     <span class="visually-hidden">${t(SPOKEN[level], { n: Math.floor(waitedMs / 60_000) })}</span>
   </p>`;
+}
+
+/** Why there is no button to press: the kitchen cooks by itself, or this person only looks. */
+export function modeView(state) {
+  if (state.picture === null) return html`<p class="k-mode muted">${t("kitchen.line.loading")}</p>`;
+  if (state.who?.role !== "operator" && model.isManual(state.picture)) return nothing;
+  const key = state.who?.role === "operator" ? "kitchen.role.looks" : "kitchen.mode.auto";
+  return html`<p class="k-mode muted">${icon("info")} ${t(key)}</p>`;
 }
 
 export function linesView(lines) {

@@ -6,7 +6,7 @@ import { shortCode } from "../short_code.js";
 import { icon } from "../ui.js";
 import { t } from "../words.js";
 import * as model from "./model.js";
-import { actionView, ageView, linesView } from "./ticket_parts.js";
+import { actionView, ageView, linesView, modeView } from "./ticket_parts.js";
 import { actionOf, freshness, shown } from "./state.js";
 
 const PLACES = 9; // digits that choose a ticket
@@ -36,12 +36,6 @@ function filtersView(state, act) {
         html`<button class="button" aria-pressed=${state.filter === filter} @click=${() => act({ type: "filter", filter })}>${t(key)}</button>`,
     )}
   </div>`;
-}
-
-function modeView(state) {
-  if (state.picture === null) return html`<p class="k-mode muted">${t("kitchen.line.loading")}</p>`;
-  if (!model.isManual(state.picture)) return html`<p class="k-mode muted">${icon("info")} ${t("kitchen.mode.auto")}</p>`;
-  return state.who?.role === "operator" ? html`<p class="k-mode muted">${icon("info")} ${t("kitchen.role.looks")}</p>` : nothing;
 }
 
 function ticketView(state, act, ticket, place) {
@@ -80,7 +74,7 @@ function emptyView(state) {
   return html`<p class="k-empty">${icon("check")} ${t(key)}</p>`;
 }
 
-/** What the picture leaves out is said: the oldest tickets are those that are shown. */
+/** Counts what the picture leaves out; the oldest tickets are those that are shown. */
 function beyondView(state) {
   const waiting = model.count(state.picture, "QUEUED").beyond;
   const cooking = model.count(state.picture, "IN_KITCHEN").beyond;

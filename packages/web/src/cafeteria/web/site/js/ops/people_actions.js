@@ -62,16 +62,13 @@ function openPerson(part, id) {
 
 /** All that is known of one person. Identity has no route for one account, so it is searched by its id. */
 async function readPerson(part, id) {
-  const [found, sessions, logins] = await Promise.all([
-    ask(`/v1/students?${query({ search: id, role: "", disabled: "" })}`),
-    ask(address(id, "/sessions")),
-    ask(address(id, `/logins?limit=${LOGINS}`)),
-  ]);
+  const found = await ask(`/v1/students?${query({ search: id, role: "", disabled: "" })}`);
   const account = found.data?.items.find((one) => one.student_id === id);
-  if (account) part.update(withAccount, account);
-  else part.update(withPerson, id, { status: found.status === 200 ? "missing" : "failed" });
+  if (!account) return part.update(withPerson, id, { status: found.status === 200 ? "missing" : "failed" });
+  part.update(withAccount, account);
+  const [sessions, logins] = await Promise.all([ask(address(id, "/sessions")), ask(address(id, `/logins?limit=${LOGINS}`))]);
   takeSessions(part, id, sessions);
-  takeLogins(part, id, logins);
+  return takeLogins(part, id, logins);
 }
 
 function takeSessions(part, id, { status, data }) {

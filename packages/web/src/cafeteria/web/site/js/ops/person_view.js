@@ -42,7 +42,7 @@ function oneTimeView({ oneTime, studentId }, does) {
     <h2 id="one-time" tabindex="-1">${t("ops.one-time.title", { id: studentId })}</h2>
     <p class="code">${oneTime.password}</p>
     <p>${t("ops.one-time.text", { day: day(oneTime.expiresAt) })}</p>
-    <div class="row">${once({ id: "copy", label: [icon("copy"), t(oneTime.isCopied ? "ops.one-time.copied" : "ops.one-time.copy")], name: t("ops.one-time.copy"), act: does.copy })}
+    <div class="row">${once({ id: "copy", label: [icon("copy"), t(oneTime.isCopied ? "ops.one-time.copied" : "ops.one-time.copy")], act: does.copy })}
       ${once({ id: "put-away", label: t("ops.one-time.done"), act: does.putAway })}</div>
   </section>`;
 }

@@ -6,8 +6,8 @@ import { now } from "../clock.js";
 import { levelOf } from "../menu.js";
 import { shortCode } from "../short_code.js";
 import { t } from "../words.js";
+import { noticeOf } from "./basket_view.js";
 import { shownOrder } from "./model.js";
-import { noticeOf } from "./order_notice.js";
 import { sentenceOf, stageName } from "./orders_view.js";
 
 const BUZZ_MS = 200;
@@ -76,7 +76,6 @@ function ofCancels(before, state) {
   return Object.entries(state.cancels).filter(isNew).map(([, { step }]) => polite(t(CANCELS[step])));
 }
 
-/** A dish of the basket that has just sold out. */
 function ofMenu(before, state) {
   if (before.menu.items === state.menu.items || before.menu.items === null) return [];
   const was = new Map(before.menu.items.map((item) => [item.item_id, item]));
@@ -91,7 +90,6 @@ function ofSession(before, state) {
   return state.login.status === "other" ? [polite(t("login.other", { id: state.login.other }))] : [];
 }
 
-/** "Ready 7F2A · Canteen" while there is an order. */
 export function showTitle(state) {
   const order = shownOrder(state, now());
   const title = order ? t("page.title.order", { stage: stageName(order.status), code: shortCode(order.id) }) : t("page.name");

@@ -42,7 +42,6 @@ const whenRead = (self, act) => (self.reading ? self.reading.then(act) : act());
 
 const isVisible = () => document.visibilityState === "visible";
 
-/** Take an event in; while another tab sends, pass it on. */
 function act(self, event) {
   const isOthers = isPending(self.machine) && self.turn !== null && !self.isHolder;
   return isOthers ? tell(self, { event }) : step(self, event);
@@ -50,15 +49,16 @@ function act(self, event) {
 
 function step(self, event) {
   const before = self.machine;
-  const { machine, effects } = next(before, { ...circumstances(), ...event });
+  const { machine, effects } = next(before, { ...circumstances(self), ...event });
   self.machine = machine;
   if (machine !== before) changed(self, before, event);
   for (const effect of effects) EFFECTS[effect.do](self, effect);
   if (!isPending(machine)) release(self);
 }
 
-function circumstances() {
-  return { now: now(), random: Math.random(), key: newKey(), isOnline: navigator.onLine, isSignedIn: session.who !== null };
+function circumstances({ student }) {
+  const isSignedIn = session.who?.student_id === student; // the cookies may be another person's
+  return { now: now(), random: Math.random(), key: newKey(), isOnline: navigator.onLine, isSignedIn };
 }
 
 function changed(self, before, { type }) {
@@ -89,10 +89,7 @@ const EFFECTS = {
   cancel: (self, { orderId }) => self.onCancel(orderId),
 };
 
-/**
- * Wait for the turn to send this record. Meanwhile another tab may have sent the same basket, or may have left an order
- * without an answer: then that is shown, and nothing new is sent.
- */
+/** Wait for the turn. If another tab has meanwhile sent the same basket, or left an order open, show that and send nothing. */
 async function hasTurn(self, record) {
   const { machine, student } = self;
   const kept = await readInTurn(self);
@@ -151,7 +148,7 @@ async function queue(self, options) {
   step(self, { type: "load", ...kept });
 }
 
-/** The tab that sends says so every two seconds; one that is seen and hears nothing takes over from one that is frozen. */
+/** The tab that sends repeats its state; a visible tab that waits and gets nothing takes over from a frozen one. */
 function beat(self) {
   if (!isPending(self.machine)) return;
   if (self.isHolder) return tell(self, { machine: self.machine });
@@ -175,9 +172,11 @@ function tell(self, message) {
   self.channel?.postMessage({ student: self.student, ...message });
 }
 
-/** A basket that was filled before signing in becomes the student's, and a press that asked to sign in goes on. */
+/** A basket filled before signing in becomes the student's, and a press that asked to sign in goes on. */
 async function belongTo(self, student) {
-  if (student === self.student && self.machine.name === "signin") return step(self, { type: "signed-in" });
+  const { machine } = self;
+  const isSame = student === self.student;
+  if (isSame && machine.name === "signin" && !machine.isStored) return step(self, { type: "signed-in" });
   const isFirst = self.student === NOBODY && student !== NOBODY;
   const hasPressed = isFirst && self.machine.name === "signin";
   leave(self, student);
@@ -234,9 +233,8 @@ function newKey() {
 }
 
 /**
- * Wait for a Web Lock, and keep it until it is released. `steal` takes it from a tab that does nothing any more; `lost` is
- * resolved when that has been done to this one. A browser that has no locks (plain http from another machine) gives every
- * tab its turn at once, and the order's key alone prevents a second order.
+ * Wait for a Web Lock, and keep it until it is released; `lost` is resolved when another tab steals it. Without locks (plain
+ * http from another machine) every tab has its turn at once, and the order's key alone prevents a second order.
  */
 function take(name, { steal = false } = {}) {
   const { locks } = globalThis.navigator ?? {};

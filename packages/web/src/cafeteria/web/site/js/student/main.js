@@ -7,7 +7,7 @@ import { every, now } from "../clock.js";
 import { session } from "../session.js";
 import { announce, page } from "../ui.js";
 import { speak, t } from "../words.js";
-import { shellView } from "./shell_view.js";
+import { shellView } from "./page_view.js";
 
 const SIGNED_IN_MS = 5_000;
 const SIGNED_OUT_MS = 15_000; // many look at the menu before they sign in
@@ -90,7 +90,6 @@ let menuTimer = 0;
 let isReading = false;
 let isMissed = false;
 
-/** Read the menu now, and again after a while as long as the page is seen. */
 async function readMenu() {
   if (isReading) return;
   isReading = true;

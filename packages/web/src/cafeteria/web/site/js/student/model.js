@@ -3,10 +3,9 @@ import { loginModel } from "../login_view.js";
 import { EMPTY, isFrozen } from "../machine.js";
 import { active, hasEnded, withAnswer, withEvent } from "../orders.js";
 
-/** What is added to the state of the first picture. */
 export function initial() {
   return {
-    machine: EMPTY, isFrozen: false, orders: {}, past: noPast(), cancels: {}, absent: {}, kept: null, link: null,
+    machine: EMPTY, isFrozen: false, orders: {}, past: noPast(), cancels: {}, absent: {}, kept: null, link: null, lostAt: null,
     login: loginModel.init(), account: null, panel: null, isSigningIn: false, wantsSignIn: false, isBasketOpen: false,
     lastStudent: null, demoHint: "", canNotify: "denied",
   };
@@ -14,7 +13,6 @@ export function initial() {
 
 const noPast = () => ({ isLoading: false, hasFailed: false, cursor: undefined });
 
-/** The state after an event; the same where the event is none of these. */
 export function reduce(state, event) {
   const after = EVENTS[event.type]?.(state, event) ?? state;
   const login = loginModel.act(after.login, event);
@@ -42,7 +40,7 @@ const EVENTS = {
   stage: (state, { event }) => withOrders(state, withEvent(state.orders, event)),
   order: (state, { order }) => withOrders(state, withAnswer(state.orders, order)),
   absent: (state, { id, status }) => ({ ...state, absent: { ...state.absent, [id]: status } }),
-  link: (state, { link }) => ({ ...state, link }),
+  link: (state, { link, at }) => ({ ...state, link, lostAt: link.state === "reconnecting" ? state.lostAt ?? at : null }),
 
   "past/asked": (state) => ({ ...state, past: { ...state.past, isLoading: true, hasFailed: false } }),
   "past/answered"(state, { answer, isFirst }) {
@@ -60,7 +58,6 @@ const EVENTS = {
   "order/dismiss": (state, { id }) => (state.kept === id ? { ...state, kept: null } : state),
   "sign-in/open": (state) => signing({ ...state, wantsSignIn: true }),
   "sign-in/close": (state) => signing({ ...state, wantsSignIn: false }),
-  /** The account's panel is loaded when somebody is signed in. */
   panel: (state, { panel }) => ({ ...state, panel, account: panel.accountModel.init() }),
   demo: (state, { hint }) => ({ ...state, demoHint: hint }),
   notify: (state, { permission }) => ({ ...state, canNotify: permission }),
@@ -86,7 +83,6 @@ export function orderCards({ orders, kept }, now) {
   return ended && hasEnded(ended) ? [ended, ...underWay] : underWay;
 }
 
-/** Does a sentence on the page count seconds? */
 export function counts({ machine, login, cancels, link, who, account }) {
   const isWaiting = Object.values(cancels).some((cancel) => cancel?.step === "silent");
   const isAway = who !== null && link !== null && link.state !== "live";

@@ -54,10 +54,11 @@ function changed(self, state, before, event) {
 }
 
 const EFFECTS = {
-  session(self, { reason }, { who }) {
+  session(self, { reason }, { who, route }) {
     if (reason !== "expired" && reason !== "other-person") self.courier.belongTo(who?.student_id ?? null);
     follow(self, who);
     if (who) lookAtOrders(self, { isFirst: true });
+    if (route.name === "order") lookAtOrder(self, route.id);
   },
   machine: (self, _, state, before) => machineChanged(self, state.machine, before.machine),
   link: (self, { link }) => announceLoss(self, link),
@@ -76,7 +77,6 @@ const EFFECTS = {
   "notify/ask": async ({ app }) => app.act({ type: "notify", permission: await Notification.requestPermission() }),
 };
 
-/** Presses that are about the order. */
 const ORDER = {
   "order/quantity"(self, { item, quantity, before, from }) {
     self.courier.edit((lines) => withQuantity(lines, item, quantity));
@@ -143,7 +143,7 @@ async function follow(self, who) {
   if (!self.app.state.panel) self.app.act({ type: "panel", panel });
   self.stream = shareStream({
     onEvent: (event) => takeIn(self, event),
-    onState: (link) => self.app.act({ type: "link", link }),
+    onState: (link) => self.app.act({ type: "link", link, at: now() }),
     isNeeded: () => hasOpenOrder(self),
     owner: who.student_id,
   });

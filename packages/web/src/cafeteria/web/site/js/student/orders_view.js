@@ -81,7 +81,7 @@ function readyView(order, code) {
 }
 
 const REJECTED = {
-  OUT_OF_STOCK: "tracker.rejected.stock", UNKNOWN_ITEM: "tracker.rejected.item", EXPIRED: "tracker.rejected.expired",
+  OUT_OF_STOCK: "tracker.rejected.stock", UNKNOWN_ITEM: "refused.item.unknown", EXPIRED: "refused.expired",
 };
 
 const SENTENCES = {
@@ -149,6 +149,7 @@ const CANCELLING = {
   asking: () => t("cancel.asking"),
   undecided: () => t("cancel.undecided"),
   "undecided-over": () => t("cancel.undecided.over"),
+  late: () => t("cancel.late"),
   silent: ({ until }) => t("cancel.silent", { s: countdown(until) }),
   failed: ({ requestId }) => t("cancel.failed", { request_id: requestId ?? "–" }),
 };
@@ -169,8 +170,8 @@ function lateView(cancel) {
 }
 
 function notifyView({ canNotify }, act) {
-  if (canNotify === "default") return html`<p><button class="button" @click=${() => act({ type: "notify/ask" })}>${t("tracker.notify")}</button></p>`;
-  return canNotify === "granted" ? html`<p class="small muted">${t("tracker.notify.on")}</p>` : nothing;
+  if (canNotify !== "default") return nothing;
+  return html`<p><button class="button" @click=${() => act({ type: "notify/ask" })}>${t("tracker.notify")}</button></p>`;
 }
 
 export function ordersView({ state, act }) {

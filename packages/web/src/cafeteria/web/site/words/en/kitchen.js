@@ -90,7 +90,6 @@ export default {
   "kitchen.note.unsure": "Order {code}: this page was loaded again while your press was being sent. Look where the order stands.",
 
   "kitchen.counter.title": "Hand out",
-  "kitchen.counter.loading": "Loading what is ready…",
   "kitchen.counter.empty": "Nothing is ready. Meals appear here by themselves.",
   "kitchen.ready.title": "Ready ({n})",
   "kitchen.ready.label": "Meals to hand out",

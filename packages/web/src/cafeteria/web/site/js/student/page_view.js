@@ -1,13 +1,65 @@
-/** The menu: what there is, what it costs, how much is left, and how many portions are in the basket. */
+/** What the first picture shows: the head, where each part stands, and the menu with what is left and what is chosen. */
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
-import { countdown } from "../clock.js";
+import { ago, countdown, now } from "../clock.js";
 import { find, levelOf, limitOf, quantityOf } from "../menu.js";
-import { focusOn, icon } from "../ui.js";
+import { focusOn, headerView, icon, linkState } from "../ui.js";
 import { digits, money, t, time } from "../words.js";
 
+const LOST_AFTER_MS = 1_000;
 const SKELETON = [1, 2, 3, 4, 5, 6];
 
-export function menuView({ state, act }) {
+/** What the page shows. `state.parts` are the views that are loaded behind the first picture; null until then. */
+export function shellView(state, act) {
+  return { header: headView(state, act), main: mainView(state, act) };
+}
+
+function headView(state, act) {
+  const { route, parts } = state;
+  const section = (name, label) => ({ href: `#${name}`, label, isCurrent: route.name === name });
+  const sections = [section("menu", t("page.menu")), section("orders", t("page.orders")), section("help", t("page.help"))];
+  return headerView({
+    name: t("page.name"), home: "#menu", sections, label: t("page.parts"), state: connection(state),
+    account: parts ? parts.accountView({ state, act }) : nothing,
+  });
+}
+
+/** A stream that begins again at once, as each does when its token is renewed, was not lost. */
+function connection({ link, lostAt, isOffline, who }) {
+  if (isOffline) return html`<span class="link-state">${icon("offline")}<span>${t("page.offline.short")}</span></span>`;
+  if (!who || !link || link.state === "closed" || link.state === "refused") return nothing;
+  if (link.state === "live" || (lostAt && now() - lostAt < LOST_AFTER_MS)) return linkState({ isLive: true, text: t("page.live") });
+  if (link.state === "connecting") return linkState({ isLive: false, text: t("page.connecting") });
+  return linkState({ isLive: false, text: t("page.reconnecting", { s: ago(new Date(link.at).toISOString()) }) });
+}
+
+function mainView(state, act) {
+  const { parts, route, isSigningIn } = state;
+  return html`<h1 class="visually-hidden">${t("page.title")}</h1>
+    <div class="page" data-route=${route.name} data-signing-in=${isSigningIn}>
+      ${state.isOffline ? offlineBar(state) : nothing} ${state.isPartial ? partialNote() : nothing}
+      <div class="now">${parts ? parts.nowView({ state, act }) : nothing}</div>
+      <div class="list">${sectionView(state, act)}</div>
+      <div class="side">${parts ? parts.sideView({ state, act }) : nothing}</div>
+    </div>`;
+}
+
+function offlineBar({ menu }) {
+  return html`<p class="notice warn offline-bar">${icon("offline")}<span>${t("page.offline", { time: menu.at ? time(menu.at) : "–" })}</span></p>`;
+}
+
+/** Without its second half the page shows the menu alone. */
+function partialNote() {
+  return html`<div class="notice warn">${icon("warn")}<p class="grow">${t("page.partial")}</p>
+    <button class="button" @click=${() => location.reload()}>${t("page.partial.again")}</button></div>`;
+}
+
+function sectionView(state, act) {
+  const { parts, route } = state;
+  if (route.name === "orders") return parts ? parts.ordersView({ state, act }) : nothing;
+  return route.name === "help" ? parts?.helpView() ?? nothing : menuView({ state, act });
+}
+
+function menuView({ state, act }) {
   return html`<section class="menu" aria-labelledby="menu-title" @keydown=${slash}>
     <div class="spread menu-head">
       <h2 id="menu-title" tabindex="-1">${t("menu.title")}</h2>
