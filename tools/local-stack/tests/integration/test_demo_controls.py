@@ -257,6 +257,27 @@ async def test_without_its_program_there_is_no_crowd(page: Page, monkeypatch: py
         assert (demo["can_crowd"], demo["crowd"]) == (False, None)
 
 
+async def test_a_crowd_that_fails_says_where_its_reason_is(
+    stack: Stack,
+    page: Page,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(crowd, "PROGRAM", "cafeteria.local_stack")  # it misses its argument
+    await page.start_crowd()
+
+    async def is_over() -> bool:
+        return bool((await page.read())["crowd"]["state"] == "ended")
+
+    await wait_until(is_over)
+    assert (await page.read())["crowd"]["lost"] is None
+    assert "ended with code 2: the end of logs/crowd.log says why" in caplog.text
+    assert "required: command" in (stack.home.logs / "crowd.log").read_text()
+    await page.start_crowd()  # the failed one is in nobody's way
+    await wait_until(is_over)
+
+
 async def test_a_stack_with_frozen_members_stops_in_time(fork_server: ForkServer) -> None:
     with temporary_data_directory() as home:
         stack = Stack(home, Plan(fork_server=fork_server, with_demo_controls=True))
