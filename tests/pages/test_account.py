@@ -1,16 +1,21 @@
 """Signing in, and what people do with their account, in a browser against the real services."""
 
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, Request, expect
 
 from cafeteria.testkit.plugin import until
 
 pytestmark = pytest.mark.pages
 
 NEW_PASSWORD = "saffron-lantern-41"
+TOKEN_S = 5
+SOONEST_RENEWAL_S = 0.65 * TOKEN_S
 HASHED_MS = 15_000  # a sign-in computes a costly hash, and the whole suite wants the same cores
 
 
@@ -143,3 +148,39 @@ async def test_a_tab_stops_when_somebody_else_has_signed_in_beside_it(site, open
     await expect(page.get_by_text(f"{other} has signed in in another tab.").first).to_be_visible()
     await page.get_by_role("button", name="Sign in again").click()
     await expect(page.locator("details.account")).to_contain_text(other)
+
+
+@pytest.fixture
+async def short_tokens(site) -> AsyncIterator[None]:
+    environment = site.processes.environments.setdefault("identity", {})
+    environment["IDENTITY_ACCESS_TOKEN_S"] = str(TOKEN_S)
+    await site.processes.restart("identity")
+    yield
+    del environment["IDENTITY_ACCESS_TOKEN_S"]
+    await site.processes.restart("identity")
+
+
+async def test_a_session_renews_itself_once_for_all_tabs(
+    short_tokens, site, open_page, student_id, password
+) -> None:
+    page = await open_page("/")
+    renewals: list[float] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/v1/token/refresh"):
+            renewals.append(time.monotonic())
+
+    page.context.on("request", note)
+    await opened_form(page)
+    await sign_in(page, student_id, password)
+    await expect(page.locator("details.account")).to_contain_text(student_id, timeout=HASHED_MS)
+    tab = await page.context.new_page()
+    await tab.goto(site.url)
+    await expect(tab.locator("details.account")).to_contain_text(student_id)
+    begun = len(renewals)
+
+    await until(lambda: len(renewals) >= begun + 3, timeout_s=60)
+    gaps = [later - earlier for earlier, later in pairwise(renewals[begun:])]
+    assert min(gaps) > SOONEST_RENEWAL_S / 2, gaps
+    for each in (page, tab):
+        await expect(each.locator("details.account")).to_contain_text(student_id)

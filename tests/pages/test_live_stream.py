@@ -1,0 +1,95 @@
+"""The live stream: over a restart of the service, and over tabs that close or freeze."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import BrowserContext, Page, Request, expect
+
+from cafeteria.contracts.gateway import Order
+from cafeteria.testkit.plugin import until
+
+pytestmark = pytest.mark.pages
+
+SEEN_MS = 30_000
+STREAM = "/v1/events"
+
+
+class Streams:
+    """How many streams a context's pages have opened."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.opened: list[str] = []
+        context.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        if request.url.endswith(STREAM):
+            self.opened.append(request.url)
+
+    def count(self) -> int:
+        return len(self.opened)
+
+
+async def another_tab(page: Page, url: str) -> Page:
+    tab = await page.context.new_page()
+    await tab.goto(url)
+    await expect_live(tab)
+    return tab
+
+
+async def expect_live(page: Page) -> None:
+    await expect(page.locator(".link-state")).to_contain_text("Live", timeout=SEEN_MS)
+
+
+def code_of(order: Order) -> str:
+    return order.id.hex[-8:-4].upper()
+
+
+async def expect_next_order(site: Any, student_id: str, *tabs: Page) -> None:
+    """An order that is placed now, elsewhere, appears in each of the tabs."""
+    order = await site.order(student_id, (await site.dish(5)).id)
+    for tab in tabs:
+        await expect(tab.locator("#main")).to_contain_text(f"Order {code_of(order)}", timeout=SEEN_MS)
+
+
+async def test_the_stream_resumes_after_a_restart_without_a_gap(site, open_page, student_id) -> None:
+    page = await open_page("/", signed_in_as=student_id)
+    await expect_live(page)
+    await site.processes.stop("notification")
+    await expect(page.locator(".link-state")).to_contain_text("Reconnecting", timeout=SEEN_MS)
+    order = await site.order(student_id, (await site.dish(5)).id)
+    await site.until_status(order.id, "READY")
+    await site.processes.start("notification")
+
+    await expect_live(page)
+    await expect(page).to_have_title(f"Ready {code_of(order)} · Canteen", timeout=SEEN_MS)
+
+
+async def test_another_tab_leads_when_the_leader_closes(site, open_page, student_id) -> None:
+    leader = await open_page("/", signed_in_as=student_id)
+    streams = Streams(leader.context)
+    await expect_live(leader)
+    one, other = await another_tab(leader, site.url), await another_tab(leader, site.url)
+    opened = streams.count()
+    await leader.close()
+
+    await until(lambda: streams.count() == opened + 1)
+    await expect_next_order(site, student_id, one, other)
+    assert streams.count() == opened + 1
+
+
+async def test_another_tab_leads_when_the_leader_freezes(site, open_page, student_id) -> None:
+    leader = await open_page("/", signed_in_as=student_id)
+    streams = Streams(leader.context)
+    await expect_live(leader)
+    tab = await another_tab(leader, site.url)
+    opened = streams.count()
+    debugger = await leader.context.new_cdp_session(leader)
+    await debugger.send("Debugger.enable")
+    await debugger.send("Debugger.pause")  # no timer and no message of the page runs
+
+    await until(lambda: streams.count() == opened + 1, timeout_s=30)
+    await expect_next_order(site, student_id, tab)
+    await debugger.send("Debugger.resume")
+    await debugger.send("Debugger.disable")
+    await expect_next_order(site, student_id, tab, leader)
+    assert streams.count() == opened + 1
