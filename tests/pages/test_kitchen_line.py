@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from cafeteria.contracts.gateway import Order
 
@@ -193,10 +193,18 @@ async def test_a_press_that_came_too_late_says_where_the_order_stands(
     site, open_kitchen, student_id: str
 ) -> None:
     [order] = await ordered(site, student_id)
-    page = await open_kitchen(undo_s=1)
+    page = await open_kitchen(undo_s=0)
+    may_leave = asyncio.Event()
+
+    async def send_late(route: Route) -> None:
+        await may_leave.wait()
+        await route.continue_()
+
+    await page.route("**/v1/tickets/*/start", send_late)
     await ticket(page, order).get_by_role("button", name="START").click()
     for action in ("start", "ready", "collect"):
         await site.cook(action, order.id)
+    may_leave.set()
     note = f"Order {code_of(order.id)} was collected already."
     await expect(page.get_by_role("region", name="Presses under way")).to_contain_text(note)
 
