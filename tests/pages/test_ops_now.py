@@ -81,11 +81,13 @@ async def test_a_service_that_falls_is_named_within_2_s_and_again_when_it_is_bac
     await expect_state(page, "stock", "ready")
     await page.evaluate(SPOKEN)
     await site.processes.stop("stock")
-    await expect_state(page, "stock", "DOWN", timeout_ms=2000)
-    await expect(page).to_have_title("✕ stock · Ops")
-    await expect(page.locator(".headline")).to_contain_text("stock is DOWN.")
-    await expect_state(page, "gateway", "ready")
-    await site.processes.start("stock")
+    try:
+        await expect_state(page, "stock", "DOWN", timeout_ms=2000)
+        await expect(page).to_have_title("✕ stock · Ops")
+        await expect(page.locator(".headline")).to_contain_text("stock is DOWN.")
+        await expect_state(page, "gateway", "ready")
+    finally:
+        await site.processes.start("stock")
     await expect_state(page, "stock", "ready")
     await expect(page.locator("main").get_by_text("All five services are ready.")).to_be_visible()
     spoken = await page.evaluate("() => window.spoken")

@@ -70,6 +70,11 @@ check("the alert is the service's own judgement, whatever its figures are", () =
   equal(state.rows.gateway.slow, { mean_ms: 1240, since: "2026-11-30T17:45:50Z" });
 });
 
+check("a slow login is no alert", () => {
+  const state = after(["identity", answer({ is_slow: true })]);
+  equal([slow(state), changes(emptyNow(), state)], [[], []]);
+});
+
 check("an alert holds over a lost answer, and is said once", () => {
   const before = after(["gateway", answer({ is_slow: true })]);
   const lost = afterPulse(before, "gateway", silence, T0 + 2000);
