@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,6 @@ OPEN_TICKETS = {"QUEUED": "start", "IN_KITCHEN": "ready", "READY": "collect"}
 OUTCOME: pytest.StashKey[bool] = pytest.StashKey()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pictures", action="store_true", help="take the pictures of docs/pages again")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -68,7 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.when == "call":
         item.stash[OUTCOME] = report.passed
@@ -131,7 +129,7 @@ class Site:
         wanted = PlaceOrder(lines=(OrderLine(item_id=item_id, quantity=quantity),))
         token = self.tokens.student(student_id)
         body = await self.send("POST", "gateway", "/v1/orders", wanted, token=token, key=key)
-        times = {"sent_at_s": sent_at_s, "ended_at_s": self.browser_orders.now_s()}
+        times: Any = {"sent_at_s": sent_at_s, "ended_at_s": self.browser_orders.now_s()}
         sent = Exchange(intent=Intent.ORDER, student_id=student_id, key=key, status=201, body=body, **times)
         self.history.exchanges.append(sent)
         return msgspec.json.decode(body, type=Order)
