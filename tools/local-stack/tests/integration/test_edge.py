@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import msgspec
 import pytest
 
 from cafeteria.contracts.problems import Problem
-from cafeteria.contracts.subjects import GATEWAY, IDENTITY, NOTIFICATION, SERVICES
+from cafeteria.contracts.subjects import GATEWAY, IDENTITY, NOTIFICATION, SERVICES, STOCK
 from cafeteria.local_stack import ports
+from cafeteria.local_stack.edge import EDGE
+from cafeteria.local_stack.servers import supervised
 from cafeteria.provisioning.plain_http import plain_http
 from cafeteria.testkit.upstreams import BehindEdge, behind_edge, raw
 from cafeteria.web.assets import HEADERS
@@ -162,6 +166,42 @@ async def test_a_service_that_is_away_is_a_503_at_once(site: Path) -> None:
     assert "Idempotency-Key" in problem.detail
     assert answer.headers["retry-after"] == "1"
     assert took_s < AT_ONCE_S
+
+
+@asynccontextmanager
+async def with_gateways(behind: BehindEdge, *gateways: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Run another edge, for which the gateway has these ports."""
+    upstreams = {**behind.edge.upstreams, GATEWAY: gateways}
+    edge = replace(behind.edge, port=ports.free_port(), upstreams=upstreams)
+    process = supervised(EDGE, edge, home=edge.home, keep=False)
+    await process.start()
+    try:
+        async with plain_http(base_url=edge.url, timeout_s=10) as web:
+            yield web
+    finally:
+        await process.stop()
+
+
+async def test_of_several_replicas_one_that_is_away_is_not_noticed(behind: BehindEdge) -> None:
+    gateway = behind.upstreams[GATEWAY]
+    async with with_gateways(behind, ports.free_port(), gateway.port) as web:
+        answers = [await web.request(method, "/v1/orders") for method in ("GET", "POST") * 5]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(gateway.received) == len(answers)
+
+
+async def test_a_change_that_one_replica_drops_is_not_sent_to_the_other(behind: BehindEdge) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    replicas = [behind.upstreams[name] for name in (GATEWAY, STOCK)]
+    for each in replicas:
+        each.answer = hang_up
+    async with with_gateways(behind, *(each.port for each in replicas)) as web:
+        answers = [await web.post("/v1/orders", content=b"{}") for _ in range(5)]
+    assert {problem_of(answer).status for answer in answers} == {503}
+    # those that came while both were avoided were not sent at all
+    assert 0 < sum(len(each.received) for each in replicas) <= len(answers)
 
 
 async def test_what_a_service_answers_passes_whole(behind: BehindEdge, web: httpx.AsyncClient) -> None:
