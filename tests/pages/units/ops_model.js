@@ -108,6 +108,11 @@ check("the same picture again is nothing new", () => {
   equal(changes(state, afterPulse(state, "stock", answer(natsAway), T0 + 1000)), []);
 });
 
+check("signing out and in again says nothing of the services", () => {
+  const out = everywhere(refusal(401));
+  equal([changes(everywhere(answer()), out), changes(everywhere(fromEdge), emptyNow()), changes(out, everywhere(answer()))], [[], [], []]);
+});
+
 check("the cause of several rows is named once", () => {
   const state = everywhere(answer(natsAway));
   equal(missing(state), [{ name: "nats", services: ["gateway", "identity", "stock", "kitchen", "notification"] }]);

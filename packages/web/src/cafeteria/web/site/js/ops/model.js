@@ -52,9 +52,10 @@ function since(row, kind, now) {
   return row.kind === "loading" ? null : now;
 }
 
-/** A 503 may be the edge's, which reaches nobody, or the service's own, which then runs. */
+/** A 503 may be the edge's, which reaches nobody, or the service's own, which then runs. A stranger is told nothing. */
 function kindOf({ status, data, problem }) {
   if (status === 0) return "silent";
+  if (status === 401 || status === 403) return "loading";
   if (status > 500 && problem?.source === "edge") return "down";
   return status === 200 && data?.health?.status === "ok" ? "ready" : "not-ready";
 }
@@ -150,7 +151,7 @@ export function changes(before, after) {
 
 function stateChange(before, after, service) {
   const [was, is] = [before.rows[service].kind, after.rows[service].kind];
-  if (was === is || (was === "loading" && is === "ready")) return [];
+  if (was === is || is === "loading" || (was === "loading" && is === "ready")) return [];
   return [{ what: is, service }];
 }
 
