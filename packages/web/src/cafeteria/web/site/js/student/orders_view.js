@@ -26,10 +26,11 @@ function cardsView(cards, shown) {
   </ul>`;
 }
 
-function noOrderView({ route, absent, who, isSessionKnown }, act) {
+function noOrderView(state, act) {
+  const { route, absent, who, isSessionKnown } = state;
   const key = absent[route.id] === 404 ? "tracker.unknown" : absent[route.id] ? "tracker.failed" : "tracker.loading";
   return html`<section class="tracker stack"><h2 id="tracker-title" tabindex="-1">${t("tracker.title")}</h2>
-    ${isSessionKnown && !who ? signedOutView(act) : html`<p class="muted">${t(key)}</p>`}</section>`;
+    ${isSessionKnown && !who ? signedOutView(state, act) : html`<p class="muted">${t(key)}</p>`}</section>`;
 }
 
 /** The words of a stage, as a badge and a title say them. */
@@ -176,11 +177,12 @@ function notifyView({ canNotify }, act) {
 export function ordersView({ state, act }) {
   return html`<section class="past stack" aria-labelledby="past-title">
     <h2 id="past-title" tabindex="-1">${t("past.title")}</h2>
-    ${state.who ? listView(state, act) : signedOutView(act)}
+    ${state.who ? listView(state, act) : signedOutView(state, act)}
   </section>`;
 }
 
-function signedOutView(act) {
+function signedOutView({ isSigningIn }, act) {
+  if (isSigningIn) return html`<p class="muted">${t("past.signed_out")}</p>`;
   return html`<p class="muted">${t("past.signed_out")}</p>
     <p><button class="button" @click=${() => act({ type: "sign-in/open" })}>${t("page.sign_in")}</button></p>`;
 }
