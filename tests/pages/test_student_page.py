@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Page, Request, expect
 
 from cafeteria.contracts.stock import Item
 from cafeteria.testkit.page_faults import PageFaults
+from cafeteria.testkit.plugin import until
 
 ORDER_NOW = re.compile("^Order now")
 AT_THE_COUNTER = "Your food is at the counter."
@@ -135,23 +136,37 @@ async def test_a_basket_filled_before_signing_in_survives_a_reload(site, open_pa
     await expect(page.locator("#basket-toggle")).to_contain_text("3 portions")
 
 
-async def test_seven_tabs_open_one_stream(site, open_page, student_id: str) -> None:
-    streams: list[str] = []
+async def test_seven_tabs_hold_one_stream(site, open_page, student_id: str) -> None:
     page = await open_page("/", signed_in_as=student_id)
-    page.context.on(
-        "request", lambda request: streams.append(request.url) if request.url.endswith("/v1/events") else None
-    )
+    streams = open_streams(page.context)
     await page.reload()
     tabs = [page, *[await page.context.new_page() for _ in range(6)]]
     for tab in tabs[1:]:
         await tab.goto(site.url)
     for tab in tabs:
         await expect(tab.locator(".link-state")).to_contain_text("Live", timeout=SEEN_MS)
-    assert len(streams) == 1
+    await until(lambda: len(streams) == 1)
     order = await site.order(student_id, (await site.dish(5)).id)
     code = order.id.hex[-8:-4].upper()
     for tab in tabs:
         await expect(main(tab)).to_contain_text(f"Order {code}", timeout=SEEN_MS)
+
+
+def open_streams(context: BrowserContext) -> set[Request]:
+    """The live streams that the context's tabs hold from now on."""
+    streams: set[Request] = set()
+
+    def opened(request: Request) -> None:
+        if request.url.endswith("/v1/events"):
+            streams.add(request)
+
+    def ended(request: Request) -> None:
+        streams.discard(request)
+
+    context.on("request", opened)
+    context.on("requestfinished", ended)
+    context.on("requestfailed", ended)
+    return streams
 
 
 async def test_the_menu_that_cannot_be_loaded_says_when_it_is_tried_again(open_page) -> None:
