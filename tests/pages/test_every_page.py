@@ -1,4 +1,4 @@
-"""What holds for every page: its policy, its weight on the wire, keyboard, narrow screens, motion, forced colours."""
+"""What holds for every page: its policy, keyboard, narrow screens, motion, forced colours."""
 
 import asyncio
 import re
@@ -9,8 +9,6 @@ from playwright.async_api import Page, Route, expect
 
 pytestmark = pytest.mark.parametrize("name", ["student", "kitchen", "board", "ops"])
 
-MOST_REQUESTS = {"student": 20, "kitchen": 44, "board": 28, "ops": 48}
-"""Staff open theirs once a day; of a student's every one counts."""
 MOST_SHIFT = 0.02
 NARROW = (320, 480)
 ANSWER_S = 0.3  # of the API, so that each page shows what it shows while it waits
@@ -28,11 +26,6 @@ HEAD = """() => ({
     headings: document.querySelectorAll("h1").length,
     regions: ["main", "polite", "urgent"].every((id) => document.getElementById(id)),
 })"""
-ASKED_BEFORE_THE_PICTURE = """() => new Promise((resolve) => new PerformanceObserver((list) => {
-    const picture = list.getEntries().at(-1).startTime;
-    const asked = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
-    resolve(asked.filter((each) => each.startTime <= picture).map((each) => new URL(each.name).pathname));
-}).observe({type: "largest-contentful-paint", buffered: true}))"""
 SHIFT = """() => new Promise((resolve) => {
     let sum = 0;
     new PerformanceObserver((list) => list.getEntries().forEach((each) => { sum += each.hadRecentInput ? 0 : each.value; }))
@@ -124,13 +117,6 @@ async def test_the_head_says_what_it_is(open_ready, name: str) -> None:
     assert "maximum-scale" not in head["viewport"]
     assert "user-scalable" not in head["viewport"]
     assert (head["headings"], head["regions"]) == (1, True)
-
-
-async def test_few_requests_come_before_the_first_picture(open_ready, name: str) -> None:
-    """Of somebody who comes for the first time, on a phone: 150 ms each, where they do not go out together."""
-    page = await open_ready(**({"signed_in_as": None} if name == "student" else {}))
-    asked = await page.evaluate(ASKED_BEFORE_THE_PICTURE)
-    assert len(asked) <= MOST_REQUESTS[name], asked
 
 
 async def test_nothing_moves_when_the_answers_arrive(open_ready, name: str, slow_api) -> None:
