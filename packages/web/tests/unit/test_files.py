@@ -144,7 +144,8 @@ def rules_of(sheet: str) -> str:
 
 
 def test_the_vendored_files_are_those_that_were_looked_at() -> None:
-    listed = dict(reversed(line.split()) for line in SHA256SUMS.read_text().splitlines())
+    sums = (line.split() for line in SHA256SUMS.read_text().splitlines())
+    listed = {path: expected for expected, path in sums}
     there = {path.removeprefix("vendor/") for path in FILES if path.startswith("vendor/")} - {"SHA256SUMS"}
     assert set(listed) == there
     for path, expected in listed.items():

@@ -98,7 +98,8 @@ def fitting(pattern: re.Pattern[str]) -> set[str]:
 def template_text(template: Node) -> tuple[str, list[Node]]:
     """The text of a template with a mark for each computed part, and these parts."""
     whole, start = template.text or b"", template.start_byte
-    text, parts, end = "", [], 1
+    text, end = "", 1
+    parts: list[Node] = []
     for part in (child for child in template.named_children if child.type == "template_substitution"):
         text += whole[end : part.start_byte - start].decode() + f"\ue000{len(parts)}\ue001"
         parts.append(part)
