@@ -194,6 +194,7 @@ async def test_an_order_tapped_offline_is_sent_once_when_the_network_is_back(
 ) -> None:
     dish = await site.dish(5)
     page = await open_page("/", signed_in_as=student_id)
+    await expect(page.locator(".link-state")).to_contain_text("Live")  # all that is loaded later is there
     await add(page, dish)
     await page.context.set_offline(True)
     await press(page)

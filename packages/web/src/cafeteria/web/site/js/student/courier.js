@@ -64,7 +64,8 @@ function circumstances({ student }) {
 function changed(self, before, { type }) {
   const { machine } = self;
   const isNewBasket = machine.lines !== before.lines || machine.key !== before.key;
-  if (type !== "load") tell(self, { machine });
+  const isWaiting = isPending(machine) && !self.isHolder; // two tabs pressed at once: only what has its turn counts
+  if (type !== "load" && !isWaiting) tell(self, { machine });
   if (type !== "load" && isNewBasket) keepBasket(self);
   clearTimeout(self.timer);
   const isMine = self.isHolder && machine.until !== null;
