@@ -28,7 +28,30 @@ const SECTIONS = {
 const views = { now: healthView };
 
 await speak("ops");
-const does = {};
+/** The page's state, for actions that are made before the page is. */
+const live = {
+  get state() {
+    return app.state;
+  },
+};
+const set = (values) => app.act((state) => ({ ...state, ...values }));
+const update = (part, change, ...values) => app.act((state) => ({ ...state, [part]: change(state[part], ...values) }));
+
+/** All actions are here before the first view is drawn: no press is lost. */
+const does = {
+  ...bound(live, update, "demo", DEMO_ACTIONS),
+  login: (event) => update("login", loginModel.act, event),
+  account: (event) => update("account", accountModel.act, event),
+  signOut: () => session.signOut(),
+  ask: (asked) => {
+    const before = app.state.asked;
+    set({ asked });
+    focusOn(asked ? "#yes" : `#${before}`);
+  },
+  toggleTable: () => update("now", (picture) => ({ ...picture, hasTable: !picture.hasTable })),
+  togglePause: () => update("now", (picture) => ({ ...picture, pausedAt: picture.pausedAt === null ? now() : null })),
+};
+
 const app = page({
   root: { header: document.getElementById("header"), main: document.getElementById("main") },
   init: {
@@ -47,22 +70,6 @@ const app = page({
   view: (state) => shellView(state, does),
   act: (state, change) => change(state),
   changed,
-});
-
-const set = (values) => app.act((state) => ({ ...state, ...values }));
-const update = (part, change, ...values) => app.act((state) => ({ ...state, [part]: change(state[part], ...values) }));
-
-Object.assign(does, bound(app, update, "demo", DEMO_ACTIONS), {
-  login: (event) => update("login", loginModel.act, event),
-  account: (event) => update("account", accountModel.act, event),
-  signOut: () => session.signOut(),
-  ask: (asked) => {
-    const before = app.state.asked;
-    set({ asked });
-    focusOn(asked ? "#yes" : `#${before}`);
-  },
-  toggleTable: () => update("now", (picture) => ({ ...picture, hasTable: !picture.hasTable })),
-  togglePause: () => update("now", (picture) => ({ ...picture, pausedAt: picture.pausedAt === null ? now() : null })),
 });
 
 /** What changed is said once, and stands in the tab's title. */
@@ -91,7 +98,7 @@ function speakOf({ what, service }, picture) {
 async function load(section) {
   if (!views[section]) {
     const [{ view }, { actions }] = await SECTIONS[section]();
-    Object.assign(does, bound(app, update, section, actions));
+    Object.assign(does, bound(live, update, section, actions));
     views[section] = view;
   }
   return views[section];
