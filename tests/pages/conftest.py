@@ -37,6 +37,8 @@ from cafeteria.testkit.tokens import Tokens
 
 expect.set_options(timeout=15_000)  # of a busy machine; what a person waits is measured where it matters
 FOLDER = Path(__file__).parent
+ALWAYS = {"test_harness.py", "test_student_orders.py", "test_units.py"}
+"""What every run of the whole suite drives in a browser; the others take minutes: `./just test -m pages tests/pages`."""
 PHONE = (360, 640)
 PLACE = {"locale": "en-GB", "timezone_id": "Asia/Dhaka"}
 PATIENCE_MS = 15_000
@@ -59,6 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.pages)
+            if item.path.name not in ALWAYS:
+                item.add_marker(pytest.mark.heavy)
 
 
 @pytest.hookimpl(wrapper=True)

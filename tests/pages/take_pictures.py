@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/pages: `./just test tests/pages/take_pictures.py`, and then a person looks at them.
+"""Takes the pictures of docs/pages: `./just test -m pages tests/pages/take_pictures.py`, and then a person looks at them.
 
 By its name it is no test; it stages on the real system what each picture shows.
 """

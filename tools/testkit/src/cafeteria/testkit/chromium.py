@@ -9,6 +9,7 @@ from playwright.async_api import Browser, async_playwright
 
 VARIABLE = "CAFETERIA_CHROMIUM"
 USUAL_PLACES = (
+    "/usr/lib/chromium/chromium-headless-shell",  # takes half of the CPU that the whole browser does
     "/usr/bin/chromium",
     "/usr/bin/chromium-browser",
     "/usr/bin/google-chrome",
@@ -34,7 +35,7 @@ def find_chromium(environ: Mapping[str, str] = os.environ, places: Iterable[str]
     found = next((path for path in map(Path, places) if path.is_file()), None)
     if found is None:
         raise NoChromiumError(
-            f"There is no Chromium or Chrome here: install one (Debian: apt-get install chromium), or name it in {VARIABLE}."
+            f"There is no Chromium or Chrome here: install one (Debian: apt-get install chromium-headless-shell), or name it in {VARIABLE}."
         )
     return found
 
