@@ -10,7 +10,7 @@ import pytest
 
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.identity import domain
-from cafeteria.identity.repository import sessions
+from cafeteria.identity.repository import log_in
 from cafeteria.testkit.plugin import until
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def test_a_login_above_the_limit_ends_the_oldest_session(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert domain.MAX_LIVE_SESSIONS == 100
-    monkeypatch.setattr(sessions, "MAX_LIVE_SESSIONS", 2)
+    monkeypatch.setattr(log_in, "MAX_LIVE_SESSIONS", 2)
     await identity.add_user()
     first, second, third = [await identity.signed_in() for _ in range(3)]
     await until(lambda: is_refused(identity, first))

@@ -50,7 +50,6 @@ async def end(
     *,
     student_id: str = STUDENT,
     outcome: LoginOutcome = LoginOutcome.WRONG_PASSWORD,
-    new_device: UUID | None = None,
 ) -> LoginWindow | None:
     ended = Attempt(
         attempt_id=new_id(),
@@ -62,9 +61,7 @@ async def end(
         outcome=outcome,
     )
     async with database.statement() as connection:
-        return await log_in.record_attempt(
-            connection, ended, counted, limits=LIMITS, now=ended.attempted_at, new_device=new_device
-        )
+        return await log_in.record_attempt(connection, ended, counted, limits=LIMITS, now=ended.attempted_at)
 
 
 async def fail(database: Database, second: float, client: str = HERE, *, student_id: str) -> bool:
@@ -159,14 +156,6 @@ async def test_a_known_device_uses_no_attempt_of_others(database: Database) -> N
     for number in range(40):
         await count(database, 0, device=UUID(int=number))
     assert [await count(database, 0) for _ in range(4)] == [True, True, True, False]
-
-
-async def test_a_device_that_becomes_known_gains_no_attempts(database: Database) -> None:
-    assert await count(database, 0)
-    second = await attempt(database, 10)
-    await end(database, 10, second, outcome=LoginOutcome.SUCCEEDED, new_device=DEVICE)
-    assert [await count(database, 20, device=DEVICE) for _ in range(2)] == [True, False]
-    assert await count(database, 60, device=DEVICE)
 
 
 async def test_a_network_has_sixty_failures_a_minute_over_all_student_ids(database: Database) -> None:

@@ -11,15 +11,23 @@ import asyncpg
 import pytest
 
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts.identity import Revocation
-from cafeteria.identity.domain import ACCESS_TOKEN_MARGIN, MAX_LIVE_SESSIONS, NewSession
-from cafeteria.identity.repository import sessions
+from cafeteria.contracts.identity import LoginOutcome, Revocation
+from cafeteria.identity.domain import (
+    ACCESS_TOKEN_MARGIN,
+    MAX_LIVE_SESSIONS,
+    Attempt,
+    LoginClient,
+    LoginLimits,
+    NewSession,
+)
+from cafeteria.identity.repository import log_in, sessions
 
 if TYPE_CHECKING:
     from cafeteria.chassis.database.database import Database
     from conftest import Identity
 
 NOW = datetime(2026, 3, 1, 18, 0, tzinfo=UTC)
+STUDENT = "210041101"
 HASH = "$argon2id$of-a-password"
 ACCESS = timedelta(minutes=15)
 
@@ -41,9 +49,23 @@ def session_of(user_id: UUID, *, at: datetime = NOW) -> NewSession:
 
 async def opened(database: Database, user_id: UUID, *, at: datetime = NOW) -> UUID:
     new = session_of(user_id, at=at)
-    async with database.statement() as connection:
-        assert await sessions.open_session(connection, new)
+    assert await open_session(database, new) is not None
     return new.session_id
+
+
+async def open_session(database: Database, new: NewSession) -> list[UUID] | None:
+    """Return the sessions above the limit that ended; None if none was opened."""
+    attempt = Attempt(
+        attempt_id=new_id(),
+        user_id=new.user_id,
+        student_id=STUDENT,
+        client_ip=new.client_ip,
+        attempted_at=new.created_at,
+        response_time_ms=40,
+        outcome=LoginOutcome.SUCCEEDED,
+    )
+    async with database.statement() as connection:
+        return await log_in.open_session(connection, new, attempt, is_new_device=True)
 
 
 async def ended(database: Database, user_id: UUID, *, now: datetime = NOW, **more: Any) -> list[UUID]:
@@ -112,10 +134,26 @@ async def test_revocations_are_read_in_pages(identity: Identity, database: Datab
 
 async def test_the_oldest_session_above_the_limit_ends(identity: Identity, database: Database) -> None:
     user_id = await identity.add_user(password_hash=HASH)
-    mine = [await opened(database, user_id) for _ in range(MAX_LIVE_SESSIONS + 2)]
-    async with database.statement() as connection:
-        surplus = await sessions.end_oldest_sessions(connection, user_id=user_id, now=NOW)
-    assert sorted(surplus) == mine[:2]
+    mine = [await opened(database, user_id) for _ in range(MAX_LIVE_SESSIONS)]
+    assert [await open_session(database, session_of(user_id)) for _ in range(2)] == [mine[:1], mine[1:2]]
+    assert len(await ended(database, user_id)) == MAX_LIVE_SESSIONS
+
+
+async def test_a_device_that_becomes_known_gains_no_attempts(identity: Identity, database: Database) -> None:
+    limits = LoginLimits(per_client=3, per_student=30, failures_per_client=60, window=timedelta(minutes=1))
+    new = session_of(await identity.add_user(STUDENT, password_hash=HASH))
+
+    async def is_allowed(device: UUID | None = None) -> bool:
+        client = LoginClient(address=new.client_ip, device=device)
+        async with database.statement() as connection:
+            counted = await log_in.count_attempt(
+                connection, student_id=STUDENT, client=client, limits=limits, now=NOW
+            )
+        return counted.refused_by is None
+
+    assert [await is_allowed() for _ in range(2)] == [True, True]
+    assert await open_session(database, new) == []
+    assert [await is_allowed(new.session_id) for _ in range(2)] == [True, False]
 
 
 async def test_no_session_is_opened_for_an_account_that_is_being_disabled(
@@ -124,16 +162,13 @@ async def test_no_session_is_opened_for_an_account_that_is_being_disabled(
     """The login waits for the change of the account, and then sees it."""
     new = session_of(await identity.add_user(password_hash=HASH))
 
-    async def open_it() -> bool:
-        async with database.statement() as connection:
-            return await sessions.open_session(connection, new)
-
     async with identity.database.transaction():
         await identity.database.execute("UPDATE identity.users SET disabled_at = now()")
-        opening = asyncio.ensure_future(open_it())
+        opening = asyncio.ensure_future(open_session(database, new))
         await identity.until_waiting(1)
-    assert await opening is False
-    assert await identity.database.fetchval("SELECT count(*) FROM identity.refresh_tokens") == 0
+    assert await opening is None
+    for table in ("refresh_tokens", "login_attempts"):
+        assert await identity.database.fetchval(f"SELECT count(*) FROM identity.{table}") == 0  # noqa: S608
 
 
 @pytest.mark.parametrize("column", ["client_ip", "user_agent", "last_used_at", "access_expires_at"])

@@ -1,4 +1,4 @@
-"""Count a login attempt, and audit it: one statement before the hash and one after it."""
+"""Count a login attempt before the hash; audit it afterwards, and open the session of a right password: a statement each."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,11 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.identity import LoginOutcome
 from cafeteria.identity.domain import (
+    MAX_LIVE_SESSIONS,
     Account,
     Attempt,
     LoginClient,
     LoginLimits,
     LoginWindow,
+    NewSession,
 )
 from cafeteria.identity.errors import LoginLimit
 from cafeteria.identity.repository.rows import to_account
@@ -94,17 +96,20 @@ SELECT coalesce(s.device, :network) AS sender, s.device IS NOT NULL AS is_known_
 FROM sender AS s LEFT JOIN users AS u ON u.student_id = :student_id
 """)
 
-# One statement writes the audit row; for a wrong password from an unknown device it counts the failure of the network,
-# too. A right one makes the device known, and its window continues: it gains no attempts. For a refused attempt, and for
-# a failure that the network's limit does not allow any more, the counted attempts are returned: from them follows when
-# the next one is allowed.
-_RECORD_ATTEMPT = Statement("""
-WITH audit_row AS (
+# The audit row, which both statements write.
+_INSERT_ATTEMPT = """
     INSERT INTO login_attempts
         (id, user_id, attempted_at, success, response_time_ms, student_id, client_ip, outcome)
     SELECT CAST(:attempt_id AS uuid), CAST(:user_id AS uuid), CAST(:attempted_at AS timestamptz),
         CAST(:outcome AS text) = 'succeeded', CAST(:response_time_ms AS integer), CAST(:student_id AS text),
-        CAST(:client_ip AS inet), :outcome
+        CAST(:client_ip AS inet), :outcome"""
+
+# One statement writes the audit row; for a wrong password from an unknown device it counts the failure of the network,
+# too. For a refused attempt, and for a failure that the network's limit does not allow any more, the counted attempts are
+# returned: from them follows when the next one is allowed.
+_RECORD_ATTEMPT = Statement(
+    f"""
+WITH audit_row AS ({_INSERT_ATTEMPT}
     WHERE CAST(:is_audited AS boolean)
 ), failure AS (
     INSERT INTO sender_windows AS w (sender, started_at, attempts)
@@ -114,22 +119,51 @@ WITH audit_row AS (
         attempts = CASE WHEN w.started_at > :ended THEN w.attempts + 1 ELSE 1 END
     WHERE w.started_at <= :ended OR w.attempts < CAST(:sender_limit AS integer)
     RETURNING 1
-), new_device AS (
-    INSERT INTO sender_windows (sender, started_at, attempts)
-    SELECT 'device ' || CAST(:new_device AS uuid), CAST(w.clients->CAST(:client AS text)->>'since' AS timestamptz),
-        CAST(w.clients->:client->>'attempts' AS integer)
-    FROM login_windows AS w WHERE w.student_id = :student_id AND w.clients->:client IS NOT NULL
-      AND :new_device IS NOT NULL
 )
 SELECT w.started_at, coalesce(w.attempts, 0) AS attempts,
-    CAST(w.clients->:client->>'since' AS timestamptz) AS client_started_at,
+    CAST(w.clients->CAST(:client AS text)->>'since' AS timestamptz) AS client_started_at,
     coalesce(CAST(w.clients->:client->>'attempts' AS integer), 0) AS client_attempts,
     s.started_at AS sender_started_at, coalesce(s.attempts, 0) AS sender_attempts, :sender_limit AS sender_limit
 FROM (SELECT) AS request
 LEFT JOIN login_windows AS w ON w.student_id = :student_id AND NOT CAST(:is_known_device AS boolean)
 LEFT JOIN sender_windows AS s ON s.sender = :sender
 WHERE :outcome = 'throttled' OR :is_network_failure AND NOT EXISTS (SELECT FROM failure)
-""")
+"""  # noqa: S608 - put together from constants
+)
+
+# Nothing is written for an account that was disabled, or whose password was changed, while this one was checked: FOR SHARE
+# waits for such a change that is being committed, and then sees it. The oldest sessions above the limit end. The device
+# becomes known, and its window continues that of its network: it gains no attempts.
+_OPEN_SESSION = Statement(
+    f"""
+WITH opened AS (
+    INSERT INTO refresh_tokens
+        (id, family, user_id, token_hash, created_at, expires_at, last_used_at, access_expires_at, client_ip, user_agent)
+    SELECT CAST(:session_id AS uuid), :session_id, id, CAST(:token_hash AS bytea), CAST(:created_at AS timestamptz),
+        CAST(:expires_at AS timestamptz), :created_at, CAST(:access_expires_at AS timestamptz),
+        CAST(:client_ip AS inet), CAST(:user_agent AS text)
+    FROM users WHERE id = CAST(:user_id AS uuid) AND disabled_at IS NULL AND password_hash = CAST(:password_hash AS text)
+    FOR SHARE
+    RETURNING id
+), audit_row AS ({_INSERT_ATTEMPT}
+    FROM opened
+), new_device AS (
+    INSERT INTO sender_windows (sender, started_at, attempts)
+    SELECT 'device ' || opened.id, CAST(w.clients->CAST(:client AS text)->>'since' AS timestamptz),
+        CAST(w.clients->:client->>'attempts' AS integer)
+    FROM opened JOIN login_windows AS w ON w.student_id = :student_id
+    WHERE w.clients->:client IS NOT NULL AND CAST(:is_new_device AS boolean)
+), ended AS (
+    UPDATE refresh_tokens SET revoked_at = :created_at
+    WHERE EXISTS (SELECT FROM opened) AND id IN (
+        SELECT id FROM refresh_tokens
+        WHERE user_id = :user_id AND id = family AND revoked_at IS NULL AND expires_at > :created_at
+        ORDER BY id DESC OFFSET CAST(:others AS integer) FOR UPDATE)
+    RETURNING id
+)
+SELECT ARRAY(SELECT id FROM ended) AS ended FROM opened
+"""  # noqa: S608 - put together from constants
+)
 
 
 async def count_attempt(
@@ -173,16 +207,47 @@ async def record_attempt(
     *,
     limits: LoginLimits,
     now: datetime,
-    new_device: UUID | None = None,
     is_audited: bool = True,
 ) -> LoginWindow | None:
-    """Write the audit row, count a failure of the network, and begin the window of `new_device`.
+    """Write the audit row of an attempt that opens no session, and count a failure of the network.
 
     Return the counted attempts if a limit refuses the attempt: one that was throttled, or one whose network has reached
     its limit while its password was checked.
     """
     is_failure = attempt.outcome in _FAILURES
     values = {
+        **_audit_row(attempt),
+        "is_audited": is_audited,
+        "sender": counted.sender,
+        "sender_limit": limits.per_client if counted.is_known_device else limits.failures_per_client,
+        "is_known_device": counted.is_known_device,
+        "is_network_failure": is_failure and not counted.is_known_device,
+        "now": now,
+        "ended": now - limits.window,
+    }
+    rows = await _RECORD_ATTEMPT.rows(connection, values)
+    return LoginWindow(**rows[0]) if rows else None
+
+
+async def open_session(
+    connection: AsyncConnection, new: NewSession, attempt: Attempt, *, is_new_device: bool
+) -> list[UUID] | None:
+    """Store a session, its first token and the audit row; end the oldest sessions above MAX_LIVE_SESSIONS, and return their ids.
+
+    None, and nothing is stored, if the account was changed meanwhile: it was disabled, or `password_hash` is not its hash.
+    """
+    values = {
+        **_audit_row(attempt),
+        **{name: getattr(new, name) for name in new.__struct_fields__},
+        "is_new_device": is_new_device,
+        "others": MAX_LIVE_SESSIONS - 1,
+    }
+    rows = await _OPEN_SESSION.rows(connection, values)
+    return rows[0].ended if rows else None
+
+
+def _audit_row(attempt: Attempt) -> dict[str, object]:
+    return {
         "attempt_id": attempt.attempt_id,
         "user_id": attempt.user_id,
         "attempted_at": attempt.attempted_at,
@@ -190,15 +255,5 @@ async def record_attempt(
         "student_id": attempt.student_id,
         "client_ip": attempt.client_ip,
         "outcome": attempt.outcome.value,
-        "is_audited": is_audited,
         "client": LoginClient(address=attempt.client_ip).network,
-        "sender": counted.sender,
-        "sender_limit": limits.per_client if counted.is_known_device else limits.failures_per_client,
-        "is_known_device": counted.is_known_device,
-        "is_network_failure": is_failure and not counted.is_known_device,
-        "new_device": new_device,
-        "now": now,
-        "ended": now - limits.window,
     }
-    rows = await _RECORD_ATTEMPT.rows(connection, values)
-    return LoginWindow(**rows[0]) if rows else None

@@ -1,10 +1,11 @@
 """Log in: check a password within the limits, audit the attempt, and open a session.
 
-A login is one statement, a hash, and a transaction: the statement counts the attempt and reads the account; the
-transaction writes the audit row and, after a right password, the session.
+A login is a statement, a hash, and a statement: the first counts the attempt and reads the account; the second writes
+the audit row and, after a right password, the session. Only a new hash makes a transaction of it.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from time import perf_counter
 from uuid import UUID
@@ -243,32 +244,32 @@ class LogIn:
         """Raises InvalidCredentials if the account was disabled, or its password changed, while this one was checked."""
         token, at = new_refresh_token(), now()
         new = self._new_session(login, account, new_hash, hash_refresh_token(token), at=at)
-        ended: list[UUID] = []
-        async with self._database.transaction() as connection:
+        ended, replaced = None, list[UUID]()
+        async with self._session_block(new_hash) as connection:
             if new_hash is not None:
-                ended += await self._replace_hash(
+                replaced = await self._replace_hash(
                     connection, account, new_hash, ends_sessions=is_new_password, at=at
                 )
-            is_open = await sessions.open_session(connection, new)
-            outcome = LoginOutcome.SUCCEEDED if is_open else LoginOutcome.DISABLED
-            await log_in.record_attempt(
+            ended = await log_in.open_session(
                 connection,
-                login.ended(outcome, account.user_id),
-                counted,
-                limits=self._limits,
-                now=at,
-                new_device=None if counted.is_known_device else new.session_id,
+                new,
+                login.ended(LoginOutcome.SUCCEEDED, account.user_id),
+                is_new_device=not counted.is_known_device,
             )
-            ended += await sessions.end_oldest_sessions(connection, user_id=account.user_id, now=at)
-        LOGINS.labels(outcome).inc()
-        if ended:
+        if ended or replaced:
             self._revocations.announce()
-        if not is_open:
-            raise InvalidCredentials
+        if ended is None:
+            LOGINS.labels(LoginOutcome.DISABLED).inc()
+            raise await self._refuse(login, counted, LoginOutcome.DISABLED)
+        LOGINS.labels(LoginOutcome.SUCCEEDED).inc()
         if is_new_password:
             log_security_event(SecurityEvent.PASSWORD_CHANGED, subject=account.student_id)
         log_security_event(SecurityEvent.LOGIN_SUCCEEDED, subject=account.student_id, session=new.session_id)
         return self._issued(account, token, session_id=new.session_id, at=at)
+
+    def _session_block(self, new_hash: str | None) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The session is one statement, which needs no transaction; with a new hash it is two."""
+        return self._database.statement() if new_hash is None else self._database.transaction()
 
     def _issued(self, account: Account, token: str, *, session_id: UUID, at: datetime) -> Session:
         renewable_until = at + min(self._sessions.lifetime, self._sessions.idle)
