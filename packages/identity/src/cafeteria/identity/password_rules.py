@@ -4,6 +4,7 @@ A new password is long enough, is not common, and is not the student id. Rules o
 make a password harder to remember and no harder to guess (OWASP ASVS 5.0, 6.2.5).
 """
 
+from functools import cache
 from secrets import choice
 from typing import Self
 
@@ -28,11 +29,8 @@ class PasswordRules:
 
     @classmethod
     def load(cls) -> Self:
-        """Read the list, in 50 ms: the 11,600 passwords of 30,000 common ones that have the least length."""
-        from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - a large module, which few callers need
-
-        passwords = map(password_form, FREQUENCY_LISTS["passwords"])
-        return cls(frozenset(each.casefold() for each in passwords if len(each) >= MIN_PASSWORD_LENGTH))
+        """Read the list, once in a process and in 50 ms."""
+        return cls(_common_passwords())
 
     def fault_of(self, password: str, *, student_id: str) -> PasswordFault | None:
         """Return why the password cannot be the new one of `student_id`, or None."""
@@ -52,6 +50,15 @@ class PasswordRules:
         self.check(new, student_id=student_id, field="new_password")
         if password_form(old) == password_form(new):
             raise UnusablePassword(PasswordFault.SAME, field="new_password")
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    """Return the 11,600 passwords of 30,000 common ones that have the least length."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - a large module, which few callers need
+
+    passwords = map(password_form, FREQUENCY_LISTS["passwords"])
+    return frozenset(each.casefold() for each in passwords if len(each) >= MIN_PASSWORD_LENGTH)
 
 
 def new_one_time_password() -> str:
