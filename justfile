@@ -36,6 +36,7 @@ _lint:
     {{ run }} ruff check
     {{ run }} lint-imports
 
+# one cache for all: what the sources' run has read, the tests' runs do not read again. Tests, a folder at a time: their modules have equal names
 _types:
     #!/bin/sh
     set -eu
@@ -44,7 +45,7 @@ _types:
     export MYPYPATH=$(printf '%s:' "$root"/packages/*/src "$root"/tools/*/src)
     for folder in packages/*/tests/* tools/*/tests/* tests/*; do
         [ -d "$folder" ] && [ -n "$(find "$folder" -maxdepth 1 -name '*.py')" ] || continue
-        (cd "$folder" && {{ run }} mypy --config-file "$root/tests/mypy.ini" --cache-dir "$root/.mypy_cache/tests" .) \
+        (cd "$folder" && {{ run }} mypy --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" .) \
             || { echo "in $folder"; exit 1; }
     done
 
