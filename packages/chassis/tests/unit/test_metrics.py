@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
 from cafeteria.chassis.observability import metrics
@@ -61,7 +61,7 @@ def test_the_page_has_the_apps_metrics_and_the_processs() -> None:
 def test_without_proc_the_page_lacks_only_the_processs_metrics(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(metrics, "ProcessCollector", partial(metrics.ProcessCollector, proc=str(tmp_path)))
+    monkeypatch.setattr(metrics, "ProcessCollector", partial(ProcessCollector, proc=str(tmp_path)))
     registry = metrics.app_registry()
     copy_context().run(in_app, registry)
     page = generate_latest(registry).decode()
