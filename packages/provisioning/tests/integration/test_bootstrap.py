@@ -13,6 +13,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from cafeteria.contracts import subjects
+from cafeteria.contracts.channels import ACK_WAIT_S
 from cafeteria.local_stack.tasks import ended
 from cafeteria.provisioning import demo_data, streams
 from cafeteria.provisioning.bootstrap import main, prepare_bus, prepare_database, watch_bus
@@ -127,7 +128,7 @@ async def test_a_changed_durable_gets_its_settings_back(servers: FixtureServers,
         await client.request(subject, body, timeout=10)
         assert await prepare_bus(targets) == [f"durable {durable.stream}/{durable.name}"]
         info = await client.jetstream().consumer_info(durable.stream, durable.name)
-        assert info.config.ack_wait == streams.ACK_WAIT_S
+        assert info.config.ack_wait == ACK_WAIT_S
 
 
 async def test_a_change_that_nats_refuses_is_an_error_that_names_it(
