@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 import pytest
 
-from cafeteria.local_stack import supervised_process
 from cafeteria.local_stack.child import YIELDING, Child, Program
 from cafeteria.local_stack.supervised_process import SupervisedProcess
 from cafeteria.provisioning.errors import StackError
@@ -116,7 +115,7 @@ async def test_a_process_that_keeps_dying_restarts_at_once_and_then_with_back_of
         pauses.append(pause_s)
         return await sleep(0)
 
-    monkeypatch.setattr(supervised_process.asyncio, "sleep", record)
+    monkeypatch.setattr(asyncio, "sleep", record)
     for _ in range(7):
         killed = process.pid
         process.kill()
