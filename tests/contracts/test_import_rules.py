@@ -12,12 +12,12 @@ from typing import Any
 
 import grimp
 import pytest
+from importlinter import Contract
 from importlinter.api import read_configuration
 from importlinter.application.output import console
 from importlinter.contracts.forbidden import ForbiddenContract
 from importlinter.contracts.independence import IndependenceContract
 from importlinter.contracts.layers import LayersContract
-from importlinter.domain.contract import Contract
 
 from cafeteria.contracts.subjects import SERVICES
 
@@ -78,23 +78,23 @@ def all_imports(configuration: dict[str, Any]) -> grimp.ImportGraph:
     return grimp.build_graph(*roots, include_external_packages=True, cache_dir=None)
 
 
-class Tree:
+class Workspace:
     """The workspace's imports, to which a test adds some, and its rules."""
 
     def __init__(self, graph: grimp.ImportGraph, configuration: dict[str, Any]) -> None:
         self._graph = graph
         self._configuration = configuration
 
-    def plant(self, imports: Sequence[Import]) -> None:
+    def add(self, imports: Sequence[Import]) -> None:
         """Add each import, and the modules that are not there."""
         for importer, imported in imports:
             for module in (importer, imported):
-                self.touch(module)
+                self.add_module(module)
             self._graph.add_import(
                 importer=importer, imported=imported, line_number=1, line_contents=f"import {imported}"
             )
 
-    def touch(self, module: str) -> None:
+    def add_module(self, module: str) -> None:
         """Add the module and the packages around it; what is not ours is one module, as the linter has it."""
         parts = module.split(".")
         names = (
@@ -126,17 +126,17 @@ class Tree:
 
 
 @pytest.fixture
-def tree(
+def workspace(
     all_imports: grimp.ImportGraph, configuration: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> Tree:
+) -> Workspace:
     monkeypatch.setattr(console, "width", 400)
-    return Tree(deepcopy(all_imports), configuration)
+    return Workspace(deepcopy(all_imports), configuration)
 
 
-def assert_refused(tree: Tree, rule: str, imports: Sequence[Import]) -> None:
-    """All are planted together, and each must be named: refusing one of them is not enough."""
-    tree.plant(imports)
-    reported = set(re.findall(r"([\w.]+) -> ([\w.]+) \(l\.", tree.refused(rule)))
+def assert_refused(workspace: Workspace, rule: str, imports: Sequence[Import]) -> None:
+    """All are added together, and each must be named: refusing one of them is not enough."""
+    workspace.add(imports)
+    reported = set(re.findall(r"([\w.]+) -> ([\w.]+) \(l\.", workspace.refused(rule)))
     assert set(imports) - reported == set()
 
 
@@ -144,62 +144,62 @@ def of_each_service(importer: str, imported: str) -> list[Import]:
     return [(f"cafeteria.{service}.{importer}", f"cafeteria.{service}.{imported}") for service in SERVICES]
 
 
-def test_a_service_may_not_import_another(tree: Tree) -> None:
+def test_a_service_may_not_import_another(workspace: Workspace) -> None:
     pairs = itertools.permutations(SERVICES, 2)
     imports = [(f"cafeteria.{one}.clients", f"cafeteria.{other}.domain") for one, other in pairs]
-    assert_refused(tree, "services-are-strangers", imports)
+    assert_refused(workspace, "services-are-strangers", imports)
 
 
-def test_the_contracts_may_import_msgspec_only(tree: Tree) -> None:
+def test_the_contracts_may_import_msgspec_only(workspace: Workspace) -> None:
     wanted = ("litestar", "asyncio", "os", "cafeteria.chassis.runtime.ids", "cafeteria.stock.domain")
-    assert_refused(tree, "contracts-are-data", [("cafeteria.contracts.values", name) for name in wanted])
+    assert_refused(workspace, "contracts-are-data", [("cafeteria.contracts.values", name) for name in wanted])
 
 
-def test_the_chassis_may_not_import_a_service_or_its_provisioning(tree: Tree) -> None:
+def test_the_chassis_may_not_import_a_service_or_its_provisioning(workspace: Workspace) -> None:
     wanted = [f"cafeteria.{name}.demo" for name in (*SERVICES, "provisioning")]
     assert_refused(
-        tree, "chassis-knows-no-service", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
+        workspace, "chassis-knows-no-service", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
     )
 
 
-def test_the_chassis_may_not_import_the_messages_about_food(tree: Tree) -> None:
+def test_the_chassis_may_not_import_the_messages_about_food(workspace: Workspace) -> None:
     wanted = [
         f"cafeteria.contracts.{owner}" for owner in ("gateway", "kitchen", "notification", "orders", "stock")
     ]
     assert_refused(
-        tree, "chassis-knows-no-food", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
+        workspace, "chassis-knows-no-food", [("cafeteria.chassis.runtime.ids", name) for name in wanted]
     )
 
 
-def test_a_package_of_the_chassis_may_not_import_one_outside_it(tree: Tree) -> None:
+def test_a_package_of_the_chassis_may_not_import_one_outside_it(workspace: Workspace) -> None:
     imports = [
         (f"cafeteria.chassis.{inner}", f"cafeteria.chassis.{outer}")
         for outers, inners in itertools.pairwise(CHASSIS_LAYERS)
         for inner in inners
         for outer in outers
     ]
-    assert_refused(tree, "chassis-layers", imports)
+    assert_refused(workspace, "chassis-layers", imports)
 
 
-def test_the_database_and_http_packages_may_not_import_each_other(tree: Tree) -> None:
+def test_the_database_and_http_packages_may_not_import_each_other(workspace: Workspace) -> None:
     imports = [
         ("cafeteria.chassis.http.planted", "cafeteria.chassis.database.pool"),
         ("cafeteria.chassis.database.planted", "cafeteria.chassis.http.cors"),
     ]
-    assert_refused(tree, "chassis-layers", imports)
+    assert_refused(workspace, "chassis-layers", imports)
 
 
-def test_the_group_commit_may_not_import_a_driver(tree: Tree) -> None:
+def test_the_group_commit_may_not_import_a_driver(workspace: Workspace) -> None:
     imports = [("cafeteria.chassis.database.group_commit", driver) for driver in ("asyncpg", "sqlalchemy")]
-    assert_refused(tree, "group-commit-needs-no-driver", imports)
+    assert_refused(workspace, "group-commit-needs-no-driver", imports)
 
 
-def test_a_service_may_not_import_its_provisioning(tree: Tree) -> None:
+def test_a_service_may_not_import_its_provisioning(workspace: Workspace) -> None:
     imports = [(f"cafeteria.{service}.app", "cafeteria.provisioning.demo") for service in SERVICES]
-    assert_refused(tree, "services-are-provisioned", imports)
+    assert_refused(workspace, "services-are-provisioned", imports)
 
 
-def test_nothing_in_packages_may_import_a_tool(tree: Tree) -> None:
+def test_nothing_in_packages_may_import_a_tool(workspace: Workspace) -> None:
     packages = [path.name for path in ROOT.glob("packages/*/src/cafeteria/*")]
     tools = [path.name for path in ROOT.glob("tools/*/src/cafeteria/*")]
     assert {"provisioning", "chassis"} < set(packages)
@@ -207,43 +207,42 @@ def test_nothing_in_packages_may_import_a_tool(tree: Tree) -> None:
     imports = [
         (f"cafeteria.{package}.planted", f"cafeteria.{tool}.demo") for package in packages for tool in tools
     ]
-    assert_refused(tree, "packages-need-no-tool", imports)
+    assert_refused(workspace, "packages-need-no-tool", imports)
 
 
-def test_the_local_stack_alone_may_import_the_pages(tree: Tree) -> None:
+def test_the_local_stack_alone_may_import_the_pages(workspace: Workspace) -> None:
     members = {path.name for path in ROOT.glob("*/*/src/cafeteria/*")} - {"web", "local_stack"}
     assert {"chassis", "gateway", "rush"} < members
-    assert_refused(
-        tree, "pages-are-files", [(f"cafeteria.{member}.planted", "cafeteria.web") for member in members]
-    )
+    imports = [(f"cafeteria.{member}.planted", "cafeteria.web") for member in members]
+    assert_refused(workspace, "pages-are-files", imports)
 
 
-def test_a_tool_may_not_import_one_that_is_built_on_it(tree: Tree) -> None:
+def test_a_tool_may_not_import_one_that_is_built_on_it(workspace: Workspace) -> None:
     imports = [
         (f"cafeteria.{lower}.planted", f"cafeteria.{upper}.demo")
         for uppers, lowers in itertools.combinations(TOOL_LAYERS, 2)
         for upper in uppers
         for lower in lowers
     ]
-    assert_refused(tree, "tools-build-on-each-other", imports)
+    assert_refused(workspace, "tools-build-on-each-other", imports)
 
 
-def test_tools_of_one_layer_may_not_import_each_other(tree: Tree) -> None:
+def test_tools_of_one_layer_may_not_import_each_other(workspace: Workspace) -> None:
     imports = [
         (f"cafeteria.{one}.planted", f"cafeteria.{other}.demo")
         for layer in TOOL_LAYERS
         for one, other in itertools.combinations(layer, 2)
     ]
-    assert_refused(tree, "tools-build-on-each-other", imports)
+    assert_refused(workspace, "tools-build-on-each-other", imports)
 
 
-def test_the_rush_may_not_import_crash_points_beside_its_option(tree: Tree) -> None:
+def test_the_rush_may_not_import_crash_points_beside_its_option(workspace: Workspace) -> None:
     wanted = ("crash_points.rounds", "protocol_model.search", "bench.report")
     imports = [("cafeteria.rush.campaign", f"cafeteria.{name}") for name in wanted]
-    assert_refused(tree, "one-option-for-crash-points", imports)
+    assert_refused(workspace, "one-option-for-crash-points", imports)
 
 
-def test_domain_and_errors_may_not_import_the_outside(tree: Tree) -> None:
+def test_domain_and_errors_may_not_import_the_outside(workspace: Workspace) -> None:
     outside = (
         "litestar",
         "sqlalchemy",
@@ -260,18 +259,18 @@ def test_domain_and_errors_may_not_import_the_outside(tree: Tree) -> None:
         for module in ("domain", "errors")
         for name in outside
     ]
-    assert_refused(tree, "domain-is-pure", imports)
+    assert_refused(workspace, "domain-is-pure", imports)
 
 
-def test_the_domain_may_not_reach_a_framework_through_another_module(tree: Tree) -> None:
+def test_the_domain_may_not_reach_a_framework_through_another_module(workspace: Workspace) -> None:
     imports = [
         ("cafeteria.kitchen.domain", "cafeteria.kitchen.recipes"),
         ("cafeteria.kitchen.recipes", "sqlalchemy"),
     ]
-    assert_refused(tree, "domain-is-pure", imports)
+    assert_refused(workspace, "domain-is-pure", imports)
 
 
-def test_a_layer_may_not_import_the_one_outside_it(tree: Tree) -> None:
+def test_a_layer_may_not_import_the_one_outside_it(workspace: Workspace) -> None:
     imports = [
         pair
         for outers, inners in itertools.pairwise(LAYERS)
@@ -279,42 +278,46 @@ def test_a_layer_may_not_import_the_one_outside_it(tree: Tree) -> None:
         for outer in outers
         for pair in of_each_service(inner, outer)
     ]
-    assert_refused(tree, "layers", imports)
+    assert_refused(workspace, "layers", imports)
 
 
-def test_the_innermost_layer_may_not_import_the_outermost(tree: Tree) -> None:
-    assert_refused(tree, "layers", of_each_service("errors", "http_api"))
+def test_the_innermost_layer_may_not_import_the_outermost(workspace: Workspace) -> None:
+    assert_refused(workspace, "layers", of_each_service("errors", "http_api"))
 
 
-def test_modules_of_one_layer_may_not_import_each_other(tree: Tree) -> None:
+def test_modules_of_one_layer_may_not_import_each_other(workspace: Workspace) -> None:
     pairs = [pair for layer in LAYERS for pair in itertools.combinations(layer, 2)]
-    assert_refused(tree, "layers", [pair for one, other in pairs for pair in of_each_service(one, other)])
-
-
-def test_a_use_case_may_not_import_another(tree: Tree) -> None:
-    for service in SERVICES:
-        tree.touch(f"cafeteria.{service}.use_cases")
     assert_refused(
-        tree, "use-cases-are-independent", of_each_service("use_cases.one_thing", "use_cases.another_thing")
+        workspace, "layers", [pair for one, other in pairs for pair in of_each_service(one, other)]
     )
 
 
-def test_a_use_case_may_not_import_all_of_them(tree: Tree) -> None:
+def test_a_use_case_may_not_import_another(workspace: Workspace) -> None:
+    for service in SERVICES:
+        workspace.add_module(f"cafeteria.{service}.use_cases")
+    assert_refused(
+        workspace,
+        "use-cases-are-independent",
+        of_each_service("use_cases.one_thing", "use_cases.another_thing"),
+    )
+
+
+def test_a_use_case_may_not_import_all_of_them(workspace: Workspace) -> None:
     imports = [("cafeteria.kitchen.use_cases.list_tickets", "cafeteria.kitchen.use_cases")]
-    assert_refused(tree, "use-cases-are-independent", imports)
+    assert_refused(workspace, "use-cases-are-independent", imports)
 
 
-def test_only_two_use_cases_are_shared(tree: Tree) -> None:
+def test_only_two_use_cases_are_shared(workspace: Workspace) -> None:
     imports = [
         (f"cafeteria.gateway.use_cases.{shared}", "cafeteria.gateway.use_cases.place_order")
         for shared in ("settle_orders", "project_statuses")
     ]
-    assert_refused(tree, "use-cases-are-independent", imports)
+    assert_refused(workspace, "use-cases-are-independent", imports)
 
 
-def test_an_inward_import_is_allowed(tree: Tree) -> None:
+def test_an_inward_import_is_allowed(workspace: Workspace) -> None:
     """The rules refuse what they should, not everything."""
-    tree.plant(
+    workspace.add(
         [
             ("cafeteria.kitchen.http_api", "cafeteria.kitchen.use_cases.list_tickets"),
             ("cafeteria.kitchen.use_cases.list_tickets", "cafeteria.contracts.kitchen"),
@@ -322,4 +325,4 @@ def test_an_inward_import_is_allowed(tree: Tree) -> None:
             ("cafeteria.stock.domain", "decimal"),
         ],
     )
-    assert tree.refused(None) == ""
+    assert workspace.refused(None) == ""

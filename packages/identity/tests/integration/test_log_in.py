@@ -250,3 +250,16 @@ async def test_clients_behind_a_proxy_have_their_own_windows_in_every_spelling_o
         "SELECT client_ip FROM identity.login_attempts ORDER BY attempted_at"
     )
     assert [str(row["client_ip"]) for row in rows] == [address for _, address in spellings]
+
+
+async def test_an_account_that_is_disabled_while_its_password_is_checked_is_refused_as_any_failure(
+    identity: Identity,
+) -> None:
+    await identity.add_user()
+    async with identity.database.transaction():
+        await identity.database.execute("UPDATE identity.users SET disabled_at = now()")
+        login = asyncio.ensure_future(identity.login())
+        await identity.until_waiting(1)
+    assert (await login).status_code == 401
+    assert await identity.attempts() == [("210041101", "disabled", False)]
+    assert await identity.database.fetchval("SELECT attempts FROM identity.sender_windows") == 1

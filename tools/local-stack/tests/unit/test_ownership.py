@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cafeteria.local_stack import ownership
@@ -219,7 +220,7 @@ def test_a_foreign_database_beside_data_of_version_0_1_is_not_marked(
 def test_a_disk_mounted_inside_is_not_removed(home: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     create_files(home)
     mounted = type("Partition", (), {"mountpoint": str((home.nats / "store").resolve())})
-    monkeypatch.setattr("psutil.disk_partitions", lambda **_: [mounted])
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [mounted])
     before = tree(home.root)
     with pytest.raises(StackError, match="unmount it first"):
         home.wipe()

@@ -39,7 +39,7 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = field(name="IDENTITY_TRUSTED_PROXIES", default=())
     hash_threads: Limit = field(name="IDENTITY_HASH_THREADS", default=0)
     hash_queue: Limit = field(name="IDENTITY_HASH_QUEUE", default=64)
-    hash_niceness: Niceness = field(name="IDENTITY_HASH_NICENESS", default=10)
+    hash_niceness: Niceness = field(name="IDENTITY_HASH_NICENESS", default=7)
 
     def __post_init__(self) -> None:
         """Reject a malformed network at the start, not at the first request."""

@@ -217,7 +217,7 @@ async def record_attempt(
     """
     is_failure = attempt.outcome in _FAILURES
     values = {
-        **_audit_row(attempt),
+        **_values_of(attempt),
         "is_audited": is_audited,
         "sender": counted.sender,
         "sender_limit": limits.per_client if counted.is_known_device else limits.failures_per_client,
@@ -238,7 +238,7 @@ async def open_session(
     None, and nothing is stored, if the account was changed meanwhile: it was disabled, or `password_hash` is not its hash.
     """
     values = {
-        **_audit_row(attempt),
+        **_values_of(attempt),
         **{name: getattr(new, name) for name in new.__struct_fields__},
         "is_new_device": is_new_device,
         "others": MAX_LIVE_SESSIONS - 1,
@@ -247,7 +247,7 @@ async def open_session(
     return rows[0].ended if rows else None
 
 
-def _audit_row(attempt: Attempt) -> dict[str, object]:
+def _values_of(attempt: Attempt) -> dict[str, object]:
     return {
         "attempt_id": attempt.attempt_id,
         "user_id": attempt.user_id,

@@ -177,7 +177,6 @@ class LogIn:
             if counted.refused_by is None:
                 outcome, new_hash = await self._judge(login, counted.account, request)
         if counted.account is None or outcome is not LoginOutcome.SUCCEEDED:
-            LOGINS.labels(outcome).inc()
             raise await self._refuse(login, counted, outcome)
         return await self._open_session(
             login, counted, counted.account, new_hash, is_new_password=request.new_password is not UNSET
@@ -215,6 +214,7 @@ class LogIn:
     async def _refuse(
         self, login: _LoginInProgress, counted: log_in.CountedAttempt, outcome: LoginOutcome
     ) -> ServiceError:
+        LOGINS.labels(outcome).inc()
         is_audited = counted.refused_by is None or self._audited_throttled.is_first(login, counted)
         at = now()
         async with self._database.statement() as connection:
@@ -241,10 +241,10 @@ class LogIn:
         *,
         is_new_password: bool,
     ) -> Session:
-        """Raises InvalidCredentials if the account was disabled, or its password changed, while this one was checked."""
+        """Refuse as any failure if the account was disabled, or its password changed, while this one was checked."""
         token, at = new_refresh_token(), now()
         new = self._new_session(login, account, new_hash, hash_refresh_token(token), at=at)
-        ended, replaced = None, list[UUID]()
+        replaced: list[UUID] = []  # the sessions that end with an old password
         async with self._session_block(new_hash) as connection:
             if new_hash is not None:
                 replaced = await self._replace_hash(
@@ -259,7 +259,6 @@ class LogIn:
         if ended or replaced:
             self._revocations.announce()
         if ended is None:
-            LOGINS.labels(LoginOutcome.DISABLED).inc()
             raise await self._refuse(login, counted, LoginOutcome.DISABLED)
         LOGINS.labels(LoginOutcome.SUCCEEDED).inc()
         if is_new_password:
