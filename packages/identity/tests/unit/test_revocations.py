@@ -67,7 +67,7 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Bed:
     clock = Clock()
     bed = Bed(clock)
     monkeypatch.setattr(module, "monotonic", clock)
-    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr(module, "sleep", clock.sleep)
     monkeypatch.setattr(sessions, "read_revocations", bed.read)
     return bed
 

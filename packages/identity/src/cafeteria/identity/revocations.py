@@ -3,7 +3,7 @@
 Postgres is the record, so any replica publishes the ends of all, and neither a restart nor an outage of the bus forgets one.
 """
 
-import asyncio
+from asyncio import Event, sleep
 from collections.abc import AsyncIterator
 from time import monotonic
 
@@ -31,7 +31,7 @@ class Revocations:
         self._bus = bus
         self._revoked = revoked
         self._rested_at = 0.0
-        self.wake = asyncio.Event()
+        self.wake = Event()
 
     def announce(self) -> None:
         """Publish all live revocations at once, in a job; call it after the commit that ended a session. Never fails."""
@@ -40,7 +40,7 @@ class Revocations:
     async def publish(self) -> None:
         """Publish all live revocations; nothing, if there are none. Raises NoAnswer without the bus, and DatabaseUnavailable."""
         began = max(monotonic(), self._rested_at)
-        await asyncio.sleep(began - monotonic())
+        await sleep(began - monotonic())
         try:
             async for page in self._pages():
                 await self._bus.publish(SESSIONS_REVOKED, SessionsRevoked(revocations=page))
