@@ -122,27 +122,34 @@ def test_null_is_none_where_no_body_is_required() -> None:
 
 async def test_a_body_that_is_declared_too_large_is_not_read(app: ServiceApp) -> None:
     reads, answer = await answer_to(app, [], content_length=MAX_BODY_BYTES + 1)
+    assert answer is not None
     assert (reads, answer.status, answer.type) == (0, 413, "/problems/too-large")
 
 
 async def test_a_body_that_grows_too_large_is_read_no_further(app: ServiceApp) -> None:
     part = {"type": "http.request", "body": b" " * MAX_BODY_BYTES, "more_body": True}
     reads, answer = await answer_to(app, [part, part, part], content_length=None)
+    assert answer is not None
     assert (reads, answer.status) == (2, 413)
 
 
-async def test_a_client_that_disconnects_within_its_body_is_no_server_error(app: ServiceApp) -> None:
+async def test_a_client_that_leaves_within_its_body_is_not_answered_and_makes_no_answer_slow(
+    app: ServiceApp,
+) -> None:
     part = {"type": "http.request", "body": b'{"name": "Ha', "more_body": True}
     with capture_logs() as lines:
         _, answer = await answer_to(app, [part, {"type": "http.disconnect"}], content_length=20)
-    assert answer.status == 400
-    assert "request_failed" not in {line["event"] for line in lines}
+    assert answer is None
+    assert [(line["event"], line["status"]) for line in lines] == [("request_answered", 0)]
+    sample, route = app.registry.get_sample_value, {"route": "/meals", "method": "POST"}
+    assert sample("cafeteria_http_requests_total", {**route, "status": "499"}) == 1
+    assert sample("cafeteria_http_request_seconds_count", route) == 0
 
 
 async def answer_to(
     app: ServiceApp, messages: list[Any], *, content_length: int | None
-) -> tuple[int, Problem]:
-    """Send the client's ASGI messages to the app; return how many it read, and its answer."""
+) -> tuple[int, Problem | None]:
+    """Send the client's ASGI messages to the app; return how many it read, and its answer, if it gave one."""
     unread = iter(messages)
     sent: list[Any] = []
     lengths = [] if content_length is None else [(b"content-length", b"%d" % content_length)]
@@ -170,4 +177,4 @@ async def answer_to(
         sent.append(message)
 
     await app(scope, receive, send)
-    return count, msgspec.json.decode(sent[1]["body"], type=Problem)
+    return count, msgspec.json.decode(sent[1]["body"], type=Problem) if sent else None

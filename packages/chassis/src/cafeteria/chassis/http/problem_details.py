@@ -43,6 +43,13 @@ class TooLarge(ServiceError):
     title = "Too large"
 
 
+class BodyIncomplete(InvalidRequest):
+    """The client left before its body was complete, so nobody reads an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("The body ended before it was complete. Nothing was done.")
+
+
 TOO_LARGE_DETAIL = "The body is larger than this address accepts. Nothing was done."
 
 
@@ -97,8 +104,10 @@ def encode_problem(refusal: ServiceError, *, instance: str | None, request_id: s
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> BytesResponse:
-    """Litestar's exception handler for every error."""
+    """Litestar's exception handler for every error. Raises BodyIncomplete, which the request boundary ends."""
     refusal = refusal_of(error)
+    if isinstance(refusal, BodyIncomplete):
+        raise refusal
     request.scope[REFUSAL] = refusal  # type: ignore[literal-required]  # a key of our own
     if isinstance(refusal, InternalError):
         log_unforeseen(error)

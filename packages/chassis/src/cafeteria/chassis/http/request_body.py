@@ -14,9 +14,9 @@ import msgspec
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 
-from cafeteria.chassis.http.problem_details import TOO_LARGE_DETAIL, TooLarge
+from cafeteria.chassis.http.problem_details import TOO_LARGE_DETAIL, BodyIncomplete, TooLarge
 from cafeteria.chassis.http.request_headers import read_header
-from cafeteria.chassis.runtime.errors import InvalidRequest, NotUnderstood
+from cafeteria.chassis.runtime.errors import NotUnderstood
 
 _DECODER = "body_decoder"
 """The key in a route handler's `opt`."""
@@ -39,7 +39,7 @@ class JsonRequest(Request[Any, Any, Any]):
         return decoder.decode(await self.body())
 
     async def body(self) -> bytes:
-        """Raises TooLarge, and InvalidRequest for a body that does not come to its end."""
+        """Raises TooLarge, and BodyIncomplete."""
         if self._whole_body is None:
             self._whole_body = await self._read_body()
         return self._whole_body
@@ -54,7 +54,7 @@ class JsonRequest(Request[Any, Any, Any]):
         while is_more and size <= limit:
             message: Any = await self.receive()
             if message["type"] == "http.disconnect":
-                raise InvalidRequest("The body ended before it was complete. Nothing was done.")
+                raise BodyIncomplete
             parts.append(message["body"])
             received += len(parts[-1])
             size = max(size, received)

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from cafeteria.chassis.http.cors import Origins
 from cafeteria.chassis.http.problem_details import (
     PROBLEM_JSON,
+    BodyIncomplete,
     InternalError,
     UnsupportedMediaType,
     encode_problem,
@@ -35,7 +36,7 @@ from cafeteria.chassis.runtime.errors import OriginRefused, ServiceError
 REQUESTS = metrics.counter("cafeteria_http_requests_total", "Requests answered", "route", "method", "status")
 SECONDS = metrics.histogram(
     "cafeteria_http_request_seconds",
-    "From the first byte to the last; without event streams",
+    "From the first byte to the last; without event streams and requests that did not arrive whole",
     "route",
     "method",
 )
@@ -46,6 +47,9 @@ UNMATCHED = "unmatched"
 
 STATUS_CLIENT_GONE = 499
 """In the metrics alone: the client left before there was an answer. The log has a status of 0."""
+
+INCOMPLETE = frozenset({0, 408})
+"""Statuses of requests that did not arrive whole. Their time was the client's: slow senders must not make a service look slow."""
 
 SHEDS_LOAD = {"sheds_load": True}
 """A route handler's `opt`: under overload the boundary refuses its requests before it does anything else."""
@@ -113,6 +117,8 @@ class RequestBoundary:
             await self._answer_valid(request, receive)
         except Exception as error:
             refusal = refusal_of(error)
+            if isinstance(refusal, BodyIncomplete):
+                return
             if isinstance(refusal, InternalError):
                 log_unforeseen(error.__cause__ or error)
             if request.status:
@@ -175,7 +181,7 @@ class RequestBoundary:
         counter.inc()
         if request.is_stream:
             self._streams.dec()
-        else:
+        elif status not in INCOMPLETE:
             histogram.observe(took_s)
         self._request_log.write(request.scope, method=method, route=route, status=status, took_s=took_s)
 
