@@ -15,6 +15,7 @@ MEMBERS = sorted(
     for pattern in SETTINGS["tool"]["uv"]["workspace"]["members"]
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 )
+UNRESOLVED_IMPORTS = Path(__file__).with_name("unresolved_imports.py")
 TESTPATHS = SETTINGS["tool"]["pytest"]["ini_options"]["testpaths"]
 
 
@@ -86,10 +87,10 @@ def run(*command: str | Path, into: Path) -> None:
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("member", MEMBERS, ids=name_of)
-def test_a_member_installs_and_passes_its_unit_tests_alone(
+def test_a_member_installs_alone_and_has_all_that_it_imports(
     member: Path, environment: Path, unit_requirements: Path
 ) -> None:
-    """What a member imports without declaring it is not there, and so fails here."""
+    """What a member or its unit tests import without declaring it is not there."""
     run(
         "uv",
         "sync",
@@ -102,4 +103,4 @@ def test_a_member_installs_and_passes_its_unit_tests_alone(
     )
     interpreter = environment / "bin" / "python"
     run("uv", "pip", "install", "--quiet", "--python", interpreter, "-r", unit_requirements, into=environment)
-    run(interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", member / "tests/unit", into=environment)
+    run(interpreter, UNRESOLVED_IMPORTS, member / "src", member / "tests/unit", into=environment)
