@@ -18,6 +18,8 @@ from cafeteria.contracts.values import Role
 from cafeteria.identity.domain import Profile
 from cafeteria.identity.repository.import_students import NewAccount
 from cafeteria.identity.use_cases.import_students import ImportStudents
+from cafeteria.local_stack.child import Program
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.testkit.servers import FixtureServers
 
 if TYPE_CHECKING:
@@ -50,18 +52,29 @@ def environment(servers: FixtureServers, clean: None) -> dict[str, str]:
     return {name: value for name, value in servers.environment("identity").items() if name in needed}
 
 
+def command(file: Path, *options: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "cafeteria.identity.import_students", str(file), *options)
+
+
 async def started(file: Path, environment: dict[str, str], *options: str) -> asyncio.subprocess.Process:
-    command = (sys.executable, "-m", "cafeteria.identity.import_students", str(file), *options)
-    return await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
+    return await asyncio.create_subprocess_exec(
+        *command(file, *options), env=environment, stdout=PIPE, stderr=PIPE
+    )
 
 
 @pytest.fixture
-def run_import(file: Path, environment: dict[str, str]) -> Import:
+def run_import(
+    file: Path,
+    environment: dict[str, str],
+    fork_server: ForkServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Import:
     async def run(text: str | bytes, *options: str, **variables: str) -> Ended:
         await asyncio.to_thread(file.write_bytes, text if isinstance(text, bytes) else text.encode())
-        process = await started(file, environment | variables, *options)
-        output, errors = await process.communicate()
-        return Ended(process.returncode or 0, (output + errors).decode())
+        log = tmp_path_factory.mktemp("import") / "output"
+        program = Program(argv=command(file, *options), env=environment | variables)
+        child = await fork_server.start(program, log=log)
+        return Ended(await child.wait(), await asyncio.to_thread(log.read_text))
 
     return run
 

@@ -1,7 +1,7 @@
 """Imports services once and forks for each start request.
 
 `fork_server` runs it as a script: `python -P fork_server_process.py <service> …`. Each line on standard input is a
-start request: a JSON object with the `module` to run, its `environment`, `log`, `own_session` and `niceness`. Each
+start request: a JSON object with the `module` to run, its `arguments`, `environment`, `log`, `own_session` and `niceness`. Each
 line on standard output is a JSON object with the `pid` of a new fork, or with the `pid` and `exit_code` of an ended
 one. A fork runs `python -m <module>` unchanged; only the imports, two seconds of processor time per start, happened
 before.
@@ -87,7 +87,15 @@ def _end_with_fork_server(pipe: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _become(*, module: str, environment: dict[str, str], log: str, own_session: bool, niceness: int) -> None:
+def _become(
+    *,
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    log: str,
+    own_session: bool,
+    niceness: int,
+) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor, number in ((nothing, 0), (output, 1), (output, 2)):
@@ -98,7 +106,7 @@ def _become(*, module: str, environment: dict[str, str], log: str, own_session: 
         yield_to_other_sessions(niceness)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = [module]
+    sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
