@@ -12,6 +12,7 @@ from cafeteria.bench.tables import ACCEPTED, CPU
 from cafeteria.bench.work_tree import find_commit, output_of, present
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(600)  # a minute on a busy machine
 async def test_a_sweep_measures_the_cpu_and_flushes_of_an_order() -> None:
     [few] = await curve.measure(present(), Sweep(rates=(20,), seconds=1.0, connections=2))
