@@ -49,6 +49,7 @@ const AWAY = { down: "ops.away.down", silent: "ops.away.silent", "not-ready": "o
 /** What is said when a service's own judgement is that it is slow. */
 export function slowSentence(service, { mean_ms: meanMs, since }) {
   const values = { service, mean: milliseconds(meanMs), limit: milliseconds(SLOW_MS), time: since ? time(since, { seconds: true }) : "" };
+  if (meanMs <= SLOW_MS) return t("ops.slow.easing", values); // the alert lasts a little longer than its cause
   return t(since ? "ops.slow.since" : "ops.slow", values);
 }
 

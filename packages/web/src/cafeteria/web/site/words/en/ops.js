@@ -39,6 +39,7 @@ export default {
   "ops.nobody": "No service answers. Is the system running?",
   "ops.all-ready": "All five services are ready.",
   "ops.slow": "ALERT: {service} answers slowly, {mean} on average over the last 30 s (limit {limit}).",
+  "ops.slow.easing": "ALERT: {service} answered slowly, since {time}. It is at {mean} on average again (limit {limit}); the alert ends when it stays below for 5 s.",
   "ops.slow.since": "ALERT: {service} answers slowly, {mean} on average over the last 30 s (limit {limit}), since {time}.",
   "ops.away.down": "{service} is DOWN.",
   "ops.away.silent": "{service} is SILENT: it takes requests and does not answer.",
