@@ -7,8 +7,9 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Generator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ from cafeteria.contracts.kitchen import Ticket, Tickets
 from cafeteria.contracts.stock import CreateItem, Item
 from cafeteria.faultkit.browser_orders import BrowserOrders
 from cafeteria.faultkit.history import Exchange, History, Intent
+from cafeteria.faultkit.invariants import check
+from cafeteria.faultkit.snapshot import read_snapshot
 from cafeteria.local_stack.data_directory import temporary_data_directory
 from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan
@@ -192,6 +195,21 @@ class Site:
                 for ticket in found:
                     await self.press(action, ticket.id)
 
+    async def until_promise_holds(self) -> None:
+        """Wait until the system is quiescent, and every invariant holds for all that was ordered, if only pages did."""
+        await self.browser_orders.record_all()
+        violations: list[str] = []
+
+        async def holds() -> bool:
+            found = check(await read_snapshot(connection), self.history)
+            violations[:] = [f"{name}: {each}" for name, sentences in found.items() for each in sentences]
+            return not violations
+
+        async with connected(self.processes.servers.targets().postgres_url) as connection:
+            with suppress(TimeoutError):
+                await until(holds, timeout_s=SETTLE_S)
+        assert not violations, "\n".join(violations[:20])
+
 
 _HAS_STATUS = "SELECT status = ANY($2) FROM gateway.orders WHERE id = $1"
 _ALL_TAKEN_IN = """
@@ -215,7 +233,19 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-async def site(browser: Browser, fork_server: ForkServer) -> AsyncIterator[Site]:
+def running_site(fork_server: ForkServer) -> Callable[[], AbstractAsyncContextManager[Site]]:
+    """A stack of one's own with its edge and demo controls, for as long as the context lasts."""
+    return partial(_running_site, fork_server)
+
+
+@pytest.fixture(scope="package")
+async def site(running_site: Callable[[], AbstractAsyncContextManager[Site]]) -> AsyncIterator[Site]:
+    async with running_site() as site:
+        yield site
+
+
+@asynccontextmanager
+async def _running_site(fork_server: ForkServer) -> AsyncIterator[Site]:
     async with AsyncExitStack() as running:
         home = running.enter_context(temporary_data_directory())
         plan = Plan(
@@ -284,7 +314,7 @@ async def open_page(site: Site, browser: Browser, page_faults: PageFaults, reque
         context.set_default_timeout(PATIENCE_MS)
         page_faults.watch(context)
         site.browser_orders.watch(context)
-        await context.tracing.start(screenshots=True, snapshots=True)
+        await context.tracing.start(snapshots=True)  # moving pictures cost a fifth of the CPU
         if signed_in_as:
             await site.sign_in(context, signed_in_as, host=host)
         page = await context.new_page()
