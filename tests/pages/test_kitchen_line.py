@@ -132,6 +132,7 @@ async def test_a_press_made_offline_is_sent_when_the_network_is_back(
 ) -> None:
     [order] = await ordered(site, student_id)
     page = await open_kitchen(undo_s=0)
+    await expect(ticket(page, order)).to_be_visible()
     await page.context.set_offline(True)
     await ticket(page, order).get_by_role("button", name="START").click()
     await expect(ticket(page, order)).to_contain_text("Will be sent when the network is back")
