@@ -117,7 +117,7 @@ class Visitors:
                 await devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER_BY})
             path = "" if name == STUDENT else name
             await page.goto(f"http://localhost:{self._port}/{path}")
-            await page.get_by_text(SHOWN[name]).first.wait_for()
+            await page.get_by_text(SHOWN[name]).filter(visible=True).first.wait_for()
             yield page
 
     async def _signed_in(self, context: "BrowserContext", name: str) -> "Page":
