@@ -42,8 +42,9 @@ class UpProcess:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, part: str) -> psutil.Process:
-        """Return the direct child whose command line contains `part`."""
-        found = [each for each in psutil.Process(self.process.pid).children() if part in command(each)]
+        """Return the descendant that runs `part`, which is the end of its command line."""
+        processes = psutil.Process(self.process.pid).children(recursive=True)
+        found = [each for each in processes if command(each).endswith(part)]
         assert len(found) == 1, found
         return found[0]
 
@@ -81,7 +82,7 @@ class UpProcess:
 
 def command(process: psutil.Process) -> str:
     try:
-        return " ".join(process.cmdline())
+        return " ".join(process.cmdline()).strip()  # a title leaves empty arguments behind it
     except psutil.NoSuchProcess:
         return ""
 

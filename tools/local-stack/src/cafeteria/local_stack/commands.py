@@ -11,6 +11,7 @@ import structlog
 
 from cafeteria.local_stack import database_commands
 from cafeteria.local_stack.data_directory import DataDirectory
+from cafeteria.local_stack.fork_server import ForkServer
 from cafeteria.local_stack.plan import Plan
 from cafeteria.local_stack.servers import Servers
 from cafeteria.local_stack.stack import Stack
@@ -69,8 +70,11 @@ async def _run(
     disk_space = DiskSpace.of(home)
     disk_space.check()
     environment = {"CAFETERIA_LOG_FORMAT": "console", **plan.environment}
-    plan = replace(plan, environment=environment)
-    async with Stack(home, plan, echo_for=terminal.echo_for) as stack:
+    async with contextlib.AsyncExitStack() as running:
+        # the services are imported once, while the servers start
+        fork_server = await running.enter_async_context(ForkServer())
+        plan = replace(plan, environment=environment, fork_server=fork_server)
+        stack = await running.enter_async_context(Stack(home, plan, echo_for=terminal.echo_for))
         opened.set()
         terminal.show_addresses(
             stack.url,

@@ -1,7 +1,6 @@
 """Starts services and their commands as forks of a process that has imported the services, which saves two seconds per start.
 
-Tests and repeated starts use it; `just up` starts interpreters. A fork is a full process with its own pid, signals and
-exit code.
+A fork is a full process with its own pid, signals and exit code. It runs the code as it was when the fork server started.
 """
 
 import asyncio
@@ -20,9 +19,9 @@ from cafeteria.contracts.subjects import SERVICES
 from cafeteria.local_stack import fork_server_process
 from cafeteria.local_stack.child import YIELDING, Child, Echo, Program, spawn
 from cafeteria.local_stack.tasks import ended
-from cafeteria.provisioning.errors import StackError
 
 SCRIPT = str(Path(fork_server_process.__file__))
+FOLLOW_S = 0.1  # how often a fork's log is looked at for new lines
 
 
 class ForkServer:
@@ -30,12 +29,18 @@ class ForkServer:
 
     def __init__(self, services: Iterable[str] = SERVICES) -> None:
         self._services = tuple(services)
-        self._pending: deque[asyncio.Future[_Fork]] = deque()
+        self._pending: deque[asyncio.Future[_Fork | None]] = deque()
         self._forks: dict[int, _Fork] = {}
 
     async def __aenter__(self) -> Self:
         argv = (sys.executable, "-P", SCRIPT, *self._services)
-        self._process = await spawn(Program(argv=argv, death_signal=signal.SIGTERM), stdin=PIPE, stdout=PIPE)
+        self._process = await spawn(
+            Program(argv=argv, death_signal=signal.SIGTERM),
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,  # Ctrl-C is the supervisor's: it stops the forks in order
+        )
         self._reader = asyncio.create_task(self._read())
         return self
 
@@ -50,9 +55,8 @@ class ForkServer:
         return self._process.pid
 
     async def start(self, program: Program, *, log: Path, echo: Echo | None = None) -> Child:
-        """Start a program `python -m <module> …` as `Child.start` does. Raises `StackError` once the fork server has ended."""
-        if echo is not None:
-            raise StackError("A fork cannot echo its output: it writes to its log only.")
+        """Start a program `python -m <module> …` as `Child.start` does, and by that once the fork server has ended."""
+        begins_at = _size(log)
         _, _, module, *arguments = program.argv
         request = {
             "module": module,
@@ -62,10 +66,15 @@ class ForkServer:
             "own_session": program.own_group or program.yields,
             "niceness": YIELDING if program.yields else 0,
         }
-        return Child(await self._fork(request), program)
+        fork = await self._fork(request)
+        if fork is None:
+            return await Child.start(program, log=log, echo=echo)
+        follower = asyncio.create_task(_follow(log, begins_at, fork, echo)) if echo else None
+        return Child(fork, program, follower)
 
-    async def _fork(self, request: dict[str, Any]) -> "_Fork":
-        started: asyncio.Future[_Fork] = asyncio.get_running_loop().create_future()
+    async def _fork(self, request: dict[str, Any]) -> "_Fork | None":
+        """Return a new fork, or None once the fork server has ended."""
+        started: asyncio.Future[_Fork | None] = asyncio.get_running_loop().create_future()
         self._pending.append(started)
         if self._process.stdin and not self._reader.done():
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -85,9 +94,9 @@ class ForkServer:
         self._end_all()
 
     def _end_all(self) -> None:
-        """Mark all forks as killed and fail all pending starts: the fork server has ended."""
+        """Mark all forks as killed, and pending starts as without one: the fork server has ended."""
         while self._pending:
-            self._pending.popleft().set_exception(StackError("The fork server of the services has ended."))
+            self._pending.popleft().set_result(None)
         while self._forks:
             self._forks.popitem()[1].end(-signal.SIGKILL)
 
@@ -114,3 +123,23 @@ class _Fork:
 
     def end(self, exit_code: int) -> None:
         self._exit_code.set_result(exit_code)
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+async def _follow(log: Path, begins_at: int, fork: _Fork, echo: Echo) -> None:
+    """Echo each line that the fork adds to its log. A log that was rotated is shorter, and is read from its beginning."""
+    with log.open("a+b") as file:
+        file.seek(begins_at)
+        rest, has_ended = b"", False
+        while not has_ended:
+            await asyncio.sleep(FOLLOW_S)
+            has_ended = fork.returncode is not None
+            if os.fstat(file.fileno()).st_size < file.tell():
+                file.seek(0)
+            *lines, rest = (rest + file.read()).split(b"\n")
+            for line in lines:
+                with suppress(OSError):  # the terminal is closed, as after `just up | head`
+                    echo(line.decode(errors="replace"))

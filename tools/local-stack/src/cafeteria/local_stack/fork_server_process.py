@@ -12,12 +12,15 @@ import importlib
 import json
 import os
 import runpy
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
+
+from setproctitle import setproctitle
 
 from cafeteria.local_stack.launch import yield_to_other_sessions
 
@@ -104,6 +107,8 @@ def _become(
         os.setsid()
     if niceness:
         yield_to_other_sessions(niceness)
+    # people find a process by its command; the variables that it began with show where that stands in memory
+    setproctitle(shlex.join([sys.executable, "-m", module, *arguments]))
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [module, *arguments]
