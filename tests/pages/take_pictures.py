@@ -103,7 +103,9 @@ async def test_a_dish_that_sold_out_in_the_basket(site, open_page, student_id: s
     await page.get_by_role("button", name="Add Narikel Pitha").click()
     await site.order(site.student(), dish.id)
     await page.get_by_role("button", name=re.compile("^Your basket")).click()
-    await expect(page.get_by_text("Remove it to order the rest")).to_be_visible()
+    sold_out = page.get_by_text("Remove it to order the rest")
+    await expect(sold_out).to_be_visible()
+    await sold_out.scroll_into_view_if_needed()
     await take(page, "student-soldout-360")
 
 
