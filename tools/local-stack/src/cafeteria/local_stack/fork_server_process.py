@@ -108,7 +108,7 @@ def _become(
     if niceness:
         yield_to_other_sessions(niceness)
     # people find a process by its command; the variables that it began with show where that stands in memory
-    setproctitle(shlex.join([sys.executable, "-m", module, *arguments]))
+    setproctitle(shlex.join(["python", "-m", module, *arguments]))
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [module, *arguments]
