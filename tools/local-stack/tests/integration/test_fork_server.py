@@ -98,7 +98,7 @@ async def test_a_fork_echoes_the_lines_that_it_adds_to_its_log(
 ) -> None:
     """Not those of its last run, and also after the log was rotated."""
     log = tmp_path / "log"
-    log.write_text("older\n")
+    log.write_text("older\n" * 100_000)  # more than it grows again between two looks
     echoed: list[str] = []
     child, process = await start(fork_server, echo=echoed.append)
     assert process.cmdline()[0].endswith("-m cafeteria.stock")
