@@ -63,9 +63,7 @@ async def test_forks_end_with_their_fork_server_even_if_frozen(
         assert await child.wait() == -signal.SIGKILL
 
 
-async def test_without_its_fork_server_a_service_is_started_as_an_interpreter(
-    start: Start, wait_until: WaitUntil
-) -> None:
+async def test_without_its_fork_server_a_service_is_started_as_an_interpreter(start: Start) -> None:
     async with ForkServer(["stock"]) as loaded:
         child, _ = await start(loaded)
         os.kill(loaded.pid, signal.SIGKILL)

@@ -33,7 +33,7 @@ TICK_S = 1.0
 
 MEAN_SECONDS = metrics.gauge(
     "cafeteria_http_mean_seconds_30s",
-    "Mean duration of the answers of the last 30 s, without event streams, health and metrics; NaN without an answer",
+    "Mean duration of the answers of the last 30 s, without event streams, health, metrics and requests that did not arrive whole; NaN without an answer",
 )
 
 FIGURES: Mapping[str, Declaration[Any]] = {

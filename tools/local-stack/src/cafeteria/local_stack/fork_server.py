@@ -140,6 +140,8 @@ async def _follow(log: Path, begins_at: int, fork: _Fork, echo: Echo) -> None:
             if os.fstat(file.fileno()).st_size < file.tell():
                 file.seek(0)
             *lines, rest = (rest + file.read()).split(b"\n")
+            if has_ended and rest:  # a last line that has no end
+                lines.append(rest)
             for line in lines:
                 with suppress(OSError):  # the terminal is closed, as after `just up | head`
                     echo(line.decode(errors="replace"))
