@@ -139,6 +139,7 @@ async def _follow(log: Path, begins_at: int, fork: _Fork, echo: Echo) -> None:
             has_ended = fork.returncode is not None
             if os.fstat(file.fileno()).st_size < file.tell():
                 file.seek(0)
+                rest += b"\n" if rest else b""  # what follows is another line
             *lines, rest = (rest + file.read()).split(b"\n")
             if has_ended and rest:  # a last line that has no end
                 lines.append(rest)
