@@ -30,7 +30,10 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order. `total` and the prices are null until stock has decided; `reason` is set if it was REJECTED."""
+    """An order. `total` and the prices are null until stock has decided.
+
+    `reason` is set if it was REJECTED, or CANCELLED by the kitchen.
+    """
 
     id: UUID
     status: OrderStatus

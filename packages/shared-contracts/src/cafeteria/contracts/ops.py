@@ -1,4 +1,6 @@
-"""What every service tells its operator: whether it can work, and what the last minute of its answers was like."""
+"""What every service tells its operator: whether it can work, how its last minute was, and what it knows of one order."""
+
+from uuid import UUID
 
 import msgspec
 
@@ -61,3 +63,19 @@ class ServicePulse(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[RoutePulse, ...]
     figures: dict[str, float]
     seconds: tuple[PulseSecond, ...]
+
+
+class TraceFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a service knows to have happened to an order. `what` is a stable name, `detail` says more."""
+
+    at: Instant
+    what: str
+    detail: dict[str, str] = {}
+
+
+class OrderTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a service knows of an order, by time; no facts where it has not heard of it."""
+
+    service: str
+    order_id: UUID
+    facts: tuple[TraceFact, ...]

@@ -8,6 +8,7 @@ from cafeteria.contracts.values import (
     Instant,
     OrderStatus,
     OrderVersion,
+    Pickup,
     RejectionReason,
     StatusTime,
     StudentId,
@@ -17,7 +18,10 @@ from cafeteria.contracts.values import (
 
 
 class OrderStatusChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """An order entered `status`. `earlier` repeats every state before it that the sender knows."""
+    """An order entered `status`. `earlier` repeats every state before it that the sender knows.
+
+    `pickup` is there from IN_KITCHEN on.
+    """
 
     order_id: UUID
     student_id: StudentId
@@ -26,6 +30,7 @@ class OrderStatusChanged(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
     earlier: tuple[StatusTime, ...] = ()
     reason: RejectionReason | None = None
+    pickup: Pickup | None = None
     traceparent: Text | None = None
 
 

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from cafeteria.contracts.values import Instant
+
 
 class ProblemCode(StrEnum):
     """The last part of a problem's `type`, `/problems/<code>`; never reused for another meaning."""
@@ -30,6 +32,8 @@ class ProblemCode(StrEnum):
     LIMIT_REACHED = "limit-reached"
     TOO_LARGE = "too-large"
     OVERLOADED = "overloaded"
+    INTAKE_PAUSED = "intake-paused"
+    KITCHEN_FULL = "kitchen-full"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
@@ -45,6 +49,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str | None = None
     item_ids: tuple[UUID, ...] = ()
     order_id: UUID | None = None
+    orders_in_progress: int | None = None
+    reopens_at: Instant | None = None
     errors: tuple[str, ...] = ()
 
 

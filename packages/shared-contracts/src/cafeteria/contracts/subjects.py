@@ -61,6 +61,12 @@ AVAILABILITY = Topic(
     type_name="stock.availability-changed.v1",
     body=stock.AvailabilityChanged,
 )
+PACE = Topic(
+    owner=KITCHEN,
+    subject="kitchen.pace.v1",
+    type_name="kitchen.pace.v1",
+    body=kitchen.Pace,
+)
 WORK_PLACED = Topic(
     owner=GATEWAY,
     subject="kitchen.work.v1.placed",
@@ -116,7 +122,14 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     GATEWAY_DELIVERY,
     NOTIFICATION_DELIVERY,
 )
-TOPICS: tuple[Topic[Any], ...] = (SESSIONS_REVOKED, AVAILABILITY, WORK_PLACED, GATEWAY_STATUS, KITCHEN_STATUS)
+TOPICS: tuple[Topic[Any], ...] = (
+    SESSIONS_REVOKED,
+    AVAILABILITY,
+    PACE,
+    WORK_PLACED,
+    GATEWAY_STATUS,
+    KITCHEN_STATUS,
+)
 STREAMS = (KITCHEN_STREAM, NOTIFICATION_STREAM)
 DURABLES = (KITCHEN_WORK, GATEWAY_PROJECTION)
 READERS = (NOTIFICATION_READERS,)

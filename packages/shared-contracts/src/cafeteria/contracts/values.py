@@ -53,9 +53,25 @@ ENDED_STATUSES = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderSt
 
 
 class RejectionReason(StrEnum):
+    """Why an order ended without a meal. KITCHEN goes with CANCELLED: the kitchen refused it; the others with REJECTED."""
+
     OUT_OF_STOCK = "OUT_OF_STOCK"
     UNKNOWN_ITEM = "UNKNOWN_ITEM"
     EXPIRED = "EXPIRED"
+    KITCHEN = "KITCHEN"
+
+
+CallNumber = Annotated[int, msgspec.Meta(ge=0, le=999)]
+"""Everybody in the hall may read it; it wraps after 1,000 tickets."""
+PickupCode = Annotated[str, msgspec.Meta(pattern=r"^[2-9A-HJKMNP-TV-Z]{4}(?![\s\S])")]
+"""Four characters without look-alikes, known to the student and the kitchen alone."""
+
+
+class Pickup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a meal is called up and handed out by, the same for the whole life of a ticket."""
+
+    number: CallNumber
+    code: PickupCode
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
