@@ -14,7 +14,7 @@ import msgspec
 
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, PricedLine, StatusTime
+from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, Pickup, PricedLine, StatusTime
 from cafeteria.kitchen.errors import IllegalTransition
 
 QUEUED_VERSION = STATUS_VERSIONS[OrderStatus.STOCK_VERIFIED]
@@ -59,6 +59,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     student_id: str
     status: TicketStatus
     path: tuple[StatusTime, ...]
+    pickup: Pickup | None = None
     traceparent: str | None = None
 
 
@@ -153,6 +154,7 @@ def status_event_of(ticket: Ticket) -> OrderStatusChanged:
         version=latest.version,
         at=latest.at,
         earlier=ticket.path[:-1],
+        pickup=ticket.pickup if ticket.status is not TicketStatus.CANCELLED else None,
         traceparent=ticket.traceparent,
     )
 

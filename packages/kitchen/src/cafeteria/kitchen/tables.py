@@ -8,7 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cafeteria.chassis.database.database import schema_base
@@ -44,6 +53,7 @@ class KitchenOrderRow(Base):
     __tablename__ = "kitchen_orders"
     __table_args__ = (
         UniqueConstraint("order_id", comment="work that arrives twice is cooked once"),
+        UniqueConstraint("number", comment="pickup codes are different because numbers are"),
         CheckConstraint(
             "status IN ('QUEUED', 'IN_KITCHEN', 'READY', 'COLLECTED', 'CANCELLED')", name="status_known"
         ),
@@ -87,6 +97,20 @@ class KitchenOrderRow(Base):
     notified_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     confirm_at: Mapped[datetime | None]
     traceparent: Mapped[str | None]
+    number: Mapped[int] = mapped_column(BigInteger, Identity())
+
+
+class PickupKeyRow(Base):
+    """The key of the pickup codes, one row. The migration makes it, so replicas agree; the service only reads it."""
+
+    __tablename__ = "pickup_key"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row", comment="two keys would give one code to two tickets"),
+        CheckConstraint("octet_length(key) = 32", name="key_length"),
+    )
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    key: Mapped[bytes]
 
 
 class OrderStatusHistoryRow(Base):

@@ -6,6 +6,7 @@ GRANT SELECT, INSERT,
         confirm_at, gateway_version, notified_version)
     ON kitchen_orders TO kitchen;
 
+GRANT SELECT ON pickup_key TO kitchen;
 GRANT SELECT, INSERT ON order_status_history TO kitchen;
 
 GRANT SELECT, INSERT, DELETE ON outbox TO kitchen;

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.kitchen.domain import Ticket
-from cafeteria.kitchen.repository.rows import to_ticket
+from cafeteria.kitchen.repository.rows import TICKET, to_ticket
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,26 +31,26 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     next_due_at: datetime | None
 
 
-_WORKLOAD = Statement("""
+_WORKLOAD = Statement(f"""
 WITH cooking AS MATERIALIZED (
     SELECT id, station, due_at FROM kitchen.kitchen_orders WHERE station BETWEEN 1 AND 32767
 ), due AS MATERIALIZED (
     SELECT id FROM cooking WHERE due_at <= CAST(:now AS timestamptz) ORDER BY id LIMIT CAST(:batch AS integer)
 ), work AS (
-    SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+    SELECT {TICKET} FROM kitchen.kitchen_orders
     WHERE id = ANY(ARRAY(SELECT id FROM due))
     UNION ALL
-    (SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+    (SELECT {TICKET} FROM kitchen.kitchen_orders
      WHERE status = 'QUEUED' AND id >= CAST(:queue_from AS uuid)
      ORDER BY id LIMIT least(CAST(:batch AS integer), greatest(0, CAST(:stations AS integer)
          - (SELECT count(*) FROM cooking) + (SELECT count(*) FROM due))))
 )
 SELECT stations.taken, stations.next_due_at, work.* FROM (
-    SELECT coalesce(array_agg(station), '{}') AS taken,
+    SELECT coalesce(array_agg(station), '{{}}') AS taken,
            min(due_at) FILTER (WHERE id NOT IN (SELECT id FROM due)) AS next_due_at
     FROM cooking
 ) AS stations LEFT JOIN work ON true
-""")
+""")  # noqa: S608 - put together from constants
 
 
 async def read_workload(
@@ -71,10 +71,10 @@ async def read_workload(
     )
 
 
-_STARTED_BY_HAND = Statement("""
-SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+_STARTED_BY_HAND = Statement(f"""
+SELECT {TICKET} FROM kitchen.kitchen_orders
 WHERE status = 'IN_KITCHEN' AND station IS NULL ORDER BY id LIMIT CAST(:batch AS integer)
-""")
+""")  # noqa: S608 - put together from constants
 
 
 async def read_started_by_hand(connection: AsyncConnection, *, batch: int) -> Sequence[Ticket]:

@@ -7,13 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.kitchen import Ticket, TicketStatus
-from cafeteria.kitchen.repository.rows import to_view
+from cafeteria.kitchen.repository.rows import TICKET_VIEW, to_view
 
-_PAGE = """
-SELECT id, order_id, student_id, status, version, CAST(lines AS text) AS lines, received_at, started_at, due_at, completed_at,
-       collected_at
-FROM kitchen.kitchen_orders
-"""
+_PAGE = f"SELECT {TICKET_VIEW} FROM kitchen.kitchen_orders"  # noqa: S608 - put together from constants
 _READ = Statement(f"{_PAGE} WHERE id = CAST(:id AS uuid)")
 _OLDEST_FIRST = Statement(
     f"""{_PAGE} WHERE status = :status AND id > CAST(:after AS uuid) ORDER BY id LIMIT :limit"""

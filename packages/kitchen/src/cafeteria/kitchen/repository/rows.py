@@ -3,6 +3,8 @@
 It is read as text, which msgspec decodes at once; the driver would make lists of dicts of it first.
 """
 
+from typing import Any
+
 import msgspec
 
 from cafeteria.chassis.database.statement import Row
@@ -10,6 +12,15 @@ from cafeteria.contracts import kitchen
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import PricedLine, StatusTime
 from cafeteria.kitchen.domain import Ticket
+from cafeteria.kitchen.pickup import pickup_of
+
+PICKUP = "number, (SELECT key FROM kitchen.pickup_key) AS pickup_key"
+"""The columns of which a ticket's number and code are made."""
+TICKET = f"id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path, {PICKUP}"
+"""The columns that `to_ticket` reads."""
+TICKET_VIEW = f"""id, order_id, student_id, status, version, CAST(lines AS text) AS lines, received_at, started_at, due_at,
+    completed_at, collected_at, station, {PICKUP}"""
+"""The columns that `to_view` reads."""
 
 _decode_path = msgspec.json.Decoder(tuple[StatusTime, ...]).decode
 _decode_lines = msgspec.json.Decoder(tuple[PricedLine, ...]).decode
@@ -27,10 +38,20 @@ def to_ticket(row: Row) -> Ticket:
         student_id=row["student_id"],
         status=TicketStatus(row["status"]),
         path=_decode_path(row["path"]),
+        pickup=pickup_of(row["number"], row["pickup_key"]),
         traceparent=row["traceparent"],
     )
 
 
 def to_view(row: Row) -> kitchen.Ticket:
     """Return the ticket as the HTTP interface shows it."""
-    return kitchen.Ticket(**{**row, "status": TicketStatus(row.status), "lines": _decode_lines(row.lines)})
+    shown: dict[str, Any] = dict(row)
+    pickup = pickup_of(shown.pop("number"), shown.pop("pickup_key"))
+    return kitchen.Ticket(
+        **{
+            **shown,
+            "status": TicketStatus(row["status"]),
+            "lines": _decode_lines(row["lines"]),
+            "pickup": pickup,
+        }
+    )

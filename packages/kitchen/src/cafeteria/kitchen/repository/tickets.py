@@ -18,7 +18,7 @@ from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus
 from cafeteria.kitchen.domain import CONFIRM_AFTER, STATES_BEFORE, Move, NewTicket, Ticket, status_event_of
-from cafeteria.kitchen.repository.rows import encode, to_json, to_ticket
+from cafeteria.kitchen.repository.rows import TICKET, encode, to_json, to_ticket
 from cafeteria.kitchen.tables import STATION_INDEX
 
 
@@ -62,10 +62,10 @@ async def insert_tickets(
     return int(counted.inserted)
 
 
-_LOCK_BY_ORDER = Statement("""
-SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+_LOCK_BY_ORDER = Statement(f"""
+SELECT {TICKET} FROM kitchen.kitchen_orders
 WHERE order_id = ANY(CAST(:order_ids AS uuid[])) ORDER BY id FOR UPDATE
-""")
+""")  # noqa: S608 - put together from constants
 
 
 async def lock_by_order(connection: AsyncConnection, order_ids: Sequence[UUID]) -> list[Ticket]:
@@ -73,10 +73,10 @@ async def lock_by_order(connection: AsyncConnection, order_ids: Sequence[UUID]) 
     return [to_ticket(row) for row in rows]
 
 
-_LOCK = Statement("""
-SELECT id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path FROM kitchen.kitchen_orders
+_LOCK = Statement(f"""
+SELECT {TICKET} FROM kitchen.kitchen_orders
 WHERE id = CAST(:id AS uuid) FOR UPDATE
-""")
+""")  # noqa: S608 - put together from constants
 
 
 async def lock(connection: AsyncConnection, ticket_id: UUID) -> Ticket | None:
