@@ -23,7 +23,9 @@ from cafeteria.kitchen.use_cases.check_delivery import CheckDelivery
 from cafeteria.kitchen.use_cases.cook_tickets import CookTickets, prep_between
 from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
+from cafeteria.kitchen.use_cases.find_ticket import FindTicket
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
+from cafeteria.kitchen.use_cases.show_boards import ShowBoards, always_open
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
 DECLARED = Declarations[Service](
@@ -48,6 +50,7 @@ def build(settings: KitchenSettings) -> Service:
     relay = Relay(database, bus, outbox, service=KITCHEN, holder=settings.instance(KITCHEN))
     work_lag = ConsumerLag(bus, KITCHEN_WORK)
     request_database = database.within(ANSWER_WITHIN_S)
+    stations = settings.stations if settings.cooks_by_itself else None
     cook_tickets = CookTickets(
         database,
         stations=settings.stations,
@@ -70,9 +73,9 @@ def build(settings: KitchenSettings) -> Service:
             request_database, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake
         ),
         list_tickets=ListTickets(request_database),
-        count_load=CountLoad(
-            request_database, stations=settings.stations if settings.cooks_by_itself else None
-        ),
+        find_ticket=FindTicket(request_database),
+        show_boards=ShowBoards(request_database, stations=stations, intake=always_open),
+        count_load=CountLoad(request_database, stations=stations),
         check_delivery=CheckDelivery(request_database, is_behind=work_lag.is_behind),
         reconcile_delivery=Reconciliation(
             database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake

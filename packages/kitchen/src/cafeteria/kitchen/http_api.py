@@ -1,41 +1,67 @@
 """The HTTP routes of the kitchen: its people list tickets and take ticket actions.
 
-Every signed-in user may read the load: it names no student.
+Every signed-in user may read the load, and everybody the hall's board: neither names a student.
 """
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
 
 from cafeteria.chassis.auth.tokens import requires
+from cafeteria.chassis.http.conditional import unless_known
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
-from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
+from cafeteria.chassis.http.responses import BytesResponse
+from cafeteria.contracts.kitchen import HallBoard, KitchenBoard, Load, Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
+from cafeteria.kitchen.pickup import NUMBERS
 from cafeteria.kitchen.use_cases import Service
 
 _KITCHEN = requires(Role.KITCHEN)
 _KITCHEN_OR_OPERATOR = requires(Role.KITCHEN, Role.OPERATOR)
 _SIGNED_IN = requires()
 _TAGS = ["tickets"]
+_Code = Annotated[
+    str | None,
+    QueryParameter(pattern=r"^[0-9A-Za-z]{4}$", description="The pickup code, in small letters or capitals."),
+]
+_Number = Annotated[int | None, QueryParameter(ge=0, lt=NUMBERS, description="The call number.")]
 _TICKET_ACTION: Any = {"before_request": _KITCHEN, "responses": refusals(IllegalTransition), "tags": _TAGS}
+
+
+def _answers(content: type[Struct]) -> dict[int, ResponseSpec]:
+    return {
+        200: ResponseSpec(data_container=content, description="The board."),
+        304: ResponseSpec(data_container=None, description="The reader has this content already."),
+    }
 
 
 @get("/v1/tickets", before_request=_KITCHEN_OR_OPERATOR, tags=_TAGS)
 async def list_tickets(
     state: State,
     status: FromQuery[TicketStatus | None] = None,
+    code: _Code = None,
+    number: _Number = None,
     cursor: RowCursor = None,
     limit: PageLimit = DEFAULT_PAGE,
 ) -> Tickets:
-    """List QUEUED and IN_KITCHEN oldest first, as they are cooked; other states, or all states, newest first."""
+    """List QUEUED and IN_KITCHEN oldest first, as they are cooked; other states, or all states, newest first.
+
+    With `code` or `number` it lists the newest ticket of the last 24 hours that has it, or none.
+    """
     service: Service = state.service
+    if code is not None or number is not None:
+        find = service.find_ticket
+        found = await (find.by_code(code) if code is not None else find.by_number(number or 0))
+        return Tickets(items=() if found is None else (found,), next_cursor=None)
     items, next_cursor = await service.list_tickets(status=status, cursor=cursor, limit=limit)
     return Tickets(items=items, next_cursor=next_cursor)
 
@@ -58,6 +84,20 @@ async def collect(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     return await _take_action(state, ticket_id, TicketAction.COLLECT)
 
 
+@get("/v1/tickets/board", before_request=_KITCHEN_OR_OPERATOR, responses=_answers(KitchenBoard), tags=_TAGS)
+async def show_kitchen_board(request: Request[Any, Any, Any], state: State) -> BytesResponse:
+    """Show the oldest tickets of each state and the totals of all, of one moment; at most half a second old."""
+    service: Service = state.service
+    return unless_known(request, await service.show_boards.kitchen())
+
+
+@get("/v1/board", responses=_answers(HallBoard), tags=["board"])
+async def show_hall_board(request: Request[Any, Any, Any], state: State) -> BytesResponse:
+    """Show the numbers of the hall's screen to everybody; at most a second old."""
+    service: Service = state.service
+    return unless_known(request, await service.show_boards.hall())
+
+
 @get("/v1/load", before_request=_SIGNED_IN, tags=_TAGS)
 async def show_load(state: State) -> Load:
     """Count the tickets that are queued, in the kitchen and ready; at most a second old."""
@@ -65,7 +105,15 @@ async def show_load(state: State) -> Load:
     return await service.count_load()
 
 
-ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load]
+ROUTES: list[HTTPRouteHandler] = [
+    list_tickets,
+    start,
+    ready,
+    collect,
+    show_kitchen_board,
+    show_hall_board,
+    show_load,
+]
 
 
 async def _take_action(state: State, ticket_id: UUID, action: TicketAction) -> Ticket:

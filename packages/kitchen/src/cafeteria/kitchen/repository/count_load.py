@@ -7,12 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cafeteria.chassis.database.statement import Statement
 from cafeteria.contracts.kitchen import Load
 
-_LOAD = Statement("""
+COUNTS = """
 SELECT (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'QUEUED') AS queued,
        (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN') AS in_kitchen,
        (SELECT count(*) FROM kitchen.kitchen_orders
         WHERE status = 'READY' AND id >= CAST(:ready_since AS uuid)) AS ready
-""")
+"""
+_LOAD = Statement(COUNTS)
 
 
 async def count_load(connection: AsyncConnection, *, stations: int | None, ready_since: UUID) -> Load:

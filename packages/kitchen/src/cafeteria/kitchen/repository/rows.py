@@ -3,6 +3,7 @@
 It is read as text, which msgspec decodes at once; the driver would make lists of dicts of it first.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -43,7 +44,7 @@ def to_ticket(row: Row) -> Ticket:
     )
 
 
-def to_view(row: Row) -> kitchen.Ticket:
+def to_view(row: Row | Mapping[str, Any]) -> kitchen.Ticket:
     """Return the ticket as the HTTP interface shows it."""
     shown: dict[str, Any] = dict(row)
     pickup = pickup_of(shown.pop("number"), shown.pop("pickup_key"))

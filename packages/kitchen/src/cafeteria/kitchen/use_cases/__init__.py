@@ -13,7 +13,9 @@ from cafeteria.kitchen.use_cases.check_delivery import CheckDelivery
 from cafeteria.kitchen.use_cases.cook_tickets import CookTickets
 from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
+from cafeteria.kitchen.use_cases.find_ticket import FindTicket
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
+from cafeteria.kitchen.use_cases.show_boards import ShowBoards
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
 
@@ -28,6 +30,8 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     cancel_tickets: CancelTickets
     take_ticket_action: TakeTicketAction
     list_tickets: ListTickets
+    find_ticket: FindTicket
+    show_boards: ShowBoards
     count_load: CountLoad
     check_delivery: CheckDelivery
     reconcile_delivery: Reconciliation
