@@ -122,12 +122,15 @@ kitchen.kitchen_orders
     + collected_at timestamptz null
     + gateway_version smallint
     + notified_version smallint
+    + number bigint unique
 kitchen.order_status_history
     id uuid key
     kitchen_order_id uuid -> kitchen.kitchen_orders
     status varchar status
     changed_at timestamptz
 kitchen.outbox +
+kitchen.pickup_key +
+    + key bytea
 kitchen.relay_lease +
     + holder text
     + until timestamptz
@@ -141,6 +144,8 @@ notification.notifications
     + version smallint
     + position bigint unique
     + delivered_at timestamptz null
+    + pickup_number smallint null
+    + pickup_code varchar null
 notification.position_counter +
     + position bigint
     + stream_epoch varchar

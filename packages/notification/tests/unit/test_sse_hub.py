@@ -54,6 +54,7 @@ def status(position: int, *, student_id: str = STUDENT, order: int = 1) -> Logge
         student_id=student_id,
         status=OrderStatus.PENDING,
         version=1,
+        pickup=None,
         at=NOW,
         reason=None,
     )

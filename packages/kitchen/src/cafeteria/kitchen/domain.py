@@ -28,6 +28,9 @@ STATES_BEFORE = {
 }
 """The one state from which each state is entered."""
 
+READY_COUNTS_FOR = timedelta(hours=24)
+"""Since the order arrived; nobody fetches an older meal."""
+
 CONFIRM_AFTER = timedelta(seconds=5)
 """Receivers are asked about a status once it is this old; before that, its event may still be on its way."""
 

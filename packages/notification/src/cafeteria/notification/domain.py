@@ -18,6 +18,7 @@ from cafeteria.contracts.values import (
     ENDED_STATUSES,
     STATUS_VERSIONS,
     OrderStatus,
+    Pickup,
     RejectionReason,
     StatusTime,
 )
@@ -28,6 +29,9 @@ LIVE_FOR = timedelta(minutes=30)
 
 CLOSED_STATUSES = ENDED_STATUSES | {OrderStatus.READY}
 """The statuses after which the services do nothing more by themselves: people collect. Any other order is open."""
+
+FIRST_PICKUP_VERSION = STATUS_VERSIONS[OrderStatus.IN_KITCHEN]
+"""A student learns number and code once a cook has begun."""
 
 MAX_POSITION = 2**63 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +51,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     at: datetime
     reason: RejectionReason | None = None
+    pickup: Pickup | None = None
 
 
 class LogPlace(msgspec.Struct, frozen=True):
@@ -80,6 +85,7 @@ class LoggedStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     at: datetime
     reason: RejectionReason | None
+    pickup: Pickup | None
     is_delivered: bool = False
 
 
@@ -156,6 +162,7 @@ def statuses_of(event: OrderStatusChanged, *, logged: int = 0) -> list[Status]:
             version=moment.version,
             at=_in_utc(moment.at),
             reason=event.reason if moment.status is OrderStatus.REJECTED else None,
+            pickup=event.pickup if moment.version >= FIRST_PICKUP_VERSION else None,
         )
         for moment in path
     ]

@@ -30,6 +30,7 @@ def event_of(logged: LoggedStatus) -> Event:
         version=logged.version,
         at=logged.at,
         reason=logged.reason,
+        pickup=msgspec.UNSET if logged.pickup is None else logged.pickup,
     )
     event_id = place_of(logged.position, logged.logged_at).event_id
     block = b"id: %b\nevent: order.status\ndata: %b\n\n" % (event_id, _encode(data))

@@ -34,6 +34,11 @@ class NotificationRow(Base):
             name="version_of_status",
         ),
         CheckConstraint("reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED')", name="reason_known"),
+        CheckConstraint(
+            "(pickup_number IS NULL) = (pickup_code IS NULL)",
+            name="pickup_whole",
+            comment="a meal is called up by its number and handed out by its code",
+        ),
         CheckConstraint("position > 0", name="position_positive", comment="0 stands for nothing seen yet"),
         UniqueConstraint("order_id", "version", comment="a status is told once, however often it is heard"),
         UniqueConstraint("position", comment="one place each; serves: what must be pushed, by position"),
@@ -53,6 +58,8 @@ class NotificationRow(Base):
     delivered_at: Mapped[datetime | None]
     status_at: Mapped[datetime]
     reason: Mapped[str | None]
+    pickup_number: Mapped[int | None] = mapped_column(SmallInteger)
+    pickup_code: Mapped[str | None]
 
 
 class OpenOrderRow(Base):

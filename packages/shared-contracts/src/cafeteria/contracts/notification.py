@@ -11,14 +11,14 @@ from cafeteria.contracts.values import Instant, OrderStatus, Pickup, RejectionRe
 
 
 class OrderStatusEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of an `order.status` event. `pickup` is there from IN_KITCHEN on."""
+    """The data of an `order.status` event. `pickup` is there from IN_KITCHEN on, and left out before."""
 
     order_id: UUID
     status: OrderStatus
     version: int
     at: Instant
     reason: RejectionReason | None = None
-    pickup: Pickup | None = None
+    pickup: Pickup | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class Level(StrEnum):

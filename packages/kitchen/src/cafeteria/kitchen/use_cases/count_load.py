@@ -1,16 +1,14 @@
 """Count load: how many tickets wait, cook, and are ready."""
 
-from datetime import timedelta
-
 from cafeteria.chassis.database.database import Database
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import earliest_id
 from cafeteria.chassis.runtime.single_flight import SingleFlight
 from cafeteria.contracts.kitchen import Load
+from cafeteria.kitchen.domain import READY_COUNTS_FOR
 from cafeteria.kitchen.repository import count_load
 
 VALID_FOR_S = 1.0  # counting a long queue for each of hundreds of requests would make it longer
-READY_COUNTS_FOR = timedelta(hours=24)  # since the order arrived; nobody fetches an older meal
 
 
 class CountLoad:

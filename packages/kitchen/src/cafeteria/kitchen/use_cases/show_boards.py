@@ -18,8 +18,8 @@ from cafeteria.contracts.kitchen import (
     ReadyNumber,
     TicketStatus,
 )
+from cafeteria.kitchen.domain import READY_COUNTS_FOR
 from cafeteria.kitchen.repository import show_boards
-from cafeteria.kitchen.use_cases.count_load import READY_COUNTS_FOR
 
 KITCHEN_VALID_FOR_S = 0.5
 HALL_VALID_FOR_S = 1.0

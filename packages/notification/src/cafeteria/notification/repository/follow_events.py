@@ -23,7 +23,7 @@ WITH live AS MATERIALIZED (
     ), 0)) AND (student_id, position) <= (:student_id, :upto) AND status_at > :since
 )
 SELECT shown.position, shown.order_id, shown.student_id, shown.status_sent, shown.version, shown.status_at,
-    shown.sent_at, shown.reason, shown.delivered_at IS NOT NULL AS is_delivered
+    shown.sent_at, shown.reason, shown.pickup_number, shown.pickup_code, shown.delivered_at IS NOT NULL AS is_delivered
 FROM live CROSS JOIN LATERAL (
     SELECT * FROM notification.notifications AS logged WHERE logged.order_id = live.order_id OFFSET 0
 ) AS shown
@@ -36,7 +36,7 @@ subquery finds each order by its index, however many orders the planner expects.
 _ORDER = Statement("""
 WITH own AS MATERIALIZED (
     SELECT position, order_id, student_id, status_sent, version, status_at, sent_at, reason,
-        delivered_at IS NOT NULL AS is_delivered
+        pickup_number, pickup_code, delivered_at IS NOT NULL AS is_delivered
     FROM notification.notifications WHERE order_id = :order_id
 )
 SELECT * FROM own WHERE student_id = :student_id AND position > :after AND position <= :upto

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.contracts.values import OrderStatus, RejectionReason
+from cafeteria.contracts.values import OrderStatus, Pickup, RejectionReason
 from cafeteria.notification.domain import LoggedStatus, Mark
 from cafeteria.notification.tables import NotificationRow, PositionCounterRow
 
@@ -22,6 +22,8 @@ COLUMNS = (
     NotificationRow.status_at,
     NotificationRow.sent_at,
     NotificationRow.reason,
+    NotificationRow.pickup_number,
+    NotificationRow.pickup_code,
     NotificationRow.delivered_at.is_not(None).label("is_delivered"),
 )
 
@@ -49,5 +51,6 @@ def to_logged(row: Any) -> LoggedStatus:
         version=row.version,
         at=row.status_at,
         reason=None if row.reason is None else RejectionReason(row.reason),
+        pickup=None if row.pickup_number is None else Pickup(number=row.pickup_number, code=row.pickup_code),
         is_delivered=row.is_delivered,
     )

@@ -29,8 +29,10 @@ _RECORD = Statement("""
 WITH statuses AS (
     SELECT * FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]), CAST(:statuses AS text[]),
-        CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]), CAST(:reasons AS text[])
-    ) WITH ORDINALITY AS status (order_id, student_id, status, version, at, reason, place)
+        CAST(:versions AS smallint[]), CAST(:ats AS timestamptz[]), CAST(:reasons AS text[]),
+        CAST(:pickup_numbers AS smallint[]), CAST(:pickup_codes AS text[])
+    ) WITH ORDINALITY AS status (
+        order_id, student_id, status, version, at, reason, pickup_number, pickup_code, place)
 ), unlogged AS (
     SELECT status.*, row_number() OVER (ORDER BY status.place) AS number
     FROM statuses AS status
@@ -47,8 +49,10 @@ WITH statuses AS (
     RETURNING id
 ), inserted AS (
     INSERT INTO notification.notifications
-        (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason)
-    SELECT uuidv7(), order_id, student_id, status, :now, version, :position + number, at, reason
+        (id, order_id, student_id, status_sent, sent_at, version, position, status_at, reason,
+         pickup_number, pickup_code)
+    SELECT uuidv7(), order_id, student_id, status, :now, version, :position + number, at, reason,
+        pickup_number, pickup_code
     FROM unlogged CROSS JOIN updated
     RETURNING order_id, student_id, status_sent, version
 ), newest AS (
@@ -119,6 +123,8 @@ async def record(
         "versions": [status.version for status in statuses],
         "ats": [status.at for status in statuses],
         "reasons": [status.reason for status in statuses],
+        "pickup_numbers": [status.pickup and status.pickup.number for status in statuses],
+        "pickup_codes": [status.pickup and status.pickup.code for status in statuses],
         "closed": list(CLOSED_STATUSES),
         "epoch": epoch,
         "sequence": sequence,
@@ -145,6 +151,7 @@ def _newly_logged(position: int, status: Status, logged_at: datetime) -> LoggedS
         version=status.version,
         at=status.at,
         reason=status.reason,
+        pickup=status.pickup,
     )
 
 
