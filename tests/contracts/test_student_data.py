@@ -17,6 +17,7 @@ STUDENT = "forgetful-1"
 PASSWORD = "a-long-walk-to-lunch"
 NOT_ABOUT_STUDENTS = {
     "dead_letters", "inventory", "items", "operations", "outbox", "position_counter", "relay_lease", "sender_windows",
+    "pickup_key",
 }  # fmt: skip
 """An outbox is empty when all orders are finished, a dead letter is for a person to read and delete, an operation lives a day, a window a minute."""
 

@@ -31,7 +31,9 @@ _SIGNED_IN = requires()
 _TAGS = ["tickets"]
 _Code = Annotated[
     str | None,
-    QueryParameter(pattern=r"^[0-9A-Za-z]{4}$", description="The pickup code, in small letters or capitals."),
+    QueryParameter(
+        pattern=r"^[0-9A-Za-z]{4}(?![\s\S])", description="The pickup code, in small letters or capitals."
+    ),
 ]
 _Number = Annotated[int | None, QueryParameter(ge=0, lt=NUMBERS, description="The call number.")]
 _TICKET_ACTION: Any = {"before_request": _KITCHEN, "responses": refusals(IllegalTransition), "tags": _TAGS}

@@ -18,7 +18,7 @@ class OrderStatusEvent(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     at: Instant
     reason: RejectionReason | None = None
-    pickup: Pickup | None | msgspec.UnsetType = msgspec.UNSET
+    pickup: Pickup | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Level(StrEnum):
