@@ -53,6 +53,7 @@ SIGNED_IN = {
     "GET /v1/tickets/board": STAFF,
     "POST /v1/tickets/{ticket_id}/collect": KITCHEN,
     "POST /v1/tickets/{ticket_id}/ready": KITCHEN,
+    "POST /v1/tickets/{ticket_id}/refuse": KITCHEN,
     "POST /v1/tickets/{ticket_id}/start": KITCHEN,
     "DELETE /v1/students/{student_id}/sessions": OPERATOR,
     "GET /v1/items/{item_id}/transactions": OPERATOR,

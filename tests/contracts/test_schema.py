@@ -123,6 +123,7 @@ kitchen.kitchen_orders
     + gateway_version smallint
     + notified_version smallint
     + number bigint unique
+    + refusal varchar null
 kitchen.order_status_history
     id uuid key
     kitchen_order_id uuid -> kitchen.kitchen_orders

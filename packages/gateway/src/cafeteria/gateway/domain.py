@@ -207,8 +207,13 @@ def _rejected(order: PendingOrder, decided: StockDecided, *, at: datetime) -> Ve
 
 
 def is_from_kitchen(event: OrderStatusChanged) -> bool:
-    """Return whether the kitchen may publish this: its own states only, each with its version."""
+    """Return whether the kitchen may publish this: its own states only, each with its version and reason."""
+    if event.reason is not None and (event.status, event.reason) != _REFUSED:
+        return False
     return event.version == STATUS_VERSIONS[event.status] > OWN_VERSION_LIMIT
+
+
+_REFUSED = (OrderStatus.CANCELLED, RejectionReason.KITCHEN)
 
 
 # --- messages ----------------------------------------------------------------------------------------
@@ -251,7 +256,7 @@ def own_status_event(order: StoredOrder) -> OrderStatusChanged:
         version=latest.version,
         at=latest.at,
         earlier=path_of(order.status_times, below=latest.version),
-        reason=order.rejection_reason,
+        reason=order.rejection_reason if latest.status is OrderStatus.REJECTED else None,
         traceparent=order.traceparent,
     )
 

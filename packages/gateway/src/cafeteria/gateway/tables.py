@@ -53,10 +53,17 @@ class OrderRow(Base):
             name="cancelled_is_released",
         ),
         sa.CheckConstraint(
-            "(status = 'REJECTED') = (rejection_reason IS NOT NULL)", name="rejected_has_reason"
+            "(status = 'REJECTED') = (coalesce(rejection_reason, 'KITCHEN') <> 'KITCHEN')",
+            name="rejected_has_reason",
         ),
         sa.CheckConstraint(
-            "rejection_reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED')", name="rejection_reason_known"
+            "rejection_reason <> 'KITCHEN' OR status = 'CANCELLED'",
+            name="kitchen_cancels",
+            comment="stock rejects orders, the kitchen cancels them",
+        ),
+        sa.CheckConstraint(
+            "rejection_reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED', 'KITCHEN')",
+            name="rejection_reason_known",
         ),
         sa.CheckConstraint("released_at IS NULL OR status = 'CANCELLED'", name="only_cancelled_released"),
         sa.CheckConstraint("total >= 0", name="total_not_negative"),

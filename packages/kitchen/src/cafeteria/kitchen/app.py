@@ -25,6 +25,7 @@ from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.find_ticket import FindTicket
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
+from cafeteria.kitchen.use_cases.refuse_ticket import RefuseTicket
 from cafeteria.kitchen.use_cases.show_boards import ShowBoards, always_open
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
@@ -72,6 +73,7 @@ def build(settings: KitchenSettings) -> Service:
         take_ticket_action=TakeTicketAction(
             request_database, cooks_by_itself=settings.cooks_by_itself, on_moved=relay.wake
         ),
+        refuse_ticket=RefuseTicket(request_database, on_moved=relay.wake),
         list_tickets=ListTickets(request_database),
         find_ticket=FindTicket(request_database),
         show_boards=ShowBoards(request_database, stations=stations, intake=always_open),

@@ -1,5 +1,7 @@
 """A ticket goes QUEUED, IN_KITCHEN, READY, COLLECTED, or from QUEUED to CANCELLED, one step at a time.
 
+The student or the kitchen cancels it. The kitchen says why, and its event tells the student that it was the kitchen.
+
 Every step is a `Move`. It holds the state that it leaves, so that the write can guard by that state, and the
 order's whole path, so that a receiver of its event can fill in lost ones. The caller passes in the time and the
 length of cooking.
@@ -14,7 +16,14 @@ import msgspec
 
 from cafeteria.contracts.kitchen import CancelAnswered, CancelTicket, CookOrder, TicketStatus
 from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus, Pickup, PricedLine, StatusTime
+from cafeteria.contracts.values import (
+    STATUS_VERSIONS,
+    OrderStatus,
+    Pickup,
+    PricedLine,
+    RejectionReason,
+    StatusTime,
+)
 from cafeteria.kitchen.errors import IllegalTransition
 
 QUEUED_VERSION = STATUS_VERSIONS[OrderStatus.STOCK_VERIFIED]
@@ -63,6 +72,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     status: TicketStatus
     path: tuple[StatusTime, ...]
     pickup: Pickup | None = None
+    refusal: str | None = None
     traceparent: str | None = None
 
 
@@ -77,12 +87,16 @@ class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of one ticket. `due_at` is set only where the kitchen cooks by itself: then it takes a station."""
+    """One step of one ticket. `due_at` is set only where the kitchen cooks by itself: then it takes a station.
+
+    `refusal` is what the kitchen's people wrote when they refused the ticket.
+    """
 
     ticket: Ticket
     status: TicketStatus
     at: datetime
     due_at: datetime | None = None
+    refusal: str | None = None
 
     @property
     def was(self) -> TicketStatus:
@@ -95,7 +109,9 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def moved(self) -> Ticket:
-        return msgspec.structs.replace(self.ticket, status=self.status, path=(*self.ticket.path, self.step))
+        return msgspec.structs.replace(
+            self.ticket, status=self.status, path=(*self.ticket.path, self.step), refusal=self.refusal
+        )
 
 
 def new_ticket(order: CookOrder | CancelTicket, *, traceparent: str | None) -> NewTicket:
@@ -121,6 +137,17 @@ def finish(ticket: Ticket, *, at: datetime) -> Move:
 
 def cancel(ticket: Ticket, *, at: datetime) -> Move:
     return _move(ticket, TicketStatus.CANCELLED, at=at)
+
+
+def refuse(ticket: Ticket, reason: str, *, at: datetime) -> Move | None:
+    """Cancel what cannot be made; None when the kitchen has refused it already. Raises IllegalTransition.
+
+    A ticket that its student has cancelled is no longer the kitchen's to refuse.
+    """
+    if ticket.refusal is not None:
+        return None
+    move = _move(ticket, TicketStatus.CANCELLED, at=at)
+    return msgspec.structs.replace(move, refusal=reason)
 
 
 def act(ticket: Ticket, action: TicketAction, *, at: datetime, cooks_by_itself: bool) -> Move | None:
@@ -157,6 +184,7 @@ def status_event_of(ticket: Ticket) -> OrderStatusChanged:
         version=latest.version,
         at=latest.at,
         earlier=ticket.path[:-1],
+        reason=_reason_of(ticket),
         pickup=ticket.pickup if ticket.status is not TicketStatus.CANCELLED else None,
         traceparent=ticket.traceparent,
     )
@@ -171,7 +199,12 @@ def cancel_answer(ticket: Ticket) -> CancelAnswered:
         status=latest.status,
         version=latest.version,
         at=latest.at,
+        reason=_reason_of(ticket),
     )
+
+
+def _reason_of(ticket: Ticket) -> RejectionReason | None:
+    return None if ticket.refusal is None else RejectionReason.KITCHEN
 
 
 def path_before_cooking(earlier: Iterable[StatusTime]) -> tuple[StatusTime, ...]:

@@ -10,15 +10,23 @@ from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Struct
 
-from cafeteria.chassis.auth.tokens import requires
+from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.conditional import unless_known
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.chassis.http.responses import BytesResponse
-from cafeteria.contracts.kitchen import HallBoard, KitchenBoard, Load, Ticket, Tickets, TicketStatus
+from cafeteria.contracts.kitchen import (
+    HallBoard,
+    KitchenBoard,
+    Load,
+    RefuseTicket,
+    Ticket,
+    Tickets,
+    TicketStatus,
+)
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
@@ -86,6 +94,15 @@ async def collect(state: State, ticket_id: FromPath[UUID]) -> Ticket:
     return await _take_action(state, ticket_id, TicketAction.COLLECT)
 
 
+@post("/v1/tickets/{ticket_id:uuid}/refuse", status_code=200, **_TICKET_ACTION)
+async def refuse(
+    request: SignedInRequest, state: State, ticket_id: FromPath[UUID], data: JSONBody[RefuseTicket]
+) -> Ticket:
+    """Cancel a QUEUED ticket that cannot be made. The student is told, and stock gets the portions back."""
+    service: Service = state.service
+    return await service.refuse_ticket(ticket_id, reason=data.reason, actor=request.user.subject)
+
+
 @get("/v1/tickets/board", before_request=_KITCHEN_OR_OPERATOR, responses=_answers(KitchenBoard), tags=_TAGS)
 async def show_kitchen_board(request: Request[Any, Any, Any], state: State) -> BytesResponse:
     """Show the oldest tickets of each state and the totals of all, of one moment; at most half a second old."""
@@ -112,6 +129,7 @@ ROUTES: list[HTTPRouteHandler] = [
     start,
     ready,
     collect,
+    refuse,
     show_kitchen_board,
     show_hall_board,
     show_load,

@@ -53,6 +53,12 @@ class KitchenOrderRow(Base):
     __tablename__ = "kitchen_orders"
     __table_args__ = (
         UniqueConstraint("order_id", comment="work that arrives twice is cooked once"),
+        CheckConstraint(
+            "refusal IS NULL OR status = 'CANCELLED'",
+            name="refusal_of_status",
+            comment="the kitchen refuses what no cook has begun",
+        ),
+        CheckConstraint("length(refusal) BETWEEN 1 AND 200", name="refusal_length"),
         UniqueConstraint("number", comment="pickup codes are different because numbers are"),
         CheckConstraint(
             "status IN ('QUEUED', 'IN_KITCHEN', 'READY', 'COLLECTED', 'CANCELLED')", name="status_known"
@@ -97,6 +103,7 @@ class KitchenOrderRow(Base):
     notified_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     confirm_at: Mapped[datetime | None]
     traceparent: Mapped[str | None]
+    refusal: Mapped[str | None]
     number: Mapped[int] = mapped_column(BigInteger, Identity())
 
 

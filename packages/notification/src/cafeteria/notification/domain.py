@@ -30,6 +30,9 @@ LIVE_FOR = timedelta(minutes=30)
 CLOSED_STATUSES = ENDED_STATUSES | {OrderStatus.READY}
 """The statuses after which the services do nothing more by themselves: people collect. Any other order is open."""
 
+UNSERVED_STATUSES = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELLED})
+"""The statuses of an order that ends without a meal; they alone have a reason."""
+
 FIRST_PICKUP_VERSION = STATUS_VERSIONS[OrderStatus.IN_KITCHEN]
 """A student learns number and code once a cook has begun."""
 
@@ -161,7 +164,7 @@ def statuses_of(event: OrderStatusChanged, *, logged: int = 0) -> list[Status]:
             status=moment.status,
             version=moment.version,
             at=_in_utc(moment.at),
-            reason=event.reason if moment.status is OrderStatus.REJECTED else None,
+            reason=event.reason if moment.status in UNSERVED_STATUSES else None,
             pickup=event.pickup if moment.version >= FIRST_PICKUP_VERSION else None,
         )
         for moment in path

@@ -33,7 +33,9 @@ class NotificationRow(Base):
             "WHEN 'READY' THEN 4 WHEN 'COLLECTED' THEN 5 END",
             name="version_of_status",
         ),
-        CheckConstraint("reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED')", name="reason_known"),
+        CheckConstraint(
+            "reason IN ('OUT_OF_STOCK', 'UNKNOWN_ITEM', 'EXPIRED', 'KITCHEN')", name="reason_known"
+        ),
         CheckConstraint(
             "(pickup_number IS NULL) = (pickup_code IS NULL)",
             name="pickup_whole",

@@ -17,8 +17,8 @@ _PROJECT = Statement("""
 WITH events AS (
     SELECT * FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:versions AS smallint[]),
-        CAST(:times AS text[])
-    ) AS event (order_id, status, version, times)
+        CAST(:times AS text[]), CAST(:reasons AS text[])
+    ) AS event (order_id, status, version, times, reason)
 ), outdated AS (
     SELECT o.id FROM gateway.orders AS o JOIN events AS e ON e.order_id = o.id
     WHERE o.version < e.version AND o.status NOT IN ('REJECTED', 'CANCELLED')
@@ -26,7 +26,7 @@ WITH events AS (
 ), updated AS (
     UPDATE gateway.orders AS o
     SET status = e.status, version = e.version, status_times = CAST(e.times AS jsonb) || o.status_times,
-        updated_at = now(), kitchen_seen_at = COALESCE(o.kitchen_seen_at, now()), next_check_at = NULL,
+        rejection_reason = e.reason, updated_at = now(), kitchen_seen_at = COALESCE(o.kitchen_seen_at, now()), next_check_at = NULL,
         next_ask_at = CASE WHEN e.status = 'CANCELLED' THEN now() END
     FROM outdated AS d JOIN events AS e ON e.order_id = d.id
     WHERE o.id = d.id AND o.version < e.version
@@ -48,6 +48,7 @@ async def project(connection: AsyncConnection, changes: Sequence[OrderStatusChan
             "statuses": [change.status for change in changes],
             "versions": [change.version for change in changes],
             "times": [_times(change) for change in changes],
+            "reasons": [change.reason for change in changes],
         },
     )
     return bool(outcome.has_cancelled)

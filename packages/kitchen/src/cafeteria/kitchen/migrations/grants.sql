@@ -3,7 +3,7 @@
 
 GRANT SELECT, INSERT,
     UPDATE (status, version, status_times, started_at, station, due_at, completed_at, collected_at,
-        confirm_at, gateway_version, notified_version)
+        confirm_at, gateway_version, notified_version, refusal)
     ON kitchen_orders TO kitchen;
 
 GRANT SELECT ON pickup_key TO kitchen;

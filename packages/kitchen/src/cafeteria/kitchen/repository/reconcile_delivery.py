@@ -37,10 +37,10 @@ WITH findings AS (
         confirm_at = CASE WHEN NOT locked.is_done
             THEN now() + {back_off(since="coalesce(collected_at, completed_at, started_at, received_at)")} END
     FROM locked WHERE ticket.ctid = locked.row
-    RETURNING locked.is_missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status, ticket.traceparent, ticket.number,
+    RETURNING locked.is_missing, ticket.id, ticket.order_id, ticket.student_id, ticket.status, ticket.traceparent, ticket.number, ticket.refusal,
         CASE WHEN locked.is_missing THEN CAST(ticket.status_times AS text) END AS path
 )
-SELECT id, order_id, student_id, status, traceparent, path, {PICKUP} FROM checked WHERE is_missing
+SELECT id, order_id, student_id, status, traceparent, path, refusal, {PICKUP} FROM checked WHERE is_missing
 """)  # noqa: S608 - put together from constants
 
 

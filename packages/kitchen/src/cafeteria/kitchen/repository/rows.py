@@ -17,10 +17,12 @@ from cafeteria.kitchen.pickup import pickup_of
 
 PICKUP = "number, (SELECT key FROM kitchen.pickup_key) AS pickup_key"
 """The columns of which a ticket's number and code are made."""
-TICKET = f"id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path, {PICKUP}"
+TICKET = (
+    f"id, order_id, student_id, status, traceparent, CAST(status_times AS text) AS path, refusal, {PICKUP}"
+)
 """The columns that `to_ticket` reads."""
 TICKET_VIEW = f"""id, order_id, student_id, status, version, CAST(lines AS text) AS lines, received_at, started_at, due_at,
-    completed_at, collected_at, station, {PICKUP}"""
+    completed_at, collected_at, station, refusal, {PICKUP}"""
 """The columns that `to_view` reads."""
 
 _decode_path = msgspec.json.Decoder(tuple[StatusTime, ...]).decode
@@ -40,6 +42,7 @@ def to_ticket(row: Row) -> Ticket:
         status=TicketStatus(row["status"]),
         path=_decode_path(row["path"]),
         pickup=pickup_of(row["number"], row["pickup_key"]),
+        refusal=row["refusal"],
         traceparent=row["traceparent"],
     )
 

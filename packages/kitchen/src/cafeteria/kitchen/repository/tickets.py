@@ -97,7 +97,7 @@ WITH move AS MATERIALIZED (
     SELECT u.*, step.was, step.version, CAST(:at AS timestamptz) AS at, jsonb_build_object(
         'status', u.status, 'version', step.version, 'at', CAST(:at_as_json AS jsonb)) AS step
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:due_ats AS timestamptz[]),
-        CAST(:bodies AS bytea[])) WITH ORDINALITY AS u(id, status, due_at, body, place)
+        CAST(:bodies AS bytea[]), CAST(:refusals AS text[])) WITH ORDINALITY AS u(id, status, due_at, body, refusal, place)
     JOIN (VALUES {_STEPS}) AS step(was, status, version) ON step.status = u.status
 ), locked AS MATERIALIZED (
     SELECT move.*, ticket.order_id, ticket.station, ticket.ctid AS row FROM move
@@ -107,7 +107,7 @@ WITH move AS MATERIALIZED (
     UPDATE kitchen.kitchen_orders AS ticket SET
         status = locked.status, version = locked.version, status_times = ticket.status_times || locked.step,
         started_at = CASE locked.status WHEN 'IN_KITCHEN' THEN locked.at ELSE ticket.started_at END,
-        station = NULL,
+        station = NULL, refusal = locked.refusal,
         completed_at = CASE locked.status WHEN 'READY' THEN locked.at ELSE ticket.completed_at END,
         collected_at = CASE locked.status WHEN 'COLLECTED' THEN locked.at ELSE ticket.collected_at END,
         confirm_at = locked.at + CAST(:confirm_after AS interval)
@@ -167,6 +167,7 @@ def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> di
         "ids": [move.ticket.id for move in moves],
         "statuses": [move.status.value for move in moves],
         "due_ats": [move.due_at for move in moves],
+        "refusals": [move.refusal for move in moves],
         "bodies": [encode(status_event_of(move.moved)) for move in moves],
         "at": at,
         "at_as_json": to_json(at),

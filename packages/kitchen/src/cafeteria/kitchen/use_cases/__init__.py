@@ -15,6 +15,7 @@ from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.find_ticket import FindTicket
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
+from cafeteria.kitchen.use_cases.refuse_ticket import RefuseTicket
 from cafeteria.kitchen.use_cases.show_boards import ShowBoards
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
@@ -29,6 +30,7 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     cook_tickets: CookTickets
     cancel_tickets: CancelTickets
     take_ticket_action: TakeTicketAction
+    refuse_ticket: RefuseTicket
     list_tickets: ListTickets
     find_ticket: FindTicket
     show_boards: ShowBoards
