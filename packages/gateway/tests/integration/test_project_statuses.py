@@ -11,8 +11,8 @@ import pytest
 
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts.orders import OrderStatusChanged
-from cafeteria.contracts.values import OrderStatus
+from cafeteria.contracts.orders import OrderStatusChanged, OrderStatusesChanged
+from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.testkit.plugin import until
 
 if TYPE_CHECKING:
@@ -102,20 +102,54 @@ async def test_an_unreadable_event_is_kept_for_a_person_and_its_neighbours_are_t
     assert (letter["stream"], letter["body"]) == ("NOTIFICATION", b'{"order_id": "poison"}')
 
 
-async def test_an_event_that_the_kitchen_may_not_publish_changes_nothing(
+async def test_an_order_that_the_kitchen_refuses_ends_with_that_reason_and_is_released_once(
     gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
 ) -> None:
     order = await an_order(gateway, stock)
-    event = OrderStatusChanged(
-        order_id=UUID(order["id"]),
-        student_id=STUDENT,
-        status=OrderStatus.REJECTED,
-        version=9,
-        at=now(),
-    )
-    await kitchen.publish_raw(msgspec.json.encode(event))
+    for _ in range(2):
+        await kitchen.publish_raw(message_of(refused(order["id"])))
+    await until(lambda: has_ended(gateway, order["id"]))
+    shown = (await gateway.web.get(f"/v1/orders/{order['id']}", headers=gateway.headers(STUDENT))).json()
+    assert (shown["status"], shown["version"], shown["reason"]) == ("CANCELLED", 3, "KITCHEN")
+    assert list(stock.released) == [UUID(order["id"])]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": OrderStatus.REJECTED, "version": 2, "reason": RejectionReason.EXPIRED},
+        {"reason": RejectionReason.OUT_OF_STOCK},
+        {"status": OrderStatus.IN_KITCHEN},
+    ],
+    ids=["another's state", "another's reason", "a reason while it cooks"],
+)
+async def test_an_event_that_the_kitchen_may_not_publish_changes_nothing(
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen, changes: dict[str, Any]
+) -> None:
+    order = await an_order(gateway, stock)
+    event = msgspec.structs.replace(refused(order["id"]), **changes)
+    await kitchen.publish_raw(message_of(event))
     await until(gateway.has_read_all)
     assert await gateway.status(order["id"]) == "STOCK_VERIFIED"
+
+
+def message_of(event: OrderStatusChanged) -> bytes:
+    return msgspec.json.encode(OrderStatusesChanged(events=(event,)))
+
+
+def refused(order_id: str) -> OrderStatusChanged:
+    return OrderStatusChanged(
+        order_id=UUID(order_id),
+        student_id=STUDENT,
+        status=OrderStatus.CANCELLED,
+        version=3,
+        at=now(),
+        reason=RejectionReason.KITCHEN,
+    )
+
+
+async def has_ended(gateway: RunningGateway, order_id: str) -> bool:
+    return (await gateway.row(order_id))["released_at"] is not None
 
 
 async def an_order(gateway: RunningGateway, stock: FakeStock) -> dict[str, Any]:
