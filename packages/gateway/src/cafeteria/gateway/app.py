@@ -17,6 +17,7 @@ from cafeteria.gateway.availability_cache import AvailabilityCache
 from cafeteria.gateway.clients import Kitchen, Stock, receivers_over
 from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.jobs import JOBS
+from cafeteria.gateway.kitchen_pace import KitchenPace
 from cafeteria.gateway.limits import Limits
 from cafeteria.gateway.load import LoadShedding, QueueDepth
 from cafeteria.gateway.message_handlers import CONSUMERS, HANDLERS, SUBSCRIPTIONS
@@ -69,6 +70,7 @@ def build(settings: GatewaySettings) -> Service:
     relay = _relay(settings, database, bus, outbox)
     status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
     availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
+    kitchen_pace = KitchenPace(limit=settings.kitchen_limit)
     settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
     receive_orders = ReceiveOrders(
         database, settle_orders, queue_depth, _limits(settings), queue_limit=settings.queue_limit
@@ -83,11 +85,12 @@ def build(settings: GatewaySettings) -> Service:
         relay=relay,
         status_lag=status_lag,
         availability=availability,
+        kitchen_pace=kitchen_pace,
         load_shedding=LoadShedding(receive_orders.batcher, queue_depth, relay, limit=settings.pending_limit),
         receive_orders=receive_orders,
         settle_orders=settle_orders,
         project_statuses=project_statuses,
-        place_order=PlaceOrder(receive_orders, settle_orders, availability),
+        place_order=PlaceOrder(receive_orders, settle_orders, availability, kitchen_pace),
         cancel_order=CancelOrder(request_database, settle_orders, Kitchen(bus), project_statuses),
         read_orders=ReadOrders(request_database),
         read_menu=ReadMenu(availability),

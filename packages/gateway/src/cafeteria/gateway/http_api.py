@@ -27,6 +27,8 @@ from cafeteria.gateway.answers import CREATED, RECEIVED, to_view
 from cafeteria.gateway.domain import NewOrder, Placing, repeated_items
 from cafeteria.gateway.errors import (
     IdempotencyKeyReused,
+    IntakePaused,
+    KitchenFull,
     OrderExpired,
     OrderUndecided,
     OutOfStock,
@@ -46,7 +48,7 @@ _PLACED = {
     RECEIVED: ResponseSpec(
         data_container=Order, description="Received; stock has not decided yet. It may still end REJECTED."
     ),
-    **refusals(OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused, LimitReached),
+    **refusals(OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused, LimitReached, IntakePaused, KitchenFull),
 }
 
 

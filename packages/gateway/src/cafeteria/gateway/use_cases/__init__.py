@@ -28,6 +28,7 @@ from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.gateway.availability_cache import AvailabilityCache
+from cafeteria.gateway.kitchen_pace import KitchenPace
 from cafeteria.gateway.load import LoadShedding
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.use_cases.cancel_order import CancelOrder
@@ -54,6 +55,7 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     relay: Relay
     status_lag: ConsumerLag
     availability: AvailabilityCache
+    kitchen_pace: KitchenPace
     load_shedding: LoadShedding
     receive_orders: ReceiveOrders
     settle_orders: SettleOrders
