@@ -76,7 +76,10 @@ async def test_a_rush_within_one_pace_ends_at_the_limit_and_repeats_take_no_plac
     keys = [f"k{number}" for number in range(1, 61)]
     answers = await asyncio.gather(*(gateway.order({item: 1}, key=key) for key in keys))
     statuses = Counter(answer.status_code for answer in answers)
-    assert statuses == {201: 9, 503: 51}  # 20 less the 10 that queue and the first one, which no pace has counted yet
+    assert statuses == {
+        201: 9,
+        503: 51,
+    }  # 20 less the 10 that queue and the first one, which no pace has counted yet
     refused = [answer for answer in answers if answer.status_code == 503]
     assert {answer.json()["type"] for answer in refused} == {"/problems/kitchen-full"}
     assert {answer.json()["orders_in_progress"] for answer in refused} == {20}

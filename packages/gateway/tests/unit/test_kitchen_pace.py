@@ -90,7 +90,9 @@ def test_an_order_counts_until_a_pace_can_have_counted_it() -> None:
 @pytest.mark.parametrize(
     ("queued", "per_min", "wait"), [(8, 30.0, 2), (17, 30.0, 20), (500, 30.0, 60), (17, 0.0, UNKNOWN_WAIT_S)]
 )
-def test_the_wait_is_what_the_excess_takes_at_the_kitchens_speed(queued: int, per_min: float, wait: int) -> None:
+def test_the_wait_is_what_the_excess_takes_at_the_kitchens_speed(
+    queued: int, per_min: float, wait: int
+) -> None:
     refusal = heard(limit=10, queued=queued, per_min=per_min).refusal(at_s=0)
     assert refusal is not None
     assert refusal.headers["Retry-After"] == str(wait)

@@ -36,6 +36,7 @@ from cafeteria.gateway.use_cases.receive_orders import ReceiveOrders
 from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
 from cafeteria.gateway.use_cases.retry_pending import RetryPending
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
+from cafeteria.gateway.use_cases.trace_order import TraceOrder
 
 PLACED = Answers(method="POST", route="/v1/orders", statuses=frozenset({201, 202}))
 """Orders that exist: accepted, or received while stock is silent. A repeat under the same key counts, too."""
@@ -100,6 +101,7 @@ def build(settings: GatewaySettings) -> Service:
         reconcile_delivery=_reconciliation(database, outbox, bus, relay),
         release_cancelled=release_cancelled,
         purge_keys=PurgeKeys(database),
+        trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )
 

@@ -16,7 +16,9 @@ from cafeteria.contracts.kitchen import Pace
 from cafeteria.gateway.errors import IntakePaused, KitchenFull
 
 FRESH_FOR_S = 3.0  # the kitchen says its pace each second: two messages may be lost
-IN_TRANSIT_S = 0.5  # from the gateway's door to the kitchen's queue: a decision, the relay's turn and a commit
+IN_TRANSIT_S = (
+    0.5  # from the gateway's door to the kitchen's queue: a decision, the relay's turn and a commit
+)
 LONGEST_WAIT_S = 60
 UNKNOWN_WAIT_S = 10  # the kitchen has not finished enough to know how fast it is
 
@@ -38,7 +40,7 @@ class KitchenPace:
     @property
     def said_at(self) -> datetime | None:
         """When the kept pace was said, by the kitchen's clock."""
-        return self._pace and self._pace.at
+        return None if self._pace is None else self._pace.at
 
     def update(self, pace: Pace, *, at_s: float) -> None:
         """Keep this pace if it is newer, or if the kept one is too old to count: a clock may have been set back."""
@@ -79,7 +81,9 @@ class KitchenPace:
         if pace.reopens_at is None:
             return IntakePaused(reopens_at=None, retry_after_s=LONGEST_WAIT_S)
         rest_s = (pace.reopens_at - self._clock()).total_seconds()
-        return IntakePaused(reopens_at=pace.reopens_at, retry_after_s=_bounded(rest_s)) if rest_s > 0 else None
+        return (
+            IntakePaused(reopens_at=pace.reopens_at, retry_after_s=_bounded(rest_s)) if rest_s > 0 else None
+        )
 
     def _forget_before(self, then_s: float) -> None:
         """Orders are kept in the order of their times, so the old ones come first."""

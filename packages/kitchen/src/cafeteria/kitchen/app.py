@@ -25,6 +25,7 @@ from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
+from cafeteria.kitchen.use_cases.trace_order import TraceOrder
 
 DECLARED = Declarations[Service](
     routes=ROUTES,
@@ -77,5 +78,6 @@ def build(settings: KitchenSettings) -> Service:
         reconcile_delivery=Reconciliation(
             database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
         ),
+        trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

@@ -14,7 +14,9 @@ from litestar.params import FromPath, FromQuery
 from cafeteria.chassis.auth.tokens import requires
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
+from cafeteria.chassis.observability import logs
 from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
+from cafeteria.contracts.ops import OrderTrace
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
@@ -23,6 +25,8 @@ from cafeteria.kitchen.use_cases import Service
 _KITCHEN = requires(Role.KITCHEN)
 _KITCHEN_OR_OPERATOR = requires(Role.KITCHEN, Role.OPERATOR)
 _SIGNED_IN = requires()
+_OPERATOR = requires(Role.OPERATOR)
+_OPERATIONS = ["operations"]
 _TAGS = ["tickets"]
 _TICKET_ACTION: Any = {"before_request": _KITCHEN, "responses": refusals(IllegalTransition), "tags": _TAGS}
 
@@ -65,7 +69,15 @@ async def show_load(state: State) -> Load:
     return await service.count_load()
 
 
-ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load]
+@get("/v1/ops/kitchen/orders/{order_id:uuid}", before_request=_OPERATOR, tags=_OPERATIONS)
+async def trace_order(state: State, order_id: FromPath[UUID]) -> OrderTrace:
+    """Tell what the kitchen knows of an order, by time (operators only). 200 without facts where it is not known here."""
+    logs.bind(order_id=str(order_id))
+    service: Service = state.service
+    return await service.trace_order(order_id)
+
+
+ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load, trace_order]
 
 
 async def _take_action(state: State, ticket_id: UUID, action: TicketAction) -> Ticket:

@@ -43,6 +43,7 @@ from cafeteria.gateway.use_cases.receive_orders import ReceiveOrders
 from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
 from cafeteria.gateway.use_cases.retry_pending import RetryPending
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
+from cafeteria.gateway.use_cases.trace_order import TraceOrder
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -70,4 +71,5 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     reconcile_delivery: Reconciliation
     release_cancelled: ReleaseCancelled
     purge_keys: PurgeKeys
+    trace_order: TraceOrder
     purge_ended: PurgeEnded

@@ -15,6 +15,7 @@ from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
+from cafeteria.kitchen.use_cases.trace_order import TraceOrder
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -31,4 +32,5 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     count_load: CountLoad
     check_delivery: CheckDelivery
     reconcile_delivery: Reconciliation
+    trace_order: TraceOrder
     purge_ended: PurgeEnded
