@@ -18,21 +18,21 @@ const STUDENT_ID = /^[A-Za-z0-9-]{1,32}$/;
 
 const STAGES = ["decision", "cook", "cooking", "collect", "release", "ended"];
 const STAGE_OF = {
-  "stock.reserved": "cook",
-  "gateway.stock-verified": "cook",
-  "kitchen.received": "cook",
-  "kitchen.started": "cooking",
-  "gateway.in-kitchen": "cooking",
-  "kitchen.ready": "collect",
-  "gateway.ready": "collect",
-  "kitchen.cancelled": "release",
-  "gateway.cancelled": "release",
-  "stock.rejected": "ended",
-  "gateway.rejected": "ended",
-  "kitchen.collected": "ended",
-  "gateway.collected": "ended",
-  "stock.released": "ended",
-  "gateway.released": "ended",
+  "stock/reserved": "cook",
+  "gateway/stock-verified": "cook",
+  "kitchen/received": "cook",
+  "kitchen/started": "cooking",
+  "gateway/in-kitchen": "cooking",
+  "kitchen/ready": "collect",
+  "gateway/ready": "collect",
+  "kitchen/cancelled": "release",
+  "gateway/cancelled": "release",
+  "stock/rejected": "ended",
+  "gateway/rejected": "ended",
+  "kitchen/collected": "ended",
+  "gateway/collected": "ended",
+  "stock/released": "ended",
+  "gateway/released": "ended",
 };
 
 /** @returns {Tracing} */
@@ -99,7 +99,7 @@ export function timeline(trace, clock) {
   for (const fact of facts) {
     if (fact.ms - beforeMs > LEAST_GAP_MS) entries.push({ kind: "waited", stage, sinceMs: beforeMs, ms: fact.ms - beforeMs });
     entries.push({ kind: "fact", ...fact });
-    stage = later(stage, STAGE_OF[`${fact.service}.${fact.what}`]);
+    stage = later(stage, STAGE_OF[`${fact.service}/${fact.what}`]);
     beforeMs = fact.ms;
   }
   const isWaiting = facts.length > 0 && stage !== "ended" && clock - beforeMs > LEAST_GAP_MS;

@@ -9,27 +9,27 @@ import { away, isRead, isUnknown, timeline } from "./trace_model.js";
 await speak("trace");
 
 const FACTS = {
-  "gateway.received": "trace.gateway.received",
-  "gateway.stock-verified": "trace.gateway.verified",
-  "gateway.rejected": "trace.gateway.rejected",
-  "gateway.in-kitchen": "trace.gateway.in-kitchen",
-  "gateway.ready": "trace.gateway.ready",
-  "gateway.collected": "trace.gateway.collected",
-  "gateway.cancelled": "trace.gateway.cancelled",
-  "gateway.kitchen-seen": "trace.gateway.kitchen-seen",
-  "gateway.released": "trace.gateway.released",
-  "stock.reserved": "trace.stock.reserved",
-  "stock.rejected": "trace.stock.rejected",
-  "stock.deducted": "trace.stock.deducted",
-  "stock.given-back": "trace.stock.given-back",
-  "stock.released": "trace.stock.released",
-  "kitchen.received": "trace.kitchen.received",
-  "kitchen.started": "trace.kitchen.started",
-  "kitchen.ready": "trace.kitchen.ready",
-  "kitchen.collected": "trace.kitchen.collected",
-  "kitchen.cancelled": "trace.kitchen.cancelled",
-  "notification.logged": "trace.notification.logged",
-  "notification.delivered": "trace.notification.delivered",
+  "gateway/received": "trace.gateway.received",
+  "gateway/stock-verified": "trace.gateway.verified",
+  "gateway/rejected": "trace.gateway.rejected",
+  "gateway/in-kitchen": "trace.gateway.in-kitchen",
+  "gateway/ready": "trace.gateway.ready",
+  "gateway/collected": "trace.gateway.collected",
+  "gateway/cancelled": "trace.gateway.cancelled",
+  "gateway/kitchen-seen": "trace.gateway.kitchen-seen",
+  "gateway/released": "trace.gateway.released",
+  "stock/reserved": "trace.stock.reserved",
+  "stock/rejected": "trace.stock.rejected",
+  "stock/deducted": "trace.stock.deducted",
+  "stock/given-back": "trace.stock.given-back",
+  "stock/released": "trace.stock.released",
+  "kitchen/received": "trace.kitchen.received",
+  "kitchen/started": "trace.kitchen.started",
+  "kitchen/ready": "trace.kitchen.ready",
+  "kitchen/collected": "trace.kitchen.collected",
+  "kitchen/cancelled": "trace.kitchen.cancelled",
+  "notification/logged": "trace.notification.logged",
+  "notification/delivered": "trace.notification.delivered",
 };
 const REASONS = {
   OUT_OF_STOCK: "trace.reason.sold-out",
@@ -114,7 +114,7 @@ const TEXTS = {
 
 /** A fact that this page does not know yet is shown by its name. */
 function sentenceOf({ service, what, detail }) {
-  const key = FACTS[`${service}.${what}`];
+  const key = FACTS[`${service}/${what}`];
   if (!key) return t("trace.other", { what });
   const sentence = t(key, valuesOf(detail));
   const more = moreOf(detail);
