@@ -154,6 +154,14 @@ async def test_an_orders_bodies_at_three_services(
 
     assert {one.order_id for one in await wait_until(notified)} == {order.id}
 
+    for service in (subjects.GATEWAY, subjects.STOCK, subjects.KITCHEN, subjects.NOTIFICATION):
+        path = f"/v1/ops/{service}/orders/{order.id}"
+        trace = await stack.get(service, path, ops.OrderTrace, role=Role.OPERATOR)
+        assert (trace.service, trace.order_id, bool(trace.facts)) == (service, order.id, True)
+    path = f"/v1/ops/{subjects.GATEWAY}/orders?student_id={STUDENT}"
+    theirs = await stack.get(subjects.GATEWAY, path, gateway.Orders, role=Role.OPERATOR)
+    assert [each.id for each in theirs.items] == [order.id]
+
     async def is_counted() -> bool:
         path = f"/v1/ops/{subjects.GATEWAY}"
         pulse = await stack.get(subjects.GATEWAY, path, ops.ServicePulse, role=Role.OPERATOR)

@@ -67,6 +67,11 @@ SIGNED_IN = {
     "POST /v1/students": OPERATOR,
     "POST /v1/students/{student_id}/reset-password": OPERATOR,
     **{f"GET /v1/ops/{service}": OPERATOR for service in subjects.SERVICES},
+    "GET /v1/ops/gateway/orders": OPERATOR,
+    **{
+        f"GET /v1/ops/{service}/orders/{{order_id}}": OPERATOR
+        for service in subjects.SERVICES[:1] + subjects.SERVICES[2:]
+    },
 }
 """The roles that may use a route for what is theirs; another student's order is 404 to them."""
 

@@ -17,6 +17,7 @@ from cafeteria.gateway.availability_cache import AvailabilityCache
 from cafeteria.gateway.clients import Kitchen, Stock, receivers_over
 from cafeteria.gateway.http_api import ROUTES
 from cafeteria.gateway.jobs import JOBS
+from cafeteria.gateway.kitchen_pace import KitchenPace
 from cafeteria.gateway.limits import Limits
 from cafeteria.gateway.load import LoadShedding, QueueDepth
 from cafeteria.gateway.message_handlers import CONSUMERS, HANDLERS, SUBSCRIPTIONS
@@ -35,6 +36,7 @@ from cafeteria.gateway.use_cases.receive_orders import ReceiveOrders
 from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
 from cafeteria.gateway.use_cases.retry_pending import RetryPending
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
+from cafeteria.gateway.use_cases.trace_order import TraceOrder
 
 PLACED = Answers(method="POST", route="/v1/orders", statuses=frozenset({201, 202}))
 """Orders that exist: accepted, or received while stock is silent. A repeat under the same key counts, too."""
@@ -69,6 +71,7 @@ def build(settings: GatewaySettings) -> Service:
     relay = _relay(settings, database, bus, outbox)
     status_lag = ConsumerLag(bus, GATEWAY_PROJECTION)
     availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
+    kitchen_pace = KitchenPace(limit=settings.kitchen_limit)
     settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
     receive_orders = ReceiveOrders(
         database, settle_orders, queue_depth, _limits(settings), queue_limit=settings.queue_limit
@@ -83,11 +86,12 @@ def build(settings: GatewaySettings) -> Service:
         relay=relay,
         status_lag=status_lag,
         availability=availability,
+        kitchen_pace=kitchen_pace,
         load_shedding=LoadShedding(receive_orders.batcher, queue_depth, relay, limit=settings.pending_limit),
         receive_orders=receive_orders,
         settle_orders=settle_orders,
         project_statuses=project_statuses,
-        place_order=PlaceOrder(receive_orders, settle_orders, availability),
+        place_order=PlaceOrder(receive_orders, settle_orders, availability, kitchen_pace),
         cancel_order=CancelOrder(request_database, settle_orders, Kitchen(bus), project_statuses),
         read_orders=ReadOrders(request_database),
         read_menu=ReadMenu(availability),
@@ -97,6 +101,7 @@ def build(settings: GatewaySettings) -> Service:
         reconcile_delivery=_reconciliation(database, outbox, bus, relay),
         release_cancelled=release_cancelled,
         purge_keys=PurgeKeys(database),
+        trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )
 

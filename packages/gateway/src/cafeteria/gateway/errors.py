@@ -1,5 +1,6 @@
 """The gateway's errors. Each text states what happened, what was kept and what to do; the code is stable."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from cafeteria.chassis.runtime.errors import LimitReached, ServiceError, Unavailable
@@ -98,6 +99,37 @@ class OrdersPerDayReached(LimitReached):
             f"You have placed {limit:,} orders within a day, which is the most. Nothing was ordered."
             " Try again later.",
             retry_after_s=retry_after_s,
+        )
+
+
+class IntakePaused(Unavailable):
+    """The kitchen takes no orders now. `reopens_at` is absent where the pause has no end yet."""
+
+    code = ProblemCode.INTAKE_PAUSED
+    title = "Intake paused"
+
+    def __init__(self, *, reopens_at: datetime | None, retry_after_s: int) -> None:
+        when = "" if reopens_at is None else f", until {reopens_at.astimezone(UTC):%H:%M:%S} UTC"
+        super().__init__(
+            f"The kitchen takes no orders just now{when}. This request ordered nothing."
+            f" Send it again in {retry_after_s} s, with the same Idempotency-Key.",
+            retry_after_s=retry_after_s,
+            reopens_at=reopens_at,
+        )
+
+
+class KitchenFull(Unavailable):
+    """As many orders wait and cook as `GATEWAY_KITCHEN_LIMIT` allows; `orders_in_progress` is how many."""
+
+    code = ProblemCode.KITCHEN_FULL
+    title = "Kitchen full"
+
+    def __init__(self, *, orders_in_progress: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"The kitchen has {orders_in_progress} orders in progress, and takes no more until some are ready."
+            f" This request ordered nothing. Send it again in {retry_after_s} s, with the same Idempotency-Key.",
+            retry_after_s=retry_after_s,
+            orders_in_progress=orders_in_progress,
         )
 
 

@@ -1,16 +1,17 @@
-"""The HTTP routes: the menu for everyone, and each student's own orders.
+"""The HTTP routes: the menu for everyone, each student's own orders, and all of them for operators.
 
-Every signed-in user may order and sees only their own orders. The answer to an order is sent as it is stored, to
-the byte.
+Every signed-in user may order and sees only their own orders. The answer to an order is sent as it is stored, to the
+byte. What an operator reads is logged with the order or the student.
 """
 
+from typing import Annotated
 from uuid import UUID
 
 from litestar import MediaType, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
@@ -19,14 +20,18 @@ from cafeteria.chassis.http.problem_details import PROBLEM_JSON
 from cafeteria.chassis.http.request_boundary import SHEDS_LOAD
 from cafeteria.chassis.http.request_headers import KeyedOperation, require_idempotency_key
 from cafeteria.chassis.http.responses import BytesResponse
-from cafeteria.chassis.observability import tracing
+from cafeteria.chassis.observability import logs, tracing
 from cafeteria.chassis.runtime.errors import InvalidRequest, LimitReached
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts.gateway import Menu, Order, Orders, PlaceOrder
+from cafeteria.contracts.ops import OrderTrace
+from cafeteria.contracts.values import Role
 from cafeteria.gateway.answers import CREATED, RECEIVED, to_view
 from cafeteria.gateway.domain import NewOrder, Placing, repeated_items
 from cafeteria.gateway.errors import (
     IdempotencyKeyReused,
+    IntakePaused,
+    KitchenFull,
     OrderExpired,
     OrderUndecided,
     OutOfStock,
@@ -39,14 +44,19 @@ from cafeteria.gateway.use_cases import Service
 ORDERS_PATH = "/v1/orders"
 
 _SIGNED_IN = requires()
+_OPERATOR = requires(Role.OPERATOR)
 _REPLAYED = {"Idempotent-Replayed": "true"}
+_STUDENT = QueryParameter(pattern=r"^[A-Za-z0-9-]{1,32}(?![\s\S])", description="The student's id.")
+_OPERATIONS = ["operations"]
 _TAGS = ["orders"]
 _PLACED = {
     CREATED: ResponseSpec(data_container=Order, description="The order is accepted."),
     RECEIVED: ResponseSpec(
         data_container=Order, description="Received; stock has not decided yet. It may still end REJECTED."
     ),
-    **refusals(OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused, LimitReached),
+    **refusals(
+        OutOfStock, UnknownItem, OrderExpired, IdempotencyKeyReused, LimitReached, IntakePaused, KitchenFull
+    ),
 }
 
 
@@ -119,7 +129,37 @@ async def cancel_order(request: SignedInRequest, state: State, order_id: FromPat
     return to_view(order)
 
 
-ROUTES: list[HTTPRouteHandler] = [read_menu, place_order, read_order, list_orders, cancel_order]
+@get("/v1/ops/gateway/orders", before_request=_OPERATOR, tags=_OPERATIONS)
+async def list_orders_of(
+    state: State,
+    student_id: Annotated[str, _STUDENT],
+    cursor: RowCursor = None,
+    limit: PageLimit = DEFAULT_PAGE,
+) -> Orders:
+    """List one student's orders, newest first (operators only)."""
+    logs.bind(student_id=student_id)
+    service: Service = state.service
+    page, following = await service.read_orders.page(student_id, cursor=cursor, limit=limit)
+    return Orders(items=tuple(map(to_view, page)), next_cursor=following)
+
+
+@get("/v1/ops/gateway/orders/{order_id:uuid}", before_request=_OPERATOR, tags=_OPERATIONS)
+async def trace_order(state: State, order_id: FromPath[UUID]) -> OrderTrace:
+    """Tell what the gateway knows of an order, by time (operators only). 200 without facts where it is not known here."""
+    logs.bind(order_id=str(order_id))
+    service: Service = state.service
+    return await service.trace_order(order_id)
+
+
+ROUTES: list[HTTPRouteHandler] = [
+    read_menu,
+    place_order,
+    read_order,
+    list_orders,
+    cancel_order,
+    list_orders_of,
+    trace_order,
+]
 
 
 def _placing(body: PlaceOrder, *, student_id: str, key: str) -> Placing:

@@ -28,6 +28,7 @@ from cafeteria.kitchen.use_cases.list_tickets import ListTickets
 from cafeteria.kitchen.use_cases.refuse_ticket import RefuseTicket
 from cafeteria.kitchen.use_cases.show_boards import ShowBoards, always_open
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
+from cafeteria.kitchen.use_cases.trace_order import TraceOrder
 
 DECLARED = Declarations[Service](
     routes=ROUTES,
@@ -82,5 +83,6 @@ def build(settings: KitchenSettings) -> Service:
         reconcile_delivery=Reconciliation(
             database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
         ),
+        trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

@@ -18,6 +18,7 @@ from cafeteria.chassis.http.conditional import unless_known
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.chassis.http.responses import BytesResponse
+from cafeteria.chassis.observability import logs
 from cafeteria.contracts.kitchen import (
     HallBoard,
     KitchenBoard,
@@ -27,6 +28,7 @@ from cafeteria.contracts.kitchen import (
     Tickets,
     TicketStatus,
 )
+from cafeteria.contracts.ops import OrderTrace
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
@@ -36,6 +38,8 @@ from cafeteria.kitchen.use_cases import Service
 _KITCHEN = requires(Role.KITCHEN)
 _KITCHEN_OR_OPERATOR = requires(Role.KITCHEN, Role.OPERATOR)
 _SIGNED_IN = requires()
+_OPERATOR = requires(Role.OPERATOR)
+_OPERATIONS = ["operations"]
 _TAGS = ["tickets"]
 _Code = Annotated[
     str | None,
@@ -124,6 +128,14 @@ async def show_load(state: State) -> Load:
     return await service.count_load()
 
 
+@get("/v1/ops/kitchen/orders/{order_id:uuid}", before_request=_OPERATOR, tags=_OPERATIONS)
+async def trace_order(state: State, order_id: FromPath[UUID]) -> OrderTrace:
+    """Tell what the kitchen knows of an order, by time (operators only). 200 without facts where it is not known here."""
+    logs.bind(order_id=str(order_id))
+    service: Service = state.service
+    return await service.trace_order(order_id)
+
+
 ROUTES: list[HTTPRouteHandler] = [
     list_tickets,
     start,
@@ -133,6 +145,7 @@ ROUTES: list[HTTPRouteHandler] = [
     show_kitchen_board,
     show_hall_board,
     show_load,
+    trace_order,
 ]
 
 

@@ -25,6 +25,7 @@ from cafeteria.notification.use_cases.follow_events import FollowEvents
 from cafeteria.notification.use_cases.list_notifications import ListNotifications
 from cafeteria.notification.use_cases.mark_delivered import MarkDelivered
 from cafeteria.notification.use_cases.record_statuses import RecordStatuses
+from cafeteria.notification.use_cases.trace_order import TraceOrder
 
 DECLARED = Declarations[Service](
     routes=ROUTES,
@@ -70,5 +71,6 @@ def build(settings: NotificationSettings) -> Service:
         mark_delivered=MarkDelivered(database, hub),
         list_notifications=ListNotifications(request_database),
         check_delivery=CheckDelivery(request_database, is_behind=stream_lag.is_behind),
+        trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

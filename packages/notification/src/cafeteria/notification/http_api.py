@@ -18,8 +18,11 @@ from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.http.openapi import EVENT_STREAM, refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, cursor_parameter
 from cafeteria.chassis.http.uvicorn_protocol import abort_of
+from cafeteria.chassis.observability import logs
 from cafeteria.chassis.runtime.clock import now
 from cafeteria.contracts.notification import Notifications, OrderStatusEvent
+from cafeteria.contracts.ops import OrderTrace
+from cafeteria.contracts.values import Role
 from cafeteria.notification.domain import CURSOR_PATTERN, Viewer
 from cafeteria.notification.errors import StreamsReached, StreamTokenExpired
 from cafeteria.notification.sse_hub import CLOSED
@@ -37,6 +40,8 @@ _STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),  # nginx would hold events until its buffer is full
 ]
 _SIGNED_IN = requires()
+_OPERATOR = requires(Role.OPERATOR)
+_OPERATIONS = ["operations"]
 _TAGS = ["notifications"]
 _STREAM_REFUSALS = refusals(StreamsReached)
 
@@ -105,7 +110,15 @@ async def list_notifications(
     return await service.list_notifications(request.user.subject, cursor=cursor, limit=limit)
 
 
-ROUTES: list[HTTPRouteHandler] = [follow_orders, follow_order, list_notifications]
+@get("/v1/ops/notification/orders/{order_id:uuid}", before_request=_OPERATOR, tags=_OPERATIONS)
+async def trace_order(state: State, order_id: FromPath[UUID]) -> OrderTrace:
+    """Tell what notification knows of an order, by time (operators only). 200 without facts where it is not known here."""
+    logs.bind(order_id=str(order_id))
+    service: Service = state.service
+    return await service.trace_order(order_id)
+
+
+ROUTES: list[HTTPRouteHandler] = [follow_orders, follow_order, list_notifications, trace_order]
 
 
 async def _open_stream(

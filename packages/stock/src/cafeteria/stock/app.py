@@ -24,6 +24,7 @@ from cafeteria.stock.use_cases.list_transactions import ListTransactions
 from cafeteria.stock.use_cases.publish_availability import PublishAvailability
 from cafeteria.stock.use_cases.purge_operations import PurgeOperations
 from cafeteria.stock.use_cases.restock_item import RestockItem
+from cafeteria.stock.use_cases.trace_order import TraceOrder
 
 POOL_SIZE = 4  # one batch at a time, one read of all items, and a few operators
 
@@ -59,5 +60,6 @@ def build(settings: ServiceSettings) -> Service:
             request_database, AvailabilityPublisher(bus), changes, wake=changed
         ),
         purge_operations=PurgeOperations(request_database),
+        trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )

@@ -18,6 +18,8 @@ from cafeteria.chassis.http.openapi import REPLAYED_HEADER, refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor, TextCursor
 from cafeteria.chassis.http.request_headers import OptionallyKeyedOperation, read_idempotency_key
 from cafeteria.chassis.http.responses import BytesResponse
+from cafeteria.chassis.observability import logs
+from cafeteria.contracts.ops import OrderTrace
 from cafeteria.contracts.stock import (
     MAX_NAME,
     ChangeItem,
@@ -33,6 +35,7 @@ from cafeteria.stock.errors import IdempotencyKeyReused, StoreFull
 from cafeteria.stock.use_cases import Service
 
 _OPERATOR = requires(Role.OPERATOR)
+_OPERATIONS = ["operations"]
 _TAGS = ["items"]
 _SEARCH = QueryParameter(max_length=MAX_NAME, description="Part of the name, in upper or lower case.")
 _REPLAYED = {"Idempotent-Replayed": "true"}
@@ -108,7 +111,22 @@ async def list_transactions(
     return StockTransactions(items=page, next_cursor=next_cursor)
 
 
-ROUTES: list[HTTPRouteHandler] = [list_items, create_item, change_item, restock, list_transactions]
+@get("/v1/ops/stock/orders/{order_id:uuid}", before_request=_OPERATOR, tags=_OPERATIONS)
+async def trace_order(state: State, order_id: FromPath[UUID]) -> OrderTrace:
+    """Tell what stock knows of an order, by time (operators only). 200 without facts where it is not known here."""
+    logs.bind(order_id=str(order_id))
+    service: Service = state.service
+    return await service.trace_order(order_id)
+
+
+ROUTES: list[HTTPRouteHandler] = [
+    list_items,
+    create_item,
+    change_item,
+    restock,
+    list_transactions,
+    trace_order,
+]
 
 
 def _send(answer: Answer) -> BytesResponse:

@@ -28,6 +28,7 @@ from cafeteria.chassis.messaging.reconciliation import Reconciliation
 from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.gateway.availability_cache import AvailabilityCache
+from cafeteria.gateway.kitchen_pace import KitchenPace
 from cafeteria.gateway.load import LoadShedding
 from cafeteria.gateway.settings import GatewaySettings
 from cafeteria.gateway.use_cases.cancel_order import CancelOrder
@@ -42,6 +43,7 @@ from cafeteria.gateway.use_cases.receive_orders import ReceiveOrders
 from cafeteria.gateway.use_cases.release_cancelled import ReleaseCancelled
 from cafeteria.gateway.use_cases.retry_pending import RetryPending
 from cafeteria.gateway.use_cases.settle_orders import SettleOrders
+from cafeteria.gateway.use_cases.trace_order import TraceOrder
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     relay: Relay
     status_lag: ConsumerLag
     availability: AvailabilityCache
+    kitchen_pace: KitchenPace
     load_shedding: LoadShedding
     receive_orders: ReceiveOrders
     settle_orders: SettleOrders
@@ -68,4 +71,5 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     reconcile_delivery: Reconciliation
     release_cancelled: ReleaseCancelled
     purge_keys: PurgeKeys
+    trace_order: TraceOrder
     purge_ended: PurgeEnded

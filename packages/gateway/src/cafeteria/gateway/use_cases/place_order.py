@@ -1,4 +1,4 @@
-"""Place an order: refuse what is sold out, receive the order, and wait for its final answer.
+"""Place an order: refuse what is sold out or more than the kitchen takes, receive the order, and wait for its answer.
 
 Every request with the same key gets the same answer, to the byte, from any process and any number of times. Refusals
 that store nothing come before the commit that receives the order.
@@ -12,8 +12,10 @@ import msgspec
 
 from cafeteria.chassis.database.errors import DatabaseUnavailable
 from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.runtime.errors import LimitReached, Overloaded, ServiceError
 from cafeteria.contracts.values import OrderStatus
 from cafeteria.gateway.answers import (
+    CREATED,
     RECEIVED,
     Answer,
     KeyedOrder,
@@ -26,10 +28,16 @@ from cafeteria.gateway.answers import (
 from cafeteria.gateway.availability_cache import AvailabilityCache
 from cafeteria.gateway.domain import PendingOrder, Placing, as_pending, as_received
 from cafeteria.gateway.errors import IdempotencyKeyReused, OutcomeUnknown, OutOfStock
+from cafeteria.gateway.kitchen_pace import KitchenPace
 from cafeteria.gateway.use_cases.settle_orders import DECIDE_WITHIN_S, SettleOrders, wait_for_answer
 
 REFUSED_FROM_MEMORY = metrics.counter(
     "cafeteria_gateway_refused_from_memory_total", "Orders refused from the availability cache as sold out"
+)
+ORDERS_REFUSED = metrics.counter(
+    "cafeteria_gateway_orders_refused_total",
+    "Orders refused because the kitchen takes none now: its intake is paused, or it is full",
+    "code",
 )
 
 
@@ -53,45 +61,77 @@ class OrderReceiver(Protocol):
 
 class PlaceOrder:
     def __init__(
-        self, receiver: OrderReceiver, settle_orders: SettleOrders, availability: AvailabilityCache
+        self,
+        receiver: OrderReceiver,
+        settle_orders: SettleOrders,
+        availability: AvailabilityCache,
+        kitchen_pace: KitchenPace,
     ) -> None:
         self._receiver = receiver
         self._settle_orders = settle_orders
         self._availability = availability
+        self._kitchen_pace = kitchen_pace
         self._refused = REFUSED_FROM_MEMORY.metric()
+        self._orders_refused = ORDERS_REFUSED.metric()
 
     async def __call__(self, placing: Placing) -> Placed:
-        """Raises OutOfStock, Overloaded or LimitReached, which store nothing, IdempotencyKeyReused, or OutcomeUnknown."""
+        """Raises OutOfStock, Overloaded, LimitReached, IntakePaused or KitchenFull, which store nothing.
+
+        Raises IdempotencyKeyReused or OutcomeUnknown otherwise.
+        """
         deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN_S
         try:
             async with asyncio.timeout_at(deadline):
-                receipt = await self._find_if_sold_out(placing) or await self._receive(placing)
+                receipt = await self._find_if_refused(placing) or await self._receive(placing)
         except (TimeoutError, DatabaseUnavailable) as error:
             raise OutcomeUnknown from error
         if receipt.order is not None:
-            return await self._outcome(receipt.order, deadline, running=receipt.running)
+            placed = await self._outcome(receipt.order, deadline, running=receipt.running)
+            if placed.status not in (CREATED, RECEIVED):
+                self._kitchen_pace.turned_away(placing.order.id)
+            return placed
+        self._kitchen_pace.turned_away(placing.order.id)
         if receipt.known is None:  # the key was in use and has been purged since
             raise OutcomeUnknown
         return await self._repeat(placing, receipt.known, deadline)
 
-    async def _find_if_sold_out(self, placing: Placing) -> Receipt | None:
-        """Raises OutOfStock if the cache has too few portions and the key is unused: a repeat gets its order's answer.
+    async def _find_if_refused(self, placing: Placing) -> Receipt | None:
+        """Raises the refusal of what cannot be taken now, if the key is unused: a repeat gets its order's answer.
 
-        While a commit may be writing the key's order, only that commit shows whether the key is in use.
+        While a commit may be writing the key's order, only that commit shows whether the key is in use. Without a refusal
+        nothing is read.
         """
-        short = self._availability.short_items(placing.order.lines, at_s=monotonic())
-        if not short or self._receiver.is_receiving(placing.key):
+        at_s = monotonic()
+        refusal = self._refusal(placing, at_s=at_s)
+        if refusal is None:
+            self._kitchen_pace.let_through(placing.order.id, at_s=at_s)
+            return None
+        if self._receiver.is_receiving(placing.key):
             return None
         known = await self._receiver.find(placing.key)
         if known is None:
-            self._refused.inc()
-            raise OutOfStock(item_ids=short)
+            self._count(refusal)
+            raise refusal
         return Receipt(known=known)
+
+    def _refusal(self, placing: Placing, *, at_s: float) -> ServiceError | None:
+        """Sold out comes first: waiting for the kitchen would not help."""
+        short = self._availability.short_items(placing.order.lines, at_s=at_s)
+        return OutOfStock(item_ids=short) if short else self._kitchen_pace.refusal(at_s=at_s)
+
+    def _count(self, refusal: ServiceError) -> None:
+        if isinstance(refusal, OutOfStock):
+            self._refused.inc()
+        else:
+            self._orders_refused.labels(refusal.code).inc()
 
     async def _receive(self, placing: Placing) -> Receipt:
         """After a COMMIT of unknown outcome, read the key. If it is not there, the outcome stays unknown."""
         try:
             return await self._receiver.receive(placing)
+        except (LimitReached, Overloaded):
+            self._kitchen_pace.turned_away(placing.order.id)
+            raise
         except DatabaseUnavailable:
             known = await self._receiver.find(placing.key)
             if known is None:

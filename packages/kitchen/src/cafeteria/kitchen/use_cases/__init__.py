@@ -18,6 +18,7 @@ from cafeteria.kitchen.use_cases.list_tickets import ListTickets
 from cafeteria.kitchen.use_cases.refuse_ticket import RefuseTicket
 from cafeteria.kitchen.use_cases.show_boards import ShowBoards
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
+from cafeteria.kitchen.use_cases.trace_order import TraceOrder
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -37,4 +38,5 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     count_load: CountLoad
     check_delivery: CheckDelivery
     reconcile_delivery: Reconciliation
+    trace_order: TraceOrder
     purge_ended: PurgeEnded

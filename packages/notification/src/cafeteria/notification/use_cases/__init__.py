@@ -8,6 +8,7 @@ from cafeteria.notification.use_cases.follow_events import FollowEvents
 from cafeteria.notification.use_cases.list_notifications import ListNotifications
 from cafeteria.notification.use_cases.mark_delivered import MarkDelivered
 from cafeteria.notification.use_cases.record_statuses import RecordStatuses
+from cafeteria.notification.use_cases.trace_order import TraceOrder
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -22,4 +23,5 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     mark_delivered: MarkDelivered
     list_notifications: ListNotifications
     check_delivery: CheckDelivery
+    trace_order: TraceOrder
     purge_ended: PurgeEnded

@@ -12,6 +12,7 @@ from cafeteria.stock.use_cases.list_transactions import ListTransactions
 from cafeteria.stock.use_cases.publish_availability import PublishAvailability
 from cafeteria.stock.use_cases.purge_operations import PurgeOperations
 from cafeteria.stock.use_cases.restock_item import RestockItem
+from cafeteria.stock.use_cases.trace_order import TraceOrder
 
 
 class Service(ServiceParts, frozen=True, kw_only=True):
@@ -25,4 +26,5 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     list_transactions: ListTransactions
     publish_availability: PublishAvailability
     purge_operations: PurgeOperations
+    trace_order: TraceOrder
     purge_ended: PurgeEnded

@@ -15,6 +15,7 @@ import { closed, emptyPeople } from "./people_model.js";
 import { startPolling } from "./polling.js";
 import { shellView, title } from "./shell_view.js";
 import { emptyStock } from "./stock_model.js";
+import { emptyTracing } from "./trace_model.js";
 
 const TICK_MS = 1_000;
 const STOCK_MS = 2_000;
@@ -23,6 +24,7 @@ const STOCK_MS = 2_000;
 const SECTIONS = {
   stock: () => Promise.all([import("./stock_view.js"), import("./stock_actions.js")]),
   people: () => Promise.all([import("./people_view.js"), import("./people_actions.js")]),
+  order: () => Promise.all([import("./trace_view.js"), import("./trace_actions.js")]),
   demo: () => Promise.all([import("./demo_view.js"), import("./demo_actions.js")]),
 };
 const views = { now: healthView };
@@ -63,6 +65,7 @@ const app = page({
     now: emptyNow(),
     stock: emptyStock(),
     people: emptyPeople(),
+    order: emptyTracing(),
     demo: emptyDemo(),
     login: loginModel.init(),
     account: accountModel.init(),
@@ -104,7 +107,7 @@ async function load(section) {
   return views[section];
 }
 
-/** Shows `#now`, `#stock`, `#people`, `#people/210041101` or `#demo`. `#main` is the skip link's: the section stays. */
+/** Shows `#now`, `#stock`, `#people`, `#people/210041101`, `#order/<id>` or `#demo`. `#main` is the skip link's: the section stays. */
 async function route({ isMoved = false } = {}) {
   const [name, id] = location.hash.slice(1).split("/");
   if (name === "main") return undefined;
@@ -120,6 +123,7 @@ async function route({ isMoved = false } = {}) {
 
 function read(section, id) {
   if (section === "stock") return does.readStock();
+  if (section === "order") return id ? does.openOrder(id) : does.closeOrder();
   if (section !== "people") return undefined;
   if (id) return does.openPerson(id);
   update("people", closed);
@@ -141,7 +145,7 @@ async function begin() {
   route();
   await load("stock");
   await does.resume();
-  await Promise.all([load("people"), load("demo")]);
+  await Promise.all([load("people"), load("order"), load("demo")]);
 }
 
 function isStockShown({ section, now: picture, who }) {

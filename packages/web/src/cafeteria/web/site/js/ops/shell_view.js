@@ -35,7 +35,7 @@ function header(state, does) {
 }
 
 function sections({ section, demo }) {
-  const all = [["now", t("ops.nav.now")], ["stock", t("ops.nav.stock")], ["people", t("ops.nav.people")]];
+  const all = [["now", t("ops.nav.now")], ["stock", t("ops.nav.stock")], ["people", t("ops.nav.people")], ["order", t("ops.nav.order")]];
   const shown = isPresent(demo) ? [...all, ["demo", t("ops.nav.demo")]] : all;
   return shown.map(([name, label]) => ({ href: `#${name}`, label, isCurrent: name === section }));
 }

@@ -8,6 +8,7 @@ export default {
   "ops.nav.now": "Now",
   "ops.nav.stock": "Stock",
   "ops.nav.people": "People",
+  "ops.nav.order": "Order",
   "ops.nav.demo": "Demo",
   "ops.pause": "Pause",
   "ops.resume": "Go on",
