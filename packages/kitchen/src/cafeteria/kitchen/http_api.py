@@ -6,15 +6,15 @@ Every signed-in user may read the load: it names no student.
 from typing import Any
 from uuid import UUID
 
-from litestar import get, post
+from litestar import get, post, put
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 
-from cafeteria.chassis.auth.tokens import requires
+from cafeteria.chassis.auth.tokens import SignedInRequest, requires
 from cafeteria.chassis.http.openapi import refusals
 from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
-from cafeteria.contracts.kitchen import Load, Ticket, Tickets, TicketStatus
+from cafeteria.contracts.kitchen import ChangeIntake, Intake, Load, Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import Role
 from cafeteria.kitchen.domain import TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
@@ -65,7 +65,21 @@ async def show_load(state: State) -> Load:
     return await service.count_load()
 
 
-ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load]
+@get("/v1/intake", before_request=_KITCHEN_OR_OPERATOR, tags=["intake"])
+async def show_intake(state: State) -> Intake:
+    """Tell whether orders are taken, and what is added to every ready time."""
+    service: Service = state.service
+    return await service.intake.read()
+
+
+@put("/v1/intake", before_request=_KITCHEN_OR_OPERATOR, tags=["intake"])
+async def change_intake(request: SignedInRequest, state: State, data: JSONBody[ChangeIntake]) -> Intake:
+    """Pause or open the intake; a pause with `minutes` ends by itself. The last change counts."""
+    service: Service = state.service
+    return await service.intake.change(data, actor=request.user.subject)
+
+
+ROUTES: list[HTTPRouteHandler] = [list_tickets, start, ready, collect, show_load, show_intake, change_intake]
 
 
 async def _take_action(state: State, ticket_id: UUID, action: TicketAction) -> Ticket:

@@ -11,7 +11,7 @@ from cafeteria.kitchen.repository.rows import to_view
 
 _PAGE = """
 SELECT id, order_id, student_id, status, version, CAST(lines AS text) AS lines, received_at, started_at, due_at, completed_at,
-       collected_at
+       collected_at, quoted_to
 FROM kitchen.kitchen_orders
 """
 _READ = Statement(f"{_PAGE} WHERE id = CAST(:id AS uuid)")
