@@ -1,6 +1,6 @@
 """The composition root: builds the kitchen's parts and connects them. The chassis opens, serves and closes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cafeteria.chassis.app import ServiceApp
 from cafeteria.chassis.database.database import ANSWER_WITHIN_S, Database
@@ -34,6 +34,8 @@ from cafeteria.kitchen.use_cases.list_tickets import ListTickets
 from cafeteria.kitchen.use_cases.publish_pace import PublishPace
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
 
+OnMoved = Callable[[Sequence[Move]], None]
+
 DECLARED = Declarations[Service](
     routes=ROUTES,
     handlers=HANDLERS,
@@ -63,19 +65,10 @@ def build(settings: KitchenSettings) -> Service:
     relay = Relay(database, bus, outbox, service=KITCHEN, holder=settings.instance(KITCHEN))
     work_lag = ConsumerLag(bus, KITCHEN_WORK)
     request_database = database.within(ANSWER_WITHIN_S)
-    newest_pace, outcomes = NewestPace(), QuoteOutcomes()
+    on_moved = _after_moves(relay, QuoteOutcomes())
+    newest_pace = NewestPace()
     publish_pace = PublishPace(request_database, PacePublisher(bus), newest_pace, settings)
-
-    def on_moved(moves: Sequence[Move]) -> None:
-        relay.wake()
-        outcomes.observe(moves)
-
-    cook_tickets = CookTickets(
-        database,
-        stations=settings.stations,
-        prep_s=prep_between(settings.prep_min_s, settings.prep_max_s),
-        on_moved=on_moved,
-    )
+    cook_tickets = _cook_tickets(database, settings, on_moved)
     enqueue_tickets = EnqueueTickets(database, newest_pace, on_queued=cook_tickets.work_arrived)
     cancel_tickets = CancelTickets(database, on_moved=relay.wake)
     return Service(
@@ -92,9 +85,7 @@ def build(settings: KitchenSettings) -> Service:
             request_database, cooks_by_itself=settings.cooks_by_itself, on_moved=on_moved
         ),
         list_tickets=ListTickets(request_database),
-        count_load=CountLoad(
-            request_database, stations=settings.stations if settings.cooks_by_itself else None
-        ),
+        count_load=CountLoad(request_database, stations=settings.counted_stations),
         intake=IntakeSwitch(request_database, on_changed=publish_pace.wake.set),
         publish_pace=publish_pace,
         check_delivery=CheckDelivery(request_database, is_behind=work_lag.is_behind),
@@ -103,3 +94,22 @@ def build(settings: KitchenSettings) -> Service:
         ),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )
+
+
+def _cook_tickets(database: Database, settings: KitchenSettings, on_moved: OnMoved) -> CookTickets:
+    return CookTickets(
+        database,
+        stations=settings.stations,
+        prep_s=prep_between(settings.prep_min_s, settings.prep_max_s),
+        on_moved=on_moved,
+    )
+
+
+def _after_moves(relay: Relay, outcomes: QuoteOutcomes) -> OnMoved:
+    """Return what follows a commit of moves: their messages are published, their quotes judged."""
+
+    def on_moved(moves: Sequence[Move]) -> None:
+        relay.wake()
+        outcomes.observe(moves)
+
+    return on_moved

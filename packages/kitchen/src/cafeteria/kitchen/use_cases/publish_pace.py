@@ -94,7 +94,7 @@ class PublishPace:
             queued=scene.queued,
             in_kitchen=scene.in_kitchen,
             ready=self._ready,
-            stations=self._settings.stations if self._settings.cooks_by_itself else None,
+            stations=self._settings.counted_stations,
             per_min=speed.per_min,
             prep_p50_s=speed.prep_p50_s,
             prep_p90_s=speed.prep_p90_s,
