@@ -30,7 +30,7 @@ class ScriptedCooking(CookTickets):
             cast("Database", None),  # the given ticks read nothing
             stations=1,
             prep_s=lambda: 0.0,
-            on_moved=lambda: None,
+            on_moved=lambda _: None,
         )
         self._ticks = list(ticks)
         self.ticked = 0

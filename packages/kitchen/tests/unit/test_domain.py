@@ -10,7 +10,7 @@ import pytest
 from cafeteria.contracts.kitchen import TicketStatus
 from cafeteria.contracts.values import OrderStatus, StatusTime
 from cafeteria.kitchen import domain
-from cafeteria.kitchen.domain import Move, Ticket, TicketAction
+from cafeteria.kitchen.domain import Move, Quote, Ticket, TicketAction
 from cafeteria.kitchen.errors import IllegalTransition
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -157,3 +157,28 @@ def test_a_ticket_keeps_only_the_gateways_part_of_the_path_in_version_order() ->
     foreign = StatusTime(status=OrderStatus.IN_KITCHEN, version=3, at=NOON)
 
     assert domain.path_before_cooking((foreign, VERIFIED[1], VERIFIED[0])) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("ready_after_s", "outcome", "error"),
+    [
+        (2, "early", 8 / 5),
+        (5, "in_range", 1.0),
+        (10, "in_range", 0.0),
+        (15, "in_range", 1 / 3),
+        (20, "late", 0.5),
+    ],
+)
+def test_a_quote_is_judged_by_the_real_time_of_which_five_seconds_count_at_least(
+    ready_after_s: int, outcome: str, error: float
+) -> None:
+    told_at = datetime(2026, 3, 1, 18, tzinfo=UTC)
+    quote = Quote(
+        told_at=told_at,
+        ready_from=told_at + timedelta(seconds=5),
+        ready_to=told_at + timedelta(seconds=15),
+        at_once=False,
+    )
+    ready_at = told_at + timedelta(seconds=ready_after_s)
+    assert quote.outcome(ready_at) == outcome
+    assert quote.error_ratio(ready_at) == pytest.approx(error)

@@ -63,6 +63,38 @@ _LEADS_TO = {
 }
 
 
+class QuoteOutcome(StrEnum):
+    """Whether a ticket became ready before, within or after the range that was told."""
+
+    EARLY = "early"
+    IN_RANGE = "in_range"
+    LATE = "late"
+
+
+SHORTEST_JUDGED_S = 5.0
+"""A second off is much of a short time and matters to nobody: errors are shares of this time at least."""
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """The range that was told when the ticket arrived, at `told_at`. `at_once`: it had to wait for no other."""
+
+    told_at: datetime
+    ready_from: datetime
+    ready_to: datetime
+    at_once: bool
+
+    def outcome(self, ready_at: datetime) -> QuoteOutcome:
+        if ready_at < self.ready_from:
+            return QuoteOutcome.EARLY
+        return QuoteOutcome.LATE if ready_at > self.ready_to else QuoteOutcome.IN_RANGE
+
+    def error_ratio(self, ready_at: datetime) -> float:
+        """Return the distance of the range's middle from the real time, as a share of the real time."""
+        middle = self.ready_from + (self.ready_to - self.ready_from) / 2
+        real_s = (ready_at - self.told_at).total_seconds()
+        return abs((middle - ready_at).total_seconds()) / max(real_s, SHORTEST_JUDGED_S)
+
+
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a ticket that a move needs; `path` holds every state of the order so far, the gateway's too."""
 
@@ -84,12 +116,14 @@ class NewTicket(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[PricedLine, ...]
     path: tuple[StatusTime, ...]
     traceparent: str | None
+    quote: Quote | None = None
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """One step of one ticket. `due_at` is set only where the kitchen cooks by itself: then it takes a station.
 
-    `refusal` is what the kitchen's people wrote when they refused the ticket.
+    `refusal` is what the kitchen's people wrote when they refused the ticket. Once it is written, a move to READY has the
+    `quote` that its ticket was given, if it was given one.
     """
 
     ticket: Ticket
@@ -97,6 +131,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     due_at: datetime | None = None
     refusal: str | None = None
+    quote: Quote | None = None
 
     @property
     def was(self) -> TicketStatus:
@@ -114,7 +149,9 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def new_ticket(order: CookOrder | CancelTicket, *, traceparent: str | None) -> NewTicket:
+def new_ticket(
+    order: CookOrder | CancelTicket, *, traceparent: str | None, quote: Quote | None = None
+) -> NewTicket:
     """Return the ticket of an order whose work, or whose cancel request, arrives first."""
     return NewTicket(
         order_id=order.order_id,
@@ -122,6 +159,7 @@ def new_ticket(order: CookOrder | CancelTicket, *, traceparent: str | None) -> N
         lines=order.lines,
         path=path_before_cooking(order.earlier),
         traceparent=traceparent,
+        quote=quote,
     )
 
 

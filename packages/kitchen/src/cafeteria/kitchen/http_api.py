@@ -6,7 +6,7 @@ Every signed-in user may read the load, and everybody the hall's board: neither 
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import Request, get, post, put
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
@@ -20,7 +20,9 @@ from cafeteria.chassis.http.pagination import DEFAULT_PAGE, PageLimit, RowCursor
 from cafeteria.chassis.http.responses import BytesResponse
 from cafeteria.chassis.observability import logs
 from cafeteria.contracts.kitchen import (
+    ChangeIntake,
     HallBoard,
+    Intake,
     KitchenBoard,
     Load,
     RefuseTicket,
@@ -136,6 +138,20 @@ async def trace_order(state: State, order_id: FromPath[UUID]) -> OrderTrace:
     return await service.trace_order(order_id)
 
 
+@get("/v1/intake", before_request=_KITCHEN_OR_OPERATOR, tags=["intake"])
+async def show_intake(state: State) -> Intake:
+    """Tell whether orders are taken, and what is added to every ready time."""
+    service: Service = state.service
+    return await service.intake.read()
+
+
+@put("/v1/intake", before_request=_KITCHEN_OR_OPERATOR, tags=["intake"])
+async def change_intake(request: SignedInRequest, state: State, data: JSONBody[ChangeIntake]) -> Intake:
+    """Pause or open the intake; a pause with `minutes` ends by itself. The last change counts."""
+    service: Service = state.service
+    return await service.intake.change(data, actor=request.user.subject)
+
+
 ROUTES: list[HTTPRouteHandler] = [
     list_tickets,
     start,
@@ -145,6 +161,8 @@ ROUTES: list[HTTPRouteHandler] = [
     show_kitchen_board,
     show_hall_board,
     show_load,
+    show_intake,
+    change_intake,
     trace_order,
 ]
 

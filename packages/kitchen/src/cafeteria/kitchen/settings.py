@@ -31,3 +31,8 @@ class KitchenSettings(ServiceSettings, frozen=True, kw_only=True):
     @property
     def cooks_by_itself(self) -> bool:
         return self.mode is Mode.AUTO
+
+    @property
+    def counted_stations(self) -> int | None:
+        """The total of all replicas; None where people start and finish tickets."""
+        return self.stations if self.cooks_by_itself else None

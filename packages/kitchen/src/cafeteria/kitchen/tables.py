@@ -42,6 +42,10 @@ TIMES_OF_STATUS = (
     " AND (due_at IS NULL OR started_at IS NOT NULL)"
 )
 STATION_OF_STATUS = "station IS NULL OR (status = 'IN_KITCHEN' AND station > 0 AND due_at IS NOT NULL)"
+QUOTE_IS_A_RANGE = (
+    "(quoted_from IS NULL) = (quoted_to IS NULL) AND (quoted_to IS NULL) = (quoted_at_once IS NULL)"
+    " AND (quoted_from <= quoted_to OR quoted_from IS NULL)"
+)
 UNCONFIRMED_IS_WATCHED = (
     "version < 3 OR confirm_at IS NOT NULL OR (gateway_version >= version AND notified_version >= version)"
 )
@@ -79,6 +83,7 @@ class KitchenOrderRow(Base):
             name="unconfirmed_is_watched",
             comment="what a receiver may lack is asked about until it does not",
         ),
+        CheckConstraint(QUOTE_IS_A_RANGE, name="quote_is_a_range"),
         # The queue and the screens: tickets of one state in the order of arrival.
         Index(None, "status", "id"),
         # Two replicas cannot put two tickets on one station. The index holds only the tickets that cook now.
@@ -103,8 +108,11 @@ class KitchenOrderRow(Base):
     notified_version: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     confirm_at: Mapped[datetime | None]
     traceparent: Mapped[str | None]
-    refusal: Mapped[str | None]
     number: Mapped[int] = mapped_column(BigInteger, Identity())
+    refusal: Mapped[str | None]
+    quoted_from: Mapped[datetime | None]
+    quoted_to: Mapped[datetime | None]
+    quoted_at_once: Mapped[bool | None]
 
 
 class PickupKeyRow(Base):
@@ -136,6 +144,28 @@ class OrderStatusHistoryRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kitchen_order_id: Mapped[UUID] = mapped_column(ForeignKey(KitchenOrderRow.id))
     status: Mapped[str]
+    changed_at: Mapped[datetime]
+
+
+class IntakeRow(Base):
+    """Whether orders are taken: one row, which the last change has written; none before the first change."""
+
+    __tablename__ = "intake"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row", comment="there is one kitchen"),
+        CheckConstraint("delay_s BETWEEN 0 AND 3600", name="delay_within_an_hour"),
+        CheckConstraint(
+            "reopens_at IS NULL OR NOT is_open",
+            name="only_a_pause_ends",
+            comment="what is open does not open",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    is_open: Mapped[bool]
+    reopens_at: Mapped[datetime | None]
+    delay_s: Mapped[int]
+    changed_by: Mapped[str]
     changed_at: Mapped[datetime]
 
 

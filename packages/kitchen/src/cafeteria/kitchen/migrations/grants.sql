@@ -9,6 +9,8 @@ GRANT SELECT, INSERT,
 GRANT SELECT ON pickup_key TO kitchen;
 GRANT SELECT, INSERT ON order_status_history TO kitchen;
 
+GRANT SELECT, INSERT, UPDATE (is_open, reopens_at, delay_s, changed_by, changed_at) ON intake TO kitchen;
+
 GRANT SELECT, INSERT, DELETE ON outbox TO kitchen;
 GRANT SELECT, INSERT, UPDATE (holder, until) ON relay_lease TO kitchen;
 GRANT SELECT, INSERT ON dead_letters TO kitchen;

@@ -22,7 +22,7 @@ TICKET = (
 )
 """The columns that `to_ticket` reads."""
 TICKET_VIEW = f"""id, order_id, student_id, status, version, CAST(lines AS text) AS lines, received_at, started_at, due_at,
-    completed_at, collected_at, station, refusal, {PICKUP}"""
+    completed_at, collected_at, station, quoted_to, refusal, {PICKUP}"""
 """The columns that `to_view` reads."""
 
 _decode_path = msgspec.json.Decoder(tuple[StatusTime, ...]).decode

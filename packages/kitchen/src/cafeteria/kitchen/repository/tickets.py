@@ -10,14 +10,23 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cafeteria.chassis.database.statement import Statement
+from cafeteria.chassis.database.statement import Row, Statement
 from cafeteria.chassis.messaging.outbox import OutboxMessage, insert_rows, outbox_message
 from cafeteria.chassis.runtime.ids import new_id
 from cafeteria.contracts import subjects
 from cafeteria.contracts.values import STATUS_VERSIONS, OrderStatus
-from cafeteria.kitchen.domain import CONFIRM_AFTER, STATES_BEFORE, Move, NewTicket, Ticket, status_event_of
+from cafeteria.kitchen.domain import (
+    CONFIRM_AFTER,
+    STATES_BEFORE,
+    Move,
+    NewTicket,
+    Quote,
+    Ticket,
+    status_event_of,
+)
 from cafeteria.kitchen.repository.rows import TICKET, encode, to_json, to_ticket
 from cafeteria.kitchen.tables import STATION_INDEX
 
@@ -29,12 +38,14 @@ class StationTaken(Exception):
 _INSERT = Statement("""
 WITH inserted AS (
     INSERT INTO kitchen.kitchen_orders
-        (id, order_id, student_id, status, version, lines, status_times, traceparent, received_at)
+        (id, order_id, student_id, status, version, lines, status_times, traceparent, received_at,
+         quoted_from, quoted_to, quoted_at_once)
     SELECT u.id, u.order_id, u.student_id, 'QUEUED', 2, u.lines, u.status_times, u.traceparent,
-           CAST(:received_at AS timestamptz)
+           CAST(:received_at AS timestamptz), u.quoted_from, u.quoted_to, u.quoted_at_once
     FROM unnest(CAST(:ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:student_ids AS text[]),
-                CAST(:lines AS jsonb[]), CAST(:status_times AS jsonb[]), CAST(:traceparents AS text[]))
-        AS u(id, order_id, student_id, lines, status_times, traceparent)
+                CAST(:lines AS jsonb[]), CAST(:status_times AS jsonb[]), CAST(:traceparents AS text[]),
+                CAST(:quoted_from AS timestamptz[]), CAST(:quoted_to AS timestamptz[]), CAST(:quoted_at_once AS boolean[]))
+        AS u(id, order_id, student_id, lines, status_times, traceparent, quoted_from, quoted_to, quoted_at_once)
     ORDER BY u.order_id
     ON CONFLICT (order_id) DO NOTHING
     RETURNING 1
@@ -57,6 +68,9 @@ async def insert_tickets(
             "status_times": [to_json(ticket.path) for ticket in tickets],
             "traceparents": [ticket.traceparent for ticket in tickets],
             "received_at": received_at,
+            "quoted_from": [ticket.quote and ticket.quote.ready_from for ticket in tickets],
+            "quoted_to": [ticket.quote and ticket.quote.ready_to for ticket in tickets],
+            "quoted_at_once": [ticket.quote and ticket.quote.at_once for ticket in tickets],
         },
     )
     return int(counted.inserted)
@@ -100,7 +114,8 @@ WITH move AS MATERIALIZED (
         CAST(:bodies AS bytea[]), CAST(:refusals AS text[])) WITH ORDINALITY AS u(id, status, due_at, body, refusal, place)
     JOIN (VALUES {_STEPS}) AS step(was, status, version) ON step.status = u.status
 ), locked AS MATERIALIZED (
-    SELECT move.*, ticket.order_id, ticket.station, ticket.ctid AS row FROM move
+    SELECT move.*, ticket.order_id, ticket.station, ticket.ctid AS row,
+        ticket.received_at, ticket.quoted_from, ticket.quoted_to, ticket.quoted_at_once FROM move
     JOIN kitchen.kitchen_orders AS ticket ON ticket.id = move.id AND ticket.status = move.was
     ORDER BY ticket.id FOR UPDATE OF ticket SKIP LOCKED
 ), leaving AS (
@@ -136,7 +151,11 @@ WITH move AS MATERIALIZED (
 ), outbox_rows AS (
     {insert_rows("kitchen.outbox", key="order_id", source="updated")}
 )
-SELECT id FROM move WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = move.id)
+SELECT id, false AS is_moved, NULL AS received_at, NULL AS quoted_from, NULL AS quoted_to, NULL AS quoted_at_once
+FROM move WHERE NOT EXISTS (SELECT FROM updated WHERE updated.id = move.id)
+UNION ALL
+SELECT id, true, received_at, quoted_from, quoted_to, quoted_at_once FROM leaving
+WHERE status = 'READY' AND quoted_to IS NOT NULL
 """)  # noqa: S608 - put together from the domain's constants
 
 
@@ -145,20 +164,33 @@ async def write_moves(
 ) -> list[Move]:
     """Write moves, all of one time, with history and messages in one statement; return the moves that took place.
 
+    Those to READY have the quotes of their tickets, which the same statement reads.
     Raises StationTaken, having written nothing, when another replica has taken one of `free_stations` meanwhile.
     """
     if not moves:
         return []
     try:
-        unmoved = await _MOVE.rows(connection, _parameters_of(moves, free_stations=free_stations))
+        rows = await _MOVE.rows(connection, _parameters_of(moves, free_stations=free_stations))
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name == STATION_INDEX:
             raise StationTaken from error
         raise
-    if not unmoved:
-        return list(moves)
-    ids = {row.id for row in unmoved}
-    return [move for move in moves if move.ticket.id not in ids]
+    unmoved = {row.id for row in rows if not row.is_moved}
+    quotes = {row.id: _quote_of(row) for row in rows if row.is_moved}
+    return [
+        replace(move, quote=quotes[move.ticket.id]) if move.ticket.id in quotes else move
+        for move in moves
+        if move.ticket.id not in unmoved
+    ]
+
+
+def _quote_of(row: Row) -> Quote:
+    return Quote(
+        told_at=row.received_at,
+        ready_from=row.quoted_from,
+        ready_to=row.quoted_to,
+        at_once=row.quoted_at_once,
+    )
 
 
 def _parameters_of(moves: Sequence[Move], *, free_stations: Sequence[int]) -> dict[str, Any]:

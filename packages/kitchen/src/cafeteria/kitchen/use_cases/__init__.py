@@ -9,12 +9,14 @@ from cafeteria.chassis.messaging.relay import Relay
 from cafeteria.chassis.service import ServiceParts
 from cafeteria.kitchen.settings import KitchenSettings
 from cafeteria.kitchen.use_cases.cancel_tickets import CancelTickets
+from cafeteria.kitchen.use_cases.change_intake import IntakeSwitch
 from cafeteria.kitchen.use_cases.check_delivery import CheckDelivery
 from cafeteria.kitchen.use_cases.cook_tickets import CookTickets
 from cafeteria.kitchen.use_cases.count_load import CountLoad
 from cafeteria.kitchen.use_cases.enqueue_tickets import EnqueueTickets
 from cafeteria.kitchen.use_cases.find_ticket import FindTicket
 from cafeteria.kitchen.use_cases.list_tickets import ListTickets
+from cafeteria.kitchen.use_cases.publish_pace import PublishPace
 from cafeteria.kitchen.use_cases.refuse_ticket import RefuseTicket
 from cafeteria.kitchen.use_cases.show_boards import ShowBoards
 from cafeteria.kitchen.use_cases.ticket_actions import TakeTicketAction
@@ -36,6 +38,8 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     find_ticket: FindTicket
     show_boards: ShowBoards
     count_load: CountLoad
+    intake: IntakeSwitch
+    publish_pace: PublishPace
     check_delivery: CheckDelivery
     reconcile_delivery: Reconciliation
     trace_order: TraceOrder

@@ -43,11 +43,16 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 class CookTickets:
     """Finishes and starts tickets, tick by tick.
 
-    `prep_s` gives the seconds that one order takes; `on_moved` is called after a commit that stored messages.
+    `prep_s` gives the seconds that one order takes; `on_moved` gets the moves after their commit.
     """
 
     def __init__(
-        self, database: Database, *, stations: int, prep_s: Callable[[], float], on_moved: Callable[[], None]
+        self,
+        database: Database,
+        *,
+        stations: int,
+        prep_s: Callable[[], float],
+        on_moved: Callable[[Sequence[Move]], None],
     ) -> None:
         self._database = database
         self._stations = stations
@@ -84,7 +89,7 @@ class CookTickets:
             moves = [*finished, *started]
             moved = await self._write(connection, moves, taken=workload.taken)
         if moved:
-            self._on_moved()
+            self._on_moved(moved)
         self._queue.update(workload.startable, has_free_station=self._has_free_station(workload), at=began_at)
         return self._outcome(workload, moved, at=at, is_complete=len(moved) == len(moves))
 

@@ -24,12 +24,6 @@ from cafeteria.kitchen.repository import show_boards
 KITCHEN_VALID_FOR_S = 0.5
 HALL_VALID_FOR_S = 1.0
 _CHANGES_ALWAYS = ("as_of",)
-_UNTOUCHED = Intake(is_open=True, reopens_at=None, delay_s=0, by=None, at=None)
-
-
-async def always_open() -> Intake:
-    """Return the intake of a kitchen that never pauses."""
-    return _UNTOUCHED
 
 
 class ShowBoards:
