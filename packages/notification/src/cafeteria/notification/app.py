@@ -13,6 +13,8 @@ from cafeteria.chassis.ops import OwnFigures
 from cafeteria.chassis.service import Declarations, service_app
 from cafeteria.contracts.subjects import NOTIFICATION, NOTIFICATION_STREAM
 from cafeteria.notification import tables
+from cafeteria.notification.canteen import Canteen
+from cafeteria.notification.canteen_broadcast import CanteenBroadcast
 from cafeteria.notification.http_api import ROUTES
 from cafeteria.notification.jobs import JOBS
 from cafeteria.notification.message_handlers import HANDLERS, SUBSCRIPTIONS
@@ -48,7 +50,9 @@ def build(settings: NotificationSettings) -> Service:
     request_database = database.within(ANSWER_WITHIN_S)
     bus = Bus(settings, service=NOTIFICATION)
     closing = asyncio.Event()
-    hub = SseHub(closing)
+    canteen = Canteen()
+    canteen_broadcast = CanteenBroadcast(canteen)
+    hub = SseHub(closing, canteen_broadcast)
     stream_lag = StreamLag(bus, NOTIFICATION_STREAM)
     record_statuses = RecordStatuses(database, hub, DeadLetters(database, tables.dead_letters))
     reader = OrderedReader(
@@ -66,6 +70,8 @@ def build(settings: NotificationSettings) -> Service:
         closing=closing,
         resources=(hub, reader),
         stream_lag=stream_lag,
+        canteen=canteen,
+        canteen_broadcast=canteen_broadcast,
         record_statuses=record_statuses,
         follow_events=FollowEvents(request_database, hub, StudentStreams(limit=settings.streams)),
         mark_delivered=MarkDelivered(database, hub),

@@ -4,7 +4,7 @@ An ASGI app here writes a stream's response: Litestar's own streaming response w
 """
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Response, get
@@ -55,6 +55,13 @@ LastEventIdInQuery = Annotated[
         description="The same, for a client that cannot set the header. The header counts if both are sent.",
     ),
 ]
+With = Annotated[
+    Literal["canteen"] | None,
+    QueryParameter(
+        name="with",
+        description="`canteen` shows the menu and the kitchen's pace too: `menu.changed`, `canteen.pulse`.",
+    ),
+]
 PositionCursor = Annotated[str | None, cursor_parameter(CURSOR_PATTERN)]
 
 
@@ -75,9 +82,11 @@ async def follow_orders(
     state: State,
     last_event_id: LastEventId = None,
     last_event_id_in_query: LastEventIdInQuery = None,
+    shown_too: With = None,
 ) -> Response[OrderStatusEvent]:
     """Server-sent events of all your orders. Without Last-Event-ID the stream begins with the live ones."""
-    return await _open_stream(request, state, order_id=None, seen=last_event_id or last_event_id_in_query)
+    seen = last_event_id or last_event_id_in_query
+    return await _open_stream(request, state, order_id=None, seen=seen, shows_canteen=shown_too is not None)
 
 
 @get(
@@ -122,7 +131,12 @@ ROUTES: list[HTTPRouteHandler] = [follow_orders, follow_order, list_notification
 
 
 async def _open_stream(
-    request: SignedInRequest, state: State, *, order_id: UUID | None, seen: str | None
+    request: SignedInRequest,
+    state: State,
+    *,
+    order_id: UUID | None,
+    seen: str | None,
+    shows_canteen: bool = False,
 ) -> EventStreamResponse:
     """Return the response of a stream. `seen` is the client's last event id. Raises StreamTokenExpired.
 
@@ -135,14 +149,19 @@ async def _open_stream(
 
     async def stream_in_its_place(scope: Scope, receive: Receive, send: Send) -> None:
         with service.follow_events.place(viewer):
-            stream = await _stream(request, service.follow_events, viewer, seen)
+            stream = await _stream(request, service.follow_events, viewer, seen, shows_canteen=shows_canteen)
             await stream(scope, receive, send)
 
     return EventStreamResponse(stream_in_its_place)
 
 
 async def _stream(
-    request: SignedInRequest, follow_events: FollowEvents, viewer: Viewer, seen: str | None
+    request: SignedInRequest,
+    follow_events: FollowEvents,
+    viewer: Viewer,
+    seen: str | None,
+    *,
+    shows_canteen: bool,
 ) -> ASGIApp:
     """Read the first page before the response begins, so that a stream that cannot be read ends at once."""
     expires_at = request.user.expires_at
@@ -161,6 +180,7 @@ async def _stream(
             expires_at=expires_at,
             write=partial(_write, send),
             abort=abort_of(scope),
+            shows_canteen=shows_canteen,
         )
         try:
             await follow_events.follow(events, window, page)

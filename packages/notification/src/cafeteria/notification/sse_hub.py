@@ -1,7 +1,7 @@
 """The open event streams of this process, and the hub that offers them each newly logged status.
 
 A stream shows rising positions, each once: it leaves out an event that is not above its last position. An idle stream
-has no task and no timer: a task lives only while it writes, so that a slow client delays no other. A restart may lose
+has no task and no timer: a task lives only while a write waits for its client, so that a slow client delays no other. A restart may lose
 all of this memory, because the log holds every status.
 """
 
@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
-from cafeteria.chassis.observability import metrics
+from cafeteria.chassis.observability import logs, metrics
+from cafeteria.chassis.runtime import eager
+from cafeteria.notification.canteen_broadcast import CanteenBroadcast
 from cafeteria.notification.domain import LoggedStatus, Viewer
 from cafeteria.notification.sse_events import HEARTBEAT, Event, event_of
 
@@ -23,6 +25,9 @@ YIELD_EVERY = 100  # heartbeats before other tasks run
 PUSHED = metrics.counter("cafeteria_events_pushed_total", "Events written to streams")
 CLOSED = metrics.counter("cafeteria_event_streams_closed_total", "Streams ended by this service", "reason")
 OPEN = metrics.gauge("cafeteria_event_streams", "Open streams that get each new event")
+
+
+logger = logs.get_logger()
 
 
 class Write(Protocol):
@@ -49,6 +54,7 @@ class EventStream:
         "heartbeat_slot",
         "last_position",
         "session",
+        "shows_canteen",
         "viewer",
     )
 
@@ -61,6 +67,7 @@ class EventStream:
         expires_at: datetime,
         write: Write,
         abort: Callable[[], None],
+        shows_canteen: bool = False,
     ) -> None:
         self._hub = hub
         self._write = write
@@ -70,6 +77,7 @@ class EventStream:
         self._writer: asyncio.Task[None] | None = None
         self.viewer = viewer
         self.session = session
+        self.shows_canteen = shows_canteen
         self.expires_at = expires_at
         self.last_position = 0
         self.closed_for: str | None = None
@@ -88,6 +96,8 @@ class EventStream:
         """Write the events that wait, and from now on each event that is offered."""
         self._is_held = False
         self._start_writing()
+        if self.shows_canteen and self.closed_for is None:
+            self._hub.canteen.add(self)
 
     def offer(self, events: Iterable[Event]) -> None:
         """Write these events as soon as the client's buffers have room. Close the stream if too many events wait."""
@@ -100,6 +110,14 @@ class EventStream:
         if had_waiting and len(self._waiting) > QUEUE_LIMIT:
             self.close("slow")
         self._start_writing()
+
+    def offer_canteen(self, block: bytes) -> bool:
+        """Write this block at once, unless something waits for the client; return whether it was written."""
+        if self._waiting or self._writer is not None or self._is_held or self.closed_for is not None:
+            return False
+        self._waiting.append(Event(0, None, block, False))
+        self._start_writing()
+        return True
 
     def send_heartbeat(self) -> None:
         """Write a comment, unless something is being written already."""
@@ -135,7 +153,11 @@ class EventStream:
     def _start_writing(self) -> None:
         has_work = bool(self._waiting) or self.closed_for is not None
         if has_work and self._writer is None and not self._is_held:
-            self._writer = asyncio.create_task(self._write_waiting())
+            try:
+                self._writer = eager.start(self._write_waiting())
+            except Exception:
+                logger.exception("stream_write_failed")
+                self.abandon()
 
     async def _write_waiting(self) -> None:
         try:
@@ -155,7 +177,8 @@ class SseHub:
     `pushed` is the last position that the streams were offered; None until the log's last position is known.
     """
 
-    def __init__(self, closing: asyncio.Event) -> None:
+    def __init__(self, closing: asyncio.Event, canteen: CanteenBroadcast) -> None:
+        self.canteen = canteen
         self._closing = closing
         self._closer: asyncio.Task[None] | None = None
         self.pushed: int | None = None
@@ -216,6 +239,7 @@ class SseHub:
 
     def remove(self, stream: EventStream) -> None:
         """Remove a stream, if it is there."""
+        self.canteen.remove(stream)
         self._by_slot[stream.heartbeat_slot].discard(stream)
         _discard(self._by_student, stream.viewer.student_id, stream)
         _discard(self._by_expiry, self._expiry_of(stream), stream)

@@ -3,6 +3,8 @@
 from cafeteria.chassis.database.retention import PurgeEnded
 from cafeteria.chassis.messaging.lag import StreamLag
 from cafeteria.chassis.service import ServiceParts
+from cafeteria.notification.canteen import Canteen
+from cafeteria.notification.canteen_broadcast import CanteenBroadcast
 from cafeteria.notification.use_cases.check_delivery import CheckDelivery
 from cafeteria.notification.use_cases.follow_events import FollowEvents
 from cafeteria.notification.use_cases.list_notifications import ListNotifications
@@ -18,6 +20,8 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     """
 
     stream_lag: StreamLag
+    canteen: Canteen
+    canteen_broadcast: CanteenBroadcast
     record_statuses: RecordStatuses
     follow_events: FollowEvents
     mark_delivered: MarkDelivered

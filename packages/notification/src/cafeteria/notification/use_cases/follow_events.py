@@ -68,13 +68,20 @@ class FollowEvents:
         expires_at: datetime,
         write: Write,
         abort: Callable[[], None],
+        shows_canteen: bool,
     ) -> EventStream:
         """Return a stream that shows nothing yet, and ends with `session`; its caller abandons it at last.
 
         `abort` closes its connection without waiting for the client.
         """
         return EventStream(
-            self._hub, viewer, session=session, expires_at=expires_at, write=write, abort=abort
+            self._hub,
+            viewer,
+            session=session,
+            expires_at=expires_at,
+            write=write,
+            abort=abort,
+            shows_canteen=shows_canteen,
         )
 
     def end_sessions(self, revocations: Iterable[Revocation]) -> None:
