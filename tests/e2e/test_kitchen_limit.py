@@ -14,12 +14,12 @@ from cafeteria.testkit.plugin import until
 if TYPE_CHECKING:
     from conftest import RunningStack
 
-LIMIT, ORDERS, STUDENTS = 50, 150, 6
+LIMIT, ORDERS, STUDENTS = 50, 180, 3
 RUSH_S = 3.0
 SLACK = 10
 """On a busy machine an order may be longer on its way than the gateway counts it."""
 
-SMALL_KITCHEN = {"KITCHEN_STATIONS": "5", "KITCHEN_PREP_MIN_S": "0.5", "KITCHEN_PREP_MAX_S": "0.5"}
+SMALL_KITCHEN = {"KITCHEN_STATIONS": "8", "KITCHEN_PREP_MIN_S": "0.5", "KITCHEN_PREP_MAX_S": "0.5"}
 BUSY = {"/problems/kitchen-full", "/problems/overloaded"}
 _OPEN = "SELECT count(*) FROM kitchen.kitchen_orders WHERE status IN ('QUEUED', 'IN_KITCHEN')"
 
