@@ -283,9 +283,7 @@ async def test_the_length_of_a_page_is_given_once_and_in_plain_digits(boundary: 
     for route in paged:
         path = f"{route.path}?{REQUIRED.get(route.template, '')}"
         for limit in NO_LIMITS:
-            answer = await boundary.send(
-                route, path=f"{route.path}?{REQUIRED.get(route.template, '')}limit={limit}"
-            )
+            answer = await boundary.send(route, path=f"{path}limit={limit}")
             assert answer.status_code == httpx.codes.BAD_REQUEST, (route, limit[:80], answer.text)
             assert problem_of(answer).errors[0].startswith("query.limit"), (route, limit[:80])
         for query in ("limit=1&limit=2", "limit=1&limit=1", "cursor=a&cursor=b", "x=1&x=2"):
