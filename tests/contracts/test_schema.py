@@ -124,11 +124,20 @@ kitchen.kitchen_orders
     + notified_version smallint
     + number bigint unique
     + refusal varchar null
+    + quoted_from timestamptz null
+    + quoted_to timestamptz null
+    + quoted_at_once boolean null
 kitchen.order_status_history
     id uuid key
     kitchen_order_id uuid -> kitchen.kitchen_orders
     status varchar status
     changed_at timestamptz
+kitchen.intake +
+    + is_open boolean
+    + reopens_at timestamptz null
+    + delay_s integer
+    + changed_by varchar
+    + changed_at timestamptz
 kitchen.outbox +
 kitchen.pickup_key +
     + key bytea

@@ -16,10 +16,10 @@ from cafeteria.provisioning.student_data import ROWS_OF_ORDERS, ROWS_OF_STUDENT,
 STUDENT = "forgetful-1"
 PASSWORD = "a-long-walk-to-lunch"
 NOT_ABOUT_STUDENTS = {
-    "dead_letters", "inventory", "items", "operations", "outbox", "position_counter", "relay_lease", "sender_windows",
-    "pickup_key",
+    "dead_letters", "intake", "inventory", "items", "operations", "outbox", "pickup_key", "position_counter", "relay_lease", "sender_windows",
 }  # fmt: skip
-"""An outbox is empty when all orders are finished, a dead letter is for a person to read and delete, an operation lives a day, a window a minute."""
+"""An outbox is empty when all orders are finished, a dead letter is for a person to read and delete, an operation lives a day, a window a minute.
+The intake names the one of the staff who changed it last."""
 
 _TABLES = """
 SELECT schemaname || '.' || tablename AS name FROM pg_tables

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import random
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
@@ -246,6 +246,25 @@ async def stack(shared_stack: RunningStack) -> AsyncIterator[RunningStack]:
     """The stack; the promise is checked once the test is over."""
     yield shared_stack
     await shared_stack.until_promise_holds()
+
+
+@pytest.fixture
+async def open_stack(fork_server: ForkServer) -> AsyncIterator[Callable[..., Awaitable[RunningStack]]]:
+    """Start a stack of the test's own, with an environment for each service; the promise is checked at the end."""
+    async with AsyncExitStack() as running:
+
+        async def open_one(**environments: dict[str, str]) -> RunningStack:
+            home = running.enter_context(temporary_data_directory())
+            plan = Plan(service_environments=environments, fork_server=fork_server)
+            processes = await running.enter_async_context(Stack(home, plan))
+            connector = aiohttp.TCPConnector(limit=0)
+            http = await running.enter_async_context(aiohttp.ClientSession(connector=connector))
+            stack = RunningStack(processes, http, {})
+            running.push_async_callback(stack.close)
+            running.push_async_callback(stack.until_promise_holds)
+            return stack
+
+        yield open_one
 
 
 _ALL_ARE = """

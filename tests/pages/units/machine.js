@@ -88,6 +88,13 @@ check("a refusal ends it, and the next press has a new key", () => {
   equal([again.machine.key, does(again)], ["second", ["store"]]);
 });
 
+check("a kitchen that is paused or full is waited for, and the basket may be changed meanwhile", () => {
+  for (const code of ["intake-paused", "kitchen-full"]) {
+    const { machine } = after(...SENT, answer(503, { problem: problem(code), retryAfterS: 30 }));
+    equal([machine.name, machine.why, machine.until, canChange(machine)], ["waiting", "busy", 31_000, true]);
+  }
+});
+
 check("too busy made nothing: it waits at least as long as the server says, and may be changed", () => {
   const { machine } = after(...SENT, BUSY);
   equal([machine.name, machine.until, canChange(machine)], ["waiting", 4000, true]);

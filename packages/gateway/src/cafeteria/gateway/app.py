@@ -73,9 +73,7 @@ def build(settings: GatewaySettings) -> Service:
     availability, queue_depth, stock = AvailabilityCache(), QueueDepth(), Stock(bus)
     kitchen_pace = KitchenPace(limit=settings.kitchen_limit)
     settle_orders = SettleOrders(database, stock, queue_depth, on_settled=relay.wake)
-    receive_orders = ReceiveOrders(
-        database, settle_orders, queue_depth, _limits(settings), queue_limit=settings.queue_limit
-    )
+    receive_orders = _receive_orders(settings, database, settle_orders, queue_depth)
     release_cancelled = ReleaseCancelled(database, stock)
     project_statuses = ProjectStatuses(database, on_cancelled=release_cancelled.wake.set)
     return Service(
@@ -111,8 +109,11 @@ def _relay(settings: GatewaySettings, database: Database, bus: Bus, outbox: Outb
     return Relay(database, bus, outbox, service=GATEWAY, holder=holder, every_s=RELAY_EVERY_S)
 
 
-def _limits(settings: GatewaySettings) -> Limits:
-    return Limits(open_orders=settings.open_orders, portions_per_hour=settings.portions_per_hour)
+def _receive_orders(
+    settings: GatewaySettings, database: Database, settle_orders: SettleOrders, queue_depth: QueueDepth
+) -> ReceiveOrders:
+    limits = Limits(open_orders=settings.open_orders, portions_per_hour=settings.portions_per_hour)
+    return ReceiveOrders(database, settle_orders, queue_depth, limits, queue_limit=settings.queue_limit)
 
 
 def _reconciliation(database: Database, outbox: Outbox, bus: Bus, relay: Relay) -> Reconciliation:

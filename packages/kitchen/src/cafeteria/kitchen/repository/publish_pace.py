@@ -27,23 +27,27 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     intake: Intake
 
 
-# A mark's row is looked up by its id alone: a join might read the whole table. A ticket from before its times were
-# sent has the time of its arrival.
+# A mark's row is looked up by its id alone: a join might read the whole table. A ticket whose path has no such step has
+# the time of its arrival. Where the kitchen cooks by itself the index of the stations holds what cooks now, and few old entries.
 _SCENE = Statement(f"""
-WITH queue AS MATERIALIZED (
-    SELECT id, row_number() OVER (ORDER BY id) - 1 AS ahead, count(*) OVER () AS queued
-    FROM kitchen.kitchen_orders WHERE status = 'QUEUED'
+WITH waiting AS MATERIALIZED (
+    SELECT count(*) AS queued FROM kitchen.kitchen_orders WHERE status = 'QUEUED'
 ), marks AS (
     SELECT ahead, (
         SELECT coalesce(CAST(jsonb_path_query_first(status_times, '$[*] ? (@.status == "STOCK_VERIFIED").at') #>> '{{}}'
             AS timestamptz), received_at)
         FROM kitchen.kitchen_orders WHERE id = queue.id
     ) AS verified_at
-    FROM queue WHERE mod(ahead, (queued + {MAX_QUEUE_MARKS} - 1) / {MAX_QUEUE_MARKS}) = 0
+    FROM (
+        SELECT id, row_number() OVER (ORDER BY id) - 1 AS ahead FROM kitchen.kitchen_orders WHERE status = 'QUEUED'
+    ) AS queue
+    WHERE mod(ahead, (SELECT greatest(1, (queued + {MAX_QUEUE_MARKS} - 1) / {MAX_QUEUE_MARKS}) FROM waiting)) = 0
 )
 SELECT counted.*, intake.*, marks.ahead, marks.verified_at FROM (
-    SELECT (SELECT count(*) FROM queue) AS queued,
-           (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN') AS in_kitchen,
+    SELECT (SELECT queued FROM waiting) AS queued,
+           CASE WHEN CAST(:have_stations AS boolean)
+               THEN (SELECT count(*) FROM kitchen.kitchen_orders WHERE station BETWEEN 1 AND 32767)
+               ELSE (SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'IN_KITCHEN') END AS in_kitchen,
            CASE WHEN CAST(:ready_since AS uuid) IS NOT NULL THEN (
                SELECT count(*) FROM kitchen.kitchen_orders WHERE status = 'READY' AND id >= CAST(:ready_since AS uuid)
            ) END AS ready
@@ -51,9 +55,12 @@ SELECT counted.*, intake.*, marks.ahead, marks.verified_at FROM (
 """)  # noqa: S608 - put together from constants
 
 
-async def read_scene(connection: AsyncConnection, *, ready_since: UUID | None) -> Scene:
-    """Return the counts and marks of this moment; READY tickets are counted from `ready_since` on, if it is given."""
-    rows = await _SCENE.rows(connection, {"ready_since": ready_since})
+async def read_scene(connection: AsyncConnection, *, have_stations: bool, ready_since: UUID | None) -> Scene:
+    """Return the counts and marks of this moment; READY tickets are counted from `ready_since` on, if it is given.
+
+    `have_stations` is whether all that cooks has a station.
+    """
+    rows = await _SCENE.rows(connection, {"have_stations": have_stations, "ready_since": ready_since})
     marked = [row for row in rows if row.ahead is not None]
     rising = accumulate((row.verified_at for row in marked), max)
     return Scene(

@@ -5,7 +5,7 @@ A kitchen at rest reads three empty ranges of an index and one row: with replica
 
 import asyncio
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from cafeteria.chassis.database.database import Database
@@ -44,7 +44,7 @@ class PublishPace:
         self._settings = settings
         self._looks = deque[Look]()
         self._ready = 0
-        self._ready_at = datetime.min.replace(tzinfo=now().tzinfo)
+        self._ready_at = datetime.min.replace(tzinfo=UTC)
         self.wake = asyncio.Event()
 
     async def __call__(self) -> None:
@@ -58,7 +58,11 @@ class PublishPace:
 
     async def _read(self, at: datetime) -> tuple[Scene, tuple[Cooked, ...]]:
         async with self._database.statement() as connection:
-            scene = await publish_pace.read_scene(connection, ready_since=self._ready_since(at))
+            scene = await publish_pace.read_scene(
+                connection,
+                have_stations=self._settings.cooks_by_itself,
+                ready_since=self._ready_since(at),
+            )
             if self._settings.cooks_by_itself:
                 cooked: tuple[Cooked, ...] = ()
             else:

@@ -10,6 +10,7 @@
 export const LAPSES_AFTER_MS = 23 * 3_600_000;
 const LONGEST_PAUSE_S = 15;
 const FINAL = new Set(["out-of-stock", "unknown-item", "expired"]);
+const NOT_NOW = new Set(["overloaded", "intake-paused", "kitchen-full"]); // this request ordered nothing
 const PENDING = new Set(["sending", "waiting", "unsure", "parked"]);
 const REASONS = { OUT_OF_STOCK: "out-of-stock", UNKNOWN_ITEM: "unknown-item", EXPIRED: "expired" };
 
@@ -153,7 +154,7 @@ function kindOf({ status, problem }) {
   if (status === 401) return "unsigned";
   if (status === 409 && FINAL.has(codeOf(problem))) return "refused";
   if (status === 429) return "limit";
-  if (status === 503 && codeOf(problem) === "overloaded") return "busy";
+  if (status === 503 && NOT_NOW.has(codeOf(problem))) return "busy";
   return status >= 400 && status < 500 && status !== 408 ? "broken" : "unsure";
 }
 

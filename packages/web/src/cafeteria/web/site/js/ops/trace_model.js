@@ -9,6 +9,10 @@
  */
 
 export const TRACING = ["gateway", "stock", "kitchen", "notification"];
+
+/** Of facts at the same moment, who did a thing comes before those who heard of it. */
+const TELLING = ["stock", "kitchen", "gateway", "notification"];
+
 export const LEAST_GAP_MS = 1_000;
 
 const ORDER_ID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
@@ -91,7 +95,7 @@ export const isUnknown = (trace) => TRACING.every((service) => trace.answers[ser
  * @param {number} clock milliseconds of now
  */
 export function timeline(trace, clock) {
-  const facts = TRACING.flatMap((service) => (trace.answers[service] ?? []).map((fact) => ({ ...fact, service, ms: Date.parse(fact.at) })));
+  const facts = TELLING.flatMap((service) => (trace.answers[service] ?? []).map((fact) => ({ ...fact, service, ms: Date.parse(fact.at) })));
   facts.sort((one, other) => one.ms - other.ms);
   const entries = [];
   let stage = STAGES[0];

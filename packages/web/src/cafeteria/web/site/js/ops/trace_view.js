@@ -63,7 +63,7 @@ export function view(state, does) {
 
 function searchView({ typed, found }, does) {
   const error = found?.status === "wrong" ? t("trace.wrong") : "";
-  return html`<form class="row fields" role="search" @submit=${submitted(does.findOrder)}>
+  return html`<form class="row fields find" role="search" @submit=${submitted(does.findOrder)}>
     ${field({ id: "which-order", label: t("trace.which"), value: typed, error, hint: t("trace.hint"), input: does.typeOrder })}
     <button type="submit" class="button primary">${t("trace.find")}</button>
   </form>`;
@@ -102,7 +102,7 @@ function traceView({ order: { trace }, clock }, does) {
 function entryRow(entry) {
   const text = TEXTS[entry.kind](entry);
   if (entry.kind !== "fact") return html`<li class="trace-gap"><span></span><span></span><span>${text}</span></li>`;
-  return html`<li><span class="number">${exactly(entry.ms)}</span><span class="muted">${entry.service}</span><span>${text}</span></li>`;
+  return html`<li><span class="trace-time">${exactly(entry.ms)}</span><span class="muted">${entry.service}</span><span>${text}</span></li>`;
 }
 
 const seconds = (ms) => Math.round(ms / 100) / 10;
