@@ -50,6 +50,8 @@ SIGNED_IN = {
     "POST /v1/orders/{order_id}/cancel": ALL,
     "PUT /v1/me/password": ALL,
     "GET /v1/intake": STAFF,
+    "POST /v1/items/{item_id}/off": STAFF,
+    "POST /v1/items/{item_id}/on": STAFF,
     "GET /v1/tickets": STAFF,
     "GET /v1/tickets/board": STAFF,
     "POST /v1/tickets/{ticket_id}/collect": KITCHEN,

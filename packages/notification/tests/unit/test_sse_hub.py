@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from cafeteria.contracts.values import OrderStatus
+from cafeteria.notification.canteen import Canteen
+from cafeteria.notification.canteen_broadcast import CanteenBroadcast
 from cafeteria.notification.domain import LoggedStatus, Viewer
 from cafeteria.notification.sse_events import event_of
 from cafeteria.notification.sse_hub import HEARTBEAT_S, QUEUE_LIMIT, EventStream, SseHub
@@ -70,7 +72,7 @@ def closing() -> asyncio.Event:
 
 @pytest.fixture
 async def hub(closing: asyncio.Event) -> AsyncIterator[SseHub]:
-    async with SseHub(closing) as hub:
+    async with SseHub(closing, CanteenBroadcast(Canteen())) as hub:
         hub.log_is_at(0)
         yield hub
 

@@ -51,6 +51,30 @@ async def test_an_impossible_item_is_a_problem_of_the_client(stock: Stock) -> No
     assert (await stock.web.get("/v1/items")).json()["items"] == []
 
 
+async def test_taking_an_item_off_sale_twice_changes_it_once_and_leaves_the_quantity(
+    stock: Stock, tokens: Tokens
+) -> None:
+    haleem = await stock.stock_up(7)
+    kitchen = tokens.header(tokens.kitchen())
+
+    answers = [
+        (await stock.web.post(f"/v1/items/{haleem}/{switch}", headers=kitchen)).json()
+        for switch in ("on", "off", "off", "on", "on")
+    ]
+
+    assert [(each["on_sale"], each["available"], each["version"]) for each in answers] == [
+        (True, 7, 1),
+        (False, 0, 2),
+        (False, 0, 2),
+        (True, 7, 3),
+        (True, 7, 3),
+    ]
+    assert {each["quantity"] for each in answers} == {7}
+    missing = await stock.web.post(f"/v1/items/{uuid4()}/off", headers=kitchen)
+    assert missing.status_code == 404
+    await stock.check_balance()
+
+
 async def test_a_change_raises_the_version_and_leaves_the_quantity(stock: Stock) -> None:
     haleem = await stock.stock_up(7)
 

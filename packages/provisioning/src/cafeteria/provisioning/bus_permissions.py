@@ -28,8 +28,8 @@ RPC_CALLERS: dict[str, tuple[str, ...]] = {
 """The services that may send each request."""
 
 TOPIC_READERS: dict[str, tuple[str, ...]] = {
-    subjects.AVAILABILITY.subject: (subjects.GATEWAY,),
-    subjects.PACE.subject: (subjects.GATEWAY,),
+    subjects.AVAILABILITY.subject: (subjects.GATEWAY, subjects.NOTIFICATION),
+    subjects.PACE.subject: (subjects.GATEWAY, subjects.NOTIFICATION),
     subjects.SESSIONS_REVOKED.subject: tuple(
         service for service in subjects.SERVICES if service != subjects.IDENTITY
     ),

@@ -24,6 +24,7 @@ from cafeteria.stock.use_cases.list_transactions import ListTransactions
 from cafeteria.stock.use_cases.publish_availability import PublishAvailability
 from cafeteria.stock.use_cases.purge_operations import PurgeOperations
 from cafeteria.stock.use_cases.restock_item import RestockItem
+from cafeteria.stock.use_cases.switch_item import SwitchItem
 from cafeteria.stock.use_cases.trace_order import TraceOrder
 
 POOL_SIZE = 4  # one batch at a time, one read of all items, and a few operators
@@ -53,6 +54,7 @@ def build(settings: ServiceSettings) -> Service:
         decide_reservations=decide_reservations,
         create_item=CreateItem(operations),
         change_item=ChangeItem(request_database, on_changed=changes.add),
+        switch_item=SwitchItem(request_database, on_changed=changes.add),
         restock_item=RestockItem(operations),
         list_items=ListItems(request_database),
         list_transactions=ListTransactions(request_database),

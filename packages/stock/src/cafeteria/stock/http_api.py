@@ -35,6 +35,7 @@ from cafeteria.stock.errors import IdempotencyKeyReused, StoreFull
 from cafeteria.stock.use_cases import Service
 
 _OPERATOR = requires(Role.OPERATOR)
+_STAFF = requires(Role.KITCHEN, Role.OPERATOR)
 _OPERATIONS = ["operations"]
 _TAGS = ["items"]
 _SEARCH = QueryParameter(max_length=MAX_NAME, description="Part of the name, in upper or lower case.")
@@ -80,6 +81,18 @@ async def change_item(state: State, item_id: FromPath[UUID], data: JSONBody[Chan
     return item_on_the_wire(await service.change_item(item_id, wanted=data))
 
 
+@post("/v1/items/{item_id:uuid}/off", before_request=_STAFF, status_code=200, tags=_TAGS)
+async def take_off_sale(request: SignedInRequest, state: State, item_id: FromPath[UUID]) -> Item:
+    """Take an item off sale at once; its portions stay. A repeat changes nothing."""
+    return await _switch(request, state, item_id, on_sale=False)
+
+
+@post("/v1/items/{item_id:uuid}/on", before_request=_STAFF, status_code=200, tags=_TAGS)
+async def put_on_sale(request: SignedInRequest, state: State, item_id: FromPath[UUID]) -> Item:
+    """Put an item on sale again. A repeat changes nothing."""
+    return await _switch(request, state, item_id, on_sale=True)
+
+
 @post(
     "/v1/items/{item_id:uuid}/restock",
     before_request=_OPERATOR,
@@ -123,10 +136,18 @@ ROUTES: list[HTTPRouteHandler] = [
     list_items,
     create_item,
     change_item,
+    take_off_sale,
+    put_on_sale,
     restock,
     list_transactions,
     trace_order,
 ]
+
+
+async def _switch(request: SignedInRequest, state: State, item_id: UUID, *, on_sale: bool) -> Item:
+    service: Service = state.service
+    item = await service.switch_item(item_id, on_sale=on_sale, actor=request.user.subject)
+    return item_on_the_wire(item)
 
 
 def _send(answer: Answer) -> BytesResponse:

@@ -12,6 +12,7 @@ from cafeteria.stock.use_cases.list_transactions import ListTransactions
 from cafeteria.stock.use_cases.publish_availability import PublishAvailability
 from cafeteria.stock.use_cases.purge_operations import PurgeOperations
 from cafeteria.stock.use_cases.restock_item import RestockItem
+from cafeteria.stock.use_cases.switch_item import SwitchItem
 from cafeteria.stock.use_cases.trace_order import TraceOrder
 
 
@@ -21,6 +22,7 @@ class Service(ServiceParts, frozen=True, kw_only=True):
     decide_reservations: DecideReservations
     create_item: CreateItem
     change_item: ChangeItem
+    switch_item: SwitchItem
     restock_item: RestockItem
     list_items: ListItems
     list_transactions: ListTransactions
