@@ -13,13 +13,14 @@ import msgspec
 import pytest
 
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts import gateway, identity, kitchen, orders, stock, subjects
+from cafeteria.contracts import gateway, identity, kitchen, notification, orders, stock, subjects
 from cafeteria.contracts.channels import HEADER_MESSAGE_ID, HEADER_SENDER, HEADER_TYPE, Durable, Topic
 from cafeteria.contracts.values import OrderStatus, Role
 
 CONSUMED_HERE = {
     subjects.SESSIONS_REVOKED,
     subjects.AVAILABILITY,
+    subjects.PACE,
     subjects.WORK_PLACED,
     subjects.GATEWAY_STATUS,
     subjects.KITCHEN_STATUS,
@@ -125,6 +126,28 @@ async def test_the_gateways_menu_shows_an_item_once_after_two_equal_events(
     assert [(item["item_id"], item["available"]) for item in items] == [
         (str(item.item_id), item.available) for item in sorted(published, key=lambda item: item.name)
     ]
+
+
+async def test_notification_shows_the_pace_that_it_is_told(
+    start: Any, servers: Any, golden: Any, tokens: Any
+) -> None:
+    url = await start(subjects.NOTIFICATION)
+    pace = golden(kitchen.Pace)[""]
+    async with (
+        servers.bus_as(subjects.KITCHEN) as client,
+        httpx.AsyncClient(base_url=url, timeout=20) as web,
+        web.stream(
+            "GET", "/v1/events", params={"with": "canteen"}, headers=tokens.header(tokens.student())
+        ) as stream,
+    ):
+        async for line in stream.aiter_lines():
+            for _ in range(2):
+                await client.publish(subjects.PACE.subject, pace)
+            if line.startswith("data: ") and b"kitchen_age_s" in line.encode():
+                shown = msgspec.json.decode(line.removeprefix("data: "), type=notification.CanteenPulse)
+                if shown.kitchen is not None:
+                    break
+    assert shown.kitchen == msgspec.json.decode(pace, type=kitchen.Pace)
 
 
 @pytest.mark.parametrize("service", [each for each in subjects.SERVICES if each != subjects.IDENTITY])

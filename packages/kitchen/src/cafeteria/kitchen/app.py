@@ -98,9 +98,7 @@ def build(settings: KitchenSettings) -> Service:
         intake=intake,
         publish_pace=publish_pace,
         check_delivery=CheckDelivery(request_database, is_behind=work_lag.is_behind),
-        reconcile_delivery=Reconciliation(
-            database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake
-        ),
+        reconcile_delivery=_reconciliation(database, bus, outbox, relay),
         trace_order=TraceOrder(request_database),
         purge_ended=PurgeEnded(database, days=settings.keep_days),
     )
@@ -113,6 +111,10 @@ def _cook_tickets(database: Database, settings: KitchenSettings, on_moved: OnMov
         prep_s=prep_between(settings.prep_min_s, settings.prep_max_s),
         on_moved=on_moved,
     )
+
+
+def _reconciliation(database: Database, bus: Bus, outbox: Outbox, relay: Relay) -> Reconciliation:
+    return Reconciliation(database, outbox, receivers_over(bus), reconcile_delivery, on_resent=relay.wake)
 
 
 def _after_moves(relay: Relay, outcomes: QuoteOutcomes) -> OnMoved:
