@@ -69,7 +69,6 @@ def build(settings: KitchenSettings) -> Service:
     relay = Relay(database, bus, outbox, service=KITCHEN, holder=settings.instance(KITCHEN))
     work_lag = ConsumerLag(bus, KITCHEN_WORK)
     request_database = database.within(ANSWER_WITHIN_S)
-    stations = settings.counted_stations
     on_moved = _after_moves(relay, QuoteOutcomes())
     newest_pace = NewestPace()
     publish_pace = PublishPace(request_database, PacePublisher(bus), newest_pace, settings)
@@ -93,8 +92,8 @@ def build(settings: KitchenSettings) -> Service:
         refuse_ticket=RefuseTicket(request_database, on_moved=relay.wake),
         list_tickets=ListTickets(request_database),
         find_ticket=FindTicket(request_database),
-        show_boards=ShowBoards(request_database, stations=stations, intake=intake.read),
-        count_load=CountLoad(request_database, stations=stations),
+        show_boards=ShowBoards(request_database, stations=settings.counted_stations, intake=intake.read),
+        count_load=CountLoad(request_database, stations=settings.counted_stations),
         intake=intake,
         publish_pace=publish_pace,
         check_delivery=CheckDelivery(request_database, is_behind=work_lag.is_behind),
