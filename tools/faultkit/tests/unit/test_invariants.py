@@ -127,6 +127,7 @@ def sound_history() -> History:
                 order_id=row.order_id,
                 status=OrderStatus(row.status),
                 version=row.version,
+                code="K7F2" if row.status in {"IN_KITCHEN", "READY", "COLLECTED"} else None,
             )
             for row in sound_snapshot().notifications
         ],
@@ -330,6 +331,28 @@ PLANTED_IN_HISTORY: dict[str, tuple[Callable[[], History], str]] = {
     "an order without events on its stream": (lambda: with_statuses(lambda seen: seen[:7]), "I8"),
     "an event of another student's order": (
         lambda: with_statuses(lambda seen: [*seen, msgspec.structs.replace(seen[0], student_id=BILAL)]),
+        "I9",
+    ),
+    "a meal that is ready and has no code": (
+        lambda: with_statuses(lambda seen: [msgspec.structs.replace(each, code=None) for each in seen]),
+        "I9",
+    ),
+    "a code that changes": (
+        lambda: with_statuses(
+            lambda seen: [
+                msgspec.structs.replace(each, code="9WXD") if each.status == "READY" else each
+                for each in seen
+            ]
+        ),
+        "I9",
+    ),
+    "a code that another order has too": (
+        lambda: with_statuses(
+            lambda seen: [
+                *seen,
+                msgspec.structs.replace(seen[-1], order_id=UUID(int=77), code="K7F2"),
+            ]
+        ),
         "I9",
     ),
     "another student's order in an answer": (

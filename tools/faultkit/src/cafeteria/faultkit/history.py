@@ -52,7 +52,10 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObservedStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream. `client` is one student's device, `connection` counts its reconnects."""
+    """One event of a stream. `client` is one student's device, `connection` counts its reconnects.
+
+    `code` is the pickup code that it told.
+    """
 
     student_id: str
     client: int
@@ -62,6 +65,7 @@ class ObservedStatus(msgspec.Struct, frozen=True, kw_only=True):
     order_id: UUID
     status: OrderStatus
     version: int
+    code: str | None = None
 
 
 class History(msgspec.Struct, kw_only=True):

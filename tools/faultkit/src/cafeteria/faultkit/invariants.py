@@ -10,6 +10,7 @@ from itertools import pairwise
 from uuid import UUID
 
 from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE
+from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.faultkit.history import ACCEPTED, CREATED, OK, History
 from cafeteria.faultkit.oracle import answers_agree_with_stored_data
 from cafeteria.faultkit.snapshot import Snapshot, StoredDecision, StoredLetter, StoredOrder
@@ -72,12 +73,13 @@ def _wrong_decision(order: StoredOrder, decision: StoredDecision | None) -> Iter
 
 
 def orders_reached_their_end(stored: Snapshot, seen: History) -> Iterator[str]:
-    """I3: what was accepted is cooked, or cancelled by its student; nothing is left undecided."""
+    """I3: what was accepted is cooked, or cancelled by its student or the kitchen; nothing is left undecided."""
     cancelled = seen.cancel_wishes()
     for order in stored.orders.values():
         if order.status not in {"READY", "COLLECTED", "REJECTED", "CANCELLED"}:
             yield f"order {order.order_id} is still {order.status}"
-        if order.status == "CANCELLED" and order.order_id not in cancelled:
+        was_refused = order.reason == RejectionReason.KITCHEN
+        if order.status == "CANCELLED" and order.order_id not in cancelled and not was_refused:
             yield f"order {order.order_id} is CANCELLED and its student never cancelled it"
         if order.status == "CANCELLED" and not order.released:
             yield f"order {order.order_id} is CANCELLED and was never released"
@@ -159,7 +161,7 @@ def streams_showed_everything_once(stored: Snapshot, seen: History) -> Iterator[
 
 
 def nobody_saw_another_student(stored: Snapshot, seen: History) -> Iterator[str]:
-    """I9: no answer, event, ticket or log row shows an order to anyone but its student."""
+    """I9: no answer, event, ticket or log row shows an order, or its pickup code, to anyone but its student."""
     owners = {order.order_id: order.student_id for order in stored.orders.values()}
     for exchange in seen.exchanges:
         if exchange.status not in {OK, CREATED, ACCEPTED}:
@@ -170,11 +172,27 @@ def nobody_saw_another_student(stored: Snapshot, seen: History) -> Iterator[str]
     for observed in seen.observed_statuses:
         if owners.get(observed.order_id, observed.student_id) != observed.student_id:
             yield f"the stream of {observed.student_id} showed order {observed.order_id}"
+    yield from _shared_codes(seen)
     elsewhere = [(row.order_id, row.student_id) for row in stored.tickets]
     elsewhere += [(row.order_id, row.student_id) for row in stored.notifications]
     for order_id, student_id in elsewhere:
         if owners.get(order_id, student_id) != student_id:
             yield f"order {order_id} belongs to student {student_id} elsewhere"
+
+
+def _shared_codes(seen: History) -> Iterator[str]:
+    """An order has one code, and no two of a rush have the same: else somebody could fetch another's meal."""
+    codes: dict[UUID, str] = {}
+    orders: dict[str, UUID] = {}
+    for observed in seen.observed_statuses:
+        if observed.code is None:
+            if observed.status in {OrderStatus.IN_KITCHEN, OrderStatus.READY, OrderStatus.COLLECTED}:
+                yield f"student {observed.student_id} was not told the code of order {observed.order_id}"
+            continue
+        if codes.setdefault(observed.order_id, observed.code) != observed.code:
+            yield f"order {observed.order_id} was told with two codes"
+        if orders.setdefault(observed.code, observed.order_id) != observed.order_id:
+            yield f"order {observed.order_id} was told with the code of order {orders[observed.code]}"
 
 
 def nothing_is_left_on_the_way(stored: Snapshot, _: History) -> Iterator[str]:

@@ -17,6 +17,7 @@ import msgspec
 from cafeteria.contracts.gateway import Order, OrderLine, PlaceOrder
 from cafeteria.contracts.identity import Login, Tokens
 from cafeteria.contracts.notification import OrderStatusEvent
+from cafeteria.contracts.values import Pickup
 from cafeteria.faultkit.history import Exchange, History, Intent, ObservedStatus
 
 FINAL_STATUSES = frozenset({200, 201, 400, 403, 404, 409, 422})
@@ -191,6 +192,7 @@ class Student:
                 order_id=event.order_id,
                 status=event.status,
                 version=event.version,
+                code=event.pickup.code if isinstance(event.pickup, Pickup) else None,
             )
         )
 

@@ -103,6 +103,7 @@ class Cafeteria:
             ticks += [gateway.follow_kitchen] * 2
         for kitchen in self.kitchens:
             ticks += [kitchen.relay_outbox, kitchen.enqueue, kitchen.cook, kitchen.reconcile_delivery] * 2
+            ticks += [kitchen.refuse_something]
         for notification in self.notifications:
             ticks += [notification.read] * 4 + [notification.resume]
         return [

@@ -288,6 +288,7 @@ def _as_event(answered: CancelAnswered, order: StoredOrder) -> OrderStatusChange
         version=answered.version,
         at=answered.at,
         earlier=path_of(order.status_times, below=answered.version),
+        reason=answered.reason,
     )
 
 

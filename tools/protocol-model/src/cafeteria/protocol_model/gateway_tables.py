@@ -191,6 +191,7 @@ class GatewayTables:
             row.stored,
             status=event.status,
             version=event.version,
+            rejection_reason=event.reason,
             status_times={**times, event.status: event.at, **row.stored.status_times},
         )
         row.updated_at = at

@@ -19,9 +19,11 @@ from cafeteria.kitchen.domain import (
     cancel_answer,
     finish,
     path_before_cooking,
+    refuse,
     start,
     status_event_of,
 )
+from cafeteria.kitchen.pickup import pickup_of
 from cafeteria.protocol_model.back_off import back_off
 from cafeteria.protocol_model.bus import Bus
 from cafeteria.protocol_model.consumer import DeadLetters, consume
@@ -39,6 +41,10 @@ from cafeteria.protocol_model.scheduler import (
 )
 
 PREP_S = 1.0
+PICKUP_KEY = bytes(32)
+REFUSES = 0.1
+"""How often the kitchen refuses a ticket when it looks at those that wait."""
+REFUSAL = "The fryer is broken."
 
 
 class TicketRow:
@@ -82,6 +88,7 @@ class KitchenTables:
                     student_id=order.student_id,
                     status=TicketStatus.QUEUED,
                     path=path_before_cooking(order.earlier),
+                    pickup=pickup_of(len(self.tickets), PICKUP_KEY),
                 ),
                 self.scheduler.now,
             )
@@ -111,6 +118,16 @@ class KitchenTables:
             if with_outbox:
                 self.outbox.add([item_of(row.ticket)])
             self.scheduler.note("order {.int} is {}", move.ticket.order_id, move.status)
+
+    def find_queued(self) -> list[UUID]:
+        return [row.ticket.id for row in self.tickets.values() if row.ticket.status is TicketStatus.QUEUED]
+
+    def refuse(self, ticket_id: UUID, at: datetime) -> None:
+        """Refuse: cancel the ticket for the kitchen if it is still QUEUED, in one commit."""
+        ticket = self.tickets[ticket_id].ticket
+        if ticket.status is TicketStatus.QUEUED:
+            move = refuse(ticket, REFUSAL, at=at)
+            self.move([] if move is None else [move])
 
     def find_workload(self) -> list[Move]:
         """Return the transitions that can happen now: tickets to start and tickets to finish."""
@@ -248,6 +265,17 @@ class KitchenReplica(Replica):
         items = [item_of(move.moved) for move in moves]
         yield Commit("cook, the messages alone", self.tables.outbox.add, items)
         yield Commit("cook", partial(self.tables.move, with_outbox=False), moves)
+
+    def refuse_something(self) -> bool:
+        """Refuse: now and then a person refuses the ticket that waits longest."""
+        queued = self.tables.find_queued()
+        if not queued or not self.scheduler.happens(REFUSES):
+            return False
+        self.scheduler.begin(self, self._refuse(queued[0]))
+        return True
+
+    def _refuse(self, ticket_id: UUID) -> Steps:
+        yield from twice("refuses", self.tables.refuse, ticket_id, self.scheduler.now)
 
     def relay_outbox(self) -> bool:
         """Relay: publish the outbox."""

@@ -1,10 +1,11 @@
-"""Checks a finished schedule: the invariants of the real rush, and five promises that only the model can judge."""
+"""Checks a finished schedule: the invariants of the real rush, and six promises that only the model can judge."""
 
 from collections.abc import Iterator
 from uuid import UUID
 
 from cafeteria.contracts.stock import Decision
 from cafeteria.contracts.subjects import GATEWAY_STATUS, KITCHEN_STATUS, WORK_PLACED
+from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.faultkit.history import History, ObservedStatus
 from cafeteria.faultkit.invariants import check
 from cafeteria.faultkit.snapshot import (
@@ -31,6 +32,7 @@ def broken_promises(cafeteria: Cafeteria) -> list[str]:
     sentences += [f"M3 every stream showed something: {each}" for each in _silent_streams(cafeteria)]
     sentences += [f"M4 repeats get the final answer: {each}" for each in _wrong_answers(stored)]
     sentences += [f"M5 unreadable items are kept: {each}" for each in _lost_letters(cafeteria)]
+    sentences += [f"M6 the kitchen is named where it refused: {each}" for each in _wrong_names(cafeteria)]
     return sentences
 
 
@@ -56,6 +58,26 @@ def _lost_letters(cafeteria: Cafeteria) -> Iterator[str]:
         for item in (*cafeteria.gateway.outbox.unreadable, *cafeteria.kitchen.outbox.unreadable):
             if stream.epoch == 1 and item.topic in topics and (item.topic.subject, item.body) not in kept:
                 yield f"an item of {item.topic.subject} that no receiver can read is not a dead letter"
+
+
+def _wrong_names(cafeteria: Cafeteria) -> Iterator[str]:
+    """Find cancelled orders for which gateway or notification names another than the kitchen's own row does."""
+    refused = {
+        row.ticket.order_id: row.ticket.refusal is not None for row in cafeteria.kitchen.tickets.values()
+    }
+    told = {
+        each.order_id: each.reason
+        for each in cafeteria.notification.log
+        if each.status is OrderStatus.CANCELLED
+    }
+    for order_id, row in cafeteria.gateway.orders.items():
+        if row.stored.status is not OrderStatus.CANCELLED:
+            continue
+        expected = RejectionReason.KITCHEN if refused.get(order_id) else None
+        if row.stored.rejection_reason is not expected:
+            yield f"order {order_id} has the reason {row.stored.rejection_reason} at the gateway, not {expected}"
+        if told.get(order_id) is not expected:
+            yield f"order {order_id} was told with the reason {told.get(order_id)}, not {expected}"
 
 
 def _silent_streams(cafeteria: Cafeteria) -> Iterator[str]:
@@ -85,6 +107,7 @@ def history_of(cafeteria: Cafeteria) -> History:
                 order_id=status.order_id,
                 status=status.status,
                 version=status.version,
+                code=None if status.pickup is None else status.pickup.code,
             )
             for follower in cafeteria.load_clients.followers
             for position, status in follower.shown
