@@ -1,4 +1,4 @@
-"""The operators: one restocks dishes, one collects tickets that are READY."""
+"""The operators: one restocks dishes, one collects tickets that are READY and refuses some that wait."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from cafeteria.contracts.kitchen import Tickets
+from cafeteria.contracts.kitchen import RefuseTicket, Tickets
 from cafeteria.contracts.stock import CreateItem, Item, Items, Restock
 from cafeteria.faultkit.cluster import Cluster
 from cafeteria.faultkit.history import History
@@ -22,6 +22,8 @@ RESTOCK_BELOW = 150
 RESTOCK_PORTIONS = 400
 COLLECT_EVERY_S = 1.0
 COLLECTED_AT_ONCE = 5
+REFUSE_EVERY_S = 0.25
+REFUSAL = RefuseTicket(reason="The fryer is broken.")
 
 _COPY_STUDENT = """
 INSERT INTO identity.users (id, student_id, password_hash, created_at, updated_at, role)
@@ -59,6 +61,7 @@ class Operators:
         self._chance = random.Random("operators")  # noqa: S311 - repeatable on purpose
         self.restocks = 0
         self.collected = 0
+        self.refused = 0
 
     async def arrive(self) -> None:
         for person in (self._operator, self._cook):
@@ -76,10 +79,11 @@ class Operators:
         return msgspec.json.decode(answer, type=Item).id
 
     async def work(self) -> None:
-        """Restock and collect until cancelled."""
+        """Restock, collect and refuse until cancelled."""
         await asyncio.gather(
             self._repeat(self._restock, RESTOCK_EVERY_S),
             self._repeat(self._collect, COLLECT_EVERY_S),
+            self._repeat(self._refuse, REFUSE_EVERY_S),
         )
 
     async def _repeat(self, task: Callable[[], Awaitable[None]], every_s: float) -> None:
@@ -117,6 +121,14 @@ class Operators:
         for ticket in self._chance.sample(ready, min(COLLECTED_AT_ONCE, len(ready))):
             await self._ask(self._cook, "POST", f"{url}/{ticket.id}/collect")
             self.collected += 1
+
+    async def _refuse(self) -> None:
+        """Refuse one ticket that waits; where a cook is faster, that is answered with 409 and nothing changes."""
+        url = f"{self._kitchen}/v1/tickets"
+        answer = await self._ask(self._cook, "GET", f"{url}?status=QUEUED&limit=1")
+        for ticket in msgspec.json.decode(answer, type=Tickets).items:
+            await self._ask(self._cook, "POST", f"{url}/{ticket.id}/refuse", REFUSAL)
+            self.refused += 1
 
     async def _ask(self, person: Student, method: str, url: str, body: msgspec.Struct | None = None) -> bytes:
         """Send a request, once more with a new token if the old one has expired. Raises aiohttp's errors."""
