@@ -12,10 +12,10 @@ const MAX_ORDERS = 200;
 const DECIDED = 2; // from this version on an order has its prices, and they stay
 
 /** Takes in one event of the stream. Where nothing is new, the same object. */
-export function withEvent(orders, { order_id: id, status, version, at, reason = null }) {
+export function withEvent(orders, { order_id: id, status, version, at, reason = null, pickup = null }) {
   const before = orders[id] ?? unknown(id);
   if (before.times[status] === at && version <= before.version) return orders;
-  const after = { ...before, times: { ...before.times, [status]: at }, reason: before.reason ?? reason };
+  const after = { ...before, times: { ...before.times, [status]: at }, reason: before.reason ?? reason, pickup: before.pickup ?? pickup };
   return put(orders, version > before.version ? { ...after, status, version } : after);
 }
 
@@ -59,7 +59,7 @@ export const stageOf = (order) => (order.status === "COLLECTED" ? STAGES.length 
 function unknown(id) {
   return {
     id, status: "PENDING", version: 0, reason: null, times: {}, created_at: null, lines: [], total: null,
-    linesVersion: 0,
+    linesVersion: 0, pickup: null,
   };
 }
 

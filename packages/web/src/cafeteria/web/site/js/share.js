@@ -15,7 +15,7 @@ const REMEMBERED_EVENTS = 100; // what a joining tab is told
 /** Take part in the stream of the person who is signed in (`ShareOptions`); close it when somebody else is. */
 export function shareStream(options) {
   const owner = session.who?.student_id ?? "";
-  const standard = { onState: () => {}, path: "/v1/events", isNeeded: () => false, open: openStream, beatMs: BEAT_MS, silentMs: SILENT_LEADER_MS };
+  const standard = { onState: () => {}, path: "/v1/events?with=canteen", isNeeded: () => false, open: openStream, beatMs: BEAT_MS, silentMs: SILENT_LEADER_MS };
   const settings = { owner, ...standard, ...options };
   const canShare = Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel);
   return canShare ? shared(settings) : alone(settings);
@@ -23,7 +23,7 @@ export function shareStream(options) {
 
 function shared(settings) {
   const channel = new BroadcastChannel(`live/${settings.owner}`);
-  const tab = { settings, channel, id: crypto.randomUUID(), role: "away", recent: [], link: null, lastId: "" };
+  const tab = { settings, channel, id: crypto.randomUUID(), role: "away", recent: [], menu: new Map(), pulse: [], link: null, lastId: "" };
   channel.onmessage = ({ data }) => onMessage(tab, data);
   const stopWatching = [
     whileSeen({ patienceMs: HIDDEN_LEADER_MS, isNeeded: settings.isNeeded, start: () => join(tab), stop: () => leave(tab) }),
@@ -138,8 +138,21 @@ function relayLink(tab, link) {
 /** Each tab remembers the last id, so that the next leader resumes without a gap. */
 function receive(tab, event) {
   if (event.id !== null) tab.lastId = event.id;
-  tab.recent = [...tab.recent, event].slice(-REMEMBERED_EVENTS);
+  remember(tab, event);
   tab.settings.onEvent(event);
+}
+
+/** Of orders each event counts, of the canteen the newest state. */
+function remember(tab, event) {
+  if (event.type === "canteen.pulse") tab.pulse = [event];
+  else if (event.type === "menu.changed") for (const item of JSON.parse(event.data).items) tab.menu.set(item.item_id, item);
+  else tab.recent = [...tab.recent, event].slice(-REMEMBERED_EVENTS);
+}
+
+function remembered({ recent, menu, pulse }) {
+  const items = [...menu.values()];
+  const whole = { id: null, type: "menu.changed", data: JSON.stringify({ items }) };
+  return [...recent, ...(items.length ? [whole] : []), ...pulse];
 }
 
 function showLink(tab, link) {
@@ -158,7 +171,7 @@ function onMessage(tab, message) {
 
 function welcome(tab, to) {
   if (tab.role !== "leader") return;
-  tab.channel.postMessage({ kind: "snapshot", to, events: tab.recent });
+  tab.channel.postMessage({ kind: "snapshot", to, events: remembered(tab) });
   if (tab.link) tab.channel.postMessage({ kind: "link", link: tab.link });
 }
 

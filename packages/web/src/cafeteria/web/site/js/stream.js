@@ -7,6 +7,7 @@ import { hear, now } from "./clock.js";
 import { session } from "./session.js";
 
 const SILENCE_MS = 25_000; // the server sends a comment every 15 s
+const PULSE = "canteen.pulse"; // says when the next one comes; three may be late
 const SHORT_LIFE_MS = 1_000; // one that ends sooner was none: no loop without a pause
 const BACK_OFF_S = [1, 2, 4, 5];
 
@@ -102,6 +103,7 @@ async function readAll(body, self, settings, onByte) {
 
 function take(event, self, settings) {
   if (event.id !== null) self.lastId = event.id;
+  if (event.type === PULSE) self.silenceMs = 3000 * JSON.parse(event.data).next_s + 1000;
   if (event.data !== null && !self.isClosed) settings.onEvent(event);
 }
 
@@ -124,14 +126,16 @@ function pause(self, clock, ms) {
   });
 }
 
-/** Abort what gives no byte for SILENCE_MS. */
+/** Abort what gives no byte for SILENCE_MS; where pulses come, and the page is seen, for the time of three and a second. */
 function watchDog(self, clock) {
   const { request } = self;
+  self.silenceMs = SILENCE_MS;
+  const isHidden = () => globalThis.document?.visibilityState === "hidden"; // its timers are held back
   let stop = clock.after(SILENCE_MS, () => request.abort());
   const reset = () => {
     self.lastByteAt = clock.now();
     stop();
-    stop = clock.after(SILENCE_MS, () => request.abort());
+    stop = clock.after(isHidden() ? SILENCE_MS : self.silenceMs, () => request.abort());
   };
   return { reset, stop: () => stop() };
 }

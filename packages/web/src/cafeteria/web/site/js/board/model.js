@@ -1,6 +1,6 @@
 /** The state of the hall's board, and what it shows of a picture of the tickets: pure. Times are the server's ms. */
 
-import { shortCode } from "../short_code.js";
+import { nameOfTicket } from "../pickup.js";
 import { BEHIND_AFTER_MS, WAITING_AFTER_MS, count, toCook, toHandOut, waitedReady } from "../kitchen/model.js";
 
 export const PAGE = 24;
@@ -42,7 +42,7 @@ export function hall(picture, now) {
   const fresh = ready.slice(longer.length).reverse();
   const cooking = toCook(picture.tickets, "cooking");
   return {
-    ready: fresh.map((ticket) => ({ id: ticket.id, code: shortCode(ticket.order_id), isNew: waitedReady(ticket, now) < NEW_FOR_MS })),
+    ready: fresh.map((ticket) => ({ id: ticket.id, code: nameOfTicket(ticket), isNew: waitedReady(ticket, now) < NEW_FOR_MS })),
     longer: longer.slice(0, LONGER_SHOWN).map(codeOf),
     moreLonger: Math.max(0, longer.length - LONGER_SHOWN) + count(picture, "READY").beyond,
     cooking: cooking.slice(0, COOKING_SHOWN).map(codeOf),
@@ -79,5 +79,5 @@ export function additions(before, after) {
 }
 
 function codeOf(ticket) {
-  return shortCode(ticket.order_id);
+  return nameOfTicket(ticket);
 }

@@ -1,6 +1,6 @@
 /** What screen readers hear of the kitchen, and the title of the page. One event is announced once. */
 
-import { shortCode } from "../short_code.js";
+import { nameOfTicket } from "../pickup.js";
 import { announce } from "../ui.js";
 import { t } from "../words.js";
 import * as model from "./model.js";
@@ -35,11 +35,11 @@ export function announcer() {
 const SENTENCES = {
   press(state, before, { ticket }) {
     const press = pressOf(state.presses, ticket.id);
-    if (press !== pressOf(before.presses, ticket.id)) announce(`${spelled(ticket.order_id)}. ${pressText(press, state.mono)}.`);
+    if (press !== pressOf(before.presses, ticket.id)) announce(`${spelled(nameOfTicket(ticket))}. ${pressText(press, state.mono)}.`);
   },
   undo(state, before, { ticketId }) {
     const press = pressOf(before.presses, ticketId);
-    if (press && state.presses.length < before.presses.length) announce(t("kitchen.spoken.undone", { code: spelled(press.orderId) }));
+    if (press && state.presses.length < before.presses.length) announce(t("kitchen.spoken.undone", { code: spelled(press.name) }));
   },
   note: (state, before, { note }) => announce(t(note.key, note.values)),
   found(state) {
@@ -62,7 +62,7 @@ function titleOf(state) {
   return state.picture ? `${t("kitchen.count.waiting", { n: model.count(state.picture, "QUEUED").all })} · ${name}` : name;
 }
 
-/** A code letter by letter. */
-function spelled(orderId) {
-  return [...shortCode(orderId)].join(" ");
+/** A number digit by digit. */
+function spelled(name) {
+  return [...name].join(" ");
 }

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
-import { shortCode } from "../short_code.js";
+import { nameOfTicket } from "../pickup.js";
 import { icon } from "../ui.js";
 import { t, time } from "../words.js";
 import * as model from "./model.js";
@@ -78,7 +78,7 @@ function cardView(state, act, ticket, place) {
   return html`<article id="${place}-${ticket.id}" class="k-ticket ${place} ${ticket.status.toLowerCase()}" data-ticket=${ticket.id}
     aria-labelledby="${name} ${stands}" tabindex=${isListed ? (isChosen ? 0 : -1) : nothing}>
     <header>
-      <h3 id=${name}><span class="visually-hidden">${t("kitchen.ticket.order")} </span>${shortCode(ticket.order_id)}</h3>
+      <h3 id=${name}><span class="visually-hidden">${t("kitchen.ticket.order")} </span>${nameOfTicket(ticket)}${ticket.pickup ? html` <span class="k-pickup">${ticket.pickup.code}</span>` : nothing}</h3>
       ${standingView(state, ticket, stands)}
     </header>
     <p class="muted">${t("kitchen.ticket.student", { id: ticket.student_id })}</p>

@@ -2,7 +2,6 @@
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
-import { shortCode } from "../short_code.js";
 import { icon } from "../ui.js";
 import { digits, t, time } from "../words.js";
 import * as model from "./model.js";
@@ -81,11 +80,11 @@ function countsView(state) {
 
 function pressView(state, act, press, isLast) {
   const undo = html`<button class="button k-undo" @click=${() => act({ type: "undo", ticketId: press.ticketId })}>
-    ${icon("undo")} ${t("kitchen.press.undo")} <span class="visually-hidden">${shortCode(press.orderId)}</span>
+    ${icon("undo")} ${t("kitchen.press.undo")} <span class="visually-hidden">${press.name}</span>
     ${isLast && state.settings.keys && state.isWide ? html`<kbd aria-hidden="true">${UNDO_KEY}</kbd>` : nothing}
   </button>`;
   return html`<div class="k-press">
-    <p><b class="k-press-code">${shortCode(press.orderId)}</b> ${pressText(press, state.mono)}</p>
+    <p><b class="k-press-code">${press.name}</b> ${pressText(press, state.mono)}</p>
     ${canUndo(press) ? undo : nothing}
   </div>`;
 }

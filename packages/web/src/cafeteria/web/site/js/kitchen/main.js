@@ -14,10 +14,9 @@ import { mainView } from "./main_view.js";
 import { keep, leftBehind, makeSender } from "./sender.js";
 import { clean, load, save } from "./settings.js";
 import { act, firstSection, initial, sectionOf } from "./state.js";
-import { hasCode, search } from "./tickets.js";
+import { findNamed, isNamed, wantedOf } from "./tickets.js";
 import { keepAwake, makeWatch } from "./watch.js";
 
-const CODE_LENGTH = 4;
 const LISTS = { line: ["QUEUED", "IN_KITCHEN"], counter: ["READY"], settings: [] };
 const WIDE = matchMedia("(min-width: 720px)");
 
@@ -92,10 +91,11 @@ function change(settings) {
 /** The tickets on the screen are looked through first: most codes are among them, and the answer is there at once. */
 async function find(text) {
   const code = typedCode(text);
+  const wanted = wantedOf(code);
   app.act({ type: "searching", code });
-  if (code.length !== CODE_LENGTH) return app.act({ type: "searchFailed", code, phase: "short" });
-  const ready = [...app.state.tickets.values()].filter((ticket) => ticket.status === "READY" && hasCode(code)(ticket));
-  const result = ready.length ? { found: ready } : await search(hasCode(code));
+  if (wanted === null) return app.act({ type: "searchFailed", code, phase: "short" });
+  const ready = [...app.state.tickets.values()].filter((ticket) => ticket.status === "READY" && isNamed(wanted)(ticket));
+  const result = ready.length ? { found: ready } : await findNamed(wanted);
   app.act(result.found ? { type: "found", code, found: result.found } : { type: "searchFailed", code, phase: "failed" });
   focusOn(result.found?.length === 1 ? "#found button" : "#k-code");
 }

@@ -4,10 +4,12 @@
  * A press is held for the undo window, then sent, and sent again until an answer says what became of it. A repeated
  * action changes nothing at the kitchen, so that repeating is safe. Times are milliseconds of one monotonic clock.
  *
- * @typedef {{ticketId: string, orderId: string, action: "start" | "ready" | "collect", phase: "held" | "sending" | "again",
+ * @typedef {{ticketId: string, name: string, action: "start" | "ready" | "collect", phase: "held" | "sending" | "again",
  *   dueAt: number, tries: number, isOffline?: boolean}} Press
  *   `isOffline`: no answer came to the last try; otherwise the kitchen refused because it cannot answer now
  */
+
+import { nameOfTicket } from "../pickup.js";
 
 const LONGEST_PAUSE_S = 15;
 const REFUSED = { 403: "forbidden", 404: "unknown", 409: "refused" };
@@ -15,7 +17,7 @@ const REFUSED = { 403: "forbidden", 404: "unknown", 409: "refused" };
 /** Holds a press for `undoMs`; a ticket that has a press already keeps that one. */
 export function hold(presses, { ticket, action, now, undoMs }) {
   if (pressOf(presses, ticket.id)) return presses;
-  const press = { ticketId: ticket.id, orderId: ticket.order_id, action, phase: "held", dueAt: now + undoMs, tries: 0 };
+  const press = { ticketId: ticket.id, name: nameOfTicket(ticket), action, phase: "held", dueAt: now + undoMs, tries: 0 };
   return [...presses, press];
 }
 

@@ -5,7 +5,6 @@
  * says that they were not sent, because nobody may be standing at the screen any more.
  */
 
-import { shortCode } from "../short_code.js";
 import * as store from "../store.js";
 import { due, nextDueIn } from "./pending.js";
 import { search, take } from "./tickets.js";
@@ -52,7 +51,7 @@ export function makeSender(app) {
 
 /** Keeps the presses that have no answer yet. */
 export function keep(presses) {
-  const kept = presses.map(({ ticketId, orderId, action, phase }) => ({ ticketId, orderId, action, phase }));
+  const kept = presses.map(({ ticketId, name, action, phase }) => ({ ticketId, name, action, phase }));
   return presses.length ? store.put(keptUnder(), kept) : store.del(keptUnder());
 }
 
@@ -62,12 +61,12 @@ export async function leftBehind() {
   await store.del(keptUnder());
   return presses.map((press) => ({
     key: press.phase === "held" ? "kitchen.note.unsent" : "kitchen.note.unsure",
-    values: { code: shortCode(press.orderId) },
+    values: { code: press.name },
   }));
 }
 
 async function noteOf(press, answer) {
-  const code = shortCode(press.orderId);
+  const code = press.name;
   if (answer.status === 403) return { key: "kitchen.note.forbidden", values: { code } };
   if (answer.status !== 409) return { key: "kitchen.note.broken", values: { code, id: answer.requestId ?? "" } };
   const { found = [] } = await search((ticket) => ticket.id === press.ticketId);

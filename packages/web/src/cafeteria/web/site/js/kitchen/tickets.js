@@ -2,7 +2,6 @@
 
 import { ask } from "../api.js";
 import { now } from "../clock.js";
-import { shortCode } from "../short_code.js";
 import { troubleOf } from "./watch.js";
 
 const PAGE = 200; // the most that the kitchen gives at once
@@ -28,9 +27,24 @@ export async function search(isWanted) {
   return { found };
 }
 
+const NUMBER = /^\d{1,3}$/;
+const CODE = /^[0-9A-Z]{4}$/;
+
+/** What people name a meal by, `{number}` or `{code}`; null for what can be neither. */
+export function wantedOf(typed) {
+  if (NUMBER.test(typed)) return { number: Number(typed) };
+  return CODE.test(typed) ? { code: typed } : null;
+}
+
 /** @returns {(ticket: import("./model.js").Ticket) => boolean} */
-export function hasCode(code) {
-  return (ticket) => shortCode(ticket.order_id) === code;
+export function isNamed({ number, code }) {
+  return ({ pickup }) => (code === undefined ? pickup?.number === number : pickup?.code === code);
+}
+
+/** Ask for the newest ticket of the last day with this number or code. */
+export async function findNamed(wanted) {
+  const answer = await ask(`/v1/tickets?${new URLSearchParams(wanted)}`);
+  return answer.status === 200 ? { found: answer.data.items } : troubleOf(answer);
 }
 
 /** @param {"start" | "ready" | "collect"} action @returns {Promise<import("../api.js").Answer>} */

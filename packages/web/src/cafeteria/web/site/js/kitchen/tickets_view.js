@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
-import { shortCode } from "../short_code.js";
+import { nameOfTicket } from "../pickup.js";
 import { icon } from "../ui.js";
 import { t } from "../words.js";
 import * as model from "./model.js";
@@ -46,7 +46,7 @@ function ticketView(state, act, ticket, place) {
     tabindex=${isChosen ? 0 : -1}>
     <header>
       <span class="k-place" aria-hidden="true">${place < PLACES ? place + 1 : ""}</span>
-      <h2 id="name-${ticket.id}"><span class="visually-hidden">${t("kitchen.ticket.order")} </span>${shortCode(ticket.order_id)}</h2>
+      <h2 id="name-${ticket.id}"><span class="visually-hidden">${t("kitchen.ticket.order")} </span>${nameOfTicket(ticket)}</h2>
       ${ageView(ticket.id, waited, level)}
     </header>
     ${linesView(ticket.lines)} ${stageView(state, ticket)}

@@ -3,8 +3,9 @@
  * food is ready by a notification and a short buzz.
  */
 import { now } from "../clock.js";
+import { codeOf } from "../machine.js";
 import { levelOf } from "../menu.js";
-import { shortCode } from "../short_code.js";
+import { nameOfOrder, numberOf } from "../pickup.js";
 import { t } from "../words.js";
 import { noticeOf } from "./basket_view.js";
 import { shownOrder } from "./model.js";
@@ -26,6 +27,7 @@ export function announcer() {
 const polite = (text) => ({ text, urgent: false });
 const urgent = (text) => ({ text, urgent: true });
 
+const KITCHENS = { "intake-paused": "order.paused.spoken", "kitchen-full": "order.full.spoken" };
 const WAITING = { busy: "order.busy.spoken", session: "order.session.spoken" };
 
 function ofMachine(state, last) {
@@ -39,7 +41,8 @@ const sentence = (state) => noticeOf(state)?.sentence;
 
 const MACHINE = {
   waiting({ machine }) {
-    if (machine.why !== "limit") return t(WAITING[machine.why]);
+    const kitchens = KITCHENS[codeOf(machine.problem)];
+    if (machine.why !== "limit") return t((machine.why === "busy" && kitchens) || WAITING[machine.why]);
     return t(machine.problem?.item_ids?.length ? "order.limit.dish.spoken" : "order.limit.spoken");
   },
   unsure: ({ machine }) => t(machine.goal === "cancel" ? "order.cancelling.spoken" : "order.unsure.spoken"),
@@ -61,12 +64,18 @@ function ofOrders(before, state) {
 }
 
 const ofOrder = (order) => {
-  const code = [...shortCode(order.id)].join(" "); // read letter by letter
-  if (order.status === "READY") return urgent(t("tracker.ready.spoken", { code }));
+  const code = spelled(order.pickup?.code ?? nameOfOrder(order));
+  const number = numberOf(order);
+  if (order.status === "READY") return urgent(t(number ? "tracker.ready.pickup.spoken" : "tracker.ready.spoken", { code, number }));
+  if (order.status === "CANCELLED" && order.reason === "KITCHEN") return urgent(sentenceOf(order));
   if (order.status === "REJECTED") return urgent(sentenceOf(order));
   if (order.status === "STOCK_VERIFIED") return polite(t("tracker.accepted.spoken"));
-  return polite(order.status === "IN_KITCHEN" ? t("tracker.kitchen.spoken", { code }) : sentenceOf(order));
+  if (order.status !== "IN_KITCHEN") return polite(sentenceOf(order));
+  return polite(number ? t("tracker.kitchen.number.spoken", { number }) : t("tracker.kitchen.spoken", { code }));
 };
+
+/** Read letter by letter. */
+const spelled = (code) => [...code].join(" ");
 
 const CANCELS = { late: "cancel.late", silent: "cancel.silent.spoken", "undecided-over": "cancel.undecided.over" };
 
@@ -92,7 +101,7 @@ function ofSession(before, state) {
 
 export function showTitle(state) {
   const order = shownOrder(state, now());
-  const title = order ? t("page.title.order", { stage: stageName(order.status), code: shortCode(order.id) }) : t("page.name");
+  const title = order ? t("page.title.order", { stage: stageName(order.status), code: nameOfOrder(order) }) : t("page.name");
   if (document.title !== title) document.title = title;
 }
 
@@ -103,7 +112,7 @@ export function notifyReady(order) {
   navigator.vibrate?.(BUZZ_MS);
   if (permission() !== "granted" || document.visibilityState === "visible") return;
   try {
-    new Notification(t("ready.title"), { body: t("tracker.code", { code: shortCode(order.id) }), tag: order.id });
+    new Notification(t("ready.title"), { body: t("tracker.code", { code: nameOfOrder(order) }), tag: order.id });
   } catch {
     // Chrome on Android allows it from service workers alone; the title and the buzz remain
   }

@@ -3,13 +3,15 @@
  * is signed in, or the sign-in.
  */
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
-import { countdown } from "../clock.js";
+import { countdown, now } from "../clock.js";
 import { loginView } from "../login_view.js";
 import { canCancel, canChange, codeOf, isPending } from "../machine.js";
 import { judge, portionsOf, priceOf, totalOf } from "../menu.js";
 import { focusOn, icon } from "../ui.js";
-import { day, money, t } from "../words.js";
+import { day, money, t, time } from "../words.js";
+import { pauseOf } from "./canteen.js";
 import { stepper } from "./page_view.js";
+import { pauseText } from "./ready_view.js";
 
 function basketView({ state, act }) {
   const lines = judge(state.machine.lines, state.menu.items);
@@ -98,8 +100,10 @@ function sendingButton() {
     ${icon("spinner", "spin")}${t("order.sending")}</button>`;
 }
 
-function blockedBy(lines, { machine }) {
+function blockedBy(lines, { machine, pulse }) {
   if (lines.length === 0) return t("basket.empty");
+  const pause = pauseOf(pulse, now());
+  if (pause) return pauseText(pause);
   if (machine.name === "received") return t("basket.blocked.received");
   const isTroubled = lines.some(({ trouble }) => trouble !== null);
   return isTroubled ? t("basket.blocked.trouble") : null;
@@ -152,13 +156,19 @@ const warn = (sentence, choices) => ({ tone: "warn", sentence, choices });
 const bad = (sentence, choices = []) => ({ tone: "bad", sentence, choices });
 
 const WAITING = {
-  busy: ({ until }) => t("order.busy", { s: countdown(until) }),
+  busy: ({ until, problem }) => (BUSY[codeOf(problem)] ?? BUSY.overloaded)(countdown(until), problem),
   session: ({ until }) => t("order.session", { s: countdown(until) }),
   limit({ until, problem, lines }) {
     const dishes = namesOf(problem?.item_ids, lines);
     const wait = waitText(countdown(until));
     return dishes ? t("order.limit.dish", { dishes, wait }) : t("order.limit", { wait });
   },
+};
+
+const BUSY = {
+  overloaded: (s) => t("order.busy", { s }),
+  "kitchen-full": (s, { orders_in_progress: n }) => t("order.full", { n: n ?? 0, s }),
+  "intake-paused": (s, { reopens_at: at }) => (at ? t("order.paused.until", { time: time(at) }) : t("order.paused", { s })),
 };
 
 const waitText = (s) => (s < 100 ? t("order.limit.wait_s", { n: s }) : t("order.limit.wait_min", { n: Math.ceil(s / 60) }));

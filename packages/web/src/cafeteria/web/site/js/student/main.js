@@ -34,7 +34,7 @@ const app = page({
 
 /** The events of the first picture; those of orders are in `model.js`. */
 const FIRST = {
-  menu: (state, { answer, nextAt }) => connected({ ...state, menu: menuAfter(state.menu, answer, nextAt) }, answer),
+  menu: (state, { answer, nextAt }) => state.isMenuPushed ? state : connected({ ...state, menu: menuAfter(state.menu, answer, nextAt) }, answer),
   find: (state, { text }) => ({ ...state, find: text }),
   route: (state, { route }) => ({ ...state, route }),
   online: (state) => ({ ...state, silences: 0, isOffline: false }),
@@ -91,7 +91,7 @@ let isReading = false;
 let isMissed = false;
 
 async function readMenu() {
-  if (isReading) return;
+  if (isReading || app.state.isMenuPushed) return; // the stream tells what changes
   isReading = true;
   clearTimeout(menuTimer);
   const answer = await ask("/v1/menu", { renew: false });

@@ -2,12 +2,13 @@
 import { loginModel } from "../login_view.js";
 import { EMPTY, isFrozen } from "../machine.js";
 import { active, hasEnded, withAnswer, withEvent } from "../orders.js";
+import { withChanges, withTold } from "./canteen.js";
 
 export function initial() {
   return {
     machine: EMPTY, isFrozen: false, orders: {}, past: noPast(), cancels: {}, absent: {}, kept: null, link: null, lostAt: null,
     login: loginModel.init(), account: null, panel: null, isSigningIn: false, wantsSignIn: false, isBasketOpen: false,
-    lastStudent: null, demoHint: "", canNotify: "denied",
+    lastStudent: null, demoHint: "", canNotify: "denied", pulse: null, told: {}, isMenuPushed: false,
   };
 }
 
@@ -25,7 +26,7 @@ const EVENTS = {
   session(state, { who, reason, other }) {
     const login = loginModel.act(state.login, { type: "login/ended", reason, other });
     const isSame = who === null || who.student_id === state.lastStudent;
-    const kept = isSame && reason !== "signed-out" ? {} : { orders: {}, past: noPast(), cancels: {}, kept: null };
+    const kept = isSame && reason !== "signed-out" ? {} : { orders: {}, past: noPast(), cancels: {}, kept: null, told: {} };
     const wantsSignIn = reason === "expired" || reason === "other-person";
     return signing({ ...state, ...kept, who, login, wantsSignIn, lastStudent: who?.student_id ?? state.lastStudent });
   },
@@ -40,7 +41,16 @@ const EVENTS = {
   stage: (state, { event }) => withOrders(state, withEvent(state.orders, event)),
   order: (state, { order }) => withOrders(state, withAnswer(state.orders, order)),
   absent: (state, { id, status }) => ({ ...state, absent: { ...state.absent, [id]: status } }),
-  link: (state, { link, at }) => ({ ...state, link, lostAt: link.state === "reconnecting" ? state.lostAt ?? at : null }),
+  link(state, { link, at }) {
+    const isLive = link.state === "live";
+    return { ...state, link, lostAt: link.state === "reconnecting" ? state.lostAt ?? at : null, isMenuPushed: isLive && state.isMenuPushed };
+  },
+  "canteen/menu"(state, { items, at }) {
+    return { ...state, isMenuPushed: true, menu: { items: withChanges(state.menu.items, items), at, failures: 0, nextAt: 0 } };
+  },
+  "canteen/pulse"(state, { data, at }) {
+    return { ...state, pulse: { data, heardAt: at }, told: withTold(state.told, state.orders, data.kitchen, at) };
+  },
 
   "past/asked": (state) => ({ ...state, past: { ...state.past, isLoading: true, hasFailed: false } }),
   "past/answered"(state, { answer, isFirst }) {

@@ -14,6 +14,7 @@ import { startCanceller } from "./canceller.js";
 import { startCourier } from "./courier.js";
 import { counts, initial, reduce } from "./model.js";
 import { helpView, nowView, ordersView } from "./orders_view.js";
+import { paceView } from "./ready_view.js";
 
 const ORDERS_MS = 5_000;
 const PAGE = 10;
@@ -32,7 +33,7 @@ export async function start(app, { readMenu }) {
     onOrder: (order) => app.act({ type: "placed", order }),
     onCancel: self.canceller.cancel,
   });
-  const views = { accountView, nowView, sideView, helpView, ordersView };
+  const views = { accountView, nowView, sideView, helpView, ordersView, paceView };
   app.act({ type: "parts", parts: { ...views, initial, reduce, counts, changed: (...change) => changed(self, ...change) } });
   app.act({ type: "notify", permission: permission() });
   session.keepWhile(() => hasOpenOrder(self));
@@ -61,7 +62,10 @@ const EFFECTS = {
     if (route.name === "order") lookAtOrder(self, route.id);
   },
   machine: (self, _, state, before) => machineChanged(self, state.machine, before.machine),
-  link: (self, { link }) => announceLoss(self, link),
+  link(self, { link }, state, before) {
+    announceLoss(self, link);
+    if (before.isMenuPushed && !state.isMenuPushed) self.readMenu();
+  },
   placed(self, { order }) {
     self.readMenu();
     location.hash = `#order/${order.id}`;
@@ -151,6 +155,8 @@ async function follow(self, who) {
 
 function takeIn({ app }, { type, data }) {
   if (type === "order.status") app.act({ type: "stage", event: JSON.parse(data) });
+  if (type === "menu.changed") app.act({ type: "canteen/menu", items: JSON.parse(data).items, at: now() });
+  if (type === "canteen.pulse") app.act({ type: "canteen/pulse", data: JSON.parse(data), at: now() });
 }
 
 function ordersChanged(self, state, before) {

@@ -3,10 +3,11 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { countdown, now } from "../clock.js";
 import { priceOf } from "../menu.js";
 import { STAGES, canCancel, hasEnded, newestFirst, stageOf, timeOf } from "../orders.js";
-import { shortCode } from "../short_code.js";
+import { nameOfOrder, numberOf } from "../pickup.js";
 import { icon } from "../ui.js";
 import { day, money, t, time } from "../words.js";
 import { orderCards, shownOrder } from "./model.js";
+import { etaText, etaView } from "./ready_view.js";
 
 const MOST_CARDS = 3;
 
@@ -14,14 +15,14 @@ const MOST_CARDS = 3;
 export function nowView({ state, act }) {
   const order = shownOrder(state, now());
   const cards = orderCards(state, now());
-  return html`${cards.length ? cardsView(cards, order) : nothing}
+  return html`${cards.length ? cardsView(cards, order, state) : nothing}
     ${order ? trackerView({ order, state, act }) : state.route.name === "order" ? noOrderView(state, act) : nothing}`;
 }
 
-function cardsView(cards, shown) {
+function cardsView(cards, shown, state) {
   const isMore = cards.length > MOST_CARDS;
   return html`<ul class="plain stack tight order-cards">
-    ${cards.slice(0, MOST_CARDS).map((order) => html`<li class=${order === shown ? "is-shown" : ""}>${orderCard({ order })}</li>`)}
+    ${cards.slice(0, MOST_CARDS).map((order) => html`<li class=${order === shown ? "is-shown" : ""}>${orderCard({ order, state })}</li>`)}
     ${isMore ? html`<li><a class="button wide" href="#orders">${t("tracker.more", { n: cards.length - MOST_CARDS })}</a></li>` : nothing}
   </ul>`;
 }
@@ -49,23 +50,23 @@ function stageBadge(status) {
 }
 
 /** The way to an order from the menu: one line that tells its state. */
-function orderCard({ order }) {
-  const code = shortCode(order.id);
+function orderCard({ order, state }) {
+  const code = nameOfOrder(order);
   return html`<a class="card order-card ${order.status === "READY" ? "is-ready" : ""}" href="#order/${order.id}"
     aria-label=${t("tracker.open", { code, stage: stageName(order.status) })}>
-    <span class="order-card-text"><span>${t("tracker.code", { code })}</span><strong>${stageName(order.status)}</strong></span>
+    <span class="order-card-text"><span>${t("tracker.code", { code })}</span><strong>${stageName(order.status)}</strong><span>${etaText(order, state)}</span></span>
     ${icon("next")}</a>`;
 }
 
 function trackerView({ order, state, act }) {
-  const code = shortCode(order.id);
+  const code = nameOfOrder(order);
   return html`<section class="tracker stack" aria-labelledby="tracker-title">
     <div class="spread">
       <h2 id="tracker-title" tabindex="-1">${t("tracker.title")} <span class="order-code">${code}</span></h2>
       ${order.created_at ? html`<p class="muted">${t("tracker.ordered", { time: time(order.created_at) })}</p>` : nothing}
     </div>
     ${order.status === "READY" ? readyView(order, code) : sentenceView(order)}
-    ${stageOf(order) >= 0 ? stagesView(order) : nothing} ${contentsView(order)} ${actionsView({ order, state, act })}
+    ${etaView(order, state)} ${stageOf(order) >= 0 ? stagesView(order) : nothing} ${contentsView(order)} ${actionsView({ order, state, act })}
   </section>`;
 }
 
@@ -74,10 +75,16 @@ function readyView(order, code) {
   return html`<div class="ready-card">
     <p class="ready-head">${icon("check")}${t("ready.head")}</p>
     <p class="ready-title">${t("ready.title")}</p>
-    <p class="ready-label">${t("ready.code")}</p>
-    <p class="code ready-code">${code}</p>
+    ${order.pickup ? pickupView(order) : html`<p class="ready-label">${t("ready.say")}</p><p class="code ready-code">${code}</p>`}
     ${since ? html`<p>${t("ready.since", { time: time(since) })}</p>` : nothing}
   </div>`;
+}
+
+/** The number is called up; the code, which nobody else can know, hands the food out. */
+function pickupView(order) {
+  return html`<p class="ready-label">${t("ready.number")}</p><p class="ready-number">${numberOf(order)}</p>
+    <p class="ready-label">${t("ready.code")}</p><p class="code ready-code">${order.pickup.code}</p>
+    <p>${t("ready.secret")}</p>`;
 }
 
 const REJECTED = {
@@ -89,7 +96,10 @@ const SENTENCES = {
   STOCK_VERIFIED: () => ["good", t("tracker.accepted")],
   IN_KITCHEN: () => ["info", t("tracker.kitchen")],
   COLLECTED: (order) => ["good", t("tracker.collected", { time: at(order, "COLLECTED") })],
-  CANCELLED: (order) => ["info", t("tracker.cancelled", { time: at(order, "CANCELLED") })],
+  CANCELLED: (order) =>
+    order.reason === "KITCHEN"
+      ? ["bad", t("tracker.refused", { time: at(order, "CANCELLED") })]
+      : ["info", t("tracker.cancelled", { time: at(order, "CANCELLED") })],
   REJECTED: (order) => ["bad", t(REJECTED[order.reason] ?? REJECTED.OUT_OF_STOCK)],
 };
 
@@ -204,7 +214,7 @@ function failedView(again) {
 
 function rowView(order) {
   return html`<li><a class="card past-order" href="#order/${order.id}">
-    <span class="spread"><strong>${t("tracker.code", { code: shortCode(order.id) })}</strong>${stageBadge(order.status)}</span>
+    <span class="spread"><strong>${t("tracker.code", { code: nameOfOrder(order) })}</strong>${stageBadge(order.status)}</span>
     <span>${order.lines.map(lineText).join(" · ")}</span>
     <span class="spread muted small"><span>${day(order.created_at)}</span>${order.total === null ? nothing : html`<span>${money(order.total)}</span>`}</span>
   </a></li>`;

@@ -65,7 +65,7 @@ function menuView({ state, act }) {
       <h2 id="menu-title" tabindex="-1">${t("menu.title")}</h2>
       ${findField(state, act)}
     </div>
-    ${troubleView(state, act)} ${listView(state, act)}
+    ${state.parts ? state.parts.paceView(state) : nothing} ${troubleView(state, act)} ${listView(state, act)}
   </section>`;
 }
 
