@@ -115,13 +115,18 @@ async def test_only_its_callers_may_publish_a_request(servers: FixtureServers, s
 @pytest.mark.parametrize("service", subjects.SERVICES)
 async def test_a_service_cannot_subscribe_to_foreign_subjects(servers: FixtureServers, service: str) -> None:
     others = [other for other in subjects.SERVICES if other != service]
+    heard = {
+        (reader, topic)
+        for reader in (subjects.GATEWAY, subjects.NOTIFICATION)
+        for topic in (subjects.AVAILABILITY, subjects.PACE)
+    }
     forbidden = [
         *(f"{inbox_prefix(other)}.>" for other in others),
         *(rpc.subject for rpc in subjects.RPCS if rpc.owner != service),
         *(
             topic.subject
             for topic in subjects.TOPICS
-            if (service, topic) != (subjects.GATEWAY, subjects.AVAILABILITY)
+            if (service, topic) not in heard
             and (topic != subjects.SESSIONS_REVOKED or service == subjects.IDENTITY)
         ),
         *(f"$SRV.PING.cafeteria-{other}" for other in others),

@@ -118,21 +118,23 @@ async def test_an_ended_watcher_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     monkeypatch.setattr(parent_death, "has_parent_death_signal", lambda: False)
-    before = await watcher_after_a_child(tmp_path)
+    before = await watcher_after_a_child(tmp_path, wait_until)
     before.kill()
     await wait_until(lambda: not is_alive(before))
-    assert (await watcher_after_a_child(tmp_path)).pid != before.pid
+    assert (await watcher_after_a_child(tmp_path, wait_until)).pid != before.pid
 
 
-async def watcher_after_a_child(folder: Path) -> psutil.Process:
+async def watcher_after_a_child(folder: Path, wait_until: WaitUntil) -> psutil.Process:
     """Start a child, which registers and ends, and return this process' watcher."""
     child = await Child.start(Program(argv=(sys.executable, "-c", "pass")), log=folder / "log")
     assert await child.wait() == 0
-    return next(
-        each
-        for each in psutil.Process().children()
-        if is_alive(each) and parent_death.SCRIPT in each.cmdline()
-    )
+    found: psutil.Process = await wait_until(_watcher)  # it has its command only once it runs
+    return found
+
+
+def _watcher() -> psutil.Process | None:
+    children = psutil.Process().children()
+    return next((each for each in children if is_alive(each) and parent_death.SCRIPT in each.cmdline()), None)
 
 
 async def test_servers_and_a_service_end_with_a_killed_supervisor_without_the_kernels_signal(

@@ -41,8 +41,8 @@ STREAM_MAX_BYTES = 2 << 30
 READY_WITHIN_S = 30.0
 POLL_S = 0.05
 
-KEPT_TABLES = ("identity.users", "stock.items", "stock.inventory", "stock.restocks")
-"""Accounts and items; all other tables are empty when a round begins."""
+KEPT_TABLES = ("identity.users", "stock.items", "stock.inventory", "stock.restocks", "kitchen.pickup_key")
+"""Accounts, items and the key of the pickup codes; all other tables are empty when a round begins."""
 
 _WRITTEN_TABLES = """
 SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ')
