@@ -50,6 +50,7 @@ WITH ticket AS (
 SELECT CASE WHEN row_number() OVER () = 1 THEN summary.totals END AS totals,
     summary.queued, summary.in_kitchen, summary.ready, ticket.*
 FROM summary LEFT JOIN ticket ON true
+ORDER BY ticket.id
 """)  # noqa: S608 - put together from constants
 
 

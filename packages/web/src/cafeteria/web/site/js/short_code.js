@@ -1,4 +1,7 @@
-/** The four characters by which people name an order: "order 3F9A". They are no secret, and two orders can share them. */
+/**
+ * What people name a meal by: the call number of its ticket, which the hall's screen shows; before there is one, four characters
+ * of the order's id. None of these is a secret, as the pickup code is.
+ */
 
 import { latinDigits } from "./words.js";
 
@@ -15,6 +18,15 @@ export function shortCode(orderId) {
   const digits = orderId.replaceAll("-", "");
   return digits.slice(-RANDOM_TAIL, LENGTH - RANDOM_TAIL).toUpperCase();
 }
+
+/** "007", as the hall's screen shows it; null before a cook has begun. */
+export const numberOf = ({ pickup }) => (pickup ? String(pickup.number).padStart(3, "0") : null);
+
+/** The name of a student's order. */
+export const nameOfOrder = (order) => numberOf(order) ?? shortCode(order.id);
+
+/** The name of a ticket. Those of an older kitchen have no number. */
+export const nameOfTicket = (ticket) => numberOf(ticket) ?? shortCode(ticket.order_id);
 
 /**
  * What a person typed, as a code: upper case, without spaces and signs, with Bangla digits and look-alikes replaced.

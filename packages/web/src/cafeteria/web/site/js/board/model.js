@@ -1,6 +1,6 @@
 /** The state of the hall's board, and what it shows of a picture of the tickets: pure. Times are the server's ms. */
 
-import { nameOfTicket } from "../pickup.js";
+import { nameOfTicket } from "../short_code.js";
 import { BEHIND_AFTER_MS, WAITING_AFTER_MS, count, toCook, toHandOut, waitedReady } from "../kitchen/model.js";
 
 export const PAGE = 24;

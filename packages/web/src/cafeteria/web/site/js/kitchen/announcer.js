@@ -1,6 +1,6 @@
 /** What screen readers hear of the kitchen, and the title of the page. One event is announced once. */
 
-import { nameOfTicket } from "../pickup.js";
+import { nameOfTicket } from "../short_code.js";
 import { announce } from "../ui.js";
 import { t } from "../words.js";
 import * as model from "./model.js";

@@ -9,7 +9,7 @@
  *   `isOffline`: no answer came to the last try; otherwise the kitchen refused because it cannot answer now
  */
 
-import { nameOfTicket } from "../pickup.js";
+import { nameOfTicket } from "../short_code.js";
 
 const LONGEST_PAUSE_S = 15;
 const REFUSED = { 403: "forbidden", 404: "unknown", 409: "refused" };

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
-import { nameOfTicket } from "../pickup.js";
+import { nameOfTicket } from "../short_code.js";
 import { icon } from "../ui.js";
 import { t } from "../words.js";
 import * as model from "./model.js";

@@ -5,7 +5,7 @@
 import { now } from "../clock.js";
 import { codeOf } from "../machine.js";
 import { levelOf } from "../menu.js";
-import { nameOfOrder, numberOf } from "../pickup.js";
+import { nameOfOrder, numberOf } from "../short_code.js";
 import { t } from "../words.js";
 import { noticeOf } from "./basket_view.js";
 import { shownOrder } from "./model.js";

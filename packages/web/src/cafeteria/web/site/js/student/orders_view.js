@@ -3,7 +3,7 @@ import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { countdown, now } from "../clock.js";
 import { priceOf } from "../menu.js";
 import { STAGES, canCancel, hasEnded, newestFirst, stageOf, timeOf } from "../orders.js";
-import { nameOfOrder, numberOf } from "../pickup.js";
+import { nameOfOrder, numberOf } from "../short_code.js";
 import { icon } from "../ui.js";
 import { day, money, t, time } from "../words.js";
 import { orderCards, shownOrder } from "./model.js";
