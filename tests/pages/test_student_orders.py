@@ -106,10 +106,10 @@ async def test_a_newcomer_signs_in_orders_and_follows_to_ready_and_collected(
     await until_placed(page)
     await expect(page.get_by_text(AT_THE_COUNTER)).to_be_visible(timeout=COOKED_MS)
     (order,) = await orders_of(page.context, site.url)
-    ticket = await site.ticket(UUID(order["id"]))
-    number = f"{ticket['pickup']['number']:03}"
+    (pickup,) = [each.pickup for each in await site.tickets("READY") if str(each.order_id) == order["id"]]
+    number = f"{pickup.number:03}"
     await expect(page.locator(".ready-number")).to_have_text(number)
-    await expect(page.locator(".ready-code")).to_have_text(ticket["pickup"]["code"])
+    await expect(page.locator(".ready-code")).to_have_text(pickup.code)
     assert await page.title() == f"Ready {number} · Canteen"
     await expect(page.locator(".stage.check")).to_have_count(3)
     await expect(page.locator(".stage-time")).to_have_count(4)

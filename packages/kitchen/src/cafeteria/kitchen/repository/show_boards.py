@@ -47,7 +47,7 @@ WITH ticket AS (
     SELECT (SELECT CAST(coalesce(json_agg(total ORDER BY name, item_id), '[]') AS text) FROM total) AS totals,
         counts.* FROM ({COUNTS}) AS counts
 )
-SELECT CASE WHEN row_number() OVER () = 1 THEN summary.totals END AS totals,
+SELECT CASE WHEN row_number() OVER (ORDER BY ticket.id) = 1 THEN summary.totals END AS totals,
     summary.queued, summary.in_kitchen, summary.ready, ticket.*
 FROM summary LEFT JOIN ticket ON true
 ORDER BY ticket.id
@@ -76,13 +76,14 @@ async def read_board(connection: AsyncConnection, *, ready_since: UUID) -> Board
 
 
 _NUMBERS = Statement(f"""
-(SELECT status, number % {NUMBERS} AS number, completed_at FROM kitchen.kitchen_orders
+(SELECT status, number % {NUMBERS} AS number, completed_at, id FROM kitchen.kitchen_orders
  WHERE status = 'READY' AND id >= CAST(:ready_since AS uuid) ORDER BY id DESC LIMIT {NUMBERS_SHOWN})
 UNION ALL
-(SELECT status, number % {NUMBERS}, NULL FROM kitchen.kitchen_orders
+(SELECT status, number % {NUMBERS}, NULL, id FROM kitchen.kitchen_orders
  WHERE status = 'IN_KITCHEN' ORDER BY id LIMIT {NUMBERS_SHOWN})
 UNION ALL
-SELECT 'QUEUED', count(*), NULL FROM kitchen.kitchen_orders WHERE status = 'QUEUED'
+SELECT 'QUEUED', count(*), NULL, NULL FROM kitchen.kitchen_orders WHERE status = 'QUEUED'
+ORDER BY id
 """)  # noqa: S608 - put together from constants
 
 
