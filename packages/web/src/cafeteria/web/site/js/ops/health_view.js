@@ -25,6 +25,7 @@ export function healthView({ now, clock }, does) {
         ${t("ops.chart.show")}</button></div>
     <div class="stack tight headline">${headline(now, clock)}</div>
     ${figures(now)}
+    ${quotes(now)}
     ${now.hasTable ? lastMinute(now) : nothing}
     ${grid(now, clock)}
     ${behind(now)}
@@ -77,6 +78,15 @@ function figures(now) {
     </dl>
   </div>`;
 }
+
+/** How far the kitchen's ready times were off; nothing until the kitchen has judged its first ones. */
+function quotes(now) {
+  const [median, p90, inRange] = ["quote_error_median", "quote_error_p90", "quote_in_range"].map((name) => figure(now, name));
+  if (![median, p90, inRange].every(isNumber)) return nothing;
+  return html`<p id="quotes">${t("ops.quotes", { median: wholePercent(median), p90: wholePercent(p90), share: wholePercent(inRange) })}</p>`;
+}
+
+const wholePercent = (share) => t("ops.percent", { n: Math.round(share * 100) });
 
 function tile({ label, value, values, says, limit }) {
   const chart = values.length ? sparkline({ values, label: says(summary(values)), limit }) : nothing;

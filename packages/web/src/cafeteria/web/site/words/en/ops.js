@@ -57,6 +57,7 @@ export default {
   "ops.failed.label": "Failed (5xx)",
   "ops.pending.label": "Pending orders",
   "ops.answers.label": "Answers a second",
+  "ops.quotes": "Quotes: ±{median} median, ±{p90} p90, {share} in range",
   "ops.chart.show": "Last minute as a table",
   "ops.chart.caption": "The gateway's last minute, newest first",
   "ops.chart.time": "Second",
