@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page, Request, expect
 
-from cafeteria.contracts.gateway import Order
 from cafeteria.testkit.plugin import until
 
 pytestmark = pytest.mark.pages
 
 SEEN_MS = 30_000
-STREAM = "/v1/events"
+STREAM = "/v1/events?with=canteen"
+SOON_MS = 500
 
 
 class Streams:
@@ -40,15 +40,11 @@ async def expect_live(page: Page) -> None:
     await expect(page.locator(".link-state")).to_contain_text("Live", timeout=SEEN_MS)
 
 
-def code_of(order: Order) -> str:
-    return order.id.hex[-8:-4].upper()
-
-
 async def expect_next_order(site: Any, student_id: str, *tabs: Page) -> None:
     """An order that is placed now, elsewhere, appears in each of the tabs."""
     order = await site.order(student_id, (await site.dish(5)).id)
     for tab in tabs:
-        await expect(tab.locator("#main")).to_contain_text(f"Order {code_of(order)}", timeout=SEEN_MS)
+        await expect(tab.locator(f'a[href="#order/{order.id}"]')).to_be_visible(timeout=SEEN_MS)
 
 
 async def test_the_stream_resumes_after_a_restart_without_a_gap(site, open_page, student_id) -> None:
@@ -61,7 +57,35 @@ async def test_the_stream_resumes_after_a_restart_without_a_gap(site, open_page,
     await site.processes.start("notification")
 
     await expect_live(page)
-    await expect(page).to_have_title(f"Ready {code_of(order)} · Canteen", timeout=SEEN_MS)
+    (number,) = [each.pickup.number for each in await site.tickets("READY") if each.order_id == order.id]
+    await expect(page).to_have_title(f"Ready {number:03} · Canteen", timeout=SEEN_MS)
+
+
+async def test_what_sells_out_is_seen_elsewhere_within_half_a_second_and_so_is_a_cancel(
+    site, open_page, student_id
+) -> None:
+    dish = await site.dish(1)
+    page = await open_page("/", signed_in_as=site.student())
+    await expect_live(page)
+    row = page.locator(".dish").filter(has_text=dish.name)
+    await expect(row).to_contain_text("Only 1 left", timeout=SEEN_MS)
+    await site.processes.stop("kitchen")  # so that the order can still be cancelled
+    order = await site.order(student_id, dish.id)
+    await expect(row).to_contain_text("Sold out", timeout=SOON_MS)
+    await site.processes.start("kitchen")
+    assert order.id
+
+
+async def test_a_pause_of_the_kitchen_is_told_and_its_end_too(site, open_page, student_id) -> None:
+    dish = await site.dish(5)
+    page = await open_page("/", signed_in_as=student_id)
+    await expect_live(page)
+    await page.get_by_role("button", name=f"Add {dish.name}").click()
+    await site.send("PUT", "kitchen", "/v1/intake", {"is_open": False, "minutes": 5})
+    await expect(page.locator(".menu .notice")).to_contain_text("takes no orders until", timeout=SEEN_MS)
+    await expect(page.locator("#order")).to_have_attribute("aria-disabled", "true")
+    await site.send("PUT", "kitchen", "/v1/intake", {"is_open": True})
+    await expect(page.locator("#order")).to_have_attribute("aria-disabled", "false", timeout=SEEN_MS)
 
 
 async def test_another_tab_leads_when_the_leader_closes(site, open_page, student_id) -> None:

@@ -11,6 +11,7 @@ from playwright.async_api import BrowserContext, Route
 
 FOLDER = Path(__file__).with_name("units")
 LIBRARY = FOLDER / "check.js"
+VECTORS = Path(__file__).parents[2] / "packages/shared-contracts/examples/kitchen/vectors/eta.json"
 CHECK = re.compile(r'^check\(("(?:[^"\\]|\\.)+")', re.MULTILINE)
 EMPTY_PAGE = "<!doctype html><html lang=en><title>Units</title></html>"
 RUN = """async (unit) => {
@@ -35,7 +36,9 @@ def cases() -> Iterator[Any]:
 async def serve(route: Route) -> None:
     """Answer from the folder of units, within the site's origin; the folder itself is an empty page."""
     name = route.request.url.partition("/units/")[2]
-    if name:
+    if name == VECTORS.name:
+        await route.fulfill(path=VECTORS, content_type="application/json")
+    elif name:
         await route.fulfill(path=FOLDER / name, content_type="text/javascript")
     else:
         await route.fulfill(body=EMPTY_PAGE, content_type="text/html")

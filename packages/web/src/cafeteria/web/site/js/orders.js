@@ -14,7 +14,8 @@ const DECIDED = 2; // from this version on an order has its prices, and they sta
 /** Takes in one event of the stream. Where nothing is new, the same object. */
 export function withEvent(orders, { order_id: id, status, version, at, reason = null, pickup = null }) {
   const before = orders[id] ?? unknown(id);
-  if (before.times[status] === at && version <= before.version) return orders;
+  const isKnown = before.times[status] === at && version <= before.version;
+  if (isKnown && (before.pickup !== null || pickup === null)) return orders;
   const after = { ...before, times: { ...before.times, [status]: at }, reason: before.reason ?? reason, pickup: before.pickup ?? pickup };
   return put(orders, version > before.version ? { ...after, status, version } : after);
 }

@@ -24,8 +24,17 @@ export function withTold(told, orders, pace, now) {
 /** Seconds from now until an order is ready, `{from, to}`; null without an estimate, or where none is due any more. */
 export function rangeOf(order, pace, now) {
   if (!pace) return null;
-  const since = (status) => Date.parse(timeOf(order, status) ?? "");
-  if (order.status === "IN_KITCHEN") return rangeOfCooking(pace, since("IN_KITCHEN"), now);
+  const range = order.status === "IN_KITCHEN" ? cookingRange(order, pace, now) : queuedRange(order, pace, now);
+  return range && range.to > 0 ? range : null;
+}
+
+/** Null where the order is known from an answer alone, which has no times. */
+function cookingRange(order, pace, now) {
+  const startedAt = Date.parse(timeOf(order, "IN_KITCHEN") ?? "");
+  return Number.isNaN(startedAt) ? null : rangeOfCooking(pace, startedAt, now);
+}
+
+function queuedRange(order, pace, now) {
   const ahead = aheadOf(order, pace);
   return ahead === null ? null : rangeOfQueued(pace, ahead, now);
 }

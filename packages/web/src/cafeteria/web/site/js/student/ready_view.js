@@ -31,10 +31,11 @@ export function etaView(order, { pulse, told }) {
   if (silence) return html`<p class="notice warn">${icon("warn")}<span>${t("eta.silent", { s: silence })}</span></p>`;
   const range = rangeOf(order, pace, now());
   const ahead = Math.round(aheadOf(order, pace) ?? 0);
+  const late = isLate(order, told, now());
   return html`<div class="eta">
-    <p class="eta-range">${range ? rangeText(range) : t("eta.none")}</p>
+    ${range || !late ? html`<p class="eta-range">${range ? rangeText(range) : t("eta.none")}</p>` : nothing}
     ${ahead > 0 ? html`<p class="muted">${t("eta.ahead", { n: ahead })}</p>` : nothing}
-    ${isLate(order, told, now()) ? html`<p>${t("eta.late")}</p>` : nothing}
+    ${late ? html`<p>${t("eta.late")}</p>` : nothing}
   </div>`;
 }
 
