@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,9 +80,13 @@ async def test_a_change_of_the_intake_is_said_at_once(open_kitchen: OpenKitchen,
 
     for delay_s in range(60, 360, 60):
         await kitchen.web.put("/v1/intake", json={"is_open": True, "delay_s": delay_s})
-        await until(lambda wanted=delay_s: any(pace.delay_s == wanted for pace in paces))
+        await until(partial(_is_said, paces, delay_s))
 
     assert now() - began_at < timedelta(seconds=3)  # without a change a pace comes once a second
+
+
+def _is_said(paces: list[Pace], delay_s: int) -> bool:
+    return any(pace.delay_s == delay_s for pace in paces)
 
 
 async def test_a_pause_ends_by_itself(open_kitchen: OpenKitchen, paces: list[Pace]) -> None:
