@@ -61,21 +61,6 @@ async def test_the_stream_resumes_after_a_restart_without_a_gap(site, open_page,
     await expect(page).to_have_title(f"Ready {number:03} · Canteen", timeout=SEEN_MS)
 
 
-async def test_what_sells_out_is_seen_elsewhere_within_half_a_second_and_so_is_a_cancel(
-    site, open_page, student_id
-) -> None:
-    dish = await site.dish(1)
-    page = await open_page("/", signed_in_as=site.student())
-    await expect_live(page)
-    row = page.locator(".dish").filter(has_text=dish.name)
-    await expect(row).to_contain_text("Only 1 left", timeout=SEEN_MS)
-    await site.processes.stop("kitchen")  # so that the order can still be cancelled
-    order = await site.order(student_id, dish.id)
-    await expect(row).to_contain_text("Sold out", timeout=SOON_MS)
-    await site.processes.start("kitchen")
-    assert order.id
-
-
 async def test_a_pause_of_the_kitchen_is_told_and_its_end_too(site, open_page, student_id) -> None:
     dish = await site.dish(5)
     page = await open_page("/", signed_in_as=student_id)
@@ -117,3 +102,38 @@ async def test_another_tab_leads_when_the_leader_freezes(site, open_page, studen
     await debugger.send("Debugger.disable")
     await expect_next_order(site, student_id, tab, leader)
     assert streams.count() == opened + 1
+
+
+@pytest.mark.usefixtures("manual_kitchen")
+async def test_what_sells_out_is_seen_elsewhere_within_half_a_second_and_so_is_a_cancel(
+    site, open_page, student_id
+) -> None:
+    dish = await site.dish(1)
+    page = await open_page("/", signed_in_as=site.student())
+    await expect_live(page)
+    row = page.locator(".dish").filter(has_text=dish.name)
+    await expect(row).to_contain_text("Only 1 left", timeout=SEEN_MS)
+
+    order = await site.order(student_id, dish.id)
+    await expect(row).to_contain_text("Sold out", timeout=SOON_MS)
+
+    token = site.tokens.student(student_id)
+    await site.send("POST", "gateway", f"/v1/orders/{order.id}/cancel", token=token)
+    await expect(row).to_contain_text("Only 1 left", timeout=SOON_MS)
+
+
+@pytest.mark.usefixtures("manual_kitchen")
+async def test_a_student_is_told_that_the_kitchen_refused(site, open_page, student_id) -> None:
+    page = await open_page("/", signed_in_as=student_id)
+    await expect_live(page)
+    order = await site.order(student_id, (await site.dish(5)).id)
+
+    async def ticket_id() -> Any:
+        return next((each.id for each in await site.tickets("QUEUED") if each.order_id == order.id), None)
+
+    refusal = {"reason": "The fryer is broken."}
+    await site.send("POST", "kitchen", f"/v1/tickets/{await until(ticket_id)}/refuse", refusal)
+    await page.goto(f"{site.url}/#order/{order.id}")
+    await expect(page.locator("#main")).to_contain_text(
+        "The kitchen could not make your order", timeout=SEEN_MS
+    )
