@@ -50,10 +50,10 @@ QUICK_KITCHEN = {"KITCHEN_PREP_MIN_S": "0.2", "KITCHEN_PREP_MAX_S": "0.4"}
 NAMED = {
     "student": ("/", "localhost", ""),
     "kitchen": ("/kitchen", "kitchen.localhost", "kitchen-1"),
-    "board": ("/board", "kitchen.localhost", "kitchen-1"),
+    "board": ("/board", "localhost", None),
     "ops": ("/ops", "ops.localhost", "operator-1"),
 }
-"""Path, host and user of each; "" is a new student."""
+"""Path, host and user of each; "" is a new student, None nobody."""
 STAFF = ("kitchen-", "operator-")
 OPEN_TICKETS = {"QUEUED": "start", "IN_KITCHEN": "ready", "READY": "collect"}
 OUTCOME: pytest.StashKey[bool] = pytest.StashKey()
@@ -338,7 +338,9 @@ def open_named(site: Site, open_page) -> Any:
 
     def open_named(name: str, **options: Any) -> Any:
         path, host, who = NAMED[name]
-        return open_page(**{"path": path, "host": host, "signed_in_as": who or site.student(), **options})
+        return open_page(
+            **{"path": path, "host": host, "signed_in_as": site.student() if who == "" else who, **options}
+        )
 
     return open_named
 

@@ -99,7 +99,7 @@ def test_on_this_machine_each_role_has_a_host_of_its_own(host: str) -> None:
         "Students": "http://localhost:8080",
         "Kitchen": "http://kitchen.localhost:8080",
         "Operator": "http://ops.localhost:8080",
-        "Board": "http://kitchen.localhost:8080/board",
+        "Board": "http://localhost:8080/board",
     }
 
 

@@ -98,7 +98,6 @@ class Visitors:
         self._tokens = {
             STUDENT: tokens.student(STUDENTS[0]),
             "kitchen": tokens.kitchen(),
-            "board": tokens.kitchen(),
             OPS: tokens.operator(),
         }
 
@@ -122,9 +121,10 @@ class Visitors:
 
     async def _signed_in(self, context: "BrowserContext", name: str) -> "Page":
         url = f"http://localhost:{self._port}"
-        await context.add_cookies(
-            [{"name": "cafeteria_access", "value": self._tokens[name], "url": url, "httpOnly": True}]
-        )
+        if name in self._tokens:
+            await context.add_cookies(
+                [{"name": "cafeteria_access", "value": self._tokens[name], "url": url, "httpOnly": True}]
+            )
         return await context.new_page()
 
 

@@ -33,7 +33,7 @@ _ON_THIS_MACHINE = {
     STUDENTS: "http://localhost:{port}",
     KITCHEN: "http://kitchen.localhost:{port}",
     OPERATOR: "http://ops.localhost:{port}",
-    BOARD: "http://kitchen.localhost:{port}/board",  # it signs in as the kitchen does
+    BOARD: "http://localhost:{port}/board",
 }
 _PATHS = {STUDENTS: "", KITCHEN: "/kitchen", OPERATOR: "/ops", BOARD: "/board"}
 

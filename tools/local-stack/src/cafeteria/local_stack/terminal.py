@@ -79,7 +79,7 @@ _ACCOUNTS = {
     KITCHEN: demo_data.KITCHEN,
     OPERATOR: demo_data.OPERATOR,
 }
-_SIGN_IN = _ACCOUNTS | {BOARD: demo_data.KITCHEN}
+_SIGN_IN = _ACCOUNTS | {BOARD: "nobody"}
 
 
 def _pages(pages: Mapping[str, str], *, with_accounts: bool) -> Table:

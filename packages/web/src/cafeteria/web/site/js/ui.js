@@ -45,6 +45,15 @@ export function focusOn(selector) {
   requestAnimationFrame(() => document.querySelector(selector)?.focus());
 }
 
+/** Keeps the screen on while the page is visible. A browser without Wake Lock, or one that refuses it, changes nothing. */
+export function keepAwake() {
+  const request = () => {
+    if (!document.hidden) navigator.wakeLock?.request("screen").catch(() => {});
+  };
+  document.addEventListener("visibilitychange", request); // a hidden page has lost its lock
+  request();
+}
+
 /** A sign beside a text, by its name in PATHS; screen readers skip it. */
 export function icon(name, classes = "") {
   return html`<svg class="icon ${classes}" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d=${PATHS[name]} /></svg>`;

@@ -1,71 +1,61 @@
-/** The board of the hall: puts state, view and effects together. */
+/** The board of the hall: puts state, view and effects together. Everybody may read what it shows, so nobody signs in. */
 
+import { ask } from "../api.js";
 import { every, now } from "../clock.js";
-import { keepAwake, makeWatch } from "../kitchen/watch.js";
-import { session } from "../session.js";
-import { announce, page } from "../ui.js";
+import { announce, keepAwake, page } from "../ui.js";
 import { speak, t } from "../words.js";
 import { PAGE_MS, act, additions, initial, trustOf } from "./model.js";
 import { boardView, headView } from "./view.js";
 
-const EVERY_MS = 1_500; // a kitchen that is away is named within two seconds
-const SPOKEN = 5; // codes in one sentence
-let forms = null; // signing in and the account: a board that is signed in shows its numbers first
+const EVERY_MS = 2_000;
+const ANSWER_WITHIN_MS = 4_000;
+const SPOKEN = 5; // numbers in one sentence
+let etag = null;
+let quietUntil = 0;
 
 await speak("board");
 const app = page({
   root: { header: document.getElementById("header"), main: document.getElementById("main") },
-  init: { ...initial(now()), login: null, account: null },
-  act: (state, event) => withForms(act(state, event), event),
-  view: (state, dispatch) => ({ header: headView(state, account(state, dispatch)), main: boardView(state, dispatch, login(state, dispatch)) }),
+  init: initial(now()),
+  act,
+  view: (state, dispatch) => ({ header: headView(state), main: boardView(state, dispatch) }),
   changed,
 });
-const watch = makeWatch(app, { everyMs: EVERY_MS, lists: () => ["IN_KITCHEN", "READY"] });
-await begin();
+keepAwake();
+document.addEventListener("keydown", onKey);
+every(EVERY_MS, round);
+every(1_000, () => app.act({ type: "tick", now: now() }));
+every(PAGE_MS, () => app.act({ type: "turn" }));
 
-async function begin() {
-  keepAwake();
-  session.subscribe((change) => {
-    app.act({ type: "login/ended", ...change });
-    app.act({ type: "who", who: change.who });
-  });
-  document.addEventListener("keydown", onKey);
-  app.act({ type: "who", who: await session.start() });
-  every(1_000, () => app.act({ type: "tick", now: now() }));
-  every(PAGE_MS, () => app.act({ type: "turn" }));
-  const [{ loginModel, loginView }, { accountModel, accountView }] = await Promise.all([import("../login_view.js"), import("../account_view.js")]);
-  forms = { loginModel, loginView, accountModel, accountView };
-  app.act({ type: "forms" });
-}
-
-function withForms(state, event) {
-  if (forms === null) return state;
-  const login = state.login === null ? forms.loginModel.init() : forms.loginModel.act(state.login, event);
-  const account = state.account === null ? forms.accountModel.init() : forms.accountModel.act(state.account, event);
-  return login === state.login && account === state.account ? state : { ...state, login, account };
-}
-
-function account(state, dispatch) {
-  return state.account && forms.accountView({ state: state.account, who: state.who ?? null, act: dispatch, t });
-}
-
-function login(state, dispatch) {
-  const labels = { title: t("board.login.title"), idLabel: t("board.login.id"), inputMode: "text" };
-  return state.login && forms.loginView({ state: state.login, act: dispatch, t, ...labels });
+async function round() {
+  const begun = performance.now();
+  if (begun < quietUntil) return;
+  const headers = etag ? { "If-None-Match": etag } : {};
+  const answer = await ask("/v1/board", { headers, timeoutMs: ANSWER_WITHIN_MS });
+  const ended = performance.now();
+  const at = { now: now(), asOf: now() - (ended - begun) }; // the first answer may have set the clock
+  if (answer.status === 200) {
+    etag = answer.etag;
+    app.act({ type: "board", board: answer.data, ...at });
+  } else if (answer.status === 304) {
+    app.act({ type: "unchanged", ...at });
+  } else {
+    quietUntil = ended + 1000 * (answer.retryAfterS ?? 0) - EVERY_MS;
+    app.act({ type: "trouble", now: now() });
+  }
 }
 
 function changed(state, before, event) {
-  if (state.who !== before.who) watch.restart();
-  if (event.type === "picture") speakAdditions(additions(before.picture, state.picture));
+  if (event.type === "board") speakAdditions(additions(before.board, state.board));
   const [is, was] = [state, before].map(trustOf);
-  if (is === "stale" && was !== "stale" && state.who) announce(t("board.stale"), { urgent: true });
+  if (is === "stale" && was !== "stale") announce(t("board.stale"), { urgent: true });
 }
 
-function speakAdditions(codes) {
-  if (codes.length === 0) return;
-  const spoken = codes.slice(0, SPOKEN).map((code) => [...code].join(" "));
-  const more = codes.length - spoken.length;
-  announce(t(more ? "board.spoken.more" : "board.spoken.ready", { codes: spoken.join(", "), n: more }));
+function speakAdditions(numbers) {
+  if (numbers.length === 0) return;
+  const spoken = numbers.slice(0, SPOKEN).map((number) => [...number].join(" "));
+  const more = numbers.length - spoken.length;
+  announce(t(more ? "board.spoken.more" : "board.spoken.ready", { numbers: spoken.join(", "), n: more }));
 }
 
 /** Space stops the pages where there are several; on a control it has the control's own meaning. */

@@ -1,11 +1,17 @@
-/** The state of the hall's board, and what it shows of a picture of the tickets: pure. Times are the server's ms. */
+/**
+ * The state of the hall's board, and what it shows of the kitchen's answer: pure. Times are the server's ms.
+ *
+ * @typedef {{is_open: boolean, reopens_at: string | null, ready: {number: number, since: string}[], cooking: number[],
+ *   waiting: number}} Board `ready` is sorted, the latest first
+ */
 
-import { nameOfTicket } from "../short_code.js";
-import { BEHIND_AFTER_MS, WAITING_AFTER_MS, count, toCook, toHandOut, waitedReady } from "../kitchen/model.js";
+import { numberOf } from "../short_code.js";
 
 export const PAGE = 24;
 export const PAGE_MS = 8_000;
 const NEW_FOR_MS = 15_000;
+const LONGER_AFTER_MS = 10 * 60_000;
+const BEHIND_AFTER_MS = 5_000; // two rounds and their answers
 const STALE_AFTER_MS = 10_000;
 const COOKING_SHOWN = 30;
 const LONGER_SHOWN = 12;
@@ -13,7 +19,7 @@ const SIZES = { few: 8, some: 15 }; // so many have room for larger figures
 
 /** @param {number} now the server's ms */
 export function initial(now) {
-  return { now, who: undefined, picture: null, trouble: null, page: 0, isPaused: false };
+  return { now, board: null, asOf: now, isTroubled: false, page: 0, isPaused: false };
 }
 
 /** The next state. An event that means nothing changes nothing. */
@@ -23,31 +29,29 @@ export function act(state, event) {
 
 const CHANGES = {
   tick: (state, { now }) => ({ ...state, now }),
-  who: (state, { who }) => ({ ...state, who, trouble: null }),
-  picture: (state, { picture, now }) => ({ ...state, picture, trouble: null, now }),
-  trouble: (state, { trouble, now }) => ({ ...state, trouble, now }),
-  turn: (state) => (state.isPaused || state.picture === null ? state : { ...state, page: state.page + 1 }),
+  board: (state, { board, asOf, now }) => ({ ...state, board, asOf, now, isTroubled: false }),
+  unchanged: (state, { asOf, now }) => ({ ...state, asOf, now, isTroubled: false }),
+  trouble: (state, { now }) => ({ ...state, now, isTroubled: true }),
+  turn: (state) => (state.isPaused || state.board === null ? state : { ...state, page: state.page + 1 }),
   pause: (state) => ({ ...state, isPaused: !state.isPaused }),
 };
 
 /**
- * @param {import("../kitchen/model.js").Picture} picture
- * @returns {{ready: {id: string, code: string, isNew: boolean}[], longer: string[], moreLonger: number,
- *   cooking: string[], moreCooking: number, waiting: number}}
- *   `ready` newest first; `longer` has waited for more than ten minutes, longest first
+ * @param {Board} board
+ * @returns {{ready: {number: string, isNew: boolean}[], longer: string[], moreLonger: number, cooking: string[],
+ *   moreCooking: number, waiting: number}} `ready` newest first; `longer` has waited for more than ten minutes, longest first
  */
-export function hall(picture, now) {
-  const ready = toHandOut(picture.tickets);
-  const longer = ready.filter((ticket) => waitedReady(ticket, now) >= WAITING_AFTER_MS);
-  const fresh = ready.slice(longer.length).reverse();
-  const cooking = toCook(picture.tickets, "cooking");
+export function hall(board, now) {
+  const waited = ({ since }) => now - Date.parse(since);
+  const fresh = board.ready.filter((meal) => waited(meal) <= LONGER_AFTER_MS);
+  const longer = board.ready.slice(fresh.length).reverse();
   return {
-    ready: fresh.map((ticket) => ({ id: ticket.id, code: nameOfTicket(ticket), isNew: waitedReady(ticket, now) < NEW_FOR_MS })),
-    longer: longer.slice(0, LONGER_SHOWN).map(codeOf),
-    moreLonger: Math.max(0, longer.length - LONGER_SHOWN) + count(picture, "READY").beyond,
-    cooking: cooking.slice(0, COOKING_SHOWN).map(codeOf),
-    moreCooking: count(picture, "IN_KITCHEN").all - Math.min(cooking.length, COOKING_SHOWN),
-    waiting: count(picture, "QUEUED").all,
+    ready: fresh.map((meal) => ({ number: shown(meal.number), isNew: waited(meal) < NEW_FOR_MS })),
+    longer: longer.slice(0, LONGER_SHOWN).map((meal) => shown(meal.number)),
+    moreLonger: Math.max(0, longer.length - LONGER_SHOWN),
+    cooking: board.cooking.slice(0, COOKING_SHOWN).map(shown),
+    moreCooking: Math.max(0, board.cooking.length - COOKING_SHOWN),
+    waiting: board.waiting,
   };
 }
 
@@ -64,20 +68,25 @@ export function sizeOf(ready) {
 }
 
 /** @returns {"loading" | "live" | "behind" | "stale"} stale: nobody should trust a number on this screen */
-export function trustOf({ picture, trouble, now }) {
-  if (picture === null) return trouble === null ? "loading" : "stale";
-  const age = now - picture.asOf;
+export function trustOf({ board, asOf, isTroubled, now }) {
+  if (board === null) return isTroubled ? "stale" : "loading";
+  const age = now - asOf;
   if (age > STALE_AFTER_MS) return "stale";
-  return trouble === "away" || age > BEHIND_AFTER_MS ? "behind" : "live";
+  return isTroubled || age > BEHIND_AFTER_MS ? "behind" : "live";
 }
 
-/** The codes that became ready since the picture before. */
+/** The numbers that became ready since the board before. */
 export function additions(before, after) {
   if (before === null) return [];
-  const known = (ticket) => before.tickets.get(ticket.id)?.status === "READY";
-  return toHandOut(after.tickets).filter((ticket) => !known(ticket)).map(codeOf);
+  const known = new Set(before.ready.map(keyOf));
+  return after.ready.filter((meal) => !known.has(keyOf(meal))).map((meal) => shown(meal.number));
 }
 
-function codeOf(ticket) {
-  return nameOfTicket(ticket);
+/** Numbers come again; a number with its time does not. */
+function keyOf({ number, since }) {
+  return `${number} ${since}`;
+}
+
+function shown(number) {
+  return numberOf({ pickup: { number } });
 }

@@ -1,25 +1,21 @@
 /** The board: which meals are ready, which are cooking; or why it cannot be trusted. */
 
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
-import { session } from "../session.js";
 import { icon } from "../ui.js";
 import { t, time } from "../words.js";
 import { hall, pageOf, sizeOf, trustOf } from "./model.js";
 
 /** @param {ReturnType<import("./model.js").initial>} state */
-export function headView(state, account) {
+export function headView(state) {
   return html`<div class="b-head">
     <h1>${t("board.ready.title")} <span>${t("board.ready.come")}</span></h1>
     ${ageView(state)}
     <p class="b-clock">${time(state.now)}</p>
-    ${account ?? html`<span class="b-account"></span>`}
   </div>`;
 }
 
 /** @param {ReturnType<import("./model.js").initial>} state */
-export function boardView(state, act, login) {
-  if (state.who === null || state.trouble === "signed-out") return html`<div class="column">${login}</div>`;
-  if (state.who && (state.who.role === "student" || state.trouble === "forbidden")) return roleView(state);
+export function boardView(state, act) {
   const trust = trustOf(state);
   if (trust === "stale") return html`<p class="b-stale">${icon("warn")}<span>${t("board.stale")}</span></p>`;
   return trust === "loading" ? html`<p class="b-empty">${t("board.loading")}</p>` : hallView(state, act);
@@ -27,16 +23,16 @@ export function boardView(state, act, login) {
 
 function ageView(state) {
   if (trustOf(state) !== "behind") return html`<p class="b-old"></p>`; // its place, so that nothing moves
-  const age = Math.floor((state.now - state.picture.asOf) / 1000);
+  const age = Math.floor((state.now - state.asOf) / 1000);
   return html`<p class="b-old">${icon("reconnecting")} ${t("board.behind", { s: age })}</p>`;
 }
 
 function hallView(state, act) {
-  const shown = hall(state.picture, state.now);
+  const shown = hall(state.board, state.now);
   return html`<section class="b-ready-part" aria-label=${t("board.ready.label")}>
       ${shown.ready.length ? readyView(shown.ready, state, act) : html`<p class="b-empty">${t("board.ready.none")}</p>`} ${longerView(shown)}
     </section>
-    ${cookingView(shown)}`;
+    ${state.board.is_open ? nothing : pausedView(state.board.reopens_at)} ${cookingView(shown)}`;
 }
 
 function readyView(ready, state, act) {
@@ -47,8 +43,8 @@ function readyView(ready, state, act) {
     ${pages > 1 ? pagerView(state, act, current, pages) : nothing}`;
 }
 
-function mealView({ code, isNew }) {
-  return html`<li class=${isNew ? "new" : ""}>${code}${isNew ? html` <span class="b-new">${t("board.ready.new")}</span>` : nothing}</li>`;
+function mealView({ number, isNew }) {
+  return html`<li class=${isNew ? "new" : ""}>${number}${isNew ? html` <span class="b-new">${t("board.ready.new")}</span>` : nothing}</li>`;
 }
 
 function pagerView(state, act, current, pages) {
@@ -69,16 +65,14 @@ function cookingView({ cooking, moreCooking, waiting }) {
   return html`<section class="b-cooking" aria-labelledby="b-cooking-title">
     <h2 id="b-cooking-title">${t("board.cooking.title")}</h2>
     <ul class="plain">
-      ${cooking.map((code) => html`<li>${code}</li>`)} ${moreCooking > 0 ? html`<li class="b-more">${t("board.cooking.more", { n: moreCooking })}</li>` : nothing}
+      ${cooking.map((number) => html`<li>${number}</li>`)} ${moreCooking > 0 ? html`<li class="b-more">${t("board.cooking.more", { n: moreCooking })}</li>` : nothing}
       ${waiting > 0 ? html`<li class="b-more">${t("board.waiting", { n: waiting })}</li>` : nothing}
       ${cooking.length + moreCooking + waiting === 0 ? html`<li class="b-more">${t("board.cooking.none")}</li>` : nothing}
     </ul>
   </section>`;
 }
 
-function roleView(state) {
-  return html`<div class="column stack">
-    <p class="notice warn">${icon("warn")}<span>${t("board.role.text", { id: state.who.student_id })}</span></p>
-    <button class="button primary" type="button" @click=${() => session.signOut()}>${t("board.role.leave")}</button>
-  </div>`;
+function pausedView(reopensAt) {
+  const text = reopensAt ? t("board.paused.until", { time: time(reopensAt) }) : t("board.paused");
+  return html`<p class="b-paused">${icon("pause")}<span>${text}</span></p>`;
 }

@@ -5,7 +5,7 @@ import { every, now } from "../clock.js";
 import { loginModel } from "../login_view.js";
 import { session } from "../session.js";
 import { typedCode } from "../short_code.js";
-import { focusOn, headerView, page } from "../ui.js";
+import { focusOn, headerView, keepAwake, page } from "../ui.js";
 import { speak, t } from "../words.js";
 import { announcer } from "./announcer.js";
 import { sectionsOf, stateView } from "./frame_view.js";
@@ -15,7 +15,7 @@ import { keep, leftBehind, makeSender } from "./sender.js";
 import { clean, load, save } from "./settings.js";
 import { act, firstSection, initial, sectionOf } from "./state.js";
 import { findNamed, isNamed, wantedOf } from "./tickets.js";
-import { keepAwake, makeWatch } from "./watch.js";
+import { makeWatch } from "./watch.js";
 
 const LISTS = { line: ["QUEUED", "IN_KITCHEN"], counter: ["READY"], settings: [] };
 const WIDE = matchMedia("(min-width: 720px)");

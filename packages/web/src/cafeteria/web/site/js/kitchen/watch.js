@@ -1,5 +1,5 @@
 /**
- * Reads a picture of the tickets again and again while somebody can see the page, for the kitchen's page and the board.
+ * Reads a picture of the tickets again and again while somebody can see the page.
  * Every list is bounded; what lies beyond is counted, never hidden.
  */
 
@@ -41,15 +41,6 @@ export function makeWatch(app, { everyMs, lists }) {
       stop = who && who.role !== "student" ? every(everyMs, round) : () => {};
     },
   };
-}
-
-/** Keeps the screen on while the page is visible. A browser without Wake Lock, or one that refuses it, changes nothing. */
-export function keepAwake() {
-  const request = () => {
-    if (!document.hidden) navigator.wakeLock?.request("screen").catch(() => {});
-  };
-  document.addEventListener("visibilitychange", request); // a hidden page has lost its lock
-  request();
 }
 
 /**
