@@ -131,6 +131,24 @@ def test_an_item_that_is_not_heard_of_for_three_seconds_is_unknown() -> None:
     assert reader.left() == {"Haleem": 7}
 
 
+def test_an_item_that_a_complete_menu_lacks_is_unknown_to_open_and_to_later_streams() -> None:
+    canteen, broadcast = canteen_of(Haleem=7, Firni=500)
+    early, late = Reader(), Reader()
+    broadcast.add(early)
+    broadcast.turn(0.0)
+    canteen.hear_availability(availability(5, complete=True, Firni=500), at_s=0.2)
+    broadcast.turn(0.2)
+    assert early.left() == {"Haleem": None, "Firni": 500}
+    broadcast.add(late)
+    broadcast.turn(0.3)
+    assert late.left() == {"Haleem": None, "Firni": 500}
+    assert [item["level"] for item in late.events("menu.changed")[0]["items"]] == ["plenty", "unknown"]
+
+    canteen.hear_availability(availability(0, complete=True, Haleem=6, Firni=500), at_s=0.4)
+    broadcast.turn(0.4)
+    assert early.left()["Haleem"] == late.left()["Haleem"] == 6
+
+
 def test_many_changes_in_a_short_time_are_told_once() -> None:
     canteen, broadcast = canteen_of(Haleem=20)
     reader = Reader()

@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from cafeteria.contracts.stock import AvailabilityChanged, ItemAvailability
 from cafeteria.contracts.values import OrderStatus
-from cafeteria.notification.canteen import Canteen
+from cafeteria.notification.canteen import FEW, Canteen
 from cafeteria.notification.canteen_broadcast import CanteenBroadcast
 from cafeteria.notification.domain import LoggedStatus, Viewer
 from cafeteria.notification.sse_events import event_of
@@ -44,6 +48,12 @@ class Client:
         return [int(line[4:].partition(b"-")[0]) for line in lines if line.startswith(b"id: ")]
 
     @property
+    def menus(self) -> list[Any]:
+        events = b"".join(self.chunks).split(b"\n\n")
+        head = b"event: menu.changed\ndata: "
+        return [msgspec.json.decode(event.removeprefix(head)) for event in events if event.startswith(head)]
+
+    @property
     def comments(self) -> int:
         return b"".join(self.chunks).count(b": still here\n\n")
 
@@ -62,6 +72,13 @@ def status(position: int, *, student_id: str = STUDENT, order: int = 1) -> Logge
     )
 
 
+def haleem(*, version: int, left: int) -> AvailabilityChanged:
+    item = ItemAvailability(
+        item_id=UUID(int=1), name="Haleem", unit_price=Decimal("110.00"), available=left, version=version
+    )
+    return AvailabilityChanged(complete=True, items=(item,))
+
+
 AddStream = Callable[..., tuple[EventStream, Client]]
 
 
@@ -71,8 +88,13 @@ def closing() -> asyncio.Event:
 
 
 @pytest.fixture
-async def hub(closing: asyncio.Event) -> AsyncIterator[SseHub]:
-    async with SseHub(closing, CanteenBroadcast(Canteen())) as hub:
+def canteen() -> Canteen:
+    return Canteen()
+
+
+@pytest.fixture
+async def hub(closing: asyncio.Event, canteen: Canteen) -> AsyncIterator[SseHub]:
+    async with SseHub(closing, CanteenBroadcast(canteen, clock=lambda: NOW)) as hub:
         hub.log_is_at(0)
         yield hub
 
@@ -86,6 +108,7 @@ def add_stream(hub: SseHub) -> AddStream:
         session: int = 1,
         lifetime_s: float = 3600,
         after: int = 0,
+        shows_canteen: bool = False,
     ) -> tuple[EventStream, Client]:
         client = Client()
         viewer = Viewer(student_id=student_id, order_id=None if order is None else UUID(int=order))
@@ -96,6 +119,7 @@ def add_stream(hub: SseHub) -> AddStream:
             expires_at=NOW + timedelta(seconds=lifetime_s),
             write=client,
             abort=client.abort,
+            shows_canteen=shows_canteen,
         )
         hub.add(stream, after=after)
         return stream, client
@@ -160,6 +184,28 @@ async def test_a_slow_client_is_closed_and_the_others_are_not(hub: SseHub, add_s
     await run_tasks()
     assert slow_client.is_ended
     assert slow_client.positions == [1]
+
+
+async def test_a_stuck_client_outlasts_the_canteen_and_reads_its_newest_state(
+    hub: SseHub, canteen: Canteen, add_stream: AddStream
+) -> None:
+    (stuck, stuck_client), (quick, quick_client) = (add_stream(shows_canteen=True) for _ in range(2))
+    stuck.go_live()
+    quick.go_live()
+    stuck_client.unstuck.clear()
+    turns = 4 * QUEUE_LIMIT
+    for turn in range(turns):
+        canteen.hear_availability(haleem(version=turn, left=turn % FEW), at_s=float(turn))
+        hub.canteen.turn(float(turn))
+        await run_tasks()
+    assert len(quick_client.chunks) == turns
+    assert stuck.closed_for is None
+    stuck_client.unstuck.set()
+    await run_tasks()
+    hub.canteen.turn(float(turns))
+    await run_tasks()
+    assert [menu["items"][0]["available"] for menu in stuck_client.menus] == [0, (turns - 1) % FEW]
+    assert stuck_client.menus[-1] == quick_client.menus[-1]
 
 
 async def test_the_connection_of_a_client_that_does_not_read_the_end_is_aborted(

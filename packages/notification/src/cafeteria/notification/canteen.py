@@ -7,6 +7,7 @@ its last change. So a stream needs only the revision that it has shown: what it 
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ from cafeteria.contracts.stock import AvailabilityChanged, ItemAvailability
 
 FEW = 20  # portions: below, students see how many are left
 FRESH_FOR_S = 3.0  # stock publishes all items each second: two such messages may be lost
+_NO_VERSION = -1  # below each version that stock gives
 
 
 class _Entry(msgspec.Struct, kw_only=True):
@@ -82,9 +84,13 @@ class Canteen:
         )
 
     def _forget_all_but(self, item_ids: Iterable[UUID]) -> None:
-        """Stock never deletes an item, but a database that was restored may lack one."""
+        """Show the others as unknown until they are heard of again, in any version.
+
+        Stock never deletes an item, but a database that was restored may lack one.
+        """
         for item_id in self._entries.keys() - item_ids:
-            del self._entries[item_id]
+            forgotten = self._entries[item_id]
+            forgotten.version, forgotten.heard_at_s = _NO_VERSION, -inf
 
 
 def _entry(item: ItemAvailability, at_s: float) -> _Entry:
