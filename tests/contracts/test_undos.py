@@ -112,3 +112,47 @@ async def test_a_ticket_that_is_being_cooked_is_not_cancelled(
     assert started.status_code == httpx.codes.OK, started.text
     answer = await ask(servers, subjects.CANCEL, golden(kitchen.CancelTicket)[""])
     assert (answer.cancelled, answer.status) == (False, "IN_KITCHEN")
+
+
+async def test_portions_of_a_refused_order_come_back_exactly_once(
+    start: Any, servers: Any, golden: Any, wait_until: Any, add_items: Any, tokens: Any
+) -> None:
+    order = msgspec.json.decode(golden(stock.ReserveStock)[""], type=stock.ReserveStock)
+    await add_items(order.lines, quantity=10)
+    await start(subjects.STOCK)
+    kitchen_url = await start(subjects.KITCHEN, KITCHEN_MODE="manual")
+    gateway_url = await start(subjects.GATEWAY)
+    async with servers.database_as_admin() as connection:
+        order_url = await placed_and_refused(
+            f"{gateway_url}/v1/orders", f"{kitchen_url}/v1/tickets", order.lines, wait_until, tokens
+        )
+        await wait_until(lambda: connection.fetchval("SELECT released_at FROM gateway.orders"))
+        async with httpx.AsyncClient(headers=tokens.header(tokens.student())) as student:
+            cancelled = await student.post(f"{order_url}/cancel")
+        assert (cancelled.status_code, cancelled.json()["reason"]) == (httpx.codes.OK, "KITCHEN")
+        left = await connection.fetch("SELECT quantity FROM stock.inventory")
+        entries = await connection.fetchval("SELECT count(*) FROM stock.stock_transactions")
+    assert [row["quantity"] for row in left] == [10, 10]
+    assert entries == 2 * len(order.lines)
+
+
+async def placed_and_refused(
+    orders_url: str, tickets_url: str, lines: Any, wait_until: Any, tokens: Any
+) -> str:
+    """Place an order, refuse its ticket, and return the order's URL."""
+    async with httpx.AsyncClient() as web:
+        student, cook = tokens.header(tokens.student()), tokens.header(tokens.kitchen())
+        body = msgspec.json.encode({"lines": lines})
+        key = {"Idempotency-Key": str(new_id()), "Content-Type": "application/json"}
+        placed = await web.post(orders_url, content=body, headers=student | key)
+        assert placed.status_code == httpx.codes.CREATED, placed.text
+
+        async def first_ticket() -> Any:
+            tickets = (await web.get(tickets_url, headers=cook)).json()["items"]
+            return tickets and tickets[0]["id"]
+
+        ticket_id = await wait_until(first_ticket)
+        why = {"reason": "The fryer is broken."}
+        refused = await web.post(f"{tickets_url}/{ticket_id}/refuse", json=why, headers=cook)
+        assert refused.status_code == httpx.codes.OK, refused.text
+    return f"{orders_url}/{placed.json()['id']}"

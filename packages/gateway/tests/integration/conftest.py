@@ -212,12 +212,13 @@ class FakeStock(FakePeer):
 
 
 class FakeKitchen(FakePeer):
-    """Cancels tickets, except those of orders in `begun`."""
+    """Cancels tickets, except those of orders in `begun`; those in `refused` it has cancelled itself."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
         self.knows_all = True
         self.begun: set[UUID] = set()
+        self.refused: set[UUID] = set()
         self.tickets: list[CancelTicket] = []
         self.cancelled: dict[UUID, CancelAnswered] = {}
         self.asked_about: list[OrderVersion] = []
@@ -231,7 +232,8 @@ class FakeKitchen(FakePeer):
         if asked.order_id in self.begun:
             return _cancel_answer(asked.order_id, OrderStatus.IN_KITCHEN)
         if asked.order_id not in self.cancelled:
-            self.cancelled[asked.order_id] = _cancel_answer(asked.order_id, OrderStatus.CANCELLED)
+            reason = RejectionReason.KITCHEN if asked.order_id in self.refused else None
+            self.cancelled[asked.order_id] = _cancel_answer(asked.order_id, OrderStatus.CANCELLED, reason)
         return self.cancelled[asked.order_id]
 
     def check_delivery(self, asked: CheckDelivery) -> DeliveryStatus:
@@ -239,7 +241,13 @@ class FakeKitchen(FakePeer):
         return DeliveryStatus(missing=() if self.knows_all else asked.items)
 
     async def publish_status(
-        self, order: dict[str, Any], status: OrderStatus, *, student_id: str, message_id: UUID | None = None
+        self,
+        order: dict[str, Any],
+        status: OrderStatus,
+        *,
+        student_id: str,
+        message_id: UUID | None = None,
+        reason: RejectionReason | None = None,
     ) -> None:
         """Publish a status event of the kitchen to the stream."""
         event = OrderStatusChanged(
@@ -248,6 +256,7 @@ class FakeKitchen(FakePeer):
             status=status,
             version=STATUS_VERSIONS[status],
             at=now() + timedelta(milliseconds=STATUS_VERSIONS[status]),
+            reason=reason,
         )
         await self.publish_raw(
             msgspec.json.encode(OrderStatusesChanged(events=(event,))), message_id=message_id
@@ -288,13 +297,16 @@ def _refused(asked: ReserveStock, reason: RejectionReason, items: tuple[UUID, ..
     )
 
 
-def _cancel_answer(order_id: UUID, status: OrderStatus) -> CancelAnswered:
+def _cancel_answer(
+    order_id: UUID, status: OrderStatus, reason: RejectionReason | None = None
+) -> CancelAnswered:
     return CancelAnswered(
         order_id=order_id,
         cancelled=status is OrderStatus.CANCELLED,
         status=status,
         version=STATUS_VERSIONS[status],
         at=now(),
+        reason=reason,
     )
 
 

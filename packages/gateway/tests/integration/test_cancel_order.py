@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import pytest
+
 from cafeteria.chassis.runtime.ids import new_id
-from cafeteria.contracts.values import OrderStatus
+from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.testkit.plugin import until
 
 if TYPE_CHECKING:
@@ -142,10 +144,54 @@ async def test_the_kitchens_event_after_the_answer_changes_nothing(
     assert (await gateway.cancel(order["id"])).content == cancelled.content
 
 
+async def test_a_refusal_whose_event_comes_after_the_answer_to_a_cancel_names_the_kitchen(
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
+) -> None:
+    order = await an_order(gateway, stock)
+    kitchen.refused.add(UUID(order["id"]))
+    answer = await gateway.cancel(order["id"])
+    assert (answer.status_code, answer.json()["reason"]) == (200, "KITCHEN")
+    await until(lambda: is_released(gateway, order["id"]))
+    before = dict(await gateway.row(order["id"]))
+    await publish_refusal(kitchen, order)
+    await until(gateway.has_read_all)
+    assert dict(await gateway.row(order["id"])) == before
+    assert (await gateway.cancel(order["id"])).content == answer.content
+
+
+@pytest.mark.usefixtures("long_deadlines")
+async def test_a_refusal_whose_event_comes_before_the_answer_to_a_cancel_names_the_kitchen(
+    gateway: RunningGateway, stock: FakeStock, kitchen: FakeKitchen
+) -> None:
+    order = await an_order(gateway, stock)
+    kitchen.refused.add(UUID(order["id"]))
+    kitchen.stop_answering()
+    async with asyncio.TaskGroup() as group:
+        cancelling = group.create_task(gateway.cancel(order["id"]))
+        await until(lambda: kitchen.request_count)
+        await publish_refusal(kitchen, order)
+        await until(lambda: is_cancelled(gateway, order["id"]))
+        kitchen.resume_answering()
+    answer = cancelling.result()
+    assert (answer.status_code, answer.json()["reason"]) == (200, "KITCHEN")
+    await until(lambda: is_released(gateway, order["id"]))
+    assert list(stock.released) == [UUID(order["id"])]
+
+
+async def publish_refusal(kitchen: FakeKitchen, order: dict[str, Any]) -> None:
+    await kitchen.publish_status(
+        order, OrderStatus.CANCELLED, student_id="210041101", reason=RejectionReason.KITCHEN
+    )
+
+
 async def an_order(gateway: RunningGateway, stock: FakeStock) -> dict[str, Any]:
     answer = await gateway.order({stock.stock_up(10): 1})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
+
+
+async def is_cancelled(gateway: RunningGateway, order_id: str) -> bool:
+    return await gateway.status(order_id) == "CANCELLED"
 
 
 async def is_released(gateway: RunningGateway, order_id: str) -> bool:

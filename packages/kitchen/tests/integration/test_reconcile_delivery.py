@@ -9,6 +9,7 @@ import pytest
 
 from cafeteria.contracts import subjects
 from cafeteria.contracts.kitchen import CookOrder
+from cafeteria.contracts.values import Pickup, RejectionReason
 from cafeteria.kitchen import app
 from cafeteria.testkit.plugin import until
 from cafeteria.testkit.servers import FixtureServers
@@ -72,6 +73,7 @@ async def test_a_status_that_the_stream_lost_is_published_again_with_the_whole_p
 
     [event] = await kitchen.wait_for_events(order, count=1)
     assert event == events_before[-1]
+    assert isinstance(event.pickup, Pickup)
     assert [step.version for step in event.earlier] == [1, 2, 3]
     await kitchen.database.connection.execute(_MAKE_DUE)
     await wait_until_confirmed(kitchen, order, version=4)
@@ -156,6 +158,25 @@ async def test_a_cancelled_order_is_confirmed_like_any_other(
     await kitchen.database.connection.execute(_MAKE_DUE)
 
     await wait_until_confirmed(kitchen, order, version=3)
+
+
+async def test_a_refusal_that_the_stream_lost_is_published_again_with_its_reason(
+    open_kitchen: OpenKitchen, receivers: Receivers
+) -> None:
+    kitchen = await open_kitchen(KITCHEN_MODE="manual")
+    [order] = await kitchen.gateway.place_some(1)
+    await kitchen.wait_for_tickets("QUEUED", 1)
+    ticket = await kitchen.database.ticket_of(order)
+    await kitchen.web.post(f"/v1/tickets/{ticket['id']}/refuse", json={"reason": "The fryer is broken."})
+    [before] = await kitchen.wait_for_events(order, count=1)
+    await kitchen.wait_for_empty_outbox()
+    assert await kitchen.stream.lose(order) == 1
+
+    await kitchen.database.connection.execute(_MAKE_DUE)
+
+    [event] = await kitchen.wait_for_events(order, count=1)
+    assert event == before
+    assert (event.status, event.reason) == ("CANCELLED", RejectionReason.KITCHEN)
 
 
 async def test_a_status_survives_the_loss_of_all_nats_data(

@@ -9,7 +9,7 @@ import msgspec
 
 from cafeteria.chassis.messaging.dead_letters import WHOLE_MESSAGE
 from cafeteria.contracts.subjects import GATEWAY_STATUS
-from cafeteria.contracts.values import OrderStatus
+from cafeteria.contracts.values import OrderStatus, RejectionReason
 from cafeteria.testkit.plugin import until
 
 if TYPE_CHECKING:
@@ -106,6 +106,26 @@ async def test_only_open_orders_are_stored_as_open(notification: Notification, m
 
     assert await open_orders() == {cooking.id}
     assert PENDING in await notification.logged(ready.id)
+
+
+async def test_an_order_that_the_kitchen_refuses_is_logged_and_shown_with_that_reason(
+    notification: Notification, make_order: MakeOrder
+) -> None:
+    order = make_order()
+    earlier = [order.enters(status) for status in PATH[:2]]
+    refused = msgspec.structs.replace(order.enters(OrderStatus.CANCELLED), reason=RejectionReason.KITCHEN)
+    async with notification.watch() as watcher:
+        await notification.publish(*earlier, refused)
+        await until(lambda: len(watcher.events) >= 3)
+    async with notification.watch() as later:
+        await until(lambda: len(later.events) >= 3)
+    expected = [(PENDING, None), (STOCK_VERIFIED, None), ("CANCELLED", "KITCHEN")]
+    for shown in (watcher, later):
+        assert [(event.status, event.data["reason"]) for event in shown.events] == expected
+    rows = await notification.database.fetch(
+        "SELECT status_sent, reason FROM notification.notifications ORDER BY version"
+    )
+    assert [(row["status_sent"], row["reason"]) for row in rows] == expected
 
 
 async def test_after_a_restart_it_reads_on_where_it_was(
