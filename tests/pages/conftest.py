@@ -144,6 +144,17 @@ class Site:
         found = await self.send("GET", "kitchen", f"/v1/tickets?status={status}&limit=200")
         return msgspec.json.decode(found, type=Tickets).items
 
+    async def number_of(self, order_id: UUID) -> str:
+        """Return the call number of the order's ticket as pages show it, once the kitchen has the ticket."""
+
+        async def number() -> str | None:
+            found = await self.send("GET", "kitchen", "/v1/tickets?limit=200")
+            newest = msgspec.json.decode(found, type=Tickets).items
+            pickup = next((ticket.pickup for ticket in newest if ticket.order_id == order_id), None)
+            return f"{pickup.number:03}" if pickup else None
+
+        return await until(number)
+
     async def cook(self, action: str, order_id: UUID) -> None:
         """`start`, `ready` or `collect` the order's ticket, as the kitchen's screen does."""
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import re
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
-
-from cafeteria.contracts.gateway import Order
 
 pytestmark = pytest.mark.usefixtures("manual_kitchen", "clear_kitchen")
 
@@ -16,9 +15,12 @@ WIDE = (1280, 800)
 HOST = "kitchen.localhost"
 
 
-def code_of(order_id: UUID) -> str:
-    """The four characters by which the pages name an order."""
-    return order_id.hex[-8:-4].upper()
+@dataclass(frozen=True)
+class Meal:
+    """An order and the call number of its ticket, by which the page names it."""
+
+    id: UUID
+    number: str
 
 
 @pytest.fixture
@@ -42,22 +44,18 @@ async def set_undo(page: Page, seconds: int, part: str) -> None:
     await page.get_by_role("link", name=part.capitalize(), exact=True).click()
 
 
-async def ordered(site: Any, student_id: str, count: int = 1) -> list[Order]:
+async def ordered(site: Any, student_id: str, count: int = 1) -> list[Meal]:
     """So many orders of one dish, one after another, at the kitchen."""
     dish = await site.dish(count)
     orders = [await site.order(student_id, dish.id) for _ in range(count)]
-    for order in orders:
-        await site.until_true(
-            "SELECT EXISTS (SELECT FROM kitchen.kitchen_orders WHERE order_id = $1)", order.id
-        )
-    return orders
+    return [Meal(order.id, await site.number_of(order.id)) for order in orders]
 
 
-def ticket(page: Page, order: Order) -> Locator:
+def ticket(page: Page, meal: Meal) -> Locator:
+    """The meal's ticket by its heading: a number may occur in a student's id too."""
+    heading = page.get_by_role("heading", name=re.compile(rf"^Order {meal.number}\b"))
     return (
-        page.get_by_role("group", name=re.compile("Tickets|Meals"))
-        .get_by_role("article")
-        .filter(has_text=code_of(order.id))
+        page.get_by_role("group", name=re.compile("Tickets|Meals")).get_by_role("article").filter(has=heading)
     )
 
 
@@ -80,7 +78,7 @@ async def test_the_oldest_ticket_comes_first_and_the_totals_fit(site, open_kitch
     orders = await ordered(site, student_id, 3)
     page = await open_kitchen()
     names = page.get_by_role("group", name="Tickets").get_by_role("heading")
-    await expect(names).to_have_text([re.compile(code_of(order.id)) for order in orders])
+    await expect(names).to_have_text([re.compile(order.number) for order in orders])
     await expect(page.get_by_role("region", name="To cook now").get_by_role("listitem")).to_contain_text("3")
     await expect(page.get_by_text("Waiting 3", exact=True)).to_be_visible()
 
@@ -117,7 +115,7 @@ async def test_a_reload_does_not_send_a_press_and_says_so(site, open_kitchen, st
     await expect(page.get_by_role("button", name="UNDO")).to_be_visible()
     await until_kept(page)
     await page.reload()
-    note = f"Order {code_of(order.id)}: your press was not sent, because this page was loaded again."
+    note = f"Order {order.number}: your press was not sent, because this page was loaded again."
     await expect(page.get_by_role("region", name="Presses under way")).to_contain_text(note)
     await expect(ticket(page, order).get_by_role("button", name="START")).to_be_visible()
     await page.get_by_role("button", name="OK", exact=True).click()
@@ -158,8 +156,8 @@ async def test_everything_is_done_by_keys_alone(site, open_kitchen, student_id: 
     await expect(ticket(page, first)).to_have_count(0)
     await expect(ticket(page, second)).to_be_focused()
     await page.keyboard.press("/")
-    await expect(page.get_by_label("Code of the order")).to_be_focused()
-    await page.keyboard.type(code_of(first.id))
+    await expect(page.get_by_label("Code or number")).to_be_focused()
+    await page.keyboard.type(first.number)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="COLLECTED").first).to_be_focused()
     await page.keyboard.press("Enter")
@@ -206,7 +204,7 @@ async def test_a_press_that_came_too_late_says_where_the_order_stands(
     for action in ("start", "ready", "collect"):
         await site.cook(action, order.id)
     may_leave.set()
-    note = f"Order {code_of(order.id)} was collected already."
+    note = f"Order {order.number} was collected already."
     await expect(page.get_by_role("region", name="Presses under way")).to_contain_text(note)
 
 

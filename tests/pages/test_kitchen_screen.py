@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from cafeteria.contracts.kitchen import Ticket, Tickets, TicketStatus
 from cafeteria.contracts.values import PricedLine
@@ -23,10 +23,6 @@ STALE_WITHIN_MS = 5_000
 pytestmark = pytest.mark.usefixtures("clear_kitchen")
 
 
-def code_of(order_id: UUID) -> str:
-    return order_id.hex[-8:-4].upper()
-
-
 @pytest.fixture
 def open_kitchen(open_page) -> Any:
     async def open_kitchen(
@@ -35,6 +31,11 @@ def open_kitchen(open_page) -> Any:
         return await open_page(f"/kitchen#{part}", signed_in_as=who, host=HOST, viewport=viewport)
 
     return open_kitchen
+
+
+def ticket(page: Page, number: str) -> Locator:
+    heading = page.get_by_role("heading", name=re.compile(rf"^Order {number}\b"))
+    return page.get_by_role("article").filter(has=heading)
 
 
 async def until_live(page: Page) -> None:
@@ -52,7 +53,7 @@ async def test_a_kitchen_that_cooks_by_itself_offers_only_collected(
     await expect(page.get_by_role("button", name=re.compile("^(START|READY)$"))).to_have_count(0)
     await page.get_by_role("link", name="Counter").click()
     await expect(
-        page.get_by_role("article").filter(has_text=code_of(order.id)).get_by_role("button", name="COLLECTED")
+        ticket(page, await site.number_of(order.id)).get_by_role("button", name="COLLECTED")
     ).to_be_visible()
 
 
@@ -161,7 +162,7 @@ async def test_an_operator_looks_and_has_no_buttons(site, open_kitchen, student_
     order = await site.order(student_id, dish.id)
     await site.until_status(order.id, "READY")
     page = await open_kitchen("counter", who="operator-1")
-    await expect(page.get_by_role("article").filter(has_text=code_of(order.id))).to_be_visible()
+    await expect(ticket(page, await site.number_of(order.id))).to_be_visible()
     await expect(page.get_by_role("button", name="COLLECTED")).to_have_count(0)
 
 
@@ -181,15 +182,16 @@ async def test_who_is_signed_out_signs_in_over_what_the_screen_showed(
     dish = await site.dish(1)
     order = await site.order(student_id, dish.id)
     await site.until_status(order.id, "READY")
+    number = await site.number_of(order.id)
     page = await open_kitchen("counter")
-    await expect(page.get_by_text(code_of(order.id)).first).to_be_visible()
+    await expect(ticket(page, number)).to_be_visible()
     await page.context.clear_cookies()
     await expect(page.get_by_role("heading", name="Sign in to the kitchen")).to_be_visible()
-    await expect(page.get_by_text(code_of(order.id)).first).to_be_visible()
+    await expect(ticket(page, number)).to_be_visible()
     await expect(page.locator(".k-body")).to_have_attribute("inert", "")
 
 
-async def test_a_phone_begins_at_the_counter_and_hands_out_by_the_code(
+async def test_a_phone_begins_at_the_counter_and_hands_out_by_the_number(
     site, open_page, student_id: str
 ) -> None:
     dish = await site.dish(1)
@@ -197,7 +199,7 @@ async def test_a_phone_begins_at_the_counter_and_hands_out_by_the_code(
     await site.until_status(order.id, "READY")
     page = await open_page("/kitchen", signed_in_as="kitchen-1", host=HOST, viewport=PHONE)
     await expect(page.get_by_role("heading", name=re.compile(r"^Ready \(\d+\)$"))).to_be_visible()
-    await page.get_by_label("Code of the order").fill(code_of(order.id).lower())
+    await page.get_by_label("Code or number").fill(await site.number_of(order.id))
     await page.get_by_role("button", name="Find").click()
     found = page.locator("#found").get_by_role("article")
     await expect(found).to_contain_text(f"Student {student_id}")
@@ -206,7 +208,7 @@ async def test_a_phone_begins_at_the_counter_and_hands_out_by_the_code(
     await expect(found).to_contain_text("Collected at")
 
 
-async def test_a_code_that_is_not_ready_says_where_its_order_stands(
+async def test_a_number_that_is_not_ready_says_where_its_order_stands(
     site, open_kitchen, student_id: str
 ) -> None:
     dish = await site.dish(1)
@@ -215,7 +217,7 @@ async def test_a_code_that_is_not_ready_says_where_its_order_stands(
     await site.cook("collect", order.id)
     page = await open_kitchen("counter")
     await until_live(page)
-    await page.get_by_label("Code of the order").fill(code_of(order.id))
+    await page.get_by_label("Code or number").fill(await site.number_of(order.id))
     await page.keyboard.press("Enter")
     await expect(page.locator("#found")).to_contain_text("Collected at")
     await expect(page.locator("#found").get_by_role("button", name="COLLECTED")).to_have_count(0)
@@ -225,9 +227,9 @@ async def test_a_code_that_nobody_has_is_said_to_be_unknown(open_kitchen) -> Non
     page = await open_kitchen("counter")
     await until_live(page)
     for typed, answer in (
-        ("12", "A code has four characters"),
-        ("GGGG", "No recent order has the code GGGG."),
+        ("12345", "A code has four characters"),
+        ("GGGG", "No order of today has the code or number GGGG."),
     ):
-        await page.get_by_label("Code of the order").fill(typed)
+        await page.get_by_label("Code or number").fill(typed)
         await page.keyboard.press("Enter")
         await expect(page.locator("#found")).to_contain_text(answer)
