@@ -113,7 +113,7 @@ document.addEventListener("visibilitychange", () => isMissed && document.visibil
 addEventListener("hashchange", () => location.hash !== "#main" && app.act({ type: "route", route: routeOf(location.hash) })); // the skip link's
 for (const type of ["online", "offline"]) addEventListener(type, () => app.act({ type }));
 addEventListener("online", readMenu);
-every(1000, () => (app.state.menu.failures > 0 || app.state.parts?.counts(app.state)) && app.act({ type: "tick" }));
+every(1000, () => (app.state.menu.failures > 0 || app.state.parts?.counts(app.state, now())) && app.act({ type: "tick" }));
 setTimeout(() => app.state.menu.items === null && announce(t("menu.loading")), SLOW_MENU_MS);
 
 readMenu();

@@ -2,7 +2,7 @@
 import { loginModel } from "../login_view.js";
 import { EMPTY, isFrozen } from "../machine.js";
 import { active, hasEnded, withAnswer, withEvent } from "../orders.js";
-import { withChanges, withTold } from "./canteen.js";
+import { silenceOf, withChanges, withTold } from "./canteen.js";
 
 export function initial() {
   return {
@@ -93,9 +93,10 @@ export function orderCards({ orders, kept }, now) {
   return ended && hasEnded(ended) ? [ended, ...underWay] : underWay;
 }
 
-export function counts({ machine, login, cancels, link, who, account }) {
+/** Whether the page says seconds that pass. */
+export function counts({ machine, login, cancels, link, who, account, pulse }, now) {
   const isWaiting = Object.values(cancels).some((cancel) => cancel?.step === "silent");
   const isAway = who !== null && link !== null && link.state !== "live";
   const isLimited = login.status === "too-many" || login.status === "away" || account?.password === "too-many";
-  return machine.until !== null || isWaiting || isAway || isLimited;
+  return silenceOf(pulse, now) > 0 || machine.until !== null || isWaiting || isAway || isLimited;
 }
