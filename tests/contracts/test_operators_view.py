@@ -52,11 +52,12 @@ async def test_while_both_are_frozen_the_answer_comes_when_health_gives_up(ask: 
 
 
 @pytest.fixture
-async def away(servers: Any) -> AsyncIterator[None]:
+async def away(servers: Any, wait_until: Any) -> AsyncIterator[None]:
     """Postgres and NATS are killed; they are there again afterwards, for the services to end in order."""
     servers.postgres.kill()
     servers.nats.kill()
     yield
+    await wait_until(lambda: not (servers.postgres.is_running or servers.nats.is_running))
     await servers.clean()
 
 
